@@ -1,0 +1,1 @@
+"""Measured claims: a stand-in provider, traffic, benchmarks.  Imported by nothing but tests."""

@@ -1,0 +1,146 @@
+"""One flat row for each call: every exported fact, rounded once.
+
+`Record` is what the meter writes to the record journal and what every exporter reads.  The field
+names are the columns of `schema/001_calls.sql` and the keys of the console's API.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Protocol
+
+import msgspec
+
+SCALE = Decimal(1).scaleb(-18)  # Decimal(38, 18) in the store
+COST_USD_MAX = Decimal(10) ** 15  # far above any call; beyond it something is wrong upstream of us
+
+JsonText = str  # a JSON document kept as text: decoded by whoever shows it
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream attempt.  None is unknown; 0 and "" are known to be nothing."""
+
+    ts_us: int  # start of the call, microseconds since the epoch (UTC)
+    call_id: str
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str = ""
+    session_id: str = ""
+    project: str = ""
+    environment: str = ""
+    team: str = ""
+    feature: str = ""
+    user_id: str = ""
+    key_id: str = ""  # keyed fingerprint of the caller's credential
+    prompt_name: str = ""
+    prompt_version: str = ""
+    provider: str
+    upstream: str = ""  # host[:port] behind the proxy
+    region: str = ""
+    endpoint: str = ""
+    operation: str = ""
+    request_model: str = ""
+    response_model: str = ""
+    response_id: str = ""
+    service_tier: str = ""
+    stream: bool = False
+    attempt: int = 1
+    http_status: int = 0  # 0: no response head came
+    outcome: str
+    error_type: str = ""
+    error_message: str = ""
+    finish_reason: str = ""
+    # Usage.  `usage` is the partition; the others are inclusive totals, None where unknown.
+    usage: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    usage_origin: str = "none"
+    input_tokens_total: int | None = None
+    output_tokens_total: int | None = None
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    # Money, USD.  None is unknown; never zero for want of a price.
+    cost_usd: Decimal | None = None
+    cost_input_usd: Decimal | None = None
+    cost_output_usd: Decimal | None = None
+    cost_cache_read_usd: Decimal | None = None
+    cost_cache_write_usd: Decimal | None = None
+    cost_other_usd: Decimal | None = None
+    reported_usd: Decimal | None = None
+    cost_status: str
+    reasons: Sequence[str] = ()
+    tariff: str = ""  # version of the tariff that priced the call
+    receipt: JsonText = "{}"  # {"subcalls": [...], "lines": [...]}: enough to price it again
+    # Time, microseconds.  None: did not happen, or a non-streamed call has none.
+    duration_us: int = 0
+    first_byte_us: int | None = None
+    first_token_us: int | None = None
+    first_visible_us: int | None = None
+    gap_p50_us: int | None = None
+    gap_p95_us: int | None = None
+    gap_max_us: int | None = None
+    overhead_us: int = 0
+    caller_wait_us: int = 0
+    provider_us: int | None = None  # the provider's own processing time header
+    request_bytes: int = 0
+    response_bytes: int = 0
+    dropped_bytes: int = 0
+    tool_calls: int = 0
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    node: str = ""
+    source: str = ""  # position in the relay's journal: writer:call number[:item]
+    schema_version: int = 1
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """`record` as one JSON document; Decimals are text, so nothing is lost."""
+    return _encoder.encode(record)
+
+
+def decode(data: bytes | memoryview) -> Record:
+    """The record that `encode` wrote.  Raises msgspec.ValidationError for anything else."""
+    return _decoder.decode(data)
+
+
+def rounded(usd: Decimal | None) -> Decimal | None:
+    """To 18 places, half to even: the only rounding between tariff and row.
+
+    Raises ValueError above `COST_USD_MAX`: ClickHouse would store such a number wrongly.
+    """
+    if usd is None:
+        return None
+    if abs(usd) >= COST_USD_MAX:
+        raise ValueError(f"a cost of {usd} USD is beyond {COST_USD_MAX}")
+    return usd.quantize(SCALE, rounding=ROUND_HALF_EVEN)
+
+
+class TransientError(Exception):
+    """The same batch may be taken later: refused, timed out, overloaded."""
+
+
+class PermanentError(Exception):
+    """This batch will never be taken as it is: wrong table, wrong type, a poison row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive records with the token that names exactly them: `segment:first-last`."""
+
+    token: str
+    records: tuple[Record, ...]
+
+
+class Exporter(Protocol):
+    """Writes batches somewhere; `proxy.delivery` owns the cursor, the retries and the losses."""
+
+    name: str
+
+    async def export(self, batch: Batch) -> None:
+        """Write all of `batch`, or raise TransientError or PermanentError.  May see it twice."""
+
+    async def close(self) -> None:
+        """Release what the exporter holds."""

@@ -1,0 +1,1 @@
+"""What a call costs: pure, exact, and never zero for want of a price."""

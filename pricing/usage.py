@@ -1,0 +1,143 @@
+"""What one call consumed.
+
+A `Usage` is a partition: every token, call and second is counted under exactly one `Meter`, so a
+plain sum is always right.  Providers overlap their counts (OpenAI's `prompt_tokens` contains the
+cached ones, Anthropic's `input_tokens` does not); `proxy.dialects` undoes the overlap, and the edge
+(`exporters`) puts it back where OpenTelemetry and the API want inclusive totals.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+
+Quantity = int | Decimal  # whole tokens and calls are int; seconds and hours may be Decimal
+TermValue = str | int | Decimal | bool | datetime
+Terms = Mapping[str, TermValue]
+NO_TERMS: Terms = MappingProxyType({})
+
+
+class Meter(StrEnum):
+    """A separately billed quantity.  Closed: a tariff that names another does not load."""
+
+    # Tokens read by the model and not cached.  A modality is split off where the provider says so.
+    INPUT = "input"
+    INPUT_AUDIO = "input.audio"
+    INPUT_IMAGE = "input.image"
+    INPUT_VIDEO = "input.video"
+    INPUT_DOCUMENT = "input.document"
+    INPUT_TOOL_USE = "input.tool_use"
+    CACHE_READ = "cache_read"
+    CACHE_READ_AUDIO = "cache_read.audio"
+    CACHE_READ_IMAGE = "cache_read.image"
+    CACHE_READ_VIDEO = "cache_read.video"
+    CACHE_READ_DOCUMENT = "cache_read.document"
+    CACHE_READ_EXPLICIT = "cache_read.explicit"  # DashScope bills explicit and implicit hits apart
+    CACHE_WRITE = "cache_write"  # the provider gives no time to live
+    CACHE_WRITE_5M = "cache_write_5m"
+    CACHE_WRITE_30M = "cache_write_30m"
+    CACHE_WRITE_1H = "cache_write_1h"
+    CACHE_WRITE_12H = "cache_write_12h"
+    # Tokens made by the model.
+    OUTPUT = "output"
+    OUTPUT_REASONING = "output.reasoning"
+    OUTPUT_AUDIO = "output.audio"
+    OUTPUT_IMAGE = "output.image"
+    CITATION_TOKENS = "citation_tokens"
+    # Counted things: one each.
+    REQUESTS = "requests"
+    IMAGES = "images"
+    PAGES = "pages"
+    PAGES_ANNOTATED = "pages.annotated"
+    SEARCH_UNITS = "search_units"
+    CHARACTERS = "characters"
+    CALLS_WEB_SEARCH = "calls.web_search"
+    CALLS_WEB_SEARCH_PREVIEW = "calls.web_search_preview"
+    CALLS_WEB_FETCH = "calls.web_fetch"
+    CALLS_FILE_SEARCH = "calls.file_search"
+    CALLS_CODE_EXECUTION = "calls.code_execution"
+    CALLS_X_SEARCH = "calls.x_search"
+    CALLS_COLLECTIONS_SEARCH = "calls.collections_search"
+    CALLS_BROWSER_SEARCH = "calls.browser_search"
+    CALLS_BROWSER_OPEN = "calls.browser_open"
+    CALLS_FUNCTION = "calls.function"
+    CALLS_STRUCTURED_OUTPUT = "calls.structured_output"
+    CALLS_PLUGIN = "calls.plugin"
+    GROUNDING_PROMPTS = "grounding.prompts"
+    GROUNDING_QUERIES = "grounding.queries"
+    GROUNDING_MAPS = "grounding.maps"
+    GUARDRAIL_CONTENT_UNITS = "guardrail.content_units"
+    GUARDRAIL_PII_UNITS = "guardrail.pii_units"
+    SESSIONS_CODE_INTERPRETER = "sessions.code_interpreter"
+    # Time and storage.
+    AUDIO_SECONDS = "audio_seconds"
+    VIDEO_SECONDS = "video_seconds"
+    SESSION_SECONDS = "session_seconds"
+    CONTAINER_MINUTES = "minutes.container"
+    COMPUTE_HOURS = "hours.compute"
+    STORAGE_TOKEN_HOURS = "storage.token_hours"
+    STORAGE_GB_DAYS = "storage.gb_days"
+    RESERVED_TOKENS = "reserved.tokens"
+
+
+INPUT_METERS = frozenset(
+    m for m in Meter if m.value.partition(".")[0] == "input" or m.value.startswith("cache_")
+)
+OUTPUT_METERS = frozenset(m for m in Meter if m.value.partition(".")[0] == "output")
+
+
+class Origin(StrEnum):
+    """Where the quantities come from, from best to worst."""
+
+    REPORTED = "reported"  # the provider's own usage block
+    COUNTED = "counted"  # our tokenizer, by the provider's own method
+    ESTIMATED = "estimated"  # our tokenizer with a stand-in vocabulary, or a stream cut short
+    NONE = "none"  # nothing was reported and nothing could be counted
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Quantities by meter, in the meter's own unit; zero quantities are dropped.
+
+    Raises ValueError for a negative quantity: it means a dialect subtracted an overlap that was
+    not there, and a wrong bill must not look like a small one.
+    """
+
+    quantities: Mapping[Meter, Quantity] = field(default_factory=dict)
+    origin: Origin = Origin.REPORTED
+
+    def __post_init__(self) -> None:
+        for meter, quantity in self.quantities.items():
+            if quantity < 0:
+                raise ValueError(f"{meter.value}: quantity is {quantity}, expected 0 or more")
+        kept = {meter: quantity for meter, quantity in self.quantities.items() if quantity}
+        object.__setattr__(self, "quantities", MappingProxyType(kept))
+
+    @property
+    def input_tokens(self) -> int:
+        """Everything the model read, cached or not: the size that prompt tiers look at."""
+        return sum(int(n) for meter, n in self.quantities.items() if meter in INPUT_METERS)
+
+    @property
+    def output_tokens(self) -> int:
+        """Everything the model made, reasoning included."""
+        return sum(int(n) for meter, n in self.quantities.items() if meter in OUTPUT_METERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subcall:
+    """A part of a call that is billed by its own model and terms; most calls have exactly one.
+
+    Anthropic's `iterations`, an image tool inside a response and realtime turns make several.
+    `terms` are the facts besides quantity that a price depends on; `pricing.tariff.TERMS` lists
+    them.  `at` is the instant that selects the tariff period: the start of the request unless the
+    tariff says completion, for which `terms["completed_at"]` is read.
+    """
+
+    provider: str
+    model: str
+    at: datetime
+    usage: Usage
+    terms: Terms = NO_TERMS

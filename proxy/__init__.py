@@ -1,0 +1,1 @@
+"""The passthrough: relay, journal, meter, console, command line."""

@@ -1,0 +1,109 @@
+"""What a user may set, as frozen values: `proxy.settings` reads, `defaults.toml` explains them.
+
+Every limit has a name ending in its unit or in `_max`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Who is behind one first path segment, and how it departs from its dialect."""
+
+    name: str
+    base_url: str  # no trailing slash; the rest of the caller's path is appended to it
+    dialect: str = "openai"  # the family that settles paths which several families share
+    quirks: frozenset[str] = frozenset()  # names listed in proxy.dialects.QUIRKS
+    owns: tuple[str, ...] = ()  # bare path prefixes that go to this provider, e.g. "/v1/messages"
+    region: str = ""  # facts that no response tells and that a price may depend on
+    deployment: str = ""
+    telemetry_name: str = ""  # gen_ai.provider.name where it differs from `name`
+    ask_for_usage: bool = False  # add stream_options.include_usage and strip the extra chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """An address we serve on, with TLS if both files are given."""
+
+    host: str = "127.0.0.1"
+    port: int = 4000  # 0: any free port
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """How the relay reaches providers."""
+
+    connect_timeout_s: float = 30.0
+    idle_timeout_s: float = 600.0  # without a byte from the provider; there is no total timeout
+    ca_file: Path | None = None  # trusted besides the system's, for a private CA
+    connections_max: int = 0  # towards all providers together; 0: no limit
+    header_bytes_max: int = 65_536  # one header line, either side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLimits:
+    """See docs/architecture.md, "The journal"."""
+
+    segment_bytes_max: int = 64 * 1024 * 1024
+    segment_age_max_s: float = 10.0  # so that metered bytes leave the disk soon
+    total_bytes_max: int = 4 * 1024 * 1024 * 1024
+    request_bytes_max: int = 64 * 1024 * 1024  # of one call's request body kept
+    response_bytes_max: int = 256 * 1024 * 1024
+    fsync: str = "interval"  # interval | always | never
+    fsync_interval_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metering:
+    """How bodies are read and counted."""
+
+    document_bytes_max: int = 32 * 1024 * 1024  # one decoded JSON body or one stream event
+    count_bytes_max: int = 4 * 1024 * 1024  # text handed to the tokenizer for one call
+    count_tokens: bool = True
+    tariffs: Path | None = None  # a directory of tariff files laid over the shipped ones
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where rows go."""
+
+    dsn: str = ""  # "" is chdb:// in the data directory
+    database: str = "taximeter"
+    batch_rows_max: int = 5_000
+    batch_age_max_s: float = 1.0
+    ttl_days: int = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Otlp:
+    """Where spans go.  With no endpoint here the standard OTEL_* variables decide."""
+
+    endpoint: str = ""
+    protocol: str = ""  # http/protobuf | grpc; "" leaves it to OTEL_EXPORTER_OTLP_PROTOCOL
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    profile: str = "compat"  # compat | latest
+    incoming: str = "parent"  # what a caller's traceparent is: parent | link | ignore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything, with every default in place."""
+
+    data: Path
+    proxy: Listen = Listen()
+    console: Listen = Listen(port=4001)
+    relays: int = 1
+    drain_timeout_s: float = 600.0  # SIGTERM: how long streams in flight may finish
+    upstream: Upstream = Upstream()
+    journal: JournalLimits = JournalLimits()
+    metering: Metering = Metering()
+    store: Store = Store()
+    otlp: Otlp = Otlp()
+    node: str = ""  # name of this machine in rows; "" is the host name
+    key_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,163 @@
+"""One request and its response: what passed and when, and what the bodies say.  Values only.
+
+The relay writes the first four types into the journal, the meter reads them back; `Reading` is
+what a dialect makes of the bodies.  Instants are nanoseconds: `at_ns` on the monotonic clock of the
+relay that saw them (comparable within one call only), `wall_ns` since the epoch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+from pricing.usage import NO_TERMS, Terms, Usage
+
+
+class Kind(IntEnum):
+    """What a journal frame holds.  Stored as one byte: never renumber."""
+
+    BEGUN = 1  # Begun as JSON; written before the call is dispatched
+    REQUEST = 2  # bytes of the request body, as sent by the caller
+    RESPONSE_HEAD = 3  # ResponseHead as JSON
+    RESPONSE = 4  # bytes of the response body, as they came off the wire
+    MESSAGE_UP = 5  # a WebSocket message from the caller: opcode byte, then payload
+    MESSAGE_DOWN = 6  # a WebSocket message from the provider
+    ENDED = 7  # Ended as JSON
+    RECORD = 8  # a record, in the record journal (exporters.record)
+
+
+class Outcome(StrEnum):
+    """How an exchange ended."""
+
+    OK = "ok"
+    HTTP_ERROR = "http_error"  # the provider answered 4xx or 5xx
+    STREAM_ERROR = "stream_error"  # an error inside a 200
+    CLIENT_GONE = "client_gone"  # the caller left before the final event
+    UPSTREAM_CUT = "upstream_cut"  # the provider broke the connection after the head
+    UNREACHABLE = "unreachable"  # refused, DNS, TLS, reset before the head
+    TIMED_OUT = "timed_out"  # connecting or idling took longer than configured
+    INTERRUPTED = "interrupted"  # the relay went away with the call in flight
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A call that is about to be dispatched.  Secrets are already out of `target` and `headers`."""
+
+    call_id: str  # UUIDv7
+    wall_ns: int
+    method: str
+    target: str  # path and query as sent upstream, values of secret query parameters replaced
+    provider: str  # the configured name, e.g. "openai"
+    upstream: str  # scheme://host[:port] behind the proxy
+    headers: tuple[tuple[str, str], ...] = ()
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    key_id: str = ""  # keyed fingerprint of the caller's credential, never the credential
+    websocket: bool = False
+
+
+class ResponseHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Status line and headers as the provider sent them, cookies and credentials removed."""
+
+    status: int
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The end as the relay saw it.  `dropped_bytes` passed to their peer but not to the journal."""
+
+    outcome: Outcome
+    error: str = ""  # a class of failure, e.g. "ConnectionRefusedError"; never text with secrets
+    request_bytes: int = 0
+    response_bytes: int = 0
+    dropped_bytes: int = 0
+    overhead_us: int = 0  # our own share: request head in → dispatched, plus head in → head out
+    caller_wait_us: int = 0  # time spent waiting for the caller to take bytes
+
+
+class Operation(StrEnum):
+    """Values of `gen_ai.operation.name` where one exists, else ours."""
+
+    CHAT = "chat"
+    TEXT_COMPLETION = "text_completion"
+    GENERATE_CONTENT = "generate_content"
+    EMBEDDINGS = "embeddings"
+    RERANK = "rerank"
+    IMAGE_GENERATION = "image_generation"
+    VIDEO_GENERATION = "video_generation"
+    SPEECH = "speech"
+    TRANSCRIPTION = "transcription"
+    MODERATION = "moderation"
+    OCR = "ocr"
+    REALTIME = "realtime"
+    BATCH = "batch"
+    COUNT_TOKENS = "count_tokens"
+    FETCH_RESPONSE = "fetch_response"
+    FILES = "files"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Usage of one model under one set of terms, as a body states it; most calls have one.
+
+    `model` is the one that served; "" means the call's own.  `item` is set for a batch item
+    (`batch id/custom id`): one that was charged before is not charged again.
+    """
+
+    usage: Usage
+    model: str = ""
+    terms: Terms = NO_TERMS
+    item: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountRequest:
+    """What to count where the provider reported no usage: the request document, the text made."""
+
+    request: Mapping[str, object]  # decoded request body; {} if it was too large or not JSON
+    output: str = ""  # text the model made so far, reasoning and tool arguments included
+    output_known: bool = True  # False: the output did not pass through us whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When tokens came, in ns since the call began on the relay's clock; None: none came."""
+
+    first_token_ns: int | None = None  # any generated token; a role-only delta is not one
+    first_visible_ns: int | None = None  # a token that a user would see; reasoning is not
+    last_token_ns: int | None = None
+    gap_p50_us: int | None = None
+    gap_p95_us: int | None = None
+    gap_max_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the bodies of one exchange say.  Empty text and None mean: not said.
+
+    `billable` is False for calls that providers do not charge (token counting, polls, errors);
+    `reasons` then says why, machine-readable, as it does for usage that is missing or doubtful.
+    """
+
+    endpoint: str  # e.g. "openai.chat"
+    operation: Operation
+    billable: bool = True
+    request_model: str = ""
+    response_model: str = ""
+    response_id: str = ""
+    stream: bool = False
+    complete: bool = False  # the final event, or the whole body, was seen
+    parts: tuple[Part, ...] = ()
+    count: CountRequest | None = None  # set where usage is missing and could be counted
+    service_tier: str = ""  # the one served
+    reported_usd: Decimal | None = None
+    finish_reasons: tuple[str, ...] = ()
+    tool_calls: int = 0
+    error_type: str = ""
+    error_message: str = ""
+    session_id: str = ""  # a conversation named by the protocol itself
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    timing: Timing = Timing()
