@@ -140,4 +140,4 @@ class Subcall:
     model: str
     at: datetime
     usage: Usage
-    terms: Terms = NO_TERMS
+    terms: Terms = field(default_factory=lambda: NO_TERMS)

@@ -108,7 +108,7 @@ class Part:
 
     usage: Usage
     model: str = ""
-    terms: Terms = NO_TERMS
+    terms: Terms = field(default_factory=lambda: NO_TERMS)
     item: str = ""
 
 

@@ -1,0 +1,54 @@
+"""Named counters in a mapped page of a file: no write to it can fail, even on a full disk.
+
+One process adds; any other may read, also after the writer is gone.
+"""
+
+import mmap
+import os
+import struct
+from pathlib import Path
+
+COUNTERS = "counters"  # the file's name in a writer's directory
+COUNTER_NAMES = (
+    "calls_begun",
+    "calls_ended",
+    "calls_lost",  # their first frame could not be written: no row will come of them
+    "frames_dropped",
+    "bytes_dropped",
+    "write_errors",
+    "segments",
+)
+
+
+class Counters:
+    """Named u64 counters in a small file that is mapped into memory: no write can fail later."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("x+b") as file:
+            os.chmod(path, 0o600)
+            file.write(bytes(mmap.PAGESIZE))
+            file.flush()
+            self._map = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+
+    def add(self, name: str, by: int = 1) -> None:
+        at = COUNTER_NAMES.index(name) * 8
+        struct.pack_into("<Q", self._map, at, struct.unpack_from("<Q", self._map, at)[0] + by)
+
+    def read(self) -> dict[str, int]:
+        return _counters(self._map)
+
+    def close(self) -> None:
+        self._map.close()
+
+
+def _counters(page: bytes | mmap.mmap) -> dict[str, int]:
+    values = struct.unpack_from(f"<{len(COUNTER_NAMES)}Q", page)
+    return dict(zip(COUNTER_NAMES, values, strict=True))
+
+
+def read_counters(writer: Path) -> dict[str, int]:
+    """The counters of the writer in this directory; all zero if they cannot be read."""
+    try:
+        return _counters((writer / COUNTERS).read_bytes())
+    except (OSError, struct.error):
+        return dict.fromkeys(COUNTER_NAMES, 0)

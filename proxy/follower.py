@@ -1,0 +1,186 @@
+"""Reads journals as they grow: every writer's segments in order, each frame once.
+
+A follower keeps a position per writer in memory; whoever uses it decides from where to begin and
+when a segment may go.  A writer whose lock is free is gone: what its last segment holds beyond the
+last whole frame was never acknowledged to anybody and is dropped.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from proxy.frames import Frame, Scan, Stop
+from proxy.journal import LOCK, segment_name
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 1024 * 1024
+
+
+class Position(NamedTuple):
+    """A place in one writer's journal: everything before it has been read."""
+
+    segment: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Followed:
+    """One writer as the follower sees it."""
+
+    writer: str
+    path: Path
+    segment: int  # the one being read; 0: none yet
+    offset: int
+    fd: int = -1
+    gone: bool = False  # the lock was free when last asked
+    finished: bool = False  # gone, and read to the end
+    damaged_bytes: int = 0
+
+    @property
+    def position(self) -> Position:
+        return Position(self.segment, self.offset)
+
+
+class Follower:
+    """Follows every writer under `directory`.  `start` gives known writers' positions.
+
+    Not thread-safe.  A position whose segment is missing is taken as the next one that is there.
+    """
+
+    def __init__(self, directory: Path, start: dict[str, Position] | None = None) -> None:
+        self._directory = directory
+        self._start = dict(start or {})
+        self.writers: dict[str, Followed] = {}
+
+    def poll(self, writer: Followed) -> Iterator[Frame]:
+        """The frames that `writer` has whole by now; ends when it has no more for the moment.
+
+        When the iteration ends by itself and the writer is gone, `writer.finished` is set.
+        """
+        gone = writer.gone or _is_free(writer.path / LOCK)  # asked before reading to the end
+        while self._open(writer):
+            stop = yield from _read_segment(writer)
+            if stop is Stop.MORE:
+                if not gone and self._next_segment(writer) is None:
+                    break  # the writer is still at it
+                stop = yield from _read_segment(writer)  # what came between the two looks
+            if stop is not Stop.SEALED:
+                _drop_tail(writer, stop)
+            _close(writer)
+            later = self._next_segment(writer)
+            writer.segment, writer.offset = later or writer.segment + 1, 0
+            if later is None:
+                break
+        writer.gone = gone
+        writer.finished = gone and writer.fd < 0 and self._next_segment(writer) is None
+
+    def scan(self) -> list[Followed]:
+        """Look for new writers; returns all that are not finished, oldest first."""
+        with suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self._directory)):
+                path = self._directory / name
+                if name not in self.writers and not name.startswith(".") and path.is_dir():
+                    at = self._start.pop(name, Position(0, 0))
+                    self.writers[name] = Followed(name, path, at.segment, at.offset)
+        return [writer for _, writer in sorted(self.writers.items()) if not writer.finished]
+
+    def retire(self, writer: Followed, keep_from: int, needed: frozenset[int] = frozenset()) -> int:
+        """Delete the segments before `keep_from` that are not `needed`; returns how many.
+
+        With the writer finished and nothing kept, its directory goes as well.
+        """
+        gone = 0
+        for number in _segments(writer.path):
+            if number < keep_from and number not in needed:
+                with suppress(OSError):
+                    os.unlink(writer.path / segment_name(number))
+                    gone += 1
+        if writer.finished and not _segments(writer.path):
+            shutil.rmtree(writer.path, ignore_errors=True)
+            del self.writers[writer.writer]
+        return gone
+
+    def close(self) -> None:
+        for writer in self.writers.values():
+            _close(writer)
+
+    def _open(self, writer: Followed) -> bool:
+        if writer.fd >= 0:
+            return True
+        numbers = [n for n in _segments(writer.path) if n >= max(writer.segment, 1)]
+        if not numbers:
+            return False
+        if numbers[0] != writer.segment:
+            writer.segment, writer.offset = numbers[0], 0
+        try:
+            writer.fd = os.open(writer.path / segment_name(writer.segment), os.O_RDONLY)
+        except OSError:
+            return False
+        return True
+
+    def _next_segment(self, writer: Followed) -> int | None:
+        return next((n for n in _segments(writer.path) if n > writer.segment), None)
+
+
+def _read_segment(writer: Followed) -> Generator[Frame, None, Stop]:
+    """The whole frames from the writer's offset on; returns why there are no more."""
+    wanted = READ_BYTES
+    while True:
+        data = os.pread(writer.fd, wanted, writer.offset)
+        scan = Scan(data, writer.offset)
+        for frame in scan:
+            writer.offset = frame.end
+            yield frame
+        writer.offset = scan.offset
+        if scan.stop is not Stop.MORE or len(data) < wanted:
+            return scan.stop
+        wanted = max(READ_BYTES, scan.wanted())
+
+
+def _drop_tail(writer: Followed, stop: Stop) -> None:
+    """Count and report what stands behind the last whole frame of a finished segment."""
+    size = os.fstat(writer.fd).st_size - writer.offset
+    if size > 0:
+        writer.damaged_bytes += size
+        log.log(
+            logging.WARNING if stop is Stop.MORE else logging.ERROR,
+            "Journal %s/%s: %d bytes at the end are not whole frames and are dropped.",
+            writer.writer,
+            segment_name(writer.segment),
+            size,
+        )
+
+
+def _segments(path: Path) -> list[int]:
+    try:
+        return sorted(int(name[:-4]) for name in os.listdir(path) if name.endswith(".seg"))
+    except FileNotFoundError:
+        return []
+
+
+def _is_free(lock: Path) -> bool:
+    """Whether nobody holds the lock; a directory that is gone has no writer either."""
+    try:
+        fd = os.open(lock, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _close(writer: Followed) -> None:
+    if writer.fd >= 0:
+        os.close(writer.fd)
+        writer.fd = -1

@@ -1,0 +1,261 @@
+"""What is written comes back, whatever the file has been through."""
+
+import asyncio
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.config import JournalLimits
+from proxy.counters import read_counters
+from proxy.exchange import Begun, Kind
+from proxy.follower import Follower, Position
+from proxy.frames import MAGIC, SEAL, Frame, Scan, Stop, header
+from proxy.journal import Journal
+
+LIMITS = JournalLimits(fsync="never")
+BEGUN = Begun(
+    call_id="01", wall_ns=1, method="POST", target="/v1", provider="openai", upstream="http://x"
+)
+
+frames_strategy = st.lists(
+    st.tuples(st.integers(1, 8), st.integers(1, 99), st.binary(max_size=40)), max_size=6
+)
+
+
+def segment(frames: Sequence[tuple[int, int, bytes]], *, seal: bool = False) -> bytes:
+    """A segment's bytes."""
+    parts = [MAGIC]
+    for kind, call, payload in frames:
+        parts += [header(kind, call, 5, payload), payload]
+    if seal:
+        parts.append(header(SEAL, 0, 5, b""))
+    return b"".join(parts)
+
+
+def values(frames: Sequence[Frame]) -> list[tuple[int, int, bytes]]:
+    return [(frame.kind, frame.call, frame.payload) for frame in frames]
+
+
+def follow(directory: Path, start: dict[str, Position] | None = None) -> list[Frame]:
+    """Everything that a new follower reads, writer by writer."""
+    follower = Follower(directory, start)
+    found = [frame for writer in follower.scan() for frame in follower.poll(writer)]
+    follower.close()
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames_strategy, st.booleans())
+def test_every_prefix_of_a_segment_reads_back_clean(
+    frames: list[tuple[int, int, bytes]], seal: bool
+) -> None:
+    """Cut at any byte, a segment gives the frames that are whole, in order, and nothing else."""
+    data = segment(frames, seal=seal)
+    ends = [len(segment(frames[:n])) for n in range(len(frames) + 1)]
+    for cut in range(len(data) + 1):
+        scan = Scan(data[:cut], 0)
+        found = values(list(scan))
+        whole = sum(end <= cut for end in ends[1:])
+        assert found == frames[:whole]
+        assert scan.stop is (Stop.SEALED if seal and cut == len(data) else Stop.MORE)
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames_strategy.filter(bool), st.data())
+def test_a_flipped_byte_never_gives_a_wrong_frame(
+    frames: list[tuple[int, int, bytes]], data: st.DataObject
+) -> None:
+    """After damage the frames before it are read, and none that was not written."""
+    good = segment(frames)
+    at = data.draw(st.integers(0, len(good) - 1))
+    bad = bytearray(good)
+    bad[at] ^= data.draw(st.integers(1, 255))
+    found = values(list(Scan(bytes(bad), 0)))
+    assert found == frames[: len(found)]
+
+
+def test_a_follower_reads_what_a_writer_appends_while_it_appends(tmp_path: Path) -> None:
+    """Frames come once each, in order, across polls and rotations."""
+    journal = Journal(tmp_path, "relay", JournalLimits(fsync="never", segment_bytes_max=400))
+    follower = Follower(tmp_path)
+    expected, found = [], []
+    for number in range(50):
+        call = journal.begin(BEGUN)
+        journal.append(call, Kind.RESPONSE, b"x" * number)
+        expected += [(Kind.BEGUN, call), (Kind.RESPONSE, call)]
+        if number % 3 == 0:
+            journal.flush()
+            for writer in follower.scan():
+                found += [(f.kind, f.call) for f in follower.poll(writer)]
+    journal.close()
+    for writer in follower.scan():
+        found += [(f.kind, f.call) for f in follower.poll(writer)]
+    assert found == expected
+    assert all(writer.finished for writer in follower.writers.values())
+
+
+def test_a_writer_that_lives_is_not_finished(tmp_path: Path) -> None:
+    """Only a free lock says that no more will come."""
+    journal = Journal(tmp_path, "relay", LIMITS)
+    journal.begin(BEGUN)
+    journal.flush()
+    follower = Follower(tmp_path)
+    [writer] = follower.scan()
+    assert len(list(follower.poll(writer))) == 1
+    assert not writer.finished
+    journal.close()
+    assert list(follower.poll(writer)) == []
+    assert writer.finished
+
+
+def test_a_torn_tail_is_dropped_and_counted(tmp_path: Path) -> None:
+    """The half frame that a crash left is not read, and the whole ones before it are."""
+    journal = Journal(tmp_path, "relay", LIMITS)
+    journal.begin(BEGUN)
+    journal.append(1, Kind.RESPONSE, b"half of this is torn away")
+    journal.flush()
+    [path] = tmp_path.glob("*/*.seg")
+    os.truncate(path, path.stat().st_size - 5)
+    fd = journal._fd  # the process "dies": its descriptors close, nothing is sealed
+    os.close(fd)
+    os.close(journal._lock)
+    follower = Follower(tmp_path)
+    [writer] = follower.scan()
+    assert [frame.kind for frame in follower.poll(writer)] == [Kind.BEGUN]
+    assert writer.finished
+    assert writer.damaged_bytes > 0
+
+
+def test_reading_goes_on_from_a_position(tmp_path: Path) -> None:
+    """A follower that is given a position reads exactly the rest."""
+    journal = Journal(tmp_path, "relay", LIMITS)
+    for _ in range(4):
+        journal.begin(BEGUN)
+    journal.close()
+    frames = follow(tmp_path)
+    start = {journal.writer: Position(1, frames[1].end)}
+    assert [f.call for f in follow(tmp_path, start)] == [3, 4]
+
+
+def test_retired_segments_leave_the_disk(tmp_path: Path) -> None:
+    """Segments before the kept one go, needed ones stay, and a finished writer's directory too."""
+    journal = Journal(tmp_path, "relay", JournalLimits(fsync="never", segment_bytes_max=1))
+    for _ in range(3):
+        journal.begin(BEGUN)
+        journal.flush()
+    journal.close()
+    follower = Follower(tmp_path)
+    [writer] = follower.scan()
+    assert len(list(follower.poll(writer))) == 3
+    assert follower.retire(writer, 3, frozenset({1})) == 1
+    assert sorted(p.name for p in tmp_path.glob("*/*.seg")) == ["0000000001.seg", "0000000003.seg"]
+    follower.retire(writer, writer.segment)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_drops_and_counts_and_then_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that fails half way leaves only whole frames, and the next ones are kept again."""
+    journal = Journal(tmp_path, "relay", LIMITS)
+    journal.begin(BEGUN)
+    journal.flush()
+    writev = os.writev
+
+    def full(fd: int, buffers: list[bytes]) -> int:
+        writev(fd, [buffers[0][:7]])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "writev", full)
+        lost = journal.begin(BEGUN)
+        journal.append(lost, Kind.RESPONSE, b"12345")
+        journal.flush()
+    assert journal.append(lost, Kind.RESPONSE, b"678") is False
+    assert journal.dropped(lost) == len(b"12345678") + len(b"") + _begun_bytes()
+    journal._blocked_until = 0.0  # a second later
+    kept = journal.begin(BEGUN)
+    journal.close()
+    assert [frame.call for frame in follow(tmp_path)] == [1, kept]
+    counters = read_counters(next(tmp_path.iterdir()))
+    assert (counters["calls_begun"], counters["calls_lost"]) == (3, 1)
+    assert counters["write_errors"] == 1
+    assert counters["frames_dropped"] == 3
+
+
+def _begun_bytes() -> int:
+    import msgspec  # noqa: PLC0415 - used by one assertion only
+
+    return len(msgspec.json.encode(BEGUN))
+
+
+def test_the_total_limit_stops_writing_until_there_is_room(tmp_path: Path) -> None:
+    """At the limit frames are dropped and counted; when segments went, writing goes on."""
+    limits = JournalLimits(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
+    journal = Journal(tmp_path, "relay", limits)  # the page of counters is part of the total
+    journal.append(1, Kind.RESPONSE, bytes(3000))
+    journal.flush()
+    journal.upkeep()
+    assert journal.append(1, Kind.RESPONSE, b"too much") is False
+    for path in tmp_path.glob("*/*.seg"):
+        path.unlink()
+    journal.upkeep()
+    assert journal.append(1, Kind.RESPONSE, b"room again") is True
+    journal.close()
+
+
+def test_a_removed_directory_is_made_again(tmp_path: Path) -> None:
+    """Calls after the removal are kept, in a new directory."""
+    journal = Journal(tmp_path / "calls", "relay", LIMITS)
+    journal.begin(BEGUN)
+    journal.flush()
+    shutil.rmtree(tmp_path / "calls")
+    journal.upkeep()
+    journal.begin(BEGUN)
+    journal.close()
+    assert [frame.call for frame in follow(tmp_path / "calls")] == [2]
+
+
+async def test_frames_are_written_once_a_loop_turn(tmp_path: Path) -> None:
+    """Nobody has to call flush: the end of the turn does."""
+    journal = Journal(tmp_path, "relay", LIMITS)
+    journal.begin(BEGUN)
+    assert follow(tmp_path) == []
+    await asyncio.sleep(0)
+    assert len(follow(tmp_path)) == 1
+    journal.close()
+
+
+async def test_fsync_always_groups_the_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred calls that settle together cost a few syncs, and each returns after its own."""
+    synced = []
+    sync = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: (synced.append(fd), sync(fd))[1])
+    journal = Journal(tmp_path, "relay", JournalLimits(fsync="always"))
+
+    async def one() -> None:
+        journal.begin(BEGUN)
+        await journal.settle()
+        assert synced
+
+    await asyncio.gather(*(one() for _ in range(100)))
+    assert 1 <= len(synced) <= 5
+    journal.close()
+
+
+def test_journal_files_are_for_the_owner_only(tmp_path: Path) -> None:
+    """Segments, lock and counters are 0600, directories 0700."""
+    journal = Journal(tmp_path / "calls", "relay", LIMITS)
+    journal.begin(BEGUN)
+    journal.flush()
+    for path in [tmp_path / "calls", *(tmp_path / "calls").rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    journal.close()
