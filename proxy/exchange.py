@@ -161,3 +161,20 @@ class Reading:
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     timing: Timing = Timing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One call, whole: what passed, when, and what the bodies say.
+
+    Durations count from `begun` on the relay's monotonic clock.  `source` is the call's place in
+    the journal, `writer:number`: the same call metered again has the same.
+    """
+
+    begun: Begun
+    head: ResponseHead | None  # None: no response came
+    ended: Ended
+    reading: Reading
+    first_byte_ns: int | None
+    duration_ns: int
+    source: str

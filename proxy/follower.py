@@ -60,26 +60,25 @@ class Follower:
         self.writers: dict[str, Followed] = {}
 
     def poll(self, writer: Followed) -> Iterator[Frame]:
-        """The frames that `writer` has whole by now; ends when it has no more for the moment.
+        """The frames that `writer` has whole by now, as far as one segment goes.
 
-        When the iteration ends by itself and the writer is gone, `writer.finished` is set.
+        They stand in the segment that `writer.segment` names while they are read.  At a segment's
+        end the writer is moved on to the next one; `writer.finished` is set when it is gone and
+        there is none.  Call again while `writer.position` moves.
         """
         gone = writer.gone or _is_free(writer.path / LOCK)  # asked before reading to the end
-        while self._open(writer):
+        if self._open(writer):
             stop = yield from _read_segment(writer)
             if stop is Stop.MORE:
                 if not gone and self._next_segment(writer) is None:
-                    break  # the writer is still at it
+                    return  # the writer is still at it
                 stop = yield from _read_segment(writer)  # what came between the two looks
             if stop is not Stop.SEALED:
                 _drop_tail(writer, stop)
             _close(writer)
-            later = self._next_segment(writer)
-            writer.segment, writer.offset = later or writer.segment + 1, 0
-            if later is None:
-                break
+            writer.segment, writer.offset = writer.segment + 1, 0
         writer.gone = gone
-        writer.finished = gone and writer.fd < 0 and self._next_segment(writer) is None
+        writer.finished = gone and self._next_segment(writer, inclusive=True) is None
 
     def scan(self) -> list[Followed]:
         """Look for new writers; returns all that are not finished, oldest first."""
@@ -125,8 +124,9 @@ class Follower:
             return False
         return True
 
-    def _next_segment(self, writer: Followed) -> int | None:
-        return next((n for n in _segments(writer.path) if n > writer.segment), None)
+    def _next_segment(self, writer: Followed, *, inclusive: bool = False) -> int | None:
+        first = writer.segment if inclusive else writer.segment + 1
+        return next((n for n in _segments(writer.path) if n >= first), None)
 
 
 def _read_segment(writer: Followed) -> Generator[Frame, None, Stop]:

@@ -132,13 +132,23 @@ class Journal:
 
     async def settle(self) -> None:
         """Flush; with `fsync = "always"` return once the disk has it (one sync serves many)."""
+        if self._limits.fsync == "always":
+            await self.synced()
+        else:
+            self.flush()
+
+    async def synced(self) -> None:
+        """Flush, and return once the disk has everything, whatever `fsync` says but "never"."""
         self.flush()
-        if self._limits.fsync != "always":
-            return
         while self._syncing is not None:  # a sync that began earlier may not hold our bytes
             await asyncio.shield(self._syncing)
         if self._dirty:
             await asyncio.shield(self._sync())
+
+    @property
+    def segment(self) -> int:
+        """The number of the newest segment; 0 before the first frame."""
+        return self._number
 
     def close(self) -> None:
         """Seal the segment and free the lock: the writer is gone from here on."""

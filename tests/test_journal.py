@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from proxy.config import JournalLimits
 from proxy.counters import read_counters
 from proxy.exchange import Begun, Kind
-from proxy.follower import Follower, Position
+from proxy.follower import Followed, Follower, Position
 from proxy.frames import MAGIC, SEAL, Frame, Scan, Stop, header
 from proxy.journal import Journal
 
@@ -45,8 +45,18 @@ def values(frames: Sequence[Frame]) -> list[tuple[int, int, bytes]]:
 def follow(directory: Path, start: dict[str, Position] | None = None) -> list[Frame]:
     """Everything that a new follower reads, writer by writer."""
     follower = Follower(directory, start)
-    found = [frame for writer in follower.scan() for frame in follower.poll(writer)]
+    found = [frame for writer in follower.scan() for frame in everything(follower, writer)]
     follower.close()
+    return found
+
+
+def everything(follower: Follower, writer: Followed) -> list[Frame]:
+    """What there is to read now, across segments."""
+    found: list[Frame] = []
+    before = None
+    while before != writer.position:
+        before = writer.position
+        found += follower.poll(writer)
     return found
 
 
@@ -92,10 +102,10 @@ def test_a_follower_reads_what_a_writer_appends_while_it_appends(tmp_path: Path)
         if number % 3 == 0:
             journal.flush()
             for writer in follower.scan():
-                found += [(f.kind, f.call) for f in follower.poll(writer)]
+                found += [(f.kind, f.call) for f in everything(follower, writer)]
     journal.close()
     for writer in follower.scan():
-        found += [(f.kind, f.call) for f in follower.poll(writer)]
+        found += [(f.kind, f.call) for f in everything(follower, writer)]
     assert found == expected
     assert all(writer.finished for writer in follower.writers.values())
 
@@ -110,7 +120,7 @@ def test_a_writer_that_lives_is_not_finished(tmp_path: Path) -> None:
     assert len(list(follower.poll(writer))) == 1
     assert not writer.finished
     journal.close()
-    assert list(follower.poll(writer)) == []
+    assert everything(follower, writer) == []
     assert writer.finished
 
 
@@ -127,7 +137,7 @@ def test_a_torn_tail_is_dropped_and_counted(tmp_path: Path) -> None:
     os.close(journal._lock)
     follower = Follower(tmp_path)
     [writer] = follower.scan()
-    assert [frame.kind for frame in follower.poll(writer)] == [Kind.BEGUN]
+    assert [frame.kind for frame in everything(follower, writer)] == [Kind.BEGUN]
     assert writer.finished
     assert writer.damaged_bytes > 0
 
@@ -152,7 +162,7 @@ def test_retired_segments_leave_the_disk(tmp_path: Path) -> None:
     journal.close()
     follower = Follower(tmp_path)
     [writer] = follower.scan()
-    assert len(list(follower.poll(writer))) == 3
+    assert len(everything(follower, writer)) == 3
     assert follower.retire(writer, 3, frozenset({1})) == 1
     assert sorted(p.name for p in tmp_path.glob("*/*.seg")) == ["0000000001.seg", "0000000003.seg"]
     follower.retire(writer, writer.segment)

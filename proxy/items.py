@@ -1,0 +1,55 @@
+"""Which batch items and background responses have been charged: each once, for ever.
+
+A batch's output may be downloaded many times and a background response polled many times.  The
+first reading that shows an item charges it; the ledger remembers which call that was, so that
+metering the same call again after a crash charges it again and no other call does.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from time import time
+
+KEEP_S = 90 * 86_400  # providers keep outputs for about 30 days
+PRUNE_EVERY = 10_000
+
+
+class Items:
+    """The ledger, in one SQLite file.  For one thread.  Raises sqlite3.Error on a bad disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        path.chmod(0o600)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS items"
+            " (item BLOB PRIMARY KEY, source TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID"
+        )
+        self._claims = 0
+
+    def claim(self, provider: str, items: Iterable[str], source: str) -> set[str]:
+        """The items that `source`, one call, is the first to show."""
+        mine = set()
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for item in items:
+                key = hashlib.blake2b(f"{provider}\0{item}".encode(), digest_size=16).digest()
+                self._db.execute(
+                    "INSERT INTO items VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    (key, source, time()),
+                )
+                [owner] = self._db.execute(
+                    "SELECT source FROM items WHERE item = ?", (key,)
+                ).fetchone()
+                if owner == source:
+                    mine.add(item)
+                self._claims += 1
+            if self._claims >= PRUNE_EVERY:
+                self._claims = 0
+                self._db.execute("DELETE FROM items WHERE at < ?", (time() - KEEP_S,))
+        return mine
+
+    def close(self) -> None:
+        self._db.close()

@@ -1,0 +1,179 @@
+"""From an exchange to its records: reading → usage → charge → record.
+
+Pure but for `claim`, which remembers which batch items were charged.  Nothing here raises: whatever
+goes wrong, a call gets a row that says so.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from urllib.parse import urlsplit
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+
+from exporters.record import Record
+from pricing import Charge, Origin, Status, Subcall, TariffBook, TermValue, price
+from proxy.config import Config, Provider
+from proxy.exchange import Exchange, Outcome, Part, Reading
+from proxy.rows import row
+from proxy.tokens import count
+
+log = logging.getLogger(__name__)
+
+# OpenAI's regional hosts, https://platform.openai.com/docs/guides/your-data
+REGIONAL_HOST = re.compile(r"^(eu|us)\.api\.openai\.com$")
+
+Claim = Callable[[str, Sequence[str], str], set[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """Turns exchanges into records.
+
+    `claim(provider, items, source)` returns the batch items that this call is the first to show.
+    """
+
+    config: Config
+    book: TariffBook
+    claim: Claim
+
+    def records(self, exchange: Exchange) -> Sequence[Record]:
+        """The rows of a call: those of its batch items, if any, then its own, which is last."""
+        try:
+            return (*self._items(exchange), self._own(exchange))
+        except Exception:
+            log.exception("Call %s could not be metered.", exchange.begun.call_id)
+            reading = replace(exchange.reading, parts=(), count=None)
+            charge = Charge(usd=None, status=Status.UNPRICED, reasons=("metering_failed",))
+            return (row(replace(exchange, reading=reading), charge, (), (), self.config),)
+
+    def _own(self, exchange: Exchange) -> Record:
+        reading = exchange.reading
+        provider = self.config.providers.get(exchange.begun.provider)
+        own = replace(reading, parts=tuple(part for part in reading.parts if not part.item))
+        own = counted(own, exchange.begun.provider, self.config)
+        subcalls = subcalls_of(exchange, own.parts, provider)
+        charge = charge_of(own, subcalls, self.book)
+        charge = cut_short(exchange, charge)
+        return row(replace(exchange, reading=own), charge, subcalls, (), self.config)
+
+    def _items(self, exchange: Exchange) -> list[Record]:
+        """Rows of the batch items that no call showed before; their ids do not depend on it."""
+        parts = {part.item: part for part in exchange.reading.parts if part.item}
+        if not parts:
+            return []
+        name = exchange.begun.provider
+        new = self.claim(name, list(parts), exchange.source)
+        return [self._item(exchange, part) for item, part in parts.items() if item in new]
+
+    def _item(self, exchange: Exchange, part: Part) -> Record:
+        provider = self.config.providers.get(exchange.begun.provider)
+        reading = replace(
+            exchange.reading, parts=(part,), billable=True, response_model=part.model, reasons=()
+        )
+        subcalls = subcalls_of(exchange, (part,), provider)
+        record = row(
+            replace(exchange, reading=reading),
+            price(subcalls, self.book),
+            subcalls,
+            (),
+            self.config,
+        )
+        name = f"taximeter:{exchange.begun.provider}:{part.item}"
+        return msgspec.structs.replace(
+            record,
+            call_id=str(uuid5(NAMESPACE_URL, name)),
+            span_id=uuid5(NAMESPACE_URL, f"{name}:span").hex[:16],
+            source=f"{exchange.source}:{part.item}",
+            tags={**record.tags, "batch_item": part.item},
+        )
+
+
+def counted(reading: Reading, family: str, config: Config) -> Reading:
+    """The reading with counted usage where none was reported and counting is wanted."""
+    if reading.parts or reading.count is None or not config.metering.count_tokens:
+        return reading
+    model = reading.response_model or reading.request_model
+    result = count(family, model, reading.count, config.metering.count_bytes_max)
+    return replace(
+        reading,
+        parts=(Part(usage=result.usage),),
+        reasons=(*reading.reasons, *result.reasons),
+    )
+
+
+def subcalls_of(
+    exchange: Exchange, parts: Sequence[Part], provider: Provider | None
+) -> tuple[Subcall, ...]:
+    """The parts of a reading with what only the route and the clock know."""
+    begun, reading = exchange.begun, exchange.reading
+    start = datetime.fromtimestamp(begun.wall_ns / 1e9, UTC)
+    terms: dict[str, TermValue] = {
+        "endpoint": reading.endpoint,
+        "completed_at": start + timedelta(microseconds=exchange.duration_ns // 1000),
+    }
+    host = urlsplit(begun.upstream).hostname or ""
+    if regional := REGIONAL_HOST.match(host):
+        terms["region"] = regional[1]
+    if provider and provider.region:
+        terms["region"] = provider.region
+    if provider and provider.deployment:
+        terms["deployment"] = provider.deployment
+    model = reading.response_model or reading.request_model
+    return tuple(
+        Subcall(
+            provider=begun.provider,
+            model=part.model or model,
+            at=start,
+            usage=part.usage,
+            terms={**terms, **part.terms},
+        )
+        for part in parts
+    )
+
+
+def charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
+    """What a call costs: nothing if nobody bills it, unknown if nothing is known of its usage."""
+    if not reading.billable:
+        return Charge(usd=Decimal(0), status=Status.NOT_BILLED)
+    if not subcalls:
+        return Charge(usd=None, status=Status.UNPRICED, reasons=("no_usage",))
+    charge = price(subcalls, book, reported_usd=reading.reported_usd)
+    if charge.usd is not None or not reading.request_model:
+        return charge
+    return charge_of_asked(reading, subcalls, book) or charge
+
+
+def charge_of_asked(
+    reading: Reading, subcalls: Sequence[Subcall], book: TariffBook
+) -> Charge | None:
+    """The charge by the model asked for, where the one served is in no tariff; an estimate."""
+    served = reading.response_model
+    if not served or served == reading.request_model:
+        return None
+    asked = [replace(s, model=reading.request_model) if s.model == served else s for s in subcalls]
+    charge = price(asked, book, reported_usd=reading.reported_usd)
+    if charge.usd is None:
+        return None
+    status = Status.ESTIMATED if charge.status is Status.EXACT else charge.status
+    return replace(
+        charge, status=status, reasons=(*charge.reasons, f"served_model_unknown:{served}")
+    )
+
+
+def cut_short(exchange: Exchange, charge: Charge) -> Charge:
+    """A stream that broke off has made at least what was seen: the charge is a lower bound."""
+    ended = exchange.ended.outcome
+    cut = ended in (
+        Outcome.CLIENT_GONE,
+        Outcome.UPSTREAM_CUT,
+        Outcome.TIMED_OUT,
+        Outcome.INTERRUPTED,
+    )
+    if not cut or exchange.reading.complete or charge.status is not Status.EXACT:
+        return charge
+    return replace(charge, status=Status.ESTIMATED, reasons=(*charge.reasons, "cut_short"))
