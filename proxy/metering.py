@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from exporters.record import Record
-from pricing import Charge, Origin, Status, Subcall, TariffBook, TermValue, price
+from pricing import Charge, Status, Subcall, TariffBook, TermValue, price
 from proxy.config import Config, Provider
 from proxy.exchange import Exchange, Outcome, Part, Reading
 from proxy.rows import row

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from exporters.record import Record, rounded
-from exporters.trace import trace_context
+from exporters.trace import trace_attributes, trace_context
 from pricing import Charge, ChargeLine, Meter, Origin, Subcall, Usage
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.config import Config
@@ -122,7 +122,7 @@ def row(
     said = (*exchange.reading.reasons, *charge.reasons, *reasons)
     return Record(
         **_identity(exchange, config),
-        **_answer(exchange),
+        **_answer(exchange, config),
         **_usage(subcalls),
         **_money(charge),
         **_times(exchange),
@@ -134,7 +134,7 @@ def row(
 def _identity(exchange: Exchange, config: Config) -> dict[str, Any]:
     """Who called whom, and under which ids."""
     begun = exchange.begun
-    headers = {name.lower(): value for name, value in begun.headers}
+    headers = _headers(exchange)
     tags = dict(begun.tags)
     columns = {column: tags.pop(tag) for tag, column in TAG_COLUMNS.items() if tag in tags}
     named = (headers[name] for name in SESSION_HEADERS if name in headers)
@@ -163,7 +163,11 @@ def _identity(exchange: Exchange, config: Config) -> dict[str, Any]:
     }
 
 
-def _answer(exchange: Exchange) -> dict[str, Any]:
+def _headers(exchange: Exchange) -> dict[str, str]:
+    return {name.lower(): value for name, value in exchange.begun.headers}
+
+
+def _answer(exchange: Exchange, config: Config) -> dict[str, Any]:
     """What came back, and how it ended."""
     reading = exchange.reading
     outcome = outcome_of(exchange)
@@ -184,7 +188,10 @@ def _answer(exchange: Exchange) -> dict[str, Any]:
         "error_message": reading.error_message[:ERROR_MESSAGE_MAX],
         "finish_reason": ",".join(reading.finish_reasons),
         "tool_calls": reading.tool_calls,
-        "attributes": {name: str(value) for name, value in reading.attributes.items()},
+        "attributes": {
+            **{name: str(value) for name, value in reading.attributes.items()},
+            **trace_attributes(_headers(exchange), config.otlp.incoming),
+        },
     }
 
 

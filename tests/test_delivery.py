@@ -1,0 +1,174 @@
+"""An exporter gets every record once, in order, whatever happens to it or to us."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from exporters.record import Batch, PermanentError, Record, TransientError, encode
+from proxy import delivery as module
+from proxy.config import JournalLimits
+from proxy.delivery import Delivery
+from proxy.exchange import Kind
+from proxy.journal import Journal
+
+LIMITS = JournalLimits(fsync="never")
+
+
+class Remembering:
+    """Remembers what it got; `failures` are raised first, `poison` ids are refused for good."""
+
+    name = "remembering"
+
+    def __init__(self, *failures: Exception, poison: Sequence[str] = ()) -> None:
+        self.failures = list(failures)
+        self.poison = poison
+        self.batches: list[Batch] = []
+        self.tries: list[str] = []
+        self.tried = asyncio.Event()
+
+    async def export(self, batch: Batch) -> None:
+        self.tries.append(batch.token)
+        self.tried.set()
+        if self.failures:
+            raise self.failures.pop(0)
+        if any(record.call_id in self.poison for record in batch.records):
+            raise PermanentError("not this one")
+        self.batches.append(batch)
+
+    async def close(self) -> None:
+        pass
+
+    @property
+    def ids(self) -> list[str]:
+        return [record.call_id for batch in self.batches for record in batch.records]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_S_MIN", 0.001)
+
+
+def write(journal: Journal, *ids: str) -> None:
+    for call_id in ids:
+        record = Record(ts_us=1, call_id=call_id, provider="p", outcome="ok", cost_status="exact")
+        journal.append(1, Kind.RECORD, encode(record))
+    journal.flush()
+
+
+def deliver(tmp_path: Path, exporter: Remembering, rows_max: int = 100) -> Delivery:
+    async def synced() -> None:
+        pass
+
+    state = tmp_path / "state"
+    state.mkdir(exist_ok=True)
+    return Delivery(
+        exporter, tmp_path / "records", state, synced=synced, rows_max=rows_max, age_max_s=0.01
+    )
+
+
+async def everything(delivery: Delivery) -> None:
+    while await delivery.step():
+        pass
+
+
+async def test_records_come_in_order_and_in_batches(tmp_path: Path) -> None:
+    """Each record comes once, at most so many at a time."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, *"abcde")
+    exporter = Remembering()
+    await everything(deliver(tmp_path, exporter, rows_max=2))
+    assert exporter.ids == list("abcde")
+    assert [len(batch.records) for batch in exporter.batches] == [2, 2, 1]
+    journal.close()
+
+
+async def test_a_restart_goes_on_after_what_was_taken(tmp_path: Path) -> None:
+    """What was delivered before is not delivered again; what came meanwhile is."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, "a", "b")
+    await everything(deliver(tmp_path, Remembering()))
+    write(journal, "c")
+    exporter = Remembering()
+    await everything(deliver(tmp_path, exporter))
+    assert exporter.ids == ["c"]
+    journal.close()
+
+
+async def test_a_batch_cut_off_by_a_crash_is_sent_again_under_its_token(tmp_path: Path) -> None:
+    """After a crash the same rows go out under the same token, though more have come since."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, "a", "b")
+    first = Remembering(*[TransientError("down")] * 1000)
+    crashed = asyncio.create_task(deliver(tmp_path, first).step())
+    await first.tried.wait()
+    crashed.cancel()
+    write(journal, "c")
+    second = Remembering()
+    await everything(deliver(tmp_path, second))
+    assert second.tries[0] == first.tries[0]
+    assert [[r.call_id for r in batch.records] for batch in second.batches] == [["a", "b"], ["c"]]
+    journal.close()
+
+
+async def test_a_failing_store_is_tried_again_with_the_same_batch(tmp_path: Path) -> None:
+    """A transient failure costs time, never rows, and keeps the token."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, "a")
+    exporter = Remembering(TransientError("503"), TransientError("503"))
+    delivery = deliver(tmp_path, exporter)
+    await everything(delivery)
+    assert exporter.ids == ["a"]
+    assert len(set(exporter.tries)) == 1
+    assert delivery.status() == {
+        "ok": True,
+        "error": "",
+        "delivered": 1,
+        "set_aside": 0,
+        "retries": 2,
+    }
+    journal.close()
+
+
+async def test_a_poison_row_is_set_aside_alone(tmp_path: Path) -> None:
+    """The rows around a refused one arrive in order; it is kept with its reason, and once."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, *"abcdefg")
+    exporter = Remembering(poison=["e"])
+    delivery = deliver(tmp_path, exporter)
+    await everything(delivery)
+    assert exporter.ids == list("abcdfg")
+    assert delivery.set_aside == 1
+    aside = (tmp_path / "state" / "remembering.aside.jsonl").read_text()
+    assert '"call_id":"e"' in aside
+    assert "not this one" in aside
+    journal.close()
+
+
+async def test_delivery_goes_on_across_segments_and_meters(tmp_path: Path) -> None:
+    """A batch never spans segments, and the next meter's records follow the last one's."""
+    journal = Journal(tmp_path / "records", "meter", JournalLimits(segment_bytes_max=1))
+    write(journal, "a")
+    write(journal, "b")
+    journal.close()
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, "c")
+    exporter = Remembering()
+    await everything(deliver(tmp_path, exporter))
+    assert exporter.ids == ["a", "b", "c"]
+    assert len({batch.token for batch in exporter.batches}) == 3
+    journal.close()
+
+
+async def test_drained_says_when_nothing_is_left(tmp_path: Path) -> None:
+    """A stop can wait for the rows that are still on their way."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, *"abc")
+    exporter = Remembering()
+    delivery = deliver(tmp_path, exporter, rows_max=1)
+    running = asyncio.create_task(delivery.run())
+    await asyncio.wait_for(delivery.drained(), 5)
+    assert exporter.ids == ["a", "b", "c"]
+    running.cancel()
+    journal.close()
