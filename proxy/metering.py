@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
 from exporters.record import Record
-from pricing import Charge, Status, Subcall, TariffBook, TermValue, price
+from pricing import Charge, Status, Subcall, TariffBook, not_billed, price
+from pricing.usage import TermValue
 from proxy.config import Config, Provider
 from proxy.exchange import Exchange, Outcome, Part, Reading
 from proxy.rows import row
@@ -139,7 +139,7 @@ def subcalls_of(
 def charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
     """What a call costs: nothing if nobody bills it, unknown if nothing is known of its usage."""
     if not reading.billable:
-        return Charge(usd=Decimal(0), status=Status.NOT_BILLED)
+        return not_billed()
     if not subcalls:
         return Charge(usd=None, status=Status.UNPRICED, reasons=("no_usage",))
     charge = price(subcalls, book, reported_usd=reading.reported_usd)
