@@ -32,7 +32,7 @@ def config(tmp_path: Path, **limits: int) -> Config:
 
 def make(exchange: Exchange) -> Sequence[Record]:
     """A record that shows what the meter saw."""
-    [usage] = [part.usage for part in exchange.reading.parts] or [None]
+    usage = next((part.usage for part in exchange.reading.parts), None)
     return [
         Record(
             ts_us=1,
