@@ -7,8 +7,10 @@ JSON on standard input; the end of standard input means that the supervisor is g
 import argparse
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 
 from aiohttp import web
@@ -35,6 +37,7 @@ class MeterProcess:
     """Everything that lives in the meter's process, put together from the configuration."""
 
     def __init__(self, config: Config) -> None:
+        config = replace(config, node=config.node or socket.gethostname())
         self._config = config
         self._began = monotonic()
         data = config.data
@@ -49,8 +52,7 @@ class MeterProcess:
         self.clickhouse = ClickHouse(dsn, database=store.database, ttl_days=store.ttl_days)
         self.store = Store(dsn, database=store.database)
         self.deliveries = [self._delivery(self.clickhouse, store.batch_rows_max)]
-        otlp = config.otlp
-        if spans := from_config(otlp.endpoint, otlp.protocol, otlp.headers, otlp.profile):
+        if spans := _spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery:
@@ -104,6 +106,18 @@ class MeterProcess:
         await self.store.close()
         self.meter.close()
         self.items.close()
+
+
+def _spans(config: Config) -> Exporter | None:
+    """The span exporter, where the configuration or the environment name an endpoint."""
+    otlp = config.otlp
+    return from_config(
+        endpoint=otlp.endpoint,
+        protocol=otlp.protocol,
+        headers=otlp.headers,
+        profile=otlp.profile,
+        names={p.name: p.telemetry_name for p in config.providers.values() if p.telemetry_name},
+    )
 
 
 async def serve(config: Config, console_fd: int, ready_fd: int) -> None:
