@@ -57,7 +57,10 @@ class Metering:
         own = replace(reading, parts=tuple(part for part in reading.parts if not part.item))
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)
-        charge = charge_of(own, subcalls, self.book)
+        if exchange.ended.outcome is Outcome.UNREACHABLE:
+            charge = not_billed("unreachable")  # the provider never saw the call
+        else:
+            charge = charge_of(own, subcalls, self.book)
         charge = cut_short(exchange, charge)
         return row(replace(exchange, reading=own), charge, subcalls, (), self.config)
 
