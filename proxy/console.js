@@ -87,9 +87,10 @@ function tiles(total) {
 
 function models(rows) {
   fill($("models"), rows.map((r) => row([
-    [r.provider], [r.model || "–"], [count(r.calls), "n"], [count(r.input_tokens_total), "n"],
+    [r.provider], [r.model || "–"],
+    [usd(r.cost_usd, 4) + (r.unpriced_calls && r.cost_usd !== null ? " +" : ""), "n" + (r.unpriced_calls ? " doubt" : "")],
+    [count(r.calls), "n"], [count(r.input_tokens_total), "n"],
     [count(r.output_tokens_total), "n"], [time(r.first_token_p50_us), "n"],
-    [usd(r.cost_usd) + (r.unpriced_calls && r.cost_usd !== null ? " +" : ""), "n" + (r.unpriced_calls ? " doubt" : "")],
   ])), 7, "Nothing yet.");
 }
 
@@ -159,7 +160,7 @@ function tags(call) {
 
 function cost(call) {
   const mark = { exact: "", not_billed: "", estimated: "≈ ", partial: "≥ ", unpriced: "" }[call.cost_status] ?? "";
-  const shown = element("span", mark + usd(call.cost_usd), call.cost_usd === null || mark ? "doubt" : "");
+  const shown = element("span", mark + usd(call.cost_usd, 4), call.cost_usd === null || mark ? "doubt" : "");
   shown.title = [call.cost_status, ...call.reasons].join("\n");
   return shown;
 }
@@ -169,9 +170,10 @@ function calls(rows) {
   fill($("calls"), rows.map((call) => {
     const tr = row([
       [new Date(call.ts).toLocaleTimeString()], [call.response_model || call.request_model || call.provider],
+      [cost(call), "n"],
       [call.operation + (call.stream ? " · stream" : "")], [outcome(call)],
       [count(call.input_tokens_total), "n"], [count(call.output_tokens_total), "n"],
-      [time(call.first_token_us), "n"], [time(call.duration_us), "n"], [tags(call)], [cost(call), "n"],
+      [time(call.first_token_us), "n"], [time(call.duration_us), "n"], [tags(call)],
     ]);
     tr.tabIndex = 0;
     tr.dataset.call = call.call_id;

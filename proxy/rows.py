@@ -22,7 +22,9 @@ TAG_COLUMNS: Mapping[str, str] = {
     "team": "team",
     "feature": "feature",
     "user": "user_id",
+    "user-id": "user_id",
     "session": "session_id",
+    "session-id": "session_id",
     "prompt-name": "prompt_name",
     "prompt-version": "prompt_version",
 }

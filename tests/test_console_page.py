@@ -1,0 +1,88 @@
+"""The console in a real browser: what people see is what the rows say."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from browser import browser
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+from evaluation import serving, traffic
+
+ROOT = Path(__file__).parents[1]
+# `make screenshots` sets it; the pictures of the README are taken by this very test.
+PICTURES = ROOT / "docs" / "images" if os.environ.get("SCREENSHOTS") else None
+CALLS = 60
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Serving]:
+    """The product with some traffic behind it."""
+    data = tmp_path_factory.mktemp("console")
+    with (
+        serving.stand_in(data / "stand-in.log") as (upstream, _),
+        serving.serve(data, dict.fromkeys(serving.PROVIDERS, upstream)) as served,
+    ):
+        asyncio.run(traffic.run(served.proxy_url, calls=CALLS, rate=60, seed=7, speed=20))
+        served.calls_when(CALLS)
+        yield served
+
+
+def test_the_console_shows_the_calls_and_their_receipts(served: serving.Serving) -> None:
+    """Totals, models and newest calls are there; a click opens the receipt that adds up."""
+    rows = served.calls(CALLS)
+    known = [row for row in rows if row["cost_usd"] not in (None, "0")]
+    with browser() as page:
+        page.get(served.console_url)
+        wait = WebDriverWait(page, 20)
+        wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "#calls tr[data-call]")) > 1)
+        health = page.find_element(By.ID, "health")
+        wait.until(lambda _: health.text == "all parts work")
+        tiles = {t.split("\n")[1]: t.split("\n")[0] for t in texts(page, ".tile")}
+        assert tiles["Calls"] == str(CALLS)
+        models = {row["response_model"] or row["request_model"] for row in known}
+        assert all(any(model in text for text in texts(page, "#models tr")) for model in models)
+        picture(page.save_screenshot, "console.png")
+
+        dearest = max(known, key=lambda row: float(row["cost_usd"]))
+        selector = f'#calls tr[data-call="{dearest["call_id"]}"]'
+        page.find_element(By.CSS_SELECTOR, selector).click()
+        wait.until(lambda _: page.find_element(By.CSS_SELECTOR, "#receipt table").is_displayed())
+        [total] = texts(page, "#receipt tfoot tr td:last-child")
+        assert total == dearest["cost_usd"]
+        lines = texts(page, "#receipt tbody tr td:last-child")
+        assert sum(map(Decimal, lines)) == Decimal(total)
+        picture(page.save_screenshot, "receipt.png")
+
+        complaints = page.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
+        assert [entry for entry in complaints if entry["level"] == "SEVERE"] == []
+
+
+def texts(page: WebDriver, selector: str) -> list[str]:
+    return [element.text for element in page.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def picture(save: Callable[[str], bool], name: str) -> None:
+    """Keep a screenshot, where one is asked for."""
+    if PICTURES:
+        time.sleep(0.5)  # the fonts and the chart have settled
+        assert save(str(PICTURES / name))
+
+
+def test_the_console_fits_a_narrow_window(served: serving.Serving) -> None:
+    """Nothing but tables scrolls sideways."""
+    with browser(width=900) as page:
+        page.get(served.console_url)
+        WebDriverWait(page, 20).until(
+            lambda _: page.find_elements(By.CSS_SELECTOR, "#calls tr[data-call]")
+        )
+        wide = page.execute_script(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide == 0
