@@ -6,12 +6,13 @@ names are the columns of `schema/001_calls.sql` and the keys of the console's AP
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Protocol
 
 import msgspec
 
 SCALE = Decimal(1).scaleb(-18)  # Decimal(38, 18) in the store
+EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # the default 28 digits end below COST_USD_MAX
 COST_USD_MAX = Decimal(10) ** 15  # far above any call; beyond it something is wrong upstream of us
 
 JsonText = str  # a JSON document kept as text: decoded by whoever shows it
@@ -115,7 +116,7 @@ def rounded(usd: Decimal | None) -> Decimal | None:
         return None
     if abs(usd) >= COST_USD_MAX:
         raise ValueError(f"a cost of {usd} USD is beyond {COST_USD_MAX}")
-    return usd.quantize(SCALE, rounding=ROUND_HALF_EVEN)
+    return usd.quantize(SCALE, context=EXACT)
 
 
 class TransientError(Exception):
@@ -123,7 +124,7 @@ class TransientError(Exception):
 
 
 class PermanentError(Exception):
-    """This batch will never be taken as it is: wrong table, wrong type, a poison row."""
+    """The rows themselves will never be taken: a wrong type, a poison row.  Not a wrong password."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,163 @@
+"""Fixtures that several test files share: an embedded store, and a server for the other path."""
+
+import json
+import random
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from time import time_ns
+from uuid import UUID
+
+import pytest
+
+from exporters import connection
+from exporters.record import Record, rounded
+
+PASSWORD = "kept secret/äöü"  # must show up in no error and no log
+QUOTED = "kept%20secret%2F%C3%A4%C3%B6%C3%BC"
+
+_databases = count(1)
+
+
+@dataclass
+class ClickHouseServer:
+    """`tests/clickhouse_server.py` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @classmethod
+    def start(cls, data: Path, port: int = 0) -> "ClickHouseServer":
+        """Start it on `data`; returns when it listens."""
+        script = Path(__file__).with_name("clickhouse_server.py")
+        command = [sys.executable, str(script), "--port", str(port), "--data", str(data)]
+        process = subprocess.Popen(
+            [*command, "--user", "meter", "--password", PASSWORD], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        return cls(process, int(process.stdout.readline()))
+
+    @property
+    def dsn(self) -> str:
+        return f"clickhouse://meter:{QUOTED}@127.0.0.1:{self.port}/"
+
+    def fault(self, kind: str, **fields: object) -> None:
+        """Make the next queries fail: see `Fault` in the script."""
+        data = json.dumps({"kind": kind, **fields}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/fault", data=data).close()
+
+    def sent(self) -> list[str]:
+        """The beginnings of all queries that came."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/fault") as answer:
+            texts: list[str] = json.load(answer)
+        return texts
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def chdb_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The only chDB directory this process can open.  Use `database` to be alone in it."""
+    dsn = f"chdb://{tmp_path_factory.mktemp('chdb')}"
+    keeper = connection.connect(connection.parse(dsn))  # opening the engine again costs 0.5 s
+    yield dsn
+    keeper.close()
+
+
+ServerStarter = Callable[[Path, int], ClickHouseServer]  # data directory and port, 0 for any
+
+
+@pytest.fixture
+def start_clickhouse() -> Iterator[ServerStarter]:
+    """Starts servers that a test may kill, and ends those it did not."""
+    started: list[ClickHouseServer] = []
+
+    def start(data: Path, port: int) -> ClickHouseServer:
+        started.append(ClickHouseServer.start(data, port))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
+    """A server on a real socket.  Use `database` to be alone in it; leave no fault behind."""
+    server = ClickHouseServer.start(tmp_path_factory.mktemp("clickhouse"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module", params=["chdb", "server"])
+def store_dsn(request: pytest.FixtureRequest) -> str:
+    """Each way to a store in turn: embedded, and a server over HTTP."""
+    if request.param == "chdb":
+        dsn: str = request.getfixturevalue("chdb_dsn")
+        return dsn
+    server: ClickHouseServer = request.getfixturevalue("clickhouse_server")
+    return server.dsn
+
+
+@pytest.fixture
+def database() -> str:
+    """A name that no other test uses."""
+    return f"test_{next(_databases)}"
+
+
+RecordMaker = Callable[[int], list[Record]]
+
+
+@pytest.fixture(scope="session")
+def make_records() -> RecordMaker:
+    """Some records of the last two hours, always the same but for their time; a fifth unpriced."""
+
+    def make(n: int) -> list[Record]:
+        chance = random.Random(n)
+        now_us = time_ns() // 1000
+        return [_record(chance, now_us - i * 7_200_000_000 // n) for i in range(n)]
+
+    return make
+
+
+def _record(chance: random.Random, ts_us: int) -> Record:
+    priced = chance.random() < 0.8
+    cost = rounded(Decimal(chance.randrange(10 ** chance.randrange(1, 25))).scaleb(-18))
+    streamed = chance.random() < 0.5
+    return Record(
+        ts_us=ts_us,
+        call_id=str(UUID(int=chance.getrandbits(128))),
+        trace_id=f"{chance.getrandbits(128):032x}",
+        project=chance.choice(("", "shop")),
+        team=chance.choice(("search", "ads")),
+        user_id=f"user {chance.randrange(20)}",
+        provider=chance.choice(("openai", "anthropic")),
+        request_model=chance.choice(("small", "large")),
+        response_model=chance.choice(("", "small-2026", "large-2026")),
+        operation="chat",
+        stream=streamed,
+        http_status=200,
+        outcome=chance.choice(("ok", "ok", "ok", "client_gone")),
+        usage={"input": Decimal(chance.randrange(10**6)), "audio_seconds": Decimal("1.5")},
+        usage_origin="reported",
+        input_tokens_total=chance.randrange(10**6) if priced else None,
+        output_tokens_total=chance.randrange(10**4) if priced else None,
+        cost_usd=cost if priced else None,
+        cost_input_usd=cost if priced else None,
+        cost_status=chance.choice(("exact", "estimated")) if priced else "unpriced",
+        reasons=() if priced else ("no_tariff",),
+        receipt='{"subcalls": [{"model": "small"}], "lines": [{"meter": "input", "usd": "0.10"}]}',
+        duration_us=chance.randrange(10**8),
+        first_token_us=chance.randrange(10**7) if streamed else None,
+        tags={"ticket": chance.choice(("A-1", "Ü\n'2`"))},
+    )
