@@ -124,7 +124,7 @@ class TransientError(Exception):
 
 
 class PermanentError(Exception):
-    """The rows themselves will never be taken: a wrong type, a poison row.  Not a wrong password."""
+    """The rows themselves will never be taken: a wrong type, say.  A wrong password is not it."""
 
 
 @dataclass(frozen=True, slots=True)

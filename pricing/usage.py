@@ -77,10 +77,49 @@ class Meter(StrEnum):
     SESSION_SECONDS = "session_seconds"
     CONTAINER_MINUTES = "minutes.container"
     COMPUTE_HOURS = "hours.compute"
+    RESERVED_HOURS = "hours.reserved"  # e.g. Azure's provisioned throughput units, by the hour
     STORAGE_TOKEN_HOURS = "storage.token_hours"
     STORAGE_GB_DAYS = "storage.gb_days"
     RESERVED_TOKENS = "reserved.tokens"
+    # Only in charges: what the provider says it charged beyond the lines that we can explain, USD.
+    REPORTED_USD = "reported_usd"
 
+
+class Unit(StrEnum):
+    """What a quantity counts.  A rate states the unit it is for, so that it cannot be mistaken."""
+
+    TOKEN = "token"
+    THING = "thing"
+    CHARACTER = "character"
+    SECOND = "second"
+    MINUTE = "minute"
+    HOUR = "hour"
+    TOKEN_HOUR = "token-hour"
+    GB_DAY = "GB-day"
+    USD = "USD"
+
+
+_OTHER_UNITS: Mapping[Meter, Unit] = {
+    Meter.CHARACTERS: Unit.CHARACTER,
+    Meter.AUDIO_SECONDS: Unit.SECOND,
+    Meter.VIDEO_SECONDS: Unit.SECOND,
+    Meter.SESSION_SECONDS: Unit.SECOND,
+    Meter.CONTAINER_MINUTES: Unit.MINUTE,
+    Meter.COMPUTE_HOURS: Unit.HOUR,
+    Meter.RESERVED_HOURS: Unit.HOUR,
+    Meter.STORAGE_TOKEN_HOURS: Unit.TOKEN_HOUR,
+    Meter.STORAGE_GB_DAYS: Unit.GB_DAY,
+    Meter.REPORTED_USD: Unit.USD,
+}
+TOKEN_METERS = frozenset(
+    m
+    for m in Meter
+    if m.value.startswith(("input", "cache_", "output", "citation_tokens", "reserved.tokens"))
+)
+UNITS: Mapping[Meter, Unit] = MappingProxyType(
+    {m: _OTHER_UNITS.get(m, Unit.TOKEN if m in TOKEN_METERS else Unit.THING) for m in Meter}
+)
+METER_ORDER: Mapping[Meter, int] = MappingProxyType({m: i for i, m in enumerate(Meter)})
 
 INPUT_METERS = frozenset(
     m for m in Meter if m.value.partition(".")[0] == "input" or m.value.startswith("cache_")
@@ -101,8 +140,8 @@ class Origin(StrEnum):
 class Usage:
     """Quantities by meter, in the meter's own unit; zero quantities are dropped.
 
-    Raises ValueError for a negative quantity: it means a dialect subtracted an overlap that was
-    not there, and a wrong bill must not look like a small one.
+    Raises ValueError for a quantity that is negative or no number: a dialect subtracted an overlap
+    that was not there, and a wrong bill must not look like a small one.
     """
 
     quantities: Mapping[Meter, Quantity] = field(default_factory=dict)
@@ -110,7 +149,7 @@ class Usage:
 
     def __post_init__(self) -> None:
         for meter, quantity in self.quantities.items():
-            if quantity < 0:
+            if (isinstance(quantity, Decimal) and not quantity.is_finite()) or quantity < 0:
                 raise ValueError(f"{meter.value}: quantity is {quantity}, expected 0 or more")
         kept = {meter: quantity for meter, quantity in self.quantities.items() if quantity}
         object.__setattr__(self, "quantities", MappingProxyType(kept))
@@ -131,7 +170,7 @@ class Subcall:
     """A part of a call that is billed by its own model and terms; most calls have exactly one.
 
     Anthropic's `iterations`, an image tool inside a response and realtime turns make several.
-    `terms` are the facts besides quantity that a price depends on; `pricing.tariff.TERMS` lists
+    `terms` are the facts besides quantity that a price depends on; `pricing.terms.Term` lists
     them.  `at` is the instant that selects the tariff period: the start of the request unless the
     tariff says completion, for which `terms["completed_at"]` is read.
     """

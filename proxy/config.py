@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+# Families of wire formats: they settle whose a path is where two families share one.
+DIALECTS = ("openai", "anthropic", "gemini", "bedrock", "cohere", "ollama")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """Who is behind one first path segment, and how it departs from its dialect."""
 
     name: str
-    base_url: str  # no trailing slash; the rest of the caller's path is appended to it
+    base_url: str = ""  # no trailing slash; the rest of the path is appended.  "": not set up
     dialect: str = "openai"  # the family that settles paths which several families share
     quirks: frozenset[str] = frozenset()  # names listed in proxy.dialects.QUIRKS
-    owns: tuple[str, ...] = ()  # bare path prefixes that go to this provider, e.g. "/v1/messages"
+    owns: tuple[str, ...] = ()  # bare path prefixes, the longest wins; "*" is any text in between
     region: str = ""  # facts that no response tells and that a price may depend on
     deployment: str = ""
     telemetry_name: str = ""  # gen_ai.provider.name where it differs from `name`
@@ -32,6 +35,7 @@ class Listen:
     port: int = 4000  # 0: any free port
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    insecure: bool = False  # permits an address beyond loopback, where others can reach us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

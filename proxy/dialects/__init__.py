@@ -3,13 +3,18 @@
 A call is read by one `Reader`.  `proxy.reading` undoes encodings and framing and hands it
 documents: the one JSON body, or each event of a stream.  A dialect never sees bytes, so how a
 stream was cut cannot matter to it.
+
+This file holds what every dialect builds on.  A dialect module exports `ROUTES`; `table` lists the
+modules and finds the endpoint of a call.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+from urllib.parse import unquote
 
-from proxy.exchange import Reading
+from proxy.exchange import Operation, Reading
 
 Json = object  # what msgspec.json decodes: dict, list, str, int, Decimal, bool, None
 
@@ -28,13 +33,94 @@ class Ask:
     request_headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
     status: int = 200
     response_headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
+    stream: bool = False  # the response is framed as events, not as one document
+    text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
 
 
 class Reader(Protocol):
     """Collects what the documents of one response say.  Never raises for odd documents."""
 
     def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """Take one document: the whole body, or one stream event (`event` is its SSE name)."""
+        """Take one document: the whole body, or one stream event (`event` is its SSE name).
+
+        `[DONE]` and other data that is not JSON come as text.  `at_ns` counts from the start of
+        the call.
+        """
 
     def close(self) -> Reading:
         """What was said.  Called once; may be called before the final event came."""
+
+
+@runtime_checkable
+class Conversation(Protocol):
+    """A reader that also wants what the caller says after the call began (WebSocket)."""
+
+    def sent(self, document: Json, at_ns: int) -> None:
+        """Take one message of the caller."""
+
+
+def body_model(ask: Ask) -> str:
+    """The model that the request body names, else Azure's deployment in the path; "" if none."""
+    model = ask.request.get("model") if isinstance(ask.request, dict) else None
+    if isinstance(model, str) and model:
+        return model
+    deployment = re.search(r"/deployments/([^/]+)/", ask.path)
+    return unquote(deployment[1]) if deployment else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One kind of call, and who reads it."""
+
+    name: str  # e.g. "openai.chat"
+    operation: Operation
+    reader: "Callable[[Ask, Endpoint], Reader]"
+    free: str = ""  # why providers do not charge for it, machine-readable; "": they do
+    model: Callable[[Ask], str] = body_model  # the model asked for
+    lines: bool = False  # the response is one JSON value a line, whatever its type says
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which calls go to an endpoint.
+
+    `path` is a regular expression for the *end* of the path, so that any base path works; a
+    trailing slash is ignored.  `families` limits the route to providers of those dialects: only
+    for paths that two families share.
+    """
+
+    path: str
+    endpoint: Endpoint
+    methods: frozenset[str] = frozenset({"POST"})
+    families: frozenset[str] = frozenset()
+
+    def matches(self, method: str, path: str, family: str) -> bool:
+        """Whether a call belongs here."""
+        return (
+            method in self.methods
+            and (not self.families or family in self.families)
+            and re.search(rf"(?:{self.path})/?$", path) is not None
+        )
+
+
+# How providers depart from the dialect they speak.  A provider's configuration names them; those
+# marked "seen" are also recognised in the body itself, because getting them wrong moves money.
+QUIRKS: Mapping[str, str] = {
+    "reasoning_outside_output": (
+        "completion_tokens leaves reasoning out: output is total - prompt (seen by that sum). "
+        "xAI https://docs.x.ai/docs/guides/reasoning, Gemini "
+        "https://ai.google.dev/gemini-api/docs/openai"
+    ),
+    "explicit_cache": (
+        "cache_type 'ephemeral' marks hits of an explicit cache, which has its own price (seen). "
+        "https://help.aliyun.com/zh/model-studio/context-cache"
+    ),
+    "perplexity_search": (
+        "every request bears a fee by search_context_size; reasoning and citations stand outside "
+        "completion_tokens (seen). https://docs.perplexity.ai/getting-started/pricing"
+    ),
+    "cache_write_5m": (
+        "cache writes without a time to live are 5-minute ones. "
+        "https://openrouter.ai/docs/features/prompt-caching"
+    ),
+}
