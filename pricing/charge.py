@@ -1,0 +1,85 @@
+"""Turns usage into money.
+
+Exact: Decimal from tariff to charge, no rounding, no clock, no files.  Rounding happens once, where
+a record is written (`exporters.record`).  What cannot be priced is named in `reasons` and missing
+from the sum; it is never zero.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+
+from pricing.tariff import EXACT
+from pricing.usage import Meter, Quantity
+
+# What was used before this call, by counter: `gemini/day.grounding` → 1,499.  A name that is
+# missing is not known, which is not 0.
+Counters = Mapping[str, Quantity]
+NO_COUNTERS: Counters = MappingProxyType({})
+
+
+class Status(StrEnum):
+    """How far a charge can be trusted."""
+
+    EXACT = "exact"  # what the provider bills, by its price list or by its own word
+    ESTIMATED = "estimated"  # complete, but from a quantity or a fact that is not certain
+    PARTIAL = "partial"  # a lower bound: something that was used has no known price
+    UNPRICED = "unpriced"  # no usage, or no tariff
+    NOT_BILLED = "not_billed"  # the provider does not charge this call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeLine:
+    """One meter's share of a charge: `usd == quantity * rate * product of factors / per`."""
+
+    subcall: int  # index into the subcalls that were priced
+    model: str
+    meter: Meter
+    quantity: Quantity  # as billed: rounded up, or raised to the minimum, where the tariff says so
+    rate: Decimal  # list price, before factors, in the currency of the list
+    per: Decimal  # the quantity that `rate` is for, e.g. 1,000,000 tokens
+    factors: tuple[tuple[str, Decimal], ...] = ()  # name and value; a currency is `fx:CNY`
+    usd: Decimal
+    rule: str  # file:line of the price
+    source: str  # where the price was read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a call costs.  `usd` is the sum of `lines`; None if nothing could be priced."""
+
+    usd: Decimal | None
+    status: Status
+    reasons: tuple[str, ...] = ()  # machine-readable: `unknown_model:NAME`, `missing_rate:METER`
+    lines: tuple[ChargeLine, ...] = ()
+    tariff: str = ""  # provider/model@start of each tariff used, and the hash of the book
+    reported_usd: Decimal | None = None  # what the provider said it costs
+    counts: Counters = field(default_factory=dict)  # what this call adds to each counter it moved
+
+    @property
+    def drift_usd(self) -> Decimal | None:
+        """What the provider reported beyond what we computed; None if there is nothing to compare.
+
+        Anything but 0 means that a price changed or that we do not know all of the bill.
+        """
+        if self.reported_usd is None or self.usd is None:
+            return None
+        computed = [line.usd for line in self.lines if line.meter is not Meter.REPORTED_USD]
+        if not computed:
+            return None
+        return EXACT.subtract(self.reported_usd, total(computed))
+
+
+def total(amounts: Sequence[Decimal]) -> Decimal:
+    """The exact sum; 0 of nothing."""
+    usd = Decimal(0)
+    for amount in amounts:
+        usd = EXACT.add(usd, amount)
+    return usd
+
+
+def not_billed(*reasons: str) -> Charge:
+    """The charge of a call that the provider does not bill, such as a poll or an error."""
+    return Charge(usd=Decimal(0), status=Status.NOT_BILLED, reasons=reasons)

@@ -1,0 +1,48 @@
+"""What docs/pricing.md shows is true."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+from pricing import TariffBook, Term
+from pricing.sheet_values import PER
+
+PAGE = (Path(__file__).parent.parent / "docs" / "pricing.md").read_text(encoding="utf-8")
+TARIFFS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+HEAD = 'provider = "acme"\nsource = "https://acme.example"\nchecked = 2026-11-20\n'
+
+
+@pytest.mark.parametrize("text", TARIFFS)
+def test_every_tariff_loads(text: str) -> None:
+    """Each tariff on the page loads, as a file or as a part of one."""
+    TariffBook.parse({"acme.toml": text if text.startswith("provider") else HEAD + text})
+
+
+def test_the_example_runs() -> None:
+    """The example gives the output that the page shows, with the model it adds."""
+    (python,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    example = doctest.DocTestParser().get_doctest(
+        python, {"example": TARIFFS[0]}, "docs/pricing.md", None, 0
+    )
+    report: list[str] = []
+    doctest.DocTestRunner().run(example, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_a_model_is_a_few_lines() -> None:
+    """Adding a model to a provider takes at most four lines."""
+    lines = TARIFFS[0].split("[[tariff]]")[1].strip().splitlines()
+    assert len(lines) + 1 <= 4
+
+
+def test_units_and_reasons_are_complete() -> None:
+    """The page names every unit key, and every reason that the engine gives."""
+    for unit in PER:
+        assert f"usd_{unit}" in PAGE
+    engine = Path(__file__).parent.parent / "pricing"
+    source = "".join(path.read_text(encoding="utf-8") for path in engine.glob("*.py"))
+    for reason in re.findall(r"(?:_lack|_doubt)\(f?\"(\w+)", source):
+        assert reason.rstrip("_") in PAGE
+    assert all(term.meaning for term in Term)
