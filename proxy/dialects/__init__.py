@@ -103,12 +103,12 @@ class Route:
         )
 
 
-# How providers depart from the dialect they speak.  A provider's configuration names them; those
-# marked "seen" are also recognised in the body itself, because getting them wrong moves money.
+# How providers depart from the dialect they speak; a provider's configuration names them.  Those
+# marked "seen" are recognised in the body as well: naming them settles bodies that do not tell.
 QUIRKS: Mapping[str, str] = {
     "reasoning_outside_output": (
-        "completion_tokens leaves reasoning out: output is total - prompt (seen by that sum). "
-        "xAI https://docs.x.ai/docs/guides/reasoning, Gemini "
+        "completion_tokens leaves reasoning out: it is total - prompt - completion (seen where the "
+        "sum says so). xAI https://docs.x.ai/docs/guides/reasoning, Gemini "
         "https://ai.google.dev/gemini-api/docs/openai"
     ),
     "explicit_cache": (
@@ -116,11 +116,12 @@ QUIRKS: Mapping[str, str] = {
         "https://help.aliyun.com/zh/model-studio/context-cache"
     ),
     "perplexity_search": (
-        "every request bears a fee by search_context_size; reasoning and citations stand outside "
-        "completion_tokens (seen). https://docs.perplexity.ai/getting-started/pricing"
+        "reasoning and citations stand outside completion_tokens and total_tokens; each request "
+        "bears a fee by search_context_size (seen by those fields). "
+        "https://docs.perplexity.ai/getting-started/pricing"
     ),
     "cache_write_5m": (
-        "cache writes without a time to live are 5-minute ones. "
+        "cache writes of Anthropic's models, stated without a time to live, are 5-minute ones. "
         "https://openrouter.ai/docs/features/prompt-caching"
     ),
 }

@@ -1,0 +1,159 @@
+"""What an Anthropic `usage` block bills: one share a model, every token under one meter.
+
+Input, cache reads and cache writes stand beside each other; thinking is inside the output.
+`iterations` lists the passes of one call, and what the top level includes depends on their type
+(anthropic SDK, `BetaUsage.iterations` and the types of its entries):
+
+- `message`: a pass of the server-tool loop.  The top level is the sum of these.
+- `fallback_message`: the last pass of the model that took over after a refusal.  The top level is
+  that model's passes; `message` entries of another model are attempts that were declined.
+- `compaction`, `advisor_message`: outside the top level, and the advisor is another model.
+
+Sums over passes must not meet a long-context tier, so a share made of several passes says how long
+the longest prompt was, or that it cannot be told.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pricing.terms import Term
+from pricing.usage import Meter, Terms
+from proxy.dialects.tally import Tally, split
+from proxy.dialects.values import integer, mapping, mappings, text
+
+ANSWER = frozenset({"message", "fallback_message"})  # the other types are work on the side
+
+Block = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one model did in a call.  `model` is "" for the one that answered."""
+
+    tally: Tally
+    model: str
+    terms: Terms
+
+
+def has_counts(usage: Block) -> bool:
+    """Whether the block counts tokens; one that states a tier only says nothing of usage."""
+    names = ("input_tokens", "output_tokens")
+    return any(integer(usage.get(name)) is not None for name in names)
+
+
+def shares(
+    usage: Block, *, served: str, terms: Terms, ttls: frozenset[str] | None, passes: int = 1
+) -> Iterator[Share]:
+    """The shares of a `usage` block as the final event or the whole body states it; first the one
+    of the model that answered.
+
+    `served` is that model's name as the body says it, `ttls` the times to live that the request
+    asks caches for (None: unknown), `passes` how many requests to the model the answer took as far
+    as its content shows.
+    """
+    said = {
+        term: text(usage.get(term)) for term in (Term.SERVICE_TIER, Term.SPEED, Term.INFERENCE_GEO)
+    }
+    terms = {**terms, **{term: value for term, value in said.items() if value}}
+    answer: dict[str, list[Block]] = {}
+    side: dict[str, list[Block]] = {}
+    last = served
+    for entry in mappings(usage.get("iterations")):
+        group = answer if text(entry.get("type")) in ANSWER else side
+        model = text(entry.get("model")) or served
+        group.setdefault(model, []).append(entry)
+        if group is answer:
+            last = model
+    # The last pass is by the model that answered, however the body spells its name.
+    yield _own(usage, answer.pop(last, []), terms, ttls, passes)
+    for model, entries in answer.items():
+        # An attempt that was declined before it made any output is not billed:
+        # https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
+        if billed := [entry for entry in entries if integer(entry.get("output_tokens"))]:
+            yield _sum(billed, model, terms, ttls)
+    for model, entries in side.items():
+        yield _sum(entries, "" if model in (served, last) else model, terms, ttls)
+
+
+def _own(
+    usage: Block, entries: Sequence[Block], terms: Terms, ttls: frozenset[str] | None, passes: int
+) -> Share:
+    """The top level, which must be the sum of its passes; if it is not, the passes are believed:
+    they are the record of what ran.
+    """
+    if entries:
+        share = _sum(entries, "", terms, ttls)
+        if _size(usage) != tuple(map(sum, zip(*map(_size, entries), strict=True))):
+            share.tally.reasons.append("iterations_do_not_sum")
+            _count_calls(share.tally, usage)
+            return share
+        terms = share.terms
+    elif passes > 1:
+        terms = {**terms, Term.SUMMED_REQUESTS: True}
+    tally = Tally()
+    _count(tally, usage, ttls)
+    return Share(tally, "", terms)
+
+
+def _sum(entries: Sequence[Block], model: str, terms: Terms, ttls: frozenset[str] | None) -> Share:
+    tally = Tally()
+    for entry in entries:
+        _count(tally, entry, ttls)
+    if len(entries) > 1:
+        longest = max(prompt for prompt, _ in map(_size, entries))
+        terms = {**terms, Term.MAX_REQUEST_PROMPT_TOKENS: longest}
+    return Share(tally, model, terms)
+
+
+def _size(usage: Block) -> tuple[int, int]:
+    """Tokens read, cached or not, and tokens made."""
+    names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return sum(integer(usage.get(n)) or 0 for n in names), integer(usage.get("output_tokens")) or 0
+
+
+def _count(tally: Tally, usage: Block, ttls: frozenset[str] | None) -> None:
+    tally.add(Meter.INPUT, integer(usage.get("input_tokens")))
+    tally.add(Meter.CACHE_READ, integer(usage.get("cache_read_input_tokens")))
+    _count_writes(tally, usage, ttls)
+    thinking = integer(mapping(usage, "output_tokens_details").get("thinking_tokens"))
+    output = integer(usage.get("output_tokens")) or 0
+    split(tally, output, Meter.OUTPUT, {Meter.OUTPUT_REASONING: thinking})
+    _count_calls(tally, usage)
+
+
+def _count_writes(tally: Tally, usage: Block, ttls: frozenset[str] | None) -> None:
+    """Cache writes by time to live.
+
+    A split may cover less than the total, for a stream's final event repeats only the total.  The
+    rest lives as long as the request asks; if that is unknown or mixed we say so, and take writes
+    without any split for 5-minute ones, the API's default.
+    """
+    by_ttl = mapping(usage, "cache_creation")
+    five = integer(by_ttl.get("ephemeral_5m_input_tokens")) or 0
+    hour = integer(by_ttl.get("ephemeral_1h_input_tokens")) or 0
+    total = integer(usage.get("cache_creation_input_tokens"))
+    rest = 0 if total is None else total - five - hour
+    tally.add(Meter.CACHE_WRITE_5M, five)
+    tally.add(Meter.CACHE_WRITE_1H, hour)
+    if rest < 0:
+        tally.reasons.append("cache_write_split_exceeds_total")
+    elif rest:
+        tally.add(*_rest(tally, rest, ttls, split_known=bool(five or hour)))
+
+
+def _rest(
+    tally: Tally, rest: int, ttls: frozenset[str] | None, *, split_known: bool
+) -> tuple[Meter, int]:
+    if ttls == frozenset({"1h"}):
+        return Meter.CACHE_WRITE_1H, rest
+    if ttls is not None and ttls <= frozenset({"5m"}):
+        return Meter.CACHE_WRITE_5M, rest
+    tally.reasons.append("cache_write_ttl_unknown")
+    return Meter.CACHE_WRITE if split_known else Meter.CACHE_WRITE_5M, rest
+
+
+def _count_calls(tally: Tally, usage: Block) -> None:
+    # What was billed: a search that failed is in the content but not here.
+    tools = mapping(usage, "server_tool_use")
+    tally.add(Meter.CALLS_WEB_SEARCH, integer(tools.get("web_search_requests")))
+    tally.add(Meter.CALLS_WEB_FETCH, integer(tools.get("web_fetch_requests")))

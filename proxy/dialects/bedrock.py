@@ -1,0 +1,210 @@
+"""Bedrock Converse, whole or streamed, and guardrails.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html.  `inputTokens`
+leaves cache reads and writes out; each `*TokenCount` beside a `*Tokens` is the same number again.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from pricing.terms import Term
+from pricing.usage import Meter, TermValue
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+Block = Mapping[str, object]
+
+# Of a cross-region inference profile: us.anthropic.claude-…; "global" has no surcharge.
+# https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
+_PROFILE = re.compile(r"^(us-gov|us|eu|apac|au|jp|ca|sa|global)\.")
+_WRITE = {"5m": Meter.CACHE_WRITE_5M, "1h": Meter.CACHE_WRITE_1H}
+_GUARDRAIL = {
+    "contentPolicyUnits": Meter.GUARDRAIL_CONTENT_UNITS,
+    "sensitiveInformationPolicyUnits": Meter.GUARDRAIL_PII_UNITS,
+}
+_CONFIG = {
+    "temperature": "request.temperature",
+    "topP": "request.top_p",
+    "maxTokens": "request.max_tokens",
+}
+
+
+class ConverseReader:
+    """Reads one answer."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._usage: Block = {}
+        self._guardrail = Tally()
+        self._terms = profile_terms(ask)
+        config = mapping(ask.request, "inferenceConfig")
+        for name, attribute in _CONFIG.items():
+            if (value := config.get(name)) is not None and not isinstance(value, bool | str):
+                self._draft.attributes[attribute] = float(str(value))
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        body = mapping(document)
+        if note_exception(draft, body, event) or draft.fail(document):
+            return
+        self._block(mapping(body, "start"), at_ns)
+        self._block(mapping(body, "delta"), at_ns)
+        for block in mappings(mapping(body, "output", "message").get("content")):
+            self._block(block, at_ns)
+        draft.finish(body.get("stopReason"))
+        usage = mapping(body, "usage")
+        if any(integer(usage.get(name)) is not None for name in ("inputTokens", "outputTokens")):
+            self._usage = usage
+            draft.complete = True
+        self._facts(body)
+
+    def _facts(self, body: Block) -> None:
+        draft = self._draft
+        draft.response_model = text(body.get("model")) or draft.response_model
+        if tier := text(mapping(body, "serviceTier").get("type")):
+            draft.service_tier = self._terms[Term.SERVICE_TIER] = tier
+        if latency := text(mapping(body, "performanceConfig").get("latency")):
+            self._terms[Term.SPEED] = latency
+        latency_ms = integer(mapping(body, "metrics").get("latencyMs"))
+        if latency_ms is not None:
+            draft.attributes["provider_ms"] = latency_ms
+        trace = mapping(body, "trace")
+        if routed := text(mapping(trace, "promptRouter").get("invokedModelId")):
+            draft.response_model = routed.rpartition("/")[2]  # a prompt router chose it
+        guardrail = mapping(trace, "guardrail")
+        for name in ("inputAssessment", "outputAssessments"):
+            for assessment in mapping(guardrail, name).values():
+                entries = assessment if isinstance(assessment, list) else [assessment]
+                for entry in entries:
+                    count_guardrail(self._guardrail, mapping(entry, "invocationMetrics", "usage"))
+
+    def _block(self, block: Block, at_ns: int) -> None:
+        draft = self._draft
+        draft.delta(text(block.get("text")), at_ns)
+        reasoning = mapping(block, "reasoningContent")
+        thought = text(reasoning.get("text"))
+        thought = thought or text(mapping(reasoning, "reasoningText").get("text"))
+        draft.delta(thought, at_ns, visible=False)
+        tool = mapping(block, "toolUse")
+        if name := text(tool.get("name")):
+            draft.tool_calls += 1
+            draft.delta(name, at_ns)
+        given = tool.get("input")
+        if isinstance(given, str):
+            draft.delta(given, at_ns)
+        elif given:
+            draft.say(str(given))
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        asked = "guardrailConfig" in mapping(draft.ask.request)
+        if self._usage:
+            tally = tally_usage(self._usage)
+            tally.merge(self._guardrail)
+            draft.part(tally, terms=self._terms)
+            if asked and not self._guardrail.usage().quantities:
+                draft.flag("guardrail_units_not_reported")
+        return draft.reading()
+
+
+def tally_usage(usage: Block) -> Tally:
+    """The leaves of a `usage` block of Converse, or of Nova's InvokeModel."""
+    tally = Tally()
+    tally.add(Meter.INPUT, integer(usage.get("inputTokens")))
+    tally.add(Meter.OUTPUT, integer(usage.get("outputTokens")))
+    tally.add(Meter.CACHE_READ, _either(usage, "cacheReadInputToken"))
+    written = _either(usage, "cacheWriteInputToken") or 0
+    for entry in mappings(usage.get("cacheDetails")):
+        meter = _WRITE.get(text(entry.get("ttl")), Meter.CACHE_WRITE)
+        tokens = integer(entry.get("inputTokens")) or 0
+        tally.add(meter, tokens)
+        written -= tokens
+    if written > 0:
+        # The only time to live there was before it could be chosen.
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
+        tally.add(Meter.CACHE_WRITE_5M, written)
+        tally.reasons.append("cache_write_ttl_unknown")
+    elif written < 0:
+        tally.reasons.append("cache_write_split_exceeds_total")
+    tally.expect_total(integer(usage.get("totalTokens")))
+    return tally
+
+
+def _either(usage: Block, stem: str) -> int | None:
+    tokens = integer(usage.get(f"{stem}s"))
+    return integer(usage.get(f"{stem}Count")) if tokens is None else tokens
+
+
+def count_guardrail(tally: Tally, usage: Block) -> None:
+    """Count the text units of an assessment; a policy without a meter is flagged."""
+    for name, value in usage.items():
+        units = integer(value)
+        if not units or not name.endswith("Units") or name.endswith("FreeUnits"):
+            continue
+        if meter := _GUARDRAIL.get(name):
+            tally.add(meter, units)
+        elif name != "wordPolicyUnits":  # free: https://aws.amazon.com/bedrock/pricing/
+            tally.reasons.append(f"guardrail_not_metered:{name[:64]}")
+
+
+def note_exception(draft: Draft, body: Block, event: str) -> bool:
+    """Note an exception event of a stream, and say whether it was one."""
+    if not event.endswith(("Exception", "Error")):
+        return False
+    draft.fail({"error": {"type": event, "message": body.get("message")}})
+    return True
+
+
+def profile_terms(ask: Ask) -> dict[str, TermValue]:
+    """The region of a cross-region inference profile."""
+    profile = _PROFILE.match(path_model(ask))
+    return {Term.REGION: profile[1]} if profile else {}
+
+
+def path_model(ask: Ask) -> str:
+    """The model or inference profile that a path names; of an ARN its last part."""
+    found = re.search(r"/model/(.+)/[^/]+/?$", unquote(ask.path))
+    return found[1].rpartition("/")[2] if found else ""
+
+
+class GuardrailReader:
+    """Reads a guardrail that is applied on its own."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = False
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        usage = mapping(document, "usage")
+        if usage and not self._draft.parts:
+            tally = Tally()
+            count_guardrail(tally, usage)
+            self._draft.part(tally)
+        self._draft.complete = True
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+CONVERSE = Endpoint(
+    name="bedrock.converse", operation=Operation.CHAT, reader=ConverseReader, model=path_model
+)
+GUARDRAIL = Endpoint(
+    name="bedrock.apply_guardrail", operation=Operation.MODERATION, reader=GuardrailReader
+)
+COUNT = free_endpoint("bedrock.count_tokens", Operation.COUNT_TOKENS, "token_counting")
+
+ROUTES = (
+    Route("/model/.+/converse(-stream)?", CONVERSE),
+    Route("/model/.+/count-tokens", COUNT),
+    Route("/guardrail/[^/]+/version/[^/]+/apply", GUARDRAIL),
+)

@@ -1,0 +1,167 @@
+"""DashScope's native API (Qwen): generation, multimodal generation, embeddings and reranking.
+
+https://www.alibabacloud.com/help/en/model-studio/qwen-api-via-dashscope.  Every event of a stream
+repeats the whole usage so far.  Its text is the whole so far as well, unless the request asks for
+`incremental_output`.
+"""
+
+from collections.abc import Mapping
+
+from pricing.terms import Term
+from pricing.usage import Meter, TermValue
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.errors import find_error_body
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.tally import Tally, split
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+Block = Mapping[str, object]
+
+_INPUT = {
+    "image_tokens": Meter.INPUT_IMAGE,
+    "video_tokens": Meter.INPUT_VIDEO,
+    "audio_tokens": Meter.INPUT_AUDIO,
+}
+_OUTPUT = {
+    "reasoning_tokens": Meter.OUTPUT_REASONING,
+    "audio_tokens": Meter.OUTPUT_AUDIO,
+    "image_tokens": Meter.OUTPUT_IMAGE,
+}
+
+
+class DashScopeReader:
+    """Reads one answer, whole or streamed."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._usage: Block = {}
+        self._task = ""
+        parameters = mapping(ask.request, "parameters")
+        self._incremental = parameters.get("incremental_output") is not False
+        self._thinking = parameters.get("enable_thinking")
+        self._seen: dict[str, str] = {}  # what streams that repeat their text said last
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        body = mapping(document)
+        if event == "error" or (text(body.get("code")) and "output" not in body):
+            draft.fail(
+                {"error": dict(zip(("code", "message"), find_error_body(body), strict=True))}
+            )
+            return
+        draft.response_id = text(body.get("request_id")) or draft.response_id
+        draft.response_model = text(body.get("model")) or draft.response_model
+        usage = mapping(body, "usage")
+        if any(integer(count) is not None for count in usage.values()):
+            self._usage = usage
+        output = mapping(body, "output")
+        self._task = text(output.get("task_id"))[:128] or self._task
+        self._say("text", output.get("text"), at_ns)
+        self._end(output.get("finish_reason"))
+        for number, choice in enumerate(mappings(output.get("choices"))):
+            self._message(mapping(choice, "message"), number, at_ns)
+            self._end(choice.get("finish_reason"), number)
+        if not draft.ask.stream and body:
+            draft.complete = True
+
+    def _end(self, reason: object, choice: int = 0) -> None:
+        if reason and reason != "null":  # "null" as text while it goes on
+            self._draft.finish(reason, choice)
+            self._draft.complete = True
+
+    def _message(self, message: Block, number: int, at_ns: int) -> None:
+        self._say(f"r{number}", message.get("reasoning_content"), at_ns, visible=False)
+        content = message.get("content")
+        self._say(f"c{number}", content, at_ns)
+        for index, piece in enumerate(mappings(content)):
+            self._say(f"c{number}.{index}", piece.get("text"), at_ns)
+        for call in mappings(message.get("tool_calls")):
+            function = mapping(call, "function")
+            self._draft.tool_calls += bool(text(function.get("name")))
+            self._draft.delta(text(function.get("name")), at_ns)
+            self._draft.delta(text(function.get("arguments")), at_ns)
+
+    def _say(self, where: str, value: object, at_ns: int, *, visible: bool = True) -> None:
+        said = text(value)
+        before = self._seen.get(where, "")
+        if said and self._draft.ask.stream and not self._incremental:
+            self._seen[where] = said
+            said = said.removeprefix(before)
+        self._draft.delta(said, at_ns, visible=visible)
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        if self._task and not self._usage:
+            draft.billable = False
+            draft.flag("charged_when_polled" if draft.ask.method == "POST" else "poll")
+        if self._usage:
+            tally = tally_usage(self._usage)
+            reasoned = tally.quantity(Meter.OUTPUT_REASONING)
+            terms: dict[str, TermValue] = {}
+            if reasoned or isinstance(self._thinking, bool):
+                terms[Term.MODE] = "thinking" if reasoned or self._thinking else "non_thinking"
+            # A task is polled any number of times and billed once.
+            draft.part(tally, terms=terms, item=f"tasks/{self._task}" if self._task else "")
+            draft.usage_final = draft.complete
+        return draft.reading()
+
+
+def tally_usage(usage: Block) -> Tally:
+    """The leaves of a native `usage` block.
+
+    Image, video and audio tokens are inside the input, cached ones inside its text; embeddings and
+    reranking state a total only.  Modalities stand beside `input_tokens` or in its details.
+    """
+    tally = Tally()
+    total = integer(usage.get("total_tokens"))
+    made = integer(usage.get("output_tokens")) or 0
+    read = integer(usage.get("input_tokens"))
+    if read is None:
+        read = (total or 0) - made
+    cache = mapping(usage, "prompt_tokens_details") or mapping(usage, "input_tokens_details")
+    details = {**mapping(usage, "input_tokens_details"), **cache}
+    hits = integer(details.get("cached_tokens"))
+    explicit = details.get("cache_type") == "ephemeral"
+    written = integer(details.get("cache_creation_input_tokens"))
+    parts: dict[Meter, int | None] = {
+        Meter.CACHE_READ_EXPLICIT if explicit else Meter.CACHE_READ: hits,
+        Meter.CACHE_WRITE_5M: written,
+    }
+    for name, meter in _INPUT.items():
+        inside = integer(details.get(name))
+        parts[meter] = integer(usage.get(name)) if inside is None else inside
+    split(tally, read, Meter.INPUT, parts)
+    made_of = mapping(usage, "output_tokens_details")
+    split(tally, made, Meter.OUTPUT, {m: integer(made_of.get(name)) for name, m in _OUTPUT.items()})
+    tally.expect_total(total)
+    tally.add(Meter.CHARACTERS, integer(usage.get("characters")))
+    tally.add(Meter.IMAGES, integer(usage.get("image_count")))
+    tally.add(Meter.AUDIO_SECONDS, integer(usage.get("duration")))
+    plugins = mapping(usage, "plugins", "search")
+    tally.add(Meter.CALLS_WEB_SEARCH, integer(plugins.get("count")))
+    return tally
+
+
+GENERATION = Endpoint(name="dashscope.generation", operation=Operation.CHAT, reader=DashScopeReader)
+EMBEDDING = Endpoint(
+    name="dashscope.embedding", operation=Operation.EMBEDDINGS, reader=DashScopeReader
+)
+RERANK = Endpoint(name="dashscope.rerank", operation=Operation.RERANK, reader=DashScopeReader)
+IMAGE = Endpoint(
+    name="dashscope.image", operation=Operation.IMAGE_GENERATION, reader=DashScopeReader
+)
+TASK = Endpoint(name="dashscope.task", operation=Operation.OTHER, reader=DashScopeReader)
+CANCEL = free_endpoint("dashscope.task", Operation.OTHER, "no_charge_endpoint")
+
+ROUTES = (
+    Route("/services/aigc/(text|multimodal)-generation/generation", GENERATION),
+    Route("/services/embeddings/[^/]+/[^/]+", EMBEDDING),
+    Route("/services/rerank/[^/]+/[^/]+", RERANK),
+    Route("/services/aigc/[^/]+/[^/]+", IMAGE),
+    Route("/api/v1/tasks/[^/]+", TASK, frozenset({"GET"})),
+    Route("/api/v1/tasks/[^/]+/cancel", CANCEL),
+)

@@ -1,0 +1,177 @@
+"""A `Reading` in the making: what every reader gathers, whichever dialect it reads."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from pricing.usage import NO_TERMS, Meter, Terms
+from proxy.dialects import Ask, Endpoint, Json
+from proxy.dialects.errors import find_error, find_error_body
+from proxy.dialects.tally import Tally
+from proxy.dialects.timing import TokenTimes
+from proxy.dialects.values import mapping
+from proxy.exchange import CountRequest, Part, Reading, Timing
+
+PARTS_MAX = 100_000  # a batch output file holds at most 50,000 lines
+CHOICES_MAX = 128  # finish reasons kept
+REASONS_MAX = 32
+
+Attribute = str | int | float | bool
+
+
+class Draft:
+    """Fields to fill while documents come; `reading()` makes the value."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self.ask = ask
+        self.endpoint = endpoint
+        self.operation = endpoint.operation
+        self.stream = ask.stream or mapping(ask.request).get("stream") is True
+        self.billable = not endpoint.free
+        self.request_model = endpoint.model(ask)
+        self.response_model = ""
+        self.response_id = ""
+        self.complete = False
+        self.parts: list[Part] = []
+        self.countable = True  # usage may be counted from the text if no part was stated
+        self.output_known = True
+        self.usage_final = True  # False: cut before the last usage; the parts are a lower bound
+        self.service_tier = ""
+        self.reported_usd: Decimal | None = None
+        self.finish_reasons: dict[int, str] = {}  # by choice
+        self.tool_calls = 0
+        self.error_type = ""
+        self.error_message = ""
+        self.session_id = ""
+        self.attributes: dict[str, Attribute] = {}
+        self.times = TokenTimes()
+        self._reasons: dict[str, None] = {}
+        self._text: list[str] = []
+        self._text_chars = 0
+        if endpoint.free:
+            self.flag(endpoint.free)
+
+    def flag(self, *reasons: str) -> None:
+        """Add machine-readable reasons; each is kept once."""
+        for reason in reasons:
+            if len(self._reasons) < REASONS_MAX:
+                self._reasons[reason] = None
+
+    def say(self, text: str) -> None:
+        """Keep text that the model made, in case it must be counted."""
+        room = self.ask.text_chars_max - self._text_chars
+        if len(text) > room:
+            self.output_known = False
+        if text and room > 0:
+            self._text.append(text[:room])
+            self._text_chars += min(len(text), room)
+
+    def asked(self, request: Mapping[str, object]) -> None:
+        """Take the request of one response where a call holds many (WebSocket)."""
+        self.ask = replace(self.ask, request=request)
+        self.request_model = self.endpoint.model(self.ask) or self.request_model
+
+    def settle(self) -> None:
+        """Forget the text so far: its usage was stated."""
+        self._text.clear()
+        self._text_chars = 0
+
+    def delta(self, text: str, at_ns: int, *, visible: bool = True) -> None:
+        """Keep text of a stream event; text of no length is not a token."""
+        if text:
+            self.say(text)
+            self.times.token(at_ns, visible=visible)
+
+    def part(
+        self, tally: Tally, *, model: str = "", terms: Terms = NO_TERMS, item: str = ""
+    ) -> None:
+        """Add what one usage block states; the call's first one, and each item, is one request."""
+        if item or not self.parts:
+            tally.add(Meter.REQUESTS, 1)
+        usage = tally.usage()
+        self.flag(*tally.reasons)
+        self.add(Part(usage=usage, model=model, terms=terms, item=item))
+
+    def add(self, part: Part) -> None:
+        """Add a part; past `PARTS_MAX` it is flagged instead, for a lost part is a wrong bill."""
+        if len(self.parts) < PARTS_MAX:
+            self.parts.append(part)
+        else:
+            self.flag("too_many_parts")
+
+    def fail(self, document: Json) -> bool:
+        """Note the error if `document` holds one, and say whether it did."""
+        found = find_error(document)
+        if found is not None:
+            self.error_type, self.error_message = found[0] or "error", found[1]
+        return found is not None
+
+    def finish(self, reason: object, choice: int = 0) -> None:
+        """Note why a choice ended; null is not a reason."""
+        known = choice in self.finish_reasons or len(self.finish_reasons) < CHOICES_MAX
+        if isinstance(reason, str) and reason and known:
+            self.finish_reasons[choice] = reason[:64]
+
+    def reading(self) -> Reading:
+        """What was gathered."""
+        if self.error_type and self.billable:
+            self.flag("error_in_body")
+            # Nothing was made, so nothing is billed; what was made before an error is.
+            self.billable = bool(self.parts or self._text)
+        if self.billable and not self.parts:
+            self.flag("no_usage")
+        if self.parts and not self.usage_final:
+            self.flag("usage_not_final")
+        return Reading(
+            endpoint=self.endpoint.name,
+            operation=self.operation,
+            billable=self.billable,
+            request_model=self.request_model,
+            response_model=self.response_model,
+            response_id=self.response_id,
+            stream=self.stream,
+            complete=self.complete,
+            parts=tuple(self.parts),
+            count=self._count(),
+            service_tier=self.service_tier,
+            reported_usd=self.reported_usd,
+            finish_reasons=tuple(reason for _, reason in sorted(self.finish_reasons.items())),
+            tool_calls=self.tool_calls,
+            error_type=self.error_type,
+            error_message=self.error_message,
+            session_id=self.session_id,
+            attributes=self.attributes,
+            reasons=tuple(self._reasons),
+            timing=self.times.timing() if self.ask.stream else Timing(),
+        )
+
+    def _count(self) -> CountRequest | None:
+        """What to count: where no final usage was stated, and something may have been billed."""
+        if not self.billable or not self.countable or (self.parts and self.usage_final):
+            return None
+        return CountRequest(
+            request=mapping(self.ask.request),
+            output="".join(self._text),
+            output_known=self.output_known,
+        )
+
+
+class Failed:
+    """Reads the body of a 4xx or 5xx: no provider charges for those."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.billable = False
+        self._draft.flag("http_error")
+        self._draft.error_type = str(ask.status)
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        kind, message = find_error_body(document)
+        self._draft.error_type = kind or self._draft.error_type
+        self._draft.error_message = message or self._draft.error_message
+        self._draft.complete = True
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()

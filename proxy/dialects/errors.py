@@ -1,0 +1,77 @@
+"""What went wrong, from the error shapes that providers use; text cut short and without secrets."""
+
+import re
+
+from proxy.dialects import Json
+from proxy.dialects.values import mapping, text
+
+MESSAGE_CHARS_MAX = 500
+TYPE_CHARS_MAX = 64
+
+# Keys by their published prefixes, credentials by the word before them, and any long run of letters
+# and digits mixed: an identifier we lose costs nothing, a key we keep costs trust.
+_SECRETS = re.compile(
+    r"""
+    (?i:bearer|basic)\s+\S+
+  | (?i:api[-_ ]?key|token|secret|password|authorization|signature)["']?\s*[:=]\s*["']?[^\s"',;&]+
+  | (?:sk|pk|rk|gsk|xai|hf|r8|pplx|fw|nvapi|csk|tgp|ek)[-_][\w*.-]{6,}
+  | AIza[\w*-]{10,} | AKIA[A-Z0-9*]{8,} | ya29\.[\w.-]+ | eyJ[\w-]+\.[\w.-]+
+  | (?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[\w-]{32,}
+    """,
+    re.VERBOSE,
+)
+_TYPE = re.compile(rf"(?=.{{1,{TYPE_CHARS_MAX}}}$)[A-Za-z0-9_](?:[\w.:/-]*\w)?")
+
+
+def redacted(message: str) -> str:
+    """`message` on one line, bounded, with everything that looks like a credential replaced."""
+    # Cut only after replacing: half a key is still half a key.  The factor bounds the work.
+    line = " ".join(message[: 8 * MESSAGE_CHARS_MAX].split())
+    return _SECRETS.sub("[redacted]", line)[:MESSAGE_CHARS_MAX]
+
+
+def error_type(*candidates: object) -> str:
+    """The first candidate that can label a metric: a short word or code."""
+    words = (str(c) for c in candidates if isinstance(c, str | int) and not isinstance(c, bool))
+    return next((word for word in words if _TYPE.fullmatch(word)), "")
+
+
+def find_error(document: Json) -> tuple[str, str] | None:
+    """(type, message) if `document` is an error or holds one; None if it says of none.
+
+    Shapes: {"error": {"type", "code", "message"}} (OpenAI, Anthropic, and Gemini with "status",
+    also wrapped in an array), {"error": "text"} (Ollama), {"type": "error", "message", "code"}
+    (an OpenAI stream event), {"code", "message"} (DashScope), {"message"} and {"Message"} (AWS).
+    """
+    if isinstance(document, list):
+        return find_error(document[0]) if document else None
+    whole = mapping(document)
+    error = whole.get("error")
+    if isinstance(error, dict):
+        kind = error_type(error.get("status"), error.get("type"), error.get("code"))
+        return kind, redacted(text(error.get("message")))
+    if isinstance(error, str) and error:
+        return error_type(whole.get("code"), error), redacted(
+            text(whole.get("error_description")) or text(whole.get("message")) or error
+        )
+    if whole.get("type") == "error":
+        return error_type(whole.get("code")), redacted(text(whole.get("message")))
+    return None
+
+
+def find_error_body(document: Json) -> tuple[str, str]:
+    """(type, message) of the body of a 4xx or 5xx, whatever its shape; "" where it does not say."""
+    if found := find_error(document):
+        return found
+    if isinstance(document, str):
+        return "", redacted(document)
+    whole = mapping(document[0] if isinstance(document, list) and document else document)
+    message = next(
+        (
+            text(whole[key])
+            for key in ("message", "Message", "detail", "msg")
+            if text(whole.get(key))
+        ),
+        "",
+    )
+    return error_type(whole.get("__type"), whole.get("code"), whole.get("type")), redacted(message)

@@ -1,0 +1,90 @@
+"""Ollama's own API: chat, generate and embeddings, whole or as one JSON value a line.
+
+https://docs.ollama.com/api.  The last value bears `prompt_eval_count` and `eval_count`; a prompt
+that is still in the model's memory may be left out, and is then not known to be zero.
+"""
+
+from collections.abc import Mapping
+
+from pricing.usage import Meter
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+_OPTIONS = {
+    "temperature": "request.temperature",
+    "top_p": "request.top_p",
+    "top_k": "request.top_k",
+    "num_predict": "request.max_tokens",
+    "seed": "request.seed",
+}
+
+
+class OllamaReader:
+    """Reads one answer or one embedding."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        options = mapping(ask.request, "options")
+        for name, attribute in _OPTIONS.items():
+            if (value := options.get(name)) is not None and not isinstance(value, bool | str):
+                self._draft.attributes[attribute] = float(str(value))
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        if draft.fail(document):
+            return
+        body = mapping(document)
+        draft.response_model = text(body.get("model")) or draft.response_model
+        message = mapping(body, "message")
+        for holder, name in ((message, "content"), (body, "response")):
+            draft.delta(text(holder.get(name)), at_ns)
+        for holder in (message, body):
+            draft.delta(text(holder.get("thinking")), at_ns, visible=False)
+        for call in mappings(message.get("tool_calls")):
+            draft.tool_calls += 1
+            draft.delta(text(mapping(call, "function").get("name")), at_ns)
+            draft.say(str(mapping(call, "function", "arguments") or ""))
+        embedded = "embeddings" in body or "embedding" in body
+        if body.get("done") is True or embedded:
+            self._end(body)
+
+    def _end(self, body: Mapping[str, object]) -> None:
+        draft = self._draft
+        draft.finish(body.get("done_reason"))
+        draft.complete = True
+        read, made = integer(body.get("prompt_eval_count")), integer(body.get("eval_count"))
+        load_ns = integer(body.get("load_duration"))
+        if load_ns is not None:
+            draft.attributes["provider.load_ms"] = load_ns // 1_000_000
+        if read is None and made is None:
+            return
+        tally = Tally()
+        tally.add(Meter.INPUT, read)
+        tally.add(Meter.OUTPUT, made)
+        if read is None:
+            tally.reasons.append("input_tokens_not_reported")
+        draft.part(tally)
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+CHAT = Endpoint(name="ollama.chat", operation=Operation.CHAT, reader=OllamaReader)
+GENERATE = Endpoint(
+    name="ollama.generate", operation=Operation.TEXT_COMPLETION, reader=OllamaReader
+)
+EMBED = Endpoint(name="ollama.embed", operation=Operation.EMBEDDINGS, reader=OllamaReader)
+MODELS = free_endpoint("ollama.models", Operation.OTHER, "no_charge_endpoint")
+
+ROUTES = (
+    Route("/api/chat", CHAT),
+    Route("/api/generate", GENERATE),
+    Route("/api/(embed|embeddings)", EMBED),
+    Route("/api/(show|pull|push|create|copy|delete|blobs/[^/]+)", MODELS),
+)

@@ -1,0 +1,41 @@
+"""Facts of the request that spans show, under the last parts of their `gen_ai.request.*` names."""
+
+from decimal import Decimal
+
+from proxy.dialects.draft import Draft
+from proxy.dialects.values import mapping, text
+
+_NAMES = {
+    "temperature": "request.temperature",
+    "top_p": "request.top_p",
+    "max_tokens": "request.max_tokens",
+    "max_completion_tokens": "request.max_tokens",
+    "max_output_tokens": "request.max_tokens",
+    "frequency_penalty": "request.frequency_penalty",
+    "presence_penalty": "request.presence_penalty",
+    "seed": "request.seed",
+    "top_k": "request.top_k",
+    "n": "request.choice.count",
+    "reasoning_effort": "request.reasoning.level",
+    "service_tier": "request.service_tier",
+    "previous_response_id": "request.previous_response.id",
+}
+VALUE_CHARS_MAX = 128
+
+
+def note_request(draft: Draft) -> None:
+    """Copy the known parameters of an OpenAI-like request into the reading's attributes."""
+    request = mapping(draft.ask.request)
+    for name, attribute in _NAMES.items():
+        value = request.get(name)
+        if isinstance(value, Decimal):
+            value = float(value)
+        if isinstance(value, str):
+            value = value[:VALUE_CHARS_MAX]
+        if isinstance(value, int | float | str) and value != "":
+            draft.attributes[attribute] = value
+    if effort := text(mapping(request, "reasoning").get("effort")):
+        draft.attributes["request.reasoning.level"] = effort[:VALUE_CHARS_MAX]
+    form = mapping(request, "response_format") or mapping(request, "text", "format")
+    if form.get("type") in ("json_schema", "json_object"):
+        draft.attributes["output.type"] = "json"

@@ -1,0 +1,92 @@
+"""Server-side tools that a response used, from its output items: what ran, not what was declared.
+
+Fees: https://developers.openai.com/api/docs/pricing, "Built-in tools".
+"""
+
+from collections.abc import Mapping
+
+from pricing.usage import Meter, TermValue
+from proxy.dialects import Ask
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import integer, mapping, mappings, text
+
+CONTAINERS_MAX = 256  # distinct ones remembered of one response
+
+_CALLER_RUNS = ("function_call", "custom_tool_call", "local_shell_call", "computer_call")
+
+
+class Tools:
+    """Counts output items.  A response lists them all at its end, a stream one by one before."""
+
+    def __init__(self) -> None:
+        self.searches = 0
+        self.file_searches = 0
+        self.images = 0
+        self.calls = 0  # for the caller to run
+        self.containers: set[str] = set()
+
+    def add(self, item: Mapping[str, object]) -> None:
+        """Count one finished output item; a failed one costs nothing."""
+        kind = text(item.get("type"))
+        if kind in _CALLER_RUNS:
+            self.calls += 1
+        if item.get("status") == "failed":
+            return
+        if kind == "web_search_call":
+            # open_page and find_in_page are free; xAI and older responses name no action.
+            self.searches += mapping(item, "action").get("type", "search") == "search"
+        elif kind == "file_search_call":
+            self.file_searches += 1
+        elif kind == "image_generation_call":
+            self.images += 1
+        elif "container_id" in item and len(self.containers) < CONTAINERS_MAX:
+            self.containers.add(text(item["container_id"]))
+
+    def tally(self, tally: Tally, body: Mapping[str, object], ask: Ask) -> None:
+        """Add the fees.  Where the usage block lists the calls itself, that list counts."""
+        usage = mapping(body, "usage")
+        if not usage.get("server_side_tool_usage_details") and not usage.get("tool_calls_details"):
+            preview = any(kind.startswith("web_search_preview") for kind in _declared(body, ask))
+            meter = Meter.CALLS_WEB_SEARCH_PREVIEW if preview else Meter.CALLS_WEB_SEARCH
+            tally.add(meter, self.searches)
+            tally.add(Meter.CALLS_FILE_SEARCH, self.file_searches)
+        tally.add(Meter.CALLS_FUNCTION, self.calls)
+        # A container that the caller named was begun, and billed, by another call.
+        begun = self.containers - {text(tool.get("container")) for tool in _tools(body, ask)}
+        if len(begun) < len(self.containers):
+            tally.reasons.append("container_session_elsewhere")
+        tally.add(Meter.SESSIONS_CODE_INTERPRETER, len(begun))
+
+
+def _tools(body: Mapping[str, object], ask: Ask) -> list[Mapping[str, object]]:
+    return mappings(body.get("tools")) or mappings(mapping(ask.request).get("tools"))
+
+
+def _declared(body: Mapping[str, object], ask: Ask) -> list[str]:
+    """Types of the declared tools; call documents may name them in short, as text."""
+    asked = mapping(ask.request).get("tools")
+    short = [kind for kind in asked if isinstance(kind, str)] if isinstance(asked, list) else []
+    return short + [text(tool.get("type")) for tool in _tools(body, ask)]
+
+
+def container_terms(body: Mapping[str, object], ask: Ask) -> dict[str, TermValue]:
+    """The memory of the code container, if one was asked for: `memory_limit` is "4g"."""
+    for tool in _tools(body, ask):
+        limit = text(mapping(tool, "container").get("memory_limit")).lower().removesuffix("g")
+        if limit.isascii() and limit.isdigit() and len(limit) < 5:
+            return {"container_memory_gb": int(limit)}
+    return {}
+
+
+def image_model(body: Mapping[str, object], ask: Ask) -> str:
+    """The model of the image tool, as declared; "" if the default was taken."""
+    tools = (tool for tool in _tools(body, ask) if tool.get("type") == "image_generation")
+    return next((text(tool.get("model")) for tool in tools), "")
+
+
+def image_usage(body: Mapping[str, object]) -> Mapping[str, object]:
+    """The image tool's own usage, beside the response's: `tool_usage.image_gen`."""
+    usage = mapping(body, "tool_usage", "image_gen")
+    return (
+        usage if integer(usage.get("total_tokens")) or integer(usage.get("output_tokens")) else {}
+    )

@@ -1,0 +1,294 @@
+"""OpenAI's `usage` block, with the names and the habits of those who copy it, as a partition.
+
+Inside OpenAI's `prompt_tokens` are cached tokens, cache writes and every modality; inside
+`completion_tokens` are reasoning, audio and rejected predictions.
+https://developers.openai.com/api/docs/guides/prompt-caching, /guides/reasoning
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pricing.usage import Meter, TermValue
+from proxy.dialects import Ask, body_model
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import EMPTY, decimal, integer, mapping, text
+
+Block = Mapping[str, object]
+
+USD_PER_TICK = Decimal(1).scaleb(-10)  # https://docs.x.ai/docs/guides/cost-tracking
+
+# Where cached tokens are said, besides `cached_tokens` among the details.
+_CACHED = (
+    "prompt_cache_hit_tokens",  # https://api-docs.deepseek.com/guides/kv_cache; + miss = prompt
+    "num_cached_tokens",  # https://docs.mistral.ai/api, chat completions
+    "cached_tokens",  # https://platform.moonshot.ai/docs/api/chat
+)
+# Where cache writes are said, among the details.
+_WRITTEN = (
+    "cache_write_tokens",  # OpenAI and OpenRouter
+    "cache_creation_input_tokens",  # https://help.aliyun.com/zh/model-studio/context-cache
+    "cache_creation_tokens",  # relays to Anthropic
+)
+# The split of cache writes by time to live.  OpenAI has the first two, DashScope the others.
+_WRITE_SPLIT = {
+    "ttl_30m_tokens": Meter.CACHE_WRITE_30M,
+    "ttl_12h_tokens": Meter.CACHE_WRITE_12H,
+    "ephemeral_5m_input_tokens": Meter.CACHE_WRITE_5M,
+    "ephemeral_1h_input_tokens": Meter.CACHE_WRITE_1H,
+}
+# Perplexity's own fields: its `total_tokens` leaves out reasoning and citations.
+# https://docs.perplexity.ai/getting-started/pricing
+_PERPLEXITY = ("citation_tokens", "num_search_queries", "search_context_size")
+_READ = {
+    "text": Meter.CACHE_READ,
+    "image": Meter.CACHE_READ_IMAGE,
+    "audio": Meter.CACHE_READ_AUDIO,
+    "video": Meter.CACHE_READ_VIDEO,
+}
+_INPUT = {
+    "text": Meter.INPUT,
+    "image": Meter.INPUT_IMAGE,
+    "audio": Meter.INPUT_AUDIO,
+    "video": Meter.INPUT_VIDEO,
+}
+_TOOL_USE = {  # https://docs.x.ai/docs/guides/tools, server_side_tool_usage_details
+    "web_search_calls": Meter.CALLS_WEB_SEARCH,
+    "x_search_calls": Meter.CALLS_X_SEARCH,
+    "code_interpreter_calls": Meter.CALLS_CODE_EXECUTION,
+    "file_search_calls": Meter.CALLS_COLLECTIONS_SEARCH,
+    "document_search_calls": Meter.CALLS_COLLECTIONS_SEARCH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """The provider's inclusive counts."""
+
+    read: int
+    made: int
+    total: int | None
+
+
+def has_usage(usage: object) -> bool:
+    """Whether a usage block states token counts or seconds."""
+    names = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens", "seconds")
+    return isinstance(usage, dict) and any(usage.get(name) is not None for name in names)
+
+
+def details(usage: Block, *sides: str) -> Block:
+    """The details object of a side: `prompt_tokens_details`, or `input_token_details`, singular."""
+    names = (f"{side}_{noun}_details" for side in sides for noun in ("tokens", "token"))
+    return next((found for name in names if (found := mapping(usage, name))), EMPTY)
+
+
+def served_tier(body: Block) -> str:
+    """The service tier that a body says served it; `auto` is what was asked, and says nothing."""
+    tier = text(body.get("service_tier")) or text(mapping(body, "usage").get("service_tier"))
+    return "" if tier == "auto" else tier[:64]
+
+
+def asks_for_tier(ask: Ask) -> bool:
+    """Whether the request asked for another tier than the standard one."""
+    tier = mapping(ask.request).get("service_tier")
+    return isinstance(tier, str) and tier not in ("auto", "default", "standard", "on_demand")
+
+
+def served_terms(body: Block, ask: Ask) -> dict[str, TermValue]:
+    """How a body says it was served; and whether Azure's reserved capacity passed the call on.
+
+    https://learn.microsoft.com/azure/ai-foundry/openai/how-to/spillover-traffic-management
+    """
+    terms: dict[str, TermValue] = {}
+    if tier := served_tier(body):
+        terms["service_tier"] = tier
+    if ask.response_headers.get("x-ms-spillover-from-deployment"):
+        terms["deployment"] = "GlobalStandard"
+    return terms
+
+
+def tally_usage(
+    usage: Block,
+    ask: Ask,
+    *,
+    default_input: Meter = Meter.INPUT,
+    default_output: Meter = Meter.OUTPUT,
+) -> Tally:
+    """The leaves of `usage`.  The defaults are what an endpoint reads and makes if none is said."""
+    tally = Tally()
+    total = integer(usage.get("total_tokens"))
+    made = _first(usage, "completion_tokens", "output_tokens") or 0
+    read = _first(usage, "prompt_tokens", "input_tokens")
+    if read is None:  # Voyage's embeddings state a total only
+        read = 0 if total is None else total - made
+        if total is None:
+            tally.reasons.append("usage_input_missing")
+    sums = _Sums(read, made, total)
+    left_out = _tally_input(tally, usage, read, ask, default_input)
+    left_out += _tally_output(tally, usage, sums, ask, default_output)
+    if total is not None:
+        tally.expect_total(total + left_out)
+    _tally_calls(tally, usage)
+    return tally
+
+
+def _first(usage: Block, *names: str) -> int | None:
+    """The first of `names` that holds a count."""
+    return next((n for name in names if (n := integer(usage.get(name))) is not None), None)
+
+
+def _tally_input(tally: Tally, usage: Block, read: int, ask: Ask, default: Meter) -> int:
+    """Count what was read; returns the tokens that the provider's total leaves out."""
+    extra = details(usage, "prompt", "input")
+    anthropic = "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage
+    if anthropic and not extra and "input_tokens" in usage:
+        return _tally_anthropic_input(tally, usage, read)
+    if default is not Meter.INPUT and not extra:
+        tally.add(default, read)
+        return 0
+    pools = {kind: integer(extra.get(f"{kind}_tokens")) or 0 for kind in _INPUT if kind != "text"}
+    pools = {"text": read - sum(pools.values()), **pools}
+    _tally_cached(tally, usage, extra, pools)
+    for meter, quantity in _written(extra, ask).items():
+        tally.add(meter, quantity)
+        _take(pools, quantity)
+    for kind, quantity in pools.items():
+        tally.add(_INPUT[kind], quantity)
+    return 0
+
+
+def _tally_cached(tally: Tally, usage: Block, extra: Block, pools: dict[str, int]) -> None:
+    """Move cached tokens from their pools to the cache meters."""
+    cached = integer(extra.get("cached_tokens")) or _first(usage, *_CACHED) or 0
+    split = mapping(extra, "cached_tokens_details")
+    if split:
+        taken = {kind: integer(split.get(f"{kind}_tokens")) or 0 for kind in _READ}
+        taken["text"] += cached - sum(taken.values())
+        for kind, quantity in taken.items():
+            pools[kind] -= quantity
+    else:
+        taken = _take(pools, cached)
+        if cached and any(pools[kind] or taken[kind] for kind in pools if kind != "text"):
+            tally.reasons.append("cached_modality_assumed:text_first")
+    explicit = extra.get("cache_type") == "ephemeral"  # DashScope: another price than implicit hits
+    for kind, quantity in taken.items():
+        tally.add(Meter.CACHE_READ_EXPLICIT if explicit else _READ[kind], quantity)
+
+
+def _take(pools: dict[str, int], quantity: int) -> dict[str, int]:
+    """Take `quantity` from the pools, text first: the instructions that open a prompt are cached.
+
+    What no pool has is owed by text, which then is negative, and so flagged.
+    """
+    taken = {}
+    for kind, held in pools.items():
+        taken[kind] = max(0, min(held, quantity))
+        pools[kind] = held - taken[kind]
+        quantity -= taken[kind]
+    pools["text"] -= quantity
+    taken["text"] += quantity
+    return taken
+
+
+def _written(extra: Block, ask: Ask) -> dict[Meter, int]:
+    """Cache writes by time to live; what no split covers is under the meter without one."""
+    splits = mapping(extra, "cache_write_tokens_details"), mapping(extra, "cache_creation")
+    written = {
+        meter: quantity
+        for split in splits
+        for name, meter in _WRITE_SPLIT.items()
+        if (quantity := integer(split.get(name)))
+    }
+    total = _first(extra, *_WRITTEN)
+    if total is not None:
+        five = "cache_write_5m" in ask.quirks and body_model(ask).startswith("anthropic/")
+        rest = total - sum(written.values())
+        meter = Meter.CACHE_WRITE_5M if five else Meter.CACHE_WRITE
+        written[meter] = written.get(meter, 0) + rest
+    return written
+
+
+def _tally_anthropic_input(tally: Tally, usage: Block, read: int) -> int:
+    """Some relays hand Anthropic's block through: there `input_tokens` leaves the cache out."""
+    tally.add(Meter.INPUT, read)
+    hit = integer(usage.get("cache_read_input_tokens")) or 0
+    tally.add(Meter.CACHE_READ, hit)
+    split = mapping(usage, "cache_creation")
+    five = integer(split.get("ephemeral_5m_input_tokens")) or 0
+    hour = integer(split.get("ephemeral_1h_input_tokens")) or 0
+    total = integer(usage.get("cache_creation_input_tokens"))
+    total = five + hour if total is None else total
+    tally.add(Meter.CACHE_WRITE_5M, five)
+    tally.add(Meter.CACHE_WRITE_1H, hour)
+    tally.add(Meter.CACHE_WRITE, total - five - hour)
+    return hit + total
+
+
+def _tally_output(tally: Tally, usage: Block, sums: _Sums, ask: Ask, default: Meter) -> int:
+    """Count what was made; returns the tokens that the provider's total leaves out."""
+    extra = details(usage, "completion", "output")
+    reasoning, outside = _reasoning(usage, extra, sums, ask)
+    left_out = 0
+    if _is_perplexity(usage, ask):
+        left_out = reasoning
+        tally.add(Meter.CITATION_TOKENS, integer(usage.get("citation_tokens")))
+    image = integer(extra.get("image_tokens")) or 0
+    audio = integer(extra.get("audio_tokens")) or 0
+    tally.add(Meter.OUTPUT_REASONING, reasoning)
+    tally.add(Meter.OUTPUT_IMAGE, image)
+    tally.add(Meter.OUTPUT_AUDIO, audio)
+    inside = 0 if outside else reasoning
+    # Without details an image endpoint made images: github.com/BerriAI/litellm/issues/31142
+    tally.add(Meter.OUTPUT if extra else default, sums.made - inside - image - audio)
+    return left_out
+
+
+def _reasoning(usage: Block, extra: Block, sums: _Sums, ask: Ask) -> tuple[int, bool]:
+    """Reasoning tokens, and whether they stand outside the completion's count.
+
+    Outside: Perplexity always; xAI and Gemini by their own total (quirk
+    `reasoning_outside_output`).
+    """
+    said = integer(extra.get("reasoning_tokens")) or 0
+    own = integer(usage.get("reasoning_tokens")) or 0
+    if _is_perplexity(usage, ask):
+        return own or said, True
+    quirk = "reasoning_outside_output" in ask.quirks or ask.family == "gemini"
+    if sums.total is None:
+        return said, quirk
+    gap = sums.total - sums.read - sums.made
+    if gap > 0 and (quirk or gap == said):
+        return gap, True
+    return said or min(own, sums.made), False
+
+
+def _is_perplexity(usage: Block, ask: Ask) -> bool:
+    """Whether this is a Sonar block; Perplexity's Agent API counts as OpenAI does."""
+    seen = any(usage.get(name) is not None for name in _PERPLEXITY)
+    return "prompt_tokens" in usage and (seen or "perplexity_search" in ask.quirks)
+
+
+def _tally_calls(tally: Tally, usage: Block) -> None:
+    """Count the server-side tool calls that a usage block lists."""
+    used = mapping(usage, "server_side_tool_usage_details")
+    for name, meter in _TOOL_USE.items():
+        tally.add(meter, integer(used.get(name)))
+    calls = mapping(usage, "tool_calls_details")  # Perplexity's Agent API
+    tally.add(Meter.CALLS_WEB_SEARCH, integer(mapping(calls, "web_search").get("invocation")))
+    tally.add(Meter.CALLS_WEB_FETCH, integer(mapping(calls, "fetch_url").get("invocation")))
+    tally.add(Meter.CALLS_WEB_SEARCH, integer(usage.get("num_search_queries")))
+
+
+def reported_usd(usage: Block) -> Decimal | None:
+    """What the provider says the call cost, in USD.
+
+    xAI `cost_in_usd_ticks`, OpenRouter `cost` (credits are USD), Perplexity `cost.total_cost`,
+    DeepInfra `estimated_cost`.
+    """
+    ticks = integer(usage.get("cost_in_usd_ticks"))
+    if ticks is not None:
+        return ticks * USD_PER_TICK
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        cost = cost.get("total_cost")
+    return decimal(usage.get("estimated_cost") if cost is None else cost)

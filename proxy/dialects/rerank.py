@@ -1,0 +1,46 @@
+"""Reranking as Voyage, Jina, Together and others have it: one total of tokens.
+
+https://docs.voyageai.com/reference/reranker-api.  Cohere's, also where others copy it, is billed by
+search units.
+"""
+
+from pricing.usage import Meter
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.cohere import tally_billed
+from proxy.dialects.draft import Draft
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import integer, mapping, text
+from proxy.exchange import Operation, Reading
+
+
+class RerankReader:
+    """Reads one ranking."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        if draft.fail(document):
+            return
+        body = mapping(document)
+        draft.response_model = text(body.get("model"))
+        draft.response_id = text(body.get("id"))
+        draft.complete = bool(body)
+        billed = mapping(body, "meta", "billed_units")
+        tokens = integer(mapping(body, "usage").get("total_tokens"))
+        if any(integer(units) is not None for units in billed.values()):
+            draft.part(tally_billed(billed))
+        elif tokens is not None:
+            tally = Tally()
+            tally.add(Meter.INPUT, tokens)
+            draft.part(tally)
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+RERANK = Endpoint(name="rerank", operation=Operation.RERANK, reader=RerankReader)
+ROUTES = (Route("/rerank", RERANK),)

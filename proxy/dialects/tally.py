@@ -1,0 +1,73 @@
+"""From a provider's overlapping counts to a partition, with conservation checked.
+
+The rule for every dialect: disjoint leaves first; the leaves sum to the provider's own total, else
+`usage_sum_mismatch:...`; a negative leaf is a data error, flagged as `usage_negative:<meter>` and
+left out, never clamped silently.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from pricing.usage import INPUT_METERS, OUTPUT_METERS, Meter, Origin, Quantity, Usage
+
+
+class Tally:
+    """Quantities by meter while one usage block is read."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self._quantities: dict[Meter, Quantity] = {}
+
+    def add(self, meter: Meter, quantity: Quantity | None) -> None:
+        """Count `quantity` more of `meter`; None is nothing."""
+        if quantity:
+            self._quantities[meter] = self._quantities.get(meter, 0) + quantity
+
+    def quantity(self, meter: Meter) -> Quantity:
+        """What was counted under `meter` so far."""
+        return self._quantities.get(meter, 0)
+
+    def merge(self, other: "Tally") -> None:
+        """Count what `other` counted, too."""
+        for meter, quantity in other._quantities.items():
+            self.add(meter, quantity)
+        self.reasons += other.reasons
+
+    def expect(self, what: str, total: int | None, meters: frozenset[Meter]) -> None:
+        """Flag it if `meters` do not sum to the provider's `total`; None: it states none."""
+        got = sum(self._quantities.get(meter, 0) for meter in meters)
+        if total is not None and got != total:
+            self.reasons.append(f"usage_sum_mismatch:{what}:{got}!={total}")
+
+    def expect_total(self, total: int | None) -> None:
+        """Flag it if input and output do not sum to the provider's `total`."""
+        self.expect("total", total, INPUT_METERS | OUTPUT_METERS)
+
+    def usage(self, origin: Origin = Origin.REPORTED) -> Usage:
+        """The partition.  Look at `reasons` afterwards: negative leaves are flagged here."""
+        kept: dict[Meter, Quantity] = {}
+        for meter, quantity in self._quantities.items():
+            if quantity < 0:
+                self.reasons.append(f"usage_negative:{meter.value}")
+            else:
+                kept[meter] = quantity
+        return Usage(kept, origin)
+
+
+def split(
+    tally: Tally,
+    total: int,
+    whole: Meter,
+    parts: Mapping[Meter, int | None],
+) -> None:
+    """Count `parts` of `total` under their meters and what is left under `whole`."""
+    rest = total
+    for meter, quantity in parts.items():
+        tally.add(meter, quantity)
+        rest -= quantity or 0
+    tally.add(whole, rest)
+
+
+def seconds(value: Decimal | None) -> Quantity | None:
+    """Seconds as a quantity: an int where it is whole, so that equal usage is equal."""
+    return int(value) if value is not None and value == value.to_integral_value() else value

@@ -1,0 +1,42 @@
+"""Reads fields of decoded JSON that may be absent, null or of the wrong type.  Never raises."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+EMPTY: Mapping[str, object] = {}
+QUANTITY_MAX = 10**18  # nothing is counted beyond; 1e999999999 must not become an int
+
+
+def mapping(value: object, *keys: str) -> Mapping[str, object]:
+    """The object at `keys` below `value`; empty if any step is not an object."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else EMPTY
+
+
+def mappings(value: object) -> list[Mapping[str, object]]:
+    """The objects in a list; other elements and other values are left out."""
+    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """A string, or "" for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def integer(value: object) -> int | None:
+    """A whole number of 0 or more; None if it was not said or makes no sense."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    if not 0 <= value < QUANTITY_MAX:
+        return None
+    whole = int(value)
+    return whole if whole == value else None
+
+
+def decimal(value: object) -> Decimal | None:
+    """A number of 0 or more, exact; None if it was not said or makes no sense."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    exact = Decimal(str(value))
+    return exact if exact.is_finite() and 0 <= exact < QUANTITY_MAX else None

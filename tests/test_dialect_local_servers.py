@@ -1,0 +1,77 @@
+"""Own APIs of servers for local models.  Cases are written for the project."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pricing.usage import Meter
+from proxy.dialects import Ask
+from proxy.dialects.table import find
+from proxy.exchange import Operation, Reading
+
+NO_REQUEST: Mapping[str, Any] = {}
+
+
+def read(
+    *documents: object,
+    path: str = "/completion",
+    method: str = "POST",
+    request: object = NO_REQUEST,
+    stream: bool = False,
+) -> Reading:
+    """The reading of a call whose response is `documents`, the n-th at n ns."""
+    endpoint = find(method, path, "openai")
+    ask = Ask(method=method, path=path, request=request, stream=stream)
+    reader = endpoint.reader(ask, endpoint)
+    for number, document in enumerate(documents):
+        reader.feed(document, number)
+    return reader.close()
+
+
+def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
+    """Quantities of a part by the meter's name, but for the request itself."""
+    found = reading.parts[part].usage.quantities
+    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
+
+
+def test_llama_cpp() -> None:
+    """Counts come with the last event; what was in its cache is part of the prompt."""
+    counts = {"tokens_evaluated": 12, "tokens_predicted": 3, "timings": {"cache_n": 10}}
+    last = {"content": "", "stop": True, "stop_type": "eos", "model": "m.gguf", **counts}
+    reading = read({"content": "Hi", "stop": False}, last, stream=True)
+    assert quantities(reading) == {"input": 2, "cache_read": 10, "output": 3}
+    assert (reading.finish_reasons, reading.complete) == (("eos",), True)
+    assert reading.timing.first_token_ns == 0
+    assert quantities(read({**last, "content": "Hi"})) == quantities(reading)
+
+
+def test_text_generation_inference() -> None:
+    """Details are there if asked for; the prompt's length only with `decoder_input_details`."""
+    details = {"finish_reason": "length", "generated_tokens": 3, "prefill": [{}, {}]}
+    reading = read([{"generated_text": "Hi", "details": details}], path="/generate")
+    assert quantities(reading) == {"input": 2, "output": 3}
+    streamed = read(
+        {"token": {"text": "Hi"}},
+        {"token": {"text": "!"}, "details": {"generated_tokens": 2}},
+        path="/generate_stream",
+        stream=True,
+    )
+    assert quantities(streamed) == {"output": 2}
+    assert streamed.reasons == ("input_tokens_not_reported",)
+
+
+def test_lm_studio() -> None:
+    """Reasoning is inside its output tokens."""
+    stats = {"input_tokens": 9, "total_output_tokens": 7, "reasoning_output_tokens": 4}
+    output = [{"type": "reasoning", "content": "Hm"}, {"type": "message", "content": "Hi"}]
+    body = {"model_instance_id": "m", "output": output, "stats": stats}
+    reading = read(body, path="/api/v1/chat")
+    assert quantities(reading) == {"input": 9, "output": 3, "output.reasoning": 4}
+    assert (reading.operation, reading.response_model) == (Operation.CHAT, "m")
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
+def test_tokenizing_is_free(path: str) -> None:
+    """Counting tokens is not charged."""
+    assert not read({"tokens": [1]}, path=path).billable

@@ -1,0 +1,89 @@
+"""Whatever a provider sends, no reader raises, and no usage is made up from nonsense."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.dialects import Ask, Conversation, Json
+from proxy.dialects.table import ROUTES, find
+
+KEYS = re.findall(
+    r"\S+",
+    # Fields that readers look at, of any dialect: nonsense under them goes deepest.
+    "usage usageMetadata message content delta type model id role index text thinking input name "
+    "iterations cache_creation server_tool_use output_tokens input_tokens candidates parts "
+    "promptTokenCount promptTokensDetails modality tokenCount totalTokenCount finishReason "
+    "groundingMetadata webSearchQueries groundingChunks output choices stopReason trace guardrail "
+    "inputAssessment bytes meta billed_units results custom_id result response metadata done "
+    "eval_count prompt_eval_count total_tokens usage_info pages stats details serverContent "
+    "modelTurn turnComplete setup interaction event_type steps predictions error code stop "
+    "inlinedResponses cacheDetails ttl inputTokens totalTokens toolUse start stop_details",
+)
+EVENTS = re.findall(
+    r"\S+",
+    "message_start content_block_start content_block_delta message_delta message_stop message error"
+    " stream-end message-end content-delta step.delta interaction.completed compaction fallback"
+    " server_tool_use modelStreamErrorException",
+)
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.decimals() | st.text(max_size=8)
+) | st.sampled_from(EVENTS)
+JSON: st.SearchStrategy[Json] = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+SILENT = [  # usage blocks that count nothing
+    ("/v1/messages", {"content": [], "usage": {"service_tier": "standard"}}),
+    ("/v1/models/m:generateContent", {"usageMetadata": {"trafficType": "ON_DEMAND"}}),
+    ("/v1beta/interactions", {"usage": {"grounding_tool_count": []}}),
+    ("/model/m/converse", {"usage": {"serverToolUsage": {}}}),
+    ("/model/m/invoke", {"usage": {"inputTokens": None}}),
+    ("/v2/chat", {"usage": {"billed_units": {"input_tokens": None}}}),
+    ("/v1/rerank", {"usage": {"total_tokens": None}}),
+    ("/services/aigc/text-generation/generation", {"usage": {"plugins": {}}}),
+    ("/api/chat", {"done": True}),
+    ("/v1/ocr", {"usage_info": {"pages_processed": None}}),
+    ("/completion", {"content": "Hi", "stop": True}),
+]
+ENDPOINTS = {route.endpoint.name: route.endpoint for route in ROUTES}
+PATHS = ("/model/us.anthropic.m/invoke", "/v1/messages/batches/b/results", "/")
+
+
+@pytest.mark.parametrize("name", sorted(ENDPOINTS))
+@settings(max_examples=8, deadline=None)
+@given(
+    documents=st.lists(st.tuples(JSON, st.sampled_from(["", *EVENTS])), max_size=4),
+    request_body=JSON,
+    stream=st.booleans(),
+    path=st.sampled_from(PATHS),
+)
+def test_odd_documents_never_raise(
+    name: str, documents: list[tuple[Json, str]], request_body: Json, stream: bool, path: str
+) -> None:
+    """A reader takes any JSON in any order and still gives a reading of its endpoint."""
+    endpoint = ENDPOINTS[name]
+    ask = Ask(method="POST", path=path, request=request_body, stream=stream)
+    reader = endpoint.reader(ask, endpoint)
+    for at_ns, (document, event) in enumerate(documents):
+        if isinstance(reader, Conversation):
+            reader.sent(document, at_ns)
+        reader.feed(document, at_ns, event)
+    reading = reader.close()
+    assert reading.endpoint == name
+    assert reading.parts or not reading.billable or reading.reasons
+
+
+@pytest.mark.parametrize(("path", "document"), SILENT)
+def test_a_usage_block_without_counts_is_not_zero(path: str, document: Json) -> None:
+    """What was not counted is unknown, and unknown is never free."""
+    endpoint = find("POST", path)
+    reader = endpoint.reader(Ask(method="POST", path=path, request={"model": "m"}), endpoint)
+    reader.feed(document, 0)
+    reading = reader.close()
+    assert (reading.parts, reading.billable) == ((), True)
+    assert "no_usage" in reading.reasons

@@ -1,0 +1,92 @@
+"""Ollama's own API.  Cases are written for the project."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from pricing.usage import Meter
+from proxy.dialects import Ask
+from proxy.dialects.table import find
+from proxy.exchange import Operation, Reading
+
+NO_REQUEST: Mapping[str, Any] = {}
+
+
+def read(
+    *documents: object,
+    path: str = "/api/chat",
+    method: str = "POST",
+    request: object = NO_REQUEST,
+    stream: bool = False,
+) -> Reading:
+    """The reading of a call whose response is `documents`, the n-th at n ns."""
+    endpoint = find(method, path, "ollama")
+    ask = Ask(method=method, path=path, request=request, stream=stream)
+    reader = endpoint.reader(ask, endpoint)
+    for number, document in enumerate(documents):
+        reader.feed(document, number)
+    return reader.close()
+
+
+def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
+    """Quantities of a part by the meter's name, but for the request itself."""
+    found = reading.parts[part].usage.quantities
+    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
+
+
+COUNTS = {"prompt_eval_count": 17, "eval_count": 66, "load_duration": 8_000_000}
+
+
+def test_a_whole_answer() -> None:
+    """The counts are those of the model; options of the request become attributes."""
+    message = {"content": "Hi", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}
+    body = {"model": "llama3", "message": message, "done": True, "done_reason": "stop", **COUNTS}
+    reading = read(body, request={"model": "llama3:latest", "options": {"temperature": 1}})
+    assert quantities(reading) == {"input": 17, "output": 66}
+    assert (reading.request_model, reading.response_model) == ("llama3:latest", "llama3")
+    assert (reading.finish_reasons, reading.tool_calls, reading.complete) == (("stop",), 1, True)
+    assert reading.attributes == {"request.temperature": 1.0, "provider.load_ms": 8}
+
+
+def test_a_stream_states_counts_in_its_last_line() -> None:
+    """Thinking is a token nobody sees."""
+    reading = read(
+        {"message": {"content": "", "thinking": "Hm"}, "done": False},
+        {"message": {"content": "Hi"}, "done": False},
+        {"message": {"content": ""}, "done": True, **COUNTS},
+        stream=True,
+    )
+    assert quantities(reading) == {"input": 17, "output": 66}
+    assert (reading.timing.first_token_ns, reading.timing.first_visible_ns) == (0, 1)
+
+
+def test_a_prompt_still_in_memory_may_have_no_count() -> None:
+    """Its tokens are not known to be zero: https://github.com/ollama/ollama/issues/2068"""
+    reading = read(
+        {"response": "Hi", "done": True, "eval_count": 38}, path="/api/generate", stream=True
+    )
+    assert quantities(reading) == {"output": 38}
+    assert reading.reasons == ("input_tokens_not_reported",)
+
+
+def test_embeddings_with_and_without_a_count() -> None:
+    """`/api/embed` counts its input, the older `/api/embeddings` does not."""
+    counted = read({"embeddings": [[0.1]], "prompt_eval_count": 5}, path="/api/embed")
+    assert (quantities(counted), counted.operation) == ({"input": 5}, Operation.EMBEDDINGS)
+    silent = read({"embedding": [0.1]}, path="/api/embeddings", request={"prompt": "p"})
+    assert silent.parts == ()
+    assert silent.count is not None
+    assert silent.count.request == {"prompt": "p"}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_error_is_a_line_of_its_own(stream: bool) -> None:
+    """Before anything was made it costs nothing."""
+    reading = read({"error": "model 'x' not found"}, stream=stream)
+    assert (reading.billable, reading.error_message) == (False, "model 'x' not found")
+
+
+def test_managing_models_is_free() -> None:
+    """Pulling a model makes no tokens."""
+    assert not read({"status": "success"}, path="/api/pull").billable
