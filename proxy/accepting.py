@@ -1,0 +1,69 @@
+"""Takes connections from a listening socket that several processes share.
+
+asyncio's own server accepts as many as there are each time it wakes up, so that in a burst one
+process gets everything and keeps it, for callers keep their connections; this one takes few.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+ACCEPTS_MAX = 4  # connections taken before other processes get their turn
+PAUSE_S = 1.0  # after accept(2) failed, as it does when there are no descriptors left
+
+log = logging.getLogger(__name__)
+
+
+class Acceptor:
+    """Accepts on `listening`, which is non-blocking, until `stop`."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._listening = listening
+        self._protocol = protocol
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._listen()
+
+    async def stop(self) -> None:
+        """Accept no more; returns once what was accepted has its protocol."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listening)
+        self._listening.close()
+        if self._opening:
+            await asyncio.wait(self._opening)
+
+    def _listen(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_MAX):
+            try:
+                connection, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return  # another process was first, or the caller is gone already
+            except OSError as error:
+                log.error("Connections cannot be accepted: %s.", error)
+                self._loop.remove_reader(self._listening)
+                self._pause = self._loop.call_later(PAUSE_S, self._listen)
+                return
+            connection.setblocking(False)
+            task = asyncio.create_task(self._open(connection))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+        except OSError as error:  # a failed TLS handshake is one, and none of our business
+            log.debug("A connection was not opened: %s.", type(error).__name__)

@@ -1,0 +1,122 @@
+"""Which provider a path belongs to, and what of the path is sent there.  No I/O.
+
+`/{provider}/rest` goes to that provider; a bare provider path such as `/v1/messages` to the one
+that owns it; a leading `/~team=search,feature=chat` only tags the call.  What is sent on is the
+caller's own text, undecoded: `%3A`, doubled slashes and the query stay as they are.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from proxy.config import Provider
+
+TAGS_MAX = 32  # of one call; more are ignored
+TAG_NAME_CHARACTERS_MAX = 64
+TAG_VALUE_CHARACTERS_MAX = 256  # longer values are cut
+
+TAG_NAME = re.compile(rf"[a-z0-9_.-]{{1,{TAG_NAME_CHARACTERS_MAX}}}")
+# A dot segment, after decoding: it could climb out of a base URL's path at the provider.
+_DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes.  `target` is sent upstream: base path + rest, in origin form."""
+
+    provider: Provider
+    target: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a path goes nowhere: an HTTP status, a class for machines, a sentence for people."""
+
+    status: int
+    kind: str
+    message: str
+
+
+class Routes:
+    """The table of providers, made once.  The longest owned prefix wins; `*` in it is any text."""
+
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
+        self._providers = providers
+        self._base_paths = {
+            name: urlsplit(provider.base_url).path.rstrip("/")
+            for name, provider in providers.items()
+        }
+        owned = [(prefix, provider) for provider in providers.values() for prefix in provider.owns]
+        owned.sort(key=lambda pair: len(pair[0]), reverse=True)
+        self._owned = [
+            (re.compile(".*".join(map(re.escape, prefix.split("*")))), provider)
+            for prefix, provider in owned
+        ]
+
+    def find(self, target: str) -> Route | Refusal:
+        """The route of a request target in origin or absolute form.
+
+        The host of an absolute form is ignored: a call can only go where a provider is configured.
+        """
+        path, mark, query = _origin_form(target).partition("?")
+        if "." in unquote(path) and _DOT_SEGMENT.search(unquote(path)):
+            return Refusal(400, "bad_path", "A path with '.' or '..' segments is not forwarded.")
+        tags: Mapping[str, str] = {}
+        if path.startswith("/~"):
+            segment, slash, path = path[2:].partition("/")
+            path = slash + path
+            try:
+                tags = _tags(segment)
+            except ValueError as error:
+                return Refusal(400, "bad_tags", str(error))
+        provider, rest = self._owner(path)
+        if provider is None:
+            return Refusal(
+                404,
+                "unknown_path",
+                "No provider owns this path. Put a provider's name first, as in "
+                "/openai/v1/chat/completions.",
+            )
+        if not provider.base_url:
+            return Refusal(
+                404,
+                "provider_not_configured",
+                f"Provider {provider.name!r} has no address yet. Set "
+                f"providers.{provider.name}.base_url in the configuration.",
+            )
+        sent = self._base_paths[provider.name] + rest
+        return Route(provider, (sent or "/") + mark + query, tags)
+
+    def _owner(self, path: str) -> tuple[Provider | None, str]:
+        name, slash, rest = path[1:].partition("/")
+        if name in self._providers:
+            return self._providers[name], slash + rest
+        for pattern, provider in self._owned:
+            if pattern.match(path):
+                return provider, path
+        return None, path
+
+
+def _origin_form(target: str) -> str:
+    """`http://host/path` → `/path`; what begins with a slash is returned as it is."""
+    if target.startswith("/"):
+        return target
+    _, scheme, rest = target.partition("://")
+    if not scheme:
+        return "/" + target  # the asterisk of `OPTIONS *`: owned by nobody
+    start = min((at for mark in "/?" if (at := rest.find(mark)) >= 0), default=len(rest))
+    return rest[start:] if rest[start : start + 1] == "/" else "/" + rest[start:]
+
+
+def _tags(segment: str) -> Mapping[str, str]:
+    """`team=search,feature=chat` as a mapping.  Raises ValueError, with what to write instead."""
+    tags: dict[str, str] = {}
+    for pair in segment.split(",")[:TAGS_MAX]:
+        name, equals, value = pair.partition("=")
+        name = unquote(name).lower()
+        if not equals or not TAG_NAME.fullmatch(name):
+            raise ValueError("Tags are written /~name=value,name=value/, as in /~team=search/.")
+        tags[name] = unquote(value)[:TAG_VALUE_CHARACTERS_MAX]
+    return tags

@@ -1,0 +1,147 @@
+"""Connections to providers: pooled, verified, through an outgoing proxy where the environment says.
+
+The relay writes heads itself, byte for byte, so of aiohttp's client only the connector and its
+protocol are used: pool, name lookup, TLS, CONNECT, and the response parser.  A ClientSession would
+add and normalise headers, repeat a failed GET, and cost more than the rest of a call together.
+"""
+
+import asyncio
+import ipaddress
+import ssl
+import urllib.request
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from multidict import CIMultiDict
+from yarl import URL
+
+from proxy.config import Provider
+from proxy.config import Upstream as Limits
+
+READ_BUFFER_BYTES = 64 * 1024  # of a body read ahead of its receiver, twice that at most
+POOL_IDLE_S = 15.0  # below what any known provider keeps an idle connection for
+HEADERS_MAX = 256  # header lines in one message, either side
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a provider is: one a provider, made once and used for every call.
+
+    `request` only tells aiohttp's connector where to connect; it is never sent.  `absolute` stands
+    before the target where a plain-HTTP outgoing proxy wants the absolute form.
+    """
+
+    request: ClientRequest
+    host: bytes
+    origin: str  # scheme://host[:port]
+    absolute: bytes = b""
+    proxy_headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Upstreams:
+    """All providers' addresses over one connection pool.  Make it inside the running loop."""
+
+    def __init__(self, providers: Mapping[str, Provider], limits: Limits) -> None:
+        self.idle_timeout_s = limits.idle_timeout_s
+        self._header_bytes_max = limits.header_bytes_max
+        self._timeout = ClientTimeout(connect=limits.connect_timeout_s)
+        self._connector = TCPConnector(
+            ssl=tls_context(limits.ca_file),
+            limit=limits.connections_max,
+            keepalive_timeout=POOL_IDLE_S,
+        )
+        self.addresses = {
+            name: address(provider.base_url)
+            for name, provider in providers.items()
+            if provider.base_url
+        }
+
+    async def connect(self, to: Address) -> Connection:
+        """A pooled or new connection.  Raises ClientError, OSError or TimeoutError."""
+        return await self._connector.connect(to.request, traces=[], timeout=self._timeout)
+
+    def expect_response(self, protocol: ResponseHandler, *, bodyless: bool) -> None:
+        """Make ready to parse one response; `bodyless` is true for an answer to HEAD."""
+        protocol.set_response_params(
+            skip_payload=bodyless,
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=self.idle_timeout_s,
+            read_bufsize=READ_BUFFER_BYTES,
+            max_line_size=self._header_bytes_max,
+            max_field_size=self._header_bytes_max,
+            max_headers=HEADERS_MAX,
+        )
+
+    async def close(self) -> None:
+        await self._connector.close()
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Verifies against the system's authorities and, if given, those in `ca_file`."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def address(base_url: str) -> Address:
+    """Where `base_url` is, through the proxy that the environment names for it if any."""
+    url = URL(base_url)
+    authority = url.host_port_subcomponent or ""
+    origin = f"{url.scheme}://{authority}"
+    loop = asyncio.get_running_loop()
+    proxy = environment_proxy(url)
+    if proxy is None:
+        request = ClientRequest("GET", URL(origin), loop=loop)
+        return Address(request, authority.encode(), origin)
+    own = _authorization(proxy)
+    proxy = proxy.with_user(None)
+    if url.scheme == "https":  # CONNECT; aiohttp adds Host to this mapping, part of the pool's key
+        headers = CIMultiDict({"Host": authority, **own})
+        request = ClientRequest("GET", URL(origin), loop=loop, proxy=proxy, proxy_headers=headers)
+        return Address(request, authority.encode(), origin)
+    request = ClientRequest("GET", URL(origin), loop=loop, proxy=proxy)
+    pairs = tuple((name.encode(), value.encode()) for name, value in own.items())
+    return Address(request, authority.encode(), origin, origin.encode(), pairs)
+
+
+def environment_proxy(url: URL) -> URL | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for `url`.
+
+    Loopback is always reached directly, as in Go's net/http: a local model is not behind a proxy.
+    aiohttp's own `trust_env` is not used: it would add credentials from .netrc to a caller's call.
+    """
+    host = url.host or ""
+    if host == "localhost" or _is_loopback(host):
+        return None
+    proxies = urllib.request.getproxies_environment()
+    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed
+    if bypass(f"{host}:{url.port}", proxies):
+        return None
+    named = proxies.get(url.scheme) or proxies.get("all")
+    if not named:
+        return None
+    return URL(named if "://" in named else f"http://{named}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _authorization(proxy: URL) -> dict[str, str]:
+    """The proxy's own credentials, which are not the caller's."""
+    if proxy.raw_user is None:
+        return {}
+    pair = f"{unquote(proxy.raw_user)}:{unquote(proxy.raw_password or '')}"
+    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
