@@ -1,0 +1,103 @@
+"""A light HTTP/1.1 client for measuring: it must cost less than what it measures."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+HEAD_END, CHUNKED_END, EVENT_END = b"\r\n\r\n", b"\r\n0\r\n\r\n", b"\n\n"
+READ_BUFFER_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, ready to send."""
+
+    host: str
+    port: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Seconds from the first byte sent; the body's first event or, if it has none, its end."""
+
+    first_s: float
+    total_s: float
+
+
+def ask(url: str, body: bytes) -> Ask:
+    """A POST of JSON to `url`."""
+    parts = urlsplit(url)
+    head = (
+        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        "Authorization: Bearer sk-standin-load\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return Ask(str(parts.hostname), int(parts.port or 80), head.encode() + body)
+
+
+class Connection:
+    """One kept-alive connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, request: Ask) -> "Connection":
+        return cls(
+            *await asyncio.open_connection(request.host, request.port, limit=READ_BUFFER_BYTES)
+        )
+
+    async def call(self, request: Ask) -> Seen:
+        """Send it and read the answer to its end.  Raises RuntimeError unless it is a 200."""
+        start = time.perf_counter()
+        self._writer.write(request.data)
+        head = await self._reader.readuntil(HEAD_END)
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"an answer begins {head[:80]!r}")
+        length = _content_length(head)
+        if length is not None:
+            await self._reader.readexactly(length)
+            end = time.perf_counter() - start
+            return Seen(end, end)
+        await self._reader.readuntil(EVENT_END)
+        first = time.perf_counter() - start
+        await self._reader.readuntil(CHUNKED_END)
+        return Seen(first, time.perf_counter() - start)
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+async def one_by_one(connection: Connection, request: Ask, calls: int) -> list[Seen]:
+    """`calls` calls, each after the one before."""
+    return [await connection.call(request) for _ in range(calls)]
+
+
+async def at_once(request: Ask, *, concurrency: int, seconds: float) -> float:
+    """Calls a second that `concurrency` connections get done, each without a pause."""
+    loop = asyncio.get_running_loop()
+    done, start = 0, loop.time()
+
+    async def worker() -> None:
+        nonlocal done
+        connection = await Connection.open(request)
+        while loop.time() < start + seconds:
+            await connection.call(request)
+            done += 1
+        await connection.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(worker())
+    return done / (loop.time() - start)
+
+
+def _content_length(head: bytes) -> int | None:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    return None

@@ -1,0 +1,60 @@
+"""The demo, as a person runs it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from evaluation import demo
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_demo_shows_a_fare_and_ctrl_c_stops_everything() -> None:
+    """It prints where the console is, then what the calls cost; nothing listens afterwards."""
+    command = [sys.executable, "-m", "evaluation.demo", "--port", "0", "--console-port", "0"]
+    with subprocess.Popen(
+        [*command, "--seconds", "60", "--rate", "40"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"},
+    ) as running:
+        assert running.stdout is not None
+        shown, deadline = "", time.monotonic() + 60
+        while "Ctrl-C stops" not in shown and time.monotonic() < deadline:
+            line = running.stdout.readline()
+            assert line, shown
+            shown += line
+        time.sleep(1.0)
+        running.send_signal(signal.SIGINT)
+        shown += running.stdout.read()
+    assert running.returncode == 0, shown
+    assert "no row" not in shown
+    assert re.search(r"\n *all +\d+ +[\d,]+ +[\d,]+ +0\.\d{6} +\d", shown), shown
+    (console,) = re.findall(r"console +(http://\S+)", shown)
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{console}/api/health", timeout=2)
+
+
+def test_an_unknown_cost_is_counted_and_not_added() -> None:
+    """A call without a price shows up as unknown, never as free."""
+    row: dict[str, object] = {
+        "provider": "p",
+        "request_model": "m",
+        "response_model": "",
+        "cost_usd": "0.5",
+    }
+    row |= {"input_tokens_total": 3, "output_tokens_total": None}
+    lines = demo.by_model([row, row | {"cost_usd": None}])
+    assert [(key, line.calls, line.unknown) for key, line in lines.items()] == [(("p", "m"), 2, 1)]
+    assert lines["p", "m"].usd == Decimal("0.5")

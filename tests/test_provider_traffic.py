@@ -1,0 +1,65 @@
+"""Traffic and load against the stand-in, without a proxy between."""
+
+import asyncio
+from itertools import islice
+
+import pytest
+
+from evaluation import load, traffic
+from evaluation.provider.server import serving
+from evaluation.workload import USES, plan
+
+
+def test_the_same_seed_plans_the_same_calls() -> None:
+    """A run can be made again; another seed makes another run."""
+    first, again, other = (list(islice(plan(seed), 50)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_a_plan_has_every_use_and_its_tags() -> None:
+    """Each team's use comes up, and carries its team and feature for the proxy to take off."""
+    calls = list(islice(plan(1), 1_000))
+    assert {call.use.model for call in calls} == {use.model for use in USES}
+    for call in calls:
+        assert call.headers["x-taximeter-team"] == call.use.team
+        assert call.headers["x-taximeter-feature"] == call.use.feature
+
+
+async def test_every_planned_call_is_made_and_understood() -> None:
+    """The stand-in refuses none of them but those that ask for an error."""
+    async with serving() as (stand_in, port):
+        tally = await traffic.run(f"http://127.0.0.1:{port}", rate=400, calls=200, seed=5, speed=50)
+        exchanges = stand_in.journal.exchanges()
+    assert tally.calls == len(exchanges) == 200
+    asked = [dict(e.received.headers).get("x-standin-status", "200") for e in exchanges]
+    assert [str(e.answered.status) for e in exchanges] == asked
+    broken = [e for e in exchanges if e.answered.outcome in ("cut", "client_gone")]
+    assert tally.by_status[0] >= len(broken)
+    assert sum(tally.by_status.values()) == 200
+
+
+async def test_traffic_stops_when_it_is_told_to() -> None:
+    """Calls in flight finish, no more are made."""
+    stop = asyncio.Event()
+    stop.set()
+    async with serving() as (_, port):
+        tally = await traffic.run(f"http://127.0.0.1:{port}", rate=100, calls=50, stop=stop)
+    assert tally.calls == 0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_load_client_reads_answers_to_their_end(stream: bool) -> None:
+    """Its connection is kept, and the first event of a stream comes before the last."""
+    body = b'{"model":"gpt-4o-mini@output-tokens=20,tokens-per-s=500","messages":[],"stream":%s}'
+    async with serving() as (stand_in, port):
+        asked = load.ask(
+            f"http://127.0.0.1:{port}/v1/chat/completions", body % (b"true" if stream else b"false")
+        )
+        connection = await load.Connection.open(asked)
+        seen = await load.one_by_one(connection, asked, 3)
+        await connection.close()
+        outcomes = [e.answered.outcome for e in stand_in.journal.exchanges()]
+    assert outcomes == ["ok"] * 3
+    assert all(one.total_s >= 0.04 for one in seen)
+    assert all((one.first_s < one.total_s) == stream for one in seen)
