@@ -3,16 +3,16 @@
 One `Journal` is one writer: a directory of its own with numbered segments, a lock that it holds for
 its life (free lock: the writer is gone), and a page of counters that even a full disk can take.
 Frames are buffered and written in one system call a loop turn at most.  Nothing here raises into a
-call: a frame that cannot be written is dropped and counted, and writing is tried again.
+call.  While the disk refuses, the few small frames that a call's row cannot do without are held in
+memory and written later; bodies are dropped and counted.
 """
 
 import asyncio
 import fcntl
 import logging
 import os
-import secrets
+import shutil
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, monotonic_ns
 
@@ -20,34 +20,33 @@ import msgspec
 
 from proxy.config import JournalLimits
 from proxy.counters import COUNTERS, Counters
+from proxy.disk import Disk, running_loop
 from proxy.exchange import Begun, Kind
 from proxy.frames import FRAME_BYTES_MAX, MAGIC, SEAL, header
+from proxy.held import Entry, Held
+from proxy.segments import LOCK, segment_name, total_bytes, writer_name
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES_MAX = 1024 * 1024  # written at once when the buffer is this full
 IOV_MAX = 1000  # buffers in one writev(2); Linux takes 1024
 RETRY_S = 1.0  # after a failed write
-LOCK = "lock"
 
 _encode = msgspec.json.Encoder().encode
-
-
-def segment_name(number: int) -> str:
-    return f"{number:010}.seg"
 
 
 class Journal:
     """The writer.  Used from one event loop, or from one thread without one.
 
-    `directory` holds all writers; this one makes `directory/<start time>-<name>-<random>/`.
+    `directory` holds all writers; this one makes a directory there, named by `writer_name`.
     Raises OSError if that cannot be made: a process that cannot begin a journal should not start.
     """
 
-    def __init__(self, directory: Path, name: str, limits: JournalLimits) -> None:
+    def __init__(self, directory: Path, name: str, limits: JournalLimits, after: str = "") -> None:
         self._limits = limits
         self._parent = directory
-        self.writer = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{name}-{secrets.token_hex(3)}"
+        self._name = name
+        self.writer = writer_name(directory, name, after)
         self._path = directory / self.writer
         self._make_directory()
         self._fd = -1
@@ -57,14 +56,14 @@ class Journal:
         self._call = 0
         self._buffer: list[bytes] = []
         self._buffered = 0
-        self._kinds: list[tuple[int, int, int]] = []  # (kind, call, payload bytes) of the buffer
+        self._entries: list[Entry] = []  # those of the buffer
+        self._held = Held()  # those that wait until writing works again
         self._lost: dict[int, int] = {}  # call → bytes dropped, until it ends
         self._blocked_until = 0.0
         self._full = False
         self._scheduled = False
         self._closed = False
-        self._dirty: set[int] = set()  # descriptors with bytes not yet synced
-        self._syncing: asyncio.Future[int] | None = None
+        self._disk = Disk(self._unsynced)
         self._ticker: asyncio.TimerHandle | None = None
 
     def _make_directory(self) -> None:
@@ -72,10 +71,16 @@ class Journal:
         self._parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         hidden = self._parent / f".{self.writer}"
         hidden.mkdir(mode=0o700)
-        self._lock = os.open(hidden / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self.counters = Counters(hidden / COUNTERS)
-        hidden.rename(self._path)
+        lock = os.open(hidden / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            counters = Counters(hidden / COUNTERS)
+            hidden.rename(self._path)
+        except OSError:
+            os.close(lock)
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        self._lock, self.counters = lock, counters
 
     # -- what a relay calls ---------------------------------------------------------------------
 
@@ -89,44 +94,50 @@ class Journal:
     def append(self, call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool:
         """Buffer a frame.  False: it was dropped and counted (no room, too large).
 
-        A call that lost its BEGUN or its ENDED is lost or will look interrupted; one that lost
-        bytes in between is still recorded, and `dropped` says how many.
+        A call that lost its BEGUN is lost, one that lost its ENDED will look interrupted: both are
+        rather held.  One that lost bytes in between is recorded, and `dropped` says how many.
         """
-        blocked = self._full or (self._blocked_until and monotonic() < self._blocked_until)
-        if blocked or self._closed or len(payload) > FRAME_BYTES_MAX:
-            self._drop(kind, call, len(payload))
-            return False
-        head = header(kind, call, monotonic_ns() if at_ns is None else at_ns, payload)
-        self._buffer += (head, payload)
-        self._kinds.append((kind, call, len(payload)))
-        self._buffered += len(head) + len(payload)
+        entry = Entry(kind, call, monotonic_ns() if at_ns is None else at_ns, payload)
         if kind == Kind.ENDED:
             self.counters.add("calls_ended")
             self._lost.pop(call, None)
+        if self.blocked or len(payload) > FRAME_BYTES_MAX:
+            return self._hold(entry)
+        self._take_up()
+        self._add(entry)
         if self._buffered >= BUFFER_BYTES_MAX:
             self.flush()
         elif not self._scheduled:
             self._schedule()
         return True
 
+    @property
+    def blocked(self) -> bool:
+        """Whether a frame has no chance at the moment: a write just failed, or the limit holds."""
+        waiting = self._blocked_until > 0 and monotonic() < self._blocked_until
+        return waiting or self._full or self._closed
+
     def dropped(self, call: int) -> int:
         """Bytes of this call that passed but could not be kept, so far."""
         return self._lost.get(call, 0)
+
+    def forget(self, call: int) -> int:
+        """What `dropped` says, for the last time."""
+        return self._lost.pop(call, 0)
 
     def flush(self) -> None:
         """Write what is buffered, in order.  Never raises; cheap when there is nothing."""
         self._scheduled = False
         if not self._buffer:
             return
+        start = 0
         try:
             self._open_segment()
             start = self._size
             self._write_all()
+            self._clear()
         except OSError as error:
-            self._failed(error, start if self._fd >= 0 else 0)
-        self._buffer.clear()
-        self._kinds.clear()
-        self._buffered = 0
+            self._failed(error, start)
         if self._fd >= 0 and self._size >= self._limits.segment_bytes_max:
             self._seal()
 
@@ -140,10 +151,8 @@ class Journal:
     async def synced(self) -> None:
         """Flush, and return once the disk has everything, whatever `fsync` says but "never"."""
         self.flush()
-        while self._syncing is not None:  # a sync that began earlier may not hold our bytes
-            await asyncio.shield(self._syncing)
-        if self._dirty:
-            await asyncio.shield(self._sync())
+        if self._limits.fsync != "never":
+            await self._disk.settled()
 
     @property
     def segment(self) -> int:
@@ -154,27 +163,65 @@ class Journal:
         """Seal the segment and free the lock: the writer is gone from here on."""
         if self._closed:
             return
+        if not self.blocked:
+            self._take_up()
         self.flush()
-        self._seal()
         self._closed = True
+        self._seal()
+        for entry in self._held.take():
+            self._drop(entry)
         if self._ticker:
             self._ticker.cancel()
-        for fd in list(self._dirty):
-            self._sync_and_close(fd)
         self.counters.close()
         os.close(self._lock)
+
+    # -- the buffer -----------------------------------------------------------------------------
+
+    def _add(self, entry: Entry) -> None:
+        head = header(*entry)
+        self._buffer += (head, entry.payload)
+        self._entries.append(entry)
+        self._buffered += len(head) + len(entry.payload)
+
+    def _clear(self) -> None:
+        self._buffer.clear()
+        self._entries.clear()
+        self._buffered = 0
+
+    def _take_up(self) -> None:
+        """Writing may work again: what was held goes first."""
+        for entry in self._held.take():
+            self._add(entry)
+
+    def _hold(self, entry: Entry) -> bool:
+        """Keep a frame in memory, if a row needs it and there is room; else it is dropped."""
+        if self._closed or not self._held.keep(entry):
+            self._drop(entry)
+            return False
+        if self._ticker is None:
+            self._schedule()  # so that somebody tries again
+        return True
+
+    def _drop(self, entry: Entry) -> None:
+        size = len(entry.payload)
+        self.counters.add("frames_dropped")
+        self.counters.add("bytes_dropped", size)
+        if entry.kind == Kind.BEGUN:
+            self.counters.add("calls_lost")
+        if entry.kind != Kind.ENDED:
+            self._lost[entry.call] = self._lost.get(entry.call, 0) + size
 
     # -- files ----------------------------------------------------------------------------------
 
     def _open_segment(self) -> None:
         if self._fd >= 0:
             return
-        self._number += 1
-        path = self._path / segment_name(self._number)
+        path = self._path / segment_name(self._number + 1)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        self._size = 0
         self._fd = os.open(path, flags, 0o600)
-        self._size = os.write(self._fd, MAGIC)
+        self._number += 1
+        self._size = 0
+        self._buffer.insert(0, MAGIC)
         self._opened = monotonic()
         self.counters.add("segments")
 
@@ -191,29 +238,21 @@ class Journal:
                     self._size += count
                     rest = rest[count:]
         if self._limits.fsync != "never":
-            self._dirty.add(self._fd)
+            self._disk.wrote(self._fd)
 
     def _failed(self, error: OSError, start: int) -> None:
-        """Drop the buffer, cut the segment back to whole frames, and wait before the next try."""
+        """Cut the segment back to whole frames, hold what a row needs, and wait a little."""
         self.counters.add("write_errors")
         log.error("The journal cannot be written (%s); calls go on unmetered.", error.strerror)
-        for kind, call, size in self._kinds:
-            self._drop(kind, call, size)
         self._blocked_until = monotonic() + RETRY_S
         if self._fd >= 0:
             with suppress(OSError):
                 os.ftruncate(self._fd, start)
             self._retire_fd()
-
-    def _drop(self, kind: int, call: int, size: int) -> None:
-        self.counters.add("frames_dropped")
-        self.counters.add("bytes_dropped", size)
-        if kind == Kind.BEGUN:
-            self.counters.add("calls_lost")
-        if kind == Kind.ENDED:
-            self._lost.pop(call, None)
-        else:
-            self._lost[call] = self._lost.get(call, 0) + size
+        entries = list(self._entries)
+        self._clear()
+        for entry in entries:
+            self._hold(entry)
 
     def _seal(self) -> None:
         if self._fd < 0:
@@ -224,25 +263,16 @@ class Journal:
 
     def _retire_fd(self) -> None:
         fd, self._fd = self._fd, -1
-        if fd in self._dirty and not self._closed:
-            loop = _running_loop()
-            if loop:
-                loop.run_in_executor(None, self._sync_and_close, fd)
-                return
-        self._sync_and_close(fd)
+        self._disk.release(fd, at_once=self._closed)
 
-    def _sync_and_close(self, fd: int) -> None:
-        with suppress(OSError):
-            if fd in self._dirty:
-                os.fsync(fd)
-        self._dirty.discard(fd)
-        with suppress(OSError):
-            os.close(fd)
+    def _unsynced(self, count: int) -> None:
+        self.counters.add("write_errors", count)
+        log.error("The journal could not be synced to disk (%d errors).", count)
 
     # -- time -----------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
-        loop = _running_loop()
+        loop = running_loop()
         if loop is None:
             return
         self._scheduled = True
@@ -254,13 +284,13 @@ class Journal:
         """Once a second: age, size and presence of the files, and the interval sync."""
         self._ticker = loop.call_later(1.0, self._tick, loop)
         self.upkeep()
-        if self._dirty and self._limits.fsync == "interval" and self._syncing is None:
-            self._sync()
+        if self._limits.fsync == "interval":
+            self._disk.start()
 
     def upkeep(self) -> None:
         """Seal a segment that is old, begin anew if the files were removed, mind the total."""
         self.flush()
-        if not (self._path / LOCK).exists():
+        if not os.path.exists(self._path / LOCK):
             self._begin_anew()
         if self._fd >= 0 and monotonic() - self._opened >= self._limits.segment_age_max_s:
             self._seal()
@@ -272,12 +302,21 @@ class Journal:
                 self._limits.total_bytes_max,
             )
         self._full = full
+        if self._held and not self.blocked:
+            self._take_up()
+            self.flush()
 
     def _begin_anew(self) -> None:
-        """Somebody removed our directory: make another, so that what comes next is kept."""
+        """Somebody removed our directory: make another, so that what comes next is kept.
+
+        Under its name if it is gone whole: a reader that has its last file open misses nothing.
+        """
         log.error("The journal directory %s was removed; beginning a new one.", self._path.name)
         if self._fd >= 0:
             self._retire_fd()
+        if self._path.exists():
+            self.writer = writer_name(self._parent, self._name, self.writer)
+            self._path = self._parent / self.writer
         counts = self.counters.read()
         old_lock, old_counters = self._lock, self.counters
         try:
@@ -290,48 +329,3 @@ class Journal:
         old_counters.close()
         for name, value in counts.items():
             self.counters.add(name, value)
-
-    def _sync(self) -> "asyncio.Future[int]":
-        """Sync in a thread.  Duplicates are synced, so that a segment may be closed meanwhile."""
-        loop = asyncio.get_running_loop()
-        pending = [os.dup(fd) for fd in self._dirty]
-        self._dirty.clear()
-        self._syncing = loop.run_in_executor(None, _fsync_all, pending)
-        self._syncing.add_done_callback(self._synced)
-        return self._syncing
-
-    def _synced(self, done: "asyncio.Future[int]") -> None:
-        self._syncing = None
-        if not done.cancelled() and (errors := done.result()):
-            self.counters.add("write_errors", errors)
-            log.error("The journal could not be synced to disk (%d errors).", errors)
-
-
-def _fsync_all(descriptors: list[int]) -> int:
-    """Sync and close; returns how many failed."""
-    errors = 0
-    for fd in descriptors:
-        try:
-            os.fdatasync(fd)
-        except OSError:
-            errors += 1
-        finally:
-            os.close(fd)
-    return errors
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def total_bytes(directory: Path) -> int:
-    """What all writers under `directory` hold on disk."""
-    total = 0
-    with suppress(OSError):
-        for writer in os.scandir(directory):
-            with suppress(OSError):
-                total += sum(entry.stat().st_size for entry in os.scandir(writer.path))
-    return total

@@ -15,9 +15,10 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from exporters.record import Record
-from pricing import Charge, Status, Subcall, TariffBook, not_billed, price
+from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, not_billed, price
 from pricing.usage import TermValue
 from proxy.config import Config, Provider
+from proxy.doubts import doubted
 from proxy.exchange import Exchange, Outcome, Part, Reading
 from proxy.rows import row
 from proxy.tokens import count
@@ -55,6 +56,8 @@ class Metering:
         reading = exchange.reading
         provider = self.config.providers.get(exchange.begun.provider)
         own = replace(reading, parts=tuple(part for part in reading.parts if not part.item))
+        if reading.parts and not own.parts:
+            own = replace(own, billable=False, reasons=(*own.reasons, "billed_by_item"))
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)
         if exchange.ended.outcome is Outcome.UNREACHABLE:
@@ -97,16 +100,27 @@ class Metering:
 
 
 def counted(reading: Reading, family: str, config: Config) -> Reading:
-    """The reading with counted usage where none was reported and counting is wanted."""
-    if reading.parts or reading.count is None or not config.metering.count_tokens:
+    """The reading with counted usage where none was reported, or where a stream broke off.
+
+    What a broken stream had stated is a lower bound; of output the greater of it and our count is
+    taken.
+    """
+    if reading.count is None or not reading.billable or not config.metering.count_tokens:
+        return reading
+    if reading.parts and "usage_not_final" not in reading.reasons:
         return reading
     model = reading.response_model or reading.request_model
     result = count(family, model, reading.count, config.metering.count_bytes_max)
-    return replace(
-        reading,
-        parts=(Part(usage=result.usage),),
-        reasons=(*reading.reasons, *result.reasons),
-    )
+    if not reading.parts:
+        parts = (Part(usage=result.usage),)
+        return replace(reading, parts=parts, reasons=(*reading.reasons, *result.reasons))
+    last = reading.parts[-1]
+    missing = result.usage.output_tokens - sum(p.usage.output_tokens for p in reading.parts)
+    if missing <= 0:
+        return reading
+    output = last.usage.quantities.get(Meter.OUTPUT, 0) + missing
+    usage = Usage({**last.usage.quantities, Meter.OUTPUT: output}, Origin.ESTIMATED)
+    return replace(reading, parts=(*reading.parts[:-1], replace(last, usage=usage)))
 
 
 def subcalls_of(
@@ -143,15 +157,19 @@ def charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -
     """What a call costs: nothing if nobody bills it, unknown if nothing is known of its usage."""
     if not reading.billable:
         return not_billed()
+    return doubted(_charge_of(reading, subcalls, book), reading.reasons)
+
+
+def _charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
     if not subcalls:
         return Charge(usd=None, status=Status.UNPRICED, reasons=("no_usage",))
     charge = price(subcalls, book, reported_usd=reading.reported_usd)
     if charge.usd is not None or not reading.request_model:
         return charge
-    return charge_of_asked(reading, subcalls, book) or charge
+    return _charge_of_asked(reading, subcalls, book) or charge
 
 
-def charge_of_asked(
+def _charge_of_asked(
     reading: Reading, subcalls: Sequence[Subcall], book: TariffBook
 ) -> Charge | None:
     """The charge by the model asked for, where the one served is in no tariff; an estimate."""

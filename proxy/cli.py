@@ -1,0 +1,188 @@
+"""The command `taximeter`: arguments in, an exit code out; each command lives in its own module."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from exporters import connection
+from pricing import TariffBook, TariffError
+from proxy import checking, receipts, report, run, serve, settings, tariff_list, terminal
+from proxy.child import environment, module
+from proxy.config import Config
+from proxy.instance import store_dsn
+from proxy.settings import CONFIG_VARIABLE, SettingsError
+from proxy.terminal import Exit
+
+FLAGS = {
+    "data": "data",
+    "host": "proxy.host",
+    "port": "proxy.port",
+    "console_port": "console.port",
+    "relays": "relays",
+}
+EPILOG = """exit codes: 0 done; 1 something did not start or answer; 2 a mistake in arguments,
+configuration or input; 3 the port or the data directory is in use; 4 a price is not known.
+`run` exits with the command's own code."""
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="taximeter: %(levelname)s: %(message)s"
+    )
+    arguments, rest = _parser().parse_known_args(argv)
+    if rest and arguments.command != "demo":
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    action: Callable[[argparse.Namespace], int] = arguments.action
+    try:
+        return action(arguments)
+    except SettingsError as error:
+        if getattr(arguments, "json", False):
+            terminal.emit({"mistakes": error.mistakes})
+        for mistake in error.mistakes:
+            terminal.say(mistake, sys.stderr)
+        return Exit.MISTAKE
+    except BrokenPipeError:  # `taximeter tariffs list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except (TariffError, OSError, ModuleNotFoundError) as error:
+        terminal.say(str(error), sys.stderr)
+        return Exit.MISTAKE
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as a shell has it
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    """The settings in force.  Raises SettingsError."""
+    file = arguments.config or os.environ.get(CONFIG_VARIABLE)
+    given = {key: getattr(arguments, flag, None) for flag, key in FLAGS.items()}
+    flags = {key: value for key, value in given.items() if value is not None}
+    config = settings.load(Path(file) if file else None, os.environ, flags)
+    try:
+        connection.parse(store_dsn(config), config.store.database)
+    except ValueError as error:
+        raise SettingsError((f"store.dsn: {error}",)) from error
+    return config
+
+
+def _book(config: Config) -> TariffBook:
+    """Raises TariffError, which lists every problem."""
+    private = config.metering.tariffs
+    return TariffBook.load(*([private] if private else []))
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    _book(config)  # the meter would refuse it as well, with less to read
+    reload = partial(_config, arguments)
+    return serve.serve(config, as_json=arguments.json, reload=reload)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    command = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+    if not command:
+        terminal.say("run: name a command, as in: taximeter run -- python app.py", sys.stderr)
+        return Exit.MISTAKE
+    logging.getLogger().setLevel(logging.WARNING)  # the terminal is the command's
+    config = _config(arguments)
+    _book(config)
+    keep = arguments.data is not None
+    return run.run(config, command, keep=keep, as_json=arguments.json)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    """Become the demo: `proxy` may not import `evaluation`, and signals need no passing on."""
+    os.execve(sys.executable, [*module("evaluation.demo"), *arguments.rest], environment())
+
+
+def _price(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    return receipts.price(arguments.files, config, _book(config), explain=arguments.explain)
+
+
+def _tariffs(arguments: argparse.Namespace) -> int:
+    book = _book(_config(arguments))
+    if arguments.action_name == "list":
+        return tariff_list.list_tariffs(book, arguments.name, as_json=arguments.json)
+    if arguments.action_name == "show":
+        return tariff_list.show_model(book, arguments.name, as_json=arguments.json)
+    summary = {"tariffs": len(book.tariffs), "version": book.version}
+    if arguments.json:
+        terminal.emit(summary)
+    else:
+        terminal.say("{tariffs} tariffs, no problem; version {version}.".format(**summary))
+    return Exit.OK
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    by = tuple(filter(None, arguments.by.split(",")))
+    since, until = arguments.since, arguments.until
+    config = _config(arguments)
+    try:
+        return report.report(config, since=since, until=until, by=by, as_json=arguments.json)
+    except ValueError as error:  # an instant or a column that there is not
+        terminal.say(f"report: {error}", sys.stderr)
+        return Exit.MISTAKE
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    _book(config)
+    return checking.check(config, as_json=arguments.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="taximeter", description="Meters and prices LLM calls on their way.", epilog=EPILOG
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, action: Callable[[argparse.Namespace], int], help: str) -> Parser:
+        own = name == "demo"  # has a parser of its own, with --help
+        added = commands.add_parser(name, help=help, description=help, add_help=not own)
+        added.set_defaults(action=action)
+        if not own:
+            added.add_argument("--config", metavar="FILE", help=f"TOML; or {CONFIG_VARIABLE}")
+            added.add_argument("--data", metavar="DIR", help="journal, embedded store, state")
+            added.add_argument("--json", action="store_true", help="JSON for machines")
+        return added
+
+    added = command("serve", _serve, "Run the proxy, the meter and the console.")
+    added.add_argument("--host", help="address of the proxy (127.0.0.1)")
+    added.add_argument("--port", type=int, help="port of the proxy (4000); 0: any free one")
+    added.add_argument("--console-port", type=int, help="port of the console (4001)")
+    added.add_argument("--relays", type=int, metavar="N", help="relay processes (1)")
+    added = command("run", _run, "Run a command and say at its end what its calls cost.")
+    added.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    command("demo", _demo, "Show everything with a stand-in provider; needs no key.")
+    added = command("price", _price, "Price call documents, one JSON object a line.")
+    added.add_argument("files", nargs="*", metavar="FILE", help="- is standard input")
+    added.add_argument("--explain", action="store_true", help="a receipt for people")
+    _tariff_arguments(command("tariffs", _tariffs, "The prices that calls are charged by."))
+    added = command("report", _report, "What was spent.")
+    added.add_argument("--since", default="24h", help="instant or age: 2026-11-01, 7d (24h)")
+    added.add_argument("--until", default="", help="instant or age (now)")
+    added.add_argument("--by", default="provider,model", help="columns, tag.NAME (provider,model)")
+    command("check", _check, "Check the configuration and the tariffs, and show the providers.")
+    return parser
+
+
+Parser = argparse.ArgumentParser
+
+
+def _tariff_arguments(parser: Parser) -> None:
+    actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    added = actions.add_parser("list", parents=[shared], help="all, or those of one provider")
+    added.add_argument("name", nargs="?", default="", metavar="PROVIDER")
+    added = actions.add_parser("show", parents=[shared], help="one model's prices in force now")
+    added.add_argument("name", metavar="[PROVIDER/]MODEL")
+    actions.add_parser("check", parents=[shared], help="whether every tariff file loads")

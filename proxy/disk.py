@@ -1,0 +1,96 @@
+"""Gets written files onto the disk, in threads, so that a slow disk holds nobody up."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+
+class Disk:
+    """The descriptors of one writer.  `failed(count)` is told of files that could not be synced.
+
+    Used from one event loop, or from one thread without one; then it works at once.
+    """
+
+    def __init__(self, failed: Callable[[int], None]) -> None:
+        self._failed = failed
+        self._dirty: set[int] = set()  # with bytes that may not be on the disk
+        self._running: set[asyncio.Future[int]] = set()
+
+    def wrote(self, fd: int) -> None:
+        """`fd` has new bytes."""
+        self._dirty.add(fd)
+
+    def release(self, fd: int, *, at_once: bool = False) -> None:
+        """Close `fd`; synced first if it has new bytes."""
+        if fd in self._dirty:
+            self._dirty.discard(fd)
+            self._sync([fd], at_once=at_once)
+        else:
+            with suppress(OSError):
+                os.close(fd)
+
+    def start(self) -> None:
+        """Begin to sync what is new, unless an earlier sync is still at work."""
+        if self._dirty and not self._running:
+            self._sync(self._duplicates())
+
+    async def settled(self) -> None:
+        """Return once the disk has everything that was written so far.  Never raises."""
+        while self._running:  # these began earlier and may not hold our bytes
+            await asyncio.wait(self._running)
+        if self._dirty:
+            self._sync(self._duplicates())
+            if self._running:
+                await asyncio.wait(self._running)
+
+    def _duplicates(self) -> list[int]:
+        """Descriptors of their own for the thread, since a file may be closed meanwhile."""
+        duplicates = []
+        for fd in list(self._dirty):
+            try:
+                duplicates.append(os.dup(fd))
+                self._dirty.discard(fd)
+            except OSError:  # no descriptor is left: the next try may find one
+                self._failed(1)
+        return duplicates
+
+    def _sync(self, descriptors: list[int], *, at_once: bool = False) -> None:
+        loop = running_loop()
+        if loop is None or at_once:
+            self._report(_sync_and_close(descriptors))
+        elif descriptors:
+            future = loop.run_in_executor(None, _sync_and_close, descriptors)
+            self._running.add(future)
+            future.add_done_callback(self._done)
+
+    def _done(self, future: "asyncio.Future[int]") -> None:
+        self._running.discard(future)
+        if not future.cancelled():
+            self._report(future.result())
+
+    def _report(self, errors: int) -> None:
+        if errors:
+            self._failed(errors)
+
+
+def _sync_and_close(descriptors: Iterable[int]) -> int:
+    """Returns how many could not be synced."""
+    errors = 0
+    for fd in descriptors:
+        try:
+            os.fdatasync(fd)
+        except OSError:
+            errors += 1
+        finally:
+            with suppress(OSError):
+                os.close(fd)
+    return errors
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs here, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

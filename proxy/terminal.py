@@ -1,0 +1,108 @@
+"""What commands print: a table in a terminal, plain text in a pipe, JSON when asked.
+
+Values come from callers and providers, so control characters never reach the terminal.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from typing import TextIO
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+UNKNOWN = "unknown"
+USD_PLACES = 6  # shown of a sum; JSON has all of them
+
+
+class Exit(IntEnum):
+    """What the command's exit code says."""
+
+    OK = 0
+    FAILED = 1  # something did not start, did not answer, or had to be killed
+    MISTAKE = 2  # in the arguments, the configuration or the input; nothing was done
+    TAKEN = 3  # the port or the data directory is in use
+    UNPRICED = 4  # done, and the price of something is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: the key in the rows, and what stands above it."""
+
+    key: str
+    title: str
+    number: bool = False  # aligned to the right
+
+
+def show(
+    columns: Sequence[Column], rows: Iterable[Mapping[str, str]], to: TextIO | None = None
+) -> None:
+    """A table of texts on `to`, which is standard output by default."""
+    stream = to or sys.stdout
+    cells = [[printable(row.get(column.key, "")) for column in columns] for row in rows]
+    if stream.isatty():
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            table.add_column(column.title, justify="right" if column.number else "left")
+        for line in cells:
+            table.add_row(*map(Text, line))
+        Console(file=stream).print(table)
+        return
+    widths = [
+        max(len(column.title), *(len(line[at]) for line in cells), 0)
+        for at, column in enumerate(columns)
+    ]
+    for line in [[column.title for column in columns], *cells]:
+        padded = (
+            text.rjust(width) if column.number else text.ljust(width)
+            for text, width, column in zip(line, widths, columns, strict=True)
+        )
+        print("  ".join(padded).rstrip(), file=stream)
+
+
+def say(text: str, to: TextIO | None = None) -> None:
+    """Lines for people; `to` is standard output by default."""
+    stream = to or sys.stdout
+    print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
+
+
+def emit(document: object, to: TextIO | None = None) -> None:
+    """One line of JSON for machines."""
+    print(msgspec.json.encode(document).decode(), file=to or sys.stdout, flush=True)
+
+
+def printable(text: str) -> str:
+    """`text` with control characters made visible."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def dollars(usd: object, *, missing: bool = False) -> str:
+    """Exact decimal text as people read it; with `missing`, something is not in the sum."""
+    if usd is None:
+        return UNKNOWN
+    amount = Decimal(str(usd))
+    shown = f"{amount:.{USD_PLACES}f}".rstrip("0")
+    if amount and not Decimal(shown):
+        shown = f"{amount:.2e}"
+    whole, _, places = shown.partition(".")
+    return (
+        f"{'at least ' if missing else ''}${whole}.{places:0<2}"
+        if "e" not in shown
+        else f"${shown}"
+    )
+
+
+def count(number: object) -> str:
+    """A whole number with its thousands apart; None is unknown."""
+    return f"{number:,}" if isinstance(number, int) else UNKNOWN
+
+
+def seconds(microseconds: object) -> str:
+    """A duration; None did not happen."""
+    if not isinstance(microseconds, int):
+        return "-"
+    return f"{microseconds / 1e6:.2f} s" if microseconds >= 1e6 else f"{microseconds / 1e3:.0f} ms"

@@ -1,0 +1,236 @@
+"""What the user sets is laid in layers, and every mistake is told at once."""
+
+import dataclasses
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from proxy import settings
+from proxy.config import DIALECTS, Config, Provider
+from proxy.dialects import QUIRKS
+from proxy.settings import SettingsError
+from proxy.typed import leaves
+
+HOME = {"HOME": "/home/somebody"}
+
+
+def mistakes(text: str, tmp_path: Path, environ: dict[str, str] | None = None) -> list[str]:
+    """What is wrong with a file of this text."""
+    file = tmp_path / "taximeter.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        settings.load(file, HOME | (environ or {}))
+    return list(caught.value.mistakes)
+
+
+def test_nothing_is_needed() -> None:
+    """Without a file, variable or flag there is a whole configuration, on loopback."""
+    config = settings.load(None, HOME)
+    assert config.data == Path("/home/somebody/.local/share/taximeter")
+    assert (config.proxy.host, config.proxy.port, config.console.port) == ("127.0.0.1", 4000, 4001)
+    assert config.providers["openai"].base_url == "https://api.openai.com"
+
+
+def test_the_data_directory_follows_xdg() -> None:
+    """$XDG_DATA_HOME moves it, and a relative one is ignored as the specification asks."""
+    moved = settings.load(None, {**HOME, "XDG_DATA_HOME": "/srv/data"})
+    assert moved.data == Path("/srv/data/taximeter")
+    ignored = settings.load(None, {**HOME, "XDG_DATA_HOME": "data"})
+    assert ignored.data == Path("/home/somebody/.local/share/taximeter")
+
+
+def test_defaults_file_is_the_reference() -> None:
+    """defaults.toml names every option, and says the same as the dataclasses."""
+    config = settings.load(None, HOME)
+    plain = Config(data=config.data)
+    assert dataclasses.replace(config, providers=MappingProxyType({})) == plain
+    written = set(leaves(Config, {"providers": {}}))
+    tree = settings.defaults()
+    for key in written:
+        branch = tree
+        for name in key.split("."):
+            assert name in branch, f"defaults.toml lacks {key}"
+            branch = branch[name]
+
+
+def test_every_provider_key_is_explained() -> None:
+    """Each key that a provider may have is described in defaults.toml."""
+    text = (Path(settings.__file__).parent / "defaults.toml").read_text(encoding="utf-8")
+    for field in dataclasses.fields(Provider):
+        assert field.name == "name" or f"#   {field.name} " in text, field.name
+
+
+def test_providers_speak_known_dialects() -> None:
+    """What ships passes its own checks, and no bare path has two owners."""
+    providers = settings.load(None, HOME).providers.values()
+    owned = [prefix for provider in providers for prefix in provider.owns]
+    assert len(owned) == len(set(owned))
+    for provider in providers:
+        assert provider.dialect in DIALECTS
+        assert provider.quirks <= QUIRKS.keys()
+
+
+def test_layers(tmp_path: Path) -> None:
+    """File over defaults, environment over file, flags over all."""
+    file = tmp_path / "taximeter.toml"
+    file.write_text("relays = 2\n[proxy]\nport = 5000\n[console]\nport = 5001\n")
+    environ = {**HOME, "TAXIMETER_PROXY_PORT": "6000", "TAXIMETER_CONSOLE_PORT": "6001"}
+    config = settings.load(file, environ, {"console.port": 7001})
+    assert (config.relays, config.proxy.port, config.console.port) == (2, 6000, 7001)
+
+
+def test_environment_reaches_every_key() -> None:
+    """A variable is the key in capitals; numbers, switches, lists and tables are read from text."""
+    config = settings.load(
+        None,
+        {
+            **HOME,
+            "TAXIMETER_STORE_DSN": "clickhouse://clickhouse:8123",
+            "TAXIMETER_METERING_COUNT_TOKENS": "false",
+            "TAXIMETER_UPSTREAM_IDLE_TIMEOUT_S": "30",
+            "TAXIMETER_OTLP_HEADERS": "authorization=Bearer a=b, x-team = red",
+            "TAXIMETER_PROVIDERS_OPENAI_BASE_URL": "http://127.0.0.1:9",
+            "TAXIMETER_PROVIDERS_OPENAI_OWNS": "/v1/,/v7/",
+            "TAXIMETER_DATA": "",
+        },
+    )
+    assert config.store.dsn == "clickhouse://clickhouse:8123"
+    assert config.metering.count_tokens is False
+    assert config.upstream.idle_timeout_s == 30.0
+    assert dict(config.otlp.headers) == {"authorization": "Bearer a=b", "x-team": "red"}
+    assert config.providers["openai"].base_url == "http://127.0.0.1:9"
+    assert config.providers["openai"].owns == ("/v1/", "/v7/")
+
+
+def test_kubernetes_service_links_are_not_settings() -> None:
+    """Variables that a container gets for a service named taximeter are passed over."""
+    links = {
+        "TAXIMETER_PORT": "tcp://10.0.0.7:4000",
+        "TAXIMETER_PORT_4000_TCP_ADDR": "10.0.0.7",
+        "TAXIMETER_SERVICE_HOST": "10.0.0.7",
+        "TAXIMETER_SERVICE_PORT_HTTP": "4000",
+        "TAXIMETER_PROXY_PORT": "tcp://10.0.0.8:4000",
+    }
+    assert settings.load(None, HOME | links) == settings.load(None, HOME)
+
+
+def test_own_provider_needs_only_a_base_url(tmp_path: Path) -> None:
+    """A gateway that speaks OpenAI is one line; a built-in one is redirected by one line."""
+    file = tmp_path / "taximeter.toml"
+    file.write_text(
+        '[providers.ours]\nbase_url = "https://llm.example.org"\n'
+        '[providers.anthropic]\nbase_url = "http://127.0.0.1:8080/a"\n'
+    )
+    providers = settings.load(file, HOME).providers
+    assert providers["ours"] == Provider(name="ours", base_url="https://llm.example.org")
+    assert providers["anthropic"].base_url == "http://127.0.0.1:8080/a"
+    assert providers["anthropic"].owns == ("/v1/messages",)
+
+
+def test_paths_are_relative_to_their_file(tmp_path: Path) -> None:
+    """A configuration directory can be moved as a whole."""
+    (tmp_path / "tariffs").mkdir()
+    file = tmp_path / "taximeter.toml"
+    file.write_text('data = "state"\n[metering]\ntariffs = "tariffs"\n')
+    config = settings.load(file, HOME)
+    assert config.data == tmp_path / "state"
+    assert config.metering.tariffs == tmp_path / "tariffs"
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    """Every mistake of every source is told, with its key, its place and the nearest known key."""
+    found = mistakes(
+        """
+        relay = 2
+        drain_timeout_s = -1
+        [proxy]
+        port = "4000"
+        [store]
+        ttl_days = 0
+        dsn = "mysql://x"
+        [providers.openia]
+        dialect = "opnai"
+        [providers.mine]
+        base_url = "https://user:hunter2@example.org/?k=v"
+        quirks = ["nonesuch"]
+        owns = ["v1/"]
+        [journal]
+        fsync = "sometimes"
+        """,
+        tmp_path,
+        {"TAXIMETER_STORE_DNS": "x", "TAXIMETER_CONSOLE_PORT": "many"},
+    )
+    text = "\n".join(found)
+    file = tmp_path / "taximeter.toml"
+    for expected in (
+        f"relay: is no setting; did you mean relays? (in {file})",
+        "drain_timeout_s: is -1.0, expected a number of at least 0",
+        f"proxy.port: is '4000', expected a whole number (in {file})",
+        "store.ttl_days: is 0, expected a number above 0",
+        "store.dsn: does not begin with one of chdb://",
+        "providers.openia.base_url: a provider of your own needs it; did you mean openai?",
+        "providers.openia.dialect: is 'opnai'; did you mean openai?",
+        "providers.mine.base_url: holds credentials",
+        "providers.mine.base_url: holds a query",
+        "providers.mine.quirks: there is no 'nonesuch'",
+        "providers.mine.owns: 'v1/' does not begin with a slash",
+        "journal.fsync: is 'sometimes', expected interval | always | never",
+        "TAXIMETER_STORE_DNS: is no setting; did you mean TAXIMETER_STORE_DSN?",
+        "console.port: is 'many', expected a whole number (in TAXIMETER_CONSOLE_PORT)",
+    ):
+        assert expected in text
+    assert len(found) == 14, text
+    assert "hunter2" not in text
+
+
+def test_beyond_loopback_is_meant(tmp_path: Path) -> None:
+    """An address that others can reach is refused until the user says that it is meant."""
+    (found,) = mistakes('[console]\nhost = "0.0.0.0"\n', tmp_path)
+    assert found.startswith("console.host: 0.0.0.0 can be reached by other machines")
+    file = tmp_path / "open.toml"
+    file.write_text('[proxy]\nhost = "::"\ninsecure = true\n')
+    assert settings.load(file, HOME).proxy.host == "::"
+    assert all(map(settings.is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("relays = ", "is not valid TOML"),
+        ('[proxy]\ntls_cert = "nowhere.pem"', "proxy.tls_cert: there is no file"),
+        ('[proxy]\ntls_cert = "nowhere.pem"', "proxy.tls_cert: needs proxy.tls_key"),
+        ('[upstream]\nca_file = "nowhere.pem"', "upstream.ca_file: there is no file"),
+        ('[metering]\ntariffs = "nowhere"', "metering.tariffs: there is no directory"),
+        ("[console]\nport = 4000", "console.port: is 4000, as proxy.port is"),
+        ('[providers.openai]\nbase_url = "api.openai.com"', "expected http:// or https://"),
+        ('[providers.openai]\nbase_url = "https://[x"', "providers.openai.base_url: is not a URL"),
+        ('[providers.A]\nbase_url = "http://x"', "providers.A: a name is lower-case letters"),
+        ("providers = 3", "providers: expected a table"),
+        ("[providers]\nopenai = 3", "providers.openai: expected a table"),
+        ('[providers.openai]\nowns = "/v1"', "providers.openai.owns: expected a list"),
+        ('[providers.openai]\nname = "x"', "providers.openai.name: is no setting"),
+        ("[proxy]\nport = true", "proxy.port: is True, expected a whole number"),
+        ("[proxy]\nport = 70000", "proxy.port: is 70000, expected a port of at most 65535"),
+        ("drain_timeout_s = nan", "drain_timeout_s: is nan"),
+    ],
+)
+def test_mistake(text: str, expected: str, tmp_path: Path) -> None:
+    """Each kind of mistake has its own sentence."""
+    assert any(expected in mistake for mistake in mistakes(text, tmp_path))
+
+
+def test_a_missing_file_is_a_mistake(tmp_path: Path) -> None:
+    """A file that was named must be there."""
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read \(No such file"):
+        settings.load(tmp_path / "none.toml", HOME)
+
+
+def test_children_get_the_same(tmp_path: Path) -> None:
+    """One line of JSON carries the whole configuration to the child processes."""
+    file = tmp_path / "taximeter.toml"
+    file.write_text('[otlp]\nheaders = { a = "b" }\n[key_names]\nk_1 = "nightly job"\n')
+    config = settings.load(file, HOME, {"proxy.tls_cert": ""})
+    line = settings.dump(config)
+    assert b"\n" not in line
+    assert settings.parse(line) == config

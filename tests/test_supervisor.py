@@ -1,0 +1,347 @@
+"""What is supervised comes back, goes in order, and never refuses a caller."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from proxy import settings
+from proxy.child import StartError
+from proxy.config import Config, Listen
+from proxy.supervisor import BindError, Supervisor, bind
+
+ROOT = Path(__file__).parents[1]
+# A child that keeps the contract: it answers each connection with what it is, and notes what
+# happens to it.  `mood` makes it misbehave.
+CHILD = """
+import argparse, json, os, select, signal, socket, sys, threading
+p = argparse.ArgumentParser()
+p.add_argument("kind"); p.add_argument("mood"); p.add_argument("log")
+for name in ("--fd", "--console-fd", "--slot", "--ready-fd"):
+    p.add_argument(name, type=int)
+a = p.parse_args()
+def note(what):
+    with open(a.log, "a") as f:
+        f.write(json.dumps([a.kind, a.slot, os.getpid(), what]) + "\\n")
+if a.mood == "dies" or (a.mood == "dies later" and os.path.exists(a.log + ".dead")):
+    sys.exit(9)
+config = json.loads(sys.stdin.readline())
+note("relays=%d" % config["relays"])
+terms = 0
+def on_term(*_):
+    global terms
+    terms += 1
+    note("term")
+    if a.mood != "slow" or terms > 1:
+        note("bye"); os._exit(0)
+signal.signal(signal.SIGTERM, on_term)
+def hold_term(how):  # so that an accepted caller gets an answer
+    signal.pthread_sigmask(how, {signal.SIGTERM})
+def eof():
+    sys.stdin.read(); note("eof"); os._exit(0)
+hold_term(signal.SIG_BLOCK)  # for the thread, which inherits it
+threading.Thread(target=eof, daemon=True).start()
+hold_term(signal.SIG_UNBLOCK)
+s = socket.socket(fileno=a.fd if a.fd is not None else a.console_fd)
+s.setblocking(False)
+os.write(a.ready_fd, b"1")
+while True:
+    select.select([s], [], [])
+    hold_term(signal.SIG_BLOCK)
+    try:
+        c, _ = s.accept()
+        c.sendall(json.dumps([a.kind, a.slot, os.getpid()]).encode()); c.close()
+    except BlockingIOError:
+        pass  # another relay was faster
+    hold_term(signal.SIG_UNBLOCK)
+"""
+
+
+class World:
+    """A supervisor of pretend children, and what they say."""
+
+    def __init__(self, tmp_path: Path, relays: int = 1, mood: str = "good") -> None:
+        self.log = tmp_path / "log"
+        self.log.touch()
+        self.config = Config(data=tmp_path, relays=relays, drain_timeout_s=20)
+        script = tmp_path / "child.py"
+        script.write_text(CHILD)
+        self.proxy = bind(Listen(port=0), "proxy")
+        self.console = bind(Listen(port=0), "console")
+        self.port = self.proxy.getsockname()[1]
+        self.console_port = self.console.getsockname()[1]
+        command = (sys.executable, str(script))
+        self.supervisor = Supervisor(
+            self.config,
+            self.proxy,
+            self.console,
+            reload=lambda: self.config,
+            relay=(*command, "relay", mood, str(self.log)),
+            meter=(*command, "meter", "good", str(self.log)),
+        )
+
+    def ask(self, port: int) -> tuple[str, int | None, int]:
+        """(kind, slot, pid) of who answers."""
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            kind, slot, pid = json.loads(connection.makefile("rb").read())
+        return kind, slot, pid
+
+    async def relay(self) -> int:
+        """Pid of a relay that answers."""
+        return (await asyncio.to_thread(self.ask, self.port))[2]
+
+    def said(self) -> list[tuple[str, str]]:
+        """(kind, what) in the order of happening."""
+        lines = map(json.loads, self.log.read_text().splitlines())
+        return [(kind, what) for kind, _, _, what in lines]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[bool]]:
+        """While everything serves; stopped at the end unless it was."""
+        started = asyncio.Event()
+        task = asyncio.create_task(self.supervisor.run(started.set))
+        await asyncio.wait_for(started.wait(), 20)
+        try:
+            yield task
+        finally:
+            self.supervisor.stop()
+            await asyncio.wait_for(task, 20)
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], within_s: float = 10) -> float:
+    """Seconds until `check` holds."""
+    began = monotonic()
+    while not await check():
+        assert monotonic() - began < within_s
+        await asyncio.sleep(0.02)
+    return monotonic() - began
+
+
+async def test_children_serve_and_get_the_configuration(tmp_path: Path) -> None:
+    """Relays share one port, the meter has the other, and each reads the whole Config."""
+    world = World(tmp_path, relays=2)
+    async with world.running():
+        assert (await asyncio.to_thread(world.ask, world.console_port))[0] == "meter"
+        assert (await asyncio.to_thread(world.ask, world.port))[0] == "relay"
+    assert world.said().count(("relay", "relays=2")) == 2
+    assert world.said().count(("meter", "relays=2")) == 1
+
+
+async def test_a_dead_relay_is_back_within_a_second(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller who comes meanwhile waits and is served; nobody is refused."""
+    world = World(tmp_path)
+    async with world.running():
+        first = await world.relay()
+        os.kill(first, signal.SIGKILL)
+        began = monotonic()
+        await asyncio.sleep(0.05)  # the signal takes effect a moment later
+        second = await world.relay()
+        assert second != first
+        assert monotonic() - began < 1.5  # BACKOFF_S, and the start of an interpreter
+    assert "Relay 0 was killed by SIGKILL" in caplog.text
+
+
+async def test_a_dead_meter_is_back_and_relays_do_not_notice(tmp_path: Path) -> None:
+    """Either side may die without the other."""
+    world = World(tmp_path)
+    async with world.running():
+        relay = await world.relay()
+        meter = (await asyncio.to_thread(world.ask, world.console_port))[2]
+        os.kill(meter, signal.SIGKILL)
+        await asyncio.sleep(0.05)
+        assert (await asyncio.to_thread(world.ask, world.console_port))[2] != meter
+        assert await world.relay() == relay
+
+
+async def test_one_that_dies_at_once_is_tried_less_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pause doubles, and the log says why and for how long."""
+    world = World(tmp_path, mood="dies later")
+    async with world.running():
+        (tmp_path / "log.dead").touch()
+        os.kill(await world.relay(), signal.SIGKILL)
+
+        async def third() -> bool:
+            return "again in 2.0 s" in caplog.text
+
+        await eventually(third)
+        assert "again in 0.5 s" in caplog.text
+        assert "Relay 0 ended with exit code 9" in caplog.text
+        world.supervisor.stop()  # does not wait for the pause to end
+
+
+async def test_relays_stop_before_the_meter(tmp_path: Path) -> None:
+    """So the meter sees the end of every call."""
+    world = World(tmp_path, relays=2)
+    async with world.running() as task:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await asyncio.wait_for(task, 10) is True
+    ends = [kind for kind, what in world.said() if what in ("term", "bye")]
+    assert ends == ["relay"] * 4 + ["meter"] * 2
+
+
+async def test_a_second_signal_hurries(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A relay that drains is told again, well before its drain timeout."""
+    world = World(tmp_path, mood="slow")
+    async with world.running() as task:
+        os.kill(os.getpid(), signal.SIGINT)
+
+        async def told() -> bool:
+            return ("relay", "term") in world.said()
+
+        await eventually(told)
+        os.kill(os.getpid(), signal.SIGINT)  # at once, as from a process group: the same wish
+        await asyncio.sleep(0.6)
+        assert not task.done()
+        began = monotonic()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await asyncio.wait_for(task, 10) is True
+        assert monotonic() - began < 5
+    assert "Hurrying" in caplog.text
+    assert world.said().count(("relay", "term")) == 2
+
+
+async def test_one_that_does_not_end_is_killed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopping has a bound, and the result says that it was not clean."""
+    monkeypatch.setattr("proxy.supervisor.MARGIN_S", 0.0)
+    world = World(tmp_path, mood="slow")
+    world.supervisor.config = replace(world.config, drain_timeout_s=0.2)
+    async with world.running() as task:
+        world.supervisor.stop()
+        assert await asyncio.wait_for(task, 10) is False
+    assert "Relay 0 did not end in time and is killed." in caplog.text
+
+
+async def test_sighup_replaces_everything_and_refuses_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """New relays take over one by one with the new configuration, while callers keep coming."""
+    caplog.set_level(logging.INFO)
+    world = World(tmp_path, relays=2)
+    async with world.running():
+        before = {await world.relay() for _ in range(20)}
+        world.config = replace(world.config, relays=3, proxy=Listen(port=1))
+        os.kill(os.getpid(), signal.SIGHUP)
+        answered: set[int] = set()
+
+        async def replaced() -> bool:
+            answered.add(await world.relay())  # raises if the connection is refused
+            return "Everything was replaced." in caplog.text
+
+        await eventually(replaced)
+        after = {await world.relay() for _ in range(40)}
+        assert not before & after
+        assert world.supervisor.config.proxy.port == 4000  # a socket is not changed under callers
+        assert (await asyncio.to_thread(world.ask, world.console_port))[0] == "meter"
+    assert world.said().count(("relay", "relays=3")) == 3
+    assert world.said().count(("meter", "relays=3")) == 1
+
+
+async def test_sighup_with_mistakes_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A configuration that cannot be used is told, and what runs goes on."""
+    world = World(tmp_path)
+
+    def wrong() -> Config:
+        return settings.load(tmp_path / "none.toml", {})
+
+    world.supervisor._reload = wrong
+    async with world.running():
+        relay = await world.relay()
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        async def told() -> bool:
+            return "The configuration is left as it was" in caplog.text
+
+        await eventually(told)
+        assert await world.relay() == relay
+
+
+async def test_a_new_relay_that_cannot_serve_leaves_the_old_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken update does not take the service down."""
+    world = World(tmp_path, mood="dies later")
+    async with world.running():
+        relay = await world.relay()
+        (tmp_path / "log.dead").touch()
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        async def told() -> bool:
+            return "The old relay stays" in caplog.text
+
+        await eventually(told)
+        assert await world.relay() == relay
+
+
+async def test_failing_at_the_first_start_is_an_error(tmp_path: Path) -> None:
+    """Who starts it is there to read why; nothing is left running."""
+    world = World(tmp_path, mood="dies")
+    with pytest.raises(StartError, match=r"Relay 0 ended with exit code 9 .* before it could"):
+        await asyncio.wait_for(world.supervisor.run(), 20)
+    assert world.said() in ([], [("meter", "relays=1"), ("meter", "term"), ("meter", "bye")])
+
+
+async def test_children_notice_that_the_supervisor_is_gone(tmp_path: Path) -> None:
+    """After kill -9 their standard input ends."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        "import asyncio, sys\nfrom pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1])\nfrom test_supervisor import World\n"
+        "world = World(Path(sys.argv[2]))\n"
+        "asyncio.run(world.supervisor.run(lambda: print('up', flush=True)))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(driver), str(ROOT / "tests"), str(tmp_path)),
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 20) == b"up\n"
+    process.kill()
+    await process.wait()
+
+    async def both_gone() -> bool:
+        lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+        return {line[0] for line in lines if line[3] == "eof"} == {"relay", "meter"}
+
+    await eventually(both_gone)
+
+
+def test_a_taken_port_is_explained() -> None:
+    """The message names the address and says what to do."""
+    with bind(Listen(port=0), "proxy") as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BindError, match=rf"127\.0\.0\.1:{port} cannot be served on: .*in use"):
+            bind(Listen(port=port), "proxy")
+        with pytest.raises(BindError, match=r"--console-port N"):
+            bind(Listen(port=port), "console")
+
+
+def test_a_port_is_free_again_at_once() -> None:
+    """A restart does not wait for the last connections' TIME_WAIT."""
+    with bind(Listen(port=0), "proxy") as first:
+        port = first.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            accepted, _ = first.accept()
+            accepted.close()
+            with suppress(OSError):
+                caller.recv(1)
+    bind(Listen(port=port), "proxy").close()
