@@ -2,7 +2,8 @@
 
 A follower keeps a position per writer in memory; whoever uses it decides from where to begin and
 when a segment may go.  A writer whose lock is free is gone: what its last segment holds beyond the
-last whole frame was never acknowledged to anybody and is dropped.
+last whole frame was never acknowledged to anybody and is dropped.  One whose directory was removed
+gets a little time to make it again; the file that is open here is read on meanwhile.
 """
 
 import fcntl
@@ -13,14 +14,16 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 from proxy.frames import Frame, Scan, Stop
-from proxy.journal import LOCK, segment_name
+from proxy.segments import LOCK, segment_name, segments
 
 log = logging.getLogger(__name__)
 
 READ_BYTES = 1024 * 1024
+REMOVED_S = 5.0  # a living writer looks after its directory once a second
 
 
 class Position(NamedTuple):
@@ -41,6 +44,7 @@ class Followed:
     fd: int = -1
     gone: bool = False  # the lock was free when last asked
     finished: bool = False  # gone, and read to the end
+    removed_at: float | None = None  # since when its lock is not there
     damaged_bytes: int = 0
 
     @property
@@ -66,7 +70,7 @@ class Follower:
         end the writer is moved on to the next one; `writer.finished` is set when it is gone and
         there is none.  Call again while `writer.position` moves.
         """
-        gone = writer.gone or _is_free(writer.path / LOCK)  # asked before reading to the end
+        gone = writer.gone or _is_gone(writer)  # asked before reading to the end
         if self._open(writer):
             stop = yield from _read_segment(writer)
             if stop is Stop.MORE:
@@ -96,12 +100,12 @@ class Follower:
         With the writer finished and nothing kept, its directory goes as well.
         """
         gone = 0
-        for number in _segments(writer.path):
+        for number in segments(writer.path):
             if number < keep_from and number not in needed:
                 with suppress(OSError):
                     os.unlink(writer.path / segment_name(number))
                     gone += 1
-        if writer.finished and not _segments(writer.path):
+        if writer.finished and not segments(writer.path):
             shutil.rmtree(writer.path, ignore_errors=True)
             del self.writers[writer.writer]
         return gone
@@ -113,7 +117,7 @@ class Follower:
     def _open(self, writer: Followed) -> bool:
         if writer.fd >= 0:
             return True
-        numbers = [n for n in _segments(writer.path) if n >= max(writer.segment, 1)]
+        numbers = [n for n in segments(writer.path) if n >= max(writer.segment, 1)]
         if not numbers:
             return False
         if numbers[0] != writer.segment:
@@ -126,7 +130,7 @@ class Follower:
 
     def _next_segment(self, writer: Followed, *, inclusive: bool = False) -> int | None:
         first = writer.segment if inclusive else writer.segment + 1
-        return next((n for n in _segments(writer.path) if n >= first), None)
+        return next((n for n in segments(writer.path) if n >= first), None)
 
 
 def _read_segment(writer: Followed) -> Generator[Frame, None, Stop]:
@@ -158,19 +162,16 @@ def _drop_tail(writer: Followed, stop: Stop) -> None:
         )
 
 
-def _segments(path: Path) -> list[int]:
+def _is_gone(writer: Followed) -> bool:
+    """Whether nobody holds the lock, or somebody removed it and nobody made it again."""
     try:
-        return sorted(int(name[:-4]) for name in os.listdir(path) if name.endswith(".seg"))
-    except FileNotFoundError:
-        return []
-
-
-def _is_free(lock: Path) -> bool:
-    """Whether nobody holds the lock; a directory that is gone has no writer either."""
-    try:
-        fd = os.open(lock, os.O_RDONLY)
-    except OSError:
-        return True
+        fd = os.open(writer.path / LOCK, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        writer.removed_at = writer.removed_at or monotonic()
+        return monotonic() - writer.removed_at > REMOVED_S
+    except OSError:  # too many open files, say: that tells nothing of the writer
+        return False
+    writer.removed_at = None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

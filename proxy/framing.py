@@ -6,6 +6,7 @@ Every framer feeds on bytes however they are cut and gives `(document, event nam
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Protocol
 
 from proxy.decoding import Document, Limits, decode
@@ -36,6 +37,7 @@ class Whole:
     stream = False
 
     def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._document = Document(limits)
 
     def feed(self, data: bytes) -> Iterator[Item]:
@@ -46,16 +48,14 @@ class Whole:
     def close(self) -> Iterator[Item]:
         """See `Framer`."""
         document = self._document.close()
-        if document is None:
-            return
         lines = document.splitlines() if isinstance(document, str) else []
         if len(lines) > 1 and all(line.startswith("{") for line in lines if line):
             for line in lines:
-                try:
+                with suppress(ValueError):
                     yield decode(line.encode()), ""
-                except ValueError:
-                    continue
-        else:
+        elif document is not None:
+            if isinstance(document, str) and document.startswith("{"):
+                self._limits.reasons["body_not_json"] = None  # cut short, or damaged
             yield document, ""
 
 

@@ -103,7 +103,8 @@ class Journal:
             self._lost.pop(call, None)
         if self.blocked or len(payload) > FRAME_BYTES_MAX:
             return self._hold(entry)
-        self._take_up()
+        if self._held:
+            self._take_up()
         self._add(entry)
         if self._buffered >= BUFFER_BYTES_MAX:
             self.flush()

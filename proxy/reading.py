@@ -6,7 +6,7 @@ they came).  Nothing that comes in raises or blocks: what cannot be read becomes
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from proxy.config import Metering, Provider
 from proxy.decoding import Document, Limits
@@ -49,8 +49,8 @@ class CallReader:
         self._began_ns = self._last_ns = began_ns
         self._reasons: dict[str, None] = {}
         self._headers = _lower(begun.headers)
-        url = urlsplit(begun.target)
-        self._path, self._query = url.path, dict(parse_qsl(url.query, keep_blank_values=True))
+        self._path, _, query = begun.target.partition("?")
+        self._query = dict(parse_qsl(query, keep_blank_values=True))
         self._endpoint = table.find(
             begun.method, self._path, provider.dialect if provider else "openai"
         )
@@ -155,7 +155,7 @@ class CallReader:
             self._flag(["no_response"])
         count = reading.count
         if count is not None:
-            known = count.output_known and not self._cut_short()
+            known = count.output_known and not self._cut_short(reading)
             request = {} if self._request.limits.pruned else count.request
             count = CountRequest(request=request, output=count.output, output_known=known)
         headers = _lower(self._head.headers)
@@ -167,12 +167,14 @@ class CallReader:
             reasons=tuple({**dict.fromkeys(reading.reasons), **self._reasons}),
         )
 
-    def _cut_short(self) -> bool:
+    def _cut_short(self, reading: Reading) -> bool:
         """Whether the model may have made more than the reader was shown."""
+        if self._begun.websocket:
+            return False
         response = self._response
-        if response is None:
-            return not self._begun.websocket
-        return response.limits.pruned or any(response.reasons())
+        if response is None or response.limits.pruned or any(response.reasons()):
+            return True
+        return not response.stream and not reading.complete
 
 
 class _Request:
@@ -231,9 +233,9 @@ class _Response:
 
     def _frame(self, data: bytes, last: bool = False) -> Iterator[Item]:
         if self._framer is None:
-            self._start += data
-            data = self._start.removeprefix(BOM).lstrip(SPACE)
+            data = (self._start + data).removeprefix(BOM).lstrip(SPACE)
             if not last and len(data) < SNIFF_BYTES:
+                self._start = data
                 return
             self._framer = choose(self._kind, data[:SNIFF_BYTES], self.limits)
             self._start = b""

@@ -177,7 +177,13 @@ class Supervisor:
         if self._terminal and not _has_terminal():
             self.stop()
         elif self._replacing is None or self._replacing.done():
-            self._replacing = asyncio.create_task(self._replace_all())
+            self._replacing = asyncio.create_task(self._replace())
+
+    async def _replace(self) -> None:
+        try:
+            await self._replace_all()
+        except TimeoutError:
+            log.error("Not everything serves again after %.0f s; it is kept trying.", START_S)
 
     async def _replace_all(self) -> None:
         """New relays take over one by one, then a new meter; nobody is refused meanwhile."""
@@ -194,9 +200,11 @@ class Supervisor:
         while len(self._relays) < self.config.relays and not self._stop.is_set():
             slot = self._free_slot()
             self._relays[slot] = self._start_relay(slot, insist=True)
+            await asyncio.wait_for(self._relays[slot].serving(), START_S)
         if self._meter is not None and not self._stop.is_set():
             await self._meter.stop(FLUSH_S, self._hurry)
             self._meter = self._start_meter(insist=True)
+            await asyncio.wait_for(self._meter.serving(), START_S)
         log.info("Everything was replaced.")
 
     async def _replace_relay(self, old: int) -> bool:

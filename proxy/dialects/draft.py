@@ -117,7 +117,7 @@ class Draft:
         if self.error_type and self.billable:
             self.flag("error_in_body")
             # Nothing was made, so nothing is billed; what was made before an error is.
-            self.billable = bool(self.parts or self._text)
+            self.billable = bool(self.parts or self._text or self.times.any)
         if self.billable and not self.parts:
             self.flag("no_usage")
         if self.parts and not self.usage_final:

@@ -36,6 +36,11 @@ class TokenTimes:
             self._first_visible = at_ns
         self._last = at_ns
 
+    @property
+    def any(self) -> bool:
+        """Whether any token came."""
+        return self._first is not None
+
     def timing(self) -> Timing:
         """What was collected."""
         return Timing(
