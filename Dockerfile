@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+RUN python -m venv /opt/taximeter
+# Dependencies change seldom: their layer is kept as long as pyproject.toml stays the same.
+COPY pyproject.toml README.md LICENSE ./
+RUN mkdir -p pricing exporters proxy/dialects evaluation/provider \
+ && touch pricing/__init__.py exporters/__init__.py proxy/__init__.py proxy/dialects/__init__.py \
+    evaluation/__init__.py evaluation/provider/__init__.py \
+ && /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check ".[embedded]"
+COPY pricing pricing
+COPY exporters exporters
+COPY proxy proxy
+COPY evaluation evaluation
+RUN /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check \
+    --no-deps --force-reinstall .
+
+FROM python:3.11-slim-bookworm
+COPY --from=build /opt/taximeter /opt/taximeter
+RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin taximeter \
+ && install -d -o taximeter -g taximeter -m 0700 /data
+USER 10001
+# In a container the address is the container's own; publish it with care: -p 127.0.0.1:4000:4000
+ENV PATH=/opt/taximeter/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    TAXIMETER_DATA=/data \
+    TAXIMETER_PROXY_HOST=0.0.0.0 \
+    TAXIMETER_PROXY_INSECURE=true \
+    TAXIMETER_CONSOLE_HOST=0.0.0.0 \
+    TAXIMETER_CONSOLE_INSECURE=true
+VOLUME /data
+EXPOSE 4000 4001
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", \
+  "import urllib.request as u; u.urlopen('http://127.0.0.1:4001/api/health', timeout=4)"]
+# Streams may finish: give `docker stop` as long as drain_timeout_s, with --time.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["taximeter"]
+CMD ["serve"]

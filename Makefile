@@ -1,0 +1,44 @@
+# Works on Debian 12 with nothing but python3 (3.11), python3-venv and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+.PHONY: setup run test check check-long bench screenshots clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; choose one with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test]'
+	@touch $@
+
+run: setup
+	$(BIN)/taximeter serve
+
+test: setup
+	$(BIN)/pytest -m "not slow"
+
+check: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow"
+
+check-long: setup
+	$(BIN)/pytest -m slow
+
+bench: setup
+	$(BIN)/python -m evaluation.overhead
+
+screenshots: setup
+	SCREENSHOTS=1 $(BIN)/pytest -q tests/test_console_page.py
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find pricing exporters proxy evaluation tests -name __pycache__ -prune -exec rm -rf {} +
