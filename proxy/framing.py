@@ -48,7 +48,7 @@ class Whole:
     def close(self) -> Iterator[Item]:
         """See `Framer`."""
         document = self._document.close()
-        lines = document.splitlines() if isinstance(document, str) else []
+        lines = document.split("\n") if isinstance(document, str) else []
         if len(lines) > 1 and all(line.startswith("{") for line in lines if line):
             for line in lines:
                 with suppress(ValueError):
@@ -68,15 +68,16 @@ class _Lines:
         self._after_cr = False
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        if self._after_cr and data:
+        if not data:
+            return
+        if self._after_cr:
             data = data.removeprefix(b"\n")
-            self._after_cr = False
+        self._after_cr = data.endswith(b"\r")
         for line in data.splitlines(keepends=True):
             content = line.rstrip(b"\r\n")
             if len(content) < len(line):
                 if not self._limits.spend(1):
                     return
-                self._after_cr = line.endswith(b"\r")
                 yield bytes(self._held) + content, True
                 self._held.clear()
                 continue

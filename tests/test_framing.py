@@ -75,6 +75,29 @@ def test_cut_anywhere(
     assert items(kind(Limits(1000)), *(data[a:b] for a, b in pairwise(edges))) == expected
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r", "\r\n"])
+@settings(max_examples=50)
+@given(data=st.data())
+def test_line_ends(ends: str, data: st.DataObject) -> None:
+    """LF, CR and CRLF end lines alike, also where a cut falls between the two of a CRLF."""
+    body = f'data: {{"a":{ends}data: 1}}{ends}{ends}: x{ends}data: 2{ends}{ends}'.encode()
+    edges = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=5)))
+    pieces = [body[a:b] for a, b in pairwise([0, *edges, len(body)])]
+    assert items(ServerSentEvents(Limits(99)), *pieces) == [({"a": 1}, ""), (2, "")]
+
+
+def test_lone_cr_before_a_cut() -> None:
+    """A line that CR ended does not swallow the LF of another one."""
+    pieces = (b"data: 1\rdata: ", b"\ndata: 2\n\n")
+    assert items(ServerSentEvents(Limits(99)), *pieces) == [("1\n\n2", "")]
+
+
+def test_separators_inside_json_lines() -> None:
+    """Characters that only text editors take for line ends do not end a line."""
+    body = '{"a": "\u2028\x85"}\n{"b": 2}'.encode()
+    assert items(Whole(Limits(99)), body) == [({"a": "\u2028\x85"}, ""), ({"b": 2}, "")]
+
+
 def test_sse_without_a_last_blank_line() -> None:
     """The last event counts without its blank line, and without its line end."""
     assert items(ServerSentEvents(Limits(99)), b'data: {"a": 1}\n') == [({"a": 1}, "")]

@@ -142,6 +142,26 @@ def test_a_corrupt_body_is_a_reason() -> None:
     assert not reading.count.output_known
 
 
+def test_a_body_that_was_cut() -> None:
+    """A body that ends in its middle says no usage, and its output is known not to be whole."""
+    reading = call(BODY[:-20])
+    assert reading.reasons == ("no_usage", "body_not_json")
+    assert not reading.complete
+    assert reading.count is not None
+    assert not reading.count.output_known
+
+
+@pytest.mark.parametrize("target", ["", "//[", "?%zz&&=", "/v1/chat/completions?a=1?b", "*"])
+def test_odd_targets(target: str) -> None:
+    """Any target at all is read."""
+    assert call(BODY, path=target).parts
+
+
+def test_space_before_a_body() -> None:
+    """Servers that keep a connection alive with space before the body are read."""
+    assert call(*[b"\n "] * 50, BODY) == call(BODY)
+
+
 def test_a_request_too_large_to_keep() -> None:
     """Of an oversized request the model is still read; what it asked cannot be counted."""
     image = "A" * 300_000

@@ -4,6 +4,8 @@ A dialect is added by a line in `MODULES`.  The first route that matches wins, s
 paths are narrower stands before one whose paths are wider.
 """
 
+from functools import lru_cache
+
 from proxy.dialects import (
     Endpoint,
     Route,
@@ -54,9 +56,11 @@ MODULES = (
 )
 ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
 
+FOUND_MAX = 1024
 UNCHARGED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
+@lru_cache(maxsize=FOUND_MAX)  # paths hold ids that callers choose
 def find(method: str, path: str, family: str = "openai") -> Endpoint:
     """The endpoint of a call; never fails: an unknown one is read generically.
 
