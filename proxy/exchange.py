@@ -102,8 +102,8 @@ class Operation(StrEnum):
 class Part:
     """Usage of one model under one set of terms, as a body states it; most calls have one.
 
-    `model` is the one that served; "" means the call's own.  `item` is set for a batch item
-    (`batch id/custom id`): one that was charged before is not charged again.
+    `model` is the one that served; "" means the call's own.  `item` names what several calls may
+    show and one is charged for: a batch item, or a background response by its response id.
     """
 
     usage: Usage

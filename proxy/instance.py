@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -55,7 +56,7 @@ def describe(config: Config) -> Instance:
 
 def store_dsn(config: Config) -> str:
     """Where rows are: the configured store, or the embedded one in the data directory."""
-    return config.store.dsn or f"chdb://{config.data / 'chdb'}"
+    return config.store.dsn or f"chdb://{quote(str(config.data / 'chdb'))}"
 
 
 def url(listen: Listen) -> str:

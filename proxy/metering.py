@@ -53,11 +53,8 @@ class Metering:
             return (row(replace(exchange, reading=reading), charge, (), (), self.config),)
 
     def _own(self, exchange: Exchange) -> Record:
-        reading = exchange.reading
         provider = self.config.providers.get(exchange.begun.provider)
-        own = replace(reading, parts=tuple(part for part in reading.parts if not part.item))
-        if reading.parts and not own.parts:
-            own = replace(own, billable=False, reasons=(*own.reasons, "billed_by_item"))
+        own = self._without_items(exchange)
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)
         if exchange.ended.outcome is Outcome.UNREACHABLE:
@@ -67,9 +64,23 @@ class Metering:
         charge = cut_short(exchange, charge)
         return row(replace(exchange, reading=own), charge, subcalls, (), self.config)
 
+    def _without_items(self, exchange: Exchange) -> Reading:
+        """The reading with what this call itself is charged for, which may be nothing."""
+        reading = exchange.reading
+        own = tuple(part for part in reading.parts if part.item in ("", reading.response_id))
+        if reading.parts and not own:
+            reasons = (*reading.reasons, "billed_by_item")
+            return replace(reading, parts=(), billable=False, reasons=reasons)
+        shown = {part.item for part in own} - {""}
+        if shown and not self.claim(exchange.begun.provider, list(shown), exchange.source):
+            reasons = (*reading.reasons, "fetched_again")
+            return replace(reading, parts=(), billable=False, reasons=reasons)
+        return replace(reading, parts=own)
+
     def _items(self, exchange: Exchange) -> list[Record]:
         """Rows of the batch items that no call showed before; their ids do not depend on it."""
-        parts = {part.item: part for part in exchange.reading.parts if part.item}
+        whole = ("", exchange.reading.response_id)
+        parts = {part.item: part for part in exchange.reading.parts if part.item not in whole}
         if not parts:
             return []
         name = exchange.begun.provider

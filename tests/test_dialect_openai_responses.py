@@ -145,6 +145,22 @@ def test_not_billed(method: str, path: str, operation: Operation, reason: str) -
     assert reading.reasons == (reason,)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_background_response_names_what_is_charged_once(method: str) -> None:
+    """Whichever call shows its usage first, the part bears the response's id."""
+    path = "/v1/responses" if method == "POST" else "/v1/responses/resp_1"
+    reading = read(body(background=True), method=method, path=path)
+    assert (the_part(reading).item, reading.billable) == ("resp_1", True)
+    assert reading.operation is Operation.CHAT
+
+
+def test_a_background_response_still_running_shows_nothing() -> None:
+    """A poll that finds it in progress is nobody's bill."""
+    running = body(background=True, status="in_progress", usage=None, output=[])
+    reading = read(running, method="GET", path="/v1/responses/resp_1")
+    assert (reading.parts, reading.billable) == ((), False)
+
+
 def test_compact() -> None:
     """Compacting a conversation is billed by its usage."""
     compacted = {

@@ -260,3 +260,17 @@ def test_origin_of_many_parts_is_the_worst(book: TariffBook) -> None:
     reading = replace(READING, parts=(*READING.parts, guess))
     [row] = metering(book).records(exchange(reading))
     assert (row.usage_origin, row.output_tokens_total) == ("estimated", 101)
+
+
+def test_a_background_response_is_charged_by_the_first_call_that_shows_it(
+    book: TariffBook,
+) -> None:
+    """Its own row bears the charge; a later retrieval shows no tokens and costs nothing."""
+    part = Part(usage=USAGE, item="resp_1")
+    reading = replace(READING, response_id="resp_1", parts=(part,))
+    [first] = metering(book).records(exchange(reading))
+    assert (first.cost_status, first.input_tokens_total) == ("exact", 1500)
+    [again] = metering(book, claimed=["resp_1"]).records(exchange(reading))
+    assert (again.cost_usd, again.cost_status) == (Decimal(0), "not_billed")
+    assert again.input_tokens_total is None
+    assert "fetched_again" in again.reasons

@@ -35,6 +35,7 @@ class ResponsesReader:
         self._draft = Draft(ask, endpoint)
         self._tools = Tools()  # of the response in progress, as its events tell
         self._open = False  # a response has begun and not ended
+        self._background = False  # its usage may be shown by several calls
         note_request(self._draft)
 
     def sent(self, document: Json, at_ns: int) -> None:
@@ -74,6 +75,7 @@ class ResponsesReader:
         draft.response_id = text(body.get("id")) or draft.response_id
         draft.session_id = text(mapping(body, "conversation").get("id")) or draft.session_id
         self._open = status not in ENDED
+        self._background = body.get("background") is True
         if status in ENDED:
             self._end(body, status)
         elif not draft.ask.stream and status in PENDING:
@@ -97,7 +99,8 @@ class ResponsesReader:
             cost = reported_usd(usage)
             if cost is not None:
                 draft.reported_usd = cost + (draft.reported_usd or 0)
-            draft.part(tally, model=text(body.get("model")), terms=self._terms(body))
+            item = draft.response_id if self._background else ""
+            draft.part(tally, model=text(body.get("model")), terms=self._terms(body), item=item)
             draft.settle()
         self._image_part(body, tools)
         self._tools = Tools()
@@ -137,7 +140,8 @@ class ResponsesReader:
             if not model:
                 draft.flag("image_model_unknown")
             tally = tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_IMAGE)
-            draft.part(tally, model=model or "image_generation")
+            item = draft.response_id if self._background else ""
+            draft.part(tally, model=model or "image_generation", item=item)
         elif tools.images:
             draft.flag("image_tool_usage_missing")
 
@@ -149,12 +153,34 @@ class ResponsesReader:
         return draft.reading()
 
 
+class FetchedReader(ResponsesReader):
+    """Reads a response that is asked for again by its id.
+
+    One that ran in the background is billed by the first answer that shows its usage, whichever
+    call that is; any other was billed by the call that made it.
+    """
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        if self._background and draft.parts:
+            draft.operation = Operation.CHAT
+        else:
+            draft.billable = False
+            draft.parts.clear()
+            draft.flag("fetched_again")
+        draft.countable = False
+        return super().close()
+
+
 RESPONSES = Endpoint(name="openai.responses", operation=Operation.CHAT, reader=ResponsesReader)
 COMPACT = Endpoint(
     name="openai.responses.compact", operation=Operation.CHAT, reader=ResponsesReader
 )
 COUNT = free_endpoint("openai.responses.input_tokens", Operation.COUNT_TOKENS, "token_counting")
-FETCH = free_endpoint("openai.responses.fetch", Operation.FETCH_RESPONSE, "fetched_again")
+FETCH = Endpoint(
+    name="openai.responses.fetch", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
+)
 ROUTES = (
     Route("/responses/input_tokens(?:/count)?", COUNT),
     Route("/responses/compact", COMPACT),
