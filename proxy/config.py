@@ -24,7 +24,6 @@ class Provider:
     region: str = ""  # facts that no response tells and that a price may depend on
     deployment: str = ""
     telemetry_name: str = ""  # gen_ai.provider.name where it differs from `name`
-    ask_for_usage: bool = False  # add stream_options.include_usage and strip the extra chunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
