@@ -54,9 +54,12 @@ def describe(config: Config) -> Instance:
     )
 
 
+EMBEDDED = "chdb"  # the embedded store's directory in the data directory
+
+
 def store_dsn(config: Config) -> str:
     """Where rows are: the configured store, or the embedded one in the data directory."""
-    return config.store.dsn or f"chdb://{quote(str(config.data / 'chdb'))}"
+    return config.store.dsn or f"chdb://{quote(str(config.data / EMBEDDED))}"
 
 
 def url(listen: Listen) -> str:

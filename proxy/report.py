@@ -4,10 +4,6 @@ Asks the running console, which owns the embedded store; without one, opens the 
 """
 
 import asyncio
-import json
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,17 +11,17 @@ from exporters.record import TransientError
 from exporters.store import Row, Store
 from proxy import fare, terminal
 from proxy.api import instant
+from proxy.asking import ask
 from proxy.config import Config
-from proxy.instance import find, store_dsn
+from proxy.instance import EMBEDDED, store_dsn
 from proxy.terminal import Column, Exit
-
-TIMEOUT_S = 60.0  # above that of the console's own questions
 
 
 def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json: bool) -> Exit:
     """Print the rows.  Raises ValueError for an instant or a group that means nothing."""
     try:
-        rows = _from_console(config, since, until, by)
+        query = {"since": since, "until": until, "by": ",".join(by)}
+        rows: list[Row] | None = ask(config, "/api/spend", query)
         if rows is None:
             rows = asyncio.run(_from_store(config, since, until, by))
     except (TransientError, OSError) as error:
@@ -37,36 +33,14 @@ def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json
         groups = [Column(name, name) for name in by]
         terminal.show((*groups, *fare.MONEY), [fare.cells(row) for row in rows])
     else:
-        terminal.say(f"No calls (since {since}).")
+        terminal.say(f"No calls since {since} in {config.data}.")
     return Exit.OK
-
-
-def _from_console(config: Config, since: str, until: str, by: Sequence[str]) -> list[Row] | None:
-    """The running console's answer; None if there is none running.  Raises ValueError, OSError."""
-    running = find(config.data)
-    if running is None:
-        return None
-    query = urllib.parse.urlencode({"since": since, "until": until, "by": ",".join(by)})
-    # Not through $HTTP_PROXY: the console is on this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{running.console_url}/api/spend?{query}", timeout=TIMEOUT_S) as answer:
-            rows: list[Row] = json.load(answer)
-            return rows
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read().decode(errors="replace")
-        if error.code == 400:
-            raise ValueError(text) from error
-        raise OSError(f"HTTP {error.code}: {text}") from error
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            return None  # it was killed, and its serve.json is still there
-        raise
 
 
 async def _from_store(config: Config, since: str, until: str, by: Sequence[str]) -> list[Row]:
     now = datetime.now(UTC)
+    if not config.store.dsn and not (config.data / EMBEDDED).exists():
+        return []  # nothing was ever served from this data directory
     store = Store(store_dsn(config), database=config.store.database)
     try:
         return await store.report(
