@@ -78,7 +78,7 @@ def test_serve_from_start_to_end(tmp_path: Path) -> None:
         assert process.wait(40) == 0
     assert not (data / "serve.json").exists()
     after = ask("report", "--data", str(data), "--since", "1h")  # from the store itself
-    assert (after.returncode, after.stdout) == (0, "No calls (since 1h).\n")
+    assert (after.returncode, after.stdout) == (0, f"No calls since 1h in {data}.\n")
 
 
 def test_serve_again_after_kill(tmp_path: Path) -> None:
