@@ -7,6 +7,7 @@ metering the same call again after a crash charges it again and no other call do
 
 import hashlib
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from time import time
@@ -16,10 +17,12 @@ PRUNE_EVERY = 10_000
 
 
 class Items:
-    """The ledger, in one SQLite file.  For one thread.  Raises sqlite3.Error on a bad disk."""
+    """The ledger, in one SQLite file.  Raises sqlite3.Error on a bad disk."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
+        # Calls whose tokens are counted are metered in a thread: one at a time in here.
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._lock = threading.Lock()
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
@@ -32,7 +35,7 @@ class Items:
     def claim(self, provider: str, items: Iterable[str], source: str) -> set[str]:
         """The items that `source`, one call, is the first to show."""
         mine = set()
-        with self._db:
+        with self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for item in items:
                 key = hashlib.blake2b(f"{provider}\0{item}".encode(), digest_size=16).digest()

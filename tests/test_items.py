@@ -1,5 +1,6 @@
 """An item is charged to the first call that shows it, and to no other."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from proxy.items import Items
@@ -29,4 +30,13 @@ def test_providers_do_not_share_names(tmp_path: Path) -> None:
     items = Items(tmp_path / "items.sqlite")
     assert items.claim("openai", ["b/1"], "w:1")
     assert items.claim("anthropic", ["b/1"], "w:2")
+    items.close()
+
+
+def test_claims_may_come_from_any_thread(tmp_path: Path) -> None:
+    """Calls whose tokens are counted are metered in threads; each item still has one owner."""
+    items = Items(tmp_path / "items.sqlite")
+    with ThreadPoolExecutor(8) as threads:
+        claims = threads.map(lambda n: items.claim("openai", ["b/1"], f"w:{n}"), range(40))
+        assert sum(map(len, claims)) == 1
     items.close()
