@@ -1,6 +1,11 @@
-"""Makes the calls of `evaluation.workload` against a proxy in front of the stand-in provider."""
+"""Makes the calls of `evaluation.workload` against a proxy in front of the stand-in provider.
 
+`python -m evaluation.traffic http://127.0.0.1:4000` does so until it is stopped.
+"""
+
+import argparse
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -8,11 +13,13 @@ from dataclasses import dataclass, field
 from random import Random
 
 import aiohttp
+import msgspec
 
 from evaluation.workload import Planned, plan
 
 IN_FLIGHT_MAX = 256  # beyond it the traffic waits, and offers less than its rate
 TIMEOUT_S = 120.0
+FINISH_S = 5.0  # for calls in flight when the command ends; the rest is left
 
 
 @dataclass(slots=True)
@@ -104,3 +111,35 @@ async def _call(
     finally:
         slots.release()
         tally.by_status[status] += 1
+
+
+async def _until_stopped(options: argparse.Namespace) -> Tally:
+    """Traffic until its calls are made, or SIGINT or SIGTERM comes."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await run(
+        options.url,
+        rate=options.rate,
+        calls=options.calls,
+        seed=options.seed,
+        speed=options.speed,
+        stop=stop,
+        finish_s=FINISH_S,
+    )
+
+
+def main() -> None:
+    """Prints at the end, as one line of JSON, how many calls were made and how they ended."""
+    parser = argparse.ArgumentParser(prog="evaluation.traffic", description=__doc__)
+    parser.add_argument("url", help="of the proxy, e.g. http://127.0.0.1:4000")
+    parser.add_argument("--rate", type=float, default=10.0, help="calls a second (default 10)")
+    parser.add_argument("--calls", type=int, help="how many; default: until it is stopped")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same calls")
+    parser.add_argument("--speed", type=float, default=1.0, help="divides the stand-in's times")
+    tally = asyncio.run(_until_stopped(parser.parse_args()))
+    print(msgspec.json.encode(tally).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ that is not listed fails, so every value is read.
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -199,15 +200,39 @@ def test_demo_needs_no_key() -> None:
 
 def test_services_agree() -> None:
     """Ports, passwords and times of one service are those that the others count on."""
-    services = compose(CLICKHOUSE_PASSWORD="secret")["services"]
+    services = compose(CLICKHOUSE_PASSWORD="secret", GRAFANA_PASSWORD="other")["services"]
     config = settings.load(None, taximeter_environment(CLICKHOUSE_PASSWORD="secret"))
     assert connection.parse(config.store.dsn).password == "secret"
     assert services["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"] == "secret"
-    assert services["grafana"]["environment"]["CLICKHOUSE_PASSWORD"] == "secret"
+    assert services["clickhouse"]["environment"]["GRAFANA_PASSWORD"] == "other"
+    assert services["grafana"]["environment"]["CLICKHOUSE_PASSWORD"] == "other"
+    traffic = services["traffic"]
+    assert f"http://127.0.0.1:{config.proxy.port}" in traffic["entrypoint"]
+    assert traffic["network_mode"] == "service:taximeter"
     published = {port.split(":")[2] for port in services["taximeter"]["ports"]}
     assert published == {str(config.proxy.port), str(config.console.port)}
     grace_s = int(services["taximeter"]["stop_grace_period"].removesuffix("s"))
     assert grace_s >= config.drain_timeout_s + MARGIN_S + FLUSH_S
+
+
+def test_grafana_may_only_read() -> None:
+    """Its user is made by the configuration, with the limits of grafana/clickhouse_reader.sql."""
+    document = compose()
+    clickhouse, grafana = (document["services"][name] for name in ("clickhouse", "grafana"))
+    (config,) = clickhouse["configs"]
+    root = ElementTree.fromstring(document["configs"][config["source"]]["content"])
+    (profile,), (user,) = root.findall("profiles/*"), root.findall("users/*")
+    assert grafana["environment"]["CLICKHOUSE_USER"] == user.tag
+    assert user.findtext("profile") == profile.tag
+    (password,) = user.findall("password")
+    assert clickhouse["environment"][password.attrib["from_env"]]
+    database = grafana["environment"]["CLICKHOUSE_DATABASE"]
+    grants = [query.text for query in user.findall("grants/query")]
+    assert grants == [f"GRANT SELECT ON {database}.*"]
+    sql = (ROOT / "grafana" / "clickhouse_reader.sql").read_text(encoding="utf-8")
+    for setting in ("readonly", "max_execution_time", "max_result_rows", "max_memory_usage"):
+        assert re.search(rf"\b{setting} = {profile.findtext(setting)}\b", sql)
+    assert profile.find("constraints/max_execution_time/changeable_in_readonly") is not None
 
 
 def test_the_collector_takes_what_is_sent() -> None:

@@ -1,6 +1,8 @@
 """Traffic and load against the stand-in, without a proxy between."""
 
 import asyncio
+import json
+import sys
 from itertools import islice
 
 import pytest
@@ -46,6 +48,20 @@ async def test_traffic_stops_when_it_is_told_to() -> None:
     async with serving() as (_, port):
         tally = await traffic.run(f"http://127.0.0.1:{port}", rate=100, calls=50, stop=stop)
     assert tally.calls == 0
+
+
+async def test_the_command_makes_calls_and_says_how_they_ended() -> None:
+    """It is a program of its own, for a demo in containers."""
+    async with serving() as (stand_in, port):
+        command = [sys.executable, "-m", "evaluation.traffic", f"http://127.0.0.1:{port}"]
+        process = await asyncio.create_subprocess_exec(
+            *command, "--rate=200", "--calls=20", "--speed=50", stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    tally = json.loads(output)
+    assert tally["calls"] == len(stand_in.journal.exchanges()) == 20
+    assert sum(tally["by_status"].values()) == 20
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -1,0 +1,26 @@
+-- A ClickHouse user that can only read, for Grafana and for `taximeter report` elsewhere.
+--
+--   clickhouse-client --multiquery < grafana/clickhouse_reader.sql
+--
+-- Choose a password first.  `taximeter` below is store.database.  On a cluster add ON CLUSTER to the
+-- first two statements and the last.  Nothing here can write, on any table: readonly = 1 refuses it,
+-- and so does the grant.
+
+CREATE SETTINGS PROFILE IF NOT EXISTS taximeter_reader SETTINGS
+    readonly = 1,
+    -- Grafana's ClickHouse plugin sets it with every query and fails if it may not.
+    max_execution_time = 60 CHANGEABLE_IN_READONLY,
+    max_result_rows = 1000000,
+    max_memory_usage = 4000000000,
+    -- How taximeter reads: exact decimals as text.  A read-only user may not set them itself.
+    date_time_output_format = 'iso',
+    output_format_json_quote_decimals = 1,
+    output_format_json_quote_64bit_integers = 0,
+    output_format_json_quote_denormals = 0,
+    output_format_decimal_trailing_zeros = 0;
+
+CREATE USER IF NOT EXISTS taximeter_reader
+    IDENTIFIED WITH sha256_password BY 'choose a password'
+    SETTINGS PROFILE 'taximeter_reader';
+
+GRANT SELECT ON taximeter.* TO taximeter_reader;
