@@ -4,10 +4,7 @@ WORKDIR /src
 RUN python -m venv /opt/taximeter
 # Dependencies change seldom: their layer is kept as long as pyproject.toml stays the same.
 COPY pyproject.toml README.md LICENSE ./
-RUN mkdir -p pricing exporters proxy/dialects evaluation/provider \
- && touch pricing/__init__.py exporters/__init__.py proxy/__init__.py proxy/dialects/__init__.py \
-    evaluation/__init__.py evaluation/provider/__init__.py \
- && /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check ".[embedded]"
+RUN /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check ".[embedded]"
 COPY pricing pricing
 COPY exporters exporters
 COPY proxy proxy

@@ -260,9 +260,7 @@ def test_the_image_runs_without_privileges() -> None:
 
 
 def test_the_image_builds_every_package() -> None:
-    """The layer of dependencies is built from a stand-in for each package of the distribution."""
+    """Every package of the distribution is copied whole."""
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     for top in ("pricing", "exporters", "proxy", "evaluation"):
         assert f"COPY {top} {top}" in dockerfile
-        for path in (ROOT / top).rglob("__init__.py"):
-            assert path.relative_to(ROOT).as_posix() in dockerfile, path
