@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -88,11 +89,11 @@ def clear_journal(stand_in_url: str) -> None:
 def stand_in(log: Path) -> Iterator[tuple[str, int]]:
     """A running stand-in provider: its URL and process id."""
     command = [sys.executable, "-m", "evaluation.provider", "--port", "0"]
-    with _process(command, log, first_line=True) as process:
-        line = process.stdout.readline() if process.stdout else b""
+    with process(command, log, first_line=True) as started:
+        line = started.stdout.readline() if started.stdout else b""
         if not line:
             raise StartError(f"the stand-in did not start\n{_end_of(log)}")
-        yield str(json.loads(line)["url"]), process.pid
+        yield str(json.loads(line)["url"]), started.pid
 
 
 @contextmanager
@@ -104,10 +105,11 @@ def serve(
     console_port: int = 0,
     relays: int = 1,
     settings: str = "",
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Serving]:
     """`taximeter serve` with its data in `data`, each provider's base URL as in `upstreams`.
 
-    `settings` is more TOML, put before the providers.  Raises StartError.
+    `settings` is more TOML, put before the providers; `environ` more variables.  Raises StartError.
     """
     data.mkdir(parents=True, exist_ok=True)
     config, log = data / "taximeter.toml", data / "serve.log"
@@ -117,15 +119,15 @@ def serve(
     command = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
     command += ["--data", str(data / "data"), "--port", str(port)]
     command += ["--console-port", str(console_port), "--relays", str(relays)]
-    with _process(command, log) as process:
+    with process(command, log, environ=environ) as started:
         serving = Serving(
             proxy_url=f"http://127.0.0.1:{port}",
             console_url=f"http://127.0.0.1:{console_port}",
             data=data,
-            pid=process.pid,
+            pid=started.pid,
             log=log,
         )
-        _wait_until_up(process, serving, port)
+        _wait_until_up(started, serving, port)
         yield serving
 
 
@@ -143,8 +145,12 @@ def _wait_until_up(process: subprocess.Popen[bytes], serving: Serving, port: int
 
 
 @contextmanager
-def _process(
-    command: list[str], log: Path, *, first_line: bool = False
+def process(
+    command: list[str],
+    log: Path,
+    *,
+    first_line: bool = False,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A child that is gone when the block ends: SIGTERM, and SIGKILL if that is not enough.
 
@@ -156,20 +162,20 @@ def _process(
         subprocess.Popen(
             command,
             cwd=ROOT,
-            env=_environment(),
+            env=_environment() | dict(environ),
             stdout=subprocess.PIPE if first_line else written,
             stderr=written,
             start_new_session=True,
-        ) as process,
+        ) as started,
     ):
         try:
-            yield process
+            yield started
         finally:
-            process.send_signal(signal.SIGTERM)
+            started.send_signal(signal.SIGTERM)
             try:
-                process.wait(STOP_TIMEOUT_S)
+                started.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # its own children as well
+                os.killpg(started.pid, signal.SIGKILL)  # its own children as well
 
 
 def _environment() -> dict[str, str]:

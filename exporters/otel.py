@@ -26,7 +26,8 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
-from exporters.otlp import GRPC, RefusedForNowError, Target, from_environment, sender
+from exporters.otlp import RefusedForNowError, sender
+from exporters.otlp_target import GRPC, Target, from_environment
 from exporters.record import Batch, PermanentError, Record, TransientError
 from exporters.semconv import (
     PROFILES,
@@ -74,7 +75,7 @@ class Otel:
         self._names = names
         self._sampler = sampler or Sampler()
         self._resource = resource or resource_of()
-        self._scope = InstrumentationScope("taximeter", _version())
+        self._scope = scope()
         usual = GRPC_BYTES_MAX if target.protocol == GRPC else HTTP_BYTES_MAX
         self._bytes_max = min(bytes_max or usual, BYTES_LIMIT)
         # One thread: encoding takes 0.3 ms a span and must not hold up the event loop.
@@ -183,6 +184,11 @@ def resource_of() -> Resource:
     """Who sends: `taximeter` and its version, unless OTEL_SERVICE_NAME or _RESOURCE_ATTRIBUTES."""
     own = {SERVICE_NAME: "taximeter", SERVICE_VERSION: _version()}
     return Resource.create().merge(Resource(own)).merge(OTELResourceDetector().detect())
+
+
+def scope() -> InstrumentationScope:
+    """What made the telemetry: this program, of this version."""
+    return InstrumentationScope("taximeter", _version())
 
 
 def sampler_of(environ: Mapping[str, str]) -> Sampler:

@@ -1,24 +1,21 @@
 """Bytes to an OTLP receiver, over HTTP or gRPC: one attempt, with what became of it.
 
 The official exporters reduce an answer to success or failure, after retries of their own.  We need
-the rest of it: whether to try again, when (`Retry-After`), and how many spans a partial success
+the rest of it: whether to try again, when (`Retry-After`), and how much a partial success
 refused.  So these senders carry what the official encoder made.
 Protocol: https://opentelemetry.io/docs/specs/otlp/, 1.9.
 """
 
 import asyncio
 import gzip
-import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import time
-from types import MappingProxyType
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -28,14 +25,15 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no stubs
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from exporters.otlp_target import GRPC, Target, with_scheme
 from exporters.record import PermanentError, TransientError
 
-HTTP, GRPC = "http/protobuf", "grpc"
-TIMEOUT_MS_MAX = 3_600_000
-HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 ANSWER_BYTES_MAX = 64 * 1024
-GRPC_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-# The spans themselves are refused.  A wrong key or address is not among them: it is mended by a
+GRPC_METHODS = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+}
+# What was sent is itself refused.  A wrong key or address is not among them: it is mended by a
 # person, and the spans wait until then.
 PERMANENT_CODES = frozenset({grpc.StatusCode.INVALID_ARGUMENT})
 PERMANENT_STATUSES = frozenset({400, 413, 422})
@@ -49,117 +47,14 @@ class RefusedForNowError(TransientError):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where and how to send.  `headers` may hold keys, so they are left out of the repr."""
-
-    endpoint: str  # HTTP: the full URL; gRPC: scheme://host:port or host:port
-    protocol: str = HTTP
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout_s: float = 10.0
-    compression: bool = False  # gzip
-    certificate: str = ""  # files in PEM
-    client_certificate: str = ""
-    client_key: str = ""
-    insecure: bool = False  # gRPC without a scheme in its endpoint
-
-    @property
-    def place(self) -> str:
-        """Host and port: all of the endpoint that a log may show."""
-        return urlsplit(_with_scheme(self.endpoint)).netloc.rpartition("@")[2]
-
-
 class Sender(Protocol):
-    """Sends one serialized ExportTraceServiceRequest at a time."""
+    """Sends one serialized export request of the target's signal at a time."""
 
     async def send(self, request: bytes) -> int:
-        """The number of spans refused of those taken; or TransientError or PermanentError."""
+        """How many spans or points were refused; or TransientError or PermanentError."""
 
     async def close(self) -> None:
         """Close connections."""
-
-
-def from_environment(
-    environ: Mapping[str, str],
-    *,
-    endpoint: str = "",
-    protocol: str = "",
-    headers: Mapping[str, str] = MappingProxyType({}),
-) -> Target | None:
-    """What the arguments say, and where they are silent the standard variables; None: no endpoint.
-
-    https://opentelemetry.io/docs/specs/otel/protocol/exporter/ (timeouts are milliseconds there).
-    Raises ValueError naming the setting and the values it may have.
-    """
-
-    def find(name: str) -> str:
-        own = environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}", "").strip()
-        return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
-
-    if not (endpoint or find("ENDPOINT")):
-        return None
-    protocol = protocol or find("PROTOCOL") or HTTP
-    if protocol not in (HTTP, GRPC):
-        raise ValueError(f"OTLP protocol is {protocol!r}, expected {HTTP!r} or {GRPC!r}")
-    if protocol == HTTP:
-        endpoint = _http_endpoint(environ, endpoint)
-    compression = find("COMPRESSION").lower() or "none"
-    if compression not in ("none", "gzip"):
-        raise ValueError(
-            f"OTEL_EXPORTER_OTLP_COMPRESSION is {compression!r}, expected none or gzip"
-        )
-    timeout_ms = find("TIMEOUT") or "10000"
-    if not timeout_ms.isdecimal() or not 0 < int(timeout_ms) <= TIMEOUT_MS_MAX:
-        raise ValueError(
-            f"OTEL_EXPORTER_OTLP_TIMEOUT is {timeout_ms!r}, expected milliseconds up to an hour"
-        )
-    return Target(
-        endpoint=endpoint or find("ENDPOINT"),
-        protocol=protocol,
-        headers=_checked(
-            {
-                **parse_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
-                **parse_headers(environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "")),
-                **{name.lower(): value for name, value in headers.items()},
-            }
-        ),
-        timeout_s=int(timeout_ms) / 1000,
-        compression=compression == "gzip",
-        certificate=find("CERTIFICATE"),
-        client_certificate=find("CLIENT_CERTIFICATE"),
-        client_key=find("CLIENT_KEY"),
-        insecure=find("INSECURE").lower() == "true",
-    )
-
-
-def _http_endpoint(environ: Mapping[str, str], endpoint: str) -> str:
-    """The full URL.  Only the traces variable, and an argument with a path, hold one already."""
-    exact = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
-    base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
-    if endpoint and not urlsplit(endpoint).path.strip("/"):
-        base, exact, endpoint = endpoint, "", ""
-    url = endpoint or exact or f"{base.rstrip('/')}/v1/traces"
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise ValueError("OTLP endpoint: expected http://host:port or https://host:port")
-    return url
-
-
-def _checked(headers: dict[str, str]) -> dict[str, str]:
-    """The headers, if they can be sent.  Their names are not shown: a key may be among them."""
-    for name, value in headers.items():
-        if not HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
-            raise ValueError("OTLP headers: expected name=value,name=value in printable ASCII")
-    return headers
-
-
-def parse_headers(text: str) -> dict[str, str]:
-    """`name=value,name=value`, percent-encoded.  A malformed pair is passed over, never logged."""
-    pairs = (pair.partition("=") for pair in text.split(","))
-    return {
-        unquote(name).strip().lower(): unquote(value).strip()
-        for name, equals, value in pairs
-        if equals and name.strip()
-    }
 
 
 def sender(target: Target, thread: Executor) -> Sender:
@@ -179,12 +74,11 @@ def retry_after_s(value: str | None) -> float | None:
         return None
 
 
-def _with_scheme(endpoint: str) -> str:
-    return endpoint if "://" in endpoint else f"//{endpoint}"
-
-
 def _refused(answer: bytes) -> int:
-    """Spans refused in a partial success; an unreadable answer refuses none."""
+    """What a partial success refused; an unreadable answer refuses nothing.
+
+    The answers to all signals have the same fields under the same numbers.
+    """
     response = ExportTraceServiceResponse()
     try:
         response.ParseFromString(answer)
@@ -256,7 +150,7 @@ class GrpcSender:
     def __init__(self, target: Target, thread: Executor) -> None:
         self._target = target
         self._thread = thread
-        url = urlsplit(_with_scheme(target.endpoint))
+        url = urlsplit(with_scheme(target.endpoint))
         plain = url.scheme == "http" or (not url.scheme and target.insecure)
         compression = grpc.Compression.Gzip if target.compression else None
         if plain:
@@ -267,7 +161,7 @@ class GrpcSender:
             credentials = grpc.ssl_channel_credentials(*pem)
             self._channel = grpc.secure_channel(url.netloc, credentials, compression=compression)
         # Without serializers: bytes in, bytes out.
-        self._export: Callable[..., bytes] = self._channel.unary_unary(GRPC_METHOD)
+        self._export: Callable[..., bytes] = self._channel.unary_unary(GRPC_METHODS[target.signal])
 
     async def send(self, request: bytes) -> int:
         """See `Sender.send`."""

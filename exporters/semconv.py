@@ -81,6 +81,22 @@ def failed(record: Record) -> bool:
     return record.outcome != "ok"
 
 
+def provider_name(record: Record, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """`gen_ai.provider.name`; `names` gives it by configured provider where the two differ."""
+    return names.get(record.provider) or record.provider
+
+
+def error_type(record: Record) -> str | None:
+    """`error.type` of a call that failed."""
+    return (record.error_type or record.outcome or "_OTHER") if failed(record) else None
+
+
+def tokens_known(record: Record) -> bool:
+    """Whether its token counts may go under `gen_ai.` names: no guess does."""
+    known = record.usage_origin in KNOWN_ORIGINS and record.operation != "fetch_response"
+    return known and record.input_tokens_total is not None
+
+
 def attributes(
     record: Record,
     profile: Profile = "compat",
@@ -90,7 +106,7 @@ def attributes(
 
     `names` gives `gen_ai.provider.name` by configured provider where the two differ.
     """
-    provider = names.get(record.provider) or record.provider
+    provider = provider_name(record, names)
     found: dict[str, Value | None] = {
         **_ours(record),
         **_facts(record, provider),
@@ -113,7 +129,7 @@ def meter_name(meter: str) -> str:
 
 def _call(record: Record, provider: str) -> dict[str, Value | None]:
     """Who was asked for what, and how it ended."""
-    host, port = _server(record.upstream)
+    host, port = server(record.upstream)
     reasons = tuple(record.finish_reason.split(",")) if record.finish_reason else ()
     if record.stream and failed(record) and not reasons:
         reasons = ("error",)  # a stream cut before it gave a reason
@@ -130,7 +146,7 @@ def _call(record: Record, provider: str) -> dict[str, Value | None]:
         CONVERSATION_ID: record.session_id,
         PROMPT_NAME: record.prompt_name,
         PROMPT_VERSION: record.prompt_version,
-        ERROR_TYPE: (record.error_type or record.outcome or "_OTHER") if failed(record) else None,
+        ERROR_TYPE: error_type(record),
         SERVER_ADDRESS: host,
         SERVER_PORT: port if host else None,
         OPENAI_API_TYPE: API_TYPES.get(record.endpoint) if provider in OPENAI else None,
@@ -138,7 +154,7 @@ def _call(record: Record, provider: str) -> dict[str, Value | None]:
     }
 
 
-def _server(upstream: str) -> tuple[str, int]:
+def server(upstream: str) -> tuple[str, int]:
     """Host and port of `host[:port]` or `[v6]:port`; 443 where no port is named."""
     host, colon, port = upstream.rpartition(":")
     if colon and port.isdecimal() and (":" not in host or host.endswith("]")):
@@ -148,8 +164,7 @@ def _server(upstream: str) -> tuple[str, int]:
 
 def _usage(record: Record, profile: Profile) -> dict[str, Value | None]:
     """Inclusive totals: `input_tokens` holds the cached ones, `output_tokens` the reasoning."""
-    known = record.usage_origin in KNOWN_ORIGINS and record.operation != "fetch_response"
-    if not known or record.input_tokens_total is None:
+    if not tokens_known(record):
         estimated = record.usage_origin == "estimated"
         return {
             "taximeter.usage.input_tokens": record.input_tokens_total if estimated else None,

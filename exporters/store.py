@@ -7,7 +7,7 @@ exact decimal text, None is unknown, instants are ISO 8601 in UTC.
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from exporters import connection
 from exporters.clickhouse import COLUMNS
+from exporters.corrections import PRICE, versions
 from exporters.grouping import grouped, microseconds
 from exporters.record import Record, TransientError
 
@@ -37,12 +38,15 @@ READ_SETTINGS: dict[str, str | int] = {
     "max_execution_time": QUERY_TIMEOUT_S,
     "readonly": 1,  # last: after it nothing can be set
 }
+# Without these, answers mean something else.
+SPELLING = frozenset(name for name in READ_SETTINGS if "output" in name)
 # Column → type of its field: what can be filtered by being equal.
 FILTERS = {
     field.name: field.type
     for field in msgspec.structs.fields(Record)
     if field.type in (str, int, bool) and field.name not in ("ts_us", "call_id", "receipt")
 }
+_VERSION = ("revision", "at", "reason")  # what a price has that a row has not
 _TYPES = {str: "String", bool: "Bool", int: "Int64"}
 
 
@@ -81,29 +85,38 @@ class Store:
         """
         where, parameters = _where(since, before, before_id, filters or {})
         parameters["limit"] = min(limit, ROWS_MAX)
+        table = await self._table()
         rows = await self._rows(
-            f"SELECT {', '.join(COLUMNS)}, ingested_at FROM calls AS t WHERE {where}"
+            f"SELECT {', '.join(COLUMNS)}, ingested_at FROM {table} AS t WHERE {where}"
             " ORDER BY ts DESC, call_id DESC LIMIT {limit:UInt32}",
             parameters,
         )
         return [_readable(row) for row in rows]
 
     async def call(self, call_id: str) -> Row | None:
-        """One call, its receipt opened into `subcalls` and `lines`; None if there is none."""
+        """One call, its receipt opened into `subcalls` and `lines`; None if there is none.
+
+        `prices` are all it ever had, oldest first, the last of which is the one in the row.
+        """
         try:
             parameters = {"call_id": str(UUID(call_id))}
         except ValueError:
             return None
         rows = await self._rows(
-            f"SELECT {', '.join(COLUMNS)}, ingested_at FROM calls"
-            " WHERE call_id = {call_id:UUID} ORDER BY attempt DESC, source LIMIT 1",
+            f"SELECT {', '.join(COLUMNS)}, ingested_at, toUnixTimestamp64Micro(ts) AS ts_us"
+            " FROM calls WHERE call_id = {call_id:UUID} ORDER BY attempt DESC, source LIMIT 1",
             parameters,
         )
         if not rows:
             return None
         row = _readable(rows[0])
-        receipt = msgspec.json.decode(str(row.pop("receipt")) or "{}")
-        return row | {"subcalls": receipt.get("subcalls", []), "lines": receipt.get("lines", [])}
+        sql, bound = versions(call_id, str(row["source"]), int(str(row.pop("ts_us"))))
+        first = {"revision": 0, "at": row["ingested_at"], "reason": "metered"}
+        first |= {name: row[name] for name in PRICE}
+        prices = [_opened(price) for price in (first, *await self._rows(sql, bound))]
+        newest = {name: value for name, value in prices[-1].items() if name not in _VERSION}
+        row.pop("receipt")
+        return row | newest | {"prices": prices}
 
     async def spend(
         self, since: datetime, by: Sequence[str] = ("provider", "response_model")
@@ -120,7 +133,7 @@ class Store:
         missing from it, `inexact_calls` are in it as estimates or lower bounds.  With no `by`, one
         row.  Raises ValueError for something that cannot be grouped by.
         """
-        sql, parameters = grouped(since, until, by)
+        sql, parameters = grouped(since, until, by, rows=await self._table())
         return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
 
     async def timeline(
@@ -131,8 +144,17 @@ class Store:
         by: Sequence[str] = ("model",),
     ) -> list[Row]:
         """The same by `time`, in steps of whole seconds; steps with no calls have no row."""
-        sql, parameters = grouped(since, until, by, step=step)
+        sql, parameters = grouped(since, until, by, step=step, rows=await self._table())
         return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
+
+    async def ask(self, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
+        """Rows that our own `sql` selects, such as that of `exporters.corrections`."""
+        return await self._rows(sql, parameters)
+
+    async def _table(self) -> str:
+        """Where rows are read with their newest prices; the join costs, so only if it is needed."""
+        found = await self._rows("SELECT 1 FROM corrections LIMIT 1", {})
+        return "priced_calls" if found else "calls"
 
     async def panel(self, sql: str, parameters: Mapping[str, Value] | None = None) -> Row:
         """The answer to a shipped dashboard's SQL: `meta` (names, types), `data` (rows), `rows`.
@@ -189,11 +211,30 @@ class Store:
         """This thread's own client."""
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
-            client = connection.connect(self.dsn, READ_SETTINGS)
+            client = connection.connect(self.dsn)
+            for name, value in _settable(client, self.dsn):
+                client.set_client_setting(name, value)
             client.database = self.dsn.database
             self._local.client = client
             self._clients.append(client)
         return client
+
+
+def _settable(client: Client, dsn: connection.Dsn) -> Iterator[tuple[str, str | int]]:
+    """Our settings, without those that the server has so already or does not let this user change.
+
+    Raises TransientError if one of them is how values are spelt: a cost would become a float.
+    """
+    for name, value in READ_SETTINGS.items():
+        known = client.server_settings.get(name)
+        if known is not None and known.readonly:
+            if name in SPELLING and known.value != str(value):
+                raise TransientError(
+                    f"store {dsn}: this user may not set {name}; give it the settings profile in"
+                    " grafana/clickhouse_reader.sql"
+                )
+            continue
+        yield name, value
 
 
 def _where(
@@ -222,11 +263,18 @@ def _where(
     return " AND ".join(conditions), parameters
 
 
+def _opened(price: Row) -> Row:
+    """A version of a price, its receipt opened."""
+    receipt = msgspec.json.decode(str(price.pop("receipt")) or "{}")
+    return price | {"subcalls": receipt.get("subcalls", []), "lines": receipt.get("lines", [])}
+
+
 def _readable(row: Row) -> Row:
     """`row` with its usage as numbers: int where whole, else exact decimal text."""
-    usage = row["usage"]
-    if isinstance(usage, dict):
-        row["usage"] = {meter: _number(str(text)) for meter, text in usage.items()}
+    for name in ("usage", "counts"):
+        quantities = row[name]
+        if isinstance(quantities, dict):
+            row[name] = {meter: _number(str(text)) for meter, text in quantities.items()}
     return row
 
 

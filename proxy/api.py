@@ -1,21 +1,32 @@
-"""The console's API: rows, receipts, spend and health as JSON.  Reads only.
+"""The console's API: rows, receipts, spend and health as JSON, metrics as Prometheus reads them.
 
-Questions are our own and their values are checked; no SQL comes from a caller.  A page of another
-site cannot ask either: a request whose Host is not ours is refused (DNS rebinding).
+It reads only, but for the repair of the store's sums, which the command line asks for.  Questions
+are our own and their values are checked; no SQL comes from a caller.  A page of another site cannot
+ask either: a request whose Host is not ours is refused (DNS rebinding), and so is a POST from any
+page.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
+from exporters import prometheus
+from exporters.reconcile import Difference
 from exporters.record import TransientError
+from exporters.series import Family
+from proxy.access import admission
+from proxy.config import Listen
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 10_000
+BARE_PLUS = re.compile(r" (\d\d:\d\d)$")  # "+02:00" in a query that was not percent-encoded
+QUIET_S = 600  # days with rows newer than this are not compared: they are still being written
 HERE = Path(__file__).parent
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 SECURITY_HEADERS = {
@@ -23,8 +34,8 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 Row = dict[str, object]
 
@@ -70,7 +81,7 @@ def instant(text: str, now: datetime) -> datetime:
     try:
         if text.replace(".", "", 1).isdecimal():
             return datetime.fromtimestamp(float(text), UTC)
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(BARE_PLUS.sub(r"+\1", text))
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError(
             f"{text!r} is no instant: write 2026-11-23T12:00:00Z, seconds since the epoch, or 24h"
@@ -84,12 +95,29 @@ def reply(document: object, status: int = 200) -> web.Response:
     )
 
 
+class Check(Protocol):
+    """Compares the store's sums with its rows; see `exporters.reconcile`.
+
+    Raises TransientError if the store does not answer, or rows still wait to be written.
+    """
+
+    async def __call__(self, *, repair: bool, quiet_s: float) -> list[Difference]: ...
+
+
 class Api:
     """Handlers over a store; `status` says how the parts of this process fare."""
 
-    def __init__(self, store: Reads, status: Callable[[], Mapping[str, Row]]) -> None:
+    def __init__(
+        self,
+        store: Reads,
+        status: Callable[[], Mapping[str, Row]],
+        metrics: Callable[[], list[Family]] | None = None,
+        check: Check | None = None,
+    ) -> None:
         self._store = store
         self._status = status
+        self._metrics = metrics or list
+        self._check = check
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -101,6 +129,9 @@ class Api:
             web.get("/api/spend", self.spend),
             web.get("/api/timeline", self.timeline),
             web.get("/api/health", self.health),
+            web.get("/api/store/check", self.check),
+            web.post("/api/store/check", self.check),
+            web.get("/metrics", self.metrics),
         ]
 
     async def page(self, _: web.Request) -> web.StreamResponse:
@@ -164,34 +195,53 @@ class Api:
         ok = all(part.get("ok") for part in parts.values())
         return reply({"ok": ok, "parts": parts}, 200 if ok else 503)
 
+    async def metrics(self, _: web.Request) -> web.StreamResponse:
+        """What Prometheus scrapes."""
+        body = await asyncio.to_thread(prometheus.render, self._metrics())
+        return web.Response(body=body, headers={"Content-Type": prometheus.CONTENT_TYPE})
 
-def guard(hosts: frozenset[str]) -> Middleware:
-    """Refuses foreign Hosts, turns mistakes into clear answers, adds security headers."""
+    async def check(self, request: web.Request) -> web.StreamResponse:
+        """Days on which the store's sums are not those of its rows; POST rebuilds them."""
+        if self._check is None:
+            return reply({"error": "this console has no store to check"}, 404)
+        if "Origin" in request.headers:  # browsers send it with every POST
+            return reply({"error": "ask with: taximeter store check"}, 403)
+        quiet = request.query.get("quiet_s", str(QUIET_S))
+        if not quiet.isdecimal():
+            raise ValueError("quiet_s is a number of seconds")
+        found = await self._check(repair=request.method == "POST", quiet_s=int(quiet))
+        return reply(found)
 
-    @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response: web.StreamResponse
-        if request.host.rpartition(":")[0] not in hosts and request.host not in hosts:
-            response = reply({"error": f"this console answers to {', '.join(sorted(hosts))}"}, 403)
-        else:
-            try:
-                response = await handler(request)
-            except ValueError as error:
-                response = reply({"error": str(error)}, 400)
-            except TransientError as error:
-                response = reply({"error": f"the store does not answer: {error}"}, 503)
-            except web.HTTPException as error:
-                response = reply({"error": error.reason}, error.status)
-        response.headers.update(SECURITY_HEADERS)
-        return response
 
-    return guarded
+@web.middleware
+async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns mistakes into clear answers, adds security headers."""
+    response: web.StreamResponse
+    try:
+        response = await handler(request)
+    except (ValueError, OverflowError) as error:
+        response = reply({"error": str(error)}, 400)
+    except TransientError as error:
+        response = reply({"error": f"the store does not answer: {error}"}, 503)
+    except web.HTTPException as error:
+        response = reply({"error": error.reason}, error.status)
+    response.headers.update(SECURITY_HEADERS)
+    return response
 
 
 def application(
-    store: Reads, status: Callable[[], Mapping[str, Row]], host: str
+    store: Reads,
+    status: Callable[[], Mapping[str, Row]],
+    listen: Listen,
+    *,
+    metrics: Callable[[], list[Family]] | None = None,
+    check: Check | None = None,
+    commands: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """The console as an aiohttp application; `host` is the address it listens on."""
-    app = web.Application(middlewares=[guard(LOOPBACK_NAMES | {host, f"[{host}]"})])
-    app.add_routes(Api(store, status).routes())
+    """The console as an aiohttp application; `listen` says who may look at it.
+
+    `commands` are routes that look after themselves, such as that of `proxy.reprice_api`.
+    """
+    app = web.Application(middlewares=[guarded, admission(listen)])
+    app.add_routes([*Api(store, status, metrics, check).routes(), *commands])
     return app

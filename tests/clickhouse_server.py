@@ -6,7 +6,7 @@ prints the port it listens on, and speaks as much of https://clickhouse.com/docs
 clickhouse-connect asks of it: settings and parameters in the URL, Basic authentication, compressed
 inserts, errors with their codes.  `POST /fault` makes it fail, `GET /fault` tells what was sent.
 
-It has no replication, no users but one and no quotas, and it does not stream.
+It has no replication, no users but two and no quotas, and it does not stream.
 """
 
 import argparse
@@ -85,6 +85,7 @@ class Server:
     directory: str
     user: str
     password: str
+    reader: Mapping[str, str] = field(default_factory=dict)  # profile of user `reader`
     fault: Fault = field(default_factory=Fault)
     sent: list[str] = field(default_factory=list)  # beginnings of the queries that came
 
@@ -105,7 +106,7 @@ class Server:
         self.sent.append(sql[:200].decode("utf-8", "replace"))
         fault = self._next_fault(sql)
         try:
-            self._authenticate(request)
+            profile = self._authenticate(request)
             if fault.kind == "exception":
                 raise QueryError(fault.code, f"Code: {fault.code}. DB::Exception: injected (FAULT)")
             if fault.kind == "status":
@@ -114,7 +115,7 @@ class Server:
                 await asyncio.sleep(fault.seconds)
             if fault.kind in ("drop_before", "hang"):
                 return _cut(request)
-            answer = await asyncio.to_thread(self._run, sql, request.query)
+            answer = await asyncio.to_thread(self._run, sql, request.query, profile)
         except QueryError as error:
             return _refusal(error)
         return _cut(request) if fault.kind == "commit_then_drop" else answer
@@ -126,21 +127,26 @@ class Server:
             return self.fault
         return Fault()
 
-    def _authenticate(self, request: web.Request) -> None:
-        expected = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        if request.headers.get("Authorization", "") != f"Basic {expected}":
-            raise QueryError(
-                516,
-                "Code: 516. DB::Exception: Authentication failed: password is incorrect, or there"
-                " is no user with such name. (AUTHENTICATION_FAILED)",
-            )
+    def _authenticate(self, request: web.Request) -> Mapping[str, str]:
+        """The settings of the user's profile."""
+        for user, profile in ((self.user, {}), ("reader", self.reader)):
+            expected = base64.b64encode(f"{user}:{self.password}".encode()).decode()
+            if request.headers.get("Authorization", "") == f"Basic {expected}":
+                return profile
+        raise QueryError(
+            516,
+            "Code: 516. DB::Exception: Authentication failed: password is incorrect, or there"
+            " is no user with such name. (AUTHENTICATION_FAILED)",
+        )
 
-    def _run(self, sql: bytes, url: Mapping[str, str]) -> web.Response:
+    def _run(self, sql: bytes, url: Mapping[str, str], profile: Mapping[str, str]) -> web.Response:
         """Run `sql` on a connection of its own, so that settings end with the query."""
         connection = self._connect()
         try:
             if database := url.get("database"):
                 connection.query(f"USE `{database}`")
+            for name, value in profile.items():
+                connection.query(f"SET {name} = {_literal(value)}")
             # All at once on a server; here one by one, and after `readonly` none could be set.
             for name, value in sorted(url.items(), key=lambda item: item[0] == "readonly"):
                 if name not in TRANSPORT and not name.startswith("param_"):
@@ -241,9 +247,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--user", default="default")
     parser.add_argument("--password", default="")
+    parser.add_argument("--reader", type=json.loads, default={}, help="settings of user reader")
     args = parser.parse_args()
     args.data.mkdir(parents=True, exist_ok=True)
-    asyncio.run(serve(args.port, Server(str(args.data.resolve()), args.user, args.password)))
+    asyncio.run(
+        serve(args.port, Server(str(args.data.resolve()), args.user, args.password, args.reader))
+    )
 
 
 if __name__ == "__main__":

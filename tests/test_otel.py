@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from otlp_receiver import GrpcServer, HttpServer, Receiver, Tls, plain
 
-from exporters import otlp
+from exporters import otlp_target as otlp
 from exporters.otel import Otel, from_config
-from exporters.otlp import Target
+from exporters.otlp import retry_after_s
+from exporters.otlp_target import Target
 from exporters.record import Batch, Exporter, PermanentError, Record, TransientError
 from exporters.semconv import attributes
 from exporters.trace import Sampler
@@ -427,4 +428,4 @@ def test_unknown_sampler(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_retry_after_forms(header: str | None, expected: float | None) -> None:
     """Retry-After is seconds or a date; anything else is as if it were not there."""
-    assert otlp.retry_after_s(header) == expected
+    assert retry_after_s(header) == expected

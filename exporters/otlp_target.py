@@ -1,0 +1,128 @@
+"""Where spans and metrics go: what configuration and the standard variables say.  Pure.
+
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+HTTP, GRPC = "http/protobuf", "grpc"
+TIMEOUT_MS_MAX = 3_600_000
+HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+
+Signal = Literal["traces", "metrics"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where and how to send.  `headers` may hold keys, so they are left out of the repr."""
+
+    endpoint: str  # HTTP: the full URL; gRPC: scheme://host:port or host:port
+    protocol: str = HTTP
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float = 10.0
+    compression: bool = False  # gzip
+    certificate: str = ""  # files in PEM
+    client_certificate: str = ""
+    client_key: str = ""
+    insecure: bool = False  # gRPC without a scheme in its endpoint
+    signal: Signal = "traces"
+
+    @property
+    def place(self) -> str:
+        """Host and port: all of the endpoint that a log may show."""
+        return urlsplit(with_scheme(self.endpoint)).netloc.rpartition("@")[2]
+
+
+def from_environment(
+    environ: Mapping[str, str],
+    *,
+    endpoint: str = "",
+    protocol: str = "",
+    headers: Mapping[str, str] = MappingProxyType({}),
+    signal: Signal = "traces",
+) -> Target | None:
+    """What the arguments say, and where they are silent the standard variables; None: no endpoint.
+
+    Timeouts are milliseconds there.  Raises ValueError naming the setting and the values it may
+    have.
+    """
+    own_prefix = f"OTEL_EXPORTER_OTLP_{signal.upper()}_"
+
+    def find(name: str) -> str:
+        own = environ.get(f"{own_prefix}{name}", "").strip()
+        return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
+
+    if not (endpoint or find("ENDPOINT")):
+        return None
+    protocol = protocol or find("PROTOCOL") or HTTP
+    if protocol not in (HTTP, GRPC):
+        raise ValueError(f"OTLP protocol is {protocol!r}, expected {HTTP!r} or {GRPC!r}")
+    if protocol == HTTP:
+        endpoint = _http_endpoint(environ, endpoint, signal)
+    compression = find("COMPRESSION").lower() or "none"
+    if compression not in ("none", "gzip"):
+        raise ValueError(
+            f"OTEL_EXPORTER_OTLP_COMPRESSION is {compression!r}, expected none or gzip"
+        )
+    timeout_ms = find("TIMEOUT") or "10000"
+    if not timeout_ms.isdecimal() or not 0 < int(timeout_ms) <= TIMEOUT_MS_MAX:
+        raise ValueError(
+            f"OTEL_EXPORTER_OTLP_TIMEOUT is {timeout_ms!r}, expected milliseconds up to an hour"
+        )
+    return Target(
+        endpoint=endpoint or find("ENDPOINT"),
+        protocol=protocol,
+        headers=_checked(
+            {
+                **parse_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
+                **parse_headers(environ.get(f"{own_prefix}HEADERS", "")),
+                **{name.lower(): value for name, value in headers.items()},
+            }
+        ),
+        timeout_s=int(timeout_ms) / 1000,
+        compression=compression == "gzip",
+        certificate=find("CERTIFICATE"),
+        client_certificate=find("CLIENT_CERTIFICATE"),
+        client_key=find("CLIENT_KEY"),
+        insecure=find("INSECURE").lower() == "true",
+        signal=signal,
+    )
+
+
+def _http_endpoint(environ: Mapping[str, str], endpoint: str, signal: Signal) -> str:
+    """The full URL.  Only the signal's own variable, and an argument with a path, hold one."""
+    exact = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
+    base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
+    if endpoint and not urlsplit(endpoint).path.strip("/"):
+        base, exact, endpoint = endpoint, "", ""
+    url = endpoint or exact or f"{base.rstrip('/')}/v1/{signal}"
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise ValueError("OTLP endpoint: expected http://host:port or https://host:port")
+    return url
+
+
+def _checked(headers: dict[str, str]) -> dict[str, str]:
+    """The headers, if they can be sent.  Their names are not shown: a key may be among them."""
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
+            raise ValueError("OTLP headers: expected name=value,name=value in printable ASCII")
+    return headers
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """`name=value,name=value`, percent-encoded.  A malformed pair is passed over, never logged."""
+    pairs = (pair.partition("=") for pair in text.split(","))
+    return {
+        unquote(name).strip().lower(): unquote(value).strip()
+        for name, equals, value in pairs
+        if equals and name.strip()
+    }
+
+
+def with_scheme(endpoint: str) -> str:
+    return endpoint if "://" in endpoint else f"//{endpoint}"

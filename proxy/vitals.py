@@ -1,0 +1,84 @@
+"""Our own health as metrics: what waits, what was lost, how much disk it takes.  Pure.
+
+Made from the same `status` that `/api/health` shows, so the two never disagree.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
+
+from exporters.series import Family, Kind, Labels, Value, gauge
+
+Status = Mapping[str, Mapping[str, object]]
+
+# Key of a part's status → last part of the name, kind, unit, help.
+METER: Mapping[str, tuple[str, Kind, str, str]] = {
+    "metered": ("metered_calls", "counter", "{call}", "Calls that became records."),
+    "interrupted": ("interrupted_calls", "counter", "{call}", "Calls whose relay went away."),
+    "failed": ("failed_frames", "counter", "{frame}", "Frames we could not read: our fault."),
+    "orphan_frames": ("orphan_frames", "counter", "{frame}", "Frames of calls not known."),
+    "damaged_bytes": ("damaged", "gauge", "By", "Ends of journals that were not whole."),
+    "open": ("open_calls", "gauge", "{call}", "Calls in flight, or not metered yet."),
+    "uptime_s": ("uptime", "gauge", "s", "How long the meter has been running."),
+}
+EXPORTER: Mapping[str, tuple[Kind, str, str]] = {
+    "ok": ("gauge", "", "1 if the exporter takes records, 0 if it does not."),
+    "delivered": ("counter", "{record}", "Records taken."),
+    "set_aside": ("counter", "{record}", "Records refused for good, kept in a file."),
+    "retries": ("counter", "{batch}", "Attempts that failed and were repeated."),
+}
+RELAY = {
+    "calls_begun": ("calls_begun", "{call}", "Calls dispatched."),
+    "calls_ended": ("calls_ended", "{call}", "Calls ended."),
+    "calls_lost": ("calls_lost", "{call}", "Calls the journal could not take: they have no row."),
+    "frames_dropped": ("frames_dropped", "{frame}", "Journal frames that were not written."),
+    "bytes_dropped": ("dropped", "By", "What passed and was not kept in the journal."),
+    "write_errors": ("write_errors", "{error}", "Writes of the journal that failed."),
+    "segments": ("segments", "{file}", "Journal files begun."),
+}
+
+
+def families(status: Status, journal_bytes: Mapping[str, int], limit: int) -> Iterator[Family]:
+    """`status` of the parts of the meter's process; bytes that each journal holds, and may."""
+    meter = status.get("meter", {})
+    for key, (name, kind, unit, help) in METER.items():
+        if isinstance(value := meter.get(key), int | float):
+            yield _single(f"taximeter.meter.{name}", kind, unit, help, value)
+    yield from _exporters(status)
+    relays = meter.get("journal")
+    if isinstance(relays, Mapping):
+        for key, (name, unit, help) in RELAY.items():
+            if isinstance(value := relays.get(key), int):
+                full = f"taximeter.relay.{name}"
+                yield replace(_single(full, "counter", unit, help, value), lasting=True)
+    sizes = [((("taximeter.journal", name),), size) for name, size in journal_bytes.items()]
+    yield gauge("taximeter.journal.size", "By", "What a journal holds on disk.", *sizes)
+    yield gauge("taximeter.journal.limit", "By", "What each may hold.", ((), limit))
+
+
+def _single(name: str, kind: Kind, unit: str, help: str, value: Value) -> Family:
+    return Family(name=name, kind=kind, unit=unit, help=help, points=[((), value)])
+
+
+def _exporters(status: Status) -> Iterator[Family]:
+    exporters = {name: part for name, part in status.items() if name != "meter"}
+    for key, (kind, unit, help) in EXPORTER.items():
+        points: list[tuple[Labels, Value]] = [
+            ((("taximeter.exporter", name),), int(value))
+            for name, part in exporters.items()
+            if isinstance(value := part.get(key), int)
+        ]
+        if points:
+            name = f"taximeter.delivery.{key}"
+            lasting = key == "set_aside"
+            yield Family(name=name, kind=kind, unit=unit, help=help, points=points, lasting=lasting)
+
+
+def merged(*groups: Iterable[Family]) -> list[Family]:
+    """One family of each name, as both formats want it."""
+    found: dict[str, Family] = {}
+    for family in chain(*groups):
+        held = found.get(family.name)
+        points = [*(held.points if held else ()), *family.points]
+        found[family.name] = replace(family, points=points)
+    return [family for family in found.values() if family.points]

@@ -1,0 +1,116 @@
+"""How far an exporter is behind: counted, timed, and right after a failure."""
+
+import asyncio
+from time import time
+
+import pytest
+from msgspec.structs import replace
+from test_metrics import RECORD
+
+from exporters.record import Batch, PermanentError, Record, TransientError
+from exporters.series import Distribution
+from proxy.timed import Timed
+from proxy.vitals import families, merged
+
+
+class Exporter:
+    """Takes batches, or raises `error`."""
+
+    name = "store"
+    rejected = 2
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    async def export(self, batch: Batch) -> None:
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+
+    async def close(self) -> None:
+        pass
+
+
+def ended(seconds_ago: float) -> Record:
+    """A call that ended so long ago."""
+    return replace(RECORD, ts_us=int((time() - seconds_ago) * 1e6) - RECORD.duration_us)
+
+
+def values(timed: Timed) -> dict[str, object]:
+    return {family.name: family.points[0][1] for family in timed.families() if family.points}
+
+
+async def test_taken() -> None:
+    """What was taken waits no more, and how long it took is known."""
+    timed = Timed(Exporter())
+    timed.waiting = 2
+    await timed.export(Batch("a", (ended(9), ended(5))))
+    found = values(timed)
+    assert found["taximeter.delivery.waiting"] == 0
+    assert found["taximeter.delivery.lag"] == 0.0
+    assert found["taximeter.delivery.rejected"] == 2
+    took = found["taximeter.export.duration"]
+    assert isinstance(took, Distribution)
+    assert took.count == 1
+
+
+async def test_not_taken() -> None:
+    """A batch that waits is as old as its oldest call, whatever comes behind it."""
+    exporter = Exporter()
+    timed = Timed(exporter)
+    timed.waiting = 3
+    exporter.error = TransientError("down")
+    with pytest.raises(TransientError):
+        await timed.export(Batch("a", (ended(100), ended(5))))
+    assert timed.waiting == 3
+    assert timed.lag_s == pytest.approx(100, abs=2)
+    exporter.error = None
+    await timed.export(Batch("a", (ended(100), ended(5))))
+    assert timed.waiting == 1
+    assert timed.lag_s == pytest.approx(5, abs=2)  # the one behind is younger than the last taken
+
+
+async def test_refused_for_good() -> None:
+    """A single row that is refused is set aside; a refused batch comes again in halves."""
+    exporter = Exporter()
+    timed = Timed(exporter)
+    timed.waiting = 2
+    exporter.error = PermanentError("bad row")
+    with pytest.raises(PermanentError):
+        await timed.export(Batch("a", (ended(1), ended(1))))
+    assert timed.waiting == 2
+    with pytest.raises(PermanentError):
+        await timed.export(Batch("a", (ended(1),)))
+    assert timed.waiting == 1
+
+
+def test_vitals() -> None:
+    """Health becomes metrics: a part's `ok` a 0 or 1, the relays' losses counters that last."""
+    status: dict[str, dict[str, object]] = {
+        "meter": {"ok": True, "metered": 3, "open": 1, "journal": {"calls_lost": 4}},
+        "clickhouse": {"ok": False, "error": "down", "delivered": 2, "set_aside": 1, "retries": 5},
+        "otel": {"ok": True, "delivered": 3, "set_aside": 0, "retries": 0},
+    }
+    found = {
+        family.name: family
+        for family in merged(families(status, {"calls": 10, "records": 20}, 100))
+    }
+    assert found["taximeter.meter.metered_calls"].points == [((), 3)]
+    lost = found["taximeter.relay.calls_lost"]
+    assert (lost.points, lost.kind, lost.lasting) == ([((), 4)], "counter", True)
+    assert found["taximeter.delivery.ok"].points == [
+        ((("taximeter.exporter", "clickhouse"),), 0),
+        ((("taximeter.exporter", "otel"),), 1),
+    ]
+    assert found["taximeter.delivery.set_aside"].lasting
+    assert [value for _, value in found["taximeter.journal.size"].points] == [10, 20]
+
+
+def test_one_family_of_a_name() -> None:
+    """Series of two exporters stand together, as both formats demand."""
+    first, second = Timed(Exporter()), Timed(Exporter())
+    found = merged(first.families(), second.families())
+    names = [family.name for family in found]
+    assert len(names) == len(set(names))
+    (waiting,) = (family for family in found if family.name == "taximeter.delivery.waiting")
+    assert len(waiting.points) == 2

@@ -1,0 +1,79 @@
+"""A user that can only read: the store answers it exactly, or says what its profile lacks."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from conftest import QUOTED, RecordMaker
+
+from exporters.clickhouse import ClickHouse
+from exporters.record import Batch, TransientError
+from exporters.store import READ_SETTINGS, Store
+
+SQL = (Path(__file__).parents[1] / "grafana" / "clickhouse_reader.sql").read_text()
+SCRIPT = Path(__file__).with_name("clickhouse_server.py")
+
+
+def profile() -> dict[str, str]:
+    """The settings that `clickhouse_reader.sql` gives its user; `readonly` last, as it forbids."""
+    text = SQL.partition("SETTINGS PROFILE IF NOT EXISTS")[2].partition(";")[0]
+    found = dict(re.findall(r"^ +(\w+) = '?([\w]+)'?", text, flags=re.MULTILINE))
+    return found | {"readonly": found.pop("readonly")}
+
+
+def test_profile() -> None:
+    """It has every setting that the store reads with, at the same value."""
+    wanted = {name: str(value) for name, value in READ_SETTINGS.items()}
+    wanted["max_execution_time"] = "60"  # changeable
+    assert wanted.items() <= profile().items()
+    assert "max_execution_time = 60 CHANGEABLE_IN_READONLY" in SQL
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], int]]:
+    """Starts a server whose user `reader` has these settings; returns its port."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(settings: dict[str, str]) -> int:
+        command = [sys.executable, str(SCRIPT), "--data", str(tmp_path), "--user", "meter"]
+        command += ["--password", "kept secret/äöü", "--reader", json.dumps(settings)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        assert started[-1].stdout is not None
+        return int(started[-1].stdout.readline())
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+async def test_reader(server: Callable[[dict[str, str]], int], make_records: RecordMaker) -> None:
+    """With the shipped profile it reads what was written, to the last digit."""
+    port = server(profile())
+    records = make_records(20)
+    writer = ClickHouse(f"clickhouse://meter:{QUOTED}@127.0.0.1:{port}")
+    await writer.export(Batch("w:1:0-1", tuple(records)))
+    await writer.close()
+    store = Store(f"clickhouse://reader:{QUOTED}@127.0.0.1:{port}")
+    rows = await store.calls(100)
+    costs = {str(row["call_id"]): row["cost_usd"] for row in rows}
+    assert {
+        record.call_id: None if record.cost_usd is None else record.cost_usd for record in records
+    } == {call_id: None if usd is None else Decimal(str(usd)) for call_id, usd in costs.items()}
+    (total,) = await store.report(datetime.now(UTC) - timedelta(days=1), None, ())
+    assert total["calls"] == 20
+    await store.close()
+
+
+async def test_a_profile_without_our_settings(server: Callable[[dict[str, str]], int]) -> None:
+    """Costs as floats would be wrong: it is refused, with what to do."""
+    store = Store(f"clickhouse://reader:{QUOTED}@127.0.0.1:{server({'readonly': '1'})}")
+    with pytest.raises(TransientError, match=r"may not set .*grafana/clickhouse_reader\.sql"):
+        await store.calls(1)
+    await store.close()
