@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup run test check check-long bench screenshots clean
+.PHONY: setup run test check check-long bench faults receivers clients fuzz price-diff screenshots clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,21 @@ check-long: setup
 
 bench: setup
 	$(BIN)/python -m evaluation.overhead
+
+faults: setup # kills, cuts and fills up everything; docs/reliability.md
+	$(BIN)/python -m evaluation.faults
+
+receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry.md
+	$(BIN)/python -m evaluation.receivers
+
+clients: setup # real SDKs and agents through the proxy; docs/clients.md
+	$(BIN)/python -m evaluation.clients
+
+fuzz: setup # a million mutations of bodies through every parser
+	$(BIN)/python -m evaluation.fuzz
+
+price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
+	$(BIN)/python -m evaluation.price_sets $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')
 
 screenshots: setup
 	SCREENSHOTS=1 $(BIN)/pytest -q tests/test_console_page.py
