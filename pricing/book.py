@@ -18,6 +18,7 @@ from pricing.condition import Calendar
 from pricing.sheet import Currency, Sheet, decode, read, read_calendars
 from pricing.sheet_checks import by_start, check_periods, check_reach, check_rules
 from pricing.sheet_entry import Problem, TariffError
+from pricing.steps import WITHIN_CALL
 from pricing.tariff import Factor, Rule, Tariff
 
 SHIPPED = Path(__file__).with_name("tariffs")
@@ -76,6 +77,17 @@ class TariffBook:
     def tariffs(self) -> tuple[Tariff, ...]:
         """Every period of every model as the files state it, private ones first."""
         return tuple(t for layer in self._layers for sheet in layer.sheets for t in sheet.tariffs)
+
+    @property
+    def counters(self) -> frozenset[str]:
+        """What must be known of earlier calls: `gemini/day.grounding`, of prices by volume."""
+        return frozenset(
+            f"{sheet.provider}/{rule.ladder.counter}"
+            for layer in self._layers
+            for sheet in layer.sheets
+            for rule in (*sheet.rules, *(rule for t in sheet.tariffs for rule in t.rules))
+            if rule.ladder is not None and rule.ladder.counter != WITHIN_CALL
+        )
 
     def find(self, provider: str, model: str, at: datetime) -> Tariff | None:
         """The tariff that prices `model` at the instant `at`; None: no price is known.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
-from pricing.tariff import Tariff
-from pricing.usage import TermValue
+from pricing.tariff import Rule, Tariff
+from pricing.usage import TOKEN_METERS, TermValue
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "pricing"
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -132,8 +132,14 @@ def test_committed_capacity_costs_nothing_by_the_call() -> None:
 # -- laws of the whole book ------------------------------------------------------------------------
 
 
-def prices(tariff: Tariff, meter: Meter) -> list[Decimal]:
-    return [rule.prices[meter][0] for rule in tariff.rules if meter in rule.prices]
+ROUNDED = Decimal("0.006")  # some lists have no more than two places
+DEARER_INPUT = {  # models whose output is listed below their input
+    ("openai", "gpt-5-image-mini"),  # text; what it is for is images
+    ("openrouter", "openai/gpt-5-image-mini"),
+    ("openrouter", "deepseek/deepseek-v4.1-flash"),  # OpenRouter's list; it states each cost
+    ("perplexity", "pplx-decider-v1.2"),  # decides, writes nothing
+    ("qwen", "Qwen3-110B"),  # its specification names no output price
+}
 
 
 def test_every_price_has_its_origin() -> None:
@@ -143,24 +149,103 @@ def test_every_price_has_its_origin() -> None:
         assert tariff.checked <= AT.date(), tariff.id
 
 
-def test_anthropic_hour_long_writes_cost_twice_the_input() -> None:
-    """A one-hour cache write is twice the input price on every Claude model of every provider."""
-    seen = 0
-    for tariff in shipped().tariffs:
-        if "claude" in tariff.names[0] and tariff.provider != "openrouter":
-            inputs = prices(tariff, Meter.INPUT)
-            assert prices(tariff, Meter.CACHE_WRITE_1H) == [2 * rate for rate in inputs], tariff.id
-            seen += 1
-    assert seen > 20
-
-
-def test_cache_reads_cost_less_than_input() -> None:
-    """A cached token is never dearer than a fresh one, in any rule that prices both."""
+def together(first: Meter, second: Meter) -> Iterator[tuple[Tariff, Rule, Decimal, Decimal]]:
+    """Every rule that prices both meters once each, with the two prices."""
     for tariff in shipped().tariffs:
         for rule in tariff.rules:
-            if {Meter.INPUT, Meter.CACHE_READ} <= set(rule.prices) and not rule.ladder:
-                cached, fresh = rule.prices[Meter.CACHE_READ], rule.prices[Meter.INPUT]
-                assert cached <= fresh, rule.id
+            if {first, second} <= set(rule.prices) and not rule.ladder:
+                yield tariff, rule, rule.prices[first][0], rule.prices[second][0]
+
+
+def test_claude_cache_writes_cost_by_their_lifetime() -> None:
+    """Wherever Claude is sold, an hour in the cache costs twice the input, five minutes 1.25 times.
+
+    Claude 3 Haiku alone was listed at 0.30 for 0.3125.
+    """
+    wrong, seen = [], 0
+    for meter, factor in ((Meter.CACHE_WRITE_1H, 2), (Meter.CACHE_WRITE_5M, Decimal("1.25"))):
+        for tariff, rule, fresh, written in together(Meter.INPUT, meter):
+            if "claude" in tariff.names[0] and "claude-3-haiku" not in tariff.names[0]:
+                seen += 1
+                if abs(written - fresh * factor) > ROUNDED:
+                    wrong.append((rule.id, tariff.names[0], meter.value, fresh, written))
+    assert not wrong
+    assert seen > 200
+
+
+def test_cache_reads_cost_no_more_than_input() -> None:
+    """A cached token is never dearer than a fresh one, in any rule that prices both."""
+    reads = (Meter.CACHE_READ, Meter.CACHE_READ_EXPLICIT)
+    wrong = [
+        (rule.id, tariff.names[0])
+        for meter in reads
+        for tariff, rule, fresh, cached in together(Meter.INPUT, meter)
+        if cached > fresh
+    ]
+    assert not wrong
+
+
+def test_output_costs_no_less_than_input() -> None:
+    """What a model makes costs at least what it reads, but for those that are known not to."""
+    wrong = [
+        (rule.id, tariff.names[0], fresh, made)
+        for tariff, rule, fresh, made in together(Meter.INPUT, Meter.OUTPUT)
+        if made < fresh and (tariff.provider, tariff.names[0]) not in DEARER_INPUT
+    ]
+    assert not wrong
+
+
+def test_no_price_is_a_unit_off() -> None:
+    """No token price is a thousand times another provider's for a model of the same name."""
+    by_name: dict[tuple[str, Meter], list[tuple[Decimal, str]]] = {}
+    for tariff in shipped().tariffs:
+        for rule in tariff.rules:
+            for meter, figures in rule.prices.items():
+                if meter in TOKEN_METERS and figures[0]:
+                    name = tariff.names[0].lower().rpartition("/")[2].partition(":")[0]
+                    by_name.setdefault((name, meter), []).append((figures[0], rule.id))
+    wrong = [
+        (name, meter.value, min(found), max(found))
+        for (name, meter), found in by_name.items()
+        if max(found)[0] >= 200 * min(found)[0]
+    ]
+    assert not wrong
+
+
+def test_token_prices_are_of_this_world() -> None:
+    """No million tokens costs less than $0.0005 or more than $1,000, and no embedding over $10."""
+    wrong = []
+    for tariff in shipped().tariffs:
+        small = any(word in tariff.names[0] for word in ("embed", "rerank"))
+        for rule in tariff.rules:
+            for meter, figures in rule.prices.items():
+                most = 10 if small and meter is Meter.INPUT else 1_000
+                if meter in TOKEN_METERS and rule.currency == "USD":
+                    for figure in figures:
+                        if figure and not Decimal("0.0005") <= figure <= most:
+                            wrong.append((rule.id, tariff.names[0], meter.value, figure))
+    assert not wrong
+
+
+def test_no_cached_price_is_zero() -> None:
+    """A cache that costs nothing is a price that somebody did not know; free models aside."""
+    wrong = [
+        (rule.id, tariff.names[0])
+        for tariff, rule, fresh, cached in together(Meter.INPUT, Meter.CACHE_READ)
+        if fresh and not cached
+    ]
+    assert not wrong
+
+
+def test_the_book_is_broad() -> None:
+    """Twenty providers and six hundred models have a price today."""
+    now = {
+        (tariff.provider, tariff.names[0])
+        for tariff in shipped().tariffs
+        if shipped().find(tariff.provider, tariff.names[0], AT)
+    }
+    assert len({provider for provider, _ in now}) >= 20
+    assert len(now) >= 600
 
 
 def test_batches_never_cost_more() -> None:
