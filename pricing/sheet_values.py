@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from pricing.condition import AT, SCHEDULE, Calendar, Clause, Op, Schedule, When
 from pricing.tariff import Ladder, Volume
@@ -99,9 +100,14 @@ def table(value: object) -> Mapping[str, object]:
     return value
 
 
+@lru_cache(maxsize=256)  # half of what loading the book takes
+def _named(pattern: str) -> tuple[Meter, ...]:
+    return tuple(meter for meter in Meter if fnmatchcase(meter.value, pattern))
+
+
 def meters(pattern: str, units: Iterable[Unit]) -> list[Meter]:
     """The meters that `pattern` names, all of one of `units`."""
-    named = [meter for meter in Meter if fnmatchcase(meter.value, pattern)]
+    named = _named(pattern)
     if not named:
         raise ValueError(f"unknown meter {pattern!r}")
     fitting = [meter for meter in named if UNITS[meter] in units]
