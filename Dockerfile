@@ -17,7 +17,8 @@ COPY --from=build /opt/taximeter /opt/taximeter
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin taximeter \
  && install -d -o taximeter -g taximeter -m 0700 /data
 USER 10001
-# In a container the address is the container's own; publish it with care: -p 127.0.0.1:4000:4000
+# In a container the address is the container's own, hence "insecure".  Publish it with care:
+# -p 127.0.0.1:4000:4000, or with TAXIMETER_PROXY_TOKEN and TAXIMETER_CONSOLE_TOKEN (or …_TOKEN_FILE).
 ENV PATH=/opt/taximeter/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     TAXIMETER_DATA=/data \

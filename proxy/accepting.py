@@ -11,6 +11,8 @@ import ssl
 from collections.abc import Callable
 
 ACCEPTS_MAX = 4  # connections taken before other processes get their turn
+HANDSHAKE_S = 15.0  # for TLS
+OPENING_MAX = 1000  # connections amid their handshake; beyond it the oldest is given up
 PAUSE_S = 1.0  # after accept(2) failed, as it does when there are no descriptors left
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ class Acceptor:
         self._protocol = protocol
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], None] = {}  # oldest first
         self._pause: asyncio.TimerHandle | None = None
         self._listen()
 
@@ -59,11 +61,21 @@ class Acceptor:
                 return
             connection.setblocking(False)
             task = asyncio.create_task(self._open(connection))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._opening[task] = None
+            task.add_done_callback(self._opened)
+            if len(self._opening) > OPENING_MAX:
+                next(iter(self._opening)).cancel()
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        del self._opening[task]
 
     async def _open(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
+            )
         except OSError as error:  # a failed TLS handshake is one, and none of our business
             log.debug("A connection was not opened: %s.", type(error).__name__)

@@ -45,10 +45,12 @@ def admission(listen: Listen) -> Middleware:
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if foreign := _foreign(request, listen):
             return _refusal(403, foreign)
-        if not listen.token or knows_token(request):
+        if not listen.token:
             return await handler(request)
         if request.path == PAGE and admitted(request.query.get("token", ""), listen.token):
             return _signed_in(session, secure=listen.tls_cert is not None)
+        if knows_token(request):
+            return await handler(request)
         if request.path == LIVENESS:
             status = (await handler(request)).status
             return _answer({"ok": status == 200}, status)

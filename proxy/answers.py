@@ -39,7 +39,7 @@ class Answer(web.StreamResponse):
             pairs.append((b"Connection", b"close"))
             self.force_close()
         line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
-        self._bytes = head(line, pairs) + (b"" if bodyless else body)
+        self.data = head(line, pairs) + (b"" if bodyless else body)
         self._to: AbstractStreamWriter | None = None
 
     @property
@@ -53,7 +53,7 @@ class Answer(web.StreamResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         if self._to is not None:
             to, self._to = self._to, None
-            await to.write(self._bytes)
+            await to.write(self.data)
 
 
 class Written(web.StreamResponse):

@@ -26,7 +26,9 @@ from proxy.headers import RequestHeaders, sort_response
 from proxy.http1 import AnswerHead, BadHead, answer_head, framed, head, status_line
 from proxy.sending import Sending
 from proxy.tunnel import tunnel
-from proxy.upstream import Address, Upstreams
+from proxy.upstream import HEAD_BYTES_MAX, Address, Upstreams
+
+INTERIM_MAX = 1000  # 1xx heads before an answer; one each second is enough for any provider
 
 
 class CallerGone(ConnectionError):
@@ -76,11 +78,11 @@ class Call:
             self._release()
 
     async def _relay(self) -> web.StreamResponse:
+        await self._log.settle()
         self._spent()
         try:
             self._connection = await self._upstreams.connect(self._address)
-            self._stamp_ns = monotonic_ns()
-            await self._log.settle()
+            self._stamp_ns = monotonic_ns()  # no waiting from here until the head is written
             protocol = self._connection.protocol
             assert protocol is not None  # a connection has one until it is released
             await self._send(protocol)
@@ -111,7 +113,7 @@ class Call:
         self, protocol: ResponseHandler
     ) -> tuple[RawResponseMessage, StreamReader]:
         """The final head; interim ones are passed on (RFC 9110, 15.2)."""
-        while True:
+        for _ in range(INTERIM_MAX):
             message, payload = await protocol.read()
             if message.code >= 200 or (message.code == 101 and self._headers.websocket):
                 self._stamp_ns = monotonic_ns()
@@ -127,10 +129,13 @@ class Call:
                 self._request.transport.write(head(line, sort_response(message.raw_headers)))
             if sending.done:
                 protocol.start_timeout()  # aiohttp takes an interim response for the whole one
+        raise BadHead("interim responses without end")
 
     def _decide(self, message: RawResponseMessage) -> AnswerHead:
         """Make the head for the caller, and note the one that came."""
         request, sending = self._request, self._sending
+        if sum(len(name) + len(value) for name, value in message.raw_headers) > HEAD_BYTES_MAX:
+            raise BadHead("a head of this size is not kept, nor passed on")
         withheld = sending is not None and sending.withheld
         self._answer = answer_head(
             message.code,

@@ -8,6 +8,7 @@ from aiohttp.http import RawResponseMessage
 from proxy.config import JournalLimits
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
 from proxy.headers import scrubbed
+from proxy.masking import Mask, masked
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,10 +24,17 @@ class Journal(Protocol):
 
 
 class CallLog:
-    """Counts all bytes, keeps those that fit, and notes the end once."""
+    """Counts all bytes, keeps those that fit, and notes the end once.
 
-    def __init__(self, journal: Journal, limits: JournalLimits, begun: Begun) -> None:
+    `secret` is the caller's credential: where a provider repeats it, it is masked.
+    """
+
+    def __init__(
+        self, journal: Journal, limits: JournalLimits, begun: Begun, secret: str = ""
+    ) -> None:
         self._journal = journal
+        self._secret = secret.encode("utf-8", "surrogateescape")
+        self._mask: Mask | None = None  # while an error's body passes
         self._room = {
             Kind.REQUEST: limits.request_bytes_max,
             Kind.RESPONSE: limits.response_bytes_max,
@@ -46,7 +54,12 @@ class CallLog:
             self.request_bytes += size
         else:
             self.response_bytes += size
-        room = self._room[kind]
+            if self._mask is not None:
+                data = self._mask.feed(data)
+        self._keep(kind, data)
+
+    def _keep(self, kind: Kind, data: bytes) -> None:
+        size, room = len(data), self._room[kind]
         if size > room:
             self._beyond += size - room
             data = data[:room]
@@ -66,6 +79,8 @@ class CallLog:
             self._beyond += size
             return
         self._room[limit] -= size
+        if kind is Kind.MESSAGE_DOWN:
+            payload = masked(payload, self._secret)
         self._journal.append(self._call, kind, bytes((opcode,)) + payload)
 
     def skipped(self, size: int) -> None:
@@ -77,9 +92,13 @@ class CallLog:
         self.caller_wait_ns += ns
 
     def response_head(self, message: RawResponseMessage) -> None:
-        reason = message.reason.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if message.code >= 400:
+            self._mask = Mask(self._secret)
+        secret = self._secret
+        pairs = [(name, masked(value, secret)) for name, value in message.raw_headers]
+        reason = masked(message.reason.encode("utf-8", "surrogateescape"), secret)
         noted = ResponseHead(
-            status=message.code, reason=reason, headers=scrubbed(message.raw_headers)
+            status=message.code, reason=reason.decode("utf-8", "replace"), headers=scrubbed(pairs)
         )
         self._journal.append(self._call, Kind.RESPONSE_HEAD, _encode(noted))
 
@@ -88,6 +107,8 @@ class CallLog:
         if self.ended:
             return
         self.ended = True
+        if self._mask is not None:
+            self._keep(Kind.RESPONSE, self._mask.close())
         ended = Ended(
             outcome=outcome,
             error=error,

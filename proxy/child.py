@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from proxy.headers import is_secret
+
 RESTART_S = 0.1  # until a child that served well is started again
 BACKOFF_S = 0.5  # until one that died at once is; doubles each time
 BACKOFF_MAX_S = 30.0
@@ -39,11 +41,21 @@ def module(name: str) -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str]:
-    """Ours, so that a child finds the same packages in a checkout that is not installed."""
+    """Ours, so that a child finds the same packages in a checkout that is not installed.
+
+    Without settings, which it gets on standard input, and without what is nobody's business there.
+    """
+    kept = {name: value for name, value in os.environ.items() if not _withheld(name)}
     root = Path(__file__).parents[1]
     paths = [str(root)] if (root / "pyproject.toml").exists() else []
     paths += filter(None, [os.environ.get("PYTHONPATH", "")])
-    return os.environ | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
+    return kept | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
+
+
+def _withheld(name: str) -> bool:
+    return name.startswith("TAXIMETER_") or (
+        is_secret(name.lower()) and not name.startswith("OTEL_")
+    )
 
 
 class Child:

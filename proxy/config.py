@@ -34,7 +34,19 @@ class Listen:
     port: int = 4000  # 0: any free port
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    insecure: bool = False  # permits an address beyond loopback, where others can reach us
+    insecure: bool = False  # permits an address beyond loopback without what else that needs
+    # What others must know: the proxy's in x-taximeter-token, the console's as a bearer token.
+    token: str = field(default="", repr=False)
+    token_file: Path | None = None  # holds the token instead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    """What one who connects to the proxy may take up."""
+
+    head_timeout_s: float = 30.0  # from the first byte of a request head to its last
+    idle_timeout_s: float = 900.0  # of a connection between two requests
+    idle_max: int = 1000  # idle connections of one relay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,7 @@ class Metering:
 class Store:
     """Where rows go."""
 
-    dsn: str = ""  # "" is chdb:// in the data directory
+    dsn: str = field(default="", repr=False)  # "" is chdb:// in the data directory
     database: str = "taximeter"
     batch_rows_max: int = 5_000
     batch_age_max_s: float = 1.0
@@ -88,7 +100,7 @@ class Otlp:
 
     endpoint: str = ""
     protocol: str = ""  # http/protobuf | grpc; "" leaves it to OTEL_EXPORTER_OTLP_PROTOCOL
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     profile: str = "compat"  # compat | latest
     incoming: str = "parent"  # what a caller's traceparent is: parent | link | ignore
 
@@ -101,6 +113,7 @@ class Config:
     proxy: Listen = Listen()
     console: Listen = Listen(port=4001)
     relays: int = 1
+    callers: Callers = Callers()
     drain_timeout_s: float = 600.0  # SIGTERM: how long streams in flight may finish
     upstream: Upstream = Upstream()
     journal: JournalLimits = JournalLimits()

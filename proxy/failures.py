@@ -22,6 +22,10 @@ class BadRequestBody(Exception):
     """The caller's own body broke its framing: nobody upstream is to blame."""
 
 
+class StalledRequestBody(BadRequestBody):
+    """The caller sends no more of the body that it announced."""
+
+
 # What connecting, sending and reading may raise.  Anything else is a bug of ours.
 FAILURES = (ClientError, OSError, HttpProcessingError, BadHead, BadRequestBody, RequestPayloadError)
 
@@ -40,6 +44,9 @@ class Failure:
 def failure(error: Exception, origin: str) -> Failure:
     """Classify what `FAILURES` caught before a response head came."""
     name = type(error).__name__
+    if isinstance(error, StalledRequestBody):
+        text = "the rest of the request body did not arrive (upstream.idle_timeout_s)."
+        return Failure(Outcome.CLIENT_GONE, 408, "request_timeout", name, text)
     if isinstance(error, BadRequestBody | RequestPayloadError):
         text = "the request body is not what its headers announce; send it again, whole."
         return Failure(Outcome.CLIENT_GONE, 400, "bad_request_body", name, text)

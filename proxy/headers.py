@@ -6,17 +6,18 @@ What crosses is everything but the fields of one connection (RFC 9110, 7.6.1), H
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
-from proxy.routes import TAG_NAME, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX
+from proxy.routes import TAG_NAME, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX, TOKEN_TAG
 
 Pairs = Iterable[tuple[bytes, bytes]]
 
 HIDDEN = "***"
 OWN_PREFIX = b"x-taximeter-"
+TOKEN_HEADER = OWN_PREFIX + TOKEN_TAG.encode()
 # RFC 9110, 7.6.1: Connection, the fields it names, and those older peers forget to name.
 HOP_BY_HOP = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade")
@@ -26,18 +27,23 @@ _NEVER_NAMED = frozenset((b"content-length", b"host", b"content-type"))
 
 # A word of a header or parameter name that ends so is a credential.  "tokens" is not: it counts.
 _SECRET_WORD = re.compile(
-    r"(key|token|secrets?|passwo?r?d|pwd|credentials?|signature|sig|auth|authorization|cookie|jwt)$"
+    r"(keys?|token|secrets?|passwo?r?d|passphrase|pwd|pass|credentials?|signature|sig|auth"
+    r"|authorization|bearer|assertion|cookie|jwt)$"
 )
 _WORDS = re.compile(r"[-_.\[\]]+")
 # Values that are credentials wherever they stand: provider keys, JSON web tokens, URL passwords.
+# Each alternative takes whatever follows its beginning, so that the time is linear.
 _SECRET_VALUE = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|pplx|hf|nvapi|csk|fw|r8|tgp)[-_][\w-]{16,}|\bAIza[\w-]{20,}"
-    r"|\bya29\.[\w.-]{16,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|\bya29\.[\w.-]{16,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{8,}[\w.-]*"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )
+# `name=value` beyond a query's own: matrix parameters, fragments, a URL inside a value.
+_PAIR = re.compile(r"(?<![^/;?&#,\s])([^/;?&#,\s=]+)=([^/;?&#,\s]+)")
 _SECRET_VALUE_CHARACTERS_MIN = 16  # the shortest of them, AKIA…
 _SUBPROTOCOL_SECRET = re.compile(r"(?i)key|token|secret|auth|bearer|[^,\s]{41,}")
 _INSECURE_KEY = "openai-insecure-api-key."  # OpenAI realtime from a browser
+_NAME_BYTES_CACHED_MAX = 128  # a stranger's long names do not stay in memory
 
 
 @dataclass(slots=True)
@@ -50,6 +56,7 @@ class RequestHeaders:
     chunked: bool = False
     codings: bytes = b""  # transfer codings as named, lower case
     websocket: bool = False
+    token: str = ""  # ours, for who may use this proxy
 
 
 def sort_request(raw: Pairs) -> RequestHeaders:
@@ -65,6 +72,8 @@ def sort_request(raw: Pairs) -> RequestHeaders:
                 found.chunked = True
             elif name == b"upgrade":
                 found.websocket = value.lower() == b"websocket" and b"upgrade" in named
+        elif name == TOKEN_HEADER:
+            found.token = value.decode("latin-1")
         elif name.startswith(OWN_PREFIX):
             _add_tag(found.tags, name[len(OWN_PREFIX) :], value)
         elif name != b"host":
@@ -95,10 +104,18 @@ def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
 def scrubbed_target(target: str) -> str:
     """A path with its query, values of secret parameters replaced."""
     path, mark, query = target.partition("?")
+    path = "/".join(map(_scrubbed_text, path.split("/"))) if "%" in path else _scrubbed_text(path)
     if query:
         query = "&".join(map(_scrubbed_parameter, query.split("&")))
-    text = (path + mark + query).encode("utf-8", "replace").decode()
-    return _SECRET_VALUE.sub(HIDDEN, text)
+    return (path + mark + query).encode("utf-8", "replace").decode()
+
+
+def scrubbed_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they may be written down."""
+    return {
+        name: HIDDEN if is_secret(name) else _SECRET_VALUE.sub(HIDDEN, value)
+        for name, value in tags.items()
+    }
 
 
 def is_secret(name: str) -> bool:
@@ -147,26 +164,50 @@ def _add_tag(tags: dict[str, str], name: bytes, value: bytes) -> None:
 
 
 def _scrubbed_pair(name: bytes, value: bytes) -> tuple[str, str]:
-    key, secret = _known(name)
+    key, secret = _known(name) if len(name) <= _NAME_BYTES_CACHED_MAX else _new(name)
     if secret:
         return key, HIDDEN
     text = value.decode("utf-8", "replace")
     if b"?" in value:
         text = scrubbed_target(text)
-    elif len(value) >= _SECRET_VALUE_CHARACTERS_MIN or b"://" in value:
-        text = _SECRET_VALUE.sub(HIDDEN, text)
+    elif len(value) >= _SECRET_VALUE_CHARACTERS_MIN or b"=" in value or b"://" in value:
+        text = _scrubbed_text(text)
     if key.lower() == "sec-websocket-protocol" and _SUBPROTOCOL_SECRET.search(text):
         return key, HIDDEN
     return key, text
 
 
-@lru_cache(maxsize=1024)  # real callers send the same few names over and over
-def _known(name: bytes) -> tuple[str, bool]:
+def _new(name: bytes) -> tuple[str, bool]:
     """A header name as text, and whether it names a credential."""
     key = name.decode("latin-1")
     return key, is_secret(key.lower())
 
 
+_known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names over and over
+
+
 def _scrubbed_parameter(parameter: str) -> str:
     name, equals, _ = parameter.partition("=")
-    return name + equals + HIDDEN if equals and is_secret(unquote_plus(name).lower()) else parameter
+    if equals and is_secret(unquote_plus(name).lower()):
+        return name + equals + HIDDEN
+    return _scrubbed_text(parameter)
+
+
+def _scrubbed_text(text: str) -> str:
+    """A piece of a path, query or header; one whose secret is percent-encoded goes as a whole."""
+    if "%" in text:
+        plain = unquote_plus(text)
+        if plain != text and _scrubbed_plain(plain) != plain:
+            return HIDDEN
+    return _scrubbed_plain(text)
+
+
+def _scrubbed_plain(text: str) -> str:
+    if "=" in text:
+        text = _PAIR.sub(_scrubbed_match, text)
+    return _SECRET_VALUE.sub(HIDDEN, text)
+
+
+def _scrubbed_match(pair: re.Match[str]) -> str:
+    name = pair[1]
+    return f"{name}={HIDDEN}" if is_secret(name.lower()) else pair[0]

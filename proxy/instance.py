@@ -106,12 +106,17 @@ def announced(config: Config) -> Iterator[Instance]:
     path = config.data / DESCRIPTION
     instance = describe(config)
     draft = path.with_suffix(".tmp")
-    draft.write_bytes(msgspec.json.encode(instance) + b"\n")
+    with open(draft, "wb", opener=_private) as file:
+        file.write(msgspec.json.encode(instance) + b"\n")
     draft.replace(path)  # a reader sees all of it or nothing
     try:
         yield instance
     finally:
         path.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def find(data: Path) -> Instance | None:

@@ -7,12 +7,18 @@ means that the supervisor is gone, and nobody is left to start or stop this proc
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
+import ssl
 import sys
+import traceback
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
 
 from proxy import settings
-from proxy.config import Config
+from proxy.config import Config, Listen
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +43,16 @@ def inherited(fd: int) -> socket.socket:
     return sock
 
 
+def tls(listen: Listen) -> ssl.SSLContext | None:
+    """For a server there; None where no certificate is configured.  Raises OSError."""
+    if listen.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(listen.tls_cert, listen.tls_key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def tell_ready(fd: int) -> None:
     """Say that we serve now."""
     if fd >= 0:
@@ -50,6 +66,7 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
     SIGINT is the supervisor's to decide: a terminal sends it to us as well.
     """
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_loop_failed)
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def told() -> None:
@@ -67,8 +84,42 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, hurry
 
 
-def log_to_stderr() -> None:
-    """Sentences with their level; warnings and worse only."""
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+def begin() -> None:
+    """What a process does first: log where it can be heard, keep no core, open enough files.
+
+    A core dump would hold the keys and prompts of the moment.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    sys.excepthook = _failed
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems name a maximum and do not grant it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each caller takes two
+
+
+class _Discreet(logging.Formatter):
+    """Says of an exception its types and places on one line, for its text may quote what passed."""
+
+    def formatException(self, ei: Any) -> str:
+        return _discreet(ei[1])
+
+
+def _discreet(error: BaseException | None) -> str:
+    told = []
+    while error is not None:
+        places = traceback.extract_tb(error.__traceback__)
+        path = " > ".join(f"{place.filename}:{place.lineno}" for place in places)
+        told.append(f"{type(error).__name__} at {path or 'no place'}")
+        error = error.__cause__ or error.__context__
+    return ", after ".join(told)
+
+
+def _failed(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
+    log.critical("This process fails: %s.", _discreet(error))
+
+
+def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """asyncio's own handler prints what was at work, with the arguments that it had."""
+    log.error("A callback or a task failed: %s.", _discreet(context.get("exception")))

@@ -7,22 +7,30 @@ journal.
 import asyncio
 import logging
 import os
-import traceback
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic_ns, time_ns
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+from aiohttp.web_protocol import RequestHandler
 
+from proxy.access import admitted
 from proxy.answers import CLOSED, KEPT, Answer, error_answer
 from proxy.call import Call
 from proxy.call_log import CallLog, Journal
+from proxy.callers import CallerServer
 from proxy.config import Config
 from proxy.exchange import Begun
 from proxy.fingerprint import Fingerprints, load_key
-from proxy.headers import RequestHeaders, credential, scrubbed, scrubbed_target, sort_request
+from proxy.headers import (
+    RequestHeaders,
+    credential,
+    scrubbed,
+    scrubbed_tags,
+    scrubbed_target,
+    sort_request,
+)
 from proxy.routes import Refusal, Route, Routes
 from proxy.upstream import HEADERS_MAX, READ_BUFFER_BYTES, Upstreams
 
@@ -33,6 +41,10 @@ BASE_URLS = (  # what the best-known SDKs read, and where they want their provid
     ("openai", "OPENAI_BASE_URL", "/openai/v1"),
     ("anthropic", "ANTHROPIC_BASE_URL", "/anthropic"),
     ("gemini", "GOOGLE_GEMINI_BASE_URL", "/gemini"),
+)
+TOKEN_WANTED = (
+    "this proxy asks for its token (proxy.token). Send it as the header x-taximeter-token, or put "
+    "it into the base URL: /~token=TOKEN/openai/v1"
 )
 CUT_S = 2.0  # for calls that are cut short to note their end
 
@@ -53,10 +65,11 @@ class Relay:
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
 
-    def server(self) -> "CallerServer":
+    def server(self) -> CallerServer:
         """What `loop.create_server` wants: makes one protocol for each connection."""
         return CallerServer(
             self.handle,
+            self._config.callers,
             handler_cancellation=True,  # a caller that leaves ends its call at once
             access_log=None,
             auto_decompress=False,
@@ -66,7 +79,7 @@ class Relay:
             max_headers=HEADERS_MAX,
         )
 
-    async def finish(self, callers: "CallerServer", timeout_s: float, hurry: asyncio.Event) -> None:
+    async def finish(self, callers: CallerServer, timeout_s: float, hurry: asyncio.Event) -> None:
         """Let calls in flight finish, until `timeout_s` or `hurry`; then cut what is left.
 
         aiohttp's own `shutdown` stops reading request bodies at once, and may wait twice as long.
@@ -112,23 +125,26 @@ class Relay:
         if request.method == "CONNECT":
             text = "this is not a forward proxy. Set your SDK's base URL to it, not HTTPS_PROXY."
             return error_answer(405, "connect_refused", text, keep_alive=False)
+        headers = sort_request(request.raw_headers)
+        route = self._routes.find(request.raw_path)
+        if not admitted(headers.token or route.token, self._config.proxy.token):
+            return refusal(401, "unauthorized", TOKEN_WANTED)
         if request.raw_path == "/" and request.method in ("GET", "HEAD"):
             return Answer(200, self._introduction(request), bodyless=request.method == "HEAD")
-        headers = sort_request(request.raw_headers)
         if headers.chunked and headers.codings != b"chunked":
             text = "only the chunked transfer coding is understood."
             return refusal(501, "transfer_coding", text)
-        route = self._routes.find(request.raw_path)
         if isinstance(route, Refusal):
             return refusal(route.status, route.kind, route.message, providers=self._providers())
         address = self._upstreams.addresses[route.provider.name]
-        begun = self._begun(request, headers, route, address.origin)
+        secret = credential(headers.forward, route.target)
+        begun = self._begun(request, headers, route, address.origin, secret)
         call = Call(
             request,
             headers,
             target=route.target,
             address=address,
-            log=CallLog(self._journal, self._config.journal, begun),
+            log=CallLog(self._journal, self._config.journal, begun, secret),
             upstreams=self._upstreams,
             stopping=self._stopping,
             started_ns=started_ns,
@@ -149,7 +165,12 @@ class Relay:
         return CLOSED if self._stopping.is_set() and response is KEPT else response
 
     def _begun(
-        self, request: web.BaseRequest, headers: RequestHeaders, route: Route, origin: str
+        self,
+        request: web.BaseRequest,
+        headers: RequestHeaders,
+        route: Route,
+        origin: str,
+        secret: str,
     ) -> Begun:
         wall_ns = time_ns()
         return Begun(
@@ -160,8 +181,8 @@ class Relay:
             provider=route.provider.name,
             upstream=origin,
             headers=scrubbed(headers.forward),
-            tags={**route.tags, **headers.tags},
-            key_id=self._fingerprints.name(credential(headers.forward, route.target)),
+            tags=scrubbed_tags({**route.tags, **headers.tags}),
+            key_id=self._fingerprints.name(secret),
             websocket=headers.websocket,
         )
 
@@ -183,53 +204,6 @@ class Relay:
                 if provider in self._upstreams.addresses
             },
         }
-
-
-class CallerServer(web.Server):
-    """Makes our own protocol, whose errors neither echo nor log what the caller sent."""
-
-    def __call__(self) -> RequestHandler:
-        return CallerConnection(self, loop=self._loop, **self._kwargs)
-
-
-class CallerConnection(RequestHandler):
-    """A caller's connection."""
-
-    __slots__ = ()
-
-    def data_received(self, data: bytes) -> None:
-        """Let a body whose framing is damaged fail: aiohttp leaves its reader waiting for ever."""
-        super().data_received(data)
-        if self._messages and self._current_request is not None:
-            content = self._current_request.content
-            if isinstance(self._messages[-1][0], _ErrInfo) and not content.is_eof():
-                content.set_exception(RequestPayloadError("not a chunked body"))
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what could not be parsed (400), or a bug of ours (500)."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("a response is on its way already")
-        if status == 500:
-            self.log_exception("A call failed in the relay itself.", exc_info=exc)
-            return error_answer(500, "internal", "this is a bug; the log has it.", keep_alive=False)
-        text = "the request is not valid HTTP/1.1, or a header is too long."
-        return error_answer(status, "bad_request", text, keep_alive=False)
-
-    def log_exception(self, *args: object, **kw: object) -> None:
-        """Say where it happened; the exception's own text may quote a header."""
-        error = kw.get("exc_info")
-        if isinstance(error, BaseException):
-            frame = traceback.extract_tb(error.__traceback__)[-1:]
-            where = "".join(f" at {f.filename}:{f.lineno}" for f in frame)
-            log.error("%s %s%s.", args[0], type(error).__name__, where)
-        else:
-            log.error("%s", args[0])
 
 
 def new_call_id(wall_ns: int) -> str:

@@ -8,12 +8,11 @@ SIGTERM, lets calls in flight finish for `Config.drain_timeout_s`; a second SIGT
 import argparse
 import asyncio
 import logging
-import ssl
 import sys
 
 from proxy import process
 from proxy.accepting import Acceptor
-from proxy.config import Config, Listen
+from proxy.config import Config
 from proxy.journal import Journal
 from proxy.relay import Relay
 
@@ -29,22 +28,13 @@ async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
     try:
         relay = Relay(config, journal)
         callers = relay.server()
-        acceptor = Acceptor(process.inherited(fd), callers, _tls(config.proxy))
+        acceptor = Acceptor(process.inherited(fd), callers, process.tls(config.proxy))
         process.tell_ready(ready_fd)
         await stop.wait()
         await acceptor.stop()
         await relay.finish(callers, config.drain_timeout_s, hurry)
     finally:
         journal.close()
-
-
-def _tls(listen: Listen) -> ssl.SSLContext | None:
-    if listen.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(listen.tls_cert, listen.tls_key)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def main() -> None:
@@ -54,7 +44,7 @@ def main() -> None:
     parser.add_argument("--slot", type=int, default=0, help="names this relay's journal")
     parser.add_argument("--ready-fd", type=int, default=-1, help="gets a byte once we serve")
     arguments = parser.parse_args()
-    process.log_to_stderr()
+    process.begin()
     try:
         config = process.configuration()
         asyncio.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))

@@ -15,6 +15,7 @@ from proxy.config import Provider
 TAGS_MAX = 32  # of one call; more are ignored
 TAG_NAME_CHARACTERS_MAX = 64
 TAG_VALUE_CHARACTERS_MAX = 256  # longer values are cut
+TOKEN_TAG = "token"  # not a tag: the proxy's own token, from clients that cannot set headers
 
 TAG_NAME = re.compile(rf"[a-z0-9_.-]{{1,{TAG_NAME_CHARACTERS_MAX}}}")
 # A dot segment, after decoding: it could climb out of a base URL's path at the provider.
@@ -28,6 +29,7 @@ class Route:
     provider: Provider
     target: str
     tags: Mapping[str, str]
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Refusal:
     status: int
     kind: str
     message: str
+    token: str = ""
 
 
 class Routes:
@@ -61,9 +64,7 @@ class Routes:
         The host of an absolute form is ignored: a call can only go where a provider is configured.
         """
         path, mark, query = _origin_form(target).partition("?")
-        if "." in unquote(path) and _DOT_SEGMENT.search(unquote(path)):
-            return Refusal(400, "bad_path", "A path with '.' or '..' segments is not forwarded.")
-        tags: Mapping[str, str] = {}
+        tags: dict[str, str] = {}
         if path.startswith("/~"):
             segment, slash, path = path[2:].partition("/")
             path = slash + path
@@ -71,6 +72,10 @@ class Routes:
                 tags = _tags(segment)
             except ValueError as error:
                 return Refusal(400, "bad_tags", str(error))
+        token = tags.pop(TOKEN_TAG, "")
+        if "." in unquote(path) and _DOT_SEGMENT.search(unquote(path)):
+            text = "A path with '.' or '..' segments is not forwarded."
+            return Refusal(400, "bad_path", text, token)
         provider, rest = self._owner(path)
         if provider is None:
             return Refusal(
@@ -78,6 +83,7 @@ class Routes:
                 "unknown_path",
                 "No provider owns this path. Put a provider's name first, as in "
                 "/openai/v1/chat/completions.",
+                token,
             )
         if not provider.base_url:
             return Refusal(
@@ -85,9 +91,10 @@ class Routes:
                 "provider_not_configured",
                 f"Provider {provider.name!r} has no address yet. Set "
                 f"providers.{provider.name}.base_url in the configuration.",
+                token,
             )
         sent = self._base_paths[provider.name] + rest
-        return Route(provider, (sent or "/") + mark + query, tags)
+        return Route(provider, (sent or "/") + mark + query, tags, token)
 
     def _owner(self, path: str) -> tuple[Provider | None, str]:
         name, slash, rest = path[1:].partition("/")
@@ -110,7 +117,7 @@ def _origin_form(target: str) -> str:
     return rest[start:] if rest[start : start + 1] == "/" else "/" + rest[start:]
 
 
-def _tags(segment: str) -> Mapping[str, str]:
+def _tags(segment: str) -> dict[str, str]:
     """`team=search,feature=chat` as a mapping.  Raises ValueError, with what to write instead."""
     tags: dict[str, str] = {}
     for pair in segment.split(",")[:TAGS_MAX]:

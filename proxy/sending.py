@@ -8,7 +8,7 @@ from aiohttp.http import HttpVersion11, StreamWriter
 
 from proxy.call_log import CallLog
 from proxy.exchange import Kind
-from proxy.failures import BadRequestBody
+from proxy.failures import BadRequestBody, StalledRequestBody
 from proxy.headers import RequestHeaders
 from proxy.http1 import CONTINUE, framed, head
 from proxy.upstream import Address
@@ -96,6 +96,8 @@ class Sending:
             pass  # upstream closed: what it said is there to be read; or the caller did
         except TimeoutError:
             self._fail(SocketTimeoutError("upstream takes no more of the body"))
+        except StalledRequestBody as error:
+            self._fail(error)
         except Exception as error:  # noqa: BLE001 — whatever ends the caller's body ends the call
             self._fail(BadRequestBody(type(error).__name__))
 
@@ -121,7 +123,11 @@ class Sending:
             if self._protocol.writing_paused:
                 async with asyncio.timeout(self._idle_timeout_s):
                     await self._writer.drain()
-            chunk = await content.readany()
+            try:
+                async with asyncio.timeout(self._idle_timeout_s):
+                    chunk = await content.readany()
+            except TimeoutError:
+                raise StalledRequestBody from None
             last = content.at_eof()
             self._log.keep(Kind.REQUEST, chunk)
             if data := framed(chunk, chunked=self._headers.chunked, last=last):

@@ -9,6 +9,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 # Zero means "any", "at once" or "no limit" for these; every other number must be positive.
 ZERO_ALLOWED = ("proxy.port", "console.port", "upstream.connections_max", "drain_timeout_s")
+# RFC 6750, 2.1: what a header, a URL and a shell leave as it is.  The length is not to be guessed.
+TOKEN_CHARACTERS_MIN = 16
+TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARACTERS_MIN},}}")
 STORE_SCHEMES = ("chdb", "clickhouse", "http", "https")  # exporters.connection checks the rest
 
 
@@ -71,6 +75,11 @@ def load(
         reader.overlay(Layer("", {"data": str(_data_home(environ) / "taximeter")}, here))
     config = reader.read(Config)
     if config is not None:
+        config = replace(
+            config,
+            proxy=_with_token("proxy", config.proxy, reader.mistakes),
+            console=_with_token("console", config.console, reader.mistakes),
+        )
         reader.mistakes += _mistakes(config, packaged)
     if config is None or reader.mistakes:
         raise SettingsError(tuple(reader.mistakes))
@@ -112,6 +121,23 @@ def _file_layer(file: Path, mistakes: list[str]) -> Layer:
         mistakes.append(f"{file}: is not valid TOML: {error}")
         table = {}
     return Layer(str(file), table, file.absolute().parent)
+
+
+def _with_token(key: str, listen: Listen, mistakes: list[str]) -> Listen:
+    """`listen` with the token that its file holds."""
+    if listen.token_file is None:
+        return listen
+    if listen.token:
+        mistakes.append(f"{key}.token_file: {key}.token is set as well; keep one of them")
+        return listen
+    try:
+        token = listen.token_file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        mistakes.append(f"{key}.token_file: {listen.token_file} cannot be read")
+        return listen
+    if not token:
+        mistakes.append(f"{key}.token_file: {listen.token_file} is empty")
+    return replace(listen, token=token)
 
 
 def _environment_layers(environ: Mapping[str, str], reader: Reader, base: Path) -> Iterator[Layer]:
@@ -188,16 +214,33 @@ def _number_mistakes(config: Config) -> Iterator[str]:
 
 
 def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:
-    if not listen.insecure and not is_loopback(listen.host):
+    yield from _exposure_mistakes(key, listen)
+    if listen.token and not TOKEN.fullmatch(listen.token):  # not repeated: it is a secret
         yield (
-            f"{key}.host: {listen.host} can be reached by other machines, without a login; "
-            f"set {key}.insecure = true if that is meant, or use 127.0.0.1"
+            f"{key}.token: expected at least {TOKEN_CHARACTERS_MIN} letters, digits or . _ ~ + / = "
+            "-, as openssl rand -hex 32 makes them"
         )
     if (listen.tls_cert is None) != (listen.tls_key is None):
         yield f"{key}.tls_cert: needs {key}.tls_key as well, and the other way round"
     for name, file in (("tls_cert", listen.tls_cert), ("tls_key", listen.tls_key)):
         if file is not None and not file.is_file():
             yield f"{key}.{name}: there is no file {file}"
+
+
+def _exposure_mistakes(key: str, listen: Listen) -> Iterator[str]:
+    """Callers' keys and prompts pass the proxy, so it asks for TLS as well."""
+    if listen.insecure or is_loopback(listen.host):
+        return
+    tls = listen.tls_cert is not None or key == "console"
+    if listen.token and tls:
+        return
+    needed = (
+        f"{key}.token" if key == "console" else f"{key}.token, {key}.tls_cert and {key}.tls_key"
+    )
+    yield (
+        f"{key}.host: {listen.host} can be reached by other machines; set {needed}, or "
+        f"{key}.insecure = true if that is meant, or use 127.0.0.1"
+    )
 
 
 def is_loopback(host: str) -> bool:

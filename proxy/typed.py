@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from proxy.headers import is_secret
+
 T = TypeVar("T")
 WRONG = object()  # in place of a value that is a mistake
 KNOWN_MAX = 16  # words that a hint lists
@@ -165,7 +167,8 @@ class Reader:
         if hint is Path and isinstance(value, str) and value:
             return self._layer(key).base / Path(value).expanduser()
         if type(value) is not hint:
-            return self._mistake(key, f"is {value!r}, expected {KINDS[hint]}")
+            shown = "" if is_secret(key.rpartition(".")[2]) else f"is {value!r}, "
+            return self._mistake(key, f"{shown}expected {KINDS[hint]}")
         return value
 
     def _untext(self, hint: Any, value: object, key: str) -> object:

@@ -12,10 +12,11 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from aiohttp import ClientRequest, ClientTimeout, TCPConnector
+from aiohttp import ClientRequest, ClientTimeout, ServerDisconnectedError, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDict
@@ -26,7 +27,9 @@ from proxy.config import Upstream as Limits
 
 READ_BUFFER_BYTES = 64 * 1024  # of a body read ahead of its receiver, twice that at most
 POOL_IDLE_S = 15.0  # below what any known provider keeps an idle connection for
+UNASKED_MAX = 100  # connections in a row that speak before they are spoken to
 HEADERS_MAX = 256  # header lines in one message, either side
+HEAD_BYTES_MAX = 256 * 1024  # of one message head, either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,17 @@ class Address:
     proxy_headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+class UpstreamConnection(ResponseHandler):
+    """A connection to a provider."""
+
+    def data_received(self, data: bytes) -> None:
+        """Let a body whose framing is damaged fail: aiohttp leaves its reader waiting for ever."""
+        super().data_received(data)
+        payload, error = self._payload, self.exception()
+        if error is not None and payload is not None and not payload.is_eof():
+            payload.set_exception(error)
+
+
 class Upstreams:
     """All providers' addresses over one connection pool.  Make it inside the running loop."""
 
@@ -56,6 +70,9 @@ class Upstreams:
             limit=limits.connections_max,
             keepalive_timeout=POOL_IDLE_S,
         )
+        loop = asyncio.get_running_loop()
+        own = partial(UpstreamConnection, loop=loop)
+        self._connector._factory = own  # type: ignore[assignment]  # a subclass
         self.addresses = {
             name: address(provider.base_url)
             for name, provider in providers.items()
@@ -63,8 +80,17 @@ class Upstreams:
         }
 
     async def connect(self, to: Address) -> Connection:
-        """A pooled or new connection.  Raises ClientError, OSError or TimeoutError."""
-        return await self._connector.connect(to.request, traces=[], timeout=self._timeout)
+        """A pooled or new connection.  Raises ClientError, OSError or TimeoutError.
+
+        One on which something came that nobody had asked for is not used again: it would be taken
+        for the answer to the next call.
+        """
+        for _ in range(UNASKED_MAX):
+            connection = await self._connector.connect(to.request, traces=[], timeout=self._timeout)
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        raise ServerDisconnectedError
 
     def expect_response(self, protocol: ResponseHandler, *, bodyless: bool) -> None:
         """Make ready to parse one response; `bodyless` is true for an answer to HEAD."""

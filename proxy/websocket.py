@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # a longer message is skipped and counted
+INFLATED_BYTES_MAX = 256 * 1024 * 1024  # of one message: then its direction is not inflated more
 _CONTROL = 0x8  # opcodes from here on are control frames, which may come between fragments
 _EMPTY_BLOCK = b"\x00\x00\xff\xff"  # what a deflating sender leaves off (RFC 7692, 7.2.1)
 
@@ -160,8 +161,11 @@ class MessageReader:
         try:
             out = inflate.decompress(data + _EMPTY_BLOCK, self._max)
             whole = not inflate.unconsumed_tail
-            while inflate.unconsumed_tail:
-                inflate.decompress(inflate.unconsumed_tail, self._max)
+            size = len(out)
+            while inflate.unconsumed_tail and size < INFLATED_BYTES_MAX:
+                size += len(inflate.decompress(inflate.unconsumed_tail, self._max))
+            if inflate.unconsumed_tail:
+                self._inflate = None
         except zlib.error as error:
             raise ValueError("not a deflate stream") from error
         return out if whole else None

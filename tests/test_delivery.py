@@ -1,6 +1,8 @@
 """An exporter gets every record once, in order, whatever happens to it or to us."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -171,4 +173,88 @@ async def test_drained_says_when_nothing_is_left(tmp_path: Path) -> None:
     await asyncio.wait_for(delivery.drained(), 5)
     assert exporter.ids == ["a", "b", "c"]
     running.cancel()
+    journal.close()
+
+
+async def test_nothing_is_sent_before_it_is_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk holds rows up; sent without a note, a crash would send them in other pieces."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, "a", "b")
+    exporter = Remembering()
+    delivery = deliver(tmp_path, exporter)
+    write_down, tries = module.write_atomically, 0
+
+    def full_at_first(path: Path, data: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            assert exporter.tries == []
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_down(path, data)
+
+    monkeypatch.setattr(module, "write_atomically", full_at_first)
+    await everything(delivery)
+    assert exporter.ids == ["a", "b"]
+    journal.close()
+
+
+def test_a_file_that_was_written_in_part_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that takes half of a cursor leaves the old one as it was."""
+    path = tmp_path / "cursor.json"
+    module.write_atomically(path, b"the old one")
+    write_all, room = os.write, [3]
+
+    def nearly_full(fd: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_all(fd, data[: room.pop()])
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(OSError, match="No space"):
+        module.write_atomically(path, b"the new one")
+    assert path.read_bytes() == b"the old one"
+
+
+async def test_a_fault_of_ours_in_an_exporter_costs_no_row(tmp_path: Path) -> None:
+    """An error that nobody foresaw is shown and tried again, like a store that is down."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, "a")
+    exporter = Remembering(ZeroDivisionError("a bug"))
+    delivery = deliver(tmp_path, exporter)
+    await everything(delivery)
+    assert exporter.ids == ["a"]
+    assert delivery.retries == 1
+    journal.close()
+
+
+async def test_rows_that_were_set_aside_stay_counted(tmp_path: Path) -> None:
+    """A restart does not make health forget a loss."""
+    journal = Journal(tmp_path / "records", "meter", LIMITS)
+    write(journal, *"abc")
+    await everything(deliver(tmp_path, Remembering(poison=["b"])))
+    again = deliver(tmp_path, Remembering())
+    await everything(again)
+    assert again.status()["set_aside"] == 1
+    journal.close()
+
+
+async def test_segments_that_everybody_passed_leave_the_disk(tmp_path: Path) -> None:
+    """Delivered records go, also the last sealed segment; those not delivered stay."""
+    records = tmp_path / "records"
+    journal = Journal(records, "meter", JournalLimits(fsync="never", segment_bytes_max=1))
+    write(journal, "a")
+    write(journal, "b")
+    delivery = deliver(tmp_path, Remembering())
+    assert module.prune(records, delivery.passed) == 0
+    await everything(delivery)
+    assert module.prune(records, min(delivery.passed, (journal.writer, journal.segment))) == 2
+    write(journal, "c")
+    assert module.prune(records, delivery.passed) == 0
+    exporter = Remembering()
+    await everything(deliver(tmp_path, exporter))
+    assert exporter.ids == ["c"]
     journal.close()

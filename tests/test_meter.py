@@ -3,12 +3,14 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from exporters.record import Record, decode
+from proxy import segments
 from proxy.config import Config, JournalLimits, Provider
 from proxy.counters import read_counters
 from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, ResponseHead
@@ -190,11 +192,11 @@ async def test_a_full_record_journal_makes_calls_wait_not_vanish(
     end(journal, begin(journal, "c"))
     with monkeypatch.context() as patch:
         patch.setattr(one.journal, "_full", True)
-        await one.step()
-        assert await one.step() is False
+        while await one.step():
+            pass
+        assert opened(one) == 0
         assert records(tmp_path) == []
-    await one.step()  # writes them again
-    await one.step()  # finds them written
+    await one.step()
     assert [record.call_id for record in records(tmp_path)] == ["c"]
     one.close()
     journal.close()
@@ -214,6 +216,18 @@ async def test_frames_that_cannot_be_understood_are_counted(tmp_path: Path) -> N
     journal.close()
 
 
+async def test_stopping_does_not_wait_for_a_relay_that_lives(tmp_path: Path) -> None:
+    """While relays are replaced there is always one; the next meter reads on."""
+    journal, one = relay(tmp_path), meter(tmp_path)
+    end(journal, begin(journal, "c"))
+    await steps(one)
+    begin(journal, "open")
+    await asyncio.wait_for(one.drain(), 5)
+    assert [record.call_id for record in records(tmp_path)] == ["c"]
+    one.close()
+    journal.close()
+
+
 async def test_stopping_reads_what_the_relays_left(tmp_path: Path) -> None:
     """Drain returns when every writer is gone and every call has its record."""
     journal, one = relay(tmp_path), meter(tmp_path)
@@ -223,3 +237,87 @@ async def test_stopping_reads_what_the_relays_left(tmp_path: Path) -> None:
     assert [record.call_id for record in records(tmp_path)] == ["last"]
     assert read_counters(tmp_path / "calls" / journal.writer)["calls_begun"] == 1
     one.close()
+
+
+async def test_a_call_with_two_records_is_not_written_twice_when_one_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the record that the journal refused is written again."""
+    journal, one = relay(tmp_path), meter(tmp_path)
+    monkeypatch.setattr(one, "_make", lambda exchange: [*items(exchange), *make(exchange)])
+    end(journal, begin(journal, "c"))
+    append = one.journal.append
+    refused: list[int] = []
+
+    def refuse_once(call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool:
+        if b"c:item" in payload or refused:
+            return append(call, kind, payload, at_ns)
+        refused.append(call)
+        one.journal._lost[call] = len(payload)
+        return False
+
+    monkeypatch.setattr(one.journal, "append", refuse_once)
+    for _ in range(3):
+        await one.step()
+    assert sorted(record.call_id for record in records(tmp_path)) == ["c", "c:item"]
+    assert one.journal._lost == {}
+    one.close()
+    journal.close()
+
+
+def items(exchange: Exchange) -> Sequence[Record]:
+    """A batch item beside the call's own record."""
+    [own] = make(exchange)
+    name = f"{own.call_id}:item"
+    return [msgspec.structs.replace(own, call_id=name, source=f"{own.source}:item")]
+
+
+async def test_a_meter_begun_after_the_clock_was_set_back_repeats_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records sort after the earlier ones, so the next meter finds them."""
+    journal, first = relay(tmp_path), meter(tmp_path)
+    await first.upkeep()
+    first.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "datetime", SetBack)
+        second = meter(tmp_path)
+    end(journal, begin(journal, "c"))
+    await steps(second)
+    die(second.journal)  # before it wrote its progress down
+    third = meter(tmp_path)
+    await steps(third)
+    assert [record.call_id for record in records(tmp_path)] == ["c"]
+    third.close()
+    journal.close()
+
+
+class SetBack(datetime):
+    """A clock an hour behind."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "SetBack":
+        return cls.fromtimestamp(datetime.now(tz).timestamp() - 3600, tz)
+
+
+async def test_bytes_that_the_disk_refused_are_said_in_the_record(tmp_path: Path) -> None:
+    """What the relay passed and the journal has not is counted, though the relay did not know."""
+    journal = relay(tmp_path)
+    seen: list[Exchange] = []
+    one = meter(tmp_path)
+
+    def noted(exchange: Exchange) -> Sequence[Record]:
+        seen.append(exchange)
+        return make(exchange)
+
+    one._make = noted
+    call = begin(journal, "c")
+    ended = Ended(outcome=Outcome.OK, request_bytes=7, response_bytes=len(BODY))
+    journal.append(call, Kind.ENDED, msgspec.json.encode(ended))
+    journal.flush()
+    await steps(one)
+    [exchange] = seen
+    assert exchange.ended.dropped_bytes == 7 + len(BODY)
+    assert "bytes_dropped" in exchange.reading.reasons
+    one.close()
+    journal.close()

@@ -15,7 +15,6 @@ from yarl import URL
 
 from evaluation.provider import routes
 from evaluation.provider.answers import WORDS, Answer
-from evaluation.provider.openai_files import Shelf
 from evaluation.provider.server import serving
 
 CHAT = "/v1/chat/completions"
@@ -59,7 +58,7 @@ def ask(path: str, body: dict[str, Any], **steering: object) -> Answer:
     """The answer to a request that no socket carried."""
     headers = {f"x-standin-{k.replace('_', '-')}": str(v) for k, v in steering.items()}
     request = routes.read("POST", path, headers, json.dumps(body).encode())
-    return routes.answer(request, Shelf(routes.batch_line), b"")
+    return routes.answer(request, routes.Shelves(), b"")
 
 
 @pytest.mark.parametrize("encoding", ["o200k_base", "cl100k_base"])

@@ -56,7 +56,7 @@ def test_numbered_without_gaps() -> None:
 def test_every_table_deduplicates(client: Client, database: str) -> None:
     """Rows and rollups remember equally many tokens: fewer in one, and a resend would tear them."""
     migrate(client, database=database, ttl_days=90)
-    for table in ("calls", "trace_ts", *ROLLUPS):
+    for table in ("calls", "corrections", "counts_1h", "trace_ts", *ROLLUPS):
         assert "non_replicated_deduplication_window = 10000" in engine(client, table)
 
 
@@ -145,12 +145,14 @@ def test_a_cluster_is_made(tmp_path: Path) -> None:
     """The engine itself makes the replicated tables, the views and the Distributed ones.
 
     Embedded it runs no distributed DDL, so ON CLUSTER is taken off, and the path of a replica is
-    configured, as the default needs it.  In a process of its own, left at once: with a test keeper
+    configured, as the default needs it.  Its replicas stay read-only, so that an added column is
+    there from the beginning.  In a process of its own, left at once: with a test keeper
     the engine aborts when it is closed.
     """
     (tmp_path / "config.xml").write_text(KEEPER)
     script = f"""
 import os
+import re
 import clickhouse_connect
 from exporters.migrations import schema_files, statements
 options = {{"config-file": {str(tmp_path / "config.xml")!r}}}
@@ -158,9 +160,19 @@ path = {str(tmp_path / "data")!r}
 client = clickhouse_connect.get_client(interface="chdb", path=path, chdb_options=options)
 client.command("CREATE DATABASE taximeter ENGINE = Atomic")
 client.database = "taximeter"
-for file in schema_files():
-    for sql in statements(file.text, database="taximeter", cluster="main"):
-        client.command(sql.replace("ON CLUSTER 'main'", ""))
+texts = [
+    sql.replace("ON CLUSTER 'main'", "")
+    for file in schema_files()
+    for sql in statements(file.text, database="taximeter", cluster="main")
+]
+for sql in texts:
+    for table, column in re.findall(
+        r"ALTER TABLE (\\w+_local)\\s+ADD COLUMN IF NOT EXISTS\\s+(.+) AFTER", "\\n".join(texts)
+    ):
+        if sql.startswith(f"CREATE TABLE IF NOT EXISTS {{table}} "):
+            sql = sql.replace("  ingested_at ", f"  {{column}},\\n  ingested_at ", 1)
+    if not sql.startswith("ALTER"):
+        client.command(sql)
 sql = "SELECT name, engine FROM system.tables WHERE database = 'taximeter' ORDER BY name"
 for name, engine in client.query(sql).result_rows:
     print(name, engine, flush=True)
@@ -173,7 +185,9 @@ os._exit(0)
     assert made["calls"] == made["calls_1h"] == "Distributed"
     assert made["calls_local"] == "ReplicatedMergeTree"
     assert made["calls_1h_local"] == made["trace_ts_local"] == "ReplicatedAggregatingMergeTree"
-    assert made["calls_1m_mv"] == "MaterializedView"
+    assert made["calls_1m_mv"] == made["corrections_1h_mv"] == "MaterializedView"
+    assert made["priced_calls_local"] == "View"
+    assert made["priced_calls"] == made["corrections"] == "Distributed"
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ TYPE_CHARS_MAX = 64
 _SECRETS = re.compile(
     r"""
     (?i:bearer|basic)\s+\S+
-  | (?i:api[-_ ]?key|token|secret|password|authorization|signature)["']?\s*[:=]\s*["']?[^\s"',;&]+
+  | (?i:api[-_ ]?key|token|secret|password|authorization|signature)["']?(?:\ provided)?
+    \s*[:=]\s*["']?[^\s"',;&]+
   | (?:sk|pk|rk|gsk|xai|hf|r8|pplx|fw|nvapi|csk|tgp|ek)[-_][\w*.-]{6,}
-  | AIza[\w*-]{10,} | AKIA[A-Z0-9*]{8,} | ya29\.[\w.-]+ | eyJ[\w-]+\.[\w.-]+
-  | (?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[\w-]{32,}
+  | AIza[\w*-]{10,} | AKIA[A-Z0-9*]{8,} | ya29\.[\w.-]+ | eyJ[\w-]{6,}[\w.-]*
+  | (?<![\w-])(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[\w-]{32,}
     """,
     re.VERBOSE,
 )

@@ -1,0 +1,132 @@
+"""Nothing lost, nothing doubled: `evaluation.faults` in short, and that it would notice."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from evaluation import serving
+from evaluation.faults import __main__ as command
+from evaluation.faults import clocks, disks, kills
+from evaluation.faults.audit import Result, compare, dispatched
+from evaluation.faults.callers import Seen
+from evaluation.faults.world import World, clickhouse
+
+USAGE = {"usage": {"input_total": 3, "output_total": 4}}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A provider and a store for the faults to happen between."""
+    folder = tmp_path_factory.mktemp("faults")
+    with (
+        serving.stand_in(folder / "stand-in.log") as (provider, _),
+        clickhouse(folder / "clickhouse") as server,
+    ):
+        yield World(folder=folder, provider=provider, server=server)
+
+
+async def test_who_dies_loses_and_doubles_nothing(world: World) -> None:
+    """A relay, then the meter are killed with calls in flight; rows, rollup and spans are exact."""
+    [result] = await kills.kill_9(world, rounds=2, calls=60)
+    assert result.ok, result
+    assert result.calls == 120
+    assert result.cut < 60
+
+
+async def test_files_that_cannot_grow_trouble_no_caller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relays and meter cannot write: calls go on, and every one has its row afterwards."""
+    monkeypatch.setattr(disks, "FAULT_S", 1.0)
+    result = await disks.broken(world, "short", "no file may grow", *disks.NO_GROWTH)
+    assert result.ok, result
+
+
+def row(ticket: str, **other: object) -> dict[str, Any]:
+    """A row as the store gives it."""
+    return {
+        "tags": {"ticket": ticket},
+        "outcome": "ok",
+        "cost_status": "exact",
+        "cost_usd": "0.1",
+        "input_tokens_total": 3,
+        "output_tokens_total": 4,
+    } | other
+
+
+@pytest.mark.parametrize(
+    ("rows", "field"),
+    [
+        ([], "lost"),
+        ([row("g-1"), row("g-1")], "doubled"),
+        ([row("g-1", output_tokens_total=5)], "wrong"),
+        ([row("g-1", cost_status="estimated")], "wrong"),
+    ],
+)
+def test_the_audit_sees_what_is_amiss(rows: list[dict[str, Any]], field: str) -> None:
+    """A missing row, a second one, and one that does not say what the provider billed."""
+    result = Result(fault="none")
+    compare(result, [Seen(ticket="g-1", finished=True)], {"g-1": USAGE}, rows)
+    assert getattr(result, field) == 1
+    assert not result.ok
+
+
+def test_the_audit_sees_a_rollup_that_is_not_the_sum_of_its_rows() -> None:
+    """Exact to the last digit."""
+    sums = {"calls": 1, "input_tokens_total": 3, "output_tokens_total": 4, "cost_usd": "0.1"}
+    for rollup, wrong in ((sums, 0), (sums | {"cost_usd": "0.10000000000000001"}, 1)):
+        result = Result(fault="none")
+        seen = [Seen(ticket="g-1", finished=True)]
+        compare(result, seen, {"g-1": USAGE}, [row("g-1")], rollup)
+        assert result.wrong == wrong
+
+
+@pytest.mark.parametrize(("cuts", "field"), [(True, "cut"), (False, "errors")])
+def test_a_broken_call_is_excused_only_by_the_death_of_what_carried_it(
+    cuts: bool, field: str
+) -> None:
+    """Any other failure that a caller sees is ours."""
+    result = Result(fault="none")
+    seen = [Seen(ticket="g-1", finished=False, error="ClientPayloadError")]
+    compare(result, seen, {"g-1": USAGE}, [row("g-1", outcome="interrupted")], cuts=cuts)
+    assert getattr(result, field) == 1
+
+
+def test_a_call_that_reached_the_provider_twice_is_noticed() -> None:
+    """A proxy must not repeat a call by itself."""
+    one = {"received": {"body": '{"content": "ticket g-1"}'}, "answered": USAGE}
+    assert dispatched([one], "g") == {"g-1": USAGE}
+    assert dispatched([one], "other") == {}
+    with pytest.raises(ValueError, match="twice"):
+        dispatched([one, one], "g")
+
+
+def test_the_made_up_summer_time_ends_when_it_should() -> None:
+    """A process with that TZ is an hour ahead until the instant, and not after it."""
+    end = datetime.now(UTC).replace(microsecond=0)
+    instants = [int(end.timestamp()) - 1, int(end.timestamp())]
+    script = f"import time; print([time.localtime(t).tm_gmtoff for t in {instants}])"
+    said = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TZ": clocks.summer_time_until(end)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == "[3600, 0]"
+
+
+def test_the_table_says_what_was_skipped_and_what_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody takes a fault that could not be made for one that was survived."""
+    lines = [Result(fault="made", calls=7), Result(fault="not made", skipped=True)]
+    Console().print(command.table(lines))
+    shown = capsys.readouterr().out.splitlines()
+    assert any("not made" in line and "skipped" in line for line in shown)
