@@ -5,12 +5,28 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from exporters import connection
 from pricing import TariffBook, TariffError
-from proxy import checking, receipts, report, run, serve, settings, tariff_list, terminal
+from proxy import (
+    checking,
+    quote,
+    receipts,
+    report,
+    reprice,
+    run,
+    serve,
+    settings,
+    store_command,
+    tariff_check,
+    tariff_list,
+    terminal,
+)
+from proxy.api import QUIET_S, instant
 from proxy.child import environment, module
 from proxy.config import Config
 from proxy.instance import store_dsn
@@ -108,17 +124,14 @@ def _price(arguments: argparse.Namespace) -> int:
 
 
 def _tariffs(arguments: argparse.Namespace) -> int:
-    book = _book(_config(arguments))
+    config = _config(arguments)
+    book = _book(config)
     if arguments.action_name == "list":
         return tariff_list.list_tariffs(book, arguments.name, as_json=arguments.json)
     if arguments.action_name == "show":
         return tariff_list.show_model(book, arguments.name, as_json=arguments.json)
-    summary = {"tariffs": len(book.tariffs), "version": book.version}
-    if arguments.json:
-        terminal.emit(summary)
-    else:
-        terminal.say("{tariffs} tariffs, no problem; version {version}.".format(**summary))
-    return Exit.OK
+    private, now = config.metering.tariffs, datetime.now(UTC)
+    return tariff_check.check(book, private, now, as_json=arguments.json)
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -132,10 +145,54 @@ def _report(arguments: argparse.Namespace) -> int:
         return Exit.MISTAKE
 
 
+def _quote(arguments: argparse.Namespace) -> int:
+    book = _book(_config(arguments))
+    now = datetime.now(UTC)
+    try:
+        at = instant(arguments.at, now) if arguments.at else now
+        work = quote.workload(
+            (arguments.input, arguments.output),
+            arguments.cached,
+            arguments.use,
+            arguments.calls,
+            at,
+        )
+        tiers = tuple(filter(None, arguments.tiers.split(",")))
+        work = replace(work, tiers=(quote.BATCH,) if arguments.batch else tiers)
+        providers = filter(None, arguments.providers.split(","))
+        models = quote.models(book, arguments.models, providers, at)
+        if not models:
+            raise ValueError("name models, or --providers openai,anthropic")
+    except ValueError as error:
+        terminal.say(f"quote: {error}", sys.stderr)
+        return Exit.MISTAKE
+    return quote.show(quote.quotes(book, models, work), work, as_json=arguments.json)
+
+
+def _reprice(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    order = reprice.order(arguments.since, arguments.until, arguments.tariffs)
+    choice = reprice.Choice(dry_run=arguments.dry_run, yes=arguments.yes, as_json=arguments.json)
+    try:
+        return reprice.reprice(config, order, choice)
+    except ValueError as error:  # an instant, or tariffs that do not load
+        terminal.say(f"reprice: {error}", sys.stderr)
+        return Exit.MISTAKE
+
+
 def _check(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     _book(config)
     return checking.check(config, as_json=arguments.json)
+
+
+def _store(arguments: argparse.Namespace) -> int:
+    return store_command.check(
+        _config(arguments),
+        repair=arguments.repair,
+        quiet_s=arguments.quiet,
+        as_json=arguments.json,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,10 +223,18 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("files", nargs="*", metavar="FILE", help="- is standard input")
     added.add_argument("--explain", action="store_true", help="a receipt for people")
     _tariff_arguments(command("tariffs", _tariffs, "The prices that calls are charged by."))
+    quote.add_arguments(command("quote", _quote, "What a workload costs, model by model."))
     added = command("report", _report, "What was spent.")
     added.add_argument("--since", default="24h", help="instant or age: 2026-11-01, 7d (24h)")
     added.add_argument("--until", default="", help="instant or age (now)")
     added.add_argument("--by", default="provider,model", help="columns, tag.NAME (provider,model)")
+    added = command("reprice", _reprice, "Price stored calls again with the tariffs now installed.")
+    added.add_argument("--since", required=True, help="instant or age: 2026-11-01, 7d")
+    added.add_argument("--until", default="", help="instant or age (now)")
+    added.add_argument("--tariffs", default="", metavar="DIR", help="laid over the installed ones")
+    added.add_argument("--dry-run", action="store_true", help="show the differences, write nothing")
+    added.add_argument("--yes", action="store_true", help="write them without asking")
+    _store_arguments(command("store", _store, "Look after the store."))
     command("check", _check, "Check the configuration and the tariffs, and show the providers.")
     return parser
 
@@ -185,4 +250,21 @@ def _tariff_arguments(parser: Parser) -> None:
     added.add_argument("name", nargs="?", default="", metavar="PROVIDER")
     added = actions.add_parser("show", parents=[shared], help="one model's prices in force now")
     added.add_argument("name", metavar="[PROVIDER/]MODEL")
-    actions.add_parser("check", parents=[shared], help="whether every tariff file loads")
+    actions.add_parser("check", parents=[shared], help="ages, changes, and who disagrees")
+
+
+def _store_arguments(parser: Parser) -> None:
+    actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
+    help = "whether the store's sums are those of its rows, day by day; exit code 1 if not"
+    added = actions.add_parser("check", help=help, description=help)
+    added.add_argument("--repair", action="store_true", help="rebuild the sums of such days")
+    added.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS)
+    added.add_argument("--data", metavar="DIR", default=argparse.SUPPRESS)
+    added.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    added.add_argument(
+        "--quiet",
+        type=int,
+        default=QUIET_S,
+        metavar="SECONDS",
+        help=f"leave out days with rows newer than this ({QUIET_S})",
+    )

@@ -1,27 +1,29 @@
 """From an exchange to its records: reading → usage → charge → record.
 
-Pure but for `claim`, which remembers which batch items were charged.  Nothing here raises: whatever
-goes wrong, a call gets a row that says so.
+Pure but for `claim`, which remembers which batch items were charged, and `volumes`, which knows
+what was used before.  Nothing here raises: whatever goes wrong, a call gets a row that says so.
 """
 
 import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from exporters.grouping import EPOCH
 from exporters.record import Record
 from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, not_billed, price
 from pricing.usage import TermValue
 from proxy.config import Config, Provider
 from proxy.doubts import doubted
 from proxy.exchange import Exchange, Outcome, Part, Reading
-from proxy.rows import row
+from proxy.rows import Basis, row
 from proxy.tokens import count
+from proxy.volumes import NO_VOLUMES, Volumes
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class Metering:
     config: Config
     book: TariffBook
     claim: Claim
+    volumes: Volumes = NO_VOLUMES
 
     def records(self, exchange: Exchange) -> Sequence[Record]:
         """The rows of a call: those of its batch items, if any, then its own, which is last."""
@@ -50,19 +53,30 @@ class Metering:
             log.exception("Call %s could not be metered.", exchange.begun.call_id)
             reading = replace(exchange.reading, parts=(), count=None)
             charge = Charge(usd=None, status=Status.UNPRICED, reasons=("metering_failed",))
-            return (row(replace(exchange, reading=reading), charge, (), (), self.config),)
+            exchange = replace(exchange, reading=reading)
+            return (row(exchange, charge, (), basis_of(reading), self.config),)
 
     def _own(self, exchange: Exchange) -> Record:
         provider = self.config.providers.get(exchange.begun.provider)
         own = self._without_items(exchange)
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)
+        basis = replace(basis_of(own), cut_short=cut_short(exchange))
         if exchange.ended.outcome is Outcome.UNREACHABLE:
             charge = not_billed("unreachable")  # the provider never saw the call
+        elif not own.billable:
+            charge = not_billed()
         else:
-            charge = charge_of(own, subcalls, self.book)
-        charge = cut_short(exchange, charge)
-        return row(replace(exchange, reading=own), charge, subcalls, (), self.config)
+            charge, basis = self._charged(subcalls, basis)
+        return row(replace(exchange, reading=own), charge, subcalls, basis, self.config)
+
+    def _charged(self, subcalls: Sequence[Subcall], basis: Basis) -> tuple[Charge, Basis]:
+        """The charge, and its basis with what was used before; the call then counts as used."""
+        with self.volumes.passing(subcalls) as passing:
+            basis = replace(basis, counters=passing.before)
+            charge = charged(subcalls, basis, self.book)
+            passing.add(charge.counts)
+        return charge, basis
 
     def _without_items(self, exchange: Exchange) -> Reading:
         """The reading with what this call itself is charged for, which may be nothing."""
@@ -90,16 +104,16 @@ class Metering:
     def _item(self, exchange: Exchange, part: Part) -> Record:
         provider = self.config.providers.get(exchange.begun.provider)
         reading = replace(
-            exchange.reading, parts=(part,), billable=True, response_model=part.model, reasons=()
+            exchange.reading,
+            parts=(part,),
+            billable=True,
+            response_model=part.model,
+            reported_usd=None,  # that of the whole batch, if any
+            reasons=(),
         )
         subcalls = subcalls_of(exchange, (part,), provider)
-        record = row(
-            replace(exchange, reading=reading),
-            price(subcalls, self.book),
-            subcalls,
-            (),
-            self.config,
-        )
+        charge, basis = self._charged(subcalls, basis_of(reading))
+        record = row(replace(exchange, reading=reading), charge, subcalls, basis, self.config)
         name = f"taximeter:{exchange.begun.provider}:{part.item}"
         return msgspec.structs.replace(
             record,
@@ -139,7 +153,7 @@ def subcalls_of(
 ) -> tuple[Subcall, ...]:
     """The parts of a reading with what only the route and the clock know."""
     begun, reading = exchange.begun, exchange.reading
-    start = datetime.fromtimestamp(begun.wall_ns / 1e9, UTC)
+    start = EPOCH + timedelta(microseconds=begun.wall_ns // 1000)  # the row's `ts`, exactly
     terms: dict[str, TermValue] = {
         "endpoint": reading.endpoint,
         "completed_at": start + timedelta(microseconds=exchange.duration_ns // 1000),
@@ -164,31 +178,45 @@ def subcalls_of(
     )
 
 
+def basis_of(reading: Reading) -> Basis:
+    """What the reading says besides usage that the charge depends on."""
+    return Basis(
+        asked=reading.request_model,
+        served=reading.response_model,
+        reasons=reading.reasons,
+        reported_usd=reading.reported_usd,
+    )
+
+
 def charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
     """What a call costs: nothing if nobody bills it, unknown if nothing is known of its usage."""
-    if not reading.billable:
-        return not_billed()
-    return doubted(_charge_of(reading, subcalls, book), reading.reasons)
+    return charged(subcalls, basis_of(reading), book) if reading.billable else not_billed()
 
 
-def _charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
+def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge:
+    """The charge of a billable call; the same for a stored call as for a live one."""
+    charge = doubted(_charge_of(subcalls, basis, book), basis.reasons)
+    if not basis.cut_short or charge.status is not Status.EXACT:
+        return charge
+    return replace(charge, status=Status.ESTIMATED, reasons=(*charge.reasons, "cut_short"))
+
+
+def _charge_of(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge:
     if not subcalls:
         return Charge(usd=None, status=Status.UNPRICED, reasons=("no_usage",))
-    charge = price(subcalls, book, reported_usd=reading.reported_usd)
-    if charge.usd is not None or not reading.request_model:
+    charge = price(subcalls, book, reported_usd=basis.reported_usd, counters=basis.counters)
+    if charge.usd is not None or not basis.asked:
         return charge
-    return _charge_of_asked(reading, subcalls, book) or charge
+    return _charge_of_asked(subcalls, basis, book) or charge
 
 
-def _charge_of_asked(
-    reading: Reading, subcalls: Sequence[Subcall], book: TariffBook
-) -> Charge | None:
+def _charge_of_asked(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge | None:
     """The charge by the model asked for, where the one served is in no tariff; an estimate."""
-    served = reading.response_model
-    if not served or served == reading.request_model:
+    served = basis.served
+    if not served or served == basis.asked:
         return None
-    asked = [replace(s, model=reading.request_model) if s.model == served else s for s in subcalls]
-    charge = price(asked, book, reported_usd=reading.reported_usd)
+    asked = [replace(s, model=basis.asked) if s.model == served else s for s in subcalls]
+    charge = price(asked, book, reported_usd=basis.reported_usd, counters=basis.counters)
     if charge.usd is None:
         return None
     status = Status.ESTIMATED if charge.status is Status.EXACT else charge.status
@@ -197,15 +225,12 @@ def _charge_of_asked(
     )
 
 
-def cut_short(exchange: Exchange, charge: Charge) -> Charge:
-    """A stream that broke off has made at least what was seen: the charge is a lower bound."""
-    ended = exchange.ended.outcome
-    cut = ended in (
+def cut_short(exchange: Exchange) -> bool:
+    """Whether a stream broke off: it has made at least what was seen, a lower bound."""
+    broken = exchange.ended.outcome in (
         Outcome.CLIENT_GONE,
         Outcome.UPSTREAM_CUT,
         Outcome.TIMED_OUT,
         Outcome.INTERRUPTED,
     )
-    if not cut or exchange.reading.complete or charge.status is not Status.EXACT:
-        return charge
-    return replace(charge, status=Status.ESTIMATED, reasons=(*charge.reasons, "cut_short"))
+    return broken and not exchange.reading.complete

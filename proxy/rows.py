@@ -1,15 +1,16 @@
 """One exchange and its charge as one flat record.  Pure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from exporters.record import Record, rounded
+from exporters.record import Record, nine_places, rounded
 from exporters.trace import trace_attributes, trace_context
-from pricing import Charge, ChargeLine, Meter, Origin, Subcall, Usage
+from pricing import NO_COUNTERS, Charge, ChargeLine, Counters, Meter, Origin, Subcall, Usage
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.config import Config
 from proxy.exchange import Exchange, Outcome
@@ -66,8 +67,25 @@ def usage_origin(subcalls: Sequence[Subcall]) -> Origin:
     return max((s.usage.origin for s in subcalls), key=order.index, default=Origin.NONE)
 
 
-def receipt(charge: Charge, subcalls: Sequence[Subcall]) -> str:
-    """Everything needed to follow the charge line by line, or to make it again: a JSON text."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a charge is made from besides the subcalls and the tariffs."""
+
+    asked: str = ""  # the model asked for, and the one that answered
+    served: str = ""
+    reasons: tuple[str, ...] = ()  # the reading's own
+    reported_usd: Decimal | None = None
+    cut_short: bool = False  # more may have been made than was seen
+    # What was used before, for prices by volume.
+    counters: Counters = field(default_factory=lambda: NO_COUNTERS)
+
+
+def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
+    """Everything needed to follow the charge line by line, or to make it again: a JSON text.
+
+    Of the counters only those that the charge moved.
+    """
+    reported = basis.reported_usd
     document = {
         "usd": None if charge.usd is None else plain(charge.usd),
         "subcalls": [
@@ -84,6 +102,12 @@ def receipt(charge: Charge, subcalls: Sequence[Subcall]) -> str:
             }
             for subcall in subcalls
         ],
+        "basis": {
+            "reasons": basis.reasons,
+            "reported_usd": None if reported is None else str(reported),
+            "cut_short": basis.cut_short,
+            "counters": {name: plain(basis.counters[name]) for name in charge.counts},
+        },
         "lines": [line_document(line) for line in charge.lines],
     }
     return msgspec.json.encode(document).decode()
@@ -117,19 +141,17 @@ def row(
     exchange: Exchange,
     charge: Charge,
     subcalls: Sequence[Subcall],
-    reasons: Sequence[str],
+    basis: Basis,
     config: Config,
 ) -> Record:
     """The record of a call.  Raises ValueError for a cost beyond any call."""
-    said = (*exchange.reading.reasons, *charge.reasons, *reasons)
     return Record(
         **_identity(exchange, config),
         **_answer(exchange, config),
         **_usage(subcalls),
-        **_money(charge),
+        **price_fields(charge, subcalls, basis),
         **_times(exchange),
-        reasons=tuple(dict.fromkeys(said)),
-        receipt=receipt(charge, subcalls),
+        reported_usd=rounded(charge.reported_usd),
     )
 
 
@@ -218,8 +240,8 @@ def _starting(usage: Mapping[Meter, Quantity], prefix: str) -> int:
     return sum(int(n) for meter, n in usage.items() if meter.value.startswith(prefix))
 
 
-def _money(charge: Charge) -> dict[str, Any]:
-    """Dollars, rounded once; the five parts are None where the whole is."""
+def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
+    """What of a record is its price; dollars rounded once, the parts None where the whole is."""
     parts = dict.fromkeys(("input", "output", "cache_read", "cache_write", "other"), Decimal(0))
     for line in charge.lines:
         parts[_part(line.meter)] += line.usd
@@ -227,9 +249,11 @@ def _money(charge: Charge) -> dict[str, Any]:
     return {
         "cost_usd": rounded(charge.usd),
         **{f"cost_{name}_usd": rounded(usd) if known else None for name, usd in parts.items()},
-        "reported_usd": rounded(charge.reported_usd),
         "cost_status": charge.status.value,
         "tariff": charge.tariff,
+        "reasons": tuple(dict.fromkeys((*basis.reasons, *charge.reasons))),
+        "receipt": receipt(charge, subcalls, basis),
+        "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
     }
 
 

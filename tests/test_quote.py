@@ -18,7 +18,7 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 TARIFFS = """
 provider = "acme"
 source = "https://acme.example/prices"
-checked = 2026-11-20
+checked = 2026-11-22
 
 [[factors]]
 name = "batch"
@@ -115,7 +115,6 @@ def test_steps_by_volume_are_climbed(calls: int, tokens: tuple[int, int]) -> Non
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Lists and tables, exact in JSON, with an exit code if nothing could be priced whole."""
-    (tmp_path / "acme.toml").write_text(TARIFFS)
     config = tmp_path / "taximeter.toml"
     config.write_text(f'[metering]\ntariffs = "{tmp_path}/own"\n')
     (tmp_path / "own").mkdir()

@@ -1,9 +1,9 @@
 """Prices by volume stand where the account stands: over restarts, and over several meters."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +107,7 @@ def test_the_unknown_is_not_zero(book: TariffBook) -> None:
 async def test_a_ladder_goes_on_after_a_restart(
     book: TariffBook, store_dsn: str, database: str
 ) -> None:
-    """2,500 tokens at 2 and three free searches: the third call is split where the first two end,
-    by another process as by the same."""
+    """2,500 tokens at 2 and three free searches: another process splits where the first ended."""
     first = Proxy(book, store_dsn, database, "first")
     await first.read()
     assert first.call().cost_usd == Decimal("0.002")
@@ -153,7 +152,7 @@ async def test_two_meters_see_each_other(
 async def test_a_lost_answer_counts_nothing_twice(
     book: TariffBook, clickhouse_server: "ClickHouseServer", database: str
 ) -> None:
-    """A batch that was written but not acknowledged may be in the store: wait until it surely is."""
+    """A batch that was not acknowledged may be in the store: nothing is read until it surely is."""
     proxy = Proxy(book, clickhouse_server.dsn, database, "p")
     await proxy.read()
     proxy.call()
@@ -181,7 +180,7 @@ def test_nothing_counts_twice(steps: list[str]) -> None:
     """However readings and deliveries fall: all that is ours, and of others what was read."""
     volumes, call = Volumes([TOKENS]), Subcall(provider="acme", model="m", at=NOW, usage=USAGE)
     store, waiting, mine, theirs, seen = Decimal(7), 0, 0, 7, 7
-    run(volumes.read(lambda since: answer(store), NOW))
+    run(volumes.read(partial(read, store), NOW))
     for step in steps:
         if step == "meter":
             with volumes.passing([call]) as passing:
@@ -208,13 +207,14 @@ def test_nothing_counts_twice(steps: list[str]) -> None:
         elif step == "other":
             store, theirs = store + 5, theirs + 5
         else:
-            run(volumes.read(lambda since: answer(store), NOW))
+            run(volumes.read(partial(read, store), NOW))
             seen = theirs
     with volumes.passing([call]) as passing:
         assert passing.before == {TOKENS: mine + seen}
 
 
-async def answer(quantity: Decimal) -> list[tuple[str, int, Decimal]]:
+async def read(quantity: Decimal, since: datetime) -> list[tuple[str, int, Decimal]]:
+    """What the store answers; one counter is of another book."""
     hour = NOW.replace(minute=0, second=0, microsecond=0)
     return [(TOKENS, int(hour.timestamp()), quantity), ("gone/day.x", 0, Decimal(1))]
 
@@ -228,13 +228,12 @@ def run(reading: Any) -> None:
 def test_last_month_is_known_and_no_more(book: TariffBook) -> None:
     """A call that ended a month late still finds its window; one from before then finds nothing."""
     volumes = Volumes([TOKENS])
-    run(volumes.read(lambda since: answer(Decimal(1)), NOW))
+    run(volumes.read(partial(read, Decimal(1)), NOW))
     last = NOW.replace(day=1) - timedelta(days=1)
-    known: Callable[[datetime], object] = lambda at: window_of(volumes, at)  # noqa: E731
-    assert known(last) == {TOKENS: 0}
-    assert known(last.replace(day=1) - timedelta(days=1)) == {}
+    assert known(volumes, last) == {TOKENS: 0}
+    assert known(volumes, last.replace(day=1) - timedelta(days=1)) == {}
 
 
-def window_of(volumes: Volumes, at: datetime) -> object:
+def known(volumes: Volumes, at: datetime) -> object:
     with volumes.passing([Subcall(provider="acme", model="m", at=at, usage=USAGE)]) as passing:
         return passing.before

@@ -1,0 +1,476 @@
+"""Stored calls priced again: as live metering would, exactly once, with the old price kept."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_metering import BEGUN, READING, exchange
+
+from evaluation import serving
+from exporters.clickhouse import ClickHouse
+from exporters.grouping import EPOCH
+from exporters.record import Batch, Record, TransientError
+from exporters.store import Store
+from pricing import Meter, Origin, TariffBook, Usage
+from proxy import restating
+from proxy.config import Config
+from proxy.exchange import Outcome, Part
+from proxy.metering import Metering
+from proxy.reprice_api import HEADER, PATH, RepriceApi, token
+from proxy.repricing import Ledger, Repricing
+from proxy.restating import Order, Restating
+from proxy.volumes import Tally, Volumes
+
+if TYPE_CHECKING:
+    from conftest import ClickHouseServer
+
+HEAD = """
+provider = "acme"
+source = "https://acme.example/prices"
+checked = 2026-11-20
+"""
+OLD = f"""{HEAD}
+[[factors]]
+name = "batch"
+factor = 0.5
+when = {{ processing = "batch" }}
+
+[[tariff]]
+names = ["m"]
+usd_per_mtok = {{ input = 2, cache_read = 1, output = 10 }}
+rates = [
+  {{ volume = {{ counter = "month.searches", mode = "marginal", steps = [0, 3] }}, usd_per_thousand = {{ "calls.web_search" = [0, 7] }} }},
+]
+
+[[tariff]]
+names = ["gone"]
+usd_per_mtok = {{ input = 3, output = 3 }}
+"""  # noqa: E501 — TOML has no shorter inline tables
+NEW = f"""{HEAD}
+[[tariff]]
+names = ["m"]
+usd_per_mtok = {{ input = 3, cache_read = 1, output = 10 }}
+
+[[tariff]]
+names = ["new"]
+usd_per_mtok = {{ input = 0.3, output = 1 }}
+"""
+HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+SINCE = (HOUR - timedelta(hours=1)).isoformat()
+
+
+async def quiet(done: int, calls: int) -> None:
+    """Nobody looks."""
+
+
+def book(text: str) -> TariffBook:
+    return TariffBook.parse({"acme.toml": text})
+
+
+class Live:
+    """A meter that knows what was used before, and the rows that it made."""
+
+    def __init__(self, text: str) -> None:
+        self.volumes = Volumes(book(text).counters)
+        self.records: list[Record] = []
+        config = Config(data=Path())
+        self._metering = Metering(config, book(text), lambda p, items, s: set(items), self.volumes)
+
+    async def ready(self) -> "Live":
+        async def nothing(since: datetime) -> list[tuple[str, int, Decimal]]:
+            return []
+
+        await self.volumes.read(nothing, datetime.now(UTC))
+        return self
+
+    def call(self, model: str, outcome: Outcome = Outcome.OK, **reading: Any) -> Record:
+        number = len(self.records)
+        begun = msgspec.structs.replace(
+            BEGUN,
+            call_id=f"00000000-0000-0000-0000-{number:012}",
+            wall_ns=(int(HOUR.timestamp()) * 10**6 + number) * 1000,
+        )
+        names = {"request_model": model, "response_model": model}
+        call = exchange(replace(READING, **(names | reading)), outcome)
+        [record] = self._metering.records(replace(call, begun=begun, source=f"w:{number}"))
+        self.records.append(record)
+        return record
+
+
+def stored(record: Record) -> dict[str, Any]:
+    """The record as the store answers."""
+    row: dict[str, Any] = json.loads(msgspec.json.encode(record))
+    return row | {"revision": 0}
+
+
+def again(records: list[Record], text: str) -> list[Any]:
+    """What pricing them again, in order of time, changes."""
+    new = book(text)
+    repricing = Repricing(new, Ledger(new.counters, Tally()), 0)
+    rows = sorted(map(stored, records), key=lambda row: (row["ts_us"], row["call_id"]))
+    found = [repricing.again(row) for row in rows]
+    assert repricing.unreadable == 0
+    return found
+
+
+quantities = st.dictionaries(
+    st.sampled_from([Meter.INPUT, Meter.CACHE_READ, Meter.OUTPUT, Meter.CALLS_WEB_SEARCH]),
+    st.integers(0, 10**6),
+)
+terms = st.fixed_dictionaries(
+    {},
+    optional={
+        "service_tier": st.sampled_from(["default", "flex", "batch", ""]),
+        "processing": st.sampled_from(["batch", "online"]),
+        "prompt_tokens": st.integers(0, 10**6),
+        "summed_requests": st.booleans(),
+    },
+)
+parts = st.builds(
+    Part,
+    usage=st.builds(Usage, quantities, st.sampled_from(list(Origin))),
+    model=st.sampled_from(["", "m", "gone", "nobody"]),
+    terms=terms,
+)
+calls = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(["m", "gone", "nobody"]),
+        "outcome": st.sampled_from([Outcome.OK, Outcome.CLIENT_GONE, Outcome.UNREACHABLE]),
+        "parts": st.lists(parts, max_size=2).map(tuple),
+    },
+    optional={
+        "response_model": st.sampled_from(["m", "m-2", ""]),
+        "complete": st.booleans(),
+        "billable": st.booleans(),
+        "reported_usd": st.sampled_from([Decimal("0.123456789012345678901"), Decimal("NaN")]),
+        "reasons": st.sampled_from([("container_time_not_reported",), ("usage_not_final",)]),
+    },
+)
+
+
+@given(st.lists(calls, max_size=6), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_the_same_tariffs_give_the_same_price(made: list[dict[str, Any]], known: bool) -> None:
+    """Whatever live metering made of a call, pricing its row again makes the same, to the digit.
+
+    Doubts, broken streams, reported costs, unknown models, counters, and what nobody bills.
+    """
+    live = Live(OLD)
+    if known:
+        asyncio.run(live.ready())
+    for call in made:
+        live.call(**call)
+    expected = [
+        {"unknown_counter:acme/month.searches"} & set(r.reasons) == set() for r in live.records
+    ]
+    for correction, same in zip(again(live.records, OLD), expected, strict=True):
+        assert correction is None or not same  # what was not known then is known now
+
+
+async def test_a_new_ladder_is_climbed_from_the_beginning() -> None:
+    """Calls that were priced without counters are counted on the way, in order of time."""
+    plain = OLD.replace("month.searches", "call")
+    live = await Live(plain).ready()
+    part = Part(usage=Usage({Meter.INPUT: 10, Meter.CALLS_WEB_SEARCH: 2}))
+    for _ in range(3):
+        live.call("m", parts=(part,))
+    assert [record.cost_other_usd for record in live.records] == [0, 0, 0]  # 3 free in each call
+    found = again(live.records, OLD)
+    assert [correction.cost_other_usd for correction in found] == [
+        Decimal(0),
+        Decimal("0.007"),
+        Decimal("0.014"),
+    ]
+    assert found[2].counts == {"acme/month.searches": 2}
+
+
+class Place:
+    """A store with calls in it, and tariffs to price them by."""
+
+    def __init__(self, dsn: str, database: str, directory: Path) -> None:
+        self.clickhouse = ClickHouse(dsn, database=database)
+        self.store = Store(dsn, database=database)
+        self.config = Config(data=directory)
+        self.restating = Restating(self.config, self.store, self.clickhouse)
+        self.records: list[Record] = []
+
+    async def fill(self) -> None:
+        live = await Live(OLD).ready()
+        usage = Usage({Meter.INPUT: 1_000, Meter.OUTPUT: 100, Meter.CALLS_WEB_SEARCH: 2})
+        for model in ("m", "gone", "new", "m"):
+            live.call(model, parts=(Part(usage=usage),))
+        live.call("m", billable=False)
+        self.records = live.records
+        await self.clickhouse.export(Batch("s:0", tuple(live.records)))
+
+    async def run(self, text: str, *, write: bool = True) -> dict[str, Any]:
+        directory = self.config.data / "tariffs"
+        directory.mkdir(exist_ok=True)
+        (directory / "acme.toml").write_text(text)
+        order = Order(since=SINCE, tariffs=str(directory), write=write)
+        return await self.restating.run(order, quiet)
+
+    async def unequal(self) -> list[Any]:
+        return list(await self.clickhouse.reconcile(repair=False, quiet_s=0))
+
+    async def close(self) -> None:
+        await self.store.close()
+        await self.clickhouse.close()
+
+
+@pytest.fixture(autouse=True)
+def _few_tariffs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the test alone: reading the shipped ones takes a second each time."""
+
+    def load(*directories: Path) -> TariffBook:
+        return TariffBook.parse(
+            *({"acme.toml": (d / "acme.toml").read_text()} for d in directories)
+        )
+
+    monkeypatch.setattr(TariffBook, "load", load)
+
+
+@pytest.fixture
+async def place(store_dsn: str, database: str, tmp_path: Path) -> AsyncIterator[Place]:
+    place = Place(store_dsn, database, tmp_path)
+    await place.fill()
+    yield place
+    await place.close()
+
+
+async def costs(place: Place) -> list[object]:
+    return [row["cost_usd"] for row in reversed(await place.store.calls())]
+
+
+async def test_history_is_restated(place: Place) -> None:
+    """Rows, reports and rollups show the newest price; unknown is not zero; nothing else moves."""
+    before = await costs(place)
+    assert before == ["0.003", "0.0033", None, "0.01", "0"]
+    found = await place.run(NEW)
+    # m: searches have no price now; gone: no price any more; new: newly priced, but for searches.
+    assert await costs(place) == ["0.004", None, "0.0004", "0.004", "0"]
+    numbers = ("calls", "changed", "newly_priced", "no_longer_priced", "written", "kept")
+    assert [found[name] for name in numbers] == [5, 4, 1, 1, 4, 1]
+    assert (found["old_usd"], found["new_usd"], found["difference_usd"]) == (
+        "0.0163",
+        "0.0084",
+        "-0.0079",
+    )
+    assert [group["model"] for group in found["by"]["model"]] == ["m", "gone", "new"]
+    assert await place.unequal() == []
+    hourly = await place.store.report(HOUR, None, ("model",))
+    rows = await place.store.report(HOUR, None, ("model", "node"))  # not in the rollup
+    shown = {row["model"]: (row["cost_usd"], row["unpriced_calls"]) for row in hourly}
+    assert shown == {"m": ("0.008", 0), "gone": (None, 1), "new": ("0.0004", 0)}
+    assert shown == {row["model"]: (row["cost_usd"], row["unpriced_calls"]) for row in rows}
+    assert await place.clickhouse.counted(HOUR) == [
+        ("acme/month.searches", int(HOUR.timestamp()), Decimal(0))
+    ]
+
+
+async def test_a_second_run_writes_nothing(place: Place) -> None:
+    """The price is a view: the same tariffs find what they have written."""
+    assert (await place.run(NEW))["written"] == 4
+    assert (await place.run(NEW))["written"] == 0
+
+
+async def test_back_again(place: Place) -> None:
+    """With the old tariffs every price is the old one, to the digit, and all versions are kept."""
+    before = await costs(place)
+    await place.run(NEW)
+    await place.run(OLD)
+    assert await costs(place) == before
+    assert await place.unequal() == []
+    assert sum(n for _, _, n in await place.clickhouse.counted(HOUR)) == 4
+    call = await place.store.call(place.records[0].call_id)
+    assert call is not None
+    prices = call["prices"]
+    assert isinstance(prices, list)
+    assert [(p["revision"], p["cost_usd"], p["reason"]) for p in prices] == [
+        (0, "0.003", "metered"),
+        (1, "0.004", "reprice"),
+        (2, "0.003", "reprice"),
+    ]
+    assert call["lines"] == prices[2]["lines"] == prices[0]["lines"]
+
+
+async def test_a_dry_run_writes_nothing(place: Place) -> None:
+    """It says what would change."""
+    found = await place.run(NEW, write=False)
+    assert (found["changed"], found["written"]) == (4, 0)
+    assert await costs(place) == ["0.003", "0.0033", None, "0.01", "0"]
+
+
+async def test_pages(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are looked at once each, however few fit into a page."""
+    monkeypatch.setattr(restating, "PAGE_ROWS", 2)
+    told: list[tuple[int, int]] = []
+
+    async def tell(done: int, calls: int) -> None:
+        told.append((done, calls))
+
+    directory = place.config.data / "tariffs"
+    directory.mkdir()
+    (directory / "acme.toml").write_text(NEW)
+    found = await place.restating.run(Order(since=SINCE, tariffs=str(directory), write=True), tell)
+    assert (found["calls"], found["written"], told[-1]) == (5, 4, (5, 5))
+    assert await place.unequal() == []
+
+
+async def test_a_page_that_was_sent_is_not_sent_twice(place: Place) -> None:
+    """A process that died before it heard that a page was taken sends it again: nothing changes."""
+    kept: list[bytes] = []
+    correct = place.clickhouse.correct
+
+    async def dies(corrections: Any) -> None:
+        kept.append((place.config.data / "state" / restating.PENDING).read_bytes())
+        await correct(corrections)
+        raise TransientError("killed")
+
+    place.clickhouse.correct = dies  # type: ignore[method-assign]  # stands for a kill
+    with pytest.raises(TransientError, match="killed"):
+        await place.run(NEW)
+    place.clickhouse.correct = correct  # type: ignore[method-assign]  # as it was
+    assert kept == [(place.config.data / "state" / restating.PENDING).read_bytes()]
+    await place.restating.finish()
+    assert await place.unequal() == []
+    assert (await place.run(NEW))["written"] == 0
+
+
+async def test_a_day_that_is_rebuilt_keeps_its_corrections(place: Place) -> None:
+    """Repairing a rollup gives what the rows and their new prices add up to."""
+    await place.run(NEW)
+    client = place.clickhouse._connect()
+    day = f"{EPOCH + timedelta(microseconds=place.records[0].ts_us):%Y-%m-%d}"
+    client.command(f"ALTER TABLE calls_1h DROP PARTITION '{day}'")
+    found = await place.clickhouse.reconcile(repair=True, quiet_s=0)
+    assert [one.rollup for one in found] == ["calls_1h"]
+    assert await place.unequal() == []
+
+
+async def test_one_at_a_time(place: Place) -> None:
+    """Two runs would both correct the same price."""
+    with place.restating._alone(), pytest.raises(TransientError, match="another reprice"):
+        await place.run(NEW)
+
+
+async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
+    """Tariffs that changed since the differences were shown are not used unseen."""
+    directory = place.config.data / "tariffs"
+    await place.run(NEW, write=False)
+    order = Order(since=SINCE, tariffs=str(directory), write=True, book="other")
+    with pytest.raises(ValueError, match="the tariffs changed meanwhile"):
+        await place.restating.run(order, quiet)
+
+
+async def test_only_the_command_may_write(place: Place) -> None:
+    """Without the token of the 0600 file, or from a page in a browser, nothing is done."""
+    state = place.config.data / "state"
+    api = RepriceApi(place.restating, state)
+    assert (state / "command.token").stat().st_mode & 0o777 == 0o600
+    app = web.Application()
+    app.add_routes(api.routes())
+    (place.config.data / "tariffs").mkdir()
+    (place.config.data / "tariffs" / "acme.toml").write_text(NEW)
+    order = Order(since=SINCE, tariffs=str(place.config.data / "tariffs"), write=True)
+    known = {HEADER: token(state)}
+    async with TestServer(app) as server, ClientSession() as session:
+        url = server.make_url(PATH)
+        foreign = known | {"Origin": "http://evil.example"}
+        for headers in (dict[str, str](), {HEADER: "guess"}, foreign):
+            async with session.post(url, data=msgspec.json.encode(order), headers=headers) as no:
+                assert no.status == 403
+        assert (await place.run(NEW, write=False))["changed"] == 4
+        async with session.post(url, data=msgspec.json.encode(order), headers=known) as yes:
+            lines = [json.loads(line) async for line in yes.content]
+    assert lines[0] == {"done": 5, "calls": 5}
+    assert lines[-1]["result"]["written"] == 4
+
+
+async def test_a_lost_answer(
+    clickhouse_server: "ClickHouseServer", database: str, tmp_path: Path
+) -> None:
+    """The connection breaks after the server has written: sent again, it is there once."""
+    place = Place(clickhouse_server.dsn, database, tmp_path)
+    await place.fill()
+    clickhouse_server.fault("commit_then_drop", count=9)
+    with pytest.raises(TransientError):
+        await place.run(NEW)
+    clickhouse_server.fault("")
+    assert (await place.run(NEW))["written"] == 0
+    assert await costs(place) == ["0.004", None, "0.0004", "0.004", "0"]
+    assert await place.unequal() == []
+    await place.close()
+
+
+CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+LADDER = """
+provider = "openai"
+source = "https://acme.example/prices"
+checked = 2026-11-20
+
+[[tariff]]
+names = ["gpt-4o-mini", "gpt-4o-mini-2024-07-18"]
+volume = {{ counter = "month.tokens", mode = "marginal", steps = [0, 1_000_000] }}
+usd_per_mtok = {{ "input*" = [{price}, 1], "output*" = [{price}, 1], cache_read = [1, 1] }}
+"""
+
+
+def test_the_whole_product(tmp_path: Path) -> None:
+    """A ladder goes on over a restart; the command restates with a server running and without."""
+    tariffs = tmp_path / "tariffs"
+    tariffs.mkdir()
+    (tariffs / "own.toml").write_text(LADDER.format(price=2))
+    settings = f'{serving.FAST_ROWS}[metering]\ntariffs = "{tariffs}"\n'
+    data = tmp_path / "served"
+
+    def command(*arguments: str) -> Any:
+        place = ["--config", str(data / "taximeter.toml"), "--data", str(data / "data"), "--json"]
+        done = subprocess.run(
+            [sys.executable, "-m", "proxy", *arguments, *place], stdout=subprocess.PIPE, check=True
+        )
+        return json.loads(done.stdout)
+
+    with serving.stand_in(tmp_path / "log") as (upstream, _):
+        for calls in (1, 2):
+            with serving.serve(data, {"openai": upstream}, settings=settings) as served:
+                url = f"{served.proxy_url}/openai/v1/chat/completions"
+                asked = urllib.request.Request(url, json.dumps(CHAT).encode())
+                asked.add_header("Content-Type", "application/json")
+                urllib.request.urlopen(asked).close()
+                rows = served.calls_when(calls)
+                receipt = json.loads(rows[0]["receipt"])
+                before = sum(Decimal(row["counts"]["openai/month.tokens"]) for row in rows[1:])
+                assert receipt["basis"]["counters"] == {"openai/month.tokens": str(before)}
+                if calls == 2:
+                    (tariffs / "own.toml").write_text(LADDER.format(price=4))
+                    found = command("reprice", "--since", "1h", "--yes")
+                    assert found["written"] == 2
+                    assert Decimal(found["new_usd"]) == 2 * Decimal(found["old_usd"])
+                    [total] = command("report", "--since", "1h", "--by", "")
+                    assert total["cost_usd"] == found["new_usd"]
+                    assert command("store", "check", "--quiet", "0") == []
+    assert command("reprice", "--since", "1h", "--yes")["written"] == 0
+
+
+def test_a_row_that_nobody_can_read_is_left() -> None:
+    """It is counted, and does not stop the others."""
+    live = Live(OLD)
+    row = stored(live.call("m")) | {"receipt": "{"}
+    repricing = Repricing(book(NEW), Ledger((), Tally()), 0)
+    assert repricing.again(row) is None
+    assert (repricing.unreadable, repricing.kept) == (1, 0)
