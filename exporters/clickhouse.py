@@ -1,4 +1,4 @@
-"""Rows: one INSERT per batch, into chDB or a ClickHouse server alike.
+"""Rows and their new prices: one INSERT per batch, into chDB or a ClickHouse server alike.
 
 Every INSERT carries a token, and the table and its rollups remember the last 10 000.  So a batch
 that was written but not acknowledged may be written again and changes nothing: after `kill -9`,
@@ -8,6 +8,7 @@ after a lost answer, and when the client library itself sends it twice (it does,
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
 from typing import TypeVar
@@ -16,14 +17,16 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
 from exporters import connection, reconcile
+from exporters.corrections import FIELDS as CORRECTION_FIELDS
+from exporters.corrections import Corrections, counted
 from exporters.migrations import migrate
-from exporters.record import EXACT, Batch, Record, TransientError, rounded
+from exporters.record import Batch, Record, TransientError, nine_places, rounded
 
 T = TypeVar("T")
 
 FIELDS = Record.__struct_fields__
+QUANTITIES = ("usage", "counts", "old_counts")
 COLUMNS = tuple("ts" if name == "ts_us" else name for name in FIELDS)
-USAGE_SCALE = Decimal(1).scaleb(-9)  # Decimal(38, 9) in the store
 
 # Servers before 26 know the first ones, later ones the last; each is sent what it knows.
 INSERT_SETTINGS: dict[str, str | int] = {
@@ -48,18 +51,13 @@ def columns(records: Sequence[Record]) -> list[list[object]]:
 def _column(name: str, values: list[object]) -> list[object]:
     if name.endswith("_usd"):
         return [rounded(usd) if isinstance(usd, Decimal) else None for usd in values]
-    if name == "usage":
+    if name in QUANTITIES:
         return [
-            {meter: _nine_places(quantity) for meter, quantity in usage.items()}
-            for usage in values
-            if isinstance(usage, dict)
+            {meter: nine_places(quantity) for meter, quantity in quantities.items()}
+            for quantities in values
+            if isinstance(quantities, dict)
         ]
     return values
-
-
-def _nine_places(quantity: Decimal) -> Decimal:
-    """As the column holds it; the client would cut off further digits instead of rounding."""
-    return quantity.quantize(USAGE_SCALE, context=EXACT)
 
 
 def token(batch: Batch) -> str:
@@ -111,6 +109,20 @@ class ClickHouse:
             )
         )
 
+    async def correct(self, corrections: Corrections) -> None:
+        """Write new prices of stored calls.  Never twice, however often it is called."""
+        if corrections.rows:
+            await self._on_thread(lambda: self._correct(corrections))
+
+    async def counted(self, since: datetime) -> list[tuple[str, int, Decimal]]:
+        """What was added to each counter since then: (counter, start of an hour in s, quantity).
+
+        Between two inserts, so that a batch is in the answer or is not.
+        """
+        sql, bound = counted(since)
+        rows = await self._on_thread(lambda: self._connect().query(sql, bound).result_rows)
+        return [(name, hour, quantity) for name, hour, quantity in rows]
+
     async def close(self) -> None:
         """Wait for the insert in flight, then let the database go."""
         await self._on_thread(self._disconnect)
@@ -156,6 +168,19 @@ class ClickHouse:
         context.settings = self._settings | {"insert_deduplication_token": token(batch)}
         context.req_block_size = len(batch.records)  # one block, so that the token names all of it
         context.data = columns(batch.records)
+        client.insert(context=context)
+
+    def _correct(self, corrections: Corrections) -> None:
+        rows = corrections.rows
+        client = self._connect()
+        context = client.create_insert_context(
+            "corrections", CORRECTION_FIELDS, column_oriented=True
+        )
+        context.settings = self._settings | {"insert_deduplication_token": corrections.token}
+        context.req_block_size = len(rows)
+        context.data = [
+            _column(name, [getattr(row, name) for row in rows]) for name in CORRECTION_FIELDS
+        ]
         client.insert(context=context)
 
     def _disconnect(self) -> None:

@@ -74,9 +74,11 @@ def grouped(
     by: Sequence[str],
     *,
     step: timedelta | None = None,
+    rows: str = "calls",
 ) -> tuple[str, dict[str, str | int]]:
     """SQL and bound values for sums over [since, until) by `by` and, with `step`, by `time`.
 
+    `rows` is where rows are read where the rollup will not do: `calls`, or `priced_calls`.
     Raises ValueError for a name that nothing is grouped by, and for a step below a second.
     """
     hourly = _in_rollup(since, until, by, step)
@@ -100,7 +102,7 @@ def grouped(
     selected = keys | _measures(hourly)
     sql = (
         f"SELECT {', '.join(f'{sql} AS `{name}`' for name, sql in selected.items())}"
-        f" FROM {'calls_1h' if hourly else 'calls'} AS t WHERE {' AND '.join(conditions)}"
+        f" FROM {'calls_1h' if hourly else rows} AS t WHERE {' AND '.join(conditions)}"
     )
     names = [f"`{name}`" for name in keys]
     if names:
@@ -146,7 +148,8 @@ def _measures(hourly: bool) -> dict[str, str]:
     """Output name → expression."""
     measures = {name: pair[hourly] for name, pair in COUNTS.items()}
     measures |= {name: f"sum(t.{name})" for name in SUMS}
-    measures["cost_usd"] = "if(calls = 0, 0, sum(t.cost_usd))"  # no calls cost nothing, known
+    # No calls cost nothing, known; where all costs became unknown the rollup's sum is 0.
+    measures["cost_usd"] = "multiIf(calls = 0, 0, calls = unpriced_calls, NULL, sum(t.cost_usd))"
     for time in TIMES:
         merged = f"quantilesDDMerge{_QUANTILES}(t.{time}_q)"
         levels = merged if hourly else f"quantilesDD{_QUANTILES}(t.{time}_us)"

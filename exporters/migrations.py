@@ -16,16 +16,23 @@ from clickhouse_connect.driver.client import Client
 from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).with_name("schema")
-TTL = {"calls": "ts", "trace_ts": "first_start"}  # table → column whose age ttl_days limits
+TTL = {
+    "calls": "ts",
+    "corrections": "ts",
+    "trace_ts": "first_start",
+}  # table → column whose age ttl_days limits
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
+_PLAIN_VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+) AS")
+_FROM = re.compile(r"\bFROM (\w+) AS")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
 # The server's own default forgets a token after an hour; an outage may be longer.
 _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
 )
-_SHARDING = {"calls": ", sipHash64(call_id)"}  # the only table that is written through Distributed
+# The tables that are written through Distributed; a call and its corrections are on one shard.
+_SHARDING = {"calls": ", sipHash64(call_id)", "corrections": ", sipHash64(call_id)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,8 @@ def statements(text: str, *, database: str = "", cluster: str = "") -> Iterator[
     """The statements of a file, for one server or, with a name, for a cluster.
 
     On a cluster a table `t` is `t_local` on every server, replicated within its shard, with views
-    beside it, and `t` is the Distributed table over them.  Raises ValueError for a statement that
-    does not say which it is.
+    beside it, and `t` is the Distributed table over them; so it is with a plain view.  Raises
+    ValueError for a statement that does not say which it is.
     """
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
     for statement in "\n".join(lines).split(";\n"):
@@ -68,13 +75,15 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         local = _TABLE.sub(f"CREATE TABLE IF NOT EXISTS {name}_local {on} (", sql, count=1)
         local = local.replace("\nENGINE = ", "\nENGINE = Replicated")
         yield local.replace("non_replicated_deduplication_window = 10000", _WINDOW)
-        yield (
-            f"CREATE TABLE IF NOT EXISTS {name} {on} AS {name}_local ENGINE = Distributed("
-            f"{quoted(cluster)}, {quoted(database)}, '{name}_local'{_SHARDING.get(name, '')})"
-        )
+        yield _distributed(name, on, database, cluster)
     elif found := _VIEW.match(sql):
         view = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {found[1]} {on} TO {found[2]}_local AS"
-        yield re.sub(r"\nFROM (\w+) AS", r"\nFROM \1_local AS", _VIEW.sub(view, sql, count=1))
+        yield _FROM.sub(r"FROM \1_local AS", _VIEW.sub(view, sql, count=1))
+    elif found := _PLAIN_VIEW.match(sql):
+        name = found[1]
+        view = f"CREATE VIEW IF NOT EXISTS {name}_local {on} AS"
+        yield _FROM.sub(r"FROM \1_local AS", _PLAIN_VIEW.sub(view, sql, count=1))
+        yield _distributed(name, on, database, cluster)
     elif found := _ALTER.match(sql):
         name, action, rest = found[1], found[2], sql[found.end() :]
         yield f"ALTER TABLE {name}_local {on} {action}{rest}"
@@ -82,6 +91,13 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
             yield f"ALTER TABLE {name} {on} {action}{rest}"
     else:
         raise ValueError(f"no cluster form is known for: {sql.splitlines()[0]}")
+
+
+def _distributed(name: str, on: str, database: str, cluster: str) -> str:
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name} {on} AS {name}_local ENGINE = Distributed("
+        f"{quoted(cluster)}, {quoted(database)}, '{name}_local'{_SHARDING.get(name, '')})"
+    )
 
 
 def quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Compare the rollups with the rows, day by day, and rebuild a day that differs.
+"""Compare the rollups with the rows and their new prices, day by day, and rebuild what differs.
 
 Tokens keep them equal through crashes; this finds what tokens cannot mend: a view that was gone for
 a while, rows deleted by hand, a mistake of ours.
@@ -24,7 +24,10 @@ SUMS = {
     "unpriced_calls": ("countIf(t.cost_usd IS NULL)", "sum(t.unpriced_calls)"),
     "input_tokens_total": ("sum(t.input_tokens_total)", "sum(t.input_tokens_total)"),
     "output_tokens_total": ("sum(t.output_tokens_total)", "sum(t.output_tokens_total)"),
-    "cost_usd": ("sum(t.cost_usd)", "sum(t.cost_usd)"),
+    "cost_usd": (
+        "sum(t.cost_usd)",
+        "if(sum(t.calls) = sum(t.unpriced_calls), NULL, sum(t.cost_usd))",
+    ),
 }
 
 Sums = dict[str, int | Decimal | None]  # None: nothing known to add up; {}: no rows at all
@@ -55,9 +58,10 @@ def reconcile(
     found = []
     for rollup, (time, days) in ROLLUPS.items():
         reach = min(ttl_days, days) - 1
-        rows = _by_day(client, f"calls{suffix}", "ts", reach, side=0)
+        rows = _by_day(client, f"priced_calls{suffix}", "ts", reach, side=0)
         rolled_up = _by_day(client, f"{rollup}{suffix}", time, reach, side=1)
-        busy = set(_busy_days(client, f"calls{suffix}", quiet_s))
+        tables = (f"calls{suffix}", f"corrections{suffix}")
+        busy = {day for table in tables for day in _busy_days(client, table, quiet_s)}
         for day in sorted((rows.keys() | rolled_up.keys()) - busy):
             if rows.get(day, {}) != rolled_up.get(day, {}):
                 if repair:
@@ -89,20 +93,29 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
 
 
 def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
-    """Drop `day` from a rollup and fill it with what its view selects from the rows of that day."""
-    view = client.query(
+    """Drop `day` from a rollup and fill it with what its views select from the rows of that day."""
+    views = (f"{rollup}_mv", f"{rollup.replace('calls', 'corrections')}_mv")
+    selects = [_of_day(client, dsn, view, day) for view in views]
+    client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
+    for select in selects:
+        client.command(
+            f"INSERT INTO {table} {select}",
+            # Its own token: by content it could be taken for what was dropped.
+            settings={"insert_deduplication_token": f"reconcile:{uuid4()}"},
+        )
+
+
+def _of_day(client: Client, dsn: Dsn, view: str, day: str) -> str:
+    """What `view` writes for the rows of `day`: columns and a SELECT."""
+    described = client.query(f"DESCRIBE TABLE {view}").result_rows
+    select = client.query(
         "SELECT as_select FROM system.tables WHERE database = {database:String}"
         " AND name = {name:String}",
-        {"database": dsn.database, "name": f"{rollup}_mv"},
+        {"database": dsn.database, "name": view},
     ).result_rows[0][0]
-    select, places = re.subn(
-        r"\bFROM (\S+) AS t\b", rf"FROM \1 AS t WHERE toDate(t.ts) = '{day}'", str(view)
+    text, places = re.subn(
+        r"\bFROM (\S+) AS t\b", rf"FROM \1 AS t WHERE toDate(t.ts) = '{day}'", str(select)
     )
     if places != 1:
-        raise RuntimeError(f"view {rollup}_mv does not read from one table named t")
-    client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
-    client.command(
-        f"INSERT INTO {table} {select}",
-        # Its own token: by content it could be taken for what was dropped.
-        settings={"insert_deduplication_token": f"reconcile:{uuid4()}"},
-    )
+        raise RuntimeError(f"view {view} does not read from one table named t")
+    return f"({', '.join(str(row[0]) for row in described)}) {text}"

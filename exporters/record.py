@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 SCALE = Decimal(1).scaleb(-18)  # Decimal(38, 18) in the store
+QUANTITY_SCALE = Decimal(1).scaleb(-9)  # Decimal(38, 9) in the store
 EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # the default 28 digits end below COST_USD_MAX
 COST_USD_MAX = Decimal(10) ** 15  # far above any call; beyond it something is wrong upstream of us
 
@@ -91,6 +92,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     source: str = ""  # position in the relay's journal: writer:call number[:item]
     schema_version: int = 1
+    # What the call added to the counters of prices by volume: {"gemini/day.grounding": 1}.
+    counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
 
 
 _encoder = msgspec.json.Encoder()
@@ -117,6 +120,14 @@ def rounded(usd: Decimal | None) -> Decimal | None:
     if abs(usd) >= COST_USD_MAX:
         raise ValueError(f"a cost of {usd} USD is beyond {COST_USD_MAX}")
     return usd.quantize(SCALE, context=EXACT)
+
+
+def nine_places(quantity: Decimal) -> Decimal:
+    """As the store holds a quantity; its client would cut off further digits instead of rounding.
+
+    Raises ArithmeticError for one that the store cannot hold.
+    """
+    return quantity.quantize(QUANTITY_SCALE, context=EXACT)
 
 
 class TransientError(Exception):

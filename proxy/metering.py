@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # OpenAI's regional hosts, https://platform.openai.com/docs/guides/your-data
 REGIONAL_HOST = re.compile(r"^(eu|us)\.api\.openai\.com$")
+# Vertex names the region in the path, https://cloud.google.com/vertex-ai/docs/reference/rest
+LOCATION = re.compile(r"/projects/[^/]+/locations/([a-z0-9-]+)/")
 
 Claim = Callable[[str, Sequence[str], str], set[str]]
 
@@ -159,7 +161,7 @@ def subcalls_of(
         "completed_at": start + timedelta(microseconds=exchange.duration_ns // 1000),
     }
     host = urlsplit(begun.upstream).hostname or ""
-    if regional := REGIONAL_HOST.match(host):
+    if regional := REGIONAL_HOST.match(host) or LOCATION.search(begun.target):
         terms["region"] = regional[1]
     if provider and provider.region:
         terms["region"] = provider.region

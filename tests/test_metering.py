@@ -24,7 +24,7 @@ from proxy.exchange import (
     ResponseHead,
     Timing,
 )
-from proxy.metering import Metering
+from proxy.metering import Metering, subcalls_of
 from proxy.rows import plain
 
 TARIFF = """
@@ -274,3 +274,24 @@ def test_a_background_response_is_charged_by_the_first_call_that_shows_it(
     assert (again.cost_usd, again.cost_status) == (Decimal(0), "not_billed")
     assert again.input_tokens_total is None
     assert "fetched_again" in again.reasons
+
+
+@pytest.mark.parametrize(
+    ("upstream", "target", "region"),
+    [
+        ("https://eu.api.openai.com", "/v1/chat/completions", "eu"),
+        ("https://eu.api.openai.com.evil.example", "/v1/chat/completions", None),
+        (
+            "https://us-east5-aiplatform.googleapis.com",
+            "/v1/projects/p/locations/us-east5/publishers/anthropic/models/m:rawPredict",
+            "us-east5",
+        ),
+    ],
+)
+def test_the_region_is_read_from_where_the_call_went(
+    upstream: str, target: str, region: str | None
+) -> None:
+    """OpenAI's regional hosts and Vertex's paths name a region that prices depend on."""
+    begun = msgspec.structs.replace(BEGUN, upstream=upstream, target=target)
+    [subcall] = subcalls_of(replace(exchange(READING), begun=begun), READING.parts, None)
+    assert subcall.terms.get("region") == region
