@@ -14,8 +14,17 @@ from pricing.usage import INPUT_METERS, OUTPUT_METERS
 T = TypeVar("T")
 Exchange = dict[str, Any]  # as in the stand-in's journal
 
-# Headers that a client makes up anew for every call, and the one that is each connection's own.
-UNCOMPARED = frozenset({"idempotency-key", "x-client-request-id", "connection"})
+# Headers that a client makes up anew for every call, and those that are each connection's own.
+UNCOMPARED = frozenset(
+    {
+        "idempotency-key",
+        "x-client-request-id",
+        "sec-websocket-key",
+        "connection",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +63,27 @@ def make(
     )
 
 
-def changes(trip: Roundtrip[T]) -> list[str]:
-    """What the proxy changed on the way; nothing is what is wanted."""
+def changes(trip: Roundtrip[T], uncompared: frozenset[str] = UNCOMPARED) -> list[str]:
+    """What the proxy changed on the way; nothing is what is wanted.
+
+    `uncompared` are the lower-case names of headers that differ from call to call anyway.
+    """
     if len(trip.alone) != len(trip.behind):
         return [f"{len(trip.alone)} calls directly, {len(trip.behind)} through the proxy"]
     found = [] if trip.direct == trip.through else [f"result: {trip.direct} -> {trip.through}"]
     for alone, behind in zip(trip.alone, trip.behind, strict=True):
-        sent, got = _comparable(alone), _comparable(behind)
-        found += [f"{key}: {sent[key]} -> {got[key]}" for key in sent if sent[key] != got[key]]
+        sent, got = _comparable(alone, uncompared), _comparable(behind, uncompared)
+        found += [f"{key}: {_apart(sent[key], got[key])}" for key in sent if sent[key] != got[key]]
     return found
+
+
+def _apart(sent: object, got: object) -> str:
+    """Two values that differ; of headers those that do, unless it is their order."""
+    if isinstance(sent, list) and isinstance(got, list):
+        lost, new = ([p for p in a if p not in b] for a, b in ((sent, got), (got, sent)))
+        if lost or new:
+            return f"{lost} -> {new}"
+    return f"{sent} -> {got}"
 
 
 def mismeasured(trip: Roundtrip[T]) -> list[str]:
@@ -77,9 +98,9 @@ def _journal(upstream: str) -> tuple[Exchange, ...]:
     return tuple(serving.get_json(f"{upstream}/__standin/journal")["exchanges"])
 
 
-def _comparable(exchange: Exchange) -> Exchange:
+def _comparable(exchange: Exchange, uncompared: frozenset[str]) -> Exchange:
     received = exchange["received"]
-    headers = [(n, v) for n, v in received["headers"] if n.lower() not in UNCOMPARED]
+    headers = [(n, v) for n, v in received["headers"] if n.lower() not in uncompared]
     headers = [("host", v) if n.lower() == "host" else (n, v) for n, v in headers]  # ours to write
     answered = {f"answer {k}": exchange["answered"][k] for k in ("status", "body_sha256")}
     compared = {key: received[key] for key in ("method", "target", "body_sha256", "body_bytes")}

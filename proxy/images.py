@@ -5,7 +5,6 @@ The formulas are the providers' published ones, checked against recorded bills: 
 """
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -28,7 +27,7 @@ def from_base64(text: str, detail: str = "auto") -> Image:
     body = text.partition(",")[2] if text.startswith("data:") else text
     try:
         head = base64.b64decode(body[:HEADER_CHARS] + "===")
-    except binascii.Error:  # URL-safe or broken: no size
+    except ValueError:  # URL-safe, broken or not ASCII: no size
         head = b""
     width, height = size(head)
     if not (0 < width <= SIDE_MAX and 0 < height <= SIDE_MAX):

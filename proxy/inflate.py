@@ -51,6 +51,7 @@ class Inflate:
             for piece in self._through(data, 0):
                 if len(piece) > self._room:
                     self.reason = "decoded_body_too_large"
+                    yield piece[: self._room]  # so that it does not matter how the body was cut
                     return
                 self._room -= len(piece)
                 yield piece
@@ -73,6 +74,7 @@ class _Zlib:
         self._gzip = gzip
         self._start: bytes | None = b""  # the first two bytes; None once they are known
         self._plain = False
+        self._padding = False
         self._inner = zlib.decompressobj(31)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -100,8 +102,9 @@ class _Zlib:
         self._inner = zlib.decompressobj(15 if header else -15)
 
     def _next_member(self, data: bytes) -> bool:
-        """Start the next gzip member; bytes after the last one are padding."""
-        if not self._gzip or data[0] != 0x1F:
+        """Start the next gzip member; what follows the last one is padding, to the end."""
+        self._padding = self._padding or not self._gzip or data[0] != 0x1F
+        if self._padding:
             return False
         self._inner = zlib.decompressobj(31)
         return True
@@ -113,14 +116,14 @@ class _Brotli:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """See `_Codec`."""
-        if self._inner.is_finished():
-            return
+        if data and self._inner.is_finished():
+            raise brotli.error("data after the end")  # as where both come at once
         while True:
             piece: bytes = self._inner.process(data, output_buffer_limit=STEP_BYTES_MAX)
             data = b""
             if piece:
                 yield piece
-            if self._inner.can_accept_more_data() or self._inner.is_finished():
+            if not piece or self._inner.is_finished():  # it may hold back what it has decoded
                 return
 
 

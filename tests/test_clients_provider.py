@@ -80,6 +80,25 @@ def test_answers_state_their_usage(
         assert reading.parts[0].usage.quantities[Meter.CACHE_READ] == 400
 
 
+@pytest.mark.parametrize("parameters", [{}, *({"incremental_output": on} for on in (True, False))])
+def test_a_cut_dashscope_stream_is_counted_once(parameters: Mapping[str, bool]) -> None:
+    """Whether its events repeat the text or not, and whether the request says so or leaves it."""
+    raw = json.dumps(calls.QWEN | {"parameters": parameters}).encode()
+    request = routes.read("POST", DASHSCOPE, dict(SSE_ASKED), raw)
+    steps = routes.answer(request, routes.Shelves(), raw).steps[:5]
+    call = Call(
+        name="cut",
+        target=DASHSCOPE,
+        provider="qwen",
+        request=raw,
+        headers=(("content-type", "text/event-stream"),),
+        response=b"".join(step.data for step in steps),
+    )
+    count = read(call).count
+    assert count is not None
+    assert len(count.output.split()) == len(steps)
+
+
 @pytest.mark.parametrize(("provider", "target", "messages"), calls.TOLD)
 def test_conversations_state_their_usage(
     provider: str, target: str, messages: tuple[Any, ...]

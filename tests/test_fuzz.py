@@ -11,8 +11,10 @@ import pytest
 from evaluation.fuzz import __main__ as fuzz
 from evaluation.fuzz import calls, checks, damage, rows
 from evaluation.fuzz.calls import Call
+from evaluation.provider.answers import words
 from exporters import semconv
 from exporters.record import Record
+from proxy import images
 from proxy.config import Metering
 from proxy.exchange import Reading
 from proxy.inflate import Inflate
@@ -127,6 +129,15 @@ def test_padding_after_gzip_stays_padding(step: int) -> None:
     assert inflated("gzip", body, step) == (b"onetwo", "")
 
 
+def test_a_cut_brotli_body_gives_all_that_came() -> None:
+    """The decoder holds some of its output back; a stream that ends in the middle needs it."""
+    text = " ".join(words(Random(1), 9_000)).encode()
+    body = brotli.compress(text)[:-9]
+    whole, byte_by_byte = (inflated("br", body, step) for step in (1 << 20, 1))
+    assert whole == byte_by_byte
+    assert len(text) - 100 < len(whole[0]) < len(text)
+
+
 def test_bytes_after_brotli_are_said_to_be_there() -> None:
     """Brotli has no padding: what follows the end is a corrupt body, in one piece or in two."""
     body = brotli.compress(b"one")
@@ -175,3 +186,9 @@ def test_a_whole_parameter_stays_whole() -> None:
         attributes={name: str(value) for name, value in noted.items()},
     )
     assert semconv.attributes(row)["gen_ai.request.seed"] == 42
+
+
+@pytest.mark.parametrize("data", ["data:image/png;base64,\ufffd", "\u00e9\u00e9", "%%%", ""])
+def test_an_image_that_is_no_base64_has_no_size(data: str) -> None:
+    """It costs nobody the row: its tokens are not known, those of the rest are counted."""
+    assert images.from_base64(data) == images.Image()

@@ -88,6 +88,7 @@ class Answer:
     reported: bool = True  # False: the body leaves the usage out
     error_event: bytes = b""  # what an overload in mid-stream looks like
     operation: str = ""  # for the journal
+    kept: Json | None = None  # what can be fetched again by its id
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from evaluation.provider.answers import (
 )
 
 UNASKED = ("mistral", "magistral", "codestral", "ministral", "deepseek")
+GROQ = ("openai/gpt-oss", "llama-3")  # states the usage of a stream unasked, in a place of its own
 
 
 def answer(request: Request) -> Answer:
@@ -50,7 +51,7 @@ def answer(request: Request) -> Answer:
         headers={"x-request-id": identifier("req_", request.seed), "openai-processing-ms": "12"},
         model=request.model,
         tokens=said.tokens,
-        reported=not stream or include or unasked,
+        reported=not stream or include or request.model.startswith((*UNASKED, *GROQ)),
         error_event=sse(error_document(503, "The server is overloaded.")),
         operation="openai.chat",
     )
@@ -163,8 +164,10 @@ def _chunks(request: Request, said: Script, include: bool, unasked: bool) -> Ite
         piece = {"index": 0, "function": {"arguments": arguments}}
         yield Step(chunk({"tool_calls": [piece]}), said.tool_tokens)
     reported = usage(request.model, said)
-    last = chunk({}, _finish(said), **({"usage": reported} if unasked else {}))
-    yield Step(last, said.stop_tokens)
+    unasked_for: Json = {"usage": reported} if unasked else {}
+    if request.model.startswith(GROQ):
+        unasked_for = {"x_groq": {"id": identifier("req_", request.seed), "usage": reported}}
+    yield Step(chunk({}, _finish(said), **unasked_for), said.stop_tokens)
     if include and not unasked:
         yield Step(sse(shared | {"choices": [], "usage": reported}))
     yield Step(b"data: [DONE]\n\n")

@@ -39,23 +39,17 @@ class Shelf:
         self._ask = ask
         self._files: dict[str, tuple[Json, bytes]] = {}
         self._batches: dict[str, Json] = {}
+        self._responses: dict[str, Json] = {}
         self._made = count()  # numbers files and batches
 
     def upload(self, raw: bytes, content_type: str) -> Answer | None:
         """`POST /v1/files`, multipart; None if there is no file in it."""
-        head = f"content-type: {content_type}\r\n\r\n".encode()
-        message = BytesParser().parsebytes(head + raw)
-        purpose, found = "batch", None
-        for part in message.get_payload() if message.is_multipart() else ():
-            content = part.get_payload(decode=True)  # type: ignore[union-attr]  # parts are messages
-            if not isinstance(content, bytes):
-                continue
-            name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]
-            if name == "purpose":
-                purpose = content.decode()
-            elif name == "file":
-                found = (str(part.get_filename() or "file"), content)  # type: ignore[union-attr]
-        return _json(self._keep(*found, purpose), "openai.files") if found else None
+        fields = form(raw, content_type)
+        if "file" not in fields:
+            return None
+        _, purpose = fields.get("purpose", ("", b"batch"))
+        filename, content = fields["file"]
+        return _json(self._keep(filename or "file", content, purpose.decode()), "openai.files")
 
     def file(self, file_id: str, *, content: bool) -> Answer | None:
         """`GET /v1/files/{id}` and its `/content`."""
@@ -67,6 +61,16 @@ class Shelf:
         return Answer(
             steps=(Step(data),), content_type="application/octet-stream", operation="openai.files"
         )
+
+    def keep_response(self, response: Json) -> None:
+        """Keep a response that was asked to be stored, which is the default."""
+        self._responses[response["id"]] = response
+        _trim(self._responses)
+
+    def response(self, response_id: str) -> Answer | None:
+        """`GET /v1/responses/{id}`, which repeats its usage and costs nothing."""
+        found = self._responses.get(response_id)
+        return None if found is None else _json(found, "openai.responses.fetch")
 
     def create(self, body: Json) -> Answer | None:
         """`POST /v1/batches`; None if the input file is unknown."""
@@ -149,6 +153,19 @@ class Shelf:
         self._files[file_id] = (about, content)
         _trim(self._files)
         return about
+
+
+def form(raw: bytes, content_type: str) -> dict[str, tuple[str, bytes]]:
+    """File name ("" if it has none) and content of each field of a multipart form."""
+    head = f"content-type: {content_type}\r\n\r\n".encode()
+    message = BytesParser().parsebytes(head + raw)
+    found: dict[str, tuple[str, bytes]] = {}
+    for part in message.get_payload() if message.is_multipart() else ():
+        content = part.get_payload(decode=True)  # type: ignore[union-attr]  # parts are messages
+        if isinstance(content, bytes):
+            name = part.get_param("name", header="content-disposition")  # type: ignore[union-attr]
+            found[str(name)] = (str(part.get_filename() or ""), content)  # type: ignore[union-attr]
+    return found
 
 
 def embeddings(request: Request) -> Answer:

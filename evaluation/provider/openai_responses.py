@@ -57,6 +57,7 @@ def answer(request: Request) -> Answer:
         tokens=said.tokens,
         error_event=sse(error, "error") + _failed(whole),
         operation="openai.responses",
+        kept=None if body.get("store") is False else whole,
     )
 
 

@@ -9,9 +9,15 @@ import msgspec
 
 from evaluation.provider import (
     anthropic,
+    anthropic_batches,
+    bedrock,
+    cohere,
+    dashscope,
     gemini,
+    ollama,
     openai_chat,
     openai_files,
+    openai_media,
     openai_responses,
     steering,
 )
@@ -29,7 +35,34 @@ POSTS: Mapping[str, Callable[[Request], Answer]] = {
     ":countTokens": gemini.count,
     ":embedContent": gemini.embeddings,
     ":batchEmbedContents": gemini.embeddings,
+    "/images/generations": openai_media.images,
+    "/v2/chat": cohere.answer,
+    "/v2/embed": cohere.embeddings,
+    "/api/chat": ollama.answer,
+    "/api/embed": ollama.embeddings,
+    "/services/aigc/text-generation/generation": dashscope.answer,
+    "/converse": bedrock.answer,
+    "/converse-stream": bedrock.answer,
+    "/invoke": bedrock.invoke,
+    "/invoke-with-response-stream": bedrock.invoke,
 }
+# Whose error a path gets, by a part of it; OpenAI's if none is found.
+ERRORS: Mapping[str, Callable[[int, str], Json]] = {
+    "/messages": anthropic.error_document,
+    "/v1beta/": gemini.error_document,
+    "/v2/": cohere.error_document,
+    "/services/": dashscope.error_document,
+    "/api/": ollama.error_document,
+    "/model/": bedrock.error_document,
+}
+
+
+class Shelves:
+    """What one running stand-in keeps between calls."""
+
+    def __init__(self) -> None:
+        self.openai = openai_files.Shelf(batch_line)
+        self.anthropic = anthropic_batches.Batches(batch_line)
 
 
 def read(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Request:
@@ -53,12 +86,16 @@ def read(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Re
     )
 
 
-def answer(request: Request, shelf: openai_files.Shelf, raw: bytes) -> Answer:
+def answer(request: Request, shelves: Shelves, raw: bytes) -> Answer:
     """What the provider behind `request.path` says, errors that were asked for included."""
     if request.steering.status >= 400:
         return error(request, request.steering.status, "This error was asked for.")
-    found = (_post if request.method == "POST" else _get)(request, shelf, raw)
-    return found or error(request, 404, f"There is nothing at {request.method} {request.path}.")
+    found = _post(request, shelves, raw) if request.method == "POST" else _get(request, shelves)
+    if found is None:
+        return error(request, 404, f"There is nothing at {request.method} {request.path}.")
+    if found.kept is not None:
+        shelves.openai.keep_response(found.kept)
+    return found
 
 
 def error(request: Request, status: int, message: str) -> Answer:
@@ -74,11 +111,12 @@ def error(request: Request, status: int, message: str) -> Answer:
 
 def error_document(path: str, headers: Mapping[str, str], status: int, message: str) -> Json:
     """The error body of whoever owns `path`."""
-    if "/messages" in path or "anthropic-version" in headers:
+    if "anthropic-version" in headers:
         return anthropic.error_document(status, message)
-    if "/v1beta/" in path or "x-goog-api-key" in headers:
+    if "x-goog-api-key" in headers:
         return gemini.error_document(status, message)
-    return openai_chat.error_document(status, message)
+    found = (document for part, document in ERRORS.items() if part in path)
+    return next(found, openai_chat.error_document)(status, message)
 
 
 def batch_line(path: str, body: Json, seed: str) -> tuple[int, Json]:
@@ -95,34 +133,46 @@ def batch_line(path: str, body: Json, seed: str) -> tuple[int, Json]:
     return 200, msgspec.json.decode(respond(request).steps[0].data)
 
 
-def _post(request: Request, shelf: openai_files.Shelf, raw: bytes) -> Answer | None:
+def _post(request: Request, shelves: Shelves, raw: bytes) -> Answer | None:
     for ending, respond in POSTS.items():
         if request.path.endswith(ending):
             return respond(request)
+    kind = request.headers.get("content-type", "")
+    if request.path.endswith("/audio/transcriptions"):
+        return openai_media.transcription(request.seed, raw, kind)
     if request.path.endswith("/files"):
-        return shelf.upload(raw, request.headers.get("content-type", ""))
+        return shelves.openai.upload(raw, kind)
+    if request.path.endswith("/messages/batches"):
+        return shelves.anthropic.create(request.body)
     if request.path.endswith("/batches"):
-        return shelf.create(request.body)
+        return shelves.openai.create(request.body)
     return None
 
 
-def _get(request: Request, shelf: openai_files.Shelf, _raw: bytes) -> Answer | None:
-    path = request.path
-    if path in ("", "/"):  # Claude Code says HEAD / first
-        return Answer(steps=(Step(b"{}"),))
-    if path.endswith("/models"):
-        return openai_files.models()
-    before, _, last = path.rpartition("/")
-    if before.endswith("/batches"):
-        return shelf.poll(last)
-    if before.endswith("/files"):
-        return shelf.file(last, content=False)
-    if last == "content":
-        return shelf.file(before.rpartition("/")[2], content=True)
-    return None
+def _get(request: Request, shelves: Shelves) -> Answer | None:
+    before, _, last = request.path.rpartition("/")
+    item, host = before.rpartition("/")[2], request.headers.get("host", "")
+    fixed: Mapping[str, Callable[[], Answer | None]] = {
+        "": lambda: Answer(steps=(Step(b"{}"),)),  # Claude Code says HEAD / first
+        "models": openai_files.models,
+        "content": lambda: shelves.openai.file(item, content=True),
+        "results": lambda: shelves.anthropic.results(item),
+    }
+    if last in fixed:
+        return fixed[last]()
+    kept: Mapping[str, Callable[[], Answer | None]] = {
+        "/messages/batches": lambda: shelves.anthropic.poll(last, host),
+        "/batches": lambda: shelves.openai.poll(last),
+        "/files": lambda: shelves.openai.file(last, content=False),
+        "/responses": lambda: shelves.openai.response(last),
+    }
+    return next((fetch() for ending, fetch in kept.items() if before.endswith(ending)), None)
 
 
 def _model_in(path: str) -> str:
-    """The model that Gemini's paths name: `…/models/M:verb`."""
+    """The model that a path names: Gemini's `…/models/M:verb`, Bedrock's `/model/M/verb`."""
     _, found, rest = path.rpartition("/models/")
-    return unquote(rest.partition(":")[0]) if found else ""
+    if found:
+        return unquote(rest.partition(":")[0])
+    _, _, rest = path.partition("/model/")
+    return unquote(rest.rpartition("/")[0])

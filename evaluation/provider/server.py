@@ -3,19 +3,19 @@
 import asyncio
 import gzip
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 
 import msgspec
 import zstandard
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from evaluation.provider import openai_files, routes, sending
-from evaluation.provider.answers import Answer, Request, Step, Tokens, encode
+from evaluation.provider import routes, sending, sessions
+from evaluation.provider.answers import Answer, Json, Request, Step, Tokens, encode
 from evaluation.provider.journal import Journal
 from evaluation.provider.steering import DEFAULT
 
@@ -29,7 +29,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.journal = Journal()
-        self._shelf = openai_files.Shelf(routes.batch_line)
+        self._shelves = routes.Shelves()
         self._failures: Counter[str] = Counter()
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
@@ -37,8 +37,10 @@ class StandIn:
         target = http.raw_path
         if target.startswith(CONTROL):
             return self._control(http.method, target)
-        raw = await http.read()
         pairs = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in http.raw_headers]
+        if http.headers.get("upgrade", "").lower() == "websocket":
+            return await self._converse(http, pairs)
+        raw = await http.read()
         exchange = self.journal.receive(http.method, target, pairs, raw)
         headers = {name.lower(): value for name, value in pairs}
         request, answer = self._answer(http.method, target, headers, raw)
@@ -51,13 +53,42 @@ class StandIn:
             said.outcome, said.output_tokens_sent = sent.outcome, sent.tokens
             said.body_sha256, said.body_bytes = sent.sha256, sent.bytes
 
+    async def _converse(
+        self, http: web.BaseRequest, pairs: list[tuple[str, str]]
+    ) -> web.StreamResponse:
+        """Hold a conversation; in the journal its messages are the two bodies."""
+        exchange = self.journal.receive(http.method, http.raw_path, pairs, b"")
+        session = sessions.find(http.raw_path, {name.lower(): value for name, value in pairs})
+        if session is None:
+            exchange.answered.status = 404
+            return web.Response(status=404)
+        heard, sent = sending.Sent(), sending.Sent()
+        said = exchange.answered
+        said.status, said.operation, said.reported = 101, session.operation, True
+        socket = web.WebSocketResponse(max_msg_size=REQUEST_BYTES_MAX)
+        await socket.prepare(http)
+        try:
+            await _say(socket, session, session.open(), sent)
+            async for message in socket:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    raw = message.data.encode() if isinstance(message.data, str) else message.data
+                    heard.add(raw)
+                    await _say(socket, session, session.told(msgspec.json.decode(raw)), sent)
+        finally:
+            received = exchange.received
+            received.body_sha256, received.body_bytes = heard.sha256, heard.bytes
+            said.body_sha256, said.body_bytes = sent.sha256, sent.bytes
+            said.model, said.usage = session.model, _usage(session.tokens)
+            said.outcome, said.output_tokens_sent = sent.outcome, session.tokens.output_total
+        return socket
+
     def _answer(
         self, method: str, target: str, headers: dict[str, str], raw: bytes
     ) -> tuple[Request, Answer]:
         try:
             body = _decoded(raw, headers.get("content-encoding", ""))
             request = self._failing_first(routes.read(method, target, headers, body))
-            return request, routes.answer(request, self._shelf, body)
+            return request, routes.answer(request, self._shelves, body)
         except (ValueError, TypeError, AttributeError, KeyError) as failure:
             # A body of another shape than the dialect's: a provider says 400, and so do we.
             document = routes.error_document(target, headers, 400, str(failure))
@@ -87,6 +118,18 @@ class StandIn:
             self.journal.clear()
             return web.Response(status=204)
         return web.Response(body=self.journal.encoded(), content_type="application/json")
+
+
+async def _say(
+    socket: web.WebSocketResponse,
+    session: sessions.Session,
+    documents: Iterable[Json],
+    sent: sending.Sent,
+) -> None:
+    for document in documents:
+        data = encode(document)
+        await (socket.send_bytes(data) if session.binary else socket.send_str(data.decode()))
+        sent.add(data)
 
 
 @asynccontextmanager

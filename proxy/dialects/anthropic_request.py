@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai_request import VALUE_CHARS_MAX
-from proxy.dialects.values import mapping, mappings, text
+from proxy.dialects.values import figure, mapping, mappings, text
 
 _NAMES = {
     "temperature": "request.temperature",
@@ -53,10 +53,8 @@ def note_request(draft: Draft) -> None:
         value = request.get(name)
         if isinstance(value, str):
             draft.attributes[attribute] = value[:VALUE_CHARS_MAX]
-        elif isinstance(value, int) and not isinstance(value, bool):
-            draft.attributes[attribute] = value
-        elif value is not None and not isinstance(value, bool | list | dict):
-            draft.attributes[attribute] = float(str(value))
+        elif (shown := figure(value)) is not None:
+            draft.attributes[attribute] = shown
     if kind := text(mapping(request, "thinking").get("type")):
         draft.attributes["request.thinking"] = kind[:VALUE_CHARS_MAX]
     if effort := text(mapping(request, "output_config").get("effort")):

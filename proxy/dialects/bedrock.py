@@ -14,7 +14,7 @@ from proxy.dialects import Ask, Endpoint, Json, Route
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
-from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.dialects.values import figure, integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
 Block = Mapping[str, object]
@@ -44,8 +44,8 @@ class ConverseReader:
         self._terms = profile_terms(ask)
         config = mapping(ask.request, "inferenceConfig")
         for name, attribute in _CONFIG.items():
-            if (value := config.get(name)) is not None and not isinstance(value, bool | str):
-                self._draft.attributes[attribute] = float(str(value))
+            if (value := figure(config.get(name))) is not None:
+                self._draft.attributes[attribute] = value
 
     def feed(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.feed`."""

@@ -39,7 +39,7 @@ class DashScopeReader:
         self._usage: Block = {}
         self._task = ""
         parameters = mapping(ask.request, "parameters")
-        self._incremental = parameters.get("incremental_output") is not False
+        self._incremental = parameters.get("incremental_output")  # the default is the model's own
         self._thinking = parameters.get("enable_thinking")
         self._seen: dict[str, str] = {}  # what streams that repeat their text said last
 
@@ -87,9 +87,9 @@ class DashScopeReader:
     def _say(self, where: str, value: object, at_ns: int, *, visible: bool = True) -> None:
         said = text(value)
         before = self._seen.get(where, "")
-        if said and self._draft.ask.stream and not self._incremental:
+        if said and self._draft.ask.stream and self._incremental is not True:
             self._seen[where] = said
-            said = said.removeprefix(before)
+            said = said.removeprefix(before)  # a piece of its own hardly begins with the one before
         self._draft.delta(said, at_ns, visible=visible)
 
     def close(self) -> Reading:

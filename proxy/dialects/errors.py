@@ -13,8 +13,8 @@ TYPE_CHARS_MAX = 64
 _SECRETS = re.compile(
     r"""
     (?i:bearer|basic)\s+\S+
-  | (?i:api[-_ ]?key|token|secret|password|authorization|signature)["']?(?:\ provided)?
-    \s*[:=]\s*["']?[^\s"',;&]+
+  | (?P<name>(?i:api[-_ ]?key|token|secret|password|authorization|signature)["']?(?:\ provided)?
+    \s*[:=]\s*["']?)(?:(?i:bearer|basic)\s+)?[^\s"',;&]+
   | (?:sk|pk|rk|gsk|xai|hf|r8|pplx|fw|nvapi|csk|tgp|ek)[-_][\w*.-]{6,}
   | AIza[\w*-]{10,} | AKIA[A-Z0-9*]{8,} | ya29\.[\w.-]+ | eyJ[\w-]{6,}[\w.-]*
   | (?<![\w-])(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[\w-]{32,}
@@ -28,7 +28,11 @@ def redacted(message: str) -> str:
     """`message` on one line, bounded, with everything that looks like a credential replaced."""
     # Cut only after replacing: half a key is still half a key.  The factor bounds the work.
     line = " ".join(message[: 8 * MESSAGE_CHARS_MAX].split())
-    return _SECRETS.sub("[redacted]", line)[:MESSAGE_CHARS_MAX]
+    return _SECRETS.sub(_mask, line)[:MESSAGE_CHARS_MAX]
+
+
+def _mask(found: re.Match[str]) -> str:
+    return f"{found['name'] or ''}[redacted]"
 
 
 def error_type(*candidates: object) -> str:

@@ -15,7 +15,7 @@ from proxy.dialects.draft import Draft
 from proxy.dialects.gemini_usage import Grounding, has_counts, served_tier, tally_usage
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
-from proxy.dialects.values import mapping, mappings, text
+from proxy.dialects.values import figure, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
 Block = Mapping[str, object]
@@ -120,9 +120,8 @@ def note_config(draft: Draft) -> None:
     request = mapping(draft.ask.request)
     config = mapping(request, "generationConfig") or mapping(request, "generation_config")
     for name, attribute in _CONFIG.items():
-        value = config.get(name)
-        if value is not None and not isinstance(value, bool | str | list | dict):
-            draft.attributes[attribute] = value if isinstance(value, int) else float(str(value))
+        if (value := figure(config.get(name))) is not None:
+            draft.attributes[attribute] = value
     if cached := text(request.get("cachedContent")):
         draft.attributes["request.cached_content"] = cached[:128]
 

@@ -11,7 +11,7 @@ from proxy.dialects import Ask, Endpoint, Json, Route
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
-from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.dialects.values import figure, integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
 _OPTIONS = {
@@ -30,8 +30,8 @@ class OllamaReader:
         self._draft = Draft(ask, endpoint)
         options = mapping(ask.request, "options")
         for name, attribute in _OPTIONS.items():
-            if (value := options.get(name)) is not None and not isinstance(value, bool | str):
-                self._draft.attributes[attribute] = float(str(value))
+            if (value := figure(options.get(name))) is not None:
+                self._draft.attributes[attribute] = value
 
     def feed(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.feed`."""

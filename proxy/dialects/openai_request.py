@@ -1,9 +1,7 @@
 """Facts of the request that spans show, under the last parts of their `gen_ai.request.*` names."""
 
-from decimal import Decimal
-
 from proxy.dialects.draft import Draft
-from proxy.dialects.values import mapping, text
+from proxy.dialects.values import figure, mapping, text
 
 _NAMES = {
     "temperature": "request.temperature",
@@ -28,12 +26,9 @@ def note_request(draft: Draft) -> None:
     request = mapping(draft.ask.request)
     for name, attribute in _NAMES.items():
         value = request.get(name)
-        if isinstance(value, Decimal):
-            value = float(value)
-        if isinstance(value, str):
-            value = value[:VALUE_CHARS_MAX]
-        if isinstance(value, int | float | str) and value != "":
-            draft.attributes[attribute] = value
+        shown = value[:VALUE_CHARS_MAX] if isinstance(value, str) else figure(value)
+        if shown not in (None, ""):
+            draft.attributes[attribute] = shown
     if effort := text(mapping(request, "reasoning").get("effort")):
         draft.attributes["request.reasoning.level"] = effort[:VALUE_CHARS_MAX]
     form = mapping(request, "response_format") or mapping(request, "text", "format")

@@ -43,3 +43,12 @@ def decimal(value: object) -> Decimal | None:
         return None
     exact = Decimal(str(value))
     return exact if exact.is_finite() and 0 <= exact < QUANTITY_MAX else None
+
+
+def figure(value: object) -> int | float | None:
+    """A number to show, whole ones as such; None for anything else and for absurdly large ones."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    if not -QUANTITY_MAX < value < QUANTITY_MAX:
+        return None
+    return value if isinstance(value, int) else float(value)

@@ -1,0 +1,172 @@
+"""The clients, and the setting of each that brings its calls to Taximeter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# What differs in each call that boto3 signs: its time, its id, and so its signature.
+SIGNED = frozenset({"authorization", "x-amz-date", "amz-sdk-invocation-id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A script of `calls/`, what it needs, and how it is pointed at a base URL.
+
+    In `variables` and `code`, `{base}` is `http://127.0.0.1:4000/PROVIDER`.
+    """
+
+    name: str
+    script: str
+    provider: str
+    packages: tuple[str, ...] = ()  # of PyPI, or of npm for a .mjs; the first one is the client
+    variables: Mapping[str, str] = field(default_factory=dict)  # of the environment
+    code: str = ""  # the setting in the caller's own code or files, where there is no variable
+    arguments: tuple[str, ...] = ()  # of the script, after the base URL
+    priced: bool = True  # False: what runs on one's own machine has no tariff
+    fresh: frozenset[str] = frozenset()  # lower-case headers that the client makes anew each time
+
+
+OPENAI = {"OPENAI_BASE_URL": "{base}/v1"}
+ANTHROPIC = {"ANTHROPIC_BASE_URL": "{base}"}
+GEMINI = {"GOOGLE_GEMINI_BASE_URL": "{base}"}
+AI = ("ai", "@ai-sdk/openai", "@ai-sdk/anthropic")
+
+
+def _openai(name: str, script: str, *packages: str, **more: object) -> Client:
+    return Client(
+        name=name,
+        script=script,
+        provider="openai",
+        packages=packages,
+        variables=OPENAI,
+        **more,  # type: ignore[arg-type]  # fields of Client
+    )
+
+
+def _anthropic(name: str, script: str, *packages: str, **more: object) -> Client:
+    return Client(
+        name=name,
+        script=script,
+        provider="anthropic",
+        packages=packages,
+        variables=ANTHROPIC,
+        **more,  # type: ignore[arg-type]  # fields of Client
+    )
+
+
+CLIENTS = (
+    _openai("openai 3", "openai_sdk.py", "openai[realtime]>=3,<4"),
+    _openai("openai 2", "openai_sdk.py", "openai[realtime]>=2,<3"),
+    _openai("openai 3, WebSocket", "openai_sockets.py", "openai[realtime]>=3,<4"),
+    _anthropic("anthropic 2", "anthropic_sdk.py", "anthropic>=2,<3"),
+    _anthropic("anthropic 1", "anthropic_sdk.py", "anthropic>=1,<2"),
+    Client(
+        name="google-genai",
+        script="google_genai.py",
+        provider="gemini",
+        packages=("google-genai",),
+        variables=GEMINI,
+    ),
+    Client(
+        name="mistralai",
+        script="mistral_sdk.py",
+        provider="mistral",
+        packages=("mistralai",),
+        code='Mistral(server_url="{base}")',
+    ),
+    Client(
+        name="cohere",
+        script="cohere_sdk.py",
+        provider="cohere",
+        packages=("cohere",),
+        variables={"CO_API_URL": "{base}"},
+    ),
+    Client(
+        name="groq",
+        script="groq_sdk.py",
+        provider="groq",
+        packages=("groq",),
+        variables={"GROQ_BASE_URL": "{base}"},
+    ),
+    Client(
+        name="dashscope",
+        script="dashscope_sdk.py",
+        provider="qwen",
+        packages=("dashscope",),
+        variables={"DASHSCOPE_HTTP_BASE_URL": "{base}/api/v1"},
+        fresh=frozenset({"x-dashscope-sdk-session-id"}),
+    ),
+    Client(
+        name="ollama",
+        script="ollama_sdk.py",
+        provider="ollama",
+        packages=("ollama",),
+        variables={"OLLAMA_HOST": "{base}"},
+        priced=False,
+    ),
+    Client(
+        name="boto3 bedrock-runtime",
+        script="boto3_bedrock.py",
+        provider="bedrock",
+        packages=("boto3",),
+        variables={"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "{base}"},
+        fresh=SIGNED,
+    ),
+    Client(
+        name="litellm-core, OpenAI",
+        script="litellm_library.py",
+        provider="openai",
+        packages=("litellm-core",),
+        code='completion(api_base="{base}/v1")',
+        arguments=("openai/gpt-5.4-mini",),
+    ),
+    Client(
+        name="litellm-core, Anthropic",
+        script="litellm_library.py",
+        provider="anthropic",
+        packages=("litellm-core",),
+        code='completion(api_base="{base}")',
+        arguments=("anthropic/claude-sonnet-5-5",),
+    ),
+    _openai("langchain-openai", "langchain_openai_chat.py", "langchain-openai"),
+    _anthropic("langchain-anthropic", "langchain_anthropic_chat.py", "langchain-anthropic"),
+    _openai(
+        "pydantic-ai, OpenAI",
+        "pydantic_ai_agent.py",
+        "pydantic-ai-slim[openai,anthropic]",
+        arguments=("openai:gpt-5.4-mini",),
+    ),
+    _anthropic(
+        "pydantic-ai, Anthropic",
+        "pydantic_ai_agent.py",
+        "pydantic-ai-slim[openai,anthropic]",
+        arguments=("anthropic:claude-sonnet-5-5",),
+    ),
+    _openai("instructor", "instructor_client.py", "instructor"),
+    _openai("openai-agents", "openai_agent.py", "openai-agents"),
+    Client(
+        name="llm",
+        script="llm_command.py",
+        provider="openai",
+        packages=("llm",),
+        code="extra-openai-models.yaml: api_base: {base}/v1",
+    ),
+    _openai("openai, Node", "node_openai.mjs", "openai"),
+    _anthropic("@anthropic-ai/sdk, Node", "node_anthropic.mjs", "@anthropic-ai/sdk"),
+    _openai("ai + @ai-sdk/openai", "node_ai.mjs", *AI, arguments=("openai", "gpt-5.4-mini")),
+    Client(
+        name="ai + @ai-sdk/anthropic",
+        script="node_ai.mjs",
+        provider="anthropic",
+        packages=AI,
+        variables={"ANTHROPIC_BASE_URL": "{base}/v1"},
+        arguments=("anthropic", "claude-sonnet-5-5"),
+    ),
+    Client(
+        name="@google/genai, Node",
+        script="node_genai.mjs",
+        provider="gemini",
+        packages=("@google/genai",),
+        variables=GEMINI,
+    ),
+    Client(name="curl", script="curl.sh", provider="openai", code="curl {base}/v1/…"),
+)
