@@ -8,12 +8,15 @@ taken is set aside with its reason.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import random
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -22,6 +25,7 @@ import msgspec
 from exporters.record import Batch, Exporter, PermanentError, Record, TransientError, decode
 from proxy.exchange import Kind
 from proxy.follower import Follower, Position
+from proxy.segments import segment_name, segments
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +36,13 @@ POLL_S = 0.1
 
 
 class Cursor(msgspec.Struct, kw_only=True):
-    """Everything before `offset` has been taken; `sending_to` is the end of the range on its way."""
+    """Everything before `offset` was taken; `sending_to` is the end of the range on its way."""
 
     writer: str = ""
     segment: int = 0
     offset: int = 0
     sending_to: int = 0  # 0: nothing is on its way
-
-    def after(self, writer: str, segment: int) -> bool:
-        """Whether this segment has been passed."""
-        return (writer, segment) < (self.writer, self.segment)
+    set_aside: int = 0  # rows that were refused for good, ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,13 @@ class Range:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path`: a crash leaves the old content or the new one."""
+    """Replace `path`: a crash or a full disk leaves the old content or the new one."""
     new = path.with_name(f"{path.name}.new")
     fd = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, data)
+        rest = data
+        while rest:  # a disk that is nearly full takes a part, and then says why
+            rest = rest[os.write(fd, rest) :]
         os.fdatasync(fd)
     finally:
         os.close(fd)
@@ -101,6 +104,7 @@ class Delivery:
         age_max_s: float,
     ) -> None:
         self.exporter = exporter
+        self._records = records
         self._path = state / f"{exporter.name}.json"
         self._aside = state / f"{exporter.name}.aside.jsonl"
         self._synced = synced
@@ -111,16 +115,26 @@ class Delivery:
         if self.cursor.writer:
             start[self.cursor.writer] = Position(self.cursor.segment, self.cursor.offset)
         self._follower = Follower(records, start)
-        self.delivered = self.set_aside = self.retries = 0
+        self.passed = self.cursor.writer, self.cursor.segment  # segments before it may go
+        self.delivered = self.retries = 0
         self.error = ""
         self._logged = -LOG_EVERY_S
         self._idle = asyncio.Event()
+
+    @property
+    def set_aside(self) -> int:
+        """Rows that were refused for good."""
+        return self.cursor.set_aside
 
     def _load(self) -> Cursor:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Cursor)
         except FileNotFoundError:
             return Cursor()
+        except msgspec.DecodeError as error:
+            raise ValueError(
+                f"{self._path} is damaged ({error}); remove it to send all of {self._records} again"
+            ) from error
 
     async def run(self) -> None:
         """Deliver for ever; cancelled to stop.  A cancelled batch is sent again under its token."""
@@ -134,9 +148,12 @@ class Delivery:
         await self._synced()
         found = self._next()
         if found is None:
+            if newest := max(self._follower.writers, default=""):
+                self.passed = newest, self._follower.writers[newest].segment
             self._idle.set()
             return 0
         self._idle.clear()
+        self.passed = found.writer, found.segment
         await self._send(found)
         return len(found.rows)
 
@@ -166,15 +183,30 @@ class Delivery:
         pending = [rows]
         while pending:
             part = pending.pop()
-            self._save(part, part.rows[0].start, sending_to=part.rows[-1].end)
+            await self._lasting(partial(self._save_sending, part))
             try:
                 await self._export(part)
             except PermanentError as error:
                 if len(part.rows) > 1:
                     pending += reversed(part.halves())
                     continue
-                self._put_aside(part.rows[0].record, str(error))
-            self._save(part, part.rows[-1].end)
+                await self._lasting(partial(self._put_aside, part.rows[0].record, str(error)))
+            self._save_taken(part)
+
+    async def _lasting(self, write: Callable[[], None]) -> None:
+        """Do what must be on disk before we go on, as often as it takes.
+
+        A range sent but not written down would go out in other pieces after a crash, and twice.
+        """
+        wait_s = RETRY_S_MIN
+        while True:
+            try:
+                write()
+                return
+            except OSError as error:
+                self._complain(f"its state cannot be written: {error.strerror}")
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, RETRY_S_MAX)
 
     async def _export(self, part: Range) -> None:
         """Send until taken.  Raises PermanentError if the rows themselves are refused."""
@@ -183,9 +215,13 @@ class Delivery:
         while True:
             try:
                 await self.exporter.export(batch)
-            except TransientError as error:
+            except PermanentError:
+                raise
+            except Exception as error:
+                if not isinstance(error, TransientError):  # a fault of ours must not cost the rows
+                    log.exception("%s failed.", self.exporter.name)
                 self.retries += 1
-                self._complain(str(error))
+                self._complain(str(error) or type(error).__name__)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
                 wait_s = min(wait_s * 2, RETRY_S_MAX)
             else:
@@ -200,25 +236,35 @@ class Delivery:
             log.warning("%s does not take rows (%s); they wait.", self.exporter.name, error)
 
     def _put_aside(self, record: Record, reason: str) -> None:
-        self.set_aside += 1
-        log.error("%s refused call %s for good: %s.", self.exporter.name, record.call_id, reason)
+        """Keep a refused row with its reason; beyond the file's limit it is counted only."""
         line = msgspec.json.encode({"reason": reason, "record": record}) + b"\n"
-        with suppress(FileNotFoundError):
-            if self._aside.stat().st_size + len(line) > ASIDE_BYTES_MAX:
-                return
-        with suppress(OSError), self._aside.open("ab") as file:
-            os.chmod(self._aside, 0o600)
-            file.write(line)
+        size = self._aside.stat().st_size if self._aside.exists() else 0
+        if size + len(line) <= ASIDE_BYTES_MAX:
+            with open(self._aside, "ab", buffering=0, opener=_private) as file:
+                if file.write(line) != len(line):
+                    file.truncate(size)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        log.error("%s refused call %s for good: %s.", self.exporter.name, record.call_id, reason)
+        self.cursor.set_aside += 1
+
+    def _save_sending(self, part: Range) -> None:
+        self._save(part, part.rows[0].start, sending_to=part.rows[-1].end)
+
+    def _save_taken(self, part: Range) -> None:
+        """A disk that refuses costs nothing: the next range waits until it is written down."""
+        with suppress(OSError):
+            self._save(part, part.rows[-1].end)
 
     def _save(self, part: Range, offset: int, sending_to: int = 0) -> None:
-        """Write the cursor down; a disk that refuses is complained about and tried again later."""
+        """Write the cursor down.  Raises OSError."""
         self.cursor = Cursor(
-            writer=part.writer, segment=part.segment, offset=offset, sending_to=sending_to
+            writer=part.writer,
+            segment=part.segment,
+            offset=offset,
+            sending_to=sending_to,
+            set_aside=self.cursor.set_aside,
         )
-        try:
-            write_atomically(self._path, msgspec.json.encode(self.cursor))
-        except OSError as error:
-            self._complain(f"its cursor cannot be written: {error.strerror}")
+        write_atomically(self._path, msgspec.json.encode(self.cursor))
 
     def status(self) -> dict[str, object]:
         """For health: what was delivered, what failed, and the error that holds things up now."""
@@ -229,3 +275,25 @@ class Delivery:
             "set_aside": self.set_aside,
             "retries": self.retries,
         }
+
+
+def prune(records: Path, passed: tuple[str, int]) -> int:
+    """Delete the segments before `passed`, (writer, number), in all writers; returns how many.
+
+    Every exporter must have taken them, and the meter must not need them to know what it did.
+    """
+    gone = 0
+    with suppress(FileNotFoundError):
+        for writer in sorted(records.iterdir()):
+            old = [number for number in segments(writer) if (writer.name, number) < passed]
+            for number in old:
+                with suppress(OSError):
+                    os.unlink(writer / segment_name(number))
+                    gone += 1
+            if writer.name < passed[0] and not writer.name.startswith("."):
+                shutil.rmtree(writer, ignore_errors=True)
+    return gone
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

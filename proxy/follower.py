@@ -94,6 +94,10 @@ class Follower:
                     self.writers[name] = Followed(name, path, at.segment, at.offset)
         return [writer for _, writer in sorted(self.writers.items()) if not writer.finished]
 
+    def behind(self) -> bool:
+        """Whether there is a writer that is gone and not read to its end."""
+        return any(writer.gone or _is_gone(writer) for writer in self.scan())
+
     def retire(self, writer: Followed, keep_from: int, needed: frozenset[int] = frozenset()) -> int:
         """Delete the segments before `keep_from` that are not `needed`; returns how many.
 

@@ -23,7 +23,7 @@ from proxy.counters import COUNTERS, Counters
 from proxy.disk import Disk, running_loop
 from proxy.exchange import Begun, Kind
 from proxy.frames import FRAME_BYTES_MAX, MAGIC, SEAL, header
-from proxy.held import Entry, Held
+from proxy.held import Buffer, Entry, Held
 from proxy.segments import LOCK, segment_name, total_bytes, writer_name
 
 log = logging.getLogger(__name__)
@@ -54,12 +54,11 @@ class Journal:
         self._size = 0
         self._opened = 0.0
         self._call = 0
-        self._buffer: list[bytes] = []
-        self._buffered = 0
-        self._entries: list[Entry] = []  # those of the buffer
+        self._buffer = Buffer()
         self._held = Held()  # those that wait until writing works again
         self._lost: dict[int, int] = {}  # call → bytes dropped, until it ends
         self._blocked_until = 0.0
+        self._total = 0  # bytes of all writers
         self._full = False
         self._scheduled = False
         self._closed = False
@@ -101,22 +100,33 @@ class Journal:
         if kind == Kind.ENDED:
             self.counters.add("calls_ended")
             self._lost.pop(call, None)
-        if self.blocked or len(payload) > FRAME_BYTES_MAX:
+        if len(payload) > FRAME_BYTES_MAX or not self._admits(entry):
             return self._hold(entry)
-        if self._held:
-            self._take_up()
-        self._add(entry)
-        if self._buffered >= BUFFER_BYTES_MAX:
+        self._buffer.add(entry)
+        if self._buffer.size >= BUFFER_BYTES_MAX:
             self.flush()
         elif not self._scheduled:
             self._schedule()
         return True
 
+    def _admits(self, entry: Entry) -> bool:
+        """Whether a frame may be written now; what was held goes before it."""
+        if not self.blocked and self._held:
+            self._take_up()
+        if self._held.blocks(entry.call):
+            return False
+        # At the limit, calls that are on disk may end: only then they let go of their segments.
+        ending = entry.kind in (Kind.RESPONSE_HEAD, Kind.ENDED)
+        return not self.blocked or (ending and not self._refused)
+
     @property
     def blocked(self) -> bool:
-        """Whether a frame has no chance at the moment: a write just failed, or the limit holds."""
-        waiting = self._blocked_until > 0 and monotonic() < self._blocked_until
-        return waiting or self._full or self._closed
+        """Whether frames have no chance at the moment: a write just failed, or the limit holds."""
+        return self._full or self._refused
+
+    @property
+    def _refused(self) -> bool:
+        return self._closed or (self._blocked_until > 0 and monotonic() < self._blocked_until)
 
     def dropped(self, call: int) -> int:
         """Bytes of this call that passed but could not be kept, so far."""
@@ -129,14 +139,15 @@ class Journal:
     def flush(self) -> None:
         """Write what is buffered, in order.  Never raises; cheap when there is nothing."""
         self._scheduled = False
-        if not self._buffer:
+        if not self._buffer.entries:
             return
         start = 0
         try:
             self._open_segment()
             start = self._size
             self._write_all()
-            self._clear()
+            self._buffer.clear()
+            self._measure(self._total + self._size - start)
         except OSError as error:
             self._failed(error, start)
         if self._fd >= 0 and self._size >= self._limits.segment_bytes_max:
@@ -157,14 +168,14 @@ class Journal:
 
     @property
     def segment(self) -> int:
-        """The number of the newest segment; 0 before the first frame."""
-        return self._number
+        """The number of the segment that the next frame goes to."""
+        return self._number if self._fd >= 0 else self._number + 1
 
     def close(self) -> None:
         """Seal the segment and free the lock: the writer is gone from here on."""
         if self._closed:
             return
-        if not self.blocked:
+        if not self._refused:
             self._take_up()
         self.flush()
         self._closed = True
@@ -178,30 +189,21 @@ class Journal:
 
     # -- the buffer -----------------------------------------------------------------------------
 
-    def _add(self, entry: Entry) -> None:
-        head = header(*entry)
-        self._buffer += (head, entry.payload)
-        self._entries.append(entry)
-        self._buffered += len(head) + len(entry.payload)
-
-    def _clear(self) -> None:
-        self._buffer.clear()
-        self._entries.clear()
-        self._buffered = 0
-
     def _take_up(self) -> None:
         """Writing may work again: what was held goes first."""
-        for entry in self._held.take():
-            self._add(entry)
+        for entry in self._held.take(begun_only=self._full):
+            self._buffer.add(entry)
 
     def _hold(self, entry: Entry) -> bool:
         """Keep a frame in memory, if a row needs it and there is room; else it is dropped."""
-        if self._closed or not self._held.keep(entry):
+        kept = not self._closed and self._held.keep(entry)
+        if not kept:
             self._drop(entry)
-            return False
-        if self._ticker is None:
+        elif self._ticker is None:
             self._schedule()  # so that somebody tries again
-        return True
+        if entry.kind == Kind.ENDED:
+            self._lost.pop(entry.call, None)
+        return kept
 
     def _drop(self, entry: Entry) -> None:
         size = len(entry.payload)
@@ -222,13 +224,13 @@ class Journal:
         self._fd = os.open(path, flags, 0o600)
         self._number += 1
         self._size = 0
-        self._buffer.insert(0, MAGIC)
+        self._buffer.parts.insert(0, MAGIC)
         self._opened = monotonic()
         self.counters.add("segments")
 
     def _write_all(self) -> None:
-        for first in range(0, len(self._buffer), IOV_MAX):
-            batch = self._buffer[first : first + IOV_MAX]
+        for first in range(0, len(self._buffer.parts), IOV_MAX):
+            batch = self._buffer.parts[first : first + IOV_MAX]
             wanted = sum(map(len, batch))
             written = os.writev(self._fd, batch)
             self._size += written
@@ -250,8 +252,8 @@ class Journal:
             with suppress(OSError):
                 os.ftruncate(self._fd, start)
             self._retire_fd()
-        entries = list(self._entries)
-        self._clear()
+        entries = list(self._buffer.entries)
+        self._buffer.clear()
         for entry in entries:
             self._hold(entry)
 
@@ -295,7 +297,15 @@ class Journal:
             self._begin_anew()
         if self._fd >= 0 and monotonic() - self._opened >= self._limits.segment_age_max_s:
             self._seal()
-        full = total_bytes(self._parent) >= self._limits.total_bytes_max
+        self._measure(total_bytes(self._parent))
+        if self._held and not self._refused:
+            self._take_up()
+            self.flush()
+
+    def _measure(self, total: int) -> None:
+        """Mind the limit; what others write is known once a second only."""
+        self._total = total
+        full = total >= self._limits.total_bytes_max
         if full and not self._full:
             log.error(
                 "The journal has reached journal.total_bytes_max (%d bytes); frames are dropped "
@@ -303,9 +313,6 @@ class Journal:
                 self._limits.total_bytes_max,
             )
         self._full = full
-        if self._held and not self.blocked:
-            self._take_up()
-            self.flush()
 
     def _begin_anew(self) -> None:
         """Somebody removed our directory: make another, so that what comes next is kept.

@@ -33,6 +33,7 @@ UPKEEP_S = 2.0
 COUNTING_MAX = 1_000  # calls that wait for their tokens to be counted
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
+Tell = Callable[[Record], None]
 
 
 @dataclass(slots=True)
@@ -46,15 +47,34 @@ class Totals:
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTER_NAMES, 0))
 
 
+@dataclass(slots=True)
+class Finished:
+    """A call that is over; `records` are those that the record journal has not taken yet."""
+
+    call: OpenCall
+    records: list[bytes]
+
+
 class Meter:
     """The meter.  `make` turns an exchange into its records and never raises.
 
+    `tell` is called with each new record, on the event loop, and must not raise either.
     Raises OSError or ValueError at construction if its state cannot be read.
     """
 
-    def __init__(self, config: Config, calls: Path, records: Path, state: Path, make: MakeRecords):
+    def __init__(
+        self,
+        config: Config,
+        calls: Path,
+        records: Path,
+        state: Path,
+        make: MakeRecords,
+        *,
+        tell: Tell = lambda record: None,
+    ) -> None:
         self._config = config
         self._make = make
+        self._tell = tell
         self._calls = calls
         self._records = records
         self._progress_path = state / "meter.json"
@@ -62,15 +82,16 @@ class Meter:
         self.totals = Totals(lost=dict.fromkeys(COUNTER_NAMES, 0) | self.progress.lost)
         self._written: set[str] = set()  # sources of records that an earlier meter left behind
         self._recover()
-        self.journal = Journal(records, "meter", config.journal)
+        self.saved = (self.progress.records_writer, self.progress.records_segment)
+        self.journal = Journal(records, "meter", config.journal, self.progress.records_writer)
         self._follower = Follower(
             calls,
             {name: Position(w.segment, w.offset) for name, w in self.progress.writers.items()},
         )
         self._open: dict[tuple[str, int], OpenCall] = {}
         self._counting: set[asyncio.Task[None]] = set()
-        self._unconfirmed: list[tuple[int, OpenCall, Sequence[Record]]] = []
-        self._kept = 0
+        self._finished: list[Finished] = []
+        self._kept = 0  # records appended so far: numbers them
         self._upkept = monotonic()
 
     def _recover(self) -> None:
@@ -126,12 +147,14 @@ class Meter:
         return busy
 
     async def drain(self) -> None:
-        """Read until every writer is gone and every call has its record; used when stopping."""
-        busy = True
-        while busy:
-            busy = await self.step() or bool(
-                self._follower.scan() or self._counting or self._unconfirmed
-            )
+        """Read what dead writers left, until every call of theirs has its record; for stopping.
+
+        A relay that lives needs no waiting for: the next meter reads on where this one was.
+        """
+        while True:
+            await self.step()
+            if not (self._follower.behind() or self._counting or self._finished):
+                return
             await asyncio.sleep(IDLE_S_MIN)
 
     def _take(self, writer: Followed, frame: Frame) -> None:
@@ -180,28 +203,36 @@ class Meter:
         self._keep(call, await asyncio.to_thread(self._make, exchange))
 
     def _keep(self, call: OpenCall, records: Sequence[Record]) -> None:
-        """Append the records; the one that stands for the call itself is last."""
-        self._kept += 1
-        for record in records:
-            if record.source not in self._written:
-                self.journal.append(self._kept, Kind.RECORD, encode(record))
-        self._unconfirmed.append((self._kept, call, records))
+        """Have the records written; the one that stands for the call itself is last."""
+        new = [record for record in records if record.source not in self._written]
+        self._finished.append(Finished(call, list(map(encode, new))))
+        for record in new:
+            self._tell(record)
 
     def _confirm(self) -> bool:
-        """Mark as done what the record journal took; False if it has no room and some must wait."""
+        """Append records, mark as done what the record journal took; False if some must wait."""
+        if self._finished and self.journal.blocked:
+            return False
+        appended = [[self._append(record) for record in one.records] for one in self._finished]
         self.journal.flush()
-        refused = []
-        for number, call, records in self._unconfirmed:
-            if self.journal.dropped(number):
-                refused.append((call, records))
+        waiting = []
+        for one, numbers in zip(self._finished, appended, strict=True):
+            pairs = zip(one.records, numbers, strict=True)
+            one.records = [record for record, number in pairs if self.journal.forget(number)]
+            if one.records:
+                waiting.append(one)
                 continue
             self.totals.metered += 1
-            self.progress.writer(call.writer).done(call.number)
-            self._open.pop((call.writer, call.number), None)
-        self._unconfirmed.clear()
-        for call, records in refused:
-            self._keep(call, records)
-        return not refused
+            self.progress.writer(one.call.writer).done(one.call.number)
+            self._open.pop((one.call.writer, one.call.number), None)
+        self._finished = waiting
+        return not waiting
+
+    def _append(self, record: bytes) -> int:
+        """The number under which the journal says whether it lost it."""
+        self._kept += 1
+        self.journal.append(self._kept, Kind.RECORD, record)
+        return self._kept
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -215,6 +246,7 @@ class Meter:
         self.progress.records_segment = self.journal.segment
         with suppress(OSError):
             self.progress.save(self._progress_path)
+            self.saved = (self.progress.records_writer, self.progress.records_segment)
             for writer in list(self._follower.writers.values()):
                 self._retire(writer)
 

@@ -1,12 +1,12 @@
 """A call that has begun and has no record yet: takes its frames, gives the exchange."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from proxy.config import Metering, Provider
-from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, ResponseHead
+from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, Reading, ResponseHead
 from proxy.follower import Position
 from proxy.frames import Frame
 from proxy.reading import CallReader
@@ -94,11 +94,17 @@ class OpenCall:
     def finish(self, ended: Ended) -> Exchange:
         """Everything about the call; called once."""
         self.finishing = True
+        reading = self.reader.close()
+        missing = max(0, ended.request_bytes - self.request_bytes)
+        missing += max(0, ended.response_bytes - self.response_bytes)
+        if missing:  # what was in flight when the disk refused is not in the relay's own count
+            ended = msgspec.structs.replace(ended, dropped_bytes=max(ended.dropped_bytes, missing))
+            reading = incomplete(reading)
         return Exchange(
             begun=self.begun,
             head=self.head,
             ended=ended,
-            reading=self.reader.close(),
+            reading=reading,
             first_byte_ns=self.first_byte_ns,
             duration_ns=self.last_ns,
             source=f"{self.writer}:{self.number}",
@@ -107,3 +113,9 @@ class OpenCall:
     def _first_byte(self, at_ns: int) -> None:
         if self.first_byte_ns is None:
             self.first_byte_ns = at_ns
+
+
+def incomplete(reading: Reading) -> Reading:
+    """The reading of bodies that were not kept whole: a count of their text is a lower bound."""
+    count = reading.count and replace(reading.count, output_known=False)
+    return replace(reading, count=count, reasons=(*reading.reasons, "bytes_dropped"))

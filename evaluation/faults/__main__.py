@@ -1,0 +1,93 @@
+"""`python -m evaluation.faults`: breaks things for some minutes and prints what was lost."""
+
+import argparse
+import asyncio
+import signal
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from evaluation import serving
+from evaluation.faults import clocks, collectors, disks, kills, pairs, signals, soak, stores
+from evaluation.faults.audit import Result
+from evaluation.faults.world import World, clickhouse
+
+Family = Callable[[World, int], Coroutine[None, None, list[Result]]]
+
+FAMILIES: dict[str, Family] = {
+    "kill": kills.kill_9,
+    "kill-embedded": kills.kill_9_embedded,
+    "signals": signals.run,
+    "store": stores.run,
+    "journal-limit": stores.limit,
+    "collector": collectors.run,
+    "disk": disks.run,
+    "clock": clocks.run,
+    "pair": pairs.run,
+}
+ON_DEMAND: dict[str, Family] = {"soak": soak.run}
+
+
+def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
+    """The results of these families, one after the other."""
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="taximeter-faults-") as name:
+        folder = Path(name)
+        with (
+            serving.stand_in(folder / "stand-in.log") as (provider, _),
+            clickhouse(folder / "clickhouse") as server,
+        ):
+            world = World(folder=folder, provider=provider, server=server)
+            for family in names:
+                say(f"{family} …")
+                try:
+                    found = asyncio.run((FAMILIES | ON_DEMAND)[family](world, rounds))
+                except Exception as failure:  # noqa: BLE001 — the other families are worth their run
+                    found = [Result(fault=family, wrong=1, notes=[f"it broke off: {failure!r}"])]
+                for result in found:
+                    say(f"  {result.fault}: {'ok' if result.ok else f'NOT OK {result}'}")
+                results += found
+    return results
+
+
+def table(results: list[Result]) -> Table:
+    """The results for a terminal."""
+    shown = Table("fault", box=box.SIMPLE_HEAD)
+    for title in ("rounds", "calls", "cut", "lost", "doubled", "wrong", "errors"):
+        shown.add_column(title, justify="right")
+    for one in results:
+        counts = (one.rounds, one.calls, one.cut, one.lost, one.doubled, one.wrong, one.errors)
+        cells = ["skipped"] + [""] * 6 if one.skipped else [f"{count:,}" for count in counts]
+        shown.add_row(one.fault, *cells, style="" if one.ok else "red")
+    return shown
+
+
+def main() -> int:
+    """Returns the exit code: 1 if anything was lost, doubled, wrong or felt by a caller."""
+    parser = argparse.ArgumentParser(prog="evaluation.faults", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=50, help="of kill -9; others scale with it")
+    parser.add_argument("--only", action="append", choices=[*FAMILIES, *ON_DEMAND])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # so that children are stopped as well
+    terminal, errors = Console(), Console(stderr=True)
+    results = run(options.only or list(FAMILIES), options.rounds, errors.print)
+    if options.json:
+        print(msgspec.json.encode(results).decode())
+    else:
+        terminal.print(table(results))
+        for one in results:
+            for note in one.notes:
+                terminal.print(f"{one.fault}: {note}", markup=False, highlight=False)
+    return 0 if all(one.ok for one in results) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,210 @@
+"""The product over real sockets: stand-in provider, ClickHouse stand-in, `taximeter serve`."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from evaluation import serving
+from exporters.record import TransientError
+from exporters.store import Store
+
+ROWS_MAX = 10_000
+SERVER = serving.ROOT / "tests" / "clickhouse_server.py"
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouseServer:
+    """The test server of `tests/clickhouse_server.py`, an engine of its own behind HTTP."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def dsn(self) -> str:
+        return f"clickhouse://default@127.0.0.1:{self.port}/?connect_timeout_s=2&timeout_s=3"
+
+    def fault(self, kind: str, **fields: object) -> None:
+        """Make the next queries fail: see `Fault` in the script."""
+        data = json.dumps({"kind": kind, **fields}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/fault", data=data).close()
+
+
+@contextmanager
+def clickhouse(data: Path) -> Iterator[ClickHouseServer]:
+    """A running ClickHouse stand-in."""
+    command = [sys.executable, str(SERVER), "--port", "0", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=serving.ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield ClickHouseServer(int(process.stdout.readline()), process)
+        finally:
+            process.kill()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a fault is done to.  `provider` is the stand-in's URL, `server` the ClickHouse one's."""
+
+    folder: Path
+    provider: str
+    server: ClickHouseServer
+
+    @contextmanager
+    def serve(
+        self,
+        name: str,
+        *,
+        relays: int = 1,
+        settings: str = "",
+        tables: str = "",
+        journal: str = "",
+        variables: Mapping[str, str] = MappingProxyType({}),
+        embedded: bool = False,
+    ) -> Iterator["Served"]:
+        """`taximeter serve` with data of its own, in a database that all of them share.
+
+        `settings` is TOML of the top level, `tables` whole tables, `journal` keys of that table;
+        `variables` are set in its environment.
+        """
+        dsn = "" if embedded else self.server.dsn
+        text = (
+            f'{settings}\n[store]\ndsn = "{dsn}"\nbatch_age_max_s = 0.05\n[journal]\n{journal}\n'
+            + tables
+        )
+        context = serving.serve(
+            self.folder / name,
+            {"openai": self.provider},
+            relays=relays,
+            settings=text,
+            environ=variables,
+        )
+        with context as served:
+            yield Served(served=served, world=self, embedded=embedded)
+
+    def answers(self) -> list[dict[str, Any]]:
+        """What the provider was asked and answered, since it was cleared."""
+        found: list[dict[str, Any]] = serving.get_json(f"{self.provider}/__standin/journal")[
+            "exchanges"
+        ]
+        return found
+
+    async def rows(self, group: str) -> list[serving.Row]:
+        """The rows of a group of calls, straight from the server."""
+        store = Store(self.server.dsn)
+        try:
+            return await store.calls(ROWS_MAX, filters={"session_id": group})
+        except TransientError:
+            return []
+        finally:
+            await store.close()
+
+    async def rollup(self, group: str) -> serving.Row:
+        """The sums of the hourly rollup."""
+        store = Store(self.server.dsn)
+        try:
+            report = await store.report(None, None, ("team",))
+        finally:
+            await store.close()
+        return next((row for row in report if row["team"] == group), {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A running `taximeter serve`, and its processes."""
+
+    served: serving.Serving
+    world: World
+    embedded: bool = False
+
+    @property
+    def data(self) -> Path:
+        """Journals and state."""
+        return self.served.data / "data"
+
+    def health(self) -> dict[str, Any]:
+        """What the console says of every part, also when it says that one fails."""
+        try:
+            parts: dict[str, Any] = serving.get_json(f"{self.served.console_url}/api/health")
+        except urllib.error.HTTPError as answer:
+            parts = json.load(answer)
+        except OSError:
+            return {}
+        found: dict[str, Any] = parts["parts"]
+        return found
+
+    def processes(self, module: str, slot: int | None = None) -> list[int]:
+        """Process ids of our children: "relay" (of one slot, if given) or "meter"."""
+        pid = self.served.pid
+        found = []
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            try:
+                words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if f"proxy.{module}_process" in words and (
+                slot is None or words[words.index("--slot") + 1] == str(slot)
+            ):
+                found.append(int(child))
+        return found
+
+    def kill(self, module: str, slot: int | None = None) -> list[int]:
+        """`kill -9`; returns who died."""
+        victims = self.processes(module, slot)
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        return victims
+
+    async def restarted(
+        self, module: str, slot: int | None, victims: list[int], timeout_s: float = 40.0
+    ) -> float:
+        """Seconds until another process is there."""
+        began = time.monotonic()
+        while time.monotonic() - began < timeout_s:
+            if set(self.processes(module, slot)) - set(victims):
+                break
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began
+
+    def limit_files(self, size: int) -> None:
+        """Let no file of relays and meter grow beyond `size` bytes; -1: as they like."""
+        for pid in (*self.processes("relay"), *self.processes("meter")):
+            hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    def memory(self, module: str) -> int:
+        """Resident bytes of these processes together."""
+        total = 0
+        for pid in self.processes(module):
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += int(status.split("VmRSS:")[1].split()[0]) * 1024
+        return total
+
+    def files(self, module: str) -> int:
+        """Open descriptors of these processes together."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.processes(module))
+
+    def disk(self) -> int:
+        """Bytes of both journals."""
+        folders = (self.data / "calls", self.data / "records")
+        return sum(p.stat().st_size for folder in folders for p in folder.glob("*/*.seg"))
+
+    async def rows(self, group: str) -> list[serving.Row]:
+        """The rows of a group of calls."""
+        if not self.embedded:
+            return await self.world.rows(group)
+        try:
+            return self.served.calls(ROWS_MAX, session_id=group)
+        except (OSError, ValueError):
+            return []
