@@ -82,6 +82,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._ready: int | None = None  # our end of the pipe in which it says that it serves
         self._stopping = asyncio.Event()
+        self._serving = False  # the process that is or was there last has said that it serves
         self._served = asyncio.get_running_loop().create_future()  # the first time only
         self._keeper = asyncio.create_task(self._keep(), name=name)
 
@@ -126,6 +127,8 @@ class Child:
                 return
             if lived_s >= STEADY_S:
                 delay_s = RESTART_S
+            elif self._serving:  # killed, perhaps again and again: callers are waiting
+                delay_s = min(max(delay_s * 2, RESTART_S), BACKOFF_S)
             else:
                 delay_s = min(max(delay_s * 2, BACKOFF_S), BACKOFF_MAX_S)
             log.error("%s; it is started again in %.1f s.", how, delay_s)
@@ -135,6 +138,7 @@ class Child:
     async def _run(self) -> int:
         """One life of the process: its exit code, negative for the signal that killed it."""
         ready, tell = os.pipe()
+        self._serving = False
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -167,8 +171,10 @@ class Child:
     def _hear(self) -> None:
         """The child wrote to its end of the pipe, or closed it."""
         assert self._ready is not None
-        if os.read(self._ready, 1) and not self._served.done():
-            self._served.set_result(None)
+        if os.read(self._ready, 1):
+            self._serving = True
+            if not self._served.done():
+                self._served.set_result(None)
         self._close_ready()
 
     def _close_ready(self) -> None:

@@ -87,6 +87,7 @@ class Supervisor:
         self._hurry = asyncio.Event()
         self._asked = 0.0  # when to stop
         self._replacing: asyncio.Task[None] | None = None
+        self._asked_again = False
         self._terminal = _has_terminal()
 
     async def run(
@@ -176,14 +177,19 @@ class Supervisor:
         """SIGHUP asks for a replacement, unless it says that our terminal was closed."""
         if self._terminal and not _has_terminal():
             self.stop()
-        elif self._replacing is None or self._replacing.done():
+            return
+        self._asked_again = True
+        if self._replacing is None or self._replacing.done():
             self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
-        try:
-            await self._replace_all()
-        except TimeoutError:
-            log.error("Not everything serves again after %.0f s; it is kept trying.", START_S)
+        """Once for all that asked before it began; asked meanwhile, once more."""
+        while self._asked_again and not self._stop.is_set():
+            self._asked_again = False
+            try:
+                await self._replace_all()
+            except TimeoutError:
+                log.error("Not everything serves again after %.0f s; it is kept trying.", START_S)
 
     async def _replace_all(self) -> None:
         """New relays take over one by one, then a new meter; nobody is refused meanwhile."""

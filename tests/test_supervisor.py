@@ -154,6 +154,18 @@ async def test_a_dead_relay_is_back_within_a_second(
     assert "Relay 0 was killed by SIGKILL" in caplog.text
 
 
+async def test_a_relay_that_is_killed_again_and_again_is_back_each_time(tmp_path: Path) -> None:
+    """A process that had served is no crash loop: its callers wait, so the pause stays short."""
+    world = World(tmp_path)
+    async with world.running():
+        for _ in range(4):
+            os.kill(await world.relay(), signal.SIGKILL)
+            began = monotonic()
+            await asyncio.sleep(0.05)
+            await world.relay()
+            assert monotonic() - began < 1.5  # BACKOFF_S, and the start of an interpreter
+
+
 async def test_a_dead_meter_is_back_and_relays_do_not_notice(tmp_path: Path) -> None:
     """Either side may die without the other."""
     world = World(tmp_path)
@@ -251,6 +263,25 @@ async def test_sighup_replaces_everything_and_refuses_nobody(
         assert (await asyncio.to_thread(world.ask, world.console_port))[0] == "meter"
     assert world.said().count(("relay", "relays=3")) == 3
     assert world.said().count(("meter", "relays=3")) == 1
+
+
+async def test_sighup_during_a_replacement_is_not_forgotten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A configuration changed while processes are being replaced takes effect as well."""
+    caplog.set_level(logging.INFO)
+    world = World(tmp_path)
+    async with world.running():
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.02)  # the replacement has begun
+        world.config = replace(world.config, relays=2)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        async def twice() -> bool:
+            return caplog.text.count("Everything was replaced.") == 2
+
+        await eventually(twice)
+    assert ("relay", "relays=2") in world.said()
 
 
 async def test_sighup_with_mistakes_changes_nothing(
