@@ -20,9 +20,9 @@ from evaluation.price_listing import STANDARD, Listing, Prices, When, figure
 from pricing import Meter, Tariff, TariffBook
 from pricing.condition import AT
 from pricing.usage import TermValue
-from proxy import terminal
-from proxy.price_review import Reviewed, reviewed
-from proxy.terminal import Column
+from proxy.commands import terminal
+from proxy.commands.price_review import Reviewed, reviewed
+from proxy.commands.terminal import Column
 
 COUNTS: Mapping[str, int] = {  # units that a price of this key is for
     "usd_per_mtok": 1_000_000,
@@ -187,7 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--genai", type=Path, metavar="FILE", help="genai-prices' data.json")
     parser.add_argument("--litellm", type=Path, metavar="FILE", help="LiteLLM's prices")
     parser.add_argument("--json", action="store_true", help="JSON for machines")
-    parser.add_argument("--lines", action="store_true", help="lines for proxy/price_review.toml")
+    parser.add_argument(
+        "--lines", action="store_true", help="lines for proxy/commands/price_review.toml"
+    )
     arguments = parser.parse_args(argv)
     if not (arguments.genai or arguments.litellm):
         parser.error("name at least one set: --genai FILE, --litellm FILE")

@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from time import process_time
 
 from pricing import Meter, Subcall, TariffBook, Usage, price
-from proxy import terminal
-from proxy.terminal import Column
+from proxy.commands import terminal
+from proxy.commands.terminal import Column
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODEL = "gpt-5.5"

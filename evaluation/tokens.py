@@ -15,10 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from proxy import vocabularies
 from proxy.exchange import CountRequest
-from proxy.images import Image
-from proxy.tokens import count
+from proxy.tokens import vocabularies
+from proxy.tokens.images import Image
+from proxy.tokens.tokens import count
 
 BYTES_MAX = 4 * 1024 * 1024
 

@@ -147,7 +147,7 @@ class Batch:
 
 
 class Exporter(Protocol):
-    """Writes batches somewhere; `proxy.delivery` owns the cursor, the retries and the losses."""
+    """Writes batches somewhere; `proxy.meter.delivery` owns the cursor, retries and losses."""
 
     name: str
 

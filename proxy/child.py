@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from proxy.headers import is_secret
+from proxy.relay.headers import is_secret
 
 RESTART_S = 0.1  # until a child that served well is started again
 BACKOFF_S = 0.5  # until one that died at once is; doubles each time

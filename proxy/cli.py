@@ -12,7 +12,9 @@ from pathlib import Path
 
 from exporters import connection
 from pricing import TariffBook, TariffError
-from proxy import (
+from proxy import settings
+from proxy.child import environment, module
+from proxy.commands import (
     checking,
     quote,
     receipts,
@@ -20,18 +22,16 @@ from proxy import (
     reprice,
     run,
     serve,
-    settings,
     store_command,
     tariff_check,
     tariff_list,
     terminal,
 )
-from proxy.api import QUIET_S, instant
-from proxy.child import environment, module
+from proxy.commands.terminal import Exit
 from proxy.config import Config
+from proxy.console.api import QUIET_S, instant
 from proxy.instance import store_dsn
 from proxy.settings import CONFIG_VARIABLE, SettingsError
-from proxy.terminal import Exit
 
 FLAGS = {
     "data": "data",

@@ -25,8 +25,8 @@ FLUSH_S = 30.0  # for the meter to write what it knows
 MARGIN_S = 5.0  # beyond drain_timeout_s, within which a relay ends by itself
 SAME_SIGNAL_S = 0.5  # `timeout` and others signal a process and then its group: that is one wish
 
-RELAY = module("proxy.relay_process")
-METER = module("proxy.meter_process")
+RELAY = module("proxy.relay.relay_process")
+METER = module("proxy.meter.meter_process")
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from proxy.headers import is_secret
+from proxy.relay.headers import is_secret
 
 T = TypeVar("T")
 WRONG = object()  # in place of a value that is a mistake

@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.config import Config, Provider
 from proxy.exchange import Begun, Ended, Kind, ResponseHead
-from proxy.relay import Relay
+from proxy.relay.relay import Relay
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 from exporters.clickhouse import ClickHouse
 from exporters.record import Batch, Record
 from exporters.store import Store
-from proxy.api import application, instant
 from proxy.config import Listen
+from proxy.console.api import application, instant
 
 if TYPE_CHECKING:
     from conftest import RecordMaker

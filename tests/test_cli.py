@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy import terminal
 from proxy.cli import main
-from proxy.terminal import Column, Exit
+from proxy.commands import terminal
+from proxy.commands.terminal import Column, Exit
 
 ROOT = Path(__file__).parents[1]
 CALL = {

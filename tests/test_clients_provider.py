@@ -13,8 +13,8 @@ from evaluation.provider import bedrock, routes, sessions
 from evaluation.provider.answers import Tokens
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Meter
 from proxy.config import Metering
-from proxy.eventstream import EventStream
 from proxy.exchange import Reading
+from proxy.reading.eventstream import EventStream
 
 PROMPT = [{"role": "user", "content": "time people year"}]
 DASHSCOPE = "/api/v1/services/aigc/text-generation/generation"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from exporters.record import Batch, PermanentError, Record, TransientError, encode
-from proxy import delivery as module
 from proxy.config import JournalLimits
-from proxy.delivery import Delivery
 from proxy.exchange import Kind
-from proxy.journal import Journal
+from proxy.journal.journal import Journal
+from proxy.meter import delivery as module
+from proxy.meter.delivery import Delivery
 
 LIMITS = JournalLimits(fsync="never")
 

@@ -9,7 +9,7 @@ from pricing.usage import Meter
 from proxy.config import Metering
 from proxy.dialects import Ask, Conversation, table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
-from proxy.reading import CallReader
+from proxy.reading.reading import CallReader
 
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.eventstream import EventStream, Message
+from proxy.reading.eventstream import EventStream, Message
 
 
 def string_header(name: str, value: str) -> bytes:

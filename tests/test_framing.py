@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy import decoding
-from proxy.decoding import Limits, decode
-from proxy.framing import (
+from proxy.reading import decoding
+from proxy.reading.decoding import Limits, decode
+from proxy.reading.framing import (
     AmazonEvents,
     Framer,
     Item,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.multipart import FIELD_BYTES_MAX, Multipart, boundary_of
-from proxy.pruning import STRING_BYTES_MAX, Pruner, PruningError
+from proxy.reading.multipart import FIELD_BYTES_MAX, Multipart, boundary_of
+from proxy.reading.pruning import STRING_BYTES_MAX, Pruner, PruningError
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),

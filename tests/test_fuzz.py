@@ -14,10 +14,10 @@ from evaluation.fuzz.calls import Call
 from evaluation.provider.answers import words
 from exporters import semconv
 from exporters.record import Record
-from proxy import images
 from proxy.config import Metering
 from proxy.exchange import Reading
-from proxy.inflate import Inflate
+from proxy.reading.inflate import Inflate
+from proxy.tokens import images
 
 MUTATIONS = 1_500
 SEED = 20_261_123

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.headers import (
+from proxy.relay.headers import (
     HIDDEN,
     credential,
     is_secret,

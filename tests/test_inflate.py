@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.inflate import STEP_BYTES_MAX, Inflate
+from proxy.reading.inflate import STEP_BYTES_MAX, Inflate
 
 PLAIN = ('{"text": "你好, ' + "tokens " * 400 + '"}').encode()
 ENCODE: Mapping[str, Callable[[bytes], bytes]] = {

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy import held, segments
 from proxy.config import JournalLimits
-from proxy.counters import read_counters
 from proxy.exchange import Begun, Kind
-from proxy.follower import Followed, Follower, Position
-from proxy.frames import MAGIC, SEAL, Frame, Scan, Stop, header
-from proxy.journal import Journal
+from proxy.journal import held, segments
+from proxy.journal.counters import read_counters
+from proxy.journal.follower import Followed, Follower, Position
+from proxy.journal.frames import MAGIC, SEAL, Frame, Scan, Stop, header
+from proxy.journal.journal import Journal
 
 LIMITS = JournalLimits(fsync="never")
 BEGUN = Begun(

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from exporters.record import Record, decode
-from proxy import segments
 from proxy.config import Config, JournalLimits, Provider
-from proxy.counters import read_counters
 from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, ResponseHead
-from proxy.follower import Follower
-from proxy.journal import Journal
-from proxy.meter import Meter
-from proxy.rows import outcome_of
+from proxy.journal import segments
+from proxy.journal.counters import read_counters
+from proxy.journal.follower import Follower
+from proxy.journal.journal import Journal
+from proxy.meter.meter import Meter
+from proxy.meter.rows import outcome_of
 
 BODY = (
     b'{"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'

@@ -11,7 +11,6 @@ import pytest
 from pricing import Meter, Origin, Status, TariffBook, Usage
 from pricing.charge import Charge
 from proxy.config import Config, Provider
-from proxy.doubts import doubted
 from proxy.exchange import (
     Begun,
     CountRequest,
@@ -24,8 +23,9 @@ from proxy.exchange import (
     ResponseHead,
     Timing,
 )
-from proxy.metering import Metering, subcalls_of
-from proxy.rows import plain
+from proxy.meter.doubts import doubted
+from proxy.meter.metering import Metering, subcalls_of
+from proxy.meter.rows import plain
 
 TARIFF = """
 provider = "acme"
@@ -223,7 +223,7 @@ def test_a_fault_of_ours_still_gives_a_row(
     def broken(*_: object, **__: object) -> Charge:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("proxy.metering.price", broken)
+    monkeypatch.setattr("proxy.meter.metering.price", broken)
     [row] = metering(book).records(exchange(READING))
     assert (row.call_id, row.cost_usd, row.outcome) == (BEGUN.call_id, None, "ok")
     assert "metering_failed" in row.reasons

@@ -9,8 +9,8 @@ from test_metrics import RECORD
 
 from exporters.record import Batch, PermanentError, Record, TransientError
 from exporters.series import Distribution
-from proxy.timed import Timed
-from proxy.vitals import families, merged
+from proxy.meter.timed import Timed
+from proxy.meter.vitals import families, merged
 
 
 class Exporter:

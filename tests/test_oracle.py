@@ -10,7 +10,7 @@ import genai_prices
 
 from evaluation.price_genai import HUGGING_FACE, OURS
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
-from proxy.price_review import reviewed
+from proxy.commands.price_review import reviewed
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 THEIRS = {ours: theirs for theirs, ours in OURS.items()} | {"vertex": "google"}

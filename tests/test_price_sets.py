@@ -14,8 +14,8 @@ from evaluation.price_seed import seed
 from evaluation.price_toml import file_text
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.usage import TermValue
-from proxy import tariff_check
-from proxy.price_review import Reviewed, reviewed
+from proxy.commands import tariff_check
+from proxy.commands.price_review import Reviewed, reviewed
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEWEST = date(2026, 11, 20)

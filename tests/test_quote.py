@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing import Meter, Subcall, TariffBook, Usage, price
-from proxy import quote
 from proxy.cli import main
-from proxy.terminal import Exit
+from proxy.commands import quote
+from proxy.commands.terminal import Exit
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 TARIFFS = """

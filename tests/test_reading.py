@@ -16,7 +16,7 @@ from pricing.usage import Meter
 from proxy.config import Metering, Provider
 from proxy.dialects import Ask, Endpoint, other, table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
-from proxy.reading import CallReader
+from proxy.reading.reading import CallReader
 
 PATH = "/v1/chat/completions"
 JSON = "application/json"

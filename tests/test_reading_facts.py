@@ -10,7 +10,7 @@ from pricing.usage import Meter
 from proxy.config import Metering
 from proxy.dialects import table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead, Timing
-from proxy.reading import CallReader
+from proxy.reading.reading import CallReader
 
 PATH = "/v1/chat/completions"
 JSON = "application/json"

@@ -455,7 +455,7 @@ async def test_a_bug_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("sk-canary-0123456789abcdef")
 
     async with bench(tmp_path, answering(OK)) as b:
-        monkeypatch.setattr("proxy.call.Call._decide", fail)
+        monkeypatch.setattr("proxy.relay.call.Call._decide", fail)
         response = await b.send(GET)
         ended = await b.ended()
     assert response.line == b"HTTP/1.1 500 Internal Server Error"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.fingerprint import KEY_BYTES, KEY_FILE, Fingerprints, load_key
+from proxy.relay.fingerprint import KEY_BYTES, KEY_FILE, Fingerprints, load_key
 
 
 def test_key_is_made_once_and_private(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.http1 import AnswerHead, BadHead, answer_head, framed, head
+from proxy.relay.http1 import AnswerHead, BadHead, answer_head, framed, head
 
 
 def answer(

@@ -12,7 +12,7 @@ from relay_bench import Message, answering, bench, read_message
 
 from proxy.config import Upstream
 from proxy.exchange import Kind
-from proxy.fingerprint import KEY_FILE
+from proxy.relay.fingerprint import KEY_FILE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CANARY = "sk-canary-0123456789abcdefghij"

@@ -13,7 +13,7 @@ from yarl import URL
 
 from proxy.config import Provider, Upstream
 from proxy.exchange import Outcome
-from proxy.upstream import environment_proxy
+from proxy.relay.upstream import environment_proxy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x?a=%3A HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -25,7 +25,7 @@ from relay_bench import (
 from proxy import settings
 from proxy.child import environment, module
 from proxy.config import Config, JournalLimits, Listen, Provider
-from proxy.frames import Scan
+from proxy.journal.frames import Scan
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -69,7 +69,13 @@ async def relays(
             for slot in range(count):
                 ready, tell = os.pipe()
                 fd = listener.fileno()
-                command = [*module("proxy.relay_process"), "--fd", str(fd), "--slot", str(slot)]
+                command = [
+                    *module("proxy.relay.relay_process"),
+                    "--fd",
+                    str(fd),
+                    "--slot",
+                    str(slot),
+                ]
                 process = subprocess.Popen(  # noqa: ASYNC220 — forking is quick
                     [*command, "--ready-fd", str(tell)],
                     stdin=subprocess.PIPE, pass_fds=(fd, tell), env=environment(),
@@ -268,7 +274,7 @@ async def test_streams_are_cut(tmp_path: Path, how: str) -> None:
 def test_no_configuration(line: bytes) -> None:
     """Without a configuration a relay says so and ends with 1."""
     done = subprocess.run(
-        [*module("proxy.relay_process"), "--fd", "0"],
+        [*module("proxy.relay.relay_process"), "--fd", "0"],
         input=line, capture_output=True, env=environment(), check=False,
     )  # fmt: skip
     assert done.returncode == 1

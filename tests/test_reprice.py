@@ -26,14 +26,14 @@ from exporters.grouping import EPOCH
 from exporters.record import Batch, Record, TransientError
 from exporters.store import Store
 from pricing import Meter, Origin, TariffBook, Usage
-from proxy import restating
 from proxy.config import Config
+from proxy.console.reprice_api import HEADER, PATH, RepriceApi, token
 from proxy.exchange import Outcome, Part
-from proxy.metering import Metering
-from proxy.reprice_api import HEADER, PATH, RepriceApi, token
-from proxy.repricing import Ledger, Repricing
-from proxy.restating import Order, Restating
-from proxy.volumes import Tally, Volumes
+from proxy.meter import restating
+from proxy.meter.metering import Metering
+from proxy.meter.repricing import Ledger, Repricing
+from proxy.meter.restating import Order, Restating
+from proxy.meter.volumes import Tally, Volumes
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer

@@ -19,7 +19,7 @@ import zstandard
 from pricing.usage import Meter
 from proxy.config import Metering, Provider
 from proxy.exchange import Begun, Operation, Part, Reading, ResponseHead
-from proxy.reading import CallReader
+from proxy.reading.reading import CallReader
 
 FOLDER = Path(__file__).parents[1].parent / "shared" / "data" / "responses"
 PROVIDERS = {"google": "gemini", "google_vertex": "vertex", "dashscope": "qwen"}

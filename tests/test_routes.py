@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.config import Provider
-from proxy.routes import TAG_VALUE_CHARACTERS_MAX, Refusal, Route, Routes
+from proxy.relay.routes import TAG_VALUE_CHARACTERS_MAX, Refusal, Route, Routes
 
 PROVIDERS = {
     provider.name: provider

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from evaluation import serving
-from proxy import fare, settings, upstreams
+from proxy import settings
+from proxy.commands import fare, upstreams
 
 ROOT = Path(__file__).parents[1]
 CONFIGURED = {p.name: p.base_url for p in settings.load(None, {"HOME": "/"}).providers.values()}

@@ -30,8 +30,8 @@ from relay_bench import answering, bench, listening, read_message
 from evaluation import serving
 from proxy.child import environment
 from proxy.exchange import Kind
-from proxy.headers import scrubbed_tags, scrubbed_target
-from proxy.masking import Mask, masked
+from proxy.relay.headers import scrubbed_tags, scrubbed_target
+from proxy.relay.masking import Mask, masked
 
 RETIRED_S = 15.0  # for the journal to let go of what is metered
 SWITCHED = (

@@ -19,12 +19,12 @@ from exporters import connection
 from exporters.clickhouse import ClickHouse
 from exporters.record import Batch
 from proxy.cli import main
+from proxy.commands.terminal import Exit
 from proxy.config import JournalLimits
-from proxy.delivery import Cursor
 from proxy.exchange import Kind
-from proxy.journal import Journal
-from proxy.terminal import Exit
-from proxy.timed import waiting
+from proxy.journal.journal import Journal
+from proxy.meter.delivery import Cursor
+from proxy.meter.timed import waiting
 
 
 @dataclass

@@ -35,16 +35,19 @@ from relay_bench import (
 from exporters.clickhouse import ClickHouse
 from exporters.record import Batch, Record
 from exporters.store import Store
-from proxy import accepting, api, asking, call, process, settings, websocket
+from proxy import process, settings
 from proxy.access import admission
+from proxy.commands import asking
 from proxy.config import Callers, Config, Listen, Upstream
+from proxy.console import api
 from proxy.dialects.errors import redacted
 from proxy.exchange import Outcome
-from proxy.headers import scrubbed, scrubbed_target
 from proxy.instance import url
+from proxy.relay import accepting, call, websocket
+from proxy.relay.headers import scrubbed, scrubbed_target
+from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.settings import SettingsError
 from proxy.typed import leaves
-from proxy.upstream import HEAD_BYTES_MAX
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"

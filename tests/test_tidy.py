@@ -17,19 +17,19 @@ PURE = (
     "pricing/",
     "proxy/dialects/",
     "proxy/config.py",
-    "proxy/encodings.py",
-    "proxy/eventstream.py",
+    "proxy/tokens/encodings.py",
+    "proxy/reading/eventstream.py",
     "proxy/exchange.py",
-    "proxy/headers.py",
-    "proxy/images.py",
-    "proxy/multipart.py",
-    "proxy/prompts.py",
-    "proxy/reading.py",
-    "proxy/routes.py",
-    "proxy/rows.py",
-    "proxy/toolspecs.py",
+    "proxy/relay/headers.py",
+    "proxy/tokens/images.py",
+    "proxy/reading/multipart.py",
+    "proxy/tokens/prompts.py",
+    "proxy/reading/reading.py",
+    "proxy/relay/routes.py",
+    "proxy/meter/rows.py",
+    "proxy/tokens/toolspecs.py",
     "proxy/typed.py",
-    "proxy/upstreams.py",
+    "proxy/commands/upstreams.py",
     "exporters/grouping.py",
     "exporters/record.py",
 )
@@ -44,7 +44,7 @@ ONLY_IN = {  # package → the modules that may import it
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 300
 LONGER = {  # file → its own limit, and why it is one thing
-    "proxy/journal.py": 340,  # one file format and its one writer
+    "proxy/journal/journal.py": 340,  # one file format and its one writer
 }
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").glob("*.py"))

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from evaluation.tokens import estimate, main, table
 from pricing.usage import Meter, Origin
-from proxy import prompts, tokens
 from proxy.exchange import CountRequest
-from proxy.tokens import Count, count
-from proxy.toolspecs import namespace
+from proxy.tokens import prompts, tokens
+from proxy.tokens.tokens import Count, count
+from proxy.tokens.toolspecs import namespace
 
 BYTES_MAX = 4 * 1024 * 1024
 CASES = Path(__file__).parents[1].parent / "shared" / "data" / "responses" / "token_cases.jsonl"

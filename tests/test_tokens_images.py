@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.exchange import CountRequest
-from proxy.images import (
+from proxy.tokens.images import (
     Image,
     claude_tokens,
     from_base64,
@@ -19,7 +19,7 @@ from proxy.images import (
     other_tokens,
     size,
 )
-from proxy.tokens import count
+from proxy.tokens.tokens import count
 
 
 def png(width: int, height: int) -> bytes:

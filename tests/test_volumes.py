@@ -18,8 +18,8 @@ from exporters.record import Batch, Record, TransientError
 from pricing import Meter, Subcall, TariffBook, Usage
 from proxy.config import Config
 from proxy.exchange import Part
-from proxy.metering import Metering
-from proxy.volumes import Delivering, Volumes, window
+from proxy.meter.metering import Metering
+from proxy.meter.volumes import Delivering, Volumes, window
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.websocket import Message, MessageReader, Opcode
+from proxy.relay.websocket import Message, MessageReader, Opcode
 
 MASK = b"\x01\x80\xff\x37"
 

@@ -14,11 +14,11 @@ from evaluation.fuzz import rows
 from evaluation.fuzz.calls import Call, every
 from evaluation.fuzz.damage import damaged
 from proxy.config import Metering, Provider
-from proxy.eventstream import EventStream
 from proxy.exchange import Begun, Reading, ResponseHead
-from proxy.pruning import Pruner, PruningError
-from proxy.reading import CallReader
-from proxy.websocket import Message, MessageReader
+from proxy.reading.eventstream import EventStream
+from proxy.reading.pruning import Pruner, PruningError
+from proxy.reading.reading import CallReader
+from proxy.relay.websocket import Message, MessageReader
 
 CPU_S_MAX = 2.0  # of one damaged call, all its readings together
 CUTS_MAX = 12

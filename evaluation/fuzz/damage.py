@@ -12,7 +12,7 @@ import zstandard
 
 from evaluation.fuzz.calls import Call
 from evaluation.provider import bedrock
-from proxy.eventstream import EventStream
+from proxy.reading.eventstream import EventStream
 
 ROUNDS_MAX = 4  # pieces of damage to one call
 SLICE_BYTES_MAX = 64

@@ -11,7 +11,7 @@ from exporters.record import Record
 from pricing import TariffBook
 from proxy import settings
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Reading, ResponseHead
-from proxy.metering import Metering
+from proxy.meter.metering import Metering
 
 AT_NS = 1_790_000_000 * 10**9
 _WHOLE = re.compile(r"^  (\w+) +(?:Nullable\()?UInt(\d+)", re.MULTILINE)

@@ -1,6 +1,6 @@
 """Wire formats: from decoded documents to a `Reading`.  No I/O, no clock.
 
-A call is read by one `Reader`.  `proxy.reading` undoes encodings and framing and hands it
+A call is read by one `Reader`.  `proxy.reading.reading` undoes encodings and framing and hands it
 documents: the one JSON body, or each event of a stream.  A dialect never sees bytes, so how a
 stream was cut cannot matter to it.
 

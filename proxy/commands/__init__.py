@@ -1,0 +1,1 @@
+"""What `taximeter` does, a module for each command."""

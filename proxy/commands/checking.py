@@ -1,0 +1,51 @@
+"""`taximeter check`: what is in force, once nothing is wrong with it."""
+
+from proxy.commands import terminal
+from proxy.commands.terminal import Column, Exit
+from proxy.config import Config, Provider
+from proxy.dialects import QUIRKS
+from proxy.instance import describe
+
+PROVIDERS = (
+    Column("name", "provider"),
+    Column("here", "base URL here"),
+    Column("base_url", "goes to"),
+    Column("dialect", "dialect"),
+    Column("quirks", "quirks"),
+    Column("owns", "also owns"),
+)
+
+
+def check(config: Config, *, as_json: bool) -> Exit:
+    """Print the addresses, the store and the providers; secrets are not among them."""
+    instance = describe(config)
+    rows = [_row(provider, instance.proxy_url) for provider in config.providers.values()]
+    where = {
+        "proxy": instance.proxy_url,
+        "console": instance.console_url,
+        "data": instance.data,
+        "store": instance.store,
+    }
+    if as_json:
+        terminal.emit({**where, "providers": rows})
+        return Exit.OK
+    for name, value in where.items():
+        terminal.say(f"{name:8} {value}")
+    terminal.say("")
+    terminal.show(PROVIDERS, rows)
+    terminal.say("")
+    for name, meaning in QUIRKS.items():
+        terminal.say(f"quirk {name}: {meaning}")
+    return Exit.OK
+
+
+def _row(provider: Provider, proxy_url: str) -> dict[str, str]:
+    unset = f"not set: providers.{provider.name}.base_url"
+    return {
+        "name": provider.name,
+        "here": f"{proxy_url}/{provider.name}",
+        "base_url": provider.base_url or unset,
+        "dialect": provider.dialect,
+        "quirks": " ".join(sorted(provider.quirks)),
+        "owns": " ".join(provider.owns),
+    }

@@ -1,0 +1,79 @@
+"""The fare of a run: what its calls used and cost, and what has no price and why."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+import msgspec
+
+from exporters.store import Row, Store
+from proxy.commands import terminal
+from proxy.commands.terminal import Column, count, dollars, seconds
+
+REASONS_MAX = 8  # lines shown
+CALLS_MAX = 10_000  # newest calls whose reasons are counted
+MONEY: Sequence[Column] = (
+    Column("calls", "calls", number=True),
+    Column("input", "input", number=True),
+    Column("output", "output", number=True),
+    Column("cost", "cost", number=True),
+    Column("p50", "first token p50", number=True),
+    Column("p95", "p95", number=True),
+)
+
+
+class Fare(msgspec.Struct, frozen=True, kw_only=True):
+    """`total` is a row like those of `models`; `reasons` counts calls whose cost is not whole."""
+
+    total: Row
+    models: Sequence[Row]
+    reasons: Mapping[str, int]
+
+
+async def read(store: Store) -> Fare:
+    """The fare of all calls in `store`.  Raises TransientError."""
+    (total,) = await store.report(None, None, ())
+    models = await store.report(None, None, ("provider", "model"))
+    reasons: Counter[str] = Counter()
+    for call in await store.calls(CALLS_MAX):
+        if call["cost_usd"] is None or call["cost_status"] == "partial":
+            model = call["response_model"] or call["request_model"] or "no model"
+            why = ", ".join(map(str, _list(call["reasons"]))) or str(call["outcome"])
+            reasons[f"{call['provider']}/{model}: {why}"] += 1
+    return Fare(total=total, models=models, reasons=dict(reasons.most_common()))
+
+
+def show(fare: Fare, to: TextIO) -> None:
+    """The fare for people."""
+    if not fare.total["calls"]:
+        terminal.say("Taximeter: no calls passed.", to)
+        return
+    shown = cells(fare.total)
+    failed = f" ({count(fare.total['errors'])} failed)" if fare.total["errors"] else ""
+    terminal.say(
+        f"Taximeter: {shown['calls']} calls{failed}, {shown['input']} tokens in, "
+        f"{shown['output']} out, {shown['cost']}",
+        to,
+    )
+    columns = (Column("provider", "provider"), Column("model", "model"), *MONEY)
+    terminal.show(columns, [cells(row) for row in fare.models], to)
+    for reason, calls in list(fare.reasons.items())[:REASONS_MAX]:
+        terminal.say(f"not fully priced: {calls:,} x {reason}", to)
+    if len(fare.reasons) > REASONS_MAX:
+        terminal.say(f"and {len(fare.reasons) - REASONS_MAX:,} more reasons (--json has all)", to)
+
+
+def cells(row: Mapping[str, object]) -> dict[str, str]:
+    """A row of `Store.report` as text by column; group columns stay what they are."""
+    return {name: str(value) for name, value in row.items()} | {
+        "calls": count(row["calls"]),
+        "input": count(row["input_tokens_total"]),
+        "output": count(row["output_tokens_total"]),
+        "cost": dollars(row["cost_usd"], missing=bool(row["unpriced_calls"])),
+        "p50": seconds(row["first_token_p50_us"]),
+        "p95": seconds(row["first_token_p95_us"]),
+    }
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

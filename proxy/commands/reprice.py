@@ -1,0 +1,189 @@
+"""`taximeter reprice`: prices stored calls again with the tariffs now installed.
+
+Asks the running meter, which owns the embedded store; without one, opens the store itself.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from exporters.clickhouse import ClickHouse
+from exporters.record import TransientError
+from exporters.store import Store
+from proxy.commands import terminal
+from proxy.commands.asking import asking
+from proxy.commands.differences import GROUPED_BY
+from proxy.commands.terminal import Column, Exit, count, dollars
+from proxy.config import Config
+from proxy.console.reprice_api import HEADER, PATH, token
+from proxy.instance import store_dsn
+from proxy.meter.restating import Order, Restating
+
+SILENCE_S = 300.0  # between two pages; one takes well below a second
+GROUPS_SHOWN = 20  # of each kind; --json has all
+COLUMNS: Sequence[Column] = (
+    Column("old", "old", number=True),
+    Column("new", "new", number=True),
+    Column("difference", "difference", number=True),
+    Column("changed", "calls changed", number=True),
+    Column("newly_priced", "newly priced", number=True),
+    Column("no_longer_priced", "no longer priced", number=True),
+)
+
+Found = Mapping[str, Any]  # what `Restating.run` returns
+Seen = Callable[[int, int], None]  # calls done, calls there are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What becomes of the differences."""
+
+    dry_run: bool = False
+    yes: bool = False
+    as_json: bool = False
+
+
+def reprice(config: Config, order: Order, choice: Choice) -> Exit:
+    """Show the differences and, if that is wanted, write them.  Raises ValueError for a mistake."""
+    try:
+        found = _run(config, order)
+        if not choice.as_json:
+            _show(found)
+        if not found["changed"] or choice.dry_run:
+            return _done(found, choice)
+        if not choice.yes and not (choice.as_json is False and _confirmed(found)):
+            terminal.say("Nothing was written; --yes writes it.", sys.stderr)
+            return _done(found, choice, Exit.MISTAKE)
+        write = msgspec.structs.replace(
+            order, write=True, book=found["book"], until=found["until"], since=found["since"]
+        )
+        written = _run(config, write)
+    except (TransientError, OSError) as error:
+        terminal.say(f"The calls cannot be priced again: {error}", sys.stderr)
+        return Exit.FAILED
+    if not choice.as_json:
+        terminal.say(f"{count(written['written'])} corrections written; the old prices are kept.")
+    return _done(written, choice)
+
+
+def _done(found: Found, choice: Choice, code: Exit = Exit.OK) -> Exit:
+    if choice.as_json:
+        terminal.emit(found)
+    return code
+
+
+def _run(config: Config, order: Order) -> Found:
+    with _bar() as seen:
+        found = _from_meter(config, order, seen)
+        return asyncio.run(_directly(config, order, seen)) if found is None else found
+
+
+def _from_meter(config: Config, order: Order, seen: Seen) -> Found | None:
+    """The running meter's answer; None if there is none running."""
+    try:
+        headers = {HEADER: token(config.data / "state")}
+    except FileNotFoundError:
+        headers = {}
+    data = msgspec.json.encode(order)
+    with asking(
+        config, PATH, method="POST", timeout_s=SILENCE_S, headers=headers, data=data
+    ) as answer:
+        if answer is None:
+            return None
+        for text in answer:
+            line = msgspec.json.decode(text)
+            if "result" in line:
+                result: Found = line["result"]
+                return result
+            if "error" in line:
+                raise (ValueError if line["mistake"] else OSError)(line["error"])
+            seen(line["done"], line["calls"])
+    raise OSError("the meter went away; what it wrote is whole, run the command again")
+
+
+async def _directly(config: Config, order: Order, seen: Seen) -> Found:
+    async def tell(done: int, calls: int) -> None:
+        seen(done, calls)
+
+    dsn, database = store_dsn(config), config.store.database
+    clickhouse = ClickHouse(dsn, database=database, ttl_days=config.store.ttl_days)
+    store = Store(dsn, database=database)
+    try:
+        await clickhouse.open()
+        return await Restating(config, store, clickhouse).run(order, tell)
+    finally:
+        await store.close()
+        await clickhouse.close()
+
+
+@contextmanager
+def _bar() -> Iterator[Seen]:
+    """A progress bar on standard error, if that is a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    hidden = not sys.stderr.isatty()
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+        disable=hidden,
+    ) as progress:
+        task = progress.add_task("pricing again", total=None)
+        yield lambda done, calls: progress.update(task, completed=done, total=calls)
+
+
+def _confirmed(found: Found) -> bool:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    terminal.say(f"Write {count(found['changed'])} corrections?  The old prices are kept.")
+    return input("Type yes: ").strip().lower() == "yes"
+
+
+def _show(found: Found) -> None:
+    """The differences for people."""
+    since, until = (str(found[key])[:16] + "Z" for key in ("since", "until"))
+    terminal.say(f"{since} to {until}, tariffs {found['book']}: {count(found['calls'])} calls.")
+    if found["kept"]:
+        terminal.say(f"{count(found['kept'])} have a price that no tariff decides.")
+    if found["unreadable"]:
+        terminal.say(f"{count(found['unreadable'])} cannot be priced again: their rows are odd.")
+    if not found["changed"]:
+        terminal.say("No price changes.")
+        return
+    for kind in GROUPED_BY:
+        groups = found["by"][kind]
+        terminal.say("")
+        rows = [_cells(group, str(group[kind]) or "(none)") for group in groups[:GROUPS_SHOWN]]
+        if len(groups) > 1:
+            rows.append(_cells(found, "all"))
+        terminal.show((Column("name", kind), *COLUMNS), rows)
+        if len(groups) > GROUPS_SHOWN:
+            terminal.say(f"and {len(groups) - GROUPS_SHOWN:,} more (--json has all)")
+    terminal.say("")
+
+
+def _cells(group: Found, name: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "old": dollars(group["old_usd"]),
+        "new": dollars(group["new_usd"]),
+        "difference": _signed(str(group["difference_usd"])),
+        **{key: count(group[key]) for key in ("changed", "newly_priced", "no_longer_priced")},
+    }
+
+
+def _signed(usd: str) -> str:
+    return f"-{dollars(usd[1:])}" if usd.startswith("-") else f"+{dollars(usd)}"
+
+
+def order(since: str, until: str, tariffs: str) -> Order:
+    """The order of a command line; the directory is named as the meter will find it."""
+    return Order(since=since, until=until, tariffs=str(Path(tariffs).resolve()) if tariffs else "")

@@ -1,0 +1,79 @@
+"""`taximeter serve`: everything, until it is told to stop."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from proxy.child import StartError
+from proxy.commands import terminal
+from proxy.commands.terminal import Exit
+from proxy.config import Config
+from proxy.instance import Instance, TakenError, announced, claimed
+from proxy.supervisor import BindError, Supervisor, bind
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def prepared(
+    config: Config, reload: Callable[[], Config] | None = None
+) -> Iterator[tuple[Supervisor, Instance]]:
+    """A supervisor that holds the data directory and both ports, and is announced.
+
+    Raises TakenError, BindError, OSError.
+    """
+    with (
+        claimed(config.data) as lock,
+        bind(config.proxy, "proxy") as proxy,
+        bind(config.console, "console") as console,
+    ):
+        bound = replace(
+            config,
+            proxy=replace(config.proxy, port=_port(proxy)),
+            console=replace(config.console, port=_port(console)),
+        )
+        with announced(bound) as instance:
+            yield Supervisor(bound, proxy, console, lock=lock, reload=reload), instance
+
+
+def serve(config: Config, *, as_json: bool, reload: Callable[[], Config] | None = None) -> Exit:
+    """Run until SIGTERM or SIGINT."""
+    try:
+        with prepared(config, reload) as (supervisor, instance):
+
+            def started() -> None:
+                terminal.emit(instance) if as_json else terminal.say(banner(instance))
+
+            return Exit.OK if asyncio.run(supervisor.run(started)) else Exit.FAILED
+    except (TakenError, BindError) as error:
+        log.error("%s", error)
+        return Exit.TAKEN
+    except (StartError, OSError) as error:
+        log.error("Taximeter could not start: %s.", error)
+        return Exit.FAILED
+
+
+def banner(instance: Instance) -> str:
+    """What to paste, and where to look."""
+    proxy = instance.proxy_url
+    return "\n".join(
+        (
+            "Taximeter is running.  Point your application at it:",
+            "",
+            f"  export OPENAI_BASE_URL={proxy}/openai/v1",
+            f"  export ANTHROPIC_BASE_URL={proxy}/anthropic",
+            f"  export GOOGLE_GEMINI_BASE_URL={proxy}/gemini",
+            "",
+            f"  console  {instance.console_url}",
+            f"  data     {instance.data}",
+            f"  store    {instance.store}",
+            "",
+        )
+    )
+
+
+def _port(listening: socket.socket) -> int:
+    return int(listening.getsockname()[1])

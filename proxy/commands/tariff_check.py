@@ -1,0 +1,177 @@
+"""`taximeter tariffs check`: how old the prices are, what is about to change, and who disagrees.
+
+A file that does not load is told before this runs; what is shown here is for a person to judge.
+"""
+
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from pricing import Tariff, TariffBook
+from pricing.book import SHIPPED
+from pricing.sheet_checks import by_start
+from proxy.commands import terminal
+from proxy.commands.price_review import reviewed
+from proxy.commands.terminal import Column, Exit
+
+SOON = timedelta(days=45)  # a change that is nearer than this is shown
+
+PROVIDERS = (
+    Column("provider", "provider"),
+    Column("models", "models", number=True),
+    Column("through_sets", "through sets", number=True),
+    Column("without_history", "without history", number=True),
+    Column("oldest", "oldest check"),
+    Column("newest", "newest check"),
+    Column("age_days", "age, days", number=True),
+)
+CHANGES = (
+    Column("provider", "provider"),
+    Column("model", "model"),
+    Column("at", "at"),
+    Column("what", "what"),
+)
+ANNOUNCED = (
+    Column("provider", "provider"),
+    Column("model", "model"),
+    Column("from", "from"),
+    Column("announced", "announced"),
+    Column("note", "note"),
+    Column("file", "file"),
+)
+DIFFERENCES = (
+    Column("provider", "provider"),
+    Column("model", "model"),
+    Column("meter", "meter"),
+    Column("when", "when"),
+    Column("ours", "ours", number=True),
+    Column("genai", "genai-prices", number=True),
+    Column("litellm", "LiteLLM", number=True),
+    Column("why", "why ours"),
+    Column("source", "source"),
+)
+Row = dict[str, str]
+
+
+def check(book: TariffBook, private: Path | None, now: datetime, *, as_json: bool) -> Exit:
+    """Print the state of the book.  Always OK: a mistake in a file is told when it is loaded."""
+    providers = list(_providers(book, now))
+    changes = list(_changes(book, now))
+    announced = list(_announced([SHIPPED, *([private] if private else [])]))
+    differences = [each.row() for each in reviewed()]
+    models = sum(int(row["models"]) for row in providers)
+    summary = {
+        "tariffs": len(book.tariffs),
+        "models": models,
+        "providers": len(providers),
+        "version": book.version,
+    }
+    if as_json:
+        details = {"changes": changes, "announced": announced, "differences": differences}
+        terminal.emit({**summary, "by_provider": providers, **details})
+        return Exit.OK
+    terminal.show(PROVIDERS, providers)
+    terminal.say(f"\nChanges within {SOON.days} days: {len(changes)}.")
+    if changes:
+        terminal.show(CHANGES, changes)
+    terminal.say(f"\nAnnounced, not confirmed, not applied: {len(announced)}.")
+    if announced:
+        terminal.show(ANNOUNCED, announced)
+    terminal.say(f"\nPrices that a public set gives otherwise: {len(differences)}.")
+    if differences:
+        terminal.show(DIFFERENCES, differences)
+    terminal.say(
+        "\n{models} models of {providers} providers in force, {tariffs} tariffs in all, no problem;"
+        " version {version}.".format(**summary)
+    )
+    return Exit.OK
+
+
+def _periods(book: TariffBook) -> dict[tuple[str, str], list[Tariff]]:
+    """The periods of each model in order; a model goes by its first name."""
+    found: dict[tuple[str, str], list[Tariff]] = defaultdict(list)
+    for tariff in book.tariffs:
+        found[tariff.provider, tariff.names[0]].append(tariff)
+    return {model: sorted(periods, key=by_start) for model, periods in sorted(found.items())}
+
+
+def _in_force(periods: Sequence[Tariff], now: datetime) -> Tariff | None:
+    begun = [tariff for tariff in periods if by_start(tariff) <= now]
+    return begun[-1] if begun and (begun[-1].end is None or begun[-1].end > now) else None
+
+
+def _providers(book: TariffBook, now: datetime) -> Iterator[Row]:
+    by_provider: dict[str, list[Tariff]] = defaultdict(list)
+    single: dict[str, int] = defaultdict(int)
+    for (provider, _), periods in _periods(book).items():
+        tariff = _in_force(periods, now)
+        if tariff is not None:
+            by_provider[provider].append(tariff)
+            single[provider] += len(periods) == 1 and tariff.start is None
+    for provider, tariffs in by_provider.items():
+        days = sorted(tariff.checked for tariff in tariffs)
+        yield {
+            "provider": provider,
+            "models": str(len(tariffs)),
+            "through_sets": str(sum(bool(tariff.via) for tariff in tariffs)),
+            "without_history": str(single[provider]),
+            "oldest": days[0].isoformat(),
+            "newest": days[-1].isoformat(),
+            "age_days": str((now.date() - days[0]).days),
+        }
+
+
+def _changes(book: TariffBook, now: datetime) -> Iterator[Row]:
+    """Models whose price ends soon, and what comes then."""
+    for (provider, model), periods in _periods(book).items():
+        tariff = _in_force(periods, now)
+        if tariff is None:
+            continue
+        after = next((later for later in periods if by_start(later) > now), None)
+        at = tariff.end or (after.start if after else None)
+        if at is not None and at <= now + SOON:
+            what = _step(tariff, after) if after else "no price is known after that"
+            yield {
+                "provider": provider,
+                "model": model,
+                "at": f"{at:%Y-%m-%dT%H:%MZ}",
+                "what": what,
+            }
+
+
+def _step(before: Tariff, after: Tariff) -> str:
+    """`input 2 to 4, output 10 to 20`, of the standard prices that change."""
+    old, new = _standard(before), _standard(after)
+    changed = [meter for meter in old if meter in new and old[meter] != new[meter]]
+    return ", ".join(f"{meter} {old[meter]} to {new[meter]}" for meter in changed)
+
+
+def _standard(tariff: Tariff) -> dict[str, Decimal]:
+    return {
+        meter.value: prices[0]
+        for rule in tariff.rules
+        if not rule.when
+        for meter, prices in rule.prices.items()
+    }
+
+
+def _announced(directories: Sequence[Path]) -> Iterator[Row]:
+    """Prices that the book leaves out until somebody has confirmed them."""
+    for file in (file for each in directories for file in sorted(each.glob("*.toml"))):
+        text = file.read_text(encoding="utf-8")
+        if "announced" not in text:
+            continue
+        document = tomllib.loads(text)
+        for entry in document.get("tariff", ()):
+            if "announced" in entry and "confirmed" not in entry:
+                yield {
+                    "provider": document["provider"],
+                    "model": entry["names"][0],
+                    "from": str(entry.get("from", "")),
+                    "announced": str(entry["announced"]),
+                    "note": entry.get("note", ""),
+                    "file": file.name,
+                }

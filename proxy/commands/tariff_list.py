@@ -1,0 +1,115 @@
+"""`taximeter tariffs`: what is charged for what, since when, and who says so."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from pricing import Tariff, TariffBook
+from pricing.condition import Clause, Schedule, When
+from proxy.commands import terminal
+from proxy.commands.terminal import Column, Exit
+
+LIST = (
+    Column("provider", "provider"),
+    Column("model", "model"),
+    Column("since", "since"),
+    Column("until", "until"),
+    Column("checked", "checked"),
+    Column("source", "source"),
+)
+PRICES = (
+    Column("meter", "meter"),
+    Column("price", "price", number=True),
+    Column("per", "per", number=True),
+    Column("when", "when"),
+    Column("rule", "where"),
+)
+
+
+def list_tariffs(book: TariffBook, provider: str, *, as_json: bool) -> Exit:
+    """All tariffs, or those of one provider."""
+    tariffs = [t for t in book.tariffs if provider in ("", t.provider)]
+    if not tariffs:
+        return _nothing(f"There is no tariff of {provider or 'any provider'}.", book)
+    if as_json:
+        terminal.emit([_head(tariff) for tariff in tariffs])
+    else:
+        terminal.show(LIST, [_head(tariff) for tariff in tariffs])
+    return Exit.OK
+
+
+def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
+    """The tariffs of `MODEL` or `PROVIDER/MODEL` that are in force now, with all their rules."""
+    now = datetime.now(UTC)
+    found = list(_in_force(book, wanted, now))
+    if not found:
+        return _nothing(f"No price is known for {wanted}.", book)
+    if as_json:
+        terminal.emit([_head(tariff) | {"rules": list(_rules(tariff))} for tariff in found])
+        return Exit.OK
+    for tariff in found:
+        head = _head(tariff)
+        terminal.say(f"{tariff.id}: {', '.join(tariff.names)}")
+        since = f"since {head['since']}, " if head["since"] else ""
+        terminal.say(f"  {since}read on {head['checked']} at {head['source']}")
+        terminal.show(PRICES, _rules(tariff))
+        for factor in tariff.factors:
+            when = f" when {_when(factor.when)}" if factor.when else ""
+            terminal.say(f"  {factor.name}: x{factor.factor}{when}")
+        terminal.say("")
+    return Exit.OK
+
+
+def _in_force(book: TariffBook, wanted: str, now: datetime) -> Iterator[Tariff]:
+    """By provider and name; a name that several providers sell gives several."""
+    for provider in sorted({tariff.provider for tariff in book.tariffs}):
+        named = wanted.removeprefix(f"{provider}/")
+        if named != wanted or "/" not in wanted or book.knows(provider, wanted):
+            tariff = book.find(provider, named, now)
+            if tariff is not None:
+                yield tariff
+
+
+def _head(tariff: Tariff) -> dict[str, str]:
+    return {
+        "provider": tariff.provider,
+        "model": tariff.names[0],
+        "since": "" if tariff.start is None else f"{tariff.start:%Y-%m-%d}",
+        "until": "" if tariff.end is None else f"{tariff.end:%Y-%m-%d}",
+        "checked": tariff.checked.isoformat(),
+        "source": tariff.source,
+    }
+
+
+def _rules(tariff: Tariff) -> Iterable[dict[str, str]]:
+    for rule in tariff.rules:
+        when = _when(rule.when)
+        for meter, prices in rule.prices.items():
+            yield {
+                "meter": meter.value,
+                "price": " / ".join(f"{price} {rule.currency}" for price in prices),
+                "per": f"{rule.per[meter]:,f}",
+                "when": when,
+                "rule": rule.id,
+            }
+        for meter in sorted(rule.unpriced):
+            yield {"meter": meter.value, "price": terminal.UNKNOWN, "when": when, "rule": rule.id}
+
+
+def _when(when: When) -> str:
+    return ", ".join(sorted(_clause(clause) for clause in when))
+
+
+def _clause(clause: Clause) -> str:
+    """`service_tier in batch|flex`; a schedule goes by its name."""
+    value = clause.value
+    if isinstance(value, frozenset):
+        shown = "|".join(sorted(map(str, value)))
+    else:
+        shown = value.name if isinstance(value, Schedule) else str(value)
+    return f"{clause.term} {clause.op.value} {shown}"
+
+
+def _nothing(text: str, book: TariffBook) -> Exit:
+    providers = sorted({tariff.provider for tariff in book.tariffs})
+    terminal.say(f"{text}  Providers with tariffs: {', '.join(providers) or 'none'}.")
+    return Exit.UNPRICED

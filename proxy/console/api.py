@@ -1,0 +1,247 @@
+"""The console's API: rows, receipts, spend and health as JSON, metrics as Prometheus reads them.
+
+It reads only, but for the repair of the store's sums, which the command line asks for.  Questions
+are our own and their values are checked; no SQL comes from a caller.  A page of another site cannot
+ask either: a request whose Host is not ours is refused (DNS rebinding), and so is a POST from any
+page.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from exporters import prometheus
+from exporters.reconcile import Difference
+from exporters.record import TransientError
+from exporters.series import Family
+from proxy.access import admission
+from proxy.config import Listen
+
+LIMIT_DEFAULT, LIMIT_MAX = 100, 10_000
+BARE_PLUS = re.compile(r" (\d\d:\d\d)$")  # "+02:00" in a query that was not percent-encoded
+QUIET_S = 600  # days with rows newer than this are not compared: they are still being written
+HERE = Path(__file__).parent
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+Row = dict[str, object]
+
+
+class Reads(Protocol):
+    """What the console asks of `exporters.store.Store`."""
+
+    async def calls(
+        self,
+        limit: int = 100,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        before_id: str = "",
+        filters: Mapping[str, str] | None = None,
+    ) -> list[Row]: ...
+
+    async def call(self, call_id: str) -> Row | None: ...
+
+    async def report(
+        self, since: datetime | None, until: datetime | None, by: tuple[str, ...]
+    ) -> list[Row]: ...
+
+    async def timeline(
+        self,
+        since: datetime,
+        step: timedelta,
+        until: datetime | None = None,
+        by: tuple[str, ...] = ("model",),
+    ) -> list[Row]: ...
+
+    async def health(self) -> Row: ...
+
+
+def instant(text: str, now: datetime) -> datetime:
+    """ISO 8601, seconds since the epoch, or an age such as `15m`, `24h`, `7d`.
+
+    Raises ValueError that says so.
+    """
+    number, unit = text[:-1], text[-1:]
+    if unit in UNITS_S and number.isdecimal():
+        return now - timedelta(seconds=int(number) * UNITS_S[unit])
+    try:
+        if text.replace(".", "", 1).isdecimal():
+            return datetime.fromtimestamp(float(text), UTC)
+        at = datetime.fromisoformat(BARE_PLUS.sub(r"+\1", text))
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(
+            f"{text!r} is no instant: write 2026-11-23T12:00:00Z, seconds since the epoch, or 24h"
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def reply(document: object, status: int = 200) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(document), status=status, content_type="application/json"
+    )
+
+
+class Check(Protocol):
+    """Compares the store's sums with its rows; see `exporters.reconcile`.
+
+    Raises TransientError if the store does not answer, or rows still wait to be written.
+    """
+
+    async def __call__(self, *, repair: bool, quiet_s: float) -> list[Difference]: ...
+
+
+class Api:
+    """Handlers over a store; `status` says how the parts of this process fare."""
+
+    def __init__(
+        self,
+        store: Reads,
+        status: Callable[[], Mapping[str, Row]],
+        metrics: Callable[[], list[Family]] | None = None,
+        check: Check | None = None,
+    ) -> None:
+        self._store = store
+        self._status = status
+        self._metrics = metrics or list
+        self._check = check
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self.page),
+            web.get("/console.js", self.asset),
+            web.get("/console.css", self.asset),
+            web.get("/api/calls", self.calls),
+            web.get("/api/calls/{call_id}", self.call),
+            web.get("/api/spend", self.spend),
+            web.get("/api/timeline", self.timeline),
+            web.get("/api/health", self.health),
+            web.get("/api/store/check", self.check),
+            web.post("/api/store/check", self.check),
+            web.get("/metrics", self.metrics),
+        ]
+
+    async def page(self, _: web.Request) -> web.StreamResponse:
+        return web.FileResponse(HERE / "console.html")
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(HERE / request.path.removeprefix("/"))
+
+    async def calls(self, request: web.Request) -> web.StreamResponse:
+        """The newest calls: `limit`, `since`, `before`, `before_id`; other names are filters."""
+        now, query = datetime.now(UTC), dict(request.query)
+        limit = query.pop("limit", str(LIMIT_DEFAULT))
+        if not limit.isdecimal() or not 1 <= int(limit) <= LIMIT_MAX:
+            raise ValueError(f"limit is a number from 1 to {LIMIT_MAX}")
+        since, before = query.pop("since", ""), query.pop("before", "")
+        rows = await self._store.calls(
+            int(limit),
+            since=instant(since, now) if since else None,
+            before=instant(before, now) if before else None,
+            before_id=query.pop("before_id", ""),
+            filters=query,
+        )
+        return reply(rows)
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        """One call with its charge lines."""
+        row = await self._store.call(request.match_info["call_id"])
+        if row is None:
+            return reply({"error": "no call has this id; new ones take about a second"}, 404)
+        return reply(row)
+
+    async def spend(self, request: web.Request) -> web.StreamResponse:
+        """Calls, tokens and cost since `since` (24h) until `until`, by `by` (provider,model)."""
+        now = datetime.now(UTC)
+        until = request.query.get("until", "")
+        rows = await self._store.report(
+            instant(request.query.get("since", "24h"), now),
+            instant(until, now) if until else None,
+            tuple(filter(None, request.query.get("by", "provider,model").split(","))),
+        )
+        return reply(rows)
+
+    async def timeline(self, request: web.Request) -> web.StreamResponse:
+        """The same in steps of `step` seconds."""
+        now = datetime.now(UTC)
+        step = request.query.get("step", "60")
+        if not step.isdecimal() or not int(step):
+            raise ValueError("step is a number of seconds")
+        rows = await self._store.timeline(
+            instant(request.query.get("since", "1h"), now),
+            timedelta(seconds=int(step)),
+            None,
+            tuple(filter(None, request.query.get("by", "model").split(","))),
+        )
+        return reply(rows)
+
+    async def health(self, _: web.Request) -> web.StreamResponse:
+        """Per part whether it works, what is queued and what was lost; 503 if one does not."""
+        parts: dict[str, Row] = {"store": await self._store.health()}
+        parts.update(self._status())
+        ok = all(part.get("ok") for part in parts.values())
+        return reply({"ok": ok, "parts": parts}, 200 if ok else 503)
+
+    async def metrics(self, _: web.Request) -> web.StreamResponse:
+        """What Prometheus scrapes."""
+        body = await asyncio.to_thread(prometheus.render, self._metrics())
+        return web.Response(body=body, headers={"Content-Type": prometheus.CONTENT_TYPE})
+
+    async def check(self, request: web.Request) -> web.StreamResponse:
+        """Days on which the store's sums are not those of its rows; POST rebuilds them."""
+        if self._check is None:
+            return reply({"error": "this console has no store to check"}, 404)
+        if "Origin" in request.headers:  # browsers send it with every POST
+            return reply({"error": "ask with: taximeter store check"}, 403)
+        quiet = request.query.get("quiet_s", str(QUIET_S))
+        if not quiet.isdecimal():
+            raise ValueError("quiet_s is a number of seconds")
+        found = await self._check(repair=request.method == "POST", quiet_s=int(quiet))
+        return reply(found)
+
+
+@web.middleware
+async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns mistakes into clear answers, adds security headers."""
+    response: web.StreamResponse
+    try:
+        response = await handler(request)
+    except (ValueError, OverflowError) as error:
+        response = reply({"error": str(error)}, 400)
+    except TransientError as error:
+        response = reply({"error": f"the store does not answer: {error}"}, 503)
+    except web.HTTPException as error:
+        response = reply({"error": error.reason}, error.status)
+    response.headers.update(SECURITY_HEADERS)
+    return response
+
+
+def application(
+    store: Reads,
+    status: Callable[[], Mapping[str, Row]],
+    listen: Listen,
+    *,
+    metrics: Callable[[], list[Family]] | None = None,
+    check: Check | None = None,
+    commands: Iterable[web.RouteDef] = (),
+) -> web.Application:
+    """The console as an aiohttp application; `listen` says who may look at it.
+
+    `commands` are routes that look after themselves, such as that of `proxy.console.reprice_api`.
+    """
+    app = web.Application(middlewares=[guarded, admission(listen)])
+    app.add_routes([*Api(store, status, metrics, check).routes(), *commands])
+    return app

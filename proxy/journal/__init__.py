@@ -1,0 +1,1 @@
+"""Files between relay and meter that outlive either."""

@@ -1,0 +1,1 @@
+"""From the bytes of a call to documents, however they are cut.  No I/O."""

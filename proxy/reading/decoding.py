@@ -1,0 +1,91 @@
+"""One JSON document out of bytes that come in pieces: decoded exactly, or pruned if too large."""
+
+import json
+import re
+from decimal import Decimal
+
+import msgspec
+
+from proxy.dialects import Json
+from proxy.reading.pruning import Pruner, PruningError
+
+TEXT_CHARS_MAX = 4 * 1024 * 1024  # of a body or an event that is not JSON
+STEPS_MAX = 3_000_000  # lines and brackets of one body looked at: some seconds of work
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_SURROGATE = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
+_UNREADABLE = (ValueError, RecursionError, ArithmeticError)  # msgspec.DecodeError is a ValueError
+
+
+def decode(data: bytes) -> Json:
+    """The value of a JSON document.  Raises ValueError if it is not one.
+
+    Half a surrogate pair, broken UTF-8 and NaN are mended: relays send them.
+    """
+    try:
+        return _decoder.decode(data)
+    except _UNREADABLE:
+        mended = _SURROGATE.sub(rb"\\ufffd", data).decode("utf-8", "replace")
+    try:
+        value: Json = json.loads(mended, parse_float=Decimal, parse_constant=lambda _: None)
+    except _UNREADABLE as error:
+        raise ValueError("not JSON") from error
+    return value
+
+
+class Limits:
+    """What framers may keep, and what they had to leave out; one object for one body."""
+
+    def __init__(self, document_bytes_max: int) -> None:
+        self.document_bytes_max = document_bytes_max
+        self.pruned = False  # a document was kept without its bulk
+        self.reasons: dict[str, None] = {}
+        self._steps = STEPS_MAX
+
+    def spend(self, steps: int) -> bool:
+        """Whether so many more steps may be taken; if not, that is a reason."""
+        self._steps -= steps
+        if self._steps < 0:
+            self.reasons["body_too_intricate"] = None
+        return self._steps >= 0
+
+
+class Document:
+    """The bytes of one document, pruned once they grow past the limit."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._kept = bytearray()
+        self._pruner: Pruner | None = None
+        self._lost = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._lost:
+            return
+        if self._pruner is None:
+            self._kept += data
+            if len(self._kept) <= self._limits.document_bytes_max:
+                return
+            self._pruner = Pruner(self._limits.document_bytes_max)
+            data, self._kept = bytes(self._kept), bytearray()
+        try:
+            self._pruner.feed(data)
+        except PruningError:
+            self._lost = True
+            self._pruner.out.clear()
+            self._limits.reasons["body_too_large"] = None
+
+    def close(self) -> Json:
+        """The value; text if it is not JSON, None if it is empty or was too large."""
+        if self._lost:
+            return None
+        data = bytes(self._kept) if self._pruner is None else bytes(self._pruner.out)
+        if self._pruner is not None:
+            self._limits.pruned = True
+        if not data.strip():
+            return None
+        try:
+            return decode(data)
+        except ValueError:
+            return data[:TEXT_CHARS_MAX].decode("utf-8", "replace")

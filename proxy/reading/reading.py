@@ -1,0 +1,283 @@
+"""Reads one call: undoes encodings and framing, finds the dialect, feeds its reader.  Sans-I/O.
+
+The bytes may come cut anywhere; the reading is the same (only the times of tokens depend on when
+they came).  Nothing that comes in raises or blocks: what cannot be read becomes a reason.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from proxy.config import Metering, Provider
+from proxy.dialects import Ask, Conversation, Json, Reader, table
+from proxy.dialects.draft import Attribute, Failed
+from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
+from proxy.reading.decoding import Document, Limits
+from proxy.reading.framing import SNIFF_BYTES, Framer, Item, choose
+from proxy.reading.inflate import Inflate
+from proxy.reading.multipart import Multipart, boundary_of
+
+DECODED_PER_DOCUMENT = 16  # decoded bytes of one body at most, in document_bytes_max
+MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
+VALUE_CHARS_MAX = 128
+BOM = b"\xef\xbb\xbf"
+SPACE = b" \t\r\n"
+
+# Response headers → attributes.  Of a limit: what the provider will still take.
+_NUMBERS = {
+    "openai-processing-ms": "provider_ms",
+    "x-envoy-upstream-service-time": "provider_ms",
+    "x-ratelimit-remaining-requests": "ratelimit.remaining_requests",
+    "x-ratelimit-remaining-tokens": "ratelimit.remaining_tokens",
+    "anthropic-ratelimit-requests-remaining": "ratelimit.remaining_requests",
+    "anthropic-ratelimit-tokens-remaining": "ratelimit.remaining_tokens",
+}
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+_SESSIONS = ("x-claude-code-session-id", "session-id", "session_id")  # Claude Code, Codex CLI
+
+
+class CallReader:
+    """Takes the frames of one call in their order, then `close` gives its `Reading`."""
+
+    def __init__(
+        self, begun: Begun, provider: Provider | None, limits: Metering, began_ns: int = 0
+    ) -> None:
+        """`began_ns` is when the call began on the clock of `at_ns`; times are counted from it."""
+        self._begun = begun
+        self._provider = provider
+        self._limits = limits
+        self._began_ns = self._last_ns = began_ns
+        self._reasons: dict[str, None] = {}
+        self._headers = _lower(begun.headers)
+        self._path, _, query = begun.target.partition("?")
+        self._query = dict(parse_qsl(query, keep_blank_values=True))
+        self._endpoint = table.find(
+            begun.method, self._path, provider.dialect if provider else "openai"
+        )
+        self._request = _Request(self._headers, limits)
+        self._head = ResponseHead(status=0)
+        self._response: _Response | None = None
+        self._reader: Reader | None = None
+
+    def request(self, data: bytes, at_ns: int) -> None:
+        """Take bytes of the request body as sent."""
+        self._guard(lambda: self._request.feed(data))
+
+    def head(self, head: ResponseHead, at_ns: int) -> None:
+        """Take the response head; of several (1xx first) the last one counts."""
+        self._head = head
+        headers = _lower(head.headers)
+        kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
+        self._response = _Response(kind, headers.get("content-encoding", ""), self._limits)
+
+    def response(self, data: bytes, at_ns: int) -> None:
+        """Take bytes of the response body as they came off the wire."""
+        self._last_ns = at_ns
+        if (response := self._response) is not None:
+            self._guard(lambda: self._hand_over(response.feed(data)))
+
+    def message(self, up: bool, data: bytes, at_ns: int) -> None:
+        """Take a WebSocket message: its opcode byte, then its payload."""
+        self._last_ns = at_ns
+        if data and data[0] in MESSAGE_OPCODES:
+            self._guard(lambda: self._message(up, data[1:]))
+
+    def close(self) -> Reading:
+        """What the call says.  Called once, at any time."""
+        if (response := self._response) is not None:
+            self._guard(lambda: self._hand_over(response.close()))
+            self._flag(response.reasons())
+        self._guard(self._open)
+        readings: list[Reading] = []
+        if (reader := self._reader) is not None:
+            self._guard(lambda: readings.append(reader.close()))
+        if not readings:
+            readings.append(
+                Reading(endpoint=self._endpoint.name, operation=self._endpoint.operation)
+            )
+        return self._finished(readings[0])
+
+    def _guard(self, step: Callable[[], object]) -> None:
+        """Take a step of reading.  A fault of ours may cost one reading, never the meter."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 — see above
+            self._flag([f"reading_failed:{type(error).__name__}"])
+
+    def _flag(self, reasons: Iterable[str]) -> None:
+        self._reasons |= dict.fromkeys(reasons)
+
+    def _hand_over(self, found: Iterable[Item]) -> None:
+        for document, event in found:
+            self._open().feed(document, self._last_ns - self._began_ns, event)
+
+    def _message(self, up: bool, payload: bytes) -> None:
+        limits = Limits(self._limits.document_bytes_max)
+        document = Document(limits)
+        document.feed(payload)
+        value, at_ns = document.close(), self._last_ns - self._began_ns
+        self._flag(limits.reasons)
+        reader = self._open()
+        if not up:
+            reader.feed(value, at_ns)
+        elif isinstance(reader, Conversation):
+            reader.sent(value, at_ns)
+
+    def _open(self) -> Reader:
+        """The dialect's reader, made when it is first needed: the request is whole by then."""
+        if self._reader is None:
+            ask = self._ask()
+            failed = self._head.status >= 300  # a redirect is not billed either
+            self._reader = (Failed if failed else self._endpoint.reader)(ask, self._endpoint)
+        return self._reader
+
+    def _ask(self) -> Ask:
+        provider = self._provider
+        return Ask(
+            method=self._begun.method,
+            path=self._path,
+            query=self._query,
+            family=provider.dialect if provider else "openai",
+            provider=self._begun.provider,
+            quirks=provider.quirks if provider else frozenset(),
+            request=self._request.document(),
+            request_headers=self._headers,
+            status=self._head.status,
+            response_headers=_lower(self._head.headers),
+            stream=self._begun.websocket or bool(self._response and self._response.stream),
+            text_chars_max=self._limits.count_bytes_max,
+        )
+
+    def _finished(self, reading: Reading) -> Reading:
+        """`reading` with what the heads say, and with what is doubtful about the bodies."""
+        self._flag(self._request.reasons())
+        if self._response is None and not self._begun.websocket:
+            self._flag(["no_response"])
+        count = reading.count
+        if count is not None:
+            known = count.output_known and not self._cut_short(reading)
+            request = {} if self._request.limits.pruned else count.request
+            count = CountRequest(request=request, output=count.output, output_known=known)
+        headers = _lower(self._head.headers)
+        return replace(
+            reading,
+            count=count,
+            session_id=reading.session_id or _first(self._headers, _SESSIONS),
+            attributes={**_header_facts(headers), **reading.attributes},
+            reasons=tuple({**dict.fromkeys(reading.reasons), **self._reasons}),
+        )
+
+    def _cut_short(self, reading: Reading) -> bool:
+        """Whether the model may have made more than the reader was shown."""
+        if self._begun.websocket:
+            return False
+        response = self._response
+        if response is None or response.limits.pruned or any(response.reasons()):
+            return True
+        return not response.stream and not reading.complete
+
+
+class _Request:
+    """The request body: JSON, or the plain fields of a form."""
+
+    def __init__(self, headers: Mapping[str, str], limits: Metering) -> None:
+        self.limits = Limits(limits.document_bytes_max)
+        self._inflate = _inflate(headers.get("content-encoding", ""), limits)
+        boundary = boundary_of(headers.get("content-type", ""))
+        self._body: Document | Multipart = (
+            Multipart(boundary) if boundary else Document(self.limits)
+        )
+        self._closed: Json = None
+        self._is_closed = False
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as sent; those that come after the body was needed are too late."""
+        if not self._is_closed:
+            for piece in self._inflate.feed(data):
+                self._body.feed(piece)
+
+    def document(self) -> Json:
+        """The body; None if there is none or it is not JSON or a form."""
+        if not self._is_closed:
+            self._is_closed = True
+            body = self._body.close()
+            self._closed = None if isinstance(body, str) else body
+            del self._body
+        return self._closed
+
+    def reasons(self) -> Iterator[str]:
+        """Why the body could not be read, or not in full."""
+        names = [self._inflate.reason, *self.limits.reasons]
+        return (f"request_{name}" for name in names if name)
+
+
+class _Response:
+    """The response body up to its documents."""
+
+    def __init__(self, kind: str, encoding: str, limits: Metering) -> None:
+        self.limits = Limits(limits.document_bytes_max)
+        self._kind = kind
+        self._inflate = _inflate(encoding, limits)
+        self._start = b""  # held back until the framer can be chosen
+        self._framer: Framer | None = None
+
+    @property
+    def stream(self) -> bool:
+        """Whether documents come over time; known once there is a document."""
+        return self._framer is not None and self._framer.stream
+
+    def feed(self, data: bytes) -> Iterator[Item]:
+        """Give the documents that `data` completes."""
+        for piece in self._inflate.feed(data):
+            yield from self._frame(piece)
+
+    def _frame(self, data: bytes, last: bool = False) -> Iterator[Item]:
+        if self._framer is None:
+            data = (self._start + data).removeprefix(BOM).lstrip(SPACE)
+            if not last and len(data) < SNIFF_BYTES:
+                self._start = data
+                return
+            self._framer = choose(self._kind, data[:SNIFF_BYTES], self.limits)
+            self._start = b""
+        yield from self._framer.feed(data)
+
+    def close(self) -> Iterator[Item]:
+        """Give the documents that the end completes."""
+        if self._framer is None and self._start:
+            yield from self._frame(b"", last=True)
+        if self._framer is not None:
+            yield from self._framer.close()
+
+    def reasons(self) -> Iterator[str]:
+        """Why the body could not be read, or not in full."""
+        names = [self._inflate.reason, *self.limits.reasons]
+        return (name for name in names if name)
+
+
+def _inflate(encoding: str, limits: Metering) -> Inflate:
+    return Inflate(encoding, DECODED_PER_DOCUMENT * limits.document_bytes_max)
+
+
+def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by lower-case name; repeated ones joined as RFC 9110, 5.2 has it."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+def _first(headers: Mapping[str, str], names: Iterable[str]) -> str:
+    return next((headers[name][:VALUE_CHARS_MAX] for name in names if headers.get(name)), "")
+
+
+def _header_facts(headers: Mapping[str, str]) -> dict[str, Attribute]:
+    """What the response head says besides the body."""
+    facts: dict[str, Attribute] = {}
+    for name, attribute in _NUMBERS.items():
+        value = headers.get(name, "")
+        if value.isascii() and value.isdigit() and len(value) < 16:
+            facts[attribute] = int(value)
+    if request_id := _first(headers, _REQUEST_IDS):
+        facts["provider_request_id"] = request_id
+    return facts

@@ -1,0 +1,1 @@
+"""Passes calls through, byte for byte, and notes what passed."""

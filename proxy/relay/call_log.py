@@ -1,0 +1,128 @@
+"""What the journal keeps of one call, within the configured limits."""
+
+from typing import Protocol
+
+import msgspec
+from aiohttp.http import RawResponseMessage
+
+from proxy.config import JournalLimits
+from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
+from proxy.relay.headers import scrubbed
+from proxy.relay.masking import Mask, masked
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Journal(Protocol):
+    """What a call needs of `proxy.journal.journal.Journal`.  Nothing here raises."""
+
+    def begin(self, begun: Begun) -> int: ...
+    def append(self, call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool: ...
+    def dropped(self, call: int) -> int: ...
+    def flush(self) -> None: ...
+    async def settle(self) -> None: ...
+
+
+class CallLog:
+    """Counts all bytes, keeps those that fit, and notes the end once.
+
+    `secret` is the caller's credential: where a provider repeats it, it is masked.
+    """
+
+    def __init__(
+        self, journal: Journal, limits: JournalLimits, begun: Begun, secret: str = ""
+    ) -> None:
+        self._journal = journal
+        self._secret = secret.encode("utf-8", "surrogateescape")
+        self._mask: Mask | None = None  # while an error's body passes
+        self._room = {
+            Kind.REQUEST: limits.request_bytes_max,
+            Kind.RESPONSE: limits.response_bytes_max,
+        }
+        self._call = journal.begin(begun)
+        self._beyond = 0  # bytes over a limit
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.overhead_ns = 0
+        self.caller_wait_ns = 0
+        self.ended = False
+
+    def keep(self, kind: Kind, data: bytes) -> None:
+        """Note body bytes that pass now."""
+        size = len(data)
+        if kind is Kind.REQUEST:
+            self.request_bytes += size
+        else:
+            self.response_bytes += size
+            if self._mask is not None:
+                data = self._mask.feed(data)
+        self._keep(kind, data)
+
+    def _keep(self, kind: Kind, data: bytes) -> None:
+        size, room = len(data), self._room[kind]
+        if size > room:
+            self._beyond += size - room
+            data = data[:room]
+        self._room[kind] = room - len(data)
+        if data:
+            self._journal.append(self._call, kind, data)
+
+    def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
+        """Note a WebSocket message, whole or not at all."""
+        size = len(payload)
+        limit = Kind.REQUEST if kind is Kind.MESSAGE_UP else Kind.RESPONSE
+        if limit is Kind.REQUEST:
+            self.request_bytes += size
+        else:
+            self.response_bytes += size
+        if size > self._room[limit]:
+            self._beyond += size
+            return
+        self._room[limit] -= size
+        if kind is Kind.MESSAGE_DOWN:
+            payload = masked(payload, self._secret)
+        self._journal.append(self._call, kind, bytes((opcode,)) + payload)
+
+    def skipped(self, size: int) -> None:
+        """Bytes passed that no message could be made of."""
+        self._beyond += size
+
+    def waited(self, ns: int) -> None:
+        """The caller made us wait."""
+        self.caller_wait_ns += ns
+
+    def response_head(self, message: RawResponseMessage) -> None:
+        if message.code >= 400:
+            self._mask = Mask(self._secret)
+        secret = self._secret
+        pairs = [(name, masked(value, secret)) for name, value in message.raw_headers]
+        reason = masked(message.reason.encode("utf-8", "surrogateescape"), secret)
+        noted = ResponseHead(
+            status=message.code, reason=reason.decode("utf-8", "replace"), headers=scrubbed(pairs)
+        )
+        self._journal.append(self._call, Kind.RESPONSE_HEAD, _encode(noted))
+
+    def end(self, outcome: Outcome, error: str = "") -> None:
+        """Note the end, once; later ends are consequences of the first."""
+        if self.ended:
+            return
+        self.ended = True
+        if self._mask is not None:
+            self._keep(Kind.RESPONSE, self._mask.close())
+        ended = Ended(
+            outcome=outcome,
+            error=error,
+            request_bytes=self.request_bytes,
+            response_bytes=self.response_bytes,
+            dropped_bytes=self._beyond + self._journal.dropped(self._call),
+            overhead_us=self.overhead_ns // 1000,
+            caller_wait_us=self.caller_wait_ns // 1000,
+        )
+        self._journal.append(self._call, Kind.ENDED, _encode(ended))
+
+    async def settle(self) -> None:
+        """Have the frames so far written; with `fsync = "always"`, on disk."""
+        await self._journal.settle()
+
+    def flush(self) -> None:
+        self._journal.flush()

@@ -1,0 +1,96 @@
+"""HTTP/1.1 messages as bytes: heads, chunks, and how a response is framed for its caller.  No I/O.
+
+The relay writes these itself because aiohttp's writers add headers (Server, Date, Content-Type) and
+re-encode values.
+"""
+
+from dataclasses import dataclass
+
+from proxy.relay.headers import Pairs, sort_response
+
+BODYLESS = frozenset((204, 304))  # RFC 9110, 6.4.1: never a body, whatever the headers say
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class BadHead(Exception):
+    """A message head that cannot be passed on without changing what it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerHead:
+    """A response head, ready to send, and how its body ends on either side."""
+
+    data: bytes
+    keep_alive: bool  # the caller may send another request on this connection
+    chunked: bool  # towards the caller
+    delimited: bool  # upstream marks the end of its body; else its close does
+    framed: bool  # we mark the end towards the caller; else our close does
+
+
+def head(first_line: bytes, pairs: Pairs) -> bytes:
+    """A message head.
+
+    Raises BadHead for a line break or NUL in a value: aiohttp reads responses leniently, and a
+    value that ends its line would begin a header of its own here.
+    """
+    lines = [first_line]
+    lines += [name + b": " + value for name, value in pairs]
+    data = b"\r\n".join(lines) + b"\r\n\r\n"
+    ends = len(lines) + 1
+    if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data:
+        raise BadHead("a header holds a line break or NUL")
+    return data
+
+
+def status_line(code: int, reason: str) -> bytes:
+    """Code and reason phrase as the provider sent them (aiohttp decodes with surrogateescape)."""
+    return f"HTTP/1.1 {code} {reason}".encode("utf-8", "surrogateescape")
+
+
+def framed(chunk: bytes, *, chunked: bool, last: bool) -> bytes:
+    """`chunk` as it goes on the wire; the last one with its terminator (RFC 9112, 7.1)."""
+    if not chunked:
+        return chunk
+    end = b"0\r\n\r\n" if last else b""
+    return b"%x\r\n%b\r\n%b" % (len(chunk), chunk, end) if chunk else end
+
+
+def answer_head(
+    code: int,
+    reason: str,
+    raw: Pairs,
+    *,
+    to_head: bool,
+    caller_11: bool,
+    keep_alive: bool,
+) -> AnswerHead:
+    """The provider's head for this caller: only the framing of the connection is ours.
+
+    `to_head`: an answer to HEAD; `caller_11`: the caller speaks HTTP/1.1 and so chunked.  Raises
+    BadHead for a transfer coding that would have to be undone.
+    """
+    raw = tuple(raw)
+    codings = b",".join(v.strip().lower() for n, v in raw if n.lower() == b"transfer-encoding")
+    if codings not in (b"", b"chunked"):
+        raise BadHead("a transfer coding other than chunked")
+    pairs = sort_response(raw)
+    bodyless = to_head or code in BODYLESS or code < 200
+    sized = any(name.lower() == b"content-length" for name, _ in pairs)
+    chunked = caller_11 and not (bodyless or sized)
+    is_framed = bodyless or sized or chunked
+    keep_alive = keep_alive and is_framed
+    if code == 101:
+        pairs += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+    elif not keep_alive:
+        pairs.append((b"Connection", b"close"))
+    elif not caller_11:
+        pairs.append((b"Connection", b"keep-alive"))
+    if chunked:
+        pairs.append((b"Transfer-Encoding", b"chunked"))
+    return AnswerHead(
+        data=head(status_line(code, reason), pairs),
+        keep_alive=keep_alive,
+        chunked=chunked,
+        delimited=bodyless or sized or bool(codings),
+        framed=is_framed,
+    )

@@ -1,0 +1,1 @@
+"""Counts tokens where a provider reports none."""
