@@ -153,15 +153,17 @@ class Served:
                 words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
             except OSError:
                 continue
-            if f"proxy.{module}_process" in words and (
+            if f"proxy.{module}.{module}_process" in words and (
                 slot is None or words[words.index("--slot") + 1] == str(slot)
             ):
                 found.append(int(child))
         return found
 
     def kill(self, module: str, slot: int | None = None) -> list[int]:
-        """`kill -9`; returns who died."""
+        """`kill -9`; returns who died.  Raises LookupError if there was nobody: nothing was shown."""
         victims = self.processes(module, slot)
+        if not victims:
+            raise LookupError(f"no {module} process to kill")
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         return victims
