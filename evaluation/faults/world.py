@@ -160,7 +160,7 @@ class Served:
         return found
 
     def kill(self, module: str, slot: int | None = None) -> list[int]:
-        """`kill -9`; returns who died.  Raises LookupError if there was nobody: nothing was shown."""
+        """`kill -9`; returns who died.  Raises LookupError if there was nobody."""
         victims = self.processes(module, slot)
         if not victims:
             raise LookupError(f"no {module} process to kill")
