@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 
 import pytest
 
@@ -240,3 +241,29 @@ def test_an_unknown_write_with_usage_is_read() -> None:
     """If it states usage as OpenAI does, that is believed."""
     reading = call(BODY, path="/v1/new-thing")
     assert reading.parts[0].usage.quantities[Meter.INPUT] == 9
+
+
+@pytest.mark.parametrize(
+    ("said", "usd"),
+    [("0.000125", "0.000125"), ("1.25e-05", "0.0000125"), ("nan", None), ("-1", None), ("", None)],
+)
+def test_a_gateway_states_its_cost_in_a_header(said: str, usd: str | None) -> None:
+    """LiteLLM's response cost is kept exactly; anything that is no amount is left out."""
+    body = (
+        b'{"model": "gpt-4o", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}'
+    )
+    reading = call(body, headers=[("x-litellm-response-cost", said)])
+    assert reading.reported_usd == (None if usd is None else Decimal(usd))
+
+
+def test_what_a_gateway_did_is_kept() -> None:
+    """Its cache, its retries and the upstream it chose are facts about the call."""
+    headers = [
+        ("x-portkey-cache-status", "HIT"),
+        ("x-portkey-retry-attempt-count", "2"),
+        ("x-litellm-model-api-base", "https://api.openai.com"),
+    ]
+    attributes = call(b'{"model": "gpt-4o"}', headers=headers).attributes
+    assert attributes["gateway.cache_status"] == "HIT"
+    assert attributes["gateway.retries"] == 2
+    assert attributes["gateway.upstream"] == "https://api.openai.com"

@@ -32,6 +32,12 @@ PURE = (
     "proxy/commands/upstreams.py",
     "exporters/grouping.py",
     "exporters/record.py",
+    "exporters/metrics.py",
+    "exporters/prometheus.py",
+    "exporters/series.py",
+    "proxy/meter/vitals.py",
+    "proxy/reading/heads.py",
+    "proxy/relay/masking.py",
 )
 ONLY_IN = {  # package → the modules that may import it
     "opentelemetry": (

@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 
 from proxy.config import Metering, Provider
 from proxy.dialects import Ask, Conversation, Json, Reader, table
-from proxy.dialects.draft import Attribute, Failed
+from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
+from proxy.reading import heads
 from proxy.reading.decoding import Document, Limits
 from proxy.reading.framing import SNIFF_BYTES, Framer, Item, choose
 from proxy.reading.inflate import Inflate
@@ -19,21 +20,8 @@ from proxy.reading.multipart import Multipart, boundary_of
 
 DECODED_PER_DOCUMENT = 16  # decoded bytes of one body at most, in document_bytes_max
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
-VALUE_CHARS_MAX = 128
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
-
-# Response headers → attributes.  Of a limit: what the provider will still take.
-_NUMBERS = {
-    "openai-processing-ms": "provider_ms",
-    "x-envoy-upstream-service-time": "provider_ms",
-    "x-ratelimit-remaining-requests": "ratelimit.remaining_requests",
-    "x-ratelimit-remaining-tokens": "ratelimit.remaining_tokens",
-    "anthropic-ratelimit-requests-remaining": "ratelimit.remaining_requests",
-    "anthropic-ratelimit-tokens-remaining": "ratelimit.remaining_tokens",
-}
-_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
-_SESSIONS = ("x-claude-code-session-id", "session-id", "session_id")  # Claude Code, Codex CLI
 
 
 class CallReader:
@@ -48,7 +36,7 @@ class CallReader:
         self._limits = limits
         self._began_ns = self._last_ns = began_ns
         self._reasons: dict[str, None] = {}
-        self._headers = _lower(begun.headers)
+        self._headers = heads.lower(begun.headers)
         self._path, _, query = begun.target.partition("?")
         self._query = dict(parse_qsl(query, keep_blank_values=True))
         self._endpoint = table.find(
@@ -66,7 +54,7 @@ class CallReader:
     def head(self, head: ResponseHead, at_ns: int) -> None:
         """Take the response head; of several (1xx first) the last one counts."""
         self._head = head
-        headers = _lower(head.headers)
+        headers = heads.lower(head.headers)
         kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
         self._response = _Response(kind, headers.get("content-encoding", ""), self._limits)
 
@@ -143,7 +131,7 @@ class CallReader:
             request=self._request.document(),
             request_headers=self._headers,
             status=self._head.status,
-            response_headers=_lower(self._head.headers),
+            response_headers=heads.lower(self._head.headers),
             stream=self._begun.websocket or bool(self._response and self._response.stream),
             text_chars_max=self._limits.count_bytes_max,
         )
@@ -158,12 +146,13 @@ class CallReader:
             known = count.output_known and not self._cut_short(reading)
             request = {} if self._request.limits.pruned else count.request
             count = CountRequest(request=request, output=count.output, output_known=known)
-        headers = _lower(self._head.headers)
+        headers = heads.lower(self._head.headers)
         return replace(
             reading,
             count=count,
-            session_id=reading.session_id or _first(self._headers, _SESSIONS),
-            attributes={**_header_facts(headers), **reading.attributes},
+            session_id=reading.session_id or heads.first(self._headers, heads.SESSIONS),
+            reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
+            attributes={**heads.facts(headers), **reading.attributes},
             reasons=tuple({**dict.fromkeys(reading.reasons), **self._reasons}),
         )
 
@@ -256,28 +245,3 @@ class _Response:
 
 def _inflate(encoding: str, limits: Metering) -> Inflate:
     return Inflate(encoding, DECODED_PER_DOCUMENT * limits.document_bytes_max)
-
-
-def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers by lower-case name; repeated ones joined as RFC 9110, 5.2 has it."""
-    joined: dict[str, str] = {}
-    for name, value in headers:
-        key = name.lower()
-        joined[key] = f"{joined[key]}, {value}" if key in joined else value
-    return joined
-
-
-def _first(headers: Mapping[str, str], names: Iterable[str]) -> str:
-    return next((headers[name][:VALUE_CHARS_MAX] for name in names if headers.get(name)), "")
-
-
-def _header_facts(headers: Mapping[str, str]) -> dict[str, Attribute]:
-    """What the response head says besides the body."""
-    facts: dict[str, Attribute] = {}
-    for name, attribute in _NUMBERS.items():
-        value = headers.get(name, "")
-        if value.isascii() and value.isdigit() and len(value) < 16:
-            facts[attribute] = int(value)
-    if request_id := _first(headers, _REQUEST_IDS):
-        facts["provider_request_id"] = request_id
-    return facts

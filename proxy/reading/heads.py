@@ -1,0 +1,67 @@
+"""What the heads of a call say about it, besides the bodies.  No I/O."""
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from proxy.dialects.draft import Attribute
+from proxy.exchange import Reading
+
+VALUE_CHARS_MAX = 128
+COST_TEXT = re.compile(r"\d{1,12}(\.\d{1,24})?(e-\d{1,2})?", re.ASCII)
+# Response headers → attributes.  Of a limit: what the provider will still take.
+_NUMBERS = {
+    "openai-processing-ms": "provider_ms",
+    "x-envoy-upstream-service-time": "provider_ms",
+    "x-ratelimit-remaining-requests": "ratelimit.remaining_requests",
+    "x-ratelimit-remaining-tokens": "ratelimit.remaining_tokens",
+    "anthropic-ratelimit-requests-remaining": "ratelimit.remaining_requests",
+    "anthropic-ratelimit-tokens-remaining": "ratelimit.remaining_tokens",
+    "x-portkey-retry-attempt-count": "gateway.retries",
+}
+# What gateways say: https://portkey.ai/docs/api-reference/inference-api/response-schema and
+# https://docs.litellm.ai/docs/proxy/response_headers.  LiteLLM's cost is known only before the
+# head is sent, so a stream has none.
+_GATEWAY = {
+    "x-portkey-cache-status": "gateway.cache_status",
+    "x-litellm-model-api-base": "gateway.upstream",
+}
+_COST = "x-litellm-response-cost"
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+SESSIONS = ("x-claude-code-session-id", "session-id", "session_id")  # Claude Code, Codex CLI
+
+
+def lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by lower-case name; repeated ones joined as RFC 9110, 5.2 has it."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+def first(headers: Mapping[str, str], names: Iterable[str]) -> str:
+    return next((headers[name][:VALUE_CHARS_MAX] for name in names if headers.get(name)), "")
+
+
+def cost(reading: Reading, headers: Mapping[str, str]) -> Decimal | None:
+    """The cost that the body states, else the one in a gateway's header."""
+    said = headers.get(_COST, "")
+    if reading.reported_usd is not None or not COST_TEXT.fullmatch(said):
+        return reading.reported_usd
+    return Decimal(said)
+
+
+def facts(headers: Mapping[str, str]) -> dict[str, Attribute]:
+    """What the response head says besides the body."""
+    found: dict[str, Attribute] = {}
+    for name, attribute in _NUMBERS.items():
+        value = headers.get(name, "")
+        if value.isascii() and value.isdigit() and len(value) < 16:
+            found[attribute] = int(value)
+    for name, attribute in _GATEWAY.items():
+        if said := headers.get(name, ""):
+            found[attribute] = said[:VALUE_CHARS_MAX]
+    if request_id := first(headers, _REQUEST_IDS):
+        found["provider_request_id"] = request_id
+    return found
