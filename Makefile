@@ -35,6 +35,7 @@ check-long: setup
 
 bench: setup
 	$(BIN)/python -m evaluation.overhead
+	$(BIN)/python -m evaluation.price_speed
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(BIN)/python -m evaluation.faults
