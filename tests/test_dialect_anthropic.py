@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from readings import quantities
 
-from pricing.usage import Meter
 from proxy.dialects import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
@@ -54,12 +54,6 @@ def ended(usage: Mapping[str, Any], reason: str = "end_turn") -> Sequence[dict[s
 def delta(**said: str) -> dict[str, Any]:
     """An event with a piece of a content block."""
     return {"type": "content_block_delta", "index": 0, "delta": said}
-
-
-def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
-    """Quantities of a part by the meter's name, but for the request itself."""
-    found = reading.parts[part].usage.quantities
-    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
 
 
 def test_input_stands_beside_the_caches() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from readings import quantities
 
-from pricing.usage import Meter
 from proxy.dialects import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Reading
@@ -33,12 +33,6 @@ def read(
         body, event = document if isinstance(document, tuple) else (document, "")
         reader.feed(body, number, event)
     return reader.close()
-
-
-def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
-    """Quantities of a part by the meter's name, but for the request itself."""
-    found = reading.parts[part].usage.quantities
-    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
 
 
 def chunk(document: object) -> Event:

@@ -1,38 +1,15 @@
 """Cohere: what is billed and what is only shown.  Cases are written for the project."""
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
 
 import pytest
+import readings
+from readings import quantities
 
-from pricing.usage import Meter
-from proxy.dialects import Ask
-from proxy.dialects.table import find
-from proxy.exchange import Operation, Reading
+from proxy.exchange import Operation
 
-NO_REQUEST: Mapping[str, Any] = {}
-
-
-def read(
-    *documents: object,
-    path: str = "/v2/chat",
-    method: str = "POST",
-    request: object = NO_REQUEST,
-    stream: bool = False,
-) -> Reading:
-    """The reading of a call whose response is `documents`, the n-th at n ns."""
-    endpoint = find(method, path, "cohere")
-    ask = Ask(method=method, path=path, request=request, stream=stream)
-    reader = endpoint.reader(ask, endpoint)
-    for number, document in enumerate(documents):
-        reader.feed(document, number)
-    return reader.close()
-
-
-def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
-    """Quantities of a part by the meter's name, but for the request itself."""
-    found = reading.parts[part].usage.quantities
-    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
+read = partial(readings.read, family="cohere", path="/v2/chat")
 
 
 USAGE = {

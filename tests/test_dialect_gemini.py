@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from readings import quantities
 
-from pricing.usage import Meter
 from proxy.dialects import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
@@ -45,12 +45,6 @@ def answer(usage: Mapping[str, Any] | None, **candidate: Any) -> dict[str, Any]:
 def split(**tokens: int) -> list[dict[str, Any]]:
     """A list of tokens by modality."""
     return [{"modality": kind.upper(), "tokenCount": n} for kind, n in tokens.items()]
-
-
-def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
-    """Quantities of a part by the meter's name, but for the request itself."""
-    found = reading.parts[part].usage.quantities
-    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
 
 
 def test_thoughts_and_tool_results_stand_outside() -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pricing.usage import Meter
+from readings import quantities
+
 from proxy.dialects import Ask, Conversation
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
@@ -23,12 +24,6 @@ def read(*documents: object, path: str, method: str = "POST", stream: bool = Fal
         else:
             reader.feed(document, number)
     return reader.close()
-
-
-def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
-    """Quantities of a part by the meter's name, but for the request itself."""
-    found = reading.parts[part].usage.quantities
-    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
 
 
 def split(**tokens: int) -> list[dict[str, Any]]:

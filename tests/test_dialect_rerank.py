@@ -1,38 +1,16 @@
 """Reranking by the token or by the search unit.  Cases are written for the project."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
+import readings
+from readings import quantities
 
-from pricing.usage import Meter
-from proxy.dialects import Ask
-from proxy.dialects.table import find
-from proxy.exchange import Operation, Reading
+from proxy.exchange import Operation
 
-NO_REQUEST: Mapping[str, Any] = {}
-
-
-def read(
-    *documents: object,
-    path: str = "/v1/rerank",
-    method: str = "POST",
-    request: object = NO_REQUEST,
-    stream: bool = False,
-) -> Reading:
-    """The reading of a call whose response is `documents`, the n-th at n ns."""
-    endpoint = find(method, path, "openai")
-    ask = Ask(method=method, path=path, request=request, stream=stream)
-    reader = endpoint.reader(ask, endpoint)
-    for number, document in enumerate(documents):
-        reader.feed(document, number)
-    return reader.close()
-
-
-def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
-    """Quantities of a part by the meter's name, but for the request itself."""
-    found = reading.parts[part].usage.quantities
-    return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}
+read = partial(readings.read, family="openai", path="/v1/rerank")
 
 
 @pytest.mark.parametrize(
