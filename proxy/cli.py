@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from exporters import connection
-from pricing import TariffBook, TariffError
+from pricing import TariffError
 from proxy import settings
 from proxy.child import environment, module
 from proxy.commands import (
@@ -30,7 +30,7 @@ from proxy.commands import (
 from proxy.commands.terminal import Exit
 from proxy.config import Config
 from proxy.console.api import QUIET_S, instant
-from proxy.instance import store_dsn
+from proxy.instance import store_dsn, tariff_book
 from proxy.settings import CONFIG_VARIABLE, SettingsError
 
 FLAGS = {
@@ -88,15 +88,9 @@ def _config(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def _book(config: Config) -> TariffBook:
-    """Raises TariffError, which lists every problem."""
-    private = config.metering.tariffs
-    return TariffBook.load(*([private] if private else []))
-
-
 def _serve(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    _book(config)  # the meter would refuse it as well, with less to read
+    tariff_book(config)  # the meter would refuse it as well, with less to read
     reload = partial(_config, arguments)
     return serve.serve(config, as_json=arguments.json, reload=reload)
 
@@ -108,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return Exit.MISTAKE
     logging.getLogger().setLevel(logging.WARNING)  # the terminal is the command's
     config = _config(arguments)
-    _book(config)
+    tariff_book(config)
     keep = arguments.data is not None
     return run.run(config, command, keep=keep, as_json=arguments.json)
 
@@ -120,12 +114,12 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _price(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    return receipts.price(arguments.files, config, _book(config), explain=arguments.explain)
+    return receipts.price(arguments.files, config, tariff_book(config), explain=arguments.explain)
 
 
 def _tariffs(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    book = _book(config)
+    book = tariff_book(config)
     if arguments.action_name == "list":
         return tariff_list.list_tariffs(book, arguments.name, as_json=arguments.json)
     if arguments.action_name == "show":
@@ -146,7 +140,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _quote(arguments: argparse.Namespace) -> int:
-    book = _book(_config(arguments))
+    book = tariff_book(_config(arguments))
     now = datetime.now(UTC)
     try:
         at = instant(arguments.at, now) if arguments.at else now
@@ -182,7 +176,7 @@ def _reprice(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    _book(config)
+    tariff_book(config)
     return checking.check(config, as_json=arguments.json)
 
 

@@ -16,7 +16,9 @@ from urllib.parse import quote
 import msgspec
 
 from exporters import connection
+from pricing import TariffBook
 from proxy.config import Config, Listen
+from proxy.journal.disk import write_atomically
 
 LOCK, DESCRIPTION = "serve.lock", "serve.json"
 WAIT_S = 30.0  # for the children of a supervisor that was killed
@@ -62,6 +64,15 @@ def store_dsn(config: Config) -> str:
     return config.store.dsn or f"chdb://{quote(str(config.data / EMBEDDED))}"
 
 
+def tariff_book(config: Config, *laid_over: Path) -> TariffBook:
+    """The shipped tariffs, the configured ones over them, then `laid_over`.
+
+    Raises TariffError, which lists every problem, and OSError for a directory that is not there.
+    """
+    private = [config.metering.tariffs] if config.metering.tariffs else []
+    return TariffBook.load(*private, *laid_over)
+
+
 def url(listen: Listen) -> str:
     """How this machine reaches the address; "any address" is reached as loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(listen.host, listen.host)
@@ -105,18 +116,11 @@ def announced(config: Config) -> Iterator[Instance]:
     """While it is there, `serve.json` tells others where we are."""
     path = config.data / DESCRIPTION
     instance = describe(config)
-    draft = path.with_suffix(".tmp")
-    with open(draft, "wb", opener=_private) as file:
-        file.write(msgspec.json.encode(instance) + b"\n")
-    draft.replace(path)  # a reader sees all of it or nothing
+    write_atomically(path, msgspec.json.encode(instance) + b"\n")
     try:
         yield instance
     finally:
         path.unlink(missing_ok=True)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def find(data: Path) -> Instance | None:

@@ -11,6 +11,7 @@ import pytest
 from exporters.record import Batch, PermanentError, Record, TransientError, encode
 from proxy.config import JournalLimits
 from proxy.exchange import Kind
+from proxy.journal.disk import write_atomically
 from proxy.journal.journal import Journal
 from proxy.meter import delivery as module
 from proxy.meter.delivery import Delivery
@@ -184,7 +185,7 @@ async def test_nothing_is_sent_before_it_is_written_down(
     write(journal, "a", "b")
     exporter = Remembering()
     delivery = deliver(tmp_path, exporter)
-    write_down, tries = module.write_atomically, 0
+    write_down, tries = write_atomically, 0
 
     def full_at_first(path: Path, data: bytes) -> None:
         nonlocal tries
@@ -205,7 +206,7 @@ def test_a_file_that_was_written_in_part_replaces_nothing(
 ) -> None:
     """A disk that takes half of a cursor leaves the old one as it was."""
     path = tmp_path / "cursor.json"
-    module.write_atomically(path, b"the old one")
+    write_atomically(path, b"the old one")
     write_all, room = os.write, [3]
 
     def nearly_full(fd: int, data: bytes) -> int:
@@ -215,7 +216,7 @@ def test_a_file_that_was_written_in_part_replaces_nothing(
 
     monkeypatch.setattr(os, "write", nearly_full)
     with pytest.raises(OSError, match="No space"):
-        module.write_atomically(path, b"the new one")
+        write_atomically(path, b"the new one")
     assert path.read_bytes() == b"the old one"
 
 

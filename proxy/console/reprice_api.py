@@ -15,7 +15,7 @@ import msgspec
 from aiohttp import web
 
 from exporters.record import TransientError
-from proxy.meter.delivery import write_atomically
+from proxy.journal.disk import write_atomically
 from proxy.meter.restating import Order, Restating
 
 PATH = "/api/reprice"

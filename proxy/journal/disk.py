@@ -4,6 +4,21 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path`: a crash or a full disk leaves the old content or the new one."""
+    new = path.with_name(f"{path.name}.new")
+    fd = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        rest = data
+        while rest:  # a disk that is nearly full takes a part, and then says why
+            rest = rest[os.write(fd, rest) :]
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+    new.replace(path)
 
 
 class Disk:

@@ -24,6 +24,7 @@ import msgspec
 
 from exporters.record import Batch, Exporter, PermanentError, Record, TransientError, decode
 from proxy.exchange import Kind
+from proxy.journal.disk import write_atomically
 from proxy.journal.follower import Follower, Position
 from proxy.journal.segments import segment_name, segments
 
@@ -70,20 +71,6 @@ class Range:
         middle = len(self.rows) // 2
         first, second = self.rows[:middle], self.rows[middle:]
         return Range(self.writer, self.segment, first), Range(self.writer, self.segment, second)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path`: a crash or a full disk leaves the old content or the new one."""
-    new = path.with_name(f"{path.name}.new")
-    fd = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        rest = data
-        while rest:  # a disk that is nearly full takes a part, and then says why
-            rest = rest[os.write(fd, rest) :]
-        os.fdatasync(fd)
-    finally:
-        os.close(fd)
-    new.replace(path)
 
 
 class Delivery:

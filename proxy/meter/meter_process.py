@@ -25,7 +25,6 @@ from exporters.record import Exporter, TransientError
 from exporters.semconv import Profile
 from exporters.series import Family
 from exporters.store import Store
-from pricing import TariffBook
 from proxy import instance, process
 from proxy.config import Config
 from proxy.console import api
@@ -60,9 +59,8 @@ class MeterProcess:
         state, records = data / "state", data / "records"
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         dsn = instance.store_dsn(config)
-        tariffs = [config.metering.tariffs] if config.metering.tariffs else []
         self.items = Items(state / "items.sqlite")
-        book = TariffBook.load(*tariffs)
+        book = instance.tariff_book(config)
         self.volumes = Volumes(book.counters)
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.meter.delivery import write_atomically
+from proxy.journal.disk import write_atomically
 
 
 class WriterProgress(msgspec.Struct, kw_only=True):

@@ -34,7 +34,8 @@ from pricing import TariffBook
 from proxy.commands.differences import Differences
 from proxy.config import Config
 from proxy.console.api import instant
-from proxy.meter.delivery import write_atomically
+from proxy.instance import tariff_book
+from proxy.journal.disk import write_atomically
 from proxy.meter.repricing import Ledger, Repricing, Row
 from proxy.meter.volumes import Tally
 
@@ -107,13 +108,10 @@ class Restating:
                 await self._send_pending()
 
     def _load(self, order: Order) -> TariffBook:
-        private = self._config.metering.tariffs
-        directories = [*([private] if private else [])]
-        if order.tariffs:
-            directories.append(Path(order.tariffs))
-            if not directories[-1].is_dir():
-                raise ValueError(f"{order.tariffs} is not a directory")
-        book = TariffBook.load(*directories)
+        laid_over = [Path(order.tariffs)] if order.tariffs else []
+        if not all(directory.is_dir() for directory in laid_over):
+            raise ValueError(f"{order.tariffs} is not a directory")
+        book = tariff_book(self._config, *laid_over)
         if order.book not in ("", book.version):
             raise ValueError("the tariffs changed meanwhile; look at the differences again")
         return book
