@@ -11,7 +11,7 @@ from evaluation.faults.callers import Callers, Stream
 from evaluation.faults.stores import audit
 from evaluation.faults.world import Served, World
 
-STREAMS_AT_ONCE = 2_000
+STREAMS_AT_ONCE = 10_000
 DESCRIPTORS_EACH = (
     3  # of a stream: caller's end here; both ends in the relay, another in the provider
 )
@@ -42,13 +42,13 @@ async def _at_once(world: World) -> Result:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     count = min(STREAMS_AT_ONCE, limit // DESCRIPTORS_EACH)
     result = Result(fault=f"{count:,} slow streams at once")
-    with world.serve("many", relays=2) as served:
+    with world.serve("many", relays=3) as served:
         before = served.memory("relay")
         callers = Callers(served.served.proxy_url, "many")
         making = asyncio.create_task(
-            callers.make(count, [Stream(tokens=10, seconds=30.0)], Random(5))
+            callers.make(count, [Stream(tokens=10, seconds=60.0)], Random(5))
         )
-        await asyncio.sleep(20)
+        await asyncio.sleep(30)
         each = (served.memory("relay") - before) / count
         delays = await _delays(served, seconds=5.0)
         await making

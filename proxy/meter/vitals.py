@@ -5,9 +5,11 @@ Made from the same `status` that `/api/health` shows, so the two never disagree.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from itertools import chain
 
-from exporters.series import Family, Kind, Labels, Value, gauge
+from exporters.series import Distribution, Family, Kind, Labels, Value, gauge
+from proxy.journal.counters import LAG_BOUNDS_MS, LAG_COUNTS, LAG_SUM
 
 Status = Mapping[str, Mapping[str, object]]
 
@@ -51,9 +53,20 @@ def families(status: Status, journal_bytes: Mapping[str, int], limit: int) -> It
             if isinstance(value := relays.get(key), int):
                 full = f"taximeter.relay.{name}"
                 yield replace(_single(full, "counter", unit, help, value), lasting=True)
+    if isinstance(lag := meter.get("loop_lag"), Mapping):
+        yield _loop_lag(lag)
     sizes = [((("taximeter.journal", name),), size) for name, size in journal_bytes.items()]
     yield gauge("taximeter.journal.size", "By", "What a journal holds on disk.", *sizes)
     yield gauge("taximeter.journal.limit", "By", "What each may hold.", ((), limit))
+
+
+def _loop_lag(counts: Mapping[str, int]) -> Family:
+    bounds = tuple(Decimal(ms) / 1000 for ms in LAG_BOUNDS_MS)
+    seconds = Decimal(counts[LAG_SUM]) / 1_000_000
+    value = Distribution(bounds, tuple(counts[name] for name in LAG_COUNTS), seconds)
+    help = "How much later than due the relays' event loops woke up."
+    family = _single("taximeter.relay.loop_lag", "histogram", "s", help, value)
+    return replace(family, lasting=True)
 
 
 def _single(name: str, kind: Kind, unit: str, help: str, value: Value) -> Family:

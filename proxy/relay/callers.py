@@ -20,6 +20,7 @@ from proxy.relay.answers import error_answer
 from proxy.relay.upstream import HEAD_BYTES_MAX
 
 FRESH_S = 10.0  # for a request to begin, before its connection may have to make room
+IDLE_SHARE = 0.5  # of all descriptors that idle connections may hold, however fresh
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class CallerServer(web.Server):
         super().__init__(handler, keepalive_timeout=limits.idle_timeout_s, **options)
         self.limits = limits
         self.idle: dict[CallerConnection, float] = {}  # since when, longest first
-        self._crowd = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2  # calls need the others
+        self._crowd = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * IDLE_SHARE
         self._again: asyncio.TimerHandle | None = None
 
     def __call__(self) -> RequestHandler:
