@@ -13,7 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation import serving
-from evaluation.faults import clocks, collectors, disks, kills, pairs, signals, soak, stores
+from evaluation.faults import (
+    clocks,
+    collectors,
+    disks,
+    kills,
+    outage,
+    pairs,
+    signals,
+    soak,
+    stores,
+    streams,
+)
 from evaluation.faults.audit import Result
 from evaluation.faults.world import World, clickhouse
 
@@ -22,6 +33,7 @@ Family = Callable[[World, int], Coroutine[None, None, list[Result]]]
 FAMILIES: dict[str, Family] = {
     "kill": kills.kill_9,
     "kill-embedded": kills.kill_9_embedded,
+    "kill-supervisor": kills.kill_9_supervisor,
     "signals": signals.run,
     "store": stores.run,
     "journal-limit": stores.limit,
@@ -29,8 +41,9 @@ FAMILIES: dict[str, Family] = {
     "disk": disks.run,
     "clock": clocks.run,
     "pair": pairs.run,
+    "streams": streams.run,
 }
-ON_DEMAND: dict[str, Family] = {"soak": soak.run}
+ON_DEMAND: dict[str, Family] = {"soak": soak.run, "outage": outage.run}  # these take an hour
 
 
 def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
