@@ -41,6 +41,7 @@ async def run(world: World, rounds: int) -> list[Result]:
         result.check(
             disk < bulk.begun * ROW_BYTES_MAX, f"{disk / 2**20:.1f} MiB waited on disk at most"
         )
+        result.check(await world.in_order(bulk.team), "rows came in the order of their calls")
         result.notes.append(f"caught up within {took:.1f} s of the end")
     return [result]
 

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,12 @@ from exporters.record import TransientError
 from exporters.store import Store
 
 ROWS_MAX = 10_000
+ORDER_MS = 50
+INSERTS = (
+    "SELECT ingested_at, min(ended) AS first_ms, max(ended) AS last_ms FROM (SELECT ingested_at,"
+    " intDiv(toUnixTimestamp64Micro(ts) + duration_us, 1000) AS ended FROM calls"
+    " WHERE team = {team:String}) GROUP BY ingested_at ORDER BY ingested_at"
+)
 SERVER = serving.ROOT / "tests" / "clickhouse_server.py"
 
 
@@ -134,6 +141,21 @@ class World:
             return await sums(store, group)
         finally:
             await store.close()
+
+    async def in_order(self, group: str) -> bool:
+        """Whether calls came into the table in the order in which they ended.
+
+        All rows of an insert have one `ingested_at`; an overlap of `ORDER_MS` is the clock's.
+        """
+        store = Store(self.server.dsn)
+        try:
+            inserts = await store.ask(INSERTS, {"team": group})
+        finally:
+            await store.close()
+        return all(
+            int(str(later["first_ms"])) >= int(str(earlier["last_ms"])) - ORDER_MS
+            for earlier, later in pairwise(inserts)
+        )
 
     async def rollup(self, group: str) -> serving.Row:
         """The sums of the hourly rollup."""
