@@ -26,6 +26,7 @@ class Bulk:
     connections: int
     per_s: float = 0.0  # of all connections together; 0: as fast as they are answered
     streamed: bool = False
+    go: asyncio.Event = field(default_factory=asyncio.Event)  # clear: no new calls for now
     begun: int = 0
     finished: int = 0
     errors: int = 0
@@ -45,6 +46,7 @@ class Bulk:
 
     async def make(self, calls: int, stop: asyncio.Event) -> None:
         """Up to `calls`, each connection one after another."""
+        self.go.set()
         async with asyncio.TaskGroup() as group:
             for number in range(self.connections):
                 group.create_task(self._keep_on(calls, number, stop))
@@ -57,6 +59,7 @@ class Bulk:
             if pause:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 due += pause
+            await self.go.wait()
             self.begun += 1
             try:
                 connection = connection or await load.Connection.open(request)
