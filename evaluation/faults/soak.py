@@ -36,7 +36,7 @@ async def run(world: World, rounds: int) -> list[Result]:
     """`rounds` is the length: 20,000 calls each."""
     calls = rounds * CALLS_PER_ROUND
     result = Result(fault=f"soak of {calls:,} calls")
-    with world.serve("soak", relays=1, embedded=True) as served:
+    with world.serve("soak", embedded=True, batch_age_s=1.0) as served:
         kinds = await _kinds(served)
         lag, began = served.loop_lag(), time.monotonic()
         samples = await _make(served, kinds, calls)

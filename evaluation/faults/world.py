@@ -94,17 +94,18 @@ class World:
         variables: Mapping[str, str] = MappingProxyType({}),
         embedded: bool = False,
         port: int = 0,
+        batch_age_s: float = 0.05,
     ) -> Iterator["Served"]:
         """`taximeter serve` with data of its own, in a database that all of them share.
 
         `settings` is TOML of the top level, `tables` whole tables, `journal` keys of that table;
         `variables` are set in its environment.  The same `name` and `port` again: the one before
-        is started anew.
+        is started anew.  `batch_age_s` is shorter than the default, so that rows come at once.
         """
         dsn = "" if embedded else self.server.dsn
         text = (
-            f'{settings}\n[store]\ndsn = "{dsn}"\nbatch_age_max_s = 0.05\n[journal]\n{journal}\n'
-            + tables
+            f'{settings}\n[store]\ndsn = "{dsn}"\nbatch_age_max_s = {batch_age_s}\n'
+            f"[journal]\n{journal}\n" + tables
         )
         context = serving.serve(
             self.folder / name,
