@@ -43,14 +43,8 @@ def test_one_line_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> No
     complaint.speak()
     found = lines(caplog)
     assert found[0] == ("Journal of relay-0: it is full.  Nothing was dropped so far; calls go on.")
-    assert (
-        found[1:3]
-        == [
-            "Journal of relay-0: it is full.  240 frames (24,000 bytes) were dropped since the last "
-            "line; calls go on."
-        ]
-        * 2
-    )
+    dropped = "240 frames (24,000 bytes) were dropped since the last line"
+    assert found[1:3] == [f"Journal of relay-0: it is full.  {dropped}; calls go on."] * 2
     assert len(found) == 4  # the fourth begins another minute
 
 
