@@ -76,7 +76,7 @@ def webhook_body(alerts: Sequence[Alert], *, node: str, console_url: str) -> byt
     firing = alerts[0].ended_at is None
     group = {"service": RECEIVER, "instance": node}
     labels = [
-        group | {"alertname": one.name, "severity": one.severity} | one.labels for one in alerts
+        {**group, **one.labels, "alertname": one.name, "severity": one.severity} for one in alerts
     ]
     annotations = [{"summary": one.summary, "description": one.action} for one in alerts]
     told = [

@@ -9,10 +9,10 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from time import monotonic
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from yarl import URL
 
 from exporters.alerts import Alert, webhook_body
@@ -67,7 +67,7 @@ class Webhook:
 
     @property
     def waiting(self) -> list[Alert]:
-        """What it was told and has not delivered, oldest first; one as it began, one as it ended."""
+        """What it was told and has not delivered, oldest first."""
         return list(self._waiting)
 
     def tell(self, alerts: Iterable[Alert]) -> None:
@@ -87,10 +87,7 @@ class Webhook:
             await self._told.wait()
             self._told.clear()
             while self._waiting:
-                first = self._waiting[0].ended_at is None
-                alike = takewhile(lambda one: (one.ended_at is None) is first, self._waiting)
-                batch = [one for one, _ in zip(alike, range(BODY_ALERTS_MAX), strict=False)]
-                again_s = await self._post(batch)
+                again_s = await self._post(self._next())
                 if again_s is None:
                     wait_s = self._retry_s
                     continue
@@ -106,24 +103,24 @@ class Webhook:
     async def close(self) -> None:
         await self._session.close()
 
+    def _next(self) -> list[Alert]:
+        """The oldest that wait, as many as have the same status."""
+        firing = self._waiting[0].ended_at is None
+        alike = takewhile(lambda one: (one.ended_at is None) is firing, self._waiting)
+        return list(islice(alike, BODY_ALERTS_MAX))
+
     async def _post(self, batch: Sequence[Alert]) -> float | None:
         """Send once.  None: it was taken, or refused for good; else try again after so long."""
-        body = webhook_body(batch, node=self._node, console_url=self._console_url)
         try:
             async with self._session.post(
                 self._url,
-                data=body,
+                data=webhook_body(batch, node=self._node, console_url=self._console_url),
                 headers=self._headers,
                 proxy=self._proxy,
                 allow_redirects=False,  # it would take the headers to a host that nobody named
             ) as answer:
                 status, after = answer.status, answer.headers.get("Retry-After", "")
-        except (
-            ClientError,
-            OSError,
-            ValueError,
-            TimeoutError,
-        ) as error:  # their texts have the URL
+        except Exception as error:  # noqa: BLE001 — the meter must live on; the text has the URL
             self._complain(f"it cannot be reached ({type(error).__name__})")
             return 0.0
         if status < 300:

@@ -11,7 +11,7 @@ from test_journal import BEGUN
 
 from proxy.config import JournalLimits
 from proxy.exchange import Kind
-from proxy.journal import complaint, disk
+from proxy.journal import complaint
 from proxy.journal.complaint import EVERY_S, Complaint
 from proxy.journal.journal import Journal
 
@@ -70,7 +70,7 @@ def test_a_disk_that_refuses_for_long(
     def full(fd: int, buffers: list[bytes]) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(disk.os, "writev", full)
+    monkeypatch.setattr(os, "writev", full)
     journal = Journal(tmp_path, "relay-0", JournalLimits(fsync="never"))
     call = journal.begin(BEGUN)
     for _ in range(int(2 * EVERY_S)):

@@ -284,6 +284,7 @@ class Meter:
             "interrupted": self.totals.interrupted,
             "failed": self.totals.failed,
             "orphan_frames": self.totals.orphan_frames,
+            "write_errors": read_counters(self._records / self.journal.writer)["write_errors"],
             "damaged_bytes": sum(w.damaged_bytes for w in self._follower.writers.values()),
             "journal": lost,
         }
