@@ -112,9 +112,14 @@ class Webhook:
     async def _post(self, batch: Sequence[Alert]) -> float | None:
         """Send once.  None: it was taken, or refused for good; else try again after so long."""
         try:
+            body = webhook_body(batch, node=self._node, console_url=self._console_url)
+        except (ValueError, TypeError) as error:
+            self._lose(self._done(batch), f"they cannot be written down ({type(error).__name__})")
+            return None
+        try:
             async with self._session.post(
                 self._url,
-                data=webhook_body(batch, node=self._node, console_url=self._console_url),
+                data=body,
                 headers=self._headers,
                 proxy=self._proxy,
                 allow_redirects=False,  # it would take the headers to a host that nobody named

@@ -52,6 +52,7 @@ class Alerting:
         self._path = state / FILE
         self._status = status
         self._webhook = webhook
+        self._telling: asyncio.Task[None] | None = None
         self._failing = False
         kept = self._load()
         self._written = msgspec.json.encode(kept) if kept else b""
@@ -69,15 +70,12 @@ class Alerting:
             return None
 
     async def run(self) -> None:
-        """Look for ever; cancelled to stop."""
-        telling = asyncio.create_task(self._webhook.run()) if self._webhook else None
-        try:
-            while True:
-                await self.look()
-                await asyncio.sleep(LOOK_S)
-        finally:
-            if telling:
-                telling.cancel()
+        """Look for ever; cancelled to stop, and then `close` is to be called."""
+        if self._webhook:
+            self._telling = asyncio.create_task(self._webhook.run())
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
         """Look once, tell what begins or ends, and write down what has changed."""
@@ -109,12 +107,12 @@ class Alerting:
         await self.look()
         if self._webhook is None:
             return
-        telling = asyncio.create_task(self._webhook.run())
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._webhook.settled()
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        if self._telling:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
         await self.look()
         await self._webhook.close()
 
