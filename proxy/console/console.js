@@ -240,7 +240,7 @@ function alerts(firing) {
     const one = element("div", undefined, alert.severity);
     one.dataset.alert = titles[index];
     const since = element("small", `since ${new Date(alert.started_at).toLocaleString()}`);
-    one.append(element("b", titles[index]), since, element("p"), element("p", alert.action));
+    one.append(element("b", titles[index]), " ", since, element("p"), element("p", alert.action));
     return one;
   }));
   firing.forEach((alert, index) => {
