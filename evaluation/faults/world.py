@@ -144,6 +144,11 @@ class Served:
         found: dict[str, Any] = parts["parts"]
         return found
 
+    def alerts(self) -> dict[str, Any]:
+        """What the console says of alerts."""
+        found: dict[str, Any] = serving.get_json(f"{self.served.console_url}/api/alerts")
+        return found
+
     def processes(self, module: str, slot: int | None = None) -> list[int]:
         """Process ids of our children: "relay" (of one slot, if given) or "meter"."""
         pid = self.served.pid
