@@ -1,9 +1,11 @@
 """What is lost is told in the log and to the webhook, once, also across restarts of the meter."""
 
 import asyncio
+import os
+import signal
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,6 +16,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from test_watch import Parts, status
 from webhook_receiver import Receiver
 
+from evaluation import serving
 from exporters.prometheus import render
 from exporters.webhook import Webhook
 from proxy.config import Alerts, Listen
@@ -96,6 +99,50 @@ async def test_a_restart_in_between(tmp_path: Path, health: Health) -> None:
         assert receiver.told() == [("firing", "frames_dropped"), ("resolved", "frames_dropped")]
         first, last = (body["alerts"][0] for body in receiver.bodies)
         assert first["startsAt"] == last["startsAt"]
+
+
+async def test_a_meter_that_is_killed(tmp_path: Path) -> None:
+    """The real product: what fires when the meter is killed is told by the next one, not again."""
+    async with Receiver() as receiver:
+        settings = f'[alerts]\nwebhook = "{receiver.url}"\njournal_share_max = 1e-9\n'
+        with ExitStack() as stack:
+            running = serving.serve(tmp_path, {}, settings=settings)
+            served = await asyncio.to_thread(stack.enter_context, running)
+            began = await alerts_of(served, 2)
+            file = tmp_path / "data" / "state" / FILE
+            async with asyncio.timeout(10):
+                while not receiver.told() or b'"untold":[]' not in file.read_bytes():
+                    await asyncio.sleep(0.05)
+            (meter,) = meters(served.pid)
+            os.kill(meter, signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while meters(served.pid) in ([], [meter]):
+                    await asyncio.sleep(0.05)
+            assert await alerts_of(served, 2) == began
+            await asyncio.to_thread(stack.close)
+    assert receiver.told() == [("firing", "journal_nearly_full")] * 2
+
+
+def meters(supervisor: int) -> list[int]:
+    """Process ids of the meter: one, or none while it starts."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return [
+        int(pid)
+        for pid in children
+        if b"meter_process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+async def alerts_of(served: serving.Serving, count: int) -> set[tuple[str, str]]:
+    """(journal, beginning) of what fires, once so many do."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(OSError):
+                url = f"{served.console_url}/api/alerts"
+                found = (await asyncio.to_thread(serving.get_json, url))["firing"]
+                if len(found) == count:
+                    return {(one["labels"]["journal"], one["started_at"]) for one in found}
+            await asyncio.sleep(0.05)
 
 
 async def test_what_the_webhook_did_not_take_goes_out_after_the_restart(

@@ -25,6 +25,7 @@ _DISK = (
     "Look at the disk of the data directory: full, read-only or over its quota.  The few frames "
     "that rows need are held in memory meanwhile, up to 8 MiB in each process."
 )
+_FULL = {"calls": "what passes is dropped", "records": "calls wait to be metered"}
 _ROOM = (
     "Give the journal room: free the disk, raise journal.total_bytes_max, or mend the exporter "
     "that takes no rows; /api/health names it."
@@ -200,7 +201,7 @@ class Watch:
                         name=NEARLY_FULL,
                         severity="warning",
                         summary=f"The journal of {name} holds {size:,} of {most:,} bytes "
-                        f"({size / most:.0%}); when it is full, what passes is dropped.",
+                        f"({size / most:.0%}); when it is full, {_FULL.get(name, 'it waits')}.",
                         action=_ROOM,
                         started_at=now,
                         labels={"journal": name},
