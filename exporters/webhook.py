@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, takewhile
 from time import monotonic
 
-from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
 from exporters.alerts import Alert, webhook_body
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 WAITING_MAX = 200  # alerts that begin or end while the webhook takes none
 BODY_ALERTS_MAX = 50  # in one request
-TIMEOUT_S = 10.0  # for one request, from the name lookup to the answer's head
+TIMEOUT_S = 10.0  # for one request, from the name lookup to the answer's head; its body is not read
 RETRY_S_MIN, RETRY_S_MAX = 1.0, 60.0
 RETRY_AFTER_S_MAX = 300.0
 LOG_EVERY_S = 60.0
@@ -48,13 +48,14 @@ class Webhook:
         retry_s: float = RETRY_S_MIN,
     ) -> None:
         self._url = URL(url)
-        self._headers = {**headers, "Content-Type": "application/json"}
+        self._headers = {"User-Agent": "taximeter", **headers, "Content-Type": "application/json"}
         self._node = node
         self._console_url = console_url
         self._proxy = proxy
         self._retry_s = retry_s
         self._session = ClientSession(
             connector=TCPConnector(ssl=tls or True, force_close=True),
+            cookie_jar=DummyCookieJar(),
             timeout=ClientTimeout(total=timeout_s),
         )
         self._waiting: deque[Alert] = deque()

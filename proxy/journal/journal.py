@@ -184,6 +184,7 @@ class Journal:
         self._seal()
         for entry in self._held.take():
             self._drop(entry)
+        self._complaint.speak()
         for timer in self._timers.values():
             timer.cancel()
         self.counters.close()
