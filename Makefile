@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup run test check check-long bench faults receivers clients fuzz price-diff screenshots clean
+.PHONY: setup run test check check-long bench faults soak receivers clients fuzz price-diff screenshots clean
 
 setup: $(STAMP)
 
@@ -39,6 +39,9 @@ bench: setup
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(BIN)/python -m evaluation.faults
+
+soak: setup # a million calls, then an hour without a store; some two hours
+	$(BIN)/python -m evaluation.faults --only soak --only outage
 
 receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry.md
 	$(BIN)/python -m evaluation.receivers

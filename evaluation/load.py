@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 HEAD_END, CHUNKED_END, EVENT_END = b"\r\n\r\n", b"\r\n0\r\n\r\n", b"\n\n"
@@ -26,13 +28,14 @@ class Seen:
     total_s: float
 
 
-def ask(url: str, body: bytes) -> Ask:
+def ask(url: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> Ask:
     """A POST of JSON to `url`."""
     parts = urlsplit(url)
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
         "Authorization: Bearer sk-standin-load\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"{more}Content-Length: {len(body)}\r\n\r\n"
     )
     return Ask(str(parts.hostname), int(parts.port or 80), head.encode() + body)
 

@@ -36,6 +36,9 @@ GRPC_METHODS = {
 # What was sent is itself refused.  A wrong key or address is not among them: it is mended by a
 # person, and the spans wait until then.
 PERMANENT_CODES = frozenset({grpc.StatusCode.INVALID_ARGUMENT})
+# How servers say that a message is larger than they take, under a code that means "later" besides:
+# grpc (C++, Go), grpc-java.  Sent in halves it may be small enough.
+TOO_LARGE = ("larger than max", "exceeds maximum size")
 PERMANENT_STATUSES = frozenset({400, 413, 422})
 
 
@@ -176,7 +179,8 @@ class GrpcSender:
         except grpc.RpcError as error:
             code = error.code()
             message = f"{target.place}: gRPC {code.name}"
-            if code in PERMANENT_CODES:
+            too_large = any(words in (error.details() or "") for words in TOO_LARGE)
+            if code in PERMANENT_CODES or too_large:
                 raise PermanentError(message) from None
             metadata = {item.key: item.value for item in error.trailing_metadata() or ()}
             if (wait := _retry_info_s(metadata.get("grpc-status-details-bin"))) is not None:

@@ -123,15 +123,21 @@ class HttpServer:
 
 
 class GrpcServer:
-    """Serves a receiver over gRPC on `http://127.0.0.1:{port}`, or https with `tls`."""
+    """Serves a receiver over gRPC on `http://127.0.0.1:{port}`, or https with `tls`.
 
-    def __init__(self, receiver: Receiver, tls: Tls | None = None) -> None:
+    `message_bytes_max` is the most that it takes at once; -1: as much as comes.
+    """
+
+    def __init__(
+        self, receiver: Receiver, tls: Tls | None = None, *, message_bytes_max: int = -1
+    ) -> None:
         self.receiver = receiver
         handler = grpc.method_handlers_generic_handler(
             SERVICE, {"Export": grpc.unary_unary_rpc_method_handler(self._take)}
         )
         self._threads = ThreadPoolExecutor(2)
-        self._server = grpc.server(self._threads)
+        limit = ("grpc.max_receive_message_length", message_bytes_max)
+        self._server = grpc.server(self._threads, options=[limit])
         self._server.add_generic_rpc_handlers((handler,))
         if tls:
             pair = (tls.key.read_bytes(), tls.certificate.read_bytes())

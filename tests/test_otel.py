@@ -188,6 +188,17 @@ async def test_slow(line: Line) -> None:
     await impatient.close()
 
 
+async def test_a_message_too_large_for_the_receiver() -> None:
+    """gRPC names it as it names being busy; it is refused for good, so that halves are tried."""
+    async with GrpcServer(Receiver(), message_bytes_max=2_000) as server:
+        line = Line(server, otlp.GRPC)
+        with pytest.raises(PermanentError, match="RESOURCE_EXHAUSTED"):
+            await line.otel.export(batch(*many(20)))
+        await line.otel.export(batch(token="w:1:0-2"))
+        await line.otel.close()
+    assert len(line.receiver.spans) == 1
+
+
 @pytest.mark.parametrize("protocol", [otlp.HTTP, otlp.GRPC])
 async def test_down(protocol: str) -> None:
     """A receiver that is not there is a transient error at once, and shows no key."""

@@ -347,3 +347,11 @@ async def test_introduction(tmp_path: Path) -> None:
     assert head.line == b"HTTP/1.1 200 OK"
     assert head.headers == response.headers
     assert not b.journal.begun
+
+
+async def test_introduction_ends_the_connection_where_the_caller_wants_it(tmp_path: Path) -> None:
+    """`Connection: close` holds for answers of our own as well."""
+    async with bench(tmp_path, answering(OK)) as b:
+        reader, writer = await b.open()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"}")

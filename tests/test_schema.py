@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,23 @@ async def test_two_versions_share_a_database(
     await again.export(Batch("s:1-2", tuple(make_records(2))))
     await again.close()
     assert client.query("SELECT count(), max(added) FROM calls").result_rows == [(3, "")]
+
+
+def test_many_start_at_once_on_an_empty_database(store_dsn: str, database: str) -> None:
+    """Machines that are switched on together make one schema, and none of them fails."""
+
+    def start(_: int) -> None:
+        one = connection.connect(connection.parse(store_dsn))
+        migrate(one, database=database, ttl_days=90)
+        one.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(start, range(4)))
+    client = connection.connect(connection.parse(store_dsn))
+    assert migrate(client, database=database, ttl_days=90) == []
+    names = [row[0] for row in client.query("DESCRIBE TABLE calls").result_rows]
+    assert names == [*COLUMNS, "ingested_at"]
+    client.close()
 
 
 def test_an_edited_file_is_refused(

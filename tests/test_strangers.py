@@ -43,7 +43,7 @@ from proxy.console import api
 from proxy.dialects.errors import redacted
 from proxy.exchange import Outcome
 from proxy.instance import url
-from proxy.relay import accepting, call, websocket
+from proxy.relay import accepting, call, callers, websocket
 from proxy.relay.headers import scrubbed, scrubbed_target
 from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.settings import SettingsError
@@ -208,8 +208,9 @@ async def test_silent_connection(tmp_path: Path) -> None:
             assert await to_the_end(reader) == (OK if request else b"")
 
 
-async def test_many_idle_connections(tmp_path: Path) -> None:
+async def test_many_idle_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One too many closes the one that idles longest; a call is no idle connection."""
+    monkeypatch.setattr(callers, "FRESH_S", 0.0)
     release = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -230,6 +231,43 @@ async def test_many_idle_connections(tmp_path: Path) -> None:
         for reader, writer in idle[4:]:  # and that one made room as well
             writer.write(GET)
             assert (await read_message(reader)).body == b"hi"
+
+
+async def test_a_burst_of_new_connections_is_served(tmp_path: Path) -> None:
+    """Far more callers than may idle connect before the first of them sends: none is cut."""
+    async with bench(tmp_path, answering(OK), callers=Callers(idle_max=3)) as b:
+        opened = [await b.open() for _ in range(40)]
+        await asyncio.sleep(0.1)
+        for reader, writer in opened:
+            writer.write(GET)
+            assert (await read_message(reader)).body == b"hi"
+
+
+async def test_those_of_a_burst_that_say_nothing_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once they are not fresh any more, as many as are too many."""
+    monkeypatch.setattr(callers, "FRESH_S", 0.3)
+    async with bench(tmp_path, answering(OK), callers=Callers(idle_max=3)) as b:
+        opened = [await b.open() for _ in range(9)]
+        began = asyncio.get_running_loop().time()
+        for reader, _ in opened[:6]:
+            assert await to_the_end(reader) == b""
+        assert 0.2 < asyncio.get_running_loop().time() - began < 5
+        for reader, writer in opened[6:]:
+            writer.write(GET)
+            assert (await read_message(reader)).body == b"hi"
+
+
+async def test_a_crowd_leaves_descriptors_for_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Idle connections take half of the descriptors at most, however fresh they are."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (12, 12))
+    async with bench(tmp_path, answering(OK), callers=Callers(idle_max=3)) as b:
+        opened = [await b.open() for _ in range(8)]
+        for reader, _ in opened[:2]:
+            assert await asyncio.wait_for(to_the_end(reader), callers.FRESH_S / 2) == b""
 
 
 async def test_large_head(tmp_path: Path) -> None:

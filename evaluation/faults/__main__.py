@@ -13,7 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation import serving
-from evaluation.faults import clocks, collectors, disks, kills, pairs, signals, soak, stores
+from evaluation.faults import (
+    clocks,
+    collectors,
+    disks,
+    kills,
+    outage,
+    pairs,
+    signals,
+    soak,
+    stores,
+    streams,
+)
 from evaluation.faults.audit import Result
 from evaluation.faults.world import World, clickhouse
 
@@ -22,6 +33,7 @@ Family = Callable[[World, int], Coroutine[None, None, list[Result]]]
 FAMILIES: dict[str, Family] = {
     "kill": kills.kill_9,
     "kill-embedded": kills.kill_9_embedded,
+    "kill-supervisor": kills.kill_9_supervisor,
     "signals": signals.run,
     "store": stores.run,
     "journal-limit": stores.limit,
@@ -29,8 +41,9 @@ FAMILIES: dict[str, Family] = {
     "disk": disks.run,
     "clock": clocks.run,
     "pair": pairs.run,
+    "streams": streams.run,
 }
-ON_DEMAND: dict[str, Family] = {"soak": soak.run}
+ON_DEMAND: dict[str, Family] = {"soak": soak.run, "outage": outage.run}  # these take an hour
 
 
 def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
@@ -55,16 +68,32 @@ def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Resul
     return results
 
 
+COLUMNS = ("rounds", "calls", "cut", "lost", "doubled", "wrong", "errors")
+
+
+def cells(one: Result) -> list[str]:
+    """What stands in the columns."""
+    if one.skipped:
+        return ["skipped"] + [""] * (len(COLUMNS) - 1)
+    return [f"{getattr(one, name):,}" for name in COLUMNS]
+
+
 def table(results: list[Result]) -> Table:
     """The results for a terminal."""
     shown = Table("fault", box=box.SIMPLE_HEAD)
-    for title in ("rounds", "calls", "cut", "lost", "doubled", "wrong", "errors"):
+    for title in COLUMNS:
         shown.add_column(title, justify="right")
     for one in results:
-        counts = (one.rounds, one.calls, one.cut, one.lost, one.doubled, one.wrong, one.errors)
-        cells = ["skipped"] + [""] * 6 if one.skipped else [f"{count:,}" for count in counts]
-        shown.add_row(one.fault, *cells, style="" if one.ok else "red")
+        shown.add_row(one.fault, *cells(one), style="" if one.ok else "red")
     return shown
+
+
+def markdown(results: list[Result]) -> str:
+    """The results for docs/reliability.md, and what was noted of each."""
+    lines = [" | ".join(("", "fault", *COLUMNS, "")).strip(), "|---|" + "--:|" * len(COLUMNS)]
+    lines += [f"| {one.fault} | {' | '.join(cells(one))} |" for one in results]
+    notes = [f"- {one.fault}: {'; '.join(one.notes)}" for one in results if one.notes]
+    return "\n".join([*lines, "", *notes])
 
 
 def main() -> int:
@@ -72,7 +101,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="evaluation.faults", description=__doc__)
     parser.add_argument("--rounds", type=int, default=50, help="of kill -9; others scale with it")
     parser.add_argument("--only", action="append", choices=[*FAMILIES, *ON_DEMAND])
-    parser.add_argument("--json", action="store_true")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true", help="as in docs/reliability.md")
     options = parser.parse_args()
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
@@ -81,6 +112,8 @@ def main() -> int:
     results = run(options.only or list(FAMILIES), options.rounds, errors.print)
     if options.json:
         print(msgspec.json.encode(results).decode())
+    elif options.markdown:
+        print(markdown(results))
     else:
         terminal.print(table(results))
         for one in results:

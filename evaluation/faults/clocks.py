@@ -1,6 +1,6 @@
-"""A clock that is set back an hour, and the hour that a summer time ends with.
+"""A clock that is set back an hour, a leap day, and the hour that a summer time ends with.
 
-The clock is set back by libfaketime (Debian: apt-get install faketime), and that fault skipped
+The clock is set by libfaketime (Debian: apt-get install faketime), and those faults are skipped
 without it; the summer time is one of our own, that ends while we look.
 """
 
@@ -15,17 +15,41 @@ from evaluation.faults.world import World
 
 LIBRARIES = tuple(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 SHORT = Stream(tokens=6, seconds=0.3)
+BEFORE_MIDNIGHT_S = 4  # the clock is set to, when a day is to end
 STEP_S = 12.0  # from the start of `taximeter serve` to the end of summer time
 
 
 async def run(world: World, rounds: int) -> list[Result]:
-    """Both."""
-    name = "clock set back an hour, meter killed"
-    if LIBRARIES:
-        first = await _set_back(world, name)
-    else:
-        first = Result(fault=name, skipped=True, notes=["libfaketime is not installed"])
-    return [first, await _summer_ends(world, "summer time ends")]
+    """All three."""
+    faults = (("clock set back an hour, meter killed", _set_back), ("a leap day", _leap_day))
+    results = []
+    for name, fault in faults:
+        if LIBRARIES:
+            results.append(await fault(world, name))
+        else:
+            note = "libfaketime is not installed"
+            results.append(Result(fault=name, skipped=True, notes=[note]))
+    return [*results, await _summer_ends(world, "summer time ends")]
+
+
+async def _leap_day(world: World, name: str) -> Result:
+    """29 February begins and ends while calls are made; each row is of its own day."""
+    result = Result(fault=name)
+    clock = world.folder / "leap.offset"
+    clock.write_text("+0")
+    with world.serve("leap", variables=_faked(clock)) as served:
+        callers = Callers(served.served.proxy_url, "leap")
+        for day in (28, 29):
+            midnight = datetime(2028, 2, day, tzinfo=UTC) + timedelta(days=1)
+            offset = midnight - datetime.now(UTC) - timedelta(seconds=BEFORE_MIDNIGHT_S)
+            clock.write_text(f"{offset.total_seconds():+.0f}")
+            for _ in range(BEFORE_MIDNIGHT_S):
+                await _load(callers)
+        await audit(result, served, callers)
+        days = {str(row["ts"])[:10] for row in await served.rows(callers.group)}
+    wanted = {"2028-02-28", "2028-02-29", "2028-03-01"}
+    result.check(days == wanted, f"rows of {', '.join(sorted(days))}")
+    return result
 
 
 async def _set_back(world: World, name: str) -> Result:

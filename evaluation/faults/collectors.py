@@ -5,7 +5,10 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
 
+import grpc
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -18,15 +21,22 @@ from evaluation.faults.stores import audit
 from evaluation.faults.world import Served, World
 from evaluation.serving import Row
 
+Context = grpc.aio.ServicerContext[bytes, bytes]
 SHORT = Stream(tokens=6, seconds=0.2)
 TIMEOUT_S = 1.0  # the exporter's; the standard is ten times that
+BURST = 60  # calls at once, so that some spans go out together
 CALL_ID = "taximeter.call.id"
+SMALL_BYTES = 8 * 1024  # of one export, to a collector that takes no more: a few spans
+TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
+CODES = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 500: grpc.StatusCode.INTERNAL}
+TOO_LARGE = "Received message larger than max"  # as gRPC says it
 
 
 class Collector:
-    """Takes spans over HTTP on loopback; `kind` is how it fails, for the next `times` requests."""
+    """Takes spans on loopback; `kind` is how it fails, for the next `times` requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str = "http/protobuf") -> None:
+        self.protocol = protocol
         self.spans: Counter[tuple[str, str]] = Counter()  # (call id, span id) → times taken
         self.kind, self.times = "", 0
         self.faults = 0  # requests that it failed
@@ -35,30 +45,27 @@ class Collector:
     @property
     def table(self) -> str:
         """What the configuration says of it."""
-        return f'[otlp]\nendpoint = "http://127.0.0.1:{self.port}"\n'
+        where = f'endpoint = "http://127.0.0.1:{self.port}"'
+        return f'[otlp]\n{where}\nprotocol = "{self.protocol}"\n'
 
-    async def take(self, request: web.Request) -> web.Response:
-        """One export."""
-        body = await request.read()
-        kind = ""
-        if self.times > 0:
+    async def take(self, body: bytes) -> tuple[int, bytes]:
+        """One export: the HTTP status of its answer, and the answer."""
+        kind = self.kind if self.times > 0 else ""
+        if kind == "small" and len(body) <= SMALL_BYTES:
+            kind = ""
+        if kind:
             self.times -= 1
             self.faults += 1
-            kind = self.kind
-        if kind == "slow":  # it has the spans, but says so too late
-            self._keep(body)
-            await asyncio.sleep(1.2 * TIMEOUT_S)
-        if kind == "429":
-            return web.Response(status=429, headers={"retry-after": "1"})
-        if kind == "500":
-            return web.Response(status=500)
         answer = ExportTraceServiceResponse()
         if kind == "partial":
             answer.partial_success.rejected_spans = 1
             answer.partial_success.error_message = "no room"
-        if kind != "slow":
+        status = {"429": 429, "500": 500, "small": 413}.get(kind, 200)
+        if status == 200:
             self._keep(body)
-        return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+        if kind == "slow":  # it has the spans, but says so too late
+            await asyncio.sleep(1.2 * TIMEOUT_S)
+        return status, answer.SerializeToString()
 
     def _keep(self, body: bytes) -> None:
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
@@ -70,8 +77,14 @@ class Collector:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Serve within the block; a second time on the same port."""
+        serving = self._grpc() if self.protocol == "grpc" else self._http()
+        async with serving:
+            yield
+
+    @asynccontextmanager
+    async def _http(self) -> AsyncIterator[None]:
         app = web.Application(client_max_size=0)
-        app.router.add_post("/v1/traces", self.take)
+        app.router.add_post("/v1/traces", self._take_http)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True)
@@ -82,31 +95,76 @@ class Collector:
         finally:
             await runner.cleanup()
 
+    async def _take_http(self, request: web.Request) -> web.Response:
+        status, answer = await self.take(await request.read())
+        headers = {"retry-after": "1"} if status == 429 else {}
+        return web.Response(
+            status=status, body=answer, headers=headers, content_type="application/x-protobuf"
+        )
+
+    @asynccontextmanager
+    async def _grpc(self) -> AsyncIterator[None]:
+        export: Any = grpc.unary_unary_rpc_method_handler(self._take_grpc)
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(TRACES, {"Export": export}),)
+        )
+        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop(0.1)
+
+    async def _take_grpc(self, body: bytes, context: Context) -> bytes:
+        status, answer = await self.take(body)
+        if status == 413:  # what a smaller grpc.max_receive_message_length would say
+            await context.abort(CODES[429], f"{TOO_LARGE} ({len(body)} vs. {SMALL_BYTES})")
+        if status != 200:
+            await context.abort(CODES[status])
+        return answer
+
+
+FAULTS = (
+    ("slow", "answers after the timeout"),
+    ("429", "answers 429 with Retry-After"),
+    ("500", "answers 500"),
+    ("partial", "takes a part and says so"),
+    ("small", "takes small requests only (413)"),
+)
+FAULTS_GRPC = (
+    ("slow", "answers after the timeout"),
+    ("429", "answers RESOURCE_EXHAUSTED"),
+    ("500", "answers INTERNAL"),
+    ("small", "takes small messages only"),
+)
+
 
 async def run(world: World, rounds: int) -> list[Result]:
-    """Each fault under load; the rows must not notice."""
-    collector = Collector()
-    async with collector.listening():
-        pass  # to have a port; down until the end of the first fault
-    tables = collector.table
-    variables = {"OTEL_EXPORTER_OTLP_TIMEOUT": f"{TIMEOUT_S * 1000:.0f}"}
-    with world.serve("collector", tables=tables, variables=variables) as served:
-        results = [await _down(served, collector)]
+    """Each fault under load, by both protocols; the rows must not notice."""
+    results = []
+    for protocol, faults in (("http/protobuf", FAULTS), ("grpc", FAULTS_GRPC)):
+        collector = Collector(protocol)
         async with collector.listening():
-            for kind, name in (
-                ("slow", "collector answers after the timeout"),
-                ("429", "collector answers 429 with Retry-After"),
-                ("500", "collector answers 500"),
-                ("partial", "collector takes a part and says so"),
-            ):
-                results.append(await _under_load(served, collector, kind, name))
+            pass  # to have a port; down until the end of the first fault
+        variables = {"OTEL_EXPORTER_OTLP_TIMEOUT": f"{TIMEOUT_S * 1000:.0f}"}
+        name = "collector" if protocol != "grpc" else "gRPC collector"
+        with world.serve(
+            protocol.replace("/", "-"), tables=collector.table, variables=variables
+        ) as served:
+            results.append(await _down(served, collector, f"{name} down"))
+            async with collector.listening():
+                for kind, what in faults:
+                    fault = f"{name} {what}"
+                    results.append(await _under_load(served, collector, kind, fault))
     return results
 
 
-async def _down(served: Served, collector: Collector) -> Result:
+async def _down(served: Served, collector: Collector, fault: str) -> Result:
     """Rows arrive meanwhile; afterwards the spans do."""
-    result = Result(fault="collector down")
-    callers, stop = Callers(served.served.proxy_url, "otlpdown"), asyncio.Event()
+    result = Result(fault=fault)
+    group = f"{collector.protocol[:4]}down"
+    callers, stop = Callers(served.served.proxy_url, group), asyncio.Event()
     making = asyncio.create_task(callers.keep_on(25, SHORT, stop))
     await asyncio.sleep(4)
     stop.set()
@@ -121,14 +179,19 @@ async def _down(served: Served, collector: Collector) -> Result:
 
 async def _under_load(served: Served, collector: Collector, kind: str, name: str) -> Result:
     result = Result(fault=name)
-    collector.kind, collector.times, collector.faults = kind, 2, 0
-    callers, stop = Callers(served.served.proxy_url, f"otlp{kind}"), asyncio.Event()
+    always = kind == "small"  # halves may be too large as well
+    collector.kind, collector.times, collector.faults = kind, 1000 if always else 2, 0
+    group = f"{collector.protocol[:4]}{kind}"
+    callers, stop = Callers(served.served.proxy_url, group), asyncio.Event()
     making = asyncio.create_task(callers.keep_on(25, SHORT, stop))
-    await asyncio.sleep(4)
+    await callers.make(BURST, [SHORT], Random(1))
+    await asyncio.sleep(3)
     stop.set()
     await making
     await _spans(result, served, collector, callers)
-    result.check(collector.faults == 2, f"{collector.faults} exports failed so")
+    enough = collector.faults >= 1 if always else collector.faults == 2
+    result.check(enough, f"{collector.faults} exports failed so")
+    collector.times = 0
     return result
 
 

@@ -1,7 +1,10 @@
-"""`kill -9` of relays and meter at random moments, with hundreds of calls in flight."""
+"""`kill -9` of relays, meter and supervisor at random moments, with hundreds of calls in flight."""
 
 import asyncio
+import os
+import signal
 import time
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 
@@ -40,6 +43,52 @@ async def kill_9_embedded(world: World, rounds: int, calls: int = 100) -> list[R
     with world.serve("embedded", relays=2, embedded=True) as served:
         await _rounds(served, result, rounds, calls, "chdb")
     return [result]
+
+
+async def kill_9_supervisor(world: World, rounds: int, calls: int = 200) -> list[Result]:
+    """The supervisor alone, whose relays then let their calls finish; and everything at once."""
+    rounds = max(1, rounds // 10)
+    alone = Result(fault="kill -9 of the supervisor alone", rounds=rounds)
+    every = Result(fault="kill -9 of supervisor, relays and meter", rounds=rounds)
+    for result, whole in ((alone, False), (every, True)):
+        port, slowest = 0, 0.0
+        for number in range(rounds):
+            again = await _without_supervisor(world, result, calls, number, port, whole=whole)
+            port, slowest = again.port, max(slowest, again.took_s)
+        result.notes.append(f"longest until it served again: {slowest:.1f} s")
+    return [alone, every]
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A `taximeter serve` that took over from a dead one: where, and after how long."""
+
+    port: int
+    took_s: float
+
+
+async def _without_supervisor(
+    world: World, result: Result, calls: int, number: int, port: int, *, whole: bool
+) -> Again:
+    """One round: kill, start again on the same data and port, and audit."""
+    name, random = "every" if whole else "alone", Random(number)
+    with world.serve(name, relays=2, port=port) as served:
+        callers = Callers(served.served.proxy_url, f"{name}{number}")
+        making = asyncio.create_task(callers.make(calls, STREAMS, random))
+        await asyncio.sleep(random.uniform(0.5, 1.5) if whole else 0.6)  # all have been dispatched
+        below = served.processes("relay") + served.processes("meter")
+        for pid in (served.served.pid, *(below if whole else ())):
+            os.kill(pid, signal.SIGKILL)
+        await making
+    began = time.monotonic()
+    with world.serve(name, relays=2, port=served.port) as again:
+        took = time.monotonic() - began
+        answered = dispatched(world.answers(), callers.group)
+        rows = await settled(partial(again.rows, callers.group), len(answered))
+        rollup = await agreeing(partial(world.rollup, callers.group), rows)
+        compare(result, callers.seen, answered, rows, rollup, cuts=whole)
+    serving.clear_journal(world.provider)
+    return Again(served.port, took)
 
 
 async def _rounds(

@@ -1,110 +1,120 @@
-"""Thousands of slow streams at once, then some minutes of traffic: does anything grow?"""
+"""A million calls, as fast as this machine meters them: is any missing, and does anything grow?"""
 
 import asyncio
-import resource
 import time
 from dataclasses import dataclass
-from random import Random
+
+from rich.progress import Progress
 
 from evaluation.faults.audit import Result
-from evaluation.faults.callers import Callers, Stream
-from evaluation.faults.stores import audit
-from evaluation.faults.world import Served, World
+from evaluation.faults.bulk import Bulk, check_rollup, check_sums, settled_sums
+from evaluation.faults.lag import lag_since
+from evaluation.faults.world import Served, World, sums
+from exporters.store import Store
 
-STREAMS_AT_ONCE = 2_000
-DESCRIPTORS_EACH = (
-    3  # of a stream: caller's end here; both ends in the relay, another in the provider
-)
-SOAK_PER_S = 60
+CALLS_PER_ROUND = 20_000
+CONNECTIONS = 8  # of each kind
 SAMPLE_S = 2.0
-WARM_S = 30.0  # until caches, pools and the allocator have their size
-TICK_S = 0.01
-IDLE_S = 35.0  # idle connections to the provider are looked through every 15 s
+BACKLOG_BYTES = 48 * 1024 * 1024  # of journals; the relay alone would be faster than the meter
+FLAT_BYTES = 8.0  # for each call: what a process may grow by, and be called flat
+FILES_MAX = 64  # descriptors that may come and go
+STREAMED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look: seconds since the start, calls made so far, resident bytes, descriptors."""
+    """One look: calls made so far, bytes of memory, descriptors, bytes of the journals."""
 
-    at_s: float
     calls: int
     relay: int
     meter: int
     files: int
+    disk: int
 
 
 async def run(world: World, rounds: int) -> list[Result]:
-    """`rounds` is the length of the soak: four seconds each."""
-    return [await _at_once(world), await _soak(world, seconds=4.0 * rounds)]
+    """`rounds` is the length: 20,000 calls each."""
+    calls = rounds * CALLS_PER_ROUND
+    result = Result(fault=f"soak of {calls:,} calls")
+    with world.serve("soak", relays=1, embedded=True) as served:
+        kinds = await _kinds(served)
+        lag, began = served.loop_lag(), time.monotonic()
+        samples = await _make(served, kinds, calls)
+        took, lag_told = time.monotonic() - began, lag_since(lag, served.loop_lag())
+        behind = time.monotonic()
+        rollups = [await settled_sums(served, bulk.team, bulk.begun) for bulk, _ in kinds]
+        result.notes.append(f"the last row came {time.monotonic() - behind:.1f} s after its call")
+    store = Store(f"chdb://{served.data / 'chdb'}")  # nobody else has it open any more
+    for (bulk, one), rollup in zip(kinds, rollups, strict=True):
+        found = await sums(store, bulk.team)
+        check_sums(result, bulk, found, one)
+        check_rollup(result, found, rollup)
+    await store.close()
+    result.notes.append(f"{result.calls / took:.0f} calls/s for {took / 60:.0f} min")
+    result.notes.append(lag_told)
+    _check_growth(result, samples)
+    return [result]
 
 
-async def _at_once(world: World) -> Result:
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    count = min(STREAMS_AT_ONCE, limit // DESCRIPTORS_EACH)
-    result = Result(fault=f"{count:,} slow streams at once")
-    with world.serve("many", relays=2) as served:
-        before = served.memory("relay")
-        callers = Callers(served.served.proxy_url, "many")
-        making = asyncio.create_task(
-            callers.make(count, [Stream(tokens=10, seconds=30.0)], Random(5))
+async def _kinds(served: Served) -> list[tuple[Bulk, dict[str, object]]]:
+    """Whole answers and streams, each with the row of one such call."""
+    kinds = []
+    for team, streamed in (("whole", False), ("streamed", True)):
+        first = Bulk(
+            proxy_url=served.served.proxy_url,
+            team=f"{team}-first",
+            connections=1,
+            streamed=streamed,
         )
-        await asyncio.sleep(20)
-        each = (served.memory("relay") - before) / count
-        delays = await _delays(served, seconds=5.0)
-        await making
-        await audit(result, served, callers)
-        result.notes.append(f"{each / 1024:.1f} KiB of relay memory for each stream")
-        result.notes.append(_percentiles("a tiny request to the relay meanwhile", delays))
-        await asyncio.sleep(IDLE_S)
-        left = served.files("relay")
-        result.check(left < 2 * 64, f"{left} descriptors {IDLE_S:.0f} s after the last one")
-    return result
-
-
-async def _soak(world: World, seconds: float) -> Result:
-    result = Result(fault=f"soak of {seconds:.0f} s")
-    with world.serve("soak", relays=1) as served:
-        callers, stop = Callers(served.served.proxy_url, "soak"), asyncio.Event()
-        making = asyncio.create_task(
-            callers.keep_on(SOAK_PER_S, Stream(tokens=20, seconds=0.5), stop)
+        await first.make(1, asyncio.Event())
+        [one] = served.served.calls_when(1, team=first.team)
+        bulk = Bulk(
+            proxy_url=served.served.proxy_url,
+            team=team,
+            connections=CONNECTIONS,
+            streamed=streamed,
         )
-        began, samples, delays = time.monotonic(), [], []
-        while (at_s := time.monotonic() - began) < seconds:
+        kinds.append((bulk, one))
+    return kinds
+
+
+async def _make(
+    served: Served, kinds: list[tuple[Bulk, dict[str, object]]], calls: int
+) -> list[Sample]:
+    """All the calls, with a look at the processes every few seconds."""
+    whole, streamed = (bulk for bulk, _ in kinds)
+    stop, samples = asyncio.Event(), list[Sample]()
+    share = round(calls * STREAMED_SHARE)
+    making = asyncio.gather(whole.make(calls - share, stop), streamed.make(share, stop))
+    with Progress() as progress:
+        task = progress.add_task("calls", total=calls)
+        while not making.done():
+            made = whole.begun + streamed.begun
+            progress.update(task, completed=made)
             memory = served.memory("relay"), served.memory("meter")
-            samples.append(Sample(at_s, len(callers.seen), *memory, served.files("relay")))
-            delays += await _delays(served, seconds=SAMPLE_S)
-        stop.set()
-        await making
-        await audit(result, served, callers)
-    steady = [one for one in samples if one.at_s > WARM_S] or samples
+            samples.append(Sample(made, *memory, served.files("relay"), served.disk()))
+            for bulk in (whole, streamed):
+                bulk.go.set() if samples[-1].disk < BACKLOG_BYTES else bulk.go.clear()
+            await asyncio.wait({making}, timeout=SAMPLE_S)
+    making.result()
+    return samples
+
+
+def _check_growth(result: Result, samples: list[Sample]) -> None:
+    """The first quarter is left out: pools, caches and the allocator grow into their size."""
+    steady = samples[len(samples) // 4 :]
     for part in ("relay", "meter"):
+        sizes = [getattr(one, part) for one in steady]
         slope = _slope([(one.calls, getattr(one, part)) for one in steady])
-        result.notes.append(f"{part}: {slope:+.0f} bytes for each call")
-    result.check(steady[-1].files <= steady[0].files + 64, "descriptors do not grow")
-    result.notes.append(f"{result.calls / seconds:.0f} calls/s")
-    result.notes.append(_percentiles("a tiny request to the relay meanwhile", delays))
-    return result
-
-
-async def _delays(served: Served, seconds: float) -> list[float]:
-    """How long the relay's loop makes a request wait that needs no provider: seconds each."""
-    host, _, port = served.served.proxy_url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    delays, end = [], time.monotonic() + seconds
-    while time.monotonic() < end:
-        start = time.monotonic()
-        writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        delays.append(time.monotonic() - start)
-        await asyncio.sleep(TICK_S)
-    writer.close()
-    return delays
-
-
-def _percentiles(what: str, delays: list[float]) -> str:
-    ordered = sorted(delays)
-    p50, p99 = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
-    return f"{what}: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms"
+        result.check(
+            slope < FLAT_BYTES,
+            f"{part}: {slope:+.2f} bytes for each call, {min(sizes) / 2**20:.0f} to"
+            f" {max(sizes) / 2**20:.0f} MiB",
+        )
+    files = [one.files for one in steady]
+    result.check(max(files) - min(files) < FILES_MAX, f"{min(files)} to {max(files)} descriptors")
+    disk = max(one.disk for one in samples)
+    result.notes.append(f"{disk / 2**20:.0f} MiB of journals at most")
 
 
 def _slope(points: list[tuple[int, int]]) -> float:

@@ -66,6 +66,9 @@ async def _down_for_long(served: Served, seconds: float) -> Result:
     began = time.monotonic()
     await audit(result, served, callers)
     took = time.monotonic() - began
+    result.check(
+        await served.world.in_order(callers.group), "rows came in the order of their calls"
+    )
     result.check(grown < MEMORY_MAX, f"the meter grew by {grown / 2**20:.1f} MiB meanwhile")
     result.notes.append(f"{waiting / 1024:,.0f} KiB waited on disk, caught up within {took:.1f} s")
     return result

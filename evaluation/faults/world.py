@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +22,27 @@ from exporters.record import TransientError
 from exporters.store import Store
 
 ROWS_MAX = 10_000
+ORDER_MS = 50
+INSERTS = (
+    "SELECT ingested_at, min(ended) AS first_ms, max(ended) AS last_ms FROM (SELECT ingested_at,"
+    " intDiv(toUnixTimestamp64Micro(ts) + duration_us, 1000) AS ended FROM calls"
+    " WHERE team = {team:String}) GROUP BY ingested_at ORDER BY ingested_at"
+)
 SERVER = serving.ROOT / "tests" / "clickhouse_server.py"
+
+
+async def sums(store: Store, group: str) -> serving.Row:
+    """`calls`, how many different `sources`, `call_ids` and `span_ids`, tokens, cost; of a team."""
+    (row,) = await store.ask(
+        "SELECT count() AS calls, uniqExact(source) AS sources, uniqExact(call_id) AS call_ids,"
+        " uniqExact(span_id) AS span_ids, countIf(outcome = 'ok') AS ok,"
+        " countIf(cost_status = 'exact') AS exact,"
+        " sum(input_tokens_total) AS input_tokens_total,"
+        " sum(output_tokens_total) AS output_tokens_total, sum(cost_usd) AS cost_usd"
+        " FROM calls WHERE team = {team:String}",
+        {"team": group},
+    )
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +93,13 @@ class World:
         journal: str = "",
         variables: Mapping[str, str] = MappingProxyType({}),
         embedded: bool = False,
+        port: int = 0,
     ) -> Iterator["Served"]:
         """`taximeter serve` with data of its own, in a database that all of them share.
 
         `settings` is TOML of the top level, `tables` whole tables, `journal` keys of that table;
-        `variables` are set in its environment.
+        `variables` are set in its environment.  The same `name` and `port` again: the one before
+        is started anew.
         """
         dsn = "" if embedded else self.server.dsn
         text = (
@@ -86,6 +109,7 @@ class World:
         context = serving.serve(
             self.folder / name,
             {"openai": self.provider},
+            port=port,
             relays=relays,
             settings=text,
             environ=variables,
@@ -110,6 +134,29 @@ class World:
         finally:
             await store.close()
 
+    async def sums(self, group: str) -> serving.Row:
+        """The rows of a group added up by the server, and how many different calls they are."""
+        store = Store(self.server.dsn)
+        try:
+            return await sums(store, group)
+        finally:
+            await store.close()
+
+    async def in_order(self, group: str) -> bool:
+        """Whether calls came into the table in the order in which they ended.
+
+        All rows of an insert have one `ingested_at`; an overlap of `ORDER_MS` is the clock's.
+        """
+        store = Store(self.server.dsn)
+        try:
+            inserts = await store.ask(INSERTS, {"team": group})
+        finally:
+            await store.close()
+        return all(
+            int(str(later["first_ms"])) >= int(str(earlier["last_ms"])) - ORDER_MS
+            for earlier, later in pairwise(inserts)
+        )
+
     async def rollup(self, group: str) -> serving.Row:
         """The sums of the hourly rollup."""
         store = Store(self.server.dsn)
@@ -127,6 +174,11 @@ class Served:
     served: serving.Serving
     world: World
     embedded: bool = False
+
+    @property
+    def port(self) -> int:
+        """Where callers come in."""
+        return int(self.served.proxy_url.rpartition(":")[2])
 
     @property
     def data(self) -> Path:
@@ -148,6 +200,14 @@ class Served:
         """What the console says of alerts."""
         found: dict[str, Any] = serving.get_json(f"{self.served.console_url}/api/alerts")
         return found
+
+    def loop_lag(self) -> dict[str, int]:
+        """How late the relays' loops were so far: see `proxy.relay.lag`."""
+        return dict(self.health().get("meter", {}).get("loop_lag", {}))
+
+    def open_calls(self) -> int:
+        """Calls that the meter knows to be in flight."""
+        return int(self.health().get("meter", {}).get("open", 0))
 
     def processes(self, module: str, slot: int | None = None) -> list[int]:
         """Process ids of our children: "relay" (of one slot, if given) or "meter"."""
@@ -191,11 +251,11 @@ class Served:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
     def memory(self, module: str) -> int:
-        """Resident bytes of these processes together."""
+        """Bytes of memory of these processes together that no file backs."""
         total = 0
         for pid in self.processes(module):
             status = Path(f"/proc/{pid}/status").read_text()
-            total += int(status.split("VmRSS:")[1].split()[0]) * 1024
+            total += int(status.split("RssAnon:")[1].split()[0]) * 1024
         return total
 
     def files(self, module: str) -> int:

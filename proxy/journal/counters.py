@@ -1,6 +1,7 @@
 """Named counters in a mapped page of a file: no write to it can fail, even on a full disk.
 
-One process adds; any other may read, also after the writer is gone.
+One process adds; any other may read, also after the writer is gone.  A counter's place in the page
+is its place in `COUNTER_NAMES`: add names at the end only.
 """
 
 import mmap
@@ -9,6 +10,10 @@ import struct
 from pathlib import Path
 
 COUNTERS = "counters"  # the file's name in a writer's directory
+# How late the relay's event loop was: looks by upper bound, then those beyond, then the sum.
+LAG_BOUNDS_MS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+LAG_COUNTS = (*(f"lag_{ms}ms" for ms in LAG_BOUNDS_MS), "lag_longer")
+LAG_SUM = "lag_us"
 COUNTER_NAMES = (
     "calls_begun",
     "calls_ended",
@@ -17,6 +22,8 @@ COUNTER_NAMES = (
     "bytes_dropped",
     "write_errors",
     "segments",
+    *LAG_COUNTS,
+    LAG_SUM,
 )
 
 

@@ -18,7 +18,7 @@ import msgspec
 from exporters.record import Record, encode
 from proxy.config import Config
 from proxy.exchange import Ended, Exchange, Kind
-from proxy.journal.counters import COUNTER_NAMES, read_counters
+from proxy.journal.counters import COUNTER_NAMES, LAG_COUNTS, LAG_SUM, read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
@@ -31,6 +31,7 @@ SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
 COUNTING_MAX = 1_000  # calls that wait for their tokens to be counted
+LAG = (*LAG_COUNTS, LAG_SUM)
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
 Tell = Callable[[Record], None]
@@ -272,7 +273,7 @@ class Meter:
         self._follower.close()
 
     def status(self) -> dict[str, object]:
-        """For health: what was metered, what waits, what was lost."""
+        """For health: what was metered, what waits, what was lost, how late relays' loops are."""
         lost = dict(self.progress.lost)
         for writer in self._follower.writers.values():
             for name, value in read_counters(writer.path).items():
@@ -286,7 +287,8 @@ class Meter:
             "orphan_frames": self.totals.orphan_frames,
             "write_errors": read_counters(self._records / self.journal.writer)["write_errors"],
             "damaged_bytes": sum(w.damaged_bytes for w in self._follower.writers.values()),
-            "journal": lost,
+            "journal": {name: n for name, n in lost.items() if name not in LAG},
+            "loop_lag": {name: lost.get(name, 0) for name in LAG},
         }
 
 

@@ -6,10 +6,12 @@ three never disagree.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from itertools import chain
 
 from exporters.alerts import Severity
-from exporters.series import Family, Kind, Labels, Value, gauge
+from exporters.series import Distribution, Family, Kind, Labels, Value, gauge
+from proxy.journal.counters import LAG_BOUNDS_MS, LAG_COUNTS, LAG_SUM
 
 Status = Mapping[str, Mapping[str, object]]
 
@@ -63,6 +65,8 @@ def families(status: Status) -> Iterator[Family]:
             if isinstance(value := relays.get(key), int):
                 full = f"taximeter.relay.{name}"
                 yield replace(_single(full, "counter", unit, help, value), lasting=True)
+    if isinstance(lag := meter.get("loop_lag"), Mapping):
+        yield _loop_lag(lag)
     if isinstance(sizes := meter.get("journal_bytes"), Mapping):
         points = [((("taximeter.journal", name),), size) for name, size in sizes.items()]
         yield gauge("taximeter.journal.size", "By", "What a journal holds on disk.", *points)
@@ -83,6 +87,15 @@ def alert_families(
     for key, (kind, unit, help) in WEBHOOK.items() if webhook else ():
         if webhook and isinstance(value := webhook.get(key), int):
             yield _single(f"taximeter.webhook.{key}", kind, unit, help, int(value))
+
+
+def _loop_lag(counts: Mapping[str, int]) -> Family:
+    bounds = tuple(Decimal(ms) / 1000 for ms in LAG_BOUNDS_MS)
+    seconds = Decimal(counts[LAG_SUM]) / 1_000_000
+    value = Distribution(bounds, tuple(counts[name] for name in LAG_COUNTS), seconds)
+    help = "How much later than due the relays' event loops woke up."
+    family = _single("taximeter.relay.loop_lag", "histogram", "s", help, value)
+    return replace(family, lasting=True)
 
 
 def _single(name: str, kind: Kind, unit: str, help: str, value: Value) -> Family:

@@ -1,11 +1,14 @@
 """Callers' connections: aiohttp's protocol with limits of ours, and errors that echo nothing.
 
 A stranger may open many connections and send slowly, or nothing.  A head has a time and a size, and
-of idle connections the one that idles longest makes room for a new one; a call is never cut.
+of idle connections the one that idles longest makes room for a new one; a call is never cut.  One
+that has just come is not idle yet: thousands of callers may connect at once before the first of
+them has sent its request.
 """
 
 import asyncio
 import logging
+import resource
 import traceback
 from typing import Any
 
@@ -16,6 +19,9 @@ from proxy.config import Callers
 from proxy.relay.answers import error_answer
 from proxy.relay.upstream import HEAD_BYTES_MAX
 
+FRESH_S = 10.0  # for a request to begin, before its connection may have to make room
+IDLE_SHARE = 0.5  # of all descriptors that idle connections may hold, however fresh
+
 log = logging.getLogger(__name__)
 
 
@@ -25,19 +31,37 @@ class CallerServer(web.Server):
     def __init__(self, handler: Any, limits: Callers, **options: Any) -> None:
         super().__init__(handler, keepalive_timeout=limits.idle_timeout_s, **options)
         self.limits = limits
-        self.idle: dict[CallerConnection, None] = {}  # since longest first
+        self.idle: dict[CallerConnection, float] = {}  # since when, longest first
+        self._crowd = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * IDLE_SHARE
+        self._again: asyncio.TimerHandle | None = None
 
     def __call__(self) -> RequestHandler:
         return CallerConnection(self, self._loop, self._kwargs)
 
     def rest(self, connection: "CallerConnection") -> None:
         """A connection waits for a request from now on."""
-        self.idle[connection] = None
-        if len(self.idle) > self.limits.idle_max:
-            oldest = next(filter(CallerConnection.at_rest, self.idle), None)
-            if oldest is not None:
-                del self.idle[oldest]
-                oldest.force_close()
+        self.idle[connection] = self._loop.time()
+        waiting = len(self.idle)
+        if waiting > self._crowd or (waiting > self.limits.idle_max and self._again is None):
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Close those that idle longest, and look again later if too many are fresh."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        fresh, left, closing = self._loop.time() - FRESH_S, len(self.idle), []
+        for connection, since in self.idle.items():
+            if left <= self.limits.idle_max or (since > fresh and left <= self._crowd):
+                break
+            if connection.at_rest():
+                closing.append(connection)
+                left -= 1
+        for connection in closing:
+            del self.idle[connection]
+            connection.force_close()
+        if left > self.limits.idle_max:
+            self._again = self._loop.call_later(FRESH_S, self._make_room)
 
 
 class CallerConnection(RequestHandler):

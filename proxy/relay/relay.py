@@ -116,12 +116,10 @@ class Relay:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request: by its provider, or by ourselves where no provider is meant."""
         started_ns = monotonic_ns()
-        refusal = partial(
-            error_answer,
-            bodyless=request.method == "HEAD",
-            # What is left of a body would be taken for the next request.
-            keep_alive=request.keep_alive and request.content.at_eof(),
-        )
+        # What is left of a body would be taken for the next request.
+        reusable = request.keep_alive and request.content.at_eof()
+        bodyless = request.method == "HEAD"
+        refusal = partial(error_answer, bodyless=bodyless, keep_alive=reusable)
         if request.method == "CONNECT":
             text = "this is not a forward proxy. Set your SDK's base URL to it, not HTTPS_PROXY."
             return error_answer(405, "connect_refused", text, keep_alive=False)
@@ -130,7 +128,8 @@ class Relay:
         if not admitted(headers.token or route.token, self._config.proxy.token):
             return refusal(401, "unauthorized", TOKEN_WANTED)
         if request.raw_path == "/" and request.method in ("GET", "HEAD"):
-            return Answer(200, self._introduction(request), bodyless=request.method == "HEAD")
+            told = self._introduction(request)
+            return Answer(200, told, bodyless=bodyless, keep_alive=reusable)
         if headers.chunked and headers.codings != b"chunked":
             text = "only the chunked transfer coding is understood."
             return refusal(501, "transfer_coding", text)

@@ -14,6 +14,7 @@ from proxy import process
 from proxy.config import Config
 from proxy.journal.journal import Journal
 from proxy.relay.accepting import Acceptor
+from proxy.relay.lag import LoopLag
 from proxy.relay.relay import Relay
 
 CALLS = "calls"  # the directory below Config.data in which every relay has its own journal
@@ -25,6 +26,7 @@ async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
     """Serve until told to stop, then let calls finish.  Raises OSError if it cannot start."""
     stop, hurry = process.signals()
     journal = Journal(config.data / CALLS, f"relay{slot}", config.journal)
+    lag = LoopLag(journal)
     try:
         relay = Relay(config, journal)
         callers = relay.server()
@@ -34,6 +36,7 @@ async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
         await acceptor.stop()
         await relay.finish(callers, config.drain_timeout_s, hurry)
     finally:
+        lag.stop()
         journal.close()
 
 
