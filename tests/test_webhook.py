@@ -2,20 +2,25 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import unused_port
 from msgspec.structs import replace
+from relay_bench import Message, answering, listening, make_certificate
 from webhook_receiver import Receiver
 
 from exporters import webhook as module
 from exporters.alerts import Alert
 from exporters.webhook import BODY_ALERTS_MAX, WAITING_MAX, Webhook
+from proxy.config import Alerts, Config, Upstream
+from proxy.meter import meter_process
 
 SECRET = "T0SECRET/B0SECRET"
 BEGAN = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -186,3 +191,57 @@ async def test_the_secret_is_nowhere(
     logged = [record.getMessage() for record in caplog.records if record.name != "aiohttp.access"]
     assert logged
     assert "SECRET" not in " ".join(logged)
+
+
+async def configured(url: str, ca_file: Path | None = None) -> Webhook:
+    """As the meter makes it from a configuration; gives up after a first failure."""
+    config = Config(
+        data=Path("/nowhere"), upstream=Upstream(ca_file=ca_file), alerts=Alerts(webhook=url)
+    )
+    webhook = meter_process.webhook(config)
+    assert webhook is not None
+    task = asyncio.create_task(webhook.run())
+    webhook.tell([alert("a")])
+    async with asyncio.timeout(10):
+        while not (webhook.delivered or webhook.retries):
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await webhook.close()
+    return webhook
+
+
+async def test_tls(tmp_path: Path) -> None:
+    """The receiver must be trusted by the system's authorities or those in `upstream.ca_file`."""
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    seen: list[Message] = []
+    async with listening(answering(ok, seen), ssl=context) as port:
+        url = f"https://localhost:{port}/{SECRET}"
+        strange = await configured(url)
+        trusted = await configured(url, certificate)
+    assert strange.error == "it cannot be reached (ClientConnectorCertificateError)"
+    assert (trusted.delivered, len(seen)) == (1, 1)
+    assert seen[0].header(b"user-agent") == [b"taximeter"]
+
+
+async def test_an_outgoing_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP_PROXY and NO_PROXY decide, as for providers."""
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    seen: list[Message] = []
+    async with listening(answering(ok, seen)) as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert (await configured("http://hooks.example.invalid/x")).delivered == 1
+        assert seen[0].line == b"POST http://hooks.example.invalid/x HTTP/1.1"
+        monkeypatch.setenv("no_proxy", "hooks.example.invalid")
+        assert (await configured("http://hooks.example.invalid/x")).delivered == 0
+    assert len(seen) == 1
+
+
+def test_no_webhook() -> None:
+    """Without a URL nothing goes out."""
+    assert meter_process.webhook(Config(data=Path("/nowhere"))) is None

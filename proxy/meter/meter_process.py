@@ -84,7 +84,7 @@ class MeterProcess:
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
         if spans := _spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
-        self.alerting = Alerting(config.alerts, state, self.status, _webhook(config))
+        self.alerting = Alerting(config.alerts, state, self.status, webhook(config))
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery:
         return Delivery(
@@ -230,8 +230,8 @@ def _spans(config: Config) -> Exporter | None:
     )
 
 
-def _webhook(config: Config) -> Webhook | None:
-    """The way out for alerts, where one is configured."""
+def webhook(config: Config) -> Webhook | None:
+    """The way out for alerts, where one is configured.  Called in the running loop."""
     url = config.alerts.webhook
     if not url:
         return None
