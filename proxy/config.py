@@ -106,6 +106,19 @@ class Otlp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """When somebody is told of what we lose, and where besides the log."""
+
+    webhook: str = field(default="", repr=False)  # its path may be a secret; "": none
+    webhook_headers: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
+    journal_share_max: float = 0.8  # of journal.total_bytes_max, either journal
+    lag_max_s: float = 300.0  # age of the oldest row that an exporter has not taken
+    quiet_s: float = 300.0  # without any more of it, until an alert is over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything, with every default in place."""
 
@@ -120,6 +133,7 @@ class Config:
     metering: Metering = Metering()
     store: Store = Store()
     otlp: Otlp = Otlp()
+    alerts: Alerts = Alerts()
     node: str = ""  # name of this machine in rows; "" is the host name
     key_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))

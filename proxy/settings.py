@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from proxy.config import DIALECTS, Config, Listen, Provider
+from proxy.config import DIALECTS, Alerts, Config, Listen, Provider
 from proxy.dialects import QUIRKS
 from proxy.typed import Layer, Reader, leaves, nearest
 
@@ -38,6 +38,8 @@ ZERO_ALLOWED = ("proxy.port", "console.port", "upstream.connections_max", "drain
 # RFC 6750, 2.1: what a header, a URL and a shell leave as it is.  The length is not to be guessed.
 TOKEN_CHARACTERS_MIN = 16
 TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARACTERS_MIN},}}")
+WEBHOOK = re.compile(r"https?://([^/?#@\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?([/?#]|$)")
+HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+:[^\x00-\x1f\x7f]*", re.ASCII)  # RFC 9110, 5.1 and 5.5
 STORE_SCHEMES = ("chdb", "clickhouse", "http", "https")  # exporters.connection checks the rest
 
 
@@ -191,8 +193,19 @@ def _mistakes(config: Config, packaged: Mapping[str, Any]) -> Iterator[str]:
         yield f"store.dsn: does not begin with one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
     if config.otlp.endpoint:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
+    yield from _alert_mistakes(config.alerts)
     if config.data.exists() and not config.data.is_dir():
         yield f"data: {config.data} is not a directory"
+
+
+def _alert_mistakes(alerts: Alerts) -> Iterator[str]:
+    """Neither URL nor headers are repeated: they may be secrets."""
+    if alerts.webhook and not WEBHOOK.match(alerts.webhook):
+        yield "alerts.webhook: expected http:// or https:// and a host"
+    if not all(HEADER.fullmatch(f"{name}:{at}") for name, at in alerts.webhook_headers.items()):
+        yield "alerts.webhook_headers: one of them is no header"
+    if alerts.journal_share_max > 1:
+        yield f"alerts.journal_share_max: is {alerts.journal_share_max}, expected at most 1"
 
 
 def _number_mistakes(config: Config) -> Iterator[str]:

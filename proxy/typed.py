@@ -65,6 +65,7 @@ class Reader:
         self.tree: dict[str, Any] = {}
         self.mistakes: list[str] = []
         self._source: dict[str, Layer] = {}
+        self._hidden: list[str] = []  # keys of values that no message repeats
         self._first: dict[str, Any] = {}  # what the first layer said, where a later one differs
 
     def overlay(self, layer: Layer) -> None:
@@ -108,6 +109,8 @@ class Reader:
         whole = True
         for field in dataclasses.fields(cls):
             at = prefix + field.name
+            if not field.repr:
+                self._hidden.append(at)
             required = field.default is field.default_factory  # both are MISSING
             if field.name in table and field.name not in given:
                 value = self._value(hints[field.name], table[field.name], at)
@@ -167,7 +170,8 @@ class Reader:
         if hint is Path and isinstance(value, str) and value:
             return self._layer(key).base / Path(value).expanduser()
         if type(value) is not hint:
-            shown = "" if is_secret(key.rpartition(".")[2]) else f"is {value!r}, "
+            hidden = is_secret(key.rpartition(".")[2]) or key.startswith(tuple(self._hidden))
+            shown = "" if hidden else f"is {value!r}, "
             return self._mistake(key, f"{shown}expected {KINDS[hint]}")
         return value
 

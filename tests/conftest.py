@@ -138,6 +138,8 @@ def _record(chance: random.Random, ts_us: int) -> Record:
         ts_us=ts_us,
         call_id=str(UUID(int=chance.getrandbits(128))),
         trace_id=f"{chance.getrandbits(128):032x}",
+        node=("", "n1")[ts_us // 60_000_000 % 2],
+        dropped_bytes=ts_us // 1_000_000 % 3,
         project=chance.choice(("", "shop")),
         team=chance.choice(("search", "ads")),
         user_id=f"user {chance.randrange(20)}",

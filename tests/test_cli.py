@@ -158,17 +158,31 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["console"] == "http://127.0.0.1:4001"
     assert {"name", "here", "base_url"} <= found["providers"][0].keys()
+    assert found["alerts"] == {
+        "webhook": False,
+        "webhook_headers": [],
+        "journal_share_max": 0.8,
+        "lag_max_s": 300.0,
+        "quiet_s": 300.0,
+    }
 
 
 def test_check_hides_passwords(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The store is shown without its password."""
+    """The store is shown without its password, a webhook not at all."""
     monkeypatch.setenv("TAXIMETER_STORE_DSN", "clickhouse://me:hunter2@db.example.org:8123")
+    monkeypatch.setenv("TAXIMETER_ALERTS_WEBHOOK", "https://hooks.example.org/hunter2")
+    monkeypatch.setenv("TAXIMETER_ALERTS_WEBHOOK_HEADERS", "x-note=hunter2")
     assert main(["check"]) == Exit.OK
     shown = capsys.readouterr().out
     assert "db.example.org" in shown
-    assert "hunter2" not in shown
+    assert "to log, console and webhook: a journal 80% full" in shown
+    assert main(["check", "--json"]) == Exit.OK
+    text = capsys.readouterr().out
+    found = json.loads(text)["alerts"]
+    assert (found["webhook"], found["webhook_headers"]) == (True, ["x-note"])
+    assert "hunter2" not in shown + text
 
 
 def test_mistakes(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from browser import browser
@@ -14,6 +15,9 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from evaluation import serving, traffic
+
+if TYPE_CHECKING:
+    from conftest import ServerStarter
 
 ROOT = Path(__file__).parents[1]
 # `make screenshots` sets it; the pictures of the README are taken by this very test.
@@ -44,6 +48,7 @@ def test_the_console_shows_the_calls_and_their_receipts(served: serving.Serving)
         wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "#calls tr[data-call]")) > 1)
         health = page.find_element(By.ID, "health")
         wait.until(lambda _: health.text == "all parts work")
+        assert not page.find_element(By.ID, "alerts").is_displayed()
         tiles = {t.split("\n")[1]: t.split("\n")[0] for t in texts(page, ".tile")}
         assert tiles["Calls"] == str(CALLS)
         models = {row["response_model"] or row["request_model"] for row in known}
@@ -73,6 +78,37 @@ def picture(save: Callable[[str], bool], name: str) -> None:
     if PICTURES:
         time.sleep(0.5)  # the fonts and the chart have settled
         assert save(str(PICTURES / name))
+
+
+def test_alerts_are_a_banner(tmp_path: Path, start_clickhouse: "ServerStarter") -> None:
+    """What fires is named with its numbers and what to do, also while the store is away."""
+    server = start_clickhouse(tmp_path / "clickhouse", 0)
+    settings = (
+        f'[store]\ndsn = "{server.dsn}"\n'
+        "[alerts]\njournal_share_max = 1e-9\n"  # any journal is nearly full
+    )
+    with serving.serve(tmp_path, {}, settings=settings) as served, browser(width=900) as page:
+        server.kill()
+        page.get(served.console_url)
+        wait = WebDriverWait(page, 20)
+        wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "#alerts > div")) == 2)
+        [banner] = page.find_elements(By.CSS_SELECTOR, "[role=alert]")
+        firing = serving.get_json(f"{served.console_url}/api/alerts")["firing"]
+        said = banner.text
+        for alert in firing:
+            assert f"journal_nearly_full {alert['labels']['journal']}" in said
+            assert alert["action"] in " ".join(said.split())
+        assert said.count(" of 4,294,967,296 bytes") == 2
+        [first, _] = texts(page, "#alerts > div")
+        page.execute_script("document.querySelector('#alerts > div').dataset.kept = 'yes'")
+        page.execute_script("refresh()")
+        time.sleep(1)
+        assert page.find_element(By.CSS_SELECTOR, "#alerts > div").get_dom_attribute("data-kept")
+        assert first.startswith("journal_nearly_full")
+        wide = page.execute_script(
+            "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide == 0
 
 
 def test_the_console_fits_a_narrow_window(served: serving.Serving) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from evaluation import serving
 from evaluation.faults import __main__ as command
-from evaluation.faults import clocks, disks, kills
+from evaluation.faults import clocks, disks, kills, webhooks
 from evaluation.faults.audit import Result, compare, dispatched
 from evaluation.faults.callers import Seen
 from evaluation.faults.world import World, clickhouse
@@ -105,6 +106,20 @@ def test_a_call_that_reached_the_provider_twice_is_noticed() -> None:
     assert dispatched([one], "other") == {}
     with pytest.raises(ValueError, match="twice"):
         dispatched([one, one], "g")
+
+
+def test_a_log_that_floods_is_noticed(tmp_path: Path) -> None:
+    """Two complaints of one process within a minute are too many, two of two processes are not."""
+    log = tmp_path / "serve.log"
+    lines = ("12:00:00,100 ERROR Journal of meter: x", "12:00:01,000 ERROR Journal of relay0: x")
+    log.write_text("".join(f"2026-11-23 {line}\n" for line in lines))
+    assert all(webhooks.once_a_minute(times) for times in webhooks.complaints(log).values())
+    with log.open("a") as file:
+        file.write("2026-11-23 12:01:00,050 ERROR Journal of meter: x\n")
+        file.write("2026-11-23 12:01:30,000 ERROR Journal of meter: x\n")
+    found = webhooks.complaints(log)
+    assert {name: len(times) for name, times in found.items()} == {"meter": 3, "relay0": 1}
+    assert not webhooks.once_a_minute(found["meter"])
 
 
 def test_the_made_up_summer_time_ends_when_it_should() -> None:

@@ -351,10 +351,13 @@ async def test_the_newest_call_is_the_first(store: Store, records: list[Record])
 
 
 def bears_out(rule: str, label: str, records: list[Record]) -> float:
-    """What an alert rule's number is for the calls of a provider or project, from the records."""
+    """What an alert rule's number is for the calls of its label, from the records."""
     if rule == "taximeter-spend":
         ours = [record for record in records if record.project == label.replace("(none)", "")]
         return float(sum(record.cost_usd for record in ours if record.cost_usd is not None))
+    if rule == "taximeter-dropped-share":
+        ours = [record for record in records if record.node == label.replace("(none)", "")]
+        return sum(record.dropped_bytes > 0 for record in ours) / len(ours)
     ours = [record for record in records if record.provider == label]
     if rule == "taximeter-unpriced-share":
         return sum(record.cost_usd is None for record in ours) / len(ours)

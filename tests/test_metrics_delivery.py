@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 from test_metrics import RECORD
 
+from exporters.alerts import Severity
 from exporters.record import Batch, PermanentError, Record, TransientError
 from exporters.series import Distribution
 from proxy.meter.timed import Timed
-from proxy.meter.vitals import families, merged
+from proxy.meter.vitals import alert_families, families, merged
 
 
 class Exporter:
@@ -45,9 +46,8 @@ async def test_taken() -> None:
     timed = Timed(Exporter())
     timed.waiting = 2
     await timed.export(Batch("a", (ended(9), ended(5))))
+    assert timed.status() == {"waiting": 0, "lag_s": 0.0}
     found = values(timed)
-    assert found["taximeter.delivery.waiting"] == 0
-    assert found["taximeter.delivery.lag"] == 0.0
     assert found["taximeter.delivery.rejected"] == 2
     took = found["taximeter.export.duration"]
     assert isinstance(took, Distribution)
@@ -70,6 +70,16 @@ async def test_not_taken() -> None:
     assert timed.lag_s == pytest.approx(5, abs=2)  # the one behind is younger than the last taken
 
 
+async def test_the_first_after_a_pause() -> None:
+    """A record is as old as itself, however long no other came before it."""
+    timed = Timed(Exporter())
+    timed.waiting = 1
+    await timed.export(Batch("a", (ended(3600),)))
+    timed.expect(ended(1))
+    assert timed.waiting == 1
+    assert timed.lag_s == pytest.approx(1, abs=1)
+
+
 async def test_refused_for_good() -> None:
     """A single row that is refused is set aside; a refused batch comes again in halves."""
     exporter = Exporter()
@@ -87,14 +97,17 @@ async def test_refused_for_good() -> None:
 def test_vitals() -> None:
     """Health becomes metrics: a part's `ok` a 0 or 1, the relays' losses counters that last."""
     status: dict[str, dict[str, object]] = {
-        "meter": {"ok": True, "metered": 3, "open": 1, "journal": {"calls_lost": 4}},
-        "clickhouse": {"ok": False, "error": "down", "delivered": 2, "set_aside": 1, "retries": 5},
+        "meter": {
+            "ok": True,
+            "metered": 3,
+            "journal": {"calls_lost": 4},
+            "journal_bytes": {"calls": 10, "records": 20},
+            "journal_bytes_max": 100,
+        },
+        "clickhouse": {"ok": False, "error": "down", "set_aside": 1, "waiting": 7, "lag_s": 2.5},
         "otel": {"ok": True, "delivered": 3, "set_aside": 0, "retries": 0},
     }
-    found = {
-        family.name: family
-        for family in merged(families(status, {"calls": 10, "records": 20}, 100))
-    }
+    found = {family.name: family for family in merged(families(status))}
     assert found["taximeter.meter.metered_calls"].points == [((), 3)]
     lost = found["taximeter.relay.calls_lost"]
     assert (lost.points, lost.kind, lost.lasting) == ([((), 4)], "counter", True)
@@ -104,6 +117,29 @@ def test_vitals() -> None:
     ]
     assert found["taximeter.delivery.set_aside"].lasting
     assert [value for _, value in found["taximeter.journal.size"].points] == [10, 20]
+    assert found["taximeter.journal.limit"].points == [((), 100)]
+    for name, value in (("waiting", 7), ("lag", 2.5)):
+        label = (("taximeter.exporter", "clickhouse"),)
+        assert found[f"taximeter.delivery.{name}"].points == [(label, value)]
+
+
+def test_alert_metrics() -> None:
+    """Each alert that there is has a 1 or a 0, and a webhook its own counts."""
+    known: dict[str, Severity] = {"calls_lost": "critical", "exporter_behind": "warning"}
+    webhook = {"ok": False, "error": "it answers 500", "waiting": 2, "delivered": 3, "lost": 1}
+    found = {f.name: f for f in alert_families(known, ["calls_lost"], webhook)}
+    assert list(found["taximeter.alert"].points) == [
+        ((("taximeter.alert", "calls_lost"), ("taximeter.severity", "critical")), 1),
+        ((("taximeter.alert", "exporter_behind"), ("taximeter.severity", "warning")), 0),
+    ]
+    counts = {name: family.points[0][1] for name, family in found.items() if "webhook" in name}
+    assert counts == {
+        "taximeter.webhook.ok": 0,
+        "taximeter.webhook.waiting": 2,
+        "taximeter.webhook.delivered": 3,
+        "taximeter.webhook.lost": 1,
+    }
+    assert [family.name for family in alert_families(known, [], None)] == ["taximeter.alert"]
 
 
 def test_one_family_of_a_name() -> None:
@@ -112,5 +148,5 @@ def test_one_family_of_a_name() -> None:
     found = merged(first.families(), second.families())
     names = [family.name for family in found]
     assert len(names) == len(set(names))
-    (waiting,) = (family for family in found if family.name == "taximeter.delivery.waiting")
-    assert len(waiting.points) == 2
+    (rejected,) = (family for family in found if family.name == "taximeter.delivery.rejected")
+    assert len(rejected.points) == 2

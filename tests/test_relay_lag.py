@@ -36,7 +36,7 @@ def test_lag_is_a_histogram_in_seconds() -> None:
     """With a bound for each counter but the last, and the sum of what was late."""
     counts = dict.fromkeys(LAG_COUNTS, 0) | {"lag_1ms": 7, "lag_64ms": 2, "lag_longer": 1}
     status = {"meter": {"loop_lag": counts | {LAG_SUM: 2_500_000}}}
-    found = {family.name: family for family in families(status, {}, 1)}
+    found = {family.name: family for family in families(status)}
     family = found["taximeter.relay.loop_lag"]
     assert (family.kind, family.unit, family.lasting) == ("histogram", "s", True)
     ((_, value),) = family.points

@@ -26,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from otlp_receiver import HttpServer, Receiver
 from relay_bench import answering, bench, listening, read_message
+from webhook_receiver import Receiver as Webhook
 
 from evaluation import serving
 from proxy.child import environment
@@ -85,6 +86,7 @@ class Product:
     said: Canaries
     console_token: str
     proxy_token: str
+    webhook: Webhook
     answers: list[bytes] = field(default_factory=list)  # to the caller, by the relay itself
 
     def ask(self, path: str) -> bytes:
@@ -171,18 +173,27 @@ async def product(folder: Path) -> AsyncIterator[Product]:
     token_file = folder / "token"
     token_file.write_text(console_token + "\n")
     with ExitStack() as stack:
-        async with listening(upstream) as port, HttpServer(spans) as collector:
+        path = f"/{keys.new('alerts.webhook')}"
+        async with (
+            listening(upstream) as port,
+            HttpServer(spans) as collector,
+            Webhook(500, path=path) as webhook,
+        ):
             settings = (
                 f'[proxy]\ntoken = "{proxy_token}"\n[console]\ntoken_file = "{token_file}"\n'
                 f'[otlp]\nendpoint = "{collector.endpoint}"\n'
                 f'headers = {{ authorization = "Bearer {keys.new("otlp.headers")}" }}\n'
+                f'[alerts]\nwebhook = "{webhook.url}"\nwebhook_headers = '
+                f'{{ x-note = "{keys.new("alerts.webhook_headers")}" }}\n'
+                f"journal_share_max = 1e-9\n"  # any journal is nearly full: the webhook is used
                 f"[journal]\nsegment_age_max_s = 0.2\n[store]\nbatch_age_max_s = 0.05\n"
             )
             base = f"http://127.0.0.1:{port}"
             providers = {"openai": base, "deepseek": "http://127.0.0.1:1"}
             running = serving.serve(folder, providers, settings=settings)
             served = await asyncio.to_thread(stack.enter_context, running)
-            yield Product(served, port, spans, keys, Canaries(), console_token, proxy_token)
+            tokens = console_token, proxy_token
+            yield Product(served, port, spans, keys, Canaries(), *tokens, webhook)
             await asyncio.to_thread(stack.close)
 
 
@@ -349,6 +360,7 @@ async def test_canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         await until(lambda: len(running.rows()) == calls, "rows are missing")
         await until(lambda: not said.found(contents(data)), "what was said is still there")
         await until(lambda: len(running.spans.spans) == calls, "spans are missing")
+        await until(lambda: running.webhook.bodies, "the webhook was not used")
         rows = running.rows()
         answers = [
             running.ask("/api/calls?limit=1000"),
@@ -356,6 +368,7 @@ async def test_canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             running.ask("/api/spend?by=provider,model,team,user_id,key_id,error_type"),
             running.ask("/api/timeline?since=1h&by=key_id"),
             running.ask("/api/health"),
+            running.ask("/api/alerts"),
             running.ask("/metrics"),
             running.ask("/"),
             running.ask("/api/calls?limit=-1"),
@@ -376,6 +389,9 @@ async def test_canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     }
     assert keys_outside.found(processes) == []
     assert keys.found(str(running.spans.headers).encode()) == ["otlp.headers"]
+    told = running.webhook
+    assert keys.found(str(told.bodies).encode()) + said.found(str(told.bodies).encode()) == []
+    assert keys.found(str(told.headers).encode()) == ["alerts.webhook_headers"]
     assert modes == []
     assert len({row["key_id"] for row in rows}) > 5  # what stays: a fingerprint of each
     assert all(re.fullmatch(r"k_[0-9a-f]{16}", str(row["key_id"])) for row in rows)

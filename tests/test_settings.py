@@ -213,11 +213,55 @@ def test_beyond_loopback_is_meant(tmp_path: Path) -> None:
         ("[proxy]\nport = true", "proxy.port: is True, expected a whole number"),
         ("[proxy]\nport = 70000", "proxy.port: is 70000, expected a port of at most 65535"),
         ("drain_timeout_s = nan", "drain_timeout_s: is nan"),
+        (
+            "[alerts]\njournal_share_max = 80",
+            "alerts.journal_share_max: is 80.0, expected at most 1",
+        ),
+        ("[alerts]\nquiet_s = 0", "alerts.quiet_s: is 0.0, expected a number above 0"),
     ],
 )
 def test_mistake(text: str, expected: str, tmp_path: Path) -> None:
     """Each kind of mistake has its own sentence."""
     assert any(expected in mistake for mistake in mistakes(text, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('webhook = "hooks.example/T0SECRET"', "alerts.webhook: expected http:// or https://"),
+        ('webhook = "ftp://hooks.example/T0SECRET"', "alerts.webhook: expected http://"),
+        ('webhook = "https:///T0SECRET"', "alerts.webhook: expected http://"),
+        ('webhook = "https://hooks.example:T0SECRET/"', "alerts.webhook: expected http://"),
+        ('webhook = ["https://hooks.example/T0SECRET"]', "alerts.webhook: expected text in quotes"),
+        ("webhook_headers = { x-a = ['T0SECRET'] }", "alerts.webhook_headers.x-a: expected text"),
+        ('webhook_headers = { x-a = "T0SECRET\\nb" }', "alerts.webhook_headers: one of them is no"),
+        ('webhook_headers = { "T0SECRET b" = "c" }', "alerts.webhook_headers: one of them is no"),
+    ],
+)
+def test_a_webhook_is_not_repeated(line: str, expected: str, tmp_path: Path) -> None:
+    """What is wrong with it is said without it: its path and its headers may be secrets."""
+    (found,) = mistakes(f"[alerts]\n{line}\n", tmp_path)
+    assert expected in found
+    assert "T0SECRET" not in found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.slack.com/services/T0/B0/x",
+        "http://user:password@[::1]:9093/api/?sig=a%2Fb#c",
+        "https://prod-1.example.org:443/w?sp=%2Ftriggers&sig=x",
+        "http://10.0.0.1",
+    ],
+)
+def test_a_webhook_may_be_any_url(url: str, tmp_path: Path) -> None:
+    """With a query and a password too, which others sign their URLs with; no repr has it."""
+    file = tmp_path / "taximeter.toml"
+    file.write_text(f'[alerts]\nwebhook = "{url}"\nwebhook_headers = {{ a = "T0SECRET" }}\n')
+    config = settings.load(file, HOME)
+    assert config.alerts.webhook == url
+    assert url not in repr(config)
+    assert "T0SECRET" not in repr(config)
 
 
 def test_a_missing_file_is_a_mistake(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ PURE = (
     "exporters/prometheus.py",
     "exporters/series.py",
     "proxy/meter/vitals.py",
+    "proxy/meter/watch.py",
     "proxy/relay/masking.py",
 )
 ONLY_IN = {  # package → the modules that may import it
@@ -50,7 +51,7 @@ ONLY_IN = {  # package → the modules that may import it
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 300
 LONGER = {  # file → its own limit, and why it is one thing
-    "proxy/journal/journal.py": 340,  # one file format and its one writer
+    "proxy/journal/journal.py": 330,  # one file format and its one writer
 }
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").glob("*.py"))

@@ -7,6 +7,7 @@ import time
 from evaluation import serving
 from evaluation.faults.audit import Result, agreeing, compare, dispatched, settled
 from evaluation.faults.callers import Callers, Stream
+from evaluation.faults.webhooks import Webhook, complaints, once_a_minute, webhook
 from evaluation.faults.world import Served, World
 
 SHORT = Stream(tokens=6, seconds=0.3)
@@ -20,6 +21,8 @@ FAULTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("ClickHouse commits, then drops", {"kind": "commit_then_drop", "count": 4}),
 )
 MEMORY_MAX = 64 * 1024 * 1024  # what an outage may add to the meter
+QUIET_S = 4.0  # without any more of it, until an alert is over
+TOLD = {"frames_dropped", "journal_nearly_full"}  # of a full journal, at least
 CANNOT_PARSE = 27  # ClickHouse's code for a row it cannot take
 
 
@@ -98,32 +101,56 @@ async def _poison(served: Served) -> Result:
 
 
 async def limit(world: World, rounds: int) -> list[Result]:
-    """The journals' limit is reached while the store is down: drops are counted, calls go on."""
+    """The limit is reached while the store is down: drops are counted and told, calls go on."""
     result = Result(fault="journal.total_bytes_max reached")
     journal = "total_bytes_max = 200_000\nsegment_bytes_max = 40_000\nsegment_age_max_s = 1.0"
-    with world.serve("limit", journal=journal) as served:
-        await _warm(served)
-        served.world.server.fault("refuse", seconds=14.0)
-        callers, stop = Callers(served.served.proxy_url, "limit"), asyncio.Event()
-        making = asyncio.create_task(callers.keep_on(50, Stream(tokens=40, seconds=0.5), stop))
-        await asyncio.sleep(12)
-        disk = served.disk()
-        lost = served.health()["meter"]["journal"]
-        await asyncio.sleep(12)
-        stop.set()
-        await making
-        await audit(result, served, callers, totals=False)
-        result.check(disk < 3 * 200_000, f"{disk / 1024:.0f} KiB on disk at most")
-        result.check(
-            lost["frames_dropped"] > 0, f"/api/health counts {lost['frames_dropped']} drops"
-        )
-        after = Callers(served.served.proxy_url, "room")
-        await asyncio.sleep(3)
-        await _one(after)
-        await audit(result, served, after)
-        result.notes.append("afterwards calls are metered whole again")
-        result.check(served.disk() < 200_000, "metered bytes have left the disk")
+    async with webhook() as told:
+        tables = f'[alerts]\nwebhook = "{told.url}"\nquiet_s = {QUIET_S}\n'
+        with world.serve("limit", journal=journal, tables=tables) as served:
+            await _warm(served)
+            served.world.server.fault("refuse", seconds=14.0)
+            callers, stop = Callers(served.served.proxy_url, "limit"), asyncio.Event()
+            making = asyncio.create_task(callers.keep_on(50, Stream(tokens=40, seconds=0.5), stop))
+            await asyncio.sleep(12)
+            disk = served.disk()
+            lost = served.health()["meter"]["journal"]
+            _firing(result, served, told)
+            await asyncio.sleep(12)
+            stop.set()
+            await making
+            await audit(result, served, callers, totals=False)
+            result.check(disk < 3 * 200_000, f"{disk / 1024:.0f} KiB on disk at most")
+            result.check(
+                lost["frames_dropped"] > 0, f"/api/health counts {lost['frames_dropped']} drops"
+            )
+            after = Callers(served.served.proxy_url, "room")
+            await asyncio.sleep(3)
+            await _one(after)
+            await audit(result, served, after)
+            result.notes.append("afterwards calls are metered whole again")
+            result.check(served.disk() < 200_000, "metered bytes have left the disk")
+            await _over(result, served, told)
     return [result]
+
+
+def _firing(result: Result, served: Served, told: Webhook) -> None:
+    """While it lasts, console and webhook name what is full and what is lost."""
+    shown = {alert["name"] for alert in served.alerts()["firing"]}
+    result.check(shown >= TOLD, f"/api/alerts shows {', '.join(sorted(shown))}")
+    began = {title.split()[0] for title, said in told.told.items() if said == ["firing"]}
+    result.check(began >= TOLD, f"the webhook was told of {', '.join(sorted(told.told))}")
+
+
+async def _over(result: Result, served: Served, told: Webhook) -> None:
+    """Afterwards each alert has ended once, and the log was quiet."""
+    deadline = time.monotonic() + 10 * QUIET_S
+    while not told.over() and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    once = all(said == ["firing", "resolved"] for said in told.told.values())
+    result.check(once, "each was resolved, once" if once else f"told: {dict(told.told)}")
+    result.check(not served.alerts()["firing"], "/api/alerts shows none any more")
+    for name, times in complaints(served.served.log).items():
+        result.check(once_a_minute(times), f"{len(times)} lines in the log of {name}")
 
 
 async def _warm(served: Served) -> None:

@@ -197,6 +197,11 @@ class Served:
         found: dict[str, Any] = parts["parts"]
         return found
 
+    def alerts(self) -> dict[str, Any]:
+        """What the console says of alerts."""
+        found: dict[str, Any] = serving.get_json(f"{self.served.console_url}/api/alerts")
+        return found
+
     def loop_lag(self) -> dict[str, int]:
         """How late the relays' loops were so far: see `proxy.relay.lag`."""
         return dict(self.health().get("meter", {}).get("loop_lag", {}))

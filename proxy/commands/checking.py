@@ -2,7 +2,7 @@
 
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, Exit
-from proxy.config import Config, Provider
+from proxy.config import Alerts, Config, Provider
 from proxy.dialects import QUIRKS
 from proxy.instance import describe
 
@@ -17,7 +17,7 @@ PROVIDERS = (
 
 
 def check(config: Config, *, as_json: bool) -> Exit:
-    """Print the addresses, the store and the providers; secrets are not among them."""
+    """Print the addresses, the store, alerts and the providers; secrets are not among them."""
     instance = describe(config)
     rows = [_row(provider, instance.proxy_url) for provider in config.providers.values()]
     where = {
@@ -26,10 +26,17 @@ def check(config: Config, *, as_json: bool) -> Exit:
         "data": instance.data,
         "store": instance.store,
     }
+    alerts = {
+        "webhook": bool(config.alerts.webhook),
+        "webhook_headers": sorted(config.alerts.webhook_headers),
+        "journal_share_max": config.alerts.journal_share_max,
+        "lag_max_s": config.alerts.lag_max_s,
+        "quiet_s": config.alerts.quiet_s,
+    }
     if as_json:
-        terminal.emit({**where, "providers": rows})
+        terminal.emit({**where, "alerts": alerts, "providers": rows})
         return Exit.OK
-    for name, value in where.items():
+    for name, value in {**where, "alerts": _alerts(config.alerts)}.items():
         terminal.say(f"{name:8} {value}")
     terminal.say("")
     terminal.show(PROVIDERS, rows)
@@ -37,6 +44,15 @@ def check(config: Config, *, as_json: bool) -> Exit:
     for name, meaning in QUIRKS.items():
         terminal.say(f"quirk {name}: {meaning}")
     return Exit.OK
+
+
+def _alerts(alerts: Alerts) -> str:
+    """Where they go and when, in a line."""
+    ways = "log, console and webhook" if alerts.webhook else "log and console"
+    return (
+        f"to {ways}: a journal {alerts.journal_share_max:.0%} full, rows that wait for "
+        f"{alerts.lag_max_s:g} s, any loss; over after {alerts.quiet_s:g} s of quiet"
+    )
 
 
 def _row(provider: Provider, proxy_url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The console's API: rows, receipts, spend and health as JSON, metrics as Prometheus reads them.
+"""The console's API: rows, receipts, spend, health and alerts as JSON, metrics for Prometheus.
 
 It reads only, but for the repair of the store's sums, which the command line asks for.  Questions
 are our own and their values are checked; no SQL comes from a caller.  A page of another site cannot
@@ -113,7 +113,9 @@ class Api:
         status: Callable[[], Mapping[str, Row]],
         metrics: Callable[[], list[Family]] | None = None,
         check: Check | None = None,
+        alerts: Callable[[], Mapping[str, object]] | None = None,
     ) -> None:
+        self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
         self._status = status
         self._metrics = metrics or list
@@ -129,6 +131,7 @@ class Api:
             web.get("/api/spend", self.spend),
             web.get("/api/timeline", self.timeline),
             web.get("/api/health", self.health),
+            web.get("/api/alerts", self.alerts),
             web.get("/api/store/check", self.check),
             web.post("/api/store/check", self.check),
             web.get("/metrics", self.metrics),
@@ -195,6 +198,10 @@ class Api:
         ok = all(part.get("ok") for part in parts.values())
         return reply({"ok": ok, "parts": parts}, 200 if ok else 503)
 
+    async def alerts(self, _: web.Request) -> web.StreamResponse:
+        """What fires now, the last that are over, newest first, and how the webhook does."""
+        return reply(self._alerts())
+
     async def metrics(self, _: web.Request) -> web.StreamResponse:
         """What Prometheus scrapes."""
         body = await asyncio.to_thread(prometheus.render, self._metrics())
@@ -235,6 +242,7 @@ def application(
     listen: Listen,
     *,
     metrics: Callable[[], list[Family]] | None = None,
+    alerts: Callable[[], Mapping[str, object]] | None = None,
     check: Check | None = None,
     commands: Iterable[web.RouteDef] = (),
 ) -> web.Application:
@@ -243,5 +251,5 @@ def application(
     `commands` are routes that look after themselves, such as that of `proxy.console.reprice_api`.
     """
     app = web.Application(middlewares=[guarded, admission(listen)])
-    app.add_routes([*Api(store, status, metrics, check).routes(), *commands])
+    app.add_routes([*Api(store, status, metrics, check, alerts).routes(), *commands])
     return app

@@ -231,10 +231,29 @@ function health(state) {
   $("health").className = "health " + (state.ok ? "ok" : "bad");
 }
 
+// A screen reader reads what is new: what fires on keeps its place and only its numbers change.
+function alerts(firing) {
+  const box = $("alerts");
+  const titles = firing.map((alert) => [alert.name, ...Object.values(alert.labels)].join(" "));
+  const same = [...box.children].map((one) => one.dataset.alert).join() === titles.join();
+  if (!same) box.replaceChildren(...firing.map((alert, index) => {
+    const one = element("div", undefined, alert.severity);
+    one.dataset.alert = titles[index];
+    const since = element("small", `since ${new Date(alert.started_at).toLocaleString()}`);
+    one.append(element("b", titles[index]), " ", since, element("p"), element("p", alert.action));
+    return one;
+  }));
+  firing.forEach((alert, index) => {
+    const summary = box.children[index].querySelector("p");
+    if (summary.textContent !== alert.summary) summary.textContent = alert.summary;
+  });
+}
+
 async function refresh() {
   const [since, step] = $("period").value.split(",");
   const age = { m: 60e3, h: 3600e3, d: 86400e3 }[since.slice(-1)] * Number(since.slice(0, -1));
   try {
+    alerts((await ask("/api/alerts")).firing); // first: it knows without the store
     const [state, total, byModel, overTime, newest] = await Promise.all([
       ask("/api/health"), ask(`/api/spend?since=${since}&by=`), ask(`/api/spend?since=${since}`),
       ask(`/api/timeline?since=${since}&step=${step}`), ask(`/api/calls?limit=${CALLS_SHOWN}`),

@@ -2,9 +2,26 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+IOV_MAX = 1000  # buffers in one writev(2); Linux takes 1024
+
+
+def write_buffers(fd: int, buffers: Sequence[bytes]) -> int:
+    """Append all of them; returns how many bytes.  Raises OSError after a part, or nothing."""
+    size = 0
+    for first in range(0, len(buffers), IOV_MAX):
+        batch = buffers[first : first + IOV_MAX]
+        wanted = sum(map(len, batch))
+        written = os.writev(fd, batch)
+        if written < wanted:  # nearly full disk: the rest, where the error is if any
+            rest = memoryview(b"".join(batch))[written:]
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        size += wanted
+    return size
 
 
 def write_atomically(path: Path, data: bytes) -> None:

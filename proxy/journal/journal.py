@@ -4,14 +4,14 @@ One `Journal` is one writer: a directory of its own with numbered segments, a lo
 its life (free lock: the writer is gone), and a page of counters that even a full disk can take.
 Frames are buffered and written in one system call a loop turn at most.  Nothing here raises into a
 call.  While the disk refuses, the few small frames that a call's row cannot do without are held in
-memory and written later; bodies are dropped and counted.
+memory and written later; bodies are dropped, counted, and complained of once a minute.
 """
 
 import asyncio
 import fcntl
-import logging
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, monotonic_ns
@@ -20,17 +20,16 @@ import msgspec
 
 from proxy.config import JournalLimits
 from proxy.exchange import Begun, Kind
+from proxy.journal.complaint import Complaint
 from proxy.journal.counters import COUNTERS, Counters
-from proxy.journal.disk import Disk, running_loop
+from proxy.journal.disk import Disk, running_loop, write_buffers
 from proxy.journal.frames import FRAME_BYTES_MAX, MAGIC, SEAL, header
 from proxy.journal.held import Buffer, Entry, Held
 from proxy.journal.segments import LOCK, segment_name, total_bytes, writer_name
 
-log = logging.getLogger(__name__)
-
 BUFFER_BYTES_MAX = 1024 * 1024  # written at once when the buffer is this full
-IOV_MAX = 1000  # buffers in one writev(2); Linux takes 1024
 RETRY_S = 1.0  # after a failed write
+UPKEEP_S = 1.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -60,10 +59,11 @@ class Journal:
         self._blocked_until = 0.0
         self._total = 0  # bytes of all writers
         self._full = False
+        self._complaint = Complaint(name)
         self._scheduled = False
         self._closed = False
         self._disk = Disk(self._unsynced)
-        self._ticker: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def _make_directory(self) -> None:
         """Create the writer's directory under a hidden name, and show it once it is locked."""
@@ -145,7 +145,9 @@ class Journal:
         try:
             self._open_segment()
             start = self._size
-            self._write_all()
+            self._size += write_buffers(self._fd, self._buffer.parts)
+            if self._limits.fsync != "never":
+                self._disk.wrote(self._fd)
             self._buffer.clear()
             self._measure(self._total + self._size - start)
         except OSError as error:
@@ -182,8 +184,9 @@ class Journal:
         self._seal()
         for entry in self._held.take():
             self._drop(entry)
-        if self._ticker:
-            self._ticker.cancel()
+        self._complaint.speak()
+        for timer in self._timers.values():
+            timer.cancel()
         self.counters.close()
         os.close(self._lock)
 
@@ -199,7 +202,7 @@ class Journal:
         kept = not self._closed and self._held.keep(entry)
         if not kept:
             self._drop(entry)
-        elif self._ticker is None:
+        elif not self._timers:
             self._schedule()  # so that somebody tries again
         if entry.kind == Kind.ENDED:
             self._lost.pop(entry.call, None)
@@ -209,6 +212,7 @@ class Journal:
         size = len(entry.payload)
         self.counters.add("frames_dropped")
         self.counters.add("bytes_dropped", size)
+        self._complaint.dropped(size)
         if entry.kind == Kind.BEGUN:
             self.counters.add("calls_lost")
         if entry.kind != Kind.ENDED:
@@ -228,25 +232,10 @@ class Journal:
         self._opened = monotonic()
         self.counters.add("segments")
 
-    def _write_all(self) -> None:
-        for first in range(0, len(self._buffer.parts), IOV_MAX):
-            batch = self._buffer.parts[first : first + IOV_MAX]
-            wanted = sum(map(len, batch))
-            written = os.writev(self._fd, batch)
-            self._size += written
-            if written < wanted:  # nearly full disk: the rest, where the error is if any
-                rest = memoryview(b"".join(batch))[written:]
-                while rest:
-                    count = os.write(self._fd, rest)
-                    self._size += count
-                    rest = rest[count:]
-        if self._limits.fsync != "never":
-            self._disk.wrote(self._fd)
-
     def _failed(self, error: OSError, start: int) -> None:
         """Cut the segment back to whole frames, hold what a row needs, and wait a little."""
         self.counters.add("write_errors")
-        log.error("The journal cannot be written (%s); calls go on unmetered.", error.strerror)
+        self._complaint.because(f"it cannot be written ({error.strerror})")
         self._blocked_until = monotonic() + RETRY_S
         if self._fd >= 0:
             with suppress(OSError):
@@ -270,7 +259,7 @@ class Journal:
 
     def _unsynced(self, count: int) -> None:
         self.counters.add("write_errors", count)
-        log.error("The journal could not be synced to disk (%d errors).", count)
+        self._complaint.because(f"it could not be synced to the disk ({count} errors)")
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -280,18 +269,22 @@ class Journal:
             return
         self._scheduled = True
         loop.call_soon(self.flush)
-        if self._ticker is None:
-            self._ticker = loop.call_later(1.0, self._tick, loop)
+        if not self._timers:
+            self._later(loop, UPKEEP_S, self.upkeep)
+            if self._limits.fsync == "interval":
+                self._later(loop, self._limits.fsync_interval_s, self._disk.start)
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Once a second: age, size and presence of the files, and the interval sync."""
-        self._ticker = loop.call_later(1.0, self._tick, loop)
-        self.upkeep()
-        if self._limits.fsync == "interval":
-            self._disk.start()
+    def _later(
+        self, loop: asyncio.AbstractEventLoop, every_s: float, work: Callable[[], None]
+    ) -> None:
+        def tick() -> None:
+            self._later(loop, every_s, work)
+            work()
+
+        self._timers[work.__name__] = loop.call_later(every_s, tick)
 
     def upkeep(self) -> None:
-        """Seal a segment that is old, begin anew if the files were removed, mind the total."""
+        """Once a second: seal what is old, begin anew if the files were removed, mind the total."""
         self.flush()
         if not os.path.exists(self._path / LOCK):
             self._begin_anew()
@@ -301,25 +294,22 @@ class Journal:
         if self._held and not self._refused:
             self._take_up()
             self.flush()
+        self._complaint.speak()
 
     def _measure(self, total: int) -> None:
         """Mind the limit; what others write is known once a second only."""
         self._total = total
-        full = total >= self._limits.total_bytes_max
-        if full and not self._full:
-            log.error(
-                "The journal has reached journal.total_bytes_max (%d bytes); frames are dropped "
-                "until the meter has caught up.",
-                self._limits.total_bytes_max,
-            )
-        self._full = full
+        self._full = total >= self._limits.total_bytes_max
+        if self._full:
+            limit = self._limits.total_bytes_max
+            self._complaint.because(f"it is full, journal.total_bytes_max is {limit:,} bytes")
 
     def _begin_anew(self) -> None:
         """Somebody removed our directory: make another, so that what comes next is kept.
 
         Under its name if it is gone whole: a reader that has its last file open misses nothing.
         """
-        log.error("The journal directory %s was removed; beginning a new one.", self._path.name)
+        self._complaint.because(f"its directory {self._path.name} was removed")
         if self._fd >= 0:
             self._retire_fd()
         if self._path.exists():
@@ -330,7 +320,7 @@ class Journal:
         try:
             self._make_directory()
         except OSError as error:
-            log.error("It cannot be made again (%s); calls go on unmetered.", error.strerror)
+            self._complaint.because(f"its directory cannot be made again ({error.strerror})")
             self._blocked_until = monotonic() + RETRY_S
             return
         os.close(old_lock)

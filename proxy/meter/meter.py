@@ -285,6 +285,7 @@ class Meter:
             "interrupted": self.totals.interrupted,
             "failed": self.totals.failed,
             "orphan_frames": self.totals.orphan_frames,
+            "write_errors": read_counters(self._records / self.journal.writer)["write_errors"],
             "damaged_bytes": sum(w.damaged_bytes for w in self._follower.writers.values()),
             "journal": {name: n for name, n in lost.items() if name not in LAG},
             "loop_lag": {name: lost.get(name, 0) for name in LAG},

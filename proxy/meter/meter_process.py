@@ -16,6 +16,7 @@ from dataclasses import replace
 from time import monotonic
 
 from aiohttp import web
+from yarl import URL
 
 from exporters import otel_metrics
 from exporters.clickhouse import ClickHouse
@@ -25,10 +26,12 @@ from exporters.record import Exporter, TransientError
 from exporters.semconv import Profile
 from exporters.series import Family
 from exporters.store import Store
+from exporters.webhook import Webhook
 from proxy import instance, process
 from proxy.config import Config
 from proxy.console import api
 from proxy.console.reprice_api import RepriceApi
+from proxy.meter.alerting import Alerting
 from proxy.meter.delivery import Delivery, prune
 from proxy.meter.items import Items
 from proxy.meter.meter import Meter
@@ -36,6 +39,7 @@ from proxy.meter.metering import Metering
 from proxy.meter.observer import Observer
 from proxy.meter.restating import Restating
 from proxy.meter.volumes import Delivering, Volumes
+from proxy.relay import upstream
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +71,6 @@ class MeterProcess:
             data,
             profile=_profile(config),
             names=_names(config),
-            journal_bytes_max=config.journal.total_bytes_max,
         )
         self.meter = Meter(
             config, data / "calls", records, state, metering.records, tell=self.observer.tell
@@ -81,6 +84,7 @@ class MeterProcess:
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
         if spans := _spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
+        self.alerting = Alerting(config.alerts, state, self.status, webhook(config))
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery:
         return Delivery(
@@ -93,15 +97,22 @@ class MeterProcess:
         )
 
     def status(self) -> dict[str, dict[str, object]]:
-        """Health of the parts that live here."""
-        return {
-            "meter": self.meter.status() | {"uptime_s": round(monotonic() - self._began, 1)},
-            **{delivery.exporter.name: delivery.status() for delivery in self.deliveries},
+        """Health of the parts that live here: what the console, metrics and alerts all go by."""
+        meter = {
+            "uptime_s": round(monotonic() - self._began, 1),
+            "journal_bytes": self.observer.journal_bytes(),
+            "journal_bytes_max": self._config.journal.total_bytes_max,  # of each
         }
+        exporters = {
+            name: delivery.status() | self.observer.status(name)
+            for delivery in self.deliveries
+            for name in (delivery.exporter.name,)
+        }
+        return {"meter": self.meter.status() | meter, **exporters}
 
     def metrics(self) -> list[Family]:
         """Everything that is counted and measured here."""
-        return self.observer.families(self.status())
+        return self.observer.families(self.status()) + self.alerting.families()
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[Difference]:
         """See `proxy.console.api.Check`: no batch may wait for a day that is rebuilt."""
@@ -157,6 +168,7 @@ class MeterProcess:
             self.status,
             self._config.console,
             metrics=self.metrics,
+            alerts=self.alerting.shown,
             check=self.check,
             commands=self.reprice_api.routes(),
         )
@@ -166,6 +178,7 @@ class MeterProcess:
         await web.SockSite(runner, process.inherited(console_fd), ssl_context=tls).start()
         tasks = [asyncio.create_task(delivery.run()) for delivery in self.deliveries]
         tasks.append(asyncio.create_task(self._prune()))
+        tasks.append(asyncio.create_task(self.alerting.run()))
         if push := otel_metrics.from_config(self.metrics):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
@@ -183,6 +196,7 @@ class MeterProcess:
             task.cancel()
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.meter.upkeep()
+        await self.alerting.close()
         await runner.cleanup()
         self.meter.close()
         self.items.close()
@@ -213,6 +227,21 @@ def _spans(config: Config) -> Exporter | None:
         headers=otlp.headers,
         profile=otlp.profile,
         names=_names(config),
+    )
+
+
+def webhook(config: Config) -> Webhook | None:
+    """The way out for alerts, where one is configured.  Called in the running loop."""
+    url = config.alerts.webhook
+    if not url:
+        return None
+    return Webhook(
+        url,
+        config.alerts.webhook_headers,
+        node=config.node,
+        console_url=instance.url(config.console),
+        tls=upstream.tls_context(config.upstream.ca_file),
+        proxy=upstream.environment_proxy(URL(url)),
     )
 
 

@@ -26,10 +26,8 @@ class Observer:
         *,
         profile: Profile,
         names: Mapping[str, str],
-        journal_bytes_max: int,
     ) -> None:
         self._journals = {"calls": data / "calls", "records": data / "records"}
-        self._journal_bytes_max = journal_bytes_max
         self._metrics = Metrics(profile, names)
         self._exporters: list[Timed] = []
 
@@ -41,7 +39,7 @@ class Observer:
     def tell(self, record: Record) -> None:
         """Count a record that the meter has made.  Never raises: the record is what matters."""
         for exporter in self._exporters:
-            exporter.waiting += 1
+            exporter.expect(record)
         try:
             self._metrics.add(record)
         except Exception:  # nothing that is wrong with a sum may stop the metering
@@ -54,11 +52,18 @@ class Observer:
                 timed.waiting, self._journals["records"], delivery.cursor
             )
 
+    def journal_bytes(self) -> dict[str, int]:
+        """What each journal holds on disk."""
+        return {name: total_bytes(path) for name, path in self._journals.items()}
+
+    def status(self, exporter: str) -> dict[str, object]:
+        """How far behind an exporter is."""
+        return next(one.status() for one in self._exporters if one.name == exporter)
+
     def families(self, status: vitals.Status) -> list[Family]:
-        """All metrics now; `status` is that of the parts of this process."""
-        sizes = {name: total_bytes(path) for name, path in self._journals.items()}
+        """All metrics now but those of alerts; `status` is that of the parts of this process."""
         return vitals.merged(
             self._metrics.families(),
             *(exporter.families() for exporter in self._exporters),
-            vitals.families(status, sizes, self._journal_bytes_max),
+            vitals.families(status),
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic, time
 
 from exporters.record import Batch, Exporter, PermanentError, Record
-from exporters.series import Family, Histogram, gauge
+from exporters.series import Family, Histogram
 from proxy.exchange import Kind
 from proxy.journal.follower import Follower, Position
 from proxy.meter.delivery import Cursor
@@ -23,7 +23,7 @@ LOST = (
 class Timed:
     """`exporter`, with a count of the records that wait for it.
 
-    Whoever writes records adds to `waiting`; what is taken is subtracted here.
+    Whoever writes records says so with `expect`; what is taken is subtracted here.
     """
 
     def __init__(self, exporter: Exporter) -> None:
@@ -31,7 +31,7 @@ class Timed:
         self.waiting = 0
         self.inner = exporter
         self._sending: Record | None = None  # the oldest that the exporter has not taken
-        self._last_us = int(time() * 1e6)  # end of the newest that it has
+        self._last_us = int(time() * 1e6)  # no record that waits and is not being sent ended before
         self._label = (("taximeter.exporter", exporter.name),)
         self._durations = Histogram(
             name="taximeter.export.duration",
@@ -40,6 +40,12 @@ class Timed:
             bounds=tuple(Decimal(ms) / 1000 for ms in BOUNDS_MS),
             places=6,
         )
+
+    def expect(self, record: Record) -> None:
+        """There is another record to take."""
+        if not self.waiting:  # it is the oldest, however long there was none
+            self._last_us = _end_us(record)
+        self.waiting += 1
 
     async def export(self, batch: Batch) -> None:
         """See `Exporter.export`."""
@@ -71,13 +77,13 @@ class Timed:
         oldest = self._last_us if self._sending is None else _end_us(self._sending)
         return max(0.0, time() - oldest / 1e6)
 
+    def status(self) -> dict[str, object]:
+        """For health, beside what the delivery says."""
+        return {"waiting": self.waiting, "lag_s": round(self.lag_s, 3)}
+
     def families(self) -> Iterator[Family]:
-        """Metrics of this exporter alone."""
+        """Metrics of this exporter alone, beside those made of its status."""
         yield self._durations.family()
-        waiting = (self._label, self.waiting)
-        yield gauge("taximeter.delivery.waiting", "{record}", "Records not yet taken.", waiting)
-        lag = (self._label, self.lag_s)
-        yield gauge("taximeter.delivery.lag", "s", "Age of the oldest record not yet taken.", lag)
         for name, help in LOST:
             if isinstance(value := getattr(self.inner, name, None), int):
                 yield Family(

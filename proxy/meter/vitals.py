@@ -1,6 +1,7 @@
 """Our own health as metrics: what waits, what was lost, how much disk it takes.  Pure.
 
-Made from the same `status` that `/api/health` shows, so the two never disagree.
+Made from the same `status` that `/api/health` shows and that `proxy.meter.watch` judges, so the
+three never disagree.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
 
+from exporters.alerts import Severity
 from exporters.series import Distribution, Family, Kind, Labels, Value, gauge
 from proxy.journal.counters import LAG_BOUNDS_MS, LAG_COUNTS, LAG_SUM
 
@@ -19,15 +21,25 @@ METER: Mapping[str, tuple[str, Kind, str, str]] = {
     "interrupted": ("interrupted_calls", "counter", "{call}", "Calls whose relay went away."),
     "failed": ("failed_frames", "counter", "{frame}", "Frames we could not read: our fault."),
     "orphan_frames": ("orphan_frames", "counter", "{frame}", "Frames of calls not known."),
+    "write_errors": ("write_errors", "counter", "{error}", "Writes of records that failed."),
     "damaged_bytes": ("damaged", "gauge", "By", "Ends of journals that were not whole."),
     "open": ("open_calls", "gauge", "{call}", "Calls in flight, or not metered yet."),
     "uptime_s": ("uptime", "gauge", "s", "How long the meter has been running."),
 }
-EXPORTER: Mapping[str, tuple[Kind, str, str]] = {
-    "ok": ("gauge", "", "1 if the exporter takes records, 0 if it does not."),
-    "delivered": ("counter", "{record}", "Records taken."),
-    "set_aside": ("counter", "{record}", "Records refused for good, kept in a file."),
-    "retries": ("counter", "{batch}", "Attempts that failed and were repeated."),
+EXPORTER: Mapping[str, tuple[str, Kind, str, str]] = {
+    "ok": ("ok", "gauge", "", "1 if the exporter takes records, 0 if it does not."),
+    "waiting": ("waiting", "gauge", "{record}", "Records not yet taken."),
+    "lag_s": ("lag", "gauge", "s", "Age of the oldest record not yet taken."),
+    "delivered": ("delivered", "counter", "{record}", "Records taken."),
+    "set_aside": ("set_aside", "counter", "{record}", "Records refused for good, kept in a file."),
+    "retries": ("retries", "counter", "{batch}", "Attempts that failed and were repeated."),
+}
+WEBHOOK: Mapping[str, tuple[Kind, str, str]] = {
+    "ok": ("gauge", "", "1 if the webhook takes alerts, 0 if it does not."),
+    "waiting": ("gauge", "{alert}", "Alerts that the webhook has not taken yet."),
+    "delivered": ("counter", "{alert}", "Alerts that the webhook took, begun or over."),
+    "lost": ("counter", "{alert}", "Alerts that the webhook refused, or that found no room."),
+    "retries": ("counter", "{attempt}", "Attempts that failed and were repeated."),
 }
 RELAY = {
     "calls_begun": ("calls_begun", "{call}", "Calls dispatched."),
@@ -40,8 +52,8 @@ RELAY = {
 }
 
 
-def families(status: Status, journal_bytes: Mapping[str, int], limit: int) -> Iterator[Family]:
-    """`status` of the parts of the meter's process; bytes that each journal holds, and may."""
+def families(status: Status) -> Iterator[Family]:
+    """`status` is that of the parts of the meter's process."""
     meter = status.get("meter", {})
     for key, (name, kind, unit, help) in METER.items():
         if isinstance(value := meter.get(key), int | float):
@@ -55,9 +67,26 @@ def families(status: Status, journal_bytes: Mapping[str, int], limit: int) -> It
                 yield replace(_single(full, "counter", unit, help, value), lasting=True)
     if isinstance(lag := meter.get("loop_lag"), Mapping):
         yield _loop_lag(lag)
-    sizes = [((("taximeter.journal", name),), size) for name, size in journal_bytes.items()]
-    yield gauge("taximeter.journal.size", "By", "What a journal holds on disk.", *sizes)
-    yield gauge("taximeter.journal.limit", "By", "What each may hold.", ((), limit))
+    if isinstance(sizes := meter.get("journal_bytes"), Mapping):
+        points = [((("taximeter.journal", name),), size) for name, size in sizes.items()]
+        yield gauge("taximeter.journal.size", "By", "What a journal holds on disk.", *points)
+    if isinstance(most := meter.get("journal_bytes_max"), int):
+        yield gauge("taximeter.journal.limit", "By", "What each may hold.", ((), most))
+
+
+def alert_families(
+    known: Mapping[str, Severity], firing: Iterable[str], webhook: Mapping[str, object] | None
+) -> Iterator[Family]:
+    """Every alert that is `known`, 1 while one of its name fires; and how the webhook does."""
+    names = frozenset(firing)
+    points: list[tuple[Labels, Value]] = [
+        ((("taximeter.alert", name), ("taximeter.severity", severity)), int(name in names))
+        for name, severity in known.items()
+    ]
+    yield gauge("taximeter.alert", "", "1 while the alert fires, 0 while it does not.", *points)
+    for key, (kind, unit, help) in WEBHOOK.items() if webhook else ():
+        if webhook and isinstance(value := webhook.get(key), int):
+            yield _single(f"taximeter.webhook.{key}", kind, unit, help, int(value))
 
 
 def _loop_lag(counts: Mapping[str, int]) -> Family:
@@ -75,14 +104,14 @@ def _single(name: str, kind: Kind, unit: str, help: str, value: Value) -> Family
 
 def _exporters(status: Status) -> Iterator[Family]:
     exporters = {name: part for name, part in status.items() if name != "meter"}
-    for key, (kind, unit, help) in EXPORTER.items():
+    for key, (last, kind, unit, help) in EXPORTER.items():
         points: list[tuple[Labels, Value]] = [
-            ((("taximeter.exporter", name),), int(value))
+            ((("taximeter.exporter", name),), value if isinstance(value, float) else int(value))
             for name, part in exporters.items()
-            if isinstance(value := part.get(key), int)
+            if isinstance(value := part.get(key), int | float)
         ]
         if points:
-            name = f"taximeter.delivery.{key}"
+            name = f"taximeter.delivery.{last}"
             lasting = key == "set_aside"
             yield Family(name=name, kind=kind, unit=unit, help=help, points=points, lasting=lasting)
 

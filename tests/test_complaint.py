@@ -1,0 +1,126 @@
+"""What a journal cannot keep is in the log at once, and then once a minute while it lasts."""
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from test_journal import BEGUN
+
+from proxy.config import JournalLimits
+from proxy.exchange import Kind
+from proxy.journal import complaint
+from proxy.journal.complaint import EVERY_S, Complaint
+from proxy.journal.journal import Journal
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000_000.0
+        monkeypatch.setattr(complaint, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_one_line_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Trouble every quarter of a second for three minutes is three lines that miss no frame."""
+    complaint = Complaint("relay-0")
+    for _ in range(720):
+        complaint.because("it is full")
+        complaint.dropped(100)
+        clock.now += 0.25
+    complaint.speak()
+    found = lines(caplog)
+    assert found[0] == ("Journal of relay-0: it is full.  Nothing was dropped so far; calls go on.")
+    dropped = "240 frames (24,000 bytes) were dropped since the last line"
+    assert found[1:3] == [f"Journal of relay-0: it is full.  {dropped}; calls go on."] * 2
+    assert len(found) == 4  # the fourth begins another minute
+
+
+def test_what_was_dropped_last_is_said_when_it_is_over(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Frames that went between the last line and the end are in a line of their own, then quiet."""
+    complaint = Complaint("relay-0")
+    complaint.because("it cannot be written (No space left on device)")
+    complaint.dropped(5)
+    for _ in range(300):
+        clock.now += 1
+        complaint.speak()
+    assert len(lines(caplog)) == 2
+    assert "1 frames (5 bytes)" in lines(caplog)[1]
+
+
+def test_a_disk_that_refuses_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A write that fails each second is one line a minute, with the reason and the count."""
+
+    def full(fd: int, buffers: list[bytes]) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "writev", full)
+    journal = Journal(tmp_path, "relay-0", JournalLimits(fsync="never"))
+    call = journal.begin(BEGUN)
+    for _ in range(int(2 * EVERY_S)):
+        journal._blocked_until = 0.0
+        journal.append(call, Kind.RESPONSE, b"12345")
+        journal.upkeep()
+        clock.now += 1
+    monkeypatch.undo()
+    journal.close()
+    found = lines(caplog)
+    assert len(found) == 2
+    assert all("it cannot be written (No space left on device)" in line for line in found)
+    assert "frames (" in found[1]
+
+
+def test_the_limit_is_said_once_a_minute(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often the limit is reached and left again, one line names the setting."""
+    limits = JournalLimits(fsync="never", total_bytes_max=1000)
+    journal = Journal(tmp_path, "relay-0", limits)
+    other = tmp_path / "other"
+    other.mkdir()
+    for _ in range(30):
+        (other / "0000000001.seg").write_bytes(bytes(2000))
+        journal.upkeep()
+        (other / "0000000001.seg").unlink()
+        journal.upkeep()
+        clock.now += 1
+    journal.close()
+    (line,) = lines(caplog)
+    assert "journal.total_bytes_max is 1,000 bytes" in line
+
+
+async def test_fsync_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is asked to sync as often as `journal.fsync_interval_s` says, not by the second."""
+    synced: list[float] = []
+    fdatasync = os.fdatasync
+
+    def watched(fd: int) -> None:
+        synced.append(monotonic())
+        fdatasync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", watched)
+    journal = Journal(tmp_path / "often", "relay-0", JournalLimits(fsync_interval_s=0.05))
+    seldom = Journal(tmp_path / "seldom", "relay-0", JournalLimits(fsync_interval_s=60.0))
+    for _ in range(40):
+        for one in (journal, seldom):
+            one.begin(BEGUN)
+        await asyncio.sleep(0.02)
+    assert 5 <= len(synced) <= 20  # 0.8 s in steps of 0.05 s, on a machine that may be busy
+    journal.close()
+    seldom.close()
