@@ -25,7 +25,7 @@ from proxy.journal.counters import COUNTERS, Counters
 from proxy.journal.disk import Disk, running_loop, write_buffers
 from proxy.journal.frames import FRAME_BYTES_MAX, MAGIC, SEAL, header
 from proxy.journal.held import Buffer, Entry, Held
-from proxy.journal.segments import LOCK, segment_name, total_bytes, writer_name
+from proxy.journal.segments import LOCK, Sizes, segment_name, writer_name
 
 BUFFER_BYTES_MAX = 1024 * 1024  # written at once when the buffer is this full
 RETRY_S = 1.0  # after a failed write
@@ -57,6 +57,7 @@ class Journal:
         self._held = Held()  # those that wait until writing works again
         self._lost: dict[int, int] = {}  # call → bytes dropped, until it ends
         self._blocked_until = 0.0
+        self._sizes = Sizes(directory)
         self._total = 0  # bytes of all writers
         self._full = False
         self._complaint = Complaint(name)
@@ -290,7 +291,7 @@ class Journal:
             self._begin_anew()
         if self._fd >= 0 and monotonic() - self._opened >= self._limits.segment_age_max_s:
             self._seal()
-        self._measure(total_bytes(self._parent))
+        self._measure(self._sizes.total())
         if self._held and not self._refused:
             self._take_up()
             self.flush()

@@ -7,19 +7,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 LOCK = "lock"  # held by the writer for its life
+SUFFIX = ".seg"
 STAMP = "%Y%m%dT%H%M%S.%f"
 STAMP_CHARS = 22
 
 
 def segment_name(number: int) -> str:
     """The file of a writer's segment; they count from 1."""
-    return f"{number:010}.seg"
+    return f"{number:010}{SUFFIX}"
 
 
 def segments(writer: Path) -> list[int]:
     """The numbers of the segments that are there, in order."""
     try:
-        return sorted(int(name[:-4]) for name in os.listdir(writer) if name.endswith(".seg"))
+        return sorted(int(name[: -len(SUFFIX)]) for name in filter(_is_segment, os.listdir(writer)))
     except FileNotFoundError:
         return []
 
@@ -39,11 +40,48 @@ def writer_name(directory: Path, name: str, after: str = "") -> str:
     return f"{stamp}-{name}-{secrets.token_hex(3)}"
 
 
-def total_bytes(directory: Path) -> int:
-    """What all writers under `directory` hold on disk."""
-    total = 0
-    with suppress(OSError):
-        for writer in os.scandir(directory):
-            with suppress(OSError):
-                total += sum(entry.stat().st_size for entry in os.scandir(writer.path))
-    return total
+class Sizes:
+    """What all writers under `directory` hold on disk, looked at again and again.
+
+    After a day without a meter there are ten thousand files, and the relay looks every second.  A
+    segment does not grow once there is a later one, so each is asked about once, the newest always.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._final: dict[str, dict[str, int]] = {}  # writer → file → bytes
+
+    def total(self) -> int:
+        """Bytes of all files there now."""
+        total, final = 0, {}
+        with suppress(OSError):
+            for writer in os.listdir(self._directory):
+                with suppress(OSError):
+                    final[writer], newest = self._look(writer)
+                    total += newest + sum(final[writer].values())
+        self._final = final
+        return total
+
+    def _look(self, writer: str) -> tuple[dict[str, int], int]:
+        """Sizes of the files that will not change, and of the one that may."""
+        folder = self._directory / writer
+        names = os.listdir(folder)
+        newest = max(filter(_is_segment, names), default="")
+        known, final, size = self._final.get(writer, {}), {}, 0
+        for name in names:
+            if name == newest:
+                size = _size(folder / name)
+            else:
+                final[name] = known[name] if name in known else _size(folder / name)
+        return final, size
+
+
+def _is_segment(name: str) -> bool:
+    return name.endswith(SUFFIX)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # it was let go meanwhile
+        return 0

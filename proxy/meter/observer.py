@@ -9,7 +9,7 @@ from exporters.metrics import Metrics
 from exporters.record import Exporter, Record
 from exporters.semconv import Profile
 from exporters.series import Family
-from proxy.journal.segments import total_bytes
+from proxy.journal.segments import Sizes
 from proxy.meter import timed, vitals
 from proxy.meter.delivery import Delivery
 from proxy.meter.timed import Timed
@@ -27,7 +27,8 @@ class Observer:
         profile: Profile,
         names: Mapping[str, str],
     ) -> None:
-        self._journals = {"calls": data / "calls", "records": data / "records"}
+        self._records = data / "records"
+        self._sizes = {"calls": Sizes(data / "calls"), "records": Sizes(self._records)}
         self._metrics = Metrics(profile, names)
         self._exporters: list[Timed] = []
 
@@ -49,12 +50,12 @@ class Observer:
         """Look once for what an earlier process left to deliver."""
         for exporter, delivery in zip(self._exporters, deliveries, strict=True):
             exporter.waiting += await asyncio.to_thread(
-                timed.waiting, self._journals["records"], delivery.cursor
+                timed.waiting, self._records, delivery.cursor
             )
 
     def journal_bytes(self) -> dict[str, int]:
         """What each journal holds on disk."""
-        return {name: total_bytes(path) for name, path in self._journals.items()}
+        return {name: sizes.total() for name, sizes in self._sizes.items()}
 
     def status(self, exporter: str) -> dict[str, object]:
         """How far behind an exporter is."""
