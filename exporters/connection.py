@@ -22,8 +22,10 @@ from clickhouse_connect.driver.exceptions import Error as ClientError
 
 from exporters.record import PermanentError, TransientError
 
-# It logs, with a traceback that may hold a row's values, what it also raises; the raised is ours.
-logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+# They log what they also raise, with a traceback that may hold a row's values, or many times a
+# second while a server is away; the raised is ours to tell.
+for _name in ("clickhouse_connect", "urllib3"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 SCHEMES = ("chdb", "clickhouse", "http", "https")
 OPTIONS = ("secure", "verify", "ca_cert", "cluster", "connect_timeout_s", "timeout_s")

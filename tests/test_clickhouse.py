@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -304,6 +305,20 @@ async def test_no_error_of_connecting_blames_the_rows(
     await exporter.export(Batch("s:0-0", (FULL,)))
     assert totals(clickhouse_server.dsn, database) == [expected([FULL])] * 3
     await exporter.close()
+
+
+async def test_a_server_that_is_away_is_told_once_and_by_us(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The libraries would log each of their attempts, many in a second."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    exporter = ClickHouse(f"clickhouse://127.0.0.1:{port}/?connect_timeout_s=1", database=database)
+    with pytest.raises(TransientError):
+        await exporter.open()
+    await exporter.close()
+    assert caplog.text == ""
 
 
 async def test_a_server_that_comes_late(
