@@ -26,16 +26,17 @@ async def run(world: World, rounds: int) -> list[Result]:
     count = min(STREAMS_AT_ONCE, limit - SPARE)
     result = Result(fault=f"{count:,} slow streams at once")
     with world.serve("many", relays=RELAYS) as served:
-        memory, lag = served.memory("relay"), served.loop_lag()
+        memory, before = served.memory("relay"), served.loop_lag()
         callers = Callers(served.served.proxy_url, "many")
         making = asyncio.create_task(callers.make(count, [SLOW], Random(5)))
         await asyncio.sleep(BEGUN_S)
         each = (served.memory("relay") - memory) / count
-        at_once = served.open_calls()
+        at_once, begun = served.open_calls(), served.loop_lag()
         await making
         result.check(at_once >= count, f"{at_once:,} calls were open at the same time")
         result.notes.append(f"{each / 1024:.1f} KiB of relay memory for each stream")
-        result.notes.append(lag_since(lag, served.loop_lag()))
+        result.notes.append(f"while all began: {lag_since(before, begun)}")
+        result.notes.append(f"while all streamed: {lag_since(begun, served.loop_lag())}")
         await audit(result, served, callers)
         await asyncio.sleep(IDLE_S)
         left = served.files("relay")
