@@ -17,10 +17,12 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from exporters import connection
-from exporters.clickhouse import COLUMNS, FIELDS, INSERT_SETTINGS, ClickHouse, columns, token
+from exporters.clickhouse import COLUMNS, FIELDS, ClickHouse, columns
 from exporters.record import EXACT, Batch, PermanentError, Record, TransientError, rounded
+from exporters.writer import INSERT_SETTINGS, token
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer, RecordMaker, ServerStarter
@@ -207,9 +209,9 @@ async def test_the_event_loop_does_not_wait(
     threads = set()
     inner = to_server._insert
 
-    def insert(batch: Batch) -> None:
+    def insert(client: Client, batch: Batch) -> None:
         threads.add(threading.current_thread().name)
-        inner(batch)
+        inner(client, batch)
 
     to_server._insert = insert  # type: ignore[method-assign]  # to see the thread
     for i in range(3):
