@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from proxy.config import DIALECTS, Config, Listen, Provider
+from proxy.content.checking import content_mistakes
 from proxy.dialects import QUIRKS
 from proxy.typed import Layer, Reader, leaves, nearest
 
@@ -189,6 +190,7 @@ def _mistakes(config: Config, packaged: Mapping[str, Any]) -> Iterator[str]:
         yield f"metering.tariffs: there is no directory {config.metering.tariffs}"
     if config.store.dsn and urlsplit(config.store.dsn).scheme not in STORE_SCHEMES:
         yield f"store.dsn: does not begin with one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
+    yield from content_mistakes(config.content)
     if config.otlp.endpoint:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
     if config.data.exists() and not config.data.is_dir():

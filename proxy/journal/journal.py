@@ -246,7 +246,8 @@ class Journal:
     def _failed(self, error: OSError, start: int) -> None:
         """Cut the segment back to whole frames, hold what a row needs, and wait a little."""
         self.counters.add("write_errors")
-        log.error("The journal cannot be written (%s); calls go on unmetered.", error.strerror)
+        name = self._parent.name  # what cannot be written is dropped and counted; calls go on
+        log.error("The journal of %s cannot be written (%s).", name, error.strerror)
         self._blocked_until = monotonic() + RETRY_S
         if self._fd >= 0:
             with suppress(OSError):
@@ -308,9 +309,9 @@ class Journal:
         full = total >= self._limits.total_bytes_max
         if full and not self._full:
             log.error(
-                "The journal has reached journal.total_bytes_max (%d bytes); frames are dropped "
-                "until the meter has caught up.",
-                self._limits.total_bytes_max,
+                "The journal of %s has reached its limit (%d bytes); frames are dropped until"
+                " those before them have been taken.",
+                *(self._parent.name, self._limits.total_bytes_max),
             )
         self._full = full
 

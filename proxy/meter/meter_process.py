@@ -19,9 +19,10 @@ from aiohttp import web
 
 from exporters import otel_metrics
 from exporters.clickhouse import ClickHouse
+from exporters.contents import Contents
 from exporters.otel import from_config
 from exporters.reconcile import Difference
-from exporters.record import Exporter, TransientError
+from exporters.record import Exporter, Record, TransientError, decode
 from exporters.semconv import Profile
 from exporters.series import Family
 from exporters.store import Store
@@ -31,6 +32,7 @@ from proxy.console import api
 from proxy.console.reprice_api import RepriceApi
 from proxy.meter.delivery import Delivery, prune
 from proxy.meter.items import Items
+from proxy.meter.keeping import Keeping, keeping
 from proxy.meter.meter import Meter
 from proxy.meter.metering import Metering
 from proxy.meter.observer import Observer
@@ -69,11 +71,20 @@ class MeterProcess:
             names=_names(config),
             journal_bytes_max=config.journal.total_bytes_max,
         )
-        self.meter = Meter(
-            config, data / "calls", records, state, metering.records, tell=self.observer.tell
-        )
         store = config.store
-        self.clickhouse = ClickHouse(dsn, database=store.database, ttl_days=store.ttl_days)
+        self.contents = Contents(dsn, database=store.database)
+        self.keeping = keeping(config, self.contents, state)
+        self.meter = Meter(
+            *(config, data / "calls", records, state, metering.records),
+            tell=self.observer.tell,
+            contents=self.keeping,
+        )
+        self.clickhouse = ClickHouse(
+            dsn,
+            database=store.database,
+            ttl_days=store.ttl_days,
+            content_ttl_days=config.content.ttl_days,
+        )
         self.store = Store(dsn, database=store.database)
         self.restating = Restating(config, self.store, self.clickhouse)
         self.reprice_api = RepriceApi(self.restating, state)
@@ -81,12 +92,16 @@ class MeterProcess:
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
         if spans := _spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
+        self.ways: list[Delivery[Record] | Keeping] = [*self.deliveries]
+        if self.keeping:
+            self.ways.append(self.keeping)
 
-    def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery:
+    def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
         return Delivery(
             self.observer.timed(exporter),
             self._config.data / "records",
             self._config.data / "state",
+            decode,
             synced=self.meter.journal.synced,
             rows_max=rows_max,
             age_max_s=self._config.store.batch_age_max_s,
@@ -96,7 +111,7 @@ class MeterProcess:
         """Health of the parts that live here."""
         return {
             "meter": self.meter.status() | {"uptime_s": round(monotonic() - self._began, 1)},
-            **{delivery.exporter.name: delivery.status() for delivery in self.deliveries},
+            **{way.name: way.status() for way in self.ways},
         }
 
     def metrics(self) -> list[Family]:
@@ -164,7 +179,7 @@ class MeterProcess:
         await runner.setup()
         tls = process.tls(self._config.console)
         await web.SockSite(runner, process.inherited(console_fd), ssl_context=tls).start()
-        tasks = [asyncio.create_task(delivery.run()) for delivery in self.deliveries]
+        tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         if push := otel_metrics.from_config(self.metrics):
             tasks.append(asyncio.create_task(push.run()))
@@ -178,18 +193,21 @@ class MeterProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await self.meter.drain()
-                await asyncio.gather(*(delivery.drained() for delivery in self.deliveries))
+                await asyncio.gather(*(way.drained() for way in self.ways))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.meter.upkeep()
         await runner.cleanup()
         self.meter.close()
+        if self.keeping:
+            self.keeping.close()
         self.items.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
+                await self.contents.close()
                 await self.store.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()

@@ -47,7 +47,7 @@ class Observer:
         except Exception:  # nothing that is wrong with a sum may stop the metering
             log.exception("Call %s is missing from the metrics.", record.call_id)
 
-    async def count_waiting(self, deliveries: Sequence[Delivery]) -> None:
+    async def count_waiting(self, deliveries: Sequence[Delivery[Record]]) -> None:
         """Look once for what an earlier process left to deliver."""
         for exporter, delivery in zip(self._exporters, deliveries, strict=True):
             exporter.waiting += await asyncio.to_thread(
