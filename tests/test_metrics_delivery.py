@@ -90,10 +90,11 @@ def test_vitals() -> None:
         "meter": {"ok": True, "metered": 3, "open": 1, "journal": {"calls_lost": 4}},
         "clickhouse": {"ok": False, "error": "down", "delivered": 2, "set_aside": 1, "retries": 5},
         "otel": {"ok": True, "delivered": 3, "set_aside": 0, "retries": 0},
+        "content": {"captured": 7, "dropped": 1, "redactions": {"email": 2}},
     }
     found = {
         family.name: family
-        for family in merged(families(status, {"calls": 10, "records": 20}, 100))
+        for family in merged(families(status, {"calls": 10, "records": 20}, {"calls": 100}))
     }
     assert found["taximeter.meter.metered_calls"].points == [((), 3)]
     lost = found["taximeter.relay.calls_lost"]
@@ -104,6 +105,10 @@ def test_vitals() -> None:
     ]
     assert found["taximeter.delivery.set_aside"].lasting
     assert [value for _, value in found["taximeter.journal.size"].points] == [10, 20]
+    assert found["taximeter.journal.limit"].points == [((("taximeter.journal", "calls"),), 100)]
+    assert found["taximeter.content.captured_calls"].points == [((), 7)]
+    assert found["taximeter.content.dropped_calls"].points == [((), 1)]
+    assert found["taximeter.content.redactions"].points == [((("taximeter.kind", "email"),), 2)]
 
 
 def test_one_family_of_a_name() -> None:

@@ -27,7 +27,8 @@ from exporters.record import Batch, Record, TransientError
 from exporters.store import Store
 from pricing import Meter, Origin, TariffBook, Usage
 from proxy.config import Config
-from proxy.console.reprice_api import HEADER, PATH, RepriceApi, token
+from proxy.console.command import HEADER, Command, token
+from proxy.console.reprice_api import PATH, RepriceApi
 from proxy.exchange import Outcome, Part
 from proxy.meter import restating
 from proxy.meter.metering import Metering
@@ -380,7 +381,7 @@ async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
 async def test_only_the_command_may_write(place: Place) -> None:
     """Without the token of the 0600 file, or from a page in a browser, nothing is done."""
     state = place.config.data / "state"
-    api = RepriceApi(place.restating, state)
+    api = RepriceApi(place.restating, Command(state))
     assert (state / "command.token").stat().st_mode & 0o777 == 0o600
     app = web.Application()
     app.add_routes(api.routes())

@@ -29,10 +29,12 @@ from exporters.store import Store
 from proxy import instance, process
 from proxy.config import Config
 from proxy.console import api
+from proxy.console.command import Command
+from proxy.console.content_api import ContentApi
 from proxy.console.reprice_api import RepriceApi
 from proxy.meter.delivery import Delivery, prune
 from proxy.meter.items import Items
-from proxy.meter.keeping import Keeping, keeping
+from proxy.meter.keeping import FOLDER, Keeping, keeping
 from proxy.meter.meter import Meter
 from proxy.meter.metering import Metering
 from proxy.meter.observer import Observer
@@ -69,7 +71,7 @@ class MeterProcess:
             data,
             profile=_profile(config),
             names=_names(config),
-            journal_bytes_max=config.journal.total_bytes_max,
+            journals=_journals(config),
         )
         store = config.store
         self.contents = Contents(dsn, database=store.database)
@@ -87,7 +89,12 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.restating = Restating(config, self.store, self.clickhouse)
-        self.reprice_api = RepriceApi(self.restating, state)
+        command = Command(state)
+        content_api = ContentApi(config, self.store, self.contents, self.keeping, command)
+        self.commands = (
+            *RepriceApi(self.restating, command).routes(),
+            *content_api.routes(),
+        )
         rows = Delivering(self.clickhouse, self.volumes)
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
         if spans := _spans(config):
@@ -173,7 +180,7 @@ class MeterProcess:
             self._config.console,
             metrics=self.metrics,
             check=self.check,
-            commands=self.reprice_api.routes(),
+            commands=self.commands,
         )
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
         await runner.setup()
@@ -232,6 +239,13 @@ def _spans(config: Config) -> Exporter | None:
         profile=otlp.profile,
         names=_names(config),
     )
+
+
+def _journals(config: Config) -> dict[str, int]:
+    """What each journal may hold, in bytes; that of content only where there is one."""
+    most = config.journal.total_bytes_max
+    own = {FOLDER: config.content.journal_bytes_max} if config.content.capture else {}
+    return {"calls": most, "records": most, **own}
 
 
 def _names(config: Config) -> dict[str, str]:

@@ -26,10 +26,11 @@ class Observer:
         *,
         profile: Profile,
         names: Mapping[str, str],
-        journal_bytes_max: int,
+        journals: Mapping[str, int],
     ) -> None:
-        self._journals = {"calls": data / "calls", "records": data / "records"}
-        self._journal_bytes_max = journal_bytes_max
+        """`journals`: folders in `data`, with the bytes that each may hold."""
+        self._journals = {name: data / name for name in journals}
+        self._limits = journals
         self._metrics = Metrics(profile, names)
         self._exporters: list[Timed] = []
 
@@ -60,5 +61,5 @@ class Observer:
         return vitals.merged(
             self._metrics.families(),
             *(exporter.families() for exporter in self._exporters),
-            vitals.families(status, sizes, self._journal_bytes_max),
+            vitals.families(status, sizes, self._limits),
         )

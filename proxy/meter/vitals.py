@@ -27,6 +27,10 @@ EXPORTER: Mapping[str, tuple[Kind, str, str]] = {
     "set_aside": ("counter", "{record}", "Records refused for good, kept in a file."),
     "retries": ("counter", "{batch}", "Attempts that failed and were repeated."),
 }
+CONTENT = {
+    "captured": ("captured_calls", "{call}", "Calls whose content was kept."),
+    "dropped": ("dropped_calls", "{call}", "Calls whose content found no room; they have rows."),
+}
 RELAY = {
     "calls_begun": ("calls_begun", "{call}", "Calls dispatched."),
     "calls_ended": ("calls_ended", "{call}", "Calls ended."),
@@ -38,22 +42,42 @@ RELAY = {
 }
 
 
-def families(status: Status, journal_bytes: Mapping[str, int], limit: int) -> Iterator[Family]:
+def families(
+    status: Status, journal_bytes: Mapping[str, int], limits: Mapping[str, int]
+) -> Iterator[Family]:
     """`status` of the parts of the meter's process; bytes that each journal holds, and may."""
     meter = status.get("meter", {})
     for key, (name, kind, unit, help) in METER.items():
         if isinstance(value := meter.get(key), int | float):
             yield _single(f"taximeter.meter.{name}", kind, unit, help, value)
     yield from _exporters(status)
+    yield from _content(status.get("content", {}))
     relays = meter.get("journal")
     if isinstance(relays, Mapping):
         for key, (name, unit, help) in RELAY.items():
             if isinstance(value := relays.get(key), int):
                 full = f"taximeter.relay.{name}"
                 yield replace(_single(full, "counter", unit, help, value), lasting=True)
-    sizes = [((("taximeter.journal", name),), size) for name, size in journal_bytes.items()]
-    yield gauge("taximeter.journal.size", "By", "What a journal holds on disk.", *sizes)
-    yield gauge("taximeter.journal.limit", "By", "What each may hold.", ((), limit))
+    yield gauge("taximeter.journal.size", "By", "On disk.", *_by_journal(journal_bytes))
+    yield gauge("taximeter.journal.limit", "By", "What each may hold.", *_by_journal(limits))
+
+
+def _by_journal(values: Mapping[str, int]) -> Iterator[tuple[Labels, Value]]:
+    return (((("taximeter.journal", name),), value) for name, value in values.items())
+
+
+def _content(part: Mapping[str, object]) -> Iterator[Family]:
+    """Where content is captured: how much of it, and how often something was hidden, by kind."""
+    for key, (name, unit, help) in CONTENT.items():
+        if isinstance(value := part.get(key), int):
+            yield _single(f"taximeter.content.{name}", "counter", unit, help, value)
+    if isinstance(hidden := part.get("redactions"), Mapping):
+        points: list[tuple[Labels, Value]] = [
+            ((("taximeter.kind", kind),), count) for kind, count in sorted(hidden.items())
+        ]
+        help = "What was taken out of content."
+        name = "taximeter.content.redactions"
+        yield Family(name=name, kind="counter", unit="{redaction}", help=help, points=points)
 
 
 def _single(name: str, kind: Kind, unit: str, help: str, value: Value) -> Family:
