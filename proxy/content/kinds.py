@@ -47,40 +47,59 @@ def _mixed(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
 _UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _GROUP = re.compile(rb"\d+")
 CARD_DIGITS = range(13, 20)  # ISO/IEC 7812-1
+CARD_GROUPS_MAX = 10
+_DOUBLED = bytes(48 + (2 * d - 9 if d > 4 else 2 * d) for d in range(10))
+_DOUBLE = bytes.maketrans(b"0123456789", _DOUBLED)
 
 
 def _cards(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """Of digits in groups those that make a card number: a known first digit, and Luhn's sum."""
+    """Of digits in groups those that make a card number: a known first digit, and Luhn's sum.
+
+    A group has two digits at least: nobody writes a card number digit by digit.
+    """
     start = spans[0][0]
     groups = [(m.start() + start, m.end() + start) for m in _GROUP.finditer(text[slice(*spans[0])])]
     found: list[Span] = []
     first = 0
     while first < len(groups):
-        span = None
-        for last in range(first, min(first + CARD_DIGITS.stop, len(groups))):
-            digits = b"".join(text[slice(*group)] for group in groups[first : last + 1])
-            if len(digits) in CARD_DIGITS and 50 <= digits[0] <= 54 and luhn(digits):
-                span, after = (groups[first][0], groups[last][1]), last + 1
-        if span:
-            found.append(span)
-            first = after
-        else:
-            first += 1
+        last = _card(text, groups[first : first + CARD_GROUPS_MAX])
+        if last:
+            found.append((groups[first][0], groups[first + last - 1][1]))
+        first += last or 1
+    return found
+
+
+def _card(text: bytes, groups: list[Span]) -> int:
+    """How many of the first groups make a card number; the longest counts, 0 is none."""
+    if not 50 <= text[groups[0][0]] <= 54:
+        return 0
+    digits, found = b"", 0
+    for number, (start, end) in enumerate(groups, 1):
+        digits += text[start:end]
+        if end - start < 2 or len(digits) >= CARD_DIGITS.stop:
+            break
+        if len(digits) in CARD_DIGITS and luhn(digits):
+            found = number
     return found
 
 
 def luhn(digits: bytes) -> bool:
     """ISO/IEC 7812-1, annex B."""
-    total = 0
-    for place, byte in enumerate(reversed(digits)):
-        digit = (byte - 48) * (1 + place % 2)
-        total += digit - 9 if digit > 9 else digit
+    total = sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLE)) - 48 * len(digits)
     return total % 10 == 0
 
 
+_IBAN = re.compile(rb"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
+
+
 def _iban(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """Of letters and digits in groups the longest beginning that is an IBAN: ISO 13616, mod 97."""
-    start, end = spans[0]
+    """From where one may begin the longest text that is one: ISO 13616, mod 97.
+
+    No more than the beginning is matched, so that the next one is found as well.
+    """
+    start = spans[0][0]
+    whole = _IBAN.match(text, start)
+    end = whole.end() if whole else start
     while end - start >= 15:
         plain = text[start:end].replace(b" ", b"")
         if 15 <= len(plain) <= 34 and int(_as_number(plain[4:] + plain[:4])) % 97 == 1:
@@ -124,7 +143,7 @@ KINDS: Mapping[str, tuple[Pattern, ...]] = {
     ),
     "email": (Pattern(r"\b[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b", _all),),
     "card": (Pattern(r"\b\d(?:[ -]?\d){12,}\b", _cards),),
-    "iban": (Pattern(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b", _iban),),
+    "iban": (Pattern(r"\b[A-Z]{2}\d{2}", _iban),),
     # International form only: a national one looks like any other number.
     "phone": (Pattern(r"\+\d(?:[ ()./-]{0,2}\d){6,14}\b", _phone),),
     # https://www.ssa.gov/employer/randomization.html: areas and groups that are never given out

@@ -121,7 +121,8 @@ class Walker:
     def _member(self, key: str, value: Json, room: int, depth: int, nested: int) -> bytes:
         if value is None or isinstance(value, bool) or not is_secret(key.lower()):
             return self._value(value, room, depth + 1, nested)
-        self._counts[CREDENTIAL] = self._counts.get(CREDENTIAL, 0) + (value != HIDDEN)
+        if value != HIDDEN:
+            self._counts[CREDENTIAL] = self._counts.get(CREDENTIAL, 0) + 1
         return _encode(HIDDEN)
 
     def _string(self, value: str, room: int, depth: int, nested: int) -> bytes:
