@@ -76,6 +76,7 @@ def test_found(text: str, kept: str) -> None:
     [
         "max_tokens: 500",
         "123e4567-e89b-12d3-a456-426614174000",
+        "chatcmpl-0123456789abcdef0123456789abcdef",
         "4111 1111 1111 1112",
         "9111111111111111",
         "DE88 3704 0044 0532 0130 00",

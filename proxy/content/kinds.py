@@ -37,14 +37,19 @@ def _value(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
 
 
 def _mixed(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """A long run of letters and digits, unless it is a UUID, which names and opens nothing."""
+    """A long run of letters and digits, unless it is an identifier, which opens nothing."""
     run = text[slice(*spans[0])]
     digits = sum(48 <= byte <= 57 for byte in run)
     mixed = digits >= 3 and any(byte > 64 and byte != 95 for byte in run)
-    return [spans[0]] if mixed and not _UUID.fullmatch(run) else []
+    return [spans[0]] if mixed and not _IDENTIFIER.fullmatch(run) else []
 
 
-_UUID = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# UUIDs, and what providers name answers, calls and messages by.
+_IDENTIFIER = re.compile(
+    rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+    rb"|(?:chatcmpl|cmpl|resp|msg|call|fc|rs|item|event|evt|toolu|srvtoolu|req|gen|batch|file)[-_]"
+    rb"[\w-]+"
+)
 _GROUP = re.compile(rb"\d+")
 CARD_DIGITS = range(13, 20)  # ISO/IEC 7812-1
 CARD_GROUPS_MAX = 10
