@@ -115,14 +115,11 @@ class ClickHouse:
         )
 
     def _insert(self, client: Client, batch: Batch) -> None:
-        self._context.data = columns(batch.records)
-        insert(client, self._context, len(batch.records), token(batch))
+        insert(client, self._context, columns(batch.records), token(batch))
 
 
 def _correct(client: Client, corrections: Corrections) -> None:
     rows = corrections.rows
     context = client.create_insert_context("corrections", CORRECTION_FIELDS, column_oriented=True)
-    context.data = [
-        _column(name, [getattr(row, name) for row in rows]) for name in CORRECTION_FIELDS
-    ]
-    insert(client, context, len(rows), corrections.token)
+    values = [_column(name, [getattr(row, name) for row in rows]) for name in CORRECTION_FIELDS]
+    insert(client, context, values, corrections.token)

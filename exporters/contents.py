@@ -84,10 +84,8 @@ class Contents:
         self._context = client.create_insert_context("contents", COLUMNS, column_oriented=True)
 
     def _insert(self, client: Client, batch: Lot[Content]) -> None:
-        self._context.data = [
-            [_value(getattr(content, name)) for content in batch.records] for name in FIELDS
-        ]
-        insert(client, self._context, len(batch.records), token(batch))
+        columns = [[_value(getattr(one, name)) for one in batch.records] for name in FIELDS]
+        insert(client, self._context, columns, token(batch))
 
     def _delete(self, client: Client, whose: Selection) -> int:
         where, cluster = whose.condition(), self.dsn.cluster

@@ -97,10 +97,15 @@ class Writer:
             client.close()
 
 
-def insert(client: Client, context: InsertContext, rows: int, named: str) -> None:
-    """Write the `rows` of `context` as one block, under the token `named`."""
+def insert(client: Client, context: InsertContext, columns: list[list[object]], named: str) -> None:
+    """Write the values of `columns` as one block, under the token `named`.
+
+    In this order: the context cuts its data into blocks when it is given them, and a second block
+    under the same token would be dropped.
+    """
     known = client.server_settings
     settings = {name: value for name, value in INSERT_SETTINGS.items() if name in known}
     context.settings = settings | {"insert_deduplication_token": named}
-    context.req_block_size = rows  # one block, so that the token names all of it
+    context.req_block_size = len(columns[0])
+    context.data = columns
     client.insert(context=context)

@@ -202,6 +202,17 @@ async def test_tables_that_went_are_made_again(
     assert ask(store_dsn, database, "SELECT count() FROM calls") == [(1,)]
 
 
+async def test_a_larger_batch_after_a_smaller_one(
+    store_dsn: str, database: str, make_records: "RecordMaker"
+) -> None:
+    """Each is one block, whatever came before: a second block under one token would be dropped."""
+    exporter = ClickHouse(store_dsn, database=database)
+    for size in (1, 7, 3, 20):
+        await exporter.export(Batch(f"s:{size}", tuple(make_records(size))))
+    await exporter.close()
+    assert ask(store_dsn, database, "SELECT count() FROM calls") == [(31,)]
+
+
 async def test_the_event_loop_does_not_wait(
     to_server: ClickHouse, clickhouse_server: "ClickHouseServer"
 ) -> None:

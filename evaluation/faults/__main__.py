@@ -13,7 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation import serving
-from evaluation.faults import clocks, collectors, disks, kills, pairs, signals, soak, stores
+from evaluation.faults import (
+    clocks,
+    collectors,
+    contents,
+    disks,
+    kills,
+    pairs,
+    signals,
+    soak,
+    stores,
+)
 from evaluation.faults.audit import Result
 from evaluation.faults.world import World, clickhouse
 
@@ -29,6 +39,7 @@ FAMILIES: dict[str, Family] = {
     "disk": disks.run,
     "clock": clocks.run,
     "pair": pairs.run,
+    "content": contents.run,
 }
 ON_DEMAND: dict[str, Family] = {"soak": soak.run}
 
