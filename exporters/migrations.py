@@ -6,7 +6,7 @@ version does not know is left alone.  The same files serve chDB, a server and a 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ TTL = {
     "corrections": "ts",
     "trace_ts": "first_start",
 }  # table → column whose age ttl_days limits
+CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
@@ -32,7 +33,7 @@ _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
 )
 # The tables that are written through Distributed; a call and its corrections are on one shard.
-_SHARDING = {"calls": ", sipHash64(call_id)", "corrections": ", sipHash64(call_id)"}
+_SHARDING = dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,17 @@ def identifier(text: str) -> str:
     return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def migrate(client: Client, *, database: str, ttl_days: int, cluster: str = "") -> list[str]:
-    """Create `database` if need be, apply what is new and set the age limit; names of the new.
+def migrate(
+    client: Client,
+    *,
+    database: str,
+    ttl_days: int,
+    content_ttl_days: int | None = None,
+    cluster: str = "",
+) -> list[str]:
+    """Create `database` if need be, apply what is new and set the age limits; names of the new.
+
+    `content_ttl_days` is for `contents`; None: as it is.
 
     Leaves `client` in `database`.  A database that is up to date is only read, so a user without
     the right to create will do.  Raises TransientError if an applied file was edited since.
@@ -134,7 +144,9 @@ def migrate(client: Client, *, database: str, ttl_days: int, cluster: str = "") 
                 f"{file.name} was edited after this database applied it: restore the file and put"
                 " the change into a new one with the next number"
             )
-    _limit_age(client, database, ttl_days, cluster)
+    _limit_age(client, database, TTL, ttl_days, cluster)
+    if content_ttl_days is not None:
+        _limit_age(client, database, CONTENT_TTL, content_ttl_days, cluster)
     return new
 
 
@@ -147,9 +159,11 @@ def _applied(client: Client, database: str) -> dict[str, str]:
     return {str(name): str(checksum) for name, checksum in rows}
 
 
-def _limit_age(client: Client, database: str, ttl_days: int, cluster: str) -> None:
+def _limit_age(
+    client: Client, database: str, columns: Mapping[str, str], ttl_days: int, cluster: str
+) -> None:
     """Set the TTL where it differs: doing so again would have the server rewrite every part."""
-    for table, column in TTL.items():
+    for table, column in columns.items():
         limit = f"TTL toDateTime({column}) + toIntervalDay({ttl_days:d})"
         local = f"{table}_local" if cluster else table
         where = "tables WHERE database = {database:String} AND name = {name:String}"

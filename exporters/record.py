@@ -5,9 +5,8 @@ names are the columns of `schema/001_calls.sql` and the keys of the console's AP
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -138,21 +137,41 @@ class PermanentError(Exception):
     """The rows themselves will never be taken: a wrong type, say.  A wrong password is not it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Consecutive records with the token that names exactly them: `segment:first-last`."""
+class Sent(Protocol):
+    """What every row that is delivered has, whichever table it is for."""
+
+    @property
+    def ts_us(self) -> int: ...
+
+    @property
+    def call_id(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+
+S_co = TypeVar("S_co", bound=Sent, covariant=True)
+S_contra = TypeVar("S_contra", bound=Sent, contravariant=True)
+
+
+class Lot(msgspec.Struct, Generic[S_co], frozen=True):
+    """Consecutive rows with the token that names exactly them: `segment:first-last`."""
 
     token: str
-    records: tuple[Record, ...]
+    records: tuple[S_co, ...]
 
 
-class Exporter(Protocol):
-    """Writes batches somewhere; `proxy.meter.delivery` owns the cursor, retries and losses."""
+class Destination(Protocol[S_contra]):
+    """Writes lots somewhere; `proxy.meter.delivery` owns the cursor, retries and losses."""
 
     name: str
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Lot[S_contra]) -> None:
         """Write all of `batch`, or raise TransientError or PermanentError.  May see it twice."""
 
     async def close(self) -> None:
         """Release what the exporter holds."""
+
+
+Batch = Lot[Record]
+Exporter = Destination[Record]

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from exporters import connection
+from exporters import connection, content
 from exporters.clickhouse import COLUMNS
 from exporters.corrections import PRICE, versions
 from exporters.grouping import grouped, microseconds
@@ -117,6 +117,19 @@ class Store:
         newest = {name: value for name, value in prices[-1].items() if name not in _VERSION}
         row.pop("receipt")
         return row | newest | {"prices": prices}
+
+    async def content(self, call_id: str) -> Row | None:
+        """What was said in a call; None if that is not kept.  See `exporters.content`."""
+        try:
+            parameters = {"call_id": str(UUID(call_id))}
+        except ValueError:
+            return None
+        rows = await self._rows(
+            f"SELECT {', '.join(content.COLUMNS)}, ingested_at FROM contents"
+            " WHERE call_id = {call_id:UUID} ORDER BY ingested_at DESC LIMIT 1",
+            parameters,
+        )
+        return rows[0] if rows else None
 
     async def spend(
         self, since: datetime, by: Sequence[str] = ("provider", "response_model")

@@ -16,6 +16,7 @@ from proxy import settings
 from proxy.child import environment, module
 from proxy.commands import (
     checking,
+    content,
     quote,
     receipts,
     report,
@@ -30,6 +31,7 @@ from proxy.commands import (
 from proxy.commands.terminal import Exit
 from proxy.config import Config
 from proxy.console.api import QUIET_S, instant
+from proxy.console.content_api import Order
 from proxy.instance import store_dsn, tariff_book
 from proxy.settings import CONFIG_VARIABLE, SettingsError
 
@@ -174,6 +176,20 @@ def _reprice(arguments: argparse.Namespace) -> int:
         return Exit.MISTAKE
 
 
+def _content(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    whose = Order(call_id=arguments.call_id, user_id=arguments.user, before=arguments.before)
+    try:
+        if arguments.delete:
+            return content.delete(config, whose, as_json=arguments.json)
+        if not arguments.call_id or arguments.user or arguments.before:
+            raise ValueError("name one call; --user and --before go with --delete")
+        return content.show(config, arguments.call_id, as_json=arguments.json)
+    except ValueError as error:
+        terminal.say(f"content: {error}", sys.stderr)
+        return Exit.MISTAKE
+
+
 def _check(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     tariff_book(config)
@@ -228,6 +244,11 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--tariffs", default="", metavar="DIR", help="laid over the installed ones")
     added.add_argument("--dry-run", action="store_true", help="show the differences, write nothing")
     added.add_argument("--yes", action="store_true", help="write them without asking")
+    added = command("content", _content, "What was said in a call, if it was captured; deletion.")
+    added.add_argument("call_id", nargs="?", default="", metavar="CALL_ID", help="as rows show it")
+    added.add_argument("--delete", action="store_true", help="take it out of the store, for good")
+    added.add_argument("--user", default="", metavar="NAME", help="with --delete: all of a user")
+    added.add_argument("--before", default="", help="with --delete: instant or age: 2026-11-01, 7d")
     _store_arguments(command("store", _store, "Look after the store."))
     command("check", _check, "Check the configuration and the tariffs, and show the providers.")
     return parser

@@ -95,6 +95,19 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Whether what was said is kept, and what of it; see docs/content.md."""
+
+    capture: bool = False
+    ttl_days: int = 7
+    bytes_max: int = 65_536  # of a request, of a response and of an output, each, as stored
+    sample: float = 1.0  # share of calls
+    redact: tuple[str, ...] = ("email", "card", "iban", "phone", "ssn")  # besides credentials
+    patterns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    journal_bytes_max: int = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Otlp:
     """Where spans go.  With no endpoint here the standard OTEL_* variables decide."""
 
@@ -132,6 +145,7 @@ class Config:
     journal: JournalLimits = JournalLimits()
     metering: Metering = Metering()
     store: Store = Store()
+    content: Content = Content()
     otlp: Otlp = Otlp()
     alerts: Alerts = Alerts()
     node: str = ""  # name of this machine in rows; "" is the host name

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from proxy.config import DIALECTS, Alerts, Config, Listen, Provider
+from proxy.content.checking import content_mistakes
 from proxy.dialects import QUIRKS
 from proxy.typed import Layer, Reader, leaves, nearest
 
@@ -53,8 +54,7 @@ class SettingsError(Exception):
 
 def defaults() -> dict[str, Any]:
     """The packaged `defaults.toml` as a tree."""
-    text = resources.files("proxy").joinpath("defaults.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads(resources.files("proxy").joinpath("defaults.toml").read_text("utf-8"))
 
 
 def load(
@@ -191,6 +191,7 @@ def _mistakes(config: Config, packaged: Mapping[str, Any]) -> Iterator[str]:
         yield f"metering.tariffs: there is no directory {config.metering.tariffs}"
     if config.store.dsn and urlsplit(config.store.dsn).scheme not in STORE_SCHEMES:
         yield f"store.dsn: does not begin with one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
+    yield from content_mistakes(config.content)
     if config.otlp.endpoint:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
     yield from _alert_mistakes(config.alerts)
@@ -202,7 +203,7 @@ def _alert_mistakes(alerts: Alerts) -> Iterator[str]:
     """Neither URL nor headers are repeated: they may be secrets."""
     if alerts.webhook and not WEBHOOK.match(alerts.webhook):
         yield "alerts.webhook: expected http:// or https:// and a host"
-    if not all(HEADER.fullmatch(f"{name}:{at}") for name, at in alerts.webhook_headers.items()):
+    if not all(map(HEADER.fullmatch, map(":".join, alerts.webhook_headers.items()))):
         yield "alerts.webhook_headers: one of them is no header"
     if alerts.journal_share_max > 1:
         yield f"alerts.journal_share_max: is {alerts.journal_share_max}, expected at most 1"

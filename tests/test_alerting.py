@@ -190,7 +190,9 @@ async def test_a_watch_that_fails_is_said_once(
 ) -> None:
     """A fault of ours ends neither the meter nor the watch, and does not flood the log."""
     async with running(tmp_path, health) as alerting:
-        health.parts = {"meter": {"journal_bytes": {"calls": "many"}, "journal_bytes_max": 1}}
+        health.parts = {
+            "meter": {"journal_bytes": {"calls": "many"}, "journal_bytes_max": {"calls": 1}}
+        }
         await asyncio.sleep(0.2)
         assert caplog.text.count("The watch over our own losses fails") == 1
         health.parts = status(**DROPPED)

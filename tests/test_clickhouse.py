@@ -18,10 +18,12 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from clickhouse_connect.driver.client import Client
 
 from exporters import connection
-from exporters.clickhouse import COLUMNS, FIELDS, INSERT_SETTINGS, ClickHouse, columns, token
+from exporters.clickhouse import COLUMNS, FIELDS, ClickHouse, columns
 from exporters.record import EXACT, Batch, PermanentError, Record, TransientError, rounded
+from exporters.writer import INSERT_SETTINGS, token
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer, RecordMaker, ServerStarter
@@ -201,6 +203,17 @@ async def test_tables_that_went_are_made_again(
     assert ask(store_dsn, database, "SELECT count() FROM calls") == [(1,)]
 
 
+async def test_a_larger_batch_after_a_smaller_one(
+    store_dsn: str, database: str, make_records: "RecordMaker"
+) -> None:
+    """Each is one block, whatever came before: a second block under one token would be dropped."""
+    exporter = ClickHouse(store_dsn, database=database)
+    for size in (1, 7, 3, 20):
+        await exporter.export(Batch(f"s:{size}", tuple(make_records(size))))
+    await exporter.close()
+    assert ask(store_dsn, database, "SELECT count() FROM calls") == [(31,)]
+
+
 async def test_the_event_loop_does_not_wait(
     to_server: ClickHouse, clickhouse_server: "ClickHouseServer"
 ) -> None:
@@ -208,9 +221,9 @@ async def test_the_event_loop_does_not_wait(
     threads = set()
     inner = to_server._insert
 
-    def insert(batch: Batch) -> None:
+    def insert(client: Client, batch: Batch) -> None:
         threads.add(threading.current_thread().name)
-        inner(batch)
+        inner(client, batch)
 
     to_server._insert = insert  # type: ignore[method-assign]  # to see the thread
     for i in range(3):

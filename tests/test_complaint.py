@@ -102,7 +102,7 @@ def test_the_limit_is_said_once_a_minute(
         clock.now += 1
     journal.close()
     (line,) = lines(caplog)
-    assert "journal.total_bytes_max is 1,000 bytes" in line
+    assert "all that it may hold: 1,000 bytes" in line
 
 
 async def test_fsync_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

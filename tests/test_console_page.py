@@ -1,8 +1,10 @@
 """The console in a real browser: what people see is what the rows say."""
 
 import asyncio
+import json
 import os
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -122,3 +124,50 @@ def test_the_console_fits_a_narrow_window(served: serving.Serving) -> None:
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert wide == 0
+
+
+TOKEN = "a-token-for-the-console"
+SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
+
+
+def test_content_is_text_and_nothing_else(tmp_path: Path) -> None:
+    """A prompt that is a script is shown as it was written, once somebody opens it, and not run."""
+    settings = f'[console]\ntoken = "{TOKEN}"\n[content]\ncapture = true\n{serving.FAST_ROWS}'
+    with (
+        serving.stand_in(tmp_path / "stand-in.log") as (upstream, _),
+        serving.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
+    ):
+        body = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": SCRIPT}]}
+        asked = urllib.request.Request(
+            f"{served.proxy_url}/openai/v1/chat/completions",
+            data=json.dumps(body).encode(),
+            headers={"content-type": "application/json", "authorization": "Bearer x"},
+        )
+        urllib.request.urlopen(asked, timeout=20).close()
+        with browser() as page:
+            page.get(f"{served.console_url}/?token={TOKEN}")
+            wait = WebDriverWait(page, 20)
+            wait.until(lambda _: page.find_elements(By.CSS_SELECTOR, "#calls tr[data-call]"))
+            page.find_element(By.CSS_SELECTOR, "#calls tr[data-call]").click()
+            wait.until(
+                lambda _: page.find_element(By.CSS_SELECTOR, "#receipt table").is_displayed()
+            )
+            assert texts(page, "#receipt .content pre") == []
+            wait.until(lambda _: opened(page))
+            request, *_ = texts(page, "#receipt .content pre")
+            assert json.loads(request)["messages"][0]["content"] == SCRIPT
+            assert page.find_elements(By.CSS_SELECTOR, "#receipt script, #receipt img") == []
+            assert page.title == "Taximeter"
+
+
+def opened(page: WebDriver) -> bool:
+    """Open the content; True once it is there: it is written a moment after the row."""
+    if not texts(page, "#receipt .content pre"):
+        page.execute_script(
+            "document.querySelectorAll('#receipt .content p').forEach(p => p.remove())"
+        )
+        box = page.find_element(By.CSS_SELECTOR, "#receipt .content")
+        page.execute_script("arguments[0].open = false", box)
+        page.execute_script("arguments[0].open = true", box)
+        time.sleep(0.3)
+    return bool(texts(page, "#receipt .content pre"))

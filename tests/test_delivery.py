@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.record import Batch, PermanentError, Record, TransientError, encode
+from exporters.record import Batch, PermanentError, Record, TransientError, decode, encode
 from proxy.config import JournalLimits
 from proxy.exchange import Kind
 from proxy.journal.disk import write_atomically
@@ -60,18 +60,19 @@ def write(journal: Journal, *ids: str) -> None:
     journal.flush()
 
 
-def deliver(tmp_path: Path, exporter: Remembering, rows_max: int = 100) -> Delivery:
+def deliver(tmp_path: Path, exporter: Remembering, rows_max: int = 100) -> Delivery[Record]:
     async def synced() -> None:
         pass
 
     state = tmp_path / "state"
     state.mkdir(exist_ok=True)
+    records = tmp_path / "records"
     return Delivery(
-        exporter, tmp_path / "records", state, synced=synced, rows_max=rows_max, age_max_s=0.01
+        exporter, records, state, decode, synced=synced, rows_max=rows_max, age_max_s=0.01
     )
 
 
-async def everything(delivery: Delivery) -> None:
+async def everything(delivery: Delivery[Record]) -> None:
     while await delivery.step():
         pass
 
@@ -142,7 +143,7 @@ async def test_a_poison_row_is_set_aside_alone(tmp_path: Path) -> None:
     delivery = deliver(tmp_path, exporter)
     await everything(delivery)
     assert exporter.ids == list("abcdfg")
-    assert delivery.set_aside == 1
+    assert delivery.status()["set_aside"] == 1
     aside = (tmp_path / "state" / "remembering.aside.jsonl").read_text()
     assert '"call_id":"e"' in aside
     assert "not this one" in aside

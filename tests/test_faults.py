@@ -13,7 +13,7 @@ from rich.console import Console
 
 from evaluation import serving
 from evaluation.faults import __main__ as command
-from evaluation.faults import clocks, disks, kills, webhooks
+from evaluation.faults import clocks, contents, disks, kills, webhooks
 from evaluation.faults.audit import Result, compare, dispatched
 from evaluation.faults.callers import Seen
 from evaluation.faults.world import World, clickhouse
@@ -47,6 +47,13 @@ async def test_files_that_cannot_grow_trouble_no_caller(
     monkeypatch.setattr(disks, "FAULT_S", 1.0)
     result = await disks.broken(world, "short", "no file may grow", *disks.NO_GROWTH)
     assert result.ok, result
+
+
+@pytest.mark.slow
+async def test_content_is_kept_once_and_costs_no_row(world: World) -> None:
+    """The meter is killed with content captured; then a dead store leaves no room for it."""
+    for result in (await contents.killed(world, rounds=2, calls=40), await contents.no_room(world)):
+        assert result.ok, result
 
 
 def row(ticket: str, **other: object) -> dict[str, Any]:

@@ -102,10 +102,11 @@ def test_vitals() -> None:
             "metered": 3,
             "journal": {"calls_lost": 4},
             "journal_bytes": {"calls": 10, "records": 20},
-            "journal_bytes_max": 100,
+            "journal_bytes_max": {"calls": 100},
         },
         "clickhouse": {"ok": False, "error": "down", "set_aside": 1, "waiting": 7, "lag_s": 2.5},
         "otel": {"ok": True, "delivered": 3, "set_aside": 0, "retries": 0},
+        "content": {"captured": 7, "dropped": 1, "redactions": {"email": 2}},
     }
     found = {family.name: family for family in merged(families(status))}
     assert found["taximeter.meter.metered_calls"].points == [((), 3)]
@@ -117,7 +118,10 @@ def test_vitals() -> None:
     ]
     assert found["taximeter.delivery.set_aside"].lasting
     assert [value for _, value in found["taximeter.journal.size"].points] == [10, 20]
-    assert found["taximeter.journal.limit"].points == [((), 100)]
+    assert found["taximeter.journal.limit"].points == [((("taximeter.journal", "calls"),), 100)]
+    assert found["taximeter.content.captured_calls"].points == [((), 7)]
+    assert found["taximeter.content.dropped_calls"].points == [((), 1)]
+    assert found["taximeter.content.redactions"].points == [((("taximeter.kind", "email"),), 2)]
     for name, value in (("waiting", 7), ("lag", 2.5)):
         label = (("taximeter.exporter", "clickhouse"),)
         assert found[f"taximeter.delivery.{name}"].points == [(label, value)]

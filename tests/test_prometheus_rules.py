@@ -62,9 +62,10 @@ def test_the_limits_are_our_defaults() -> None:
 
 def test_every_metric_is_served(tmp_path: Path) -> None:
     """A scrape of the real product has each name that a rule reads, after one unpriced call."""
+    settings = f"{serving.FAST_ROWS}\n[content]\ncapture = true\n"
     with (
         serving.stand_in(tmp_path / "stand-in.log") as (upstream, _),
-        serving.serve(tmp_path, {"openai": upstream}, settings=serving.FAST_ROWS) as served,
+        serving.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
     ):
         asked = urllib.request.Request(
             f"{served.proxy_url}/openai/v1/chat/completions",
@@ -104,6 +105,7 @@ STILL, GROWING = "0+0x40", "0+0x9 3+0x30"  # a sample each minute; three more af
             10,
             16,
         ),
+        ("content_dropped", {"taximeter_content_dropped_calls_total": GROWING}, 10, 16),
         ("frames_unreadable", {"taximeter_meter_failed_frames_total": GROWING}, 10, 16),
         ("journal_damaged", {"taximeter_meter_damaged_bytes": "0+0x9 7 0+0x30"}, 10, 16),
         ("journal_write_errors", {"taximeter_relay_write_errors_total": GROWING}, 10, 16),
@@ -111,7 +113,7 @@ STILL, GROWING = "0+0x40", "0+0x9 3+0x30"  # a sample each minute; three more af
         (
             "journal_nearly_full",
             {'taximeter_journal_size_bytes{taximeter_journal="records"}': "0+0x9 800 799+0x30"}
-            | {"taximeter_journal_limit_bytes": "1000+0x40"},
+            | {'taximeter_journal_limit_bytes{taximeter_journal="records"}': "1000+0x40"},
             10,
             16,
         ),

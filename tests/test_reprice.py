@@ -27,7 +27,8 @@ from exporters.record import Batch, Record, TransientError
 from exporters.store import Store
 from pricing import Meter, Origin, TariffBook, Usage
 from proxy.config import Config
-from proxy.console.reprice_api import HEADER, PATH, RepriceApi, token
+from proxy.console.command import HEADER, Command, token
+from proxy.console.reprice_api import PATH, RepriceApi
 from proxy.exchange import Outcome, Part
 from proxy.meter import restating
 from proxy.meter.metering import Metering
@@ -354,9 +355,9 @@ async def test_a_page_that_was_sent_is_not_sent_twice(place: Place) -> None:
 async def test_a_day_that_is_rebuilt_keeps_its_corrections(place: Place) -> None:
     """Repairing a rollup gives what the rows and their new prices add up to."""
     await place.run(NEW)
-    client = place.clickhouse._connect()
     day = f"{EPOCH + timedelta(microseconds=place.records[0].ts_us):%Y-%m-%d}"
-    client.command(f"ALTER TABLE calls_1h DROP PARTITION '{day}'")
+    sql = f"ALTER TABLE calls_1h DROP PARTITION '{day}'"
+    await place.clickhouse._writer.do(lambda client: client.command(sql))
     found = await place.clickhouse.reconcile(repair=True, quiet_s=0)
     assert [one.rollup for one in found] == ["calls_1h"]
     assert await place.unequal() == []
@@ -380,7 +381,7 @@ async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
 async def test_only_the_command_may_write(place: Place) -> None:
     """Without the token of the 0600 file, or from a page in a browser, nothing is done."""
     state = place.config.data / "state"
-    api = RepriceApi(place.restating, state)
+    api = RepriceApi(place.restating, Command(state))
     assert (state / "command.token").stat().st_mode & 0o777 == 0o600
     app = web.Application()
     app.add_routes(api.routes())

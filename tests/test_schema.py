@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from exporters import connection, migrations
+from exporters import connection, content, migrations
 from exporters.clickhouse import COLUMNS, ClickHouse
 from exporters.migrations import SchemaFile, migrate, schema_files, statements
 from exporters.reconcile import ROLLUPS
@@ -57,7 +57,7 @@ def test_numbered_without_gaps() -> None:
 def test_every_table_deduplicates(client: Client, database: str) -> None:
     """Rows and rollups remember equally many tokens: fewer in one, and a resend would tear them."""
     migrate(client, database=database, ttl_days=90)
-    for table in ("calls", "corrections", "counts_1h", "trace_ts", *ROLLUPS):
+    for table in ("calls", "corrections", "counts_1h", "trace_ts", "contents", *ROLLUPS):
         assert "non_replicated_deduplication_window = 10000" in engine(client, table)
 
 
@@ -68,6 +68,23 @@ def test_the_age_limit_follows_the_setting(client: Client, database: str) -> Non
     migrate(client, database=database, ttl_days=9)
     assert "TTL toDateTime(ts) + toIntervalDay(9)" in engine(client, "calls")
     assert "TTL toDateTime(first_start) + toIntervalDay(9)" in engine(client, "trace_ts")
+
+
+def test_content_has_an_age_limit_of_its_own(client: Client, database: str) -> None:
+    """It is in force from the table's first moment, and only who knows content.ttl_days sets it."""
+    migrate(client, database=database, ttl_days=90)
+    assert "TTL toDateTime(ts) + toIntervalDay(7)" in engine(client, "contents")
+    migrate(client, database=database, ttl_days=90, content_ttl_days=2)
+    assert "TTL toDateTime(ts) + toIntervalDay(2)" in engine(client, "contents")
+    migrate(client, database=database, ttl_days=5)
+    assert "TTL toDateTime(ts) + toIntervalDay(2)" in engine(client, "contents")
+
+
+def test_columns_of_content(client: Client, database: str) -> None:
+    """`contents` has the fields of a content in their order, and the time of insertion."""
+    migrate(client, database=database, ttl_days=90)
+    names = [row[0] for row in client.query("DESCRIBE TABLE contents").result_rows]
+    assert names == [*content.COLUMNS, "ingested_at"]
 
 
 def test_interrupted_between_statements(client: Client, database: str) -> None:
@@ -205,7 +222,8 @@ os._exit(0)
     assert made["calls_1h_local"] == made["trace_ts_local"] == "ReplicatedAggregatingMergeTree"
     assert made["calls_1m_mv"] == made["corrections_1h_mv"] == "MaterializedView"
     assert made["priced_calls_local"] == "View"
-    assert made["priced_calls"] == made["corrections"] == "Distributed"
+    assert made["contents_local"] == "ReplicatedReplacingMergeTree"
+    assert made["priced_calls"] == made["corrections"] == made["contents"] == "Distributed"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class Product:
     said: Canaries
     console_token: str
     proxy_token: str
-    webhook: Webhook
+    webhook: Webhook = field(default_factory=Webhook)
     answers: list[bytes] = field(default_factory=list)  # to the caller, by the relay itself
 
     def ask(self, path: str) -> bytes:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import QUOTED, RecordMaker
 
+from exporters import connection
 from exporters.clickhouse import ClickHouse
+from exporters.migrations import schema_files
 from exporters.record import Batch, TransientError
 from exporters.store import READ_SETTINGS, Store
 
@@ -33,6 +35,20 @@ def test_profile() -> None:
     wanted["max_execution_time"] = "60"  # changeable
     assert wanted.items() <= profile().items()
     assert "max_execution_time = 60 CHANGEABLE_IN_READONLY" in SQL
+
+
+def test_what_was_said_is_not_granted(chdb_dsn: str) -> None:
+    """The user reads every table and view of the schema but `contents`; the engine parses it."""
+    text = "\n".join(file.text for file in schema_files())
+    made = set(re.findall(r"CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)", text))
+    wanted = made - {"contents"}
+    granted = re.findall(r"SELECT ON taximeter\.(\w+)", SQL)
+    assert sorted(granted) == sorted([*wanted, *(f"{name}_local" for name in wanted)])
+    client = connection.connect(connection.parse(chdb_dsn))
+    for statement in re.sub(r"^--.*$", "", SQL, flags=re.MULTILINE).split(";\n"):
+        if statement.strip():
+            client.command(f"EXPLAIN AST {statement}")
+    client.close()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def status(**changed: object) -> Parts:
             "write_errors": 0,
             "journal": {"frames_dropped": 0, "calls_lost": 0, "write_errors": 0},
             "journal_bytes": {"calls": 0, "records": 0},
-            "journal_bytes_max": 1_000,
+            "journal_bytes_max": {"calls": 1_000, "records": 1_000, "contents": 1_000},
         },
         "clickhouse": {"ok": True, "set_aside": 0, "waiting": 0, "lag_s": 0.0},
     }
@@ -207,6 +207,7 @@ def test_names_are_stable() -> None:
         "frames_dropped": "critical",
         "calls_lost": "critical",
         "rows_set_aside": "critical",
+        "content_dropped": "critical",
         "frames_unreadable": "critical",
         "journal_damaged": "critical",
         "journal_write_errors": "warning",

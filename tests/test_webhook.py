@@ -20,7 +20,7 @@ from exporters import webhook as module
 from exporters.alerts import Alert
 from exporters.webhook import BODY_ALERTS_MAX, WAITING_MAX, Webhook
 from proxy.config import Alerts, Config, Upstream
-from proxy.meter import meter_process
+from proxy.meter import outlets
 
 SECRET = "T0SECRET/B0SECRET"
 BEGAN = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -198,7 +198,7 @@ async def configured(url: str, ca_file: Path | None = None) -> Webhook:
     config = Config(
         data=Path("/nowhere"), upstream=Upstream(ca_file=ca_file), alerts=Alerts(webhook=url)
     )
-    webhook = meter_process.webhook(config)
+    webhook = outlets.webhook(config)
     assert webhook is not None
     task = asyncio.create_task(webhook.run())
     webhook.tell([alert("a")])
@@ -244,4 +244,4 @@ async def test_an_outgoing_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_webhook() -> None:
     """Without a URL nothing goes out."""
-    assert meter_process.webhook(Config(data=Path("/nowhere"))) is None
+    assert outlets.webhook(Config(data=Path("/nowhere"))) is None

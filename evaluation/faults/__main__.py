@@ -16,6 +16,7 @@ from evaluation import serving
 from evaluation.faults import (
     clocks,
     collectors,
+    contents,
     disks,
     kills,
     outage,
@@ -42,6 +43,7 @@ FAMILIES: dict[str, Family] = {
     "clock": clocks.run,
     "pair": pairs.run,
     "streams": streams.run,
+    "content": contents.run,
 }
 ON_DEMAND: dict[str, Family] = {"soak": soak.run, "outage": outage.run}  # these take an hour
 

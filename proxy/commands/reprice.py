@@ -23,7 +23,8 @@ from proxy.commands.asking import asking
 from proxy.commands.differences import GROUPED_BY
 from proxy.commands.terminal import Column, Exit, count, dollars
 from proxy.config import Config
-from proxy.console.reprice_api import HEADER, PATH, token
+from proxy.console import command
+from proxy.console.reprice_api import PATH
 from proxy.instance import store_dsn
 from proxy.meter.restating import Order, Restating
 
@@ -88,10 +89,7 @@ def _run(config: Config, order: Order) -> Found:
 
 def _from_meter(config: Config, order: Order, seen: Seen) -> Found | None:
     """The running meter's answer; None if there is none running."""
-    try:
-        headers = {HEADER: token(config.data / "state")}
-    except FileNotFoundError:
-        headers = {}
+    headers = command.headers(config.data / "state")
     data = msgspec.json.encode(order)
     with asking(
         config, PATH, method="POST", timeout_s=SILENCE_S, headers=headers, data=data

@@ -220,8 +220,37 @@ async function receipt(id) {
   table.append(top, body, foot);
   const scroll = element("div", undefined, "scroll");
   scroll.append(table);
-  box.replaceChildren(head, facts, scroll);
+  box.replaceChildren(head, facts, scroll, content(call.call_id));
   box.showModal();
+}
+
+// What was said is asked for when somebody opens it, and is only ever text.
+function content(id) {
+  const box = element("details", undefined, "content");
+  box.append(element("summary", "Content"));
+  box.addEventListener("toggle", async () => {
+    if (!box.open || box.children.length > 1) return;
+    try {
+      const said = await ask(`/api/calls/${id}/content`);
+      for (const name of ["request", "response", "output"]) {
+        if (!said[name]) continue;
+        box.append(element("h3", name + (said[name + "_cut"] ? " · something is left out" : "")), element("pre", indented(said[name])));
+      }
+      const hidden = Object.entries(said.redactions).map(([kind, times]) => `${times} × ${kind}`).join(", ");
+      if (hidden) box.append(element("p", `redacted: ${hidden}`, "empty"));
+    } catch (error) {
+      box.append(element("p", error.message, "empty"));
+    }
+  });
+  return box;
+}
+
+function indented(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text; // the text of a model, or one document a line
+  }
 }
 
 function health(state) {

@@ -9,7 +9,7 @@ modules and finds the endpoint of a call.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from proxy.exchange import Operation, Reading
 
 Json = object  # what msgspec.json decodes: dict, list, str, int, Decimal, bool, None
+Hear = Callable[[str, Hashable], None]  # takes a text that the model made, and of what it is a part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Ask:
     response_headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
     stream: bool = False  # the response is framed as events, not as one document
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
+    hear: Hear | None = None  # where content is captured
 
 
 class Reader(Protocol):

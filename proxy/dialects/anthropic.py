@@ -17,7 +17,7 @@ from proxy.dialects.anthropic_request import cache_ttls, code_runs_free, note_re
 from proxy.dialects.anthropic_usage import Share, has_counts, shares
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
-from proxy.dialects.values import mapping, mappings, text
+from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
 ITEM_CHARS_MAX = 256
@@ -53,9 +53,9 @@ class MessagesReader:
         if kind == "message_start":
             self._start(mapping(body, "message"))
         elif kind == "content_block_start":
-            self._block(mapping(body, "content_block"), at_ns)
+            self._block(mapping(body, "content_block"), at_ns, body.get("index"))
         elif kind == "content_block_delta":
-            self._delta(mapping(body, "delta"), at_ns)
+            self._delta(mapping(body, "delta"), at_ns, body.get("index"))
         elif kind == "message_delta":
             self._merge(mapping(body, "usage"))
             self._stop(mapping(body, "delta"))
@@ -67,8 +67,8 @@ class MessagesReader:
 
     def _whole(self, message: Block, at_ns: int) -> None:
         self._start(message)
-        for block in mappings(message.get("content")):
-            self._block(block, at_ns)
+        for number, block in enumerate(mappings(message.get("content"))):
+            self._block(block, at_ns, number)
         self._stop(message)
         self._ended = self._draft.complete = True
 
@@ -87,8 +87,9 @@ class MessagesReader:
         if container := text(mapping(message, "container").get("id")):
             self._draft.attributes["response.container_id"] = container[:128]
 
-    def _block(self, block: Block, at_ns: int) -> None:
+    def _block(self, block: Block, at_ns: int, number: Json) -> None:
         """Take a content block: whole, or the empty beginning of a streamed one."""
+        of = integer(number)
         kind = text(block.get("type"))
         name = text(block.get("name"))
         self._blocks += 1
@@ -101,23 +102,24 @@ class MessagesReader:
         if kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
             self._draft.tool_calls += kind == "tool_use"
             self._code_runs += kind == "server_tool_use" and name in CODE_TOOLS
-            self._draft.delta(name, at_ns)
+            self._draft.delta(name, at_ns, of=of)
             if arguments := mapping(block, "input"):
-                self._draft.say(str(arguments))
+                self._draft.say(str(arguments), of)
         elif kind == "fallback":
             # Another model took over; the rest, and the usage of the final event, is its own.
             served = text(mapping(block, "to").get("model"))
             self._draft.response_model = served or self._draft.response_model
         else:
-            self._delta(block, at_ns)
+            self._delta(block, at_ns, number)
 
-    def _delta(self, delta: Block, at_ns: int) -> None:
+    def _delta(self, delta: Block, at_ns: int, number: Json) -> None:
         """Take text of a content block or of an event that adds to one."""
-        self._draft.delta(text(delta.get("thinking")), at_ns, visible=False)
-        self._draft.delta(text(delta.get("text")), at_ns)
-        self._draft.delta(text(delta.get("partial_json")), at_ns)
+        of = integer(number)
+        self._draft.delta(text(delta.get("thinking")), at_ns, visible=False, of=of)
+        self._draft.delta(text(delta.get("text")), at_ns, of=of)
+        self._draft.delta(text(delta.get("partial_json")), at_ns, of=of)
         if text(delta.get("type")) in ("compaction", "compaction_delta"):
-            self._draft.delta(text(delta.get("content")), at_ns, visible=False)
+            self._draft.delta(text(delta.get("content")), at_ns, visible=False, of=of)
 
     def shares(self) -> Iterator[Share]:
         """What each model did, as far as it was stated."""

@@ -94,12 +94,12 @@ class ConverseReader:
         tool = mapping(block, "toolUse")
         if name := text(tool.get("name")):
             draft.tool_calls += 1
-            draft.delta(name, at_ns)
+            draft.delta(name, at_ns, of=("tool", draft.tool_calls))
         given = tool.get("input")
         if isinstance(given, str):
-            draft.delta(given, at_ns)
+            draft.delta(given, at_ns, of=("tool", draft.tool_calls))
         elif given:
-            draft.say(str(given))
+            draft.say(str(given), ("tool", draft.tool_calls))
 
     def close(self) -> Reading:
         """See `Reader.close`."""

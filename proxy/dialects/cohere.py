@@ -87,8 +87,9 @@ class CohereReader:
         for call in calls:
             function = mapping(call, "function")
             draft.tool_calls += bool(function) and starts
-            draft.delta(text(function.get("name")), at_ns)
-            draft.delta(text(function.get("arguments")), at_ns)
+            of = "tool", draft.tool_calls
+            draft.delta(text(function.get("name")), at_ns, of=of)
+            draft.delta(text(function.get("arguments")), at_ns, of=of)
 
     def _finish(self, reason: object) -> None:
         self._draft.finish(reason)

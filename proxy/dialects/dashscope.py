@@ -81,8 +81,9 @@ class DashScopeReader:
         for call in mappings(message.get("tool_calls")):
             function = mapping(call, "function")
             self._draft.tool_calls += bool(text(function.get("name")))
-            self._draft.delta(text(function.get("name")), at_ns)
-            self._draft.delta(text(function.get("arguments")), at_ns)
+            of = number, integer(call.get("index"))
+            self._draft.delta(text(function.get("name")), at_ns, of=of)
+            self._draft.delta(text(function.get("arguments")), at_ns, of=of)
 
     def _say(self, where: str, value: object, at_ns: int, *, visible: bool = True) -> None:
         said = text(value)
@@ -90,7 +91,7 @@ class DashScopeReader:
         if said and self._draft.ask.stream and self._incremental is not True:
             self._seen[where] = said
             said = said.removeprefix(before)  # a piece of its own hardly begins with the one before
-        self._draft.delta(said, at_ns, visible=visible)
+        self._draft.delta(said, at_ns, visible=visible, of=where)
 
     def close(self) -> Reading:
         """See `Reader.close`."""

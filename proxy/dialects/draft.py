@@ -1,6 +1,6 @@
 """A `Reading` in the making: what every reader gathers, whichever dialect it reads."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -46,6 +46,7 @@ class Draft:
         self.attributes: dict[str, Attribute] = {}
         self.times = TokenTimes()
         self._reasons: dict[str, None] = {}
+        self._hear = ask.hear
         self._text: list[str] = []
         self._text_chars = 0
         if endpoint.free:
@@ -57,8 +58,19 @@ class Draft:
             if len(self._reasons) < REASONS_MAX:
                 self._reasons[reason] = None
 
-    def say(self, text: str) -> None:
-        """Keep text that the model made, in case it must be counted."""
+    def hear(self, text: str, of: Hashable = 0) -> None:
+        """Pass on text that the model made, where content is captured.
+
+        `of` tells apart what comes at the same time: choices, tool calls.  A secret that is spread
+        over events is found if its pieces are put together again, and no others between them.
+        """
+        if self._hear is not None and text:
+            self._hear(text, of)
+
+    def say(self, text: str, of: Hashable = 0) -> None:
+        """Keep text that the model made, in case it must be counted; `of` as in `hear`."""
+        if self._hear is not None:
+            self.hear(text, of)
         room = self.ask.text_chars_max - self._text_chars
         if len(text) > room:
             self.output_known = False
@@ -76,10 +88,10 @@ class Draft:
         self._text.clear()
         self._text_chars = 0
 
-    def delta(self, text: str, at_ns: int, *, visible: bool = True) -> None:
-        """Keep text of a stream event; text of no length is not a token."""
+    def delta(self, text: str, at_ns: int, *, visible: bool = True, of: Hashable = 0) -> None:
+        """Keep text of a stream event; text of no length is not a token.  `of` as in `hear`."""
         if text:
-            self.say(text)
+            self.say(text, of if visible else ("hidden", of))
             self.times.token(at_ns, visible=visible)
 
     def part(

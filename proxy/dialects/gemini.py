@@ -69,7 +69,7 @@ class GenerateReader:
 
     def _candidate(self, candidate: Block, index: int, at_ns: int) -> None:
         draft = self._draft
-        note_parts(draft, mapping(candidate, "content").get("parts"), at_ns)
+        note_parts(draft, mapping(candidate, "content").get("parts"), at_ns, of=index)
         self._grounding.take(mapping(candidate, "groundingMetadata"))
         if mapping(candidate, "urlContextMetadata") or self._draft.attributes.get("response.code"):
             self._grounding.other_tools = True
@@ -98,18 +98,18 @@ class GenerateReader:
         return draft.reading()
 
 
-def note_parts(draft: Draft, parts: object, at_ns: int) -> None:
+def note_parts(draft: Draft, parts: object, at_ns: int, of: int = 0) -> None:
     """Take the parts of a content: text, thoughts, calls, code, and media, which is not text."""
     for part in mappings(parts):
         hidden = part.get("thought") is True
-        draft.delta(text(part.get("text")), at_ns, visible=not hidden)
+        draft.delta(text(part.get("text")), at_ns, visible=not hidden, of=of)
         if call := mapping(part, "functionCall"):
             draft.tool_calls += 1
-            draft.delta(text(call.get("name")), at_ns)
-            draft.say(str(mapping(call, "args") or ""))
+            draft.delta(text(call.get("name")), at_ns, of=("tool", draft.tool_calls))
+            draft.say(str(mapping(call, "args") or ""), ("tool", draft.tool_calls))
         if code := text(mapping(part, "executableCode").get("code")):
             draft.attributes["response.code"] = True
-            draft.delta(code, at_ns)
+            draft.delta(code, at_ns, of=("code", of))
         if mapping(part, "inlineData"):
             draft.times.token(at_ns, visible=True)
             draft.output_known = False  # images and sound cannot be counted from text

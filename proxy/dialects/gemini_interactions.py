@@ -68,7 +68,7 @@ class InteractionReader:
             self._draft.delta(text(content.get("text")), at_ns, visible=not hidden)
         if kind == "function_call" and text(block.get("name")):
             self._draft.tool_calls += 1
-            self._draft.delta(text(block.get("name")), at_ns)
+            self._draft.delta(text(block.get("name")), at_ns, of=("tool", self._draft.tool_calls))
 
     def close(self) -> Reading:
         """See `Reader.close`."""

@@ -45,7 +45,7 @@ class LiveReader:
         calls = mappings(mapping(body, "toolCall").get("functionCalls"))
         for call in calls:
             draft.tool_calls += 1
-            draft.delta(text(call.get("name")), at_ns)
+            draft.delta(text(call.get("name")), at_ns, of=("tool", draft.tool_calls))
         self._open = self._open or bool(calls or content)
         self._count(mapping(body, "usageMetadata"))
         if session := text(mapping(body, "sessionResumptionUpdate").get("newHandle")):

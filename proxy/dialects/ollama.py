@@ -47,8 +47,9 @@ class OllamaReader:
             draft.delta(text(holder.get("thinking")), at_ns, visible=False)
         for call in mappings(message.get("tool_calls")):
             draft.tool_calls += 1
-            draft.delta(text(mapping(call, "function").get("name")), at_ns)
-            draft.say(str(mapping(call, "function", "arguments") or ""))
+            of = "tool", draft.tool_calls
+            draft.delta(text(mapping(call, "function").get("name")), at_ns, of=of)
+            draft.say(str(mapping(call, "function", "arguments") or ""), of)
         embedded = "embeddings" in body or "embedding" in body
         if body.get("done") is True or embedded:
             self._end(body)

@@ -80,12 +80,12 @@ class ChatReader:
             draft.attributes["response.content_filter"] = True
         said = mapping(choice, "delta") or mapping(choice, "message")
         hidden = text(said.get("reasoning_content")) or text(said.get("reasoning"))
-        self._content(said.get("content"), at_ns)
+        self._content(said.get("content"), at_ns, index)
         self._reasoned = self._reasoned or bool(hidden)
-        draft.delta(hidden, at_ns, visible=False)
-        draft.delta(text(choice.get("text")), at_ns)
-        draft.delta(text(said.get("refusal")), at_ns)
-        draft.delta(text(mapping(said, "audio").get("transcript")), at_ns)
+        draft.delta(hidden, at_ns, visible=False, of=index)
+        draft.delta(text(choice.get("text")), at_ns, of=index)
+        draft.delta(text(said.get("refusal")), at_ns, of=index)
+        draft.delta(text(mapping(said, "audio").get("transcript")), at_ns, of=index)
         for position, call in enumerate(mappings(said.get("tool_calls"))):
             given = integer(call.get("index"))
             self._tool_call(call, (index, position if given is None else given), at_ns)
@@ -97,22 +97,22 @@ class ChatReader:
         if said.get("refusal"):
             draft.attributes["response.refusal"] = True
 
-    def _content(self, content: Json, at_ns: int) -> None:
+    def _content(self, content: Json, at_ns: int, index: int) -> None:
         """Text, or Mistral's list of text and thinking."""
-        self._draft.delta(text(content), at_ns)
+        self._draft.delta(text(content), at_ns, of=index)
         for piece in mappings(content):
             for thought in mappings(piece.get("thinking")):
                 self._reasoned = True
-                self._draft.delta(text(thought.get("text")), at_ns, visible=False)
-            self._draft.delta(text(piece.get("text")), at_ns)
+                self._draft.delta(text(thought.get("text")), at_ns, visible=False, of=index)
+            self._draft.delta(text(piece.get("text")), at_ns, of=index)
 
     def _tool_call(self, call: Mapping[str, object], key: tuple[int, int], at_ns: int) -> None:
         if key not in self._tool_indexes and len(self._tool_indexes) < TOOL_CALLS_MAX:
             self._tool_indexes.add(key)
             self._draft.tool_calls += 1
         function = mapping(call, "function")
-        self._draft.delta(text(function.get("name")), at_ns)
-        self._draft.delta(text(function.get("arguments")), at_ns)
+        self._draft.delta(text(function.get("name")), at_ns, of=key)
+        self._draft.delta(text(function.get("arguments")), at_ns, of=key)
 
     def close(self) -> Reading:
         """See `Reader.close`."""

@@ -54,6 +54,9 @@ class RealtimeReader:
             self._transcribed(mapping(body, "usage"))
         elif kind.startswith("response.") and kind.endswith(".delta"):
             draft.times.token(at_ns)
+            if "audio.delta" not in kind:  # sound in base64
+                of = kind, text(body.get("item_id")), text(body.get("response_id"))
+                draft.hear(text(body.get("delta")), of)
         elif kind == "error":
             draft.fail(document)
 

@@ -21,7 +21,7 @@ from proxy.dialects.openai_usage import (
     tally_usage,
 )
 from proxy.dialects.other import free_endpoint
-from proxy.dialects.values import mapping, mappings, text
+from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
 ENDED = ("completed", "incomplete", "failed", "cancelled")
@@ -54,7 +54,7 @@ class ResponsesReader:
         if plain and draft.fail(document):
             return
         if kind.startswith("response.") and kind.endswith(".delta"):
-            self._delta(kind, body.get("delta"), at_ns)
+            self._delta(kind, body, at_ns)
         elif kind == "response.output_item.done":
             self._tools.add(mapping(body, "item"))
         elif "response" in body:
@@ -62,11 +62,13 @@ class ResponsesReader:
         elif has_usage(body.get("usage")) or "output" in body:
             self._response(body, text(body.get("status")) or "completed")
 
-    def _delta(self, kind: str, delta: Json, at_ns: int) -> None:
+    def _delta(self, kind: str, body: Mapping[str, object], at_ns: int) -> None:
         if "audio.delta" in kind:  # sound in base64: a token, but no text
             self._draft.times.token(at_ns)
         else:
-            self._draft.delta(text(delta), at_ns, visible="reasoning" not in kind)
+            of = kind, text(body.get("item_id")), integer(body.get("content_index"))
+            shown = "reasoning" not in kind
+            self._draft.delta(text(body.get("delta")), at_ns, visible=shown, of=of)
 
     def _response(self, body: Mapping[str, object], status: str) -> None:
         """Take the response object, which early events hold too, half empty."""
@@ -111,19 +113,19 @@ class ResponsesReader:
         if not output:
             return self._tools
         tools = Tools()
-        for item in output:
+        for number, item in enumerate(output):
             tools.add(item)
             if not self._draft.ask.stream:
-                self._say(item)
+                self._say(item, number)
         return tools
 
-    def _say(self, item: Mapping[str, object]) -> None:
+    def _say(self, item: Mapping[str, object], number: int) -> None:
         """Keep the text of an output item, in case there is no usage."""
         for piece in (*mappings(item.get("content")), *mappings(item.get("summary"))):
-            self._draft.say(text(piece.get("text")) or text(piece.get("refusal")))
+            self._draft.say(text(piece.get("text")) or text(piece.get("refusal")), number)
             if piece.get("type") == "refusal":
                 self._draft.attributes["response.refusal"] = True
-        self._draft.say(text(item.get("arguments")))
+        self._draft.say(text(item.get("arguments")), number)
 
     def _terms(self, body: Mapping[str, object]) -> dict[str, TermValue]:
         ask = self._draft.ask

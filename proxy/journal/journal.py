@@ -60,7 +60,7 @@ class Journal:
         self._sizes = Sizes(directory)
         self._total = 0  # bytes of all writers
         self._full = False
-        self._complaint = Complaint(name)
+        self._complaint = Complaint(f"{directory.name}/{name}")
         self._scheduled = False
         self._closed = False
         self._disk = Disk(self._unsynced)
@@ -303,7 +303,7 @@ class Journal:
         self._full = total >= self._limits.total_bytes_max
         if self._full:
             limit = self._limits.total_bytes_max
-            self._complaint.because(f"it is full, journal.total_bytes_max is {limit:,} bytes")
+            self._complaint.because(f"it is full, with all that it may hold: {limit:,} bytes")
 
     def _begin_anew(self) -> None:
         """Somebody removed our directory: make another, so that what comes next is kept.

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Generic, TypeVar
 
 import msgspec
 
-from exporters.record import Batch, Exporter, PermanentError, Record, TransientError, decode
+from exporters.record import Destination, Lot, PermanentError, Sent, TransientError
 from proxy.exchange import Kind
 from proxy.journal.disk import write_atomically
 from proxy.journal.follower import Follower, Position
@@ -34,6 +35,9 @@ RETRY_S_MIN, RETRY_S_MAX = 0.5, 30.0
 LOG_EVERY_S = 60.0
 ASIDE_BYTES_MAX = 64 * 1024 * 1024
 POLL_S = 0.1
+BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch, however few rows that is
+
+S = TypeVar("S", bound=Sent)
 
 
 class Cursor(msgspec.Struct, kw_only=True):
@@ -47,34 +51,34 @@ class Cursor(msgspec.Struct, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Generic[S]):
     """A record and its place in the segment."""
 
     start: int
     end: int
-    record: Record
+    record: S
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class Range(Generic[S]):
     """Consecutive rows of one segment."""
 
     writer: str
     segment: int
-    rows: Sequence[Row]
+    rows: Sequence[Row[S]]
 
     @property
     def token(self) -> str:
         return f"{self.writer}:{self.segment}:{self.rows[0].start}-{self.rows[-1].end}"
 
-    def halves(self) -> tuple["Range", "Range"]:
+    def halves(self) -> "tuple[Range[S], Range[S]]":
         middle = len(self.rows) // 2
         first, second = self.rows[:middle], self.rows[middle:]
         return Range(self.writer, self.segment, first), Range(self.writer, self.segment, second)
 
 
-class Delivery:
-    """One exporter's way through the record journal.
+class Delivery(Generic[S]):
+    """One exporter's way through a journal of records, which `decode` reads.
 
     `synced` is awaited before a batch is formed: what an exporter gets is on the disk, so a power
     cut cannot bring a record back under another token.
@@ -82,18 +86,23 @@ class Delivery:
 
     def __init__(
         self,
-        exporter: Exporter,
+        exporter: Destination[S],
         records: Path,
         state: Path,
+        decode: Callable[[bytes], S],
         *,
         synced: Callable[[], Awaitable[None]],
         rows_max: int,
         age_max_s: float,
+        aside: Callable[[S], object] = lambda record: record,
     ) -> None:
+        """`aside` is what is kept of a record that is refused for good."""
         self.exporter = exporter
         self._records = records
         self._path = state / f"{exporter.name}.json"
         self._aside = state / f"{exporter.name}.aside.jsonl"
+        self._decode = decode
+        self._kept_aside = aside
         self._synced = synced
         self._rows_max = rows_max
         self._age_max_s = age_max_s
@@ -107,11 +116,12 @@ class Delivery:
         self.error = ""
         self._logged = -LOG_EVERY_S
         self._idle = asyncio.Event()
+        self._full = False  # the last batch was as large as one may be
 
     @property
-    def set_aside(self) -> int:
-        """Rows that were refused for good."""
-        return self.cursor.set_aside
+    def name(self) -> str:
+        """The exporter's."""
+        return self.exporter.name
 
     def _load(self) -> Cursor:
         try:
@@ -127,7 +137,7 @@ class Delivery:
         """Deliver for ever; cancelled to stop.  A cancelled batch is sent again under its token."""
         while True:
             rows = await self.step()
-            if rows < self._rows_max:
+            if rows < self._rows_max and not self._full:
                 await asyncio.sleep(self._age_max_s if rows else min(POLL_S, self._age_max_s))
 
     async def step(self) -> int:
@@ -149,7 +159,7 @@ class Delivery:
         self._idle.clear()
         await self._idle.wait()
 
-    def _next(self) -> Range | None:
+    def _next(self) -> Range[S] | None:
         """The next rows, all of one segment; after a crash exactly those that were on their way."""
         for writer in self._follower.scan():
             before = None
@@ -159,14 +169,16 @@ class Delivery:
                 for frame in self._follower.poll(writer):
                     segment = writer.segment
                     if frame.kind == Kind.RECORD:
-                        rows.append(Row(frame.start, frame.end, decode(frame.payload)))
-                    if frame.end == self.cursor.sending_to or len(rows) == self._rows_max:
+                        rows.append(Row(frame.start, frame.end, self._decode(frame.payload)))
+                    self._full = bool(rows) and frame.end - rows[0].start >= BATCH_BYTES_MAX
+                    whole = len(rows) == self._rows_max or self._full
+                    if whole or frame.end == self.cursor.sending_to:
                         break
                 if rows:
                     return Range(writer.writer, segment, rows)
         return None
 
-    async def _send(self, rows: Range) -> None:
+    async def _send(self, rows: Range[S]) -> None:
         pending = [rows]
         while pending:
             part = pending.pop()
@@ -195,9 +207,9 @@ class Delivery:
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, RETRY_S_MAX)
 
-    async def _export(self, part: Range) -> None:
+    async def _export(self, part: Range[S]) -> None:
         """Send until taken.  Raises PermanentError if the rows themselves are refused."""
-        batch = Batch(part.token, tuple(row.record for row in part.rows))
+        batch = Lot(part.token, tuple(row.record for row in part.rows))
         wait_s = RETRY_S_MIN
         while True:
             try:
@@ -222,9 +234,10 @@ class Delivery:
             self._logged = monotonic()
             log.warning("%s does not take rows (%s); they wait.", self.exporter.name, error)
 
-    def _put_aside(self, record: Record, reason: str) -> None:
+    def _put_aside(self, record: S, reason: str) -> None:
         """Keep a refused row with its reason; beyond the file's limit it is counted only."""
-        line = msgspec.json.encode({"reason": reason, "record": record}) + b"\n"
+        kept = self._kept_aside(record)
+        line = msgspec.json.encode({"reason": reason, "record": kept}) + b"\n"
         size = self._aside.stat().st_size if self._aside.exists() else 0
         if size + len(line) <= ASIDE_BYTES_MAX:
             with open(self._aside, "ab", buffering=0, opener=_private) as file:
@@ -234,15 +247,15 @@ class Delivery:
         log.error("%s refused call %s for good: %s.", self.exporter.name, record.call_id, reason)
         self.cursor.set_aside += 1
 
-    def _save_sending(self, part: Range) -> None:
+    def _save_sending(self, part: Range[S]) -> None:
         self._save(part, part.rows[0].start, sending_to=part.rows[-1].end)
 
-    def _save_taken(self, part: Range) -> None:
+    def _save_taken(self, part: Range[S]) -> None:
         """A disk that refuses costs nothing: the next range waits until it is written down."""
         with suppress(OSError):
             self._save(part, part.rows[-1].end)
 
-    def _save(self, part: Range, offset: int, sending_to: int = 0) -> None:
+    def _save(self, part: Range[S], offset: int, sending_to: int = 0) -> None:
         """Write the cursor down.  Raises OSError."""
         self.cursor = Cursor(
             writer=part.writer,
@@ -259,7 +272,7 @@ class Delivery:
             "ok": not self.error,
             "error": self.error,
             "delivered": self.delivered,
-            "set_aside": self.set_aside,
+            "set_aside": self.cursor.set_aside,
             "retries": self.retries,
         }
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -18,10 +18,11 @@ import msgspec
 from exporters.record import Record, encode
 from proxy.config import Config
 from proxy.exchange import Ended, Exchange, Kind
-from proxy.journal.counters import COUNTER_NAMES, LAG_COUNTS, LAG_SUM, read_counters
+from proxy.journal.counters import LAG_COUNTS, LAG_SUM, read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
+from proxy.meter.keeping import Keeping
 from proxy.meter.opencall import OpenCall
 from proxy.meter.progress import Progress
 
@@ -45,7 +46,6 @@ class Totals:
     interrupted: int = 0
     orphan_frames: int = 0  # their call's beginning was never written or is done already
     failed: int = 0  # calls that could not be turned into a record: a fault of ours
-    lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTER_NAMES, 0))
 
 
 @dataclass(slots=True)
@@ -59,7 +59,8 @@ class Finished:
 class Meter:
     """The meter.  `make` turns an exchange into its records and never raises.
 
-    `tell` is called with each new record, on the event loop, and must not raise either.
+    `tell` is called with each new record, on the event loop, and must not raise either.  `contents`
+    takes what was said, where content is captured.
     Raises OSError or ValueError at construction if its state cannot be read.
     """
 
@@ -72,15 +73,16 @@ class Meter:
         make: MakeRecords,
         *,
         tell: Tell = lambda record: None,
+        contents: Keeping | None = None,
     ) -> None:
         self._config = config
         self._make = make
-        self._tell = tell
+        self._tell, self._contents = tell, contents
         self._calls = calls
         self._records = records
         self._progress_path = state / "meter.json"
         self.progress = Progress.load(self._progress_path)
-        self.totals = Totals(lost=dict.fromkeys(COUNTER_NAMES, 0) | self.progress.lost)
+        self.totals = Totals()
         self._written: set[str] = set()  # sources of records that an earlier meter left behind
         self._recover()
         self.saved = (self.progress.records_writer, self.progress.records_segment)
@@ -168,11 +170,9 @@ class Meter:
         call = self._open.get(key)
         try:
             if frame.kind == Kind.BEGUN:
-                self._open[key] = OpenCall.begin(
-                    *(writer.writer, writer.segment, frame),
-                    self._config.providers,
-                    self._config.metering,
-                )
+                capturing = self._contents.capturing if self._contents else None
+                at = writer.writer, writer.segment, frame
+                self._open[key] = OpenCall.begin(*at, self._config, capturing)
             elif call is None:
                 self.totals.orphan_frames += 1
             elif ended := call.take(writer.segment, frame):
@@ -207,6 +207,8 @@ class Meter:
         """Have the records written; the one that stands for the call itself is last."""
         new = [record for record in records if record.source not in self._written]
         self._finished.append(Finished(call, list(map(encode, new))))
+        if self._contents and new:
+            self._contents.keep(call.reader.captured, new[-1])
         for record in new:
             self._tell(record)
 
@@ -214,6 +216,8 @@ class Meter:
         """Append records, mark as done what the record journal took; False if some must wait."""
         if self._finished and self.journal.blocked:
             return False
+        if self._contents:
+            self._contents.flush()
         appended = [[self._append(record) for record in one.records] for one in self._finished]
         self.journal.flush()
         waiting = []

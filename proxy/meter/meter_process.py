@@ -16,30 +16,30 @@ from dataclasses import replace
 from time import monotonic
 
 from aiohttp import web
-from yarl import URL
 
 from exporters import otel_metrics
 from exporters.clickhouse import ClickHouse
-from exporters.otel import from_config
+from exporters.contents import Contents
 from exporters.reconcile import Difference
-from exporters.record import Exporter, TransientError
-from exporters.semconv import Profile
+from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
 from exporters.store import Store
-from exporters.webhook import Webhook
 from proxy import instance, process
 from proxy.config import Config
 from proxy.console import api
+from proxy.console.command import Command
+from proxy.console.content_api import ContentApi
 from proxy.console.reprice_api import RepriceApi
+from proxy.meter import outlets
 from proxy.meter.alerting import Alerting
 from proxy.meter.delivery import Delivery, prune
 from proxy.meter.items import Items
+from proxy.meter.keeping import Keeping, keeping
 from proxy.meter.meter import Meter
 from proxy.meter.metering import Metering
 from proxy.meter.observer import Observer
 from proxy.meter.restating import Restating
 from proxy.meter.volumes import Delivering, Volumes
-from proxy.relay import upstream
 
 log = logging.getLogger(__name__)
 
@@ -69,28 +69,47 @@ class MeterProcess:
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             data,
-            profile=_profile(config),
-            names=_names(config),
-        )
-        self.meter = Meter(
-            config, data / "calls", records, state, metering.records, tell=self.observer.tell
+            profile=outlets.profile(config),
+            names=outlets.names(config),
+            journals=outlets.journals(config),
         )
         store = config.store
-        self.clickhouse = ClickHouse(dsn, database=store.database, ttl_days=store.ttl_days)
+        self.contents = Contents(dsn, database=store.database)
+        self.keeping = keeping(config, self.contents, state)
+        self.meter = Meter(
+            *(config, data / "calls", records, state, metering.records),
+            tell=self.observer.tell,
+            contents=self.keeping,
+        )
+        self.clickhouse = ClickHouse(
+            dsn,
+            database=store.database,
+            ttl_days=store.ttl_days,
+            content_ttl_days=config.content.ttl_days,
+        )
         self.store = Store(dsn, database=store.database)
         self.restating = Restating(config, self.store, self.clickhouse)
-        self.reprice_api = RepriceApi(self.restating, state)
+        command = Command(state)
+        content_api = ContentApi(config, self.store, self.contents, self.keeping, command)
+        self.commands = (
+            *RepriceApi(self.restating, command).routes(),
+            *content_api.routes(),
+        )
         rows = Delivering(self.clickhouse, self.volumes)
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
-        if spans := _spans(config):
+        if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
-        self.alerting = Alerting(config.alerts, state, self.status, webhook(config))
+        self.ways: list[Delivery[Record] | Keeping] = [*self.deliveries]
+        if self.keeping:
+            self.ways.append(self.keeping)
+        self.alerting = Alerting(config.alerts, state, self.status, outlets.webhook(config))
 
-    def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery:
+    def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
         return Delivery(
             self.observer.timed(exporter),
             self._config.data / "records",
             self._config.data / "state",
+            decode,
             synced=self.meter.journal.synced,
             rows_max=rows_max,
             age_max_s=self._config.store.batch_age_max_s,
@@ -101,14 +120,13 @@ class MeterProcess:
         meter = {
             "uptime_s": round(monotonic() - self._began, 1),
             "journal_bytes": self.observer.journal_bytes(),
-            "journal_bytes_max": self._config.journal.total_bytes_max,  # of each
+            "journal_bytes_max": outlets.journals(self._config),
         }
         exporters = {
-            name: delivery.status() | self.observer.status(name)
-            for delivery in self.deliveries
-            for name in (delivery.exporter.name,)
+            way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
-        return {"meter": self.meter.status() | meter, **exporters}
+        content = {self.keeping.name: self.keeping.status()} if self.keeping else {}
+        return {"meter": self.meter.status() | meter, **exporters, **content}
 
     def metrics(self) -> list[Family]:
         """Everything that is counted and measured here."""
@@ -170,13 +188,13 @@ class MeterProcess:
             metrics=self.metrics,
             alerts=self.alerting.shown,
             check=self.check,
-            commands=self.reprice_api.routes(),
+            commands=self.commands,
         )
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
         await runner.setup()
         tls = process.tls(self._config.console)
         await web.SockSite(runner, process.inherited(console_fd), ssl_context=tls).start()
-        tasks = [asyncio.create_task(delivery.run()) for delivery in self.deliveries]
+        tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
         if push := otel_metrics.from_config(self.metrics):
@@ -191,7 +209,7 @@ class MeterProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await self.meter.drain()
-                await asyncio.gather(*(delivery.drained() for delivery in self.deliveries))
+                await asyncio.gather(*(way.drained() for way in self.ways))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, follow, return_exceptions=True)
@@ -199,11 +217,14 @@ class MeterProcess:
         await self.alerting.close()
         await runner.cleanup()
         self.meter.close()
+        if self.keeping:
+            self.keeping.close()
         self.items.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
+                await self.contents.close()
                 await self.store.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()
@@ -216,42 +237,6 @@ class MeterProcess:
 def _said(opening: asyncio.Task[None]) -> None:
     if not opening.cancelled():
         opening.exception()
-
-
-def _spans(config: Config) -> Exporter | None:
-    """The span exporter, where the configuration or the environment name an endpoint."""
-    otlp = config.otlp
-    return from_config(
-        endpoint=otlp.endpoint,
-        protocol=otlp.protocol,
-        headers=otlp.headers,
-        profile=otlp.profile,
-        names=_names(config),
-    )
-
-
-def webhook(config: Config) -> Webhook | None:
-    """The way out for alerts, where one is configured.  Called in the running loop."""
-    url = config.alerts.webhook
-    if not url:
-        return None
-    return Webhook(
-        url,
-        config.alerts.webhook_headers,
-        node=config.node,
-        console_url=instance.url(config.console),
-        tls=upstream.tls_context(config.upstream.ca_file),
-        proxy=upstream.environment_proxy(URL(url)),
-    )
-
-
-def _names(config: Config) -> dict[str, str]:
-    """`gen_ai.provider.name` by provider, where the two differ."""
-    return {p.name: p.telemetry_name for p in config.providers.values() if p.telemetry_name}
-
-
-def _profile(config: Config) -> Profile:
-    return "latest" if config.otlp.profile == "latest" else "compat"
 
 
 async def serve(config: Config, console_fd: int, ready_fd: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from exporters.metrics import Metrics
@@ -26,9 +26,11 @@ class Observer:
         *,
         profile: Profile,
         names: Mapping[str, str],
+        journals: Iterable[str],
     ) -> None:
+        """`journals`: folders in `data`."""
         self._records = data / "records"
-        self._sizes = {"calls": Sizes(data / "calls"), "records": Sizes(self._records)}
+        self._sizes = {name: Sizes(data / name) for name in journals}
         self._metrics = Metrics(profile, names)
         self._exporters: list[Timed] = []
 
@@ -46,7 +48,7 @@ class Observer:
         except Exception:  # nothing that is wrong with a sum may stop the metering
             log.exception("Call %s is missing from the metrics.", record.call_id)
 
-    async def count_waiting(self, deliveries: Sequence[Delivery]) -> None:
+    async def count_waiting(self, deliveries: Sequence[Delivery[Record]]) -> None:
         """Look once for what an earlier process left to deliver."""
         for exporter, delivery in zip(self._exporters, deliveries, strict=True):
             exporter.waiting += await asyncio.to_thread(

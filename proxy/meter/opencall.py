@@ -1,11 +1,11 @@
 """A call that has begun and has no record yet: takes its frames, gives the exchange."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from proxy.config import Metering, Provider
+from proxy.config import Config
+from proxy.content.capture import Capturing
 from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, Reading, ResponseHead
 from proxy.journal.follower import Position
 from proxy.journal.frames import Frame
@@ -40,18 +40,20 @@ class OpenCall:
         writer: str,
         segment: int,
         frame: Frame,
-        providers: Mapping[str, Provider],
-        limits: Metering,
+        config: Config,
+        capturing: Capturing | None,
     ) -> "OpenCall":
         """From a BEGUN frame.  Raises msgspec.DecodeError for a payload that is none."""
         begun = _begun.decode(frame.payload)
+        provider = config.providers.get(begun.provider)
+        capture = capturing.begin(begun) if capturing else None
         return cls(
             writer=writer,
             number=frame.call,
             begun=begun,
             begun_ns=frame.at_ns,
             first=Position(segment, frame.start),
-            reader=CallReader(begun, providers.get(begun.provider), limits),
+            reader=CallReader(begun, provider, config.metering, capture=capture),
             segments={segment},
         )
 

@@ -41,6 +41,10 @@ WEBHOOK: Mapping[str, tuple[Kind, str, str]] = {
     "lost": ("counter", "{alert}", "Alerts that the webhook refused, or that found no room."),
     "retries": ("counter", "{attempt}", "Attempts that failed and were repeated."),
 }
+CONTENT = {
+    "captured": ("captured_calls", "{call}", "Calls whose content was kept."),
+    "dropped": ("dropped_calls", "{call}", "Calls whose content found no room; they have rows."),
+}
 RELAY = {
     "calls_begun": ("calls_begun", "{call}", "Calls dispatched."),
     "calls_ended": ("calls_ended", "{call}", "Calls ended."),
@@ -59,6 +63,7 @@ def families(status: Status) -> Iterator[Family]:
         if isinstance(value := meter.get(key), int | float):
             yield _single(f"taximeter.meter.{name}", kind, unit, help, value)
     yield from _exporters(status)
+    yield from _content(status.get("content", {}))
     relays = meter.get("journal")
     if isinstance(relays, Mapping):
         for key, (name, unit, help) in RELAY.items():
@@ -67,11 +72,28 @@ def families(status: Status) -> Iterator[Family]:
                 yield replace(_single(full, "counter", unit, help, value), lasting=True)
     if isinstance(lag := meter.get("loop_lag"), Mapping):
         yield _loop_lag(lag)
-    if isinstance(sizes := meter.get("journal_bytes"), Mapping):
-        points = [((("taximeter.journal", name),), size) for name, size in sizes.items()]
-        yield gauge("taximeter.journal.size", "By", "What a journal holds on disk.", *points)
-    if isinstance(most := meter.get("journal_bytes_max"), int):
-        yield gauge("taximeter.journal.limit", "By", "What each may hold.", ((), most))
+    yield gauge("taximeter.journal.size", "By", "On disk.", *_by_journal(meter, "journal_bytes"))
+    limits = _by_journal(meter, "journal_bytes_max")
+    yield gauge("taximeter.journal.limit", "By", "What each may hold.", *limits)
+
+
+def _by_journal(meter: Mapping[str, object], key: str) -> Iterator[tuple[Labels, Value]]:
+    if isinstance(values := meter.get(key), Mapping):
+        yield from (((("taximeter.journal", name),), value) for name, value in values.items())
+
+
+def _content(part: Mapping[str, object]) -> Iterator[Family]:
+    """Where content is captured: how much of it, and how often something was hidden, by kind."""
+    for key, (name, unit, help) in CONTENT.items():
+        if isinstance(value := part.get(key), int):
+            yield _single(f"taximeter.content.{name}", "counter", unit, help, value)
+    if isinstance(hidden := part.get("redactions"), Mapping):
+        points: list[tuple[Labels, Value]] = [
+            ((("taximeter.kind", kind),), count) for kind, count in sorted(hidden.items())
+        ]
+        help = "What was taken out of content."
+        name = "taximeter.content.redactions"
+        yield Family(name=name, kind="counter", unit="{redaction}", help=help, points=points)
 
 
 def alert_families(

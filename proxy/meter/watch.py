@@ -25,11 +25,16 @@ _DISK = (
     "Look at the disk of the data directory: full, read-only or over its quota.  The few frames "
     "that rows need are held in memory meanwhile, up to 8 MiB in each process."
 )
-_FULL = {"calls": "what passes is dropped", "records": "calls wait to be metered"}
+_FULL = {
+    "calls": "what passes is dropped",
+    "records": "calls wait to be metered",
+    "contents": "what was said is dropped, and no row with it",
+}
 _ROOM = (
     "Give the journal room: free the disk, raise journal.total_bytes_max, or mend the exporter "
     "that takes no rows; /api/health names it."
 )
+_CONTENT_ROOM = "Raise content.journal_bytes_max, or mend the store; /api/health has its error."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,15 @@ LOSSES = (
         of_exporters=True,
     ),
     Loss(
+        name="content_dropped",
+        severity="critical",
+        key=("dropped",),
+        summary="What was said in {count:,} calls was not kept for want of room; their rows are.",
+        action=_CONTENT_ROOM,
+        of_exporters=True,
+        lasting=False,
+    ),
+    Loss(
         name="frames_unreadable",
         severity="critical",
         key=("failed",),
@@ -107,7 +121,7 @@ LOSSES = (
         lasting=False,
     ),
 )
-_BEGIN_AT_ZERO = frozenset(".".join(("meter", *loss.key)) for loss in LOSSES if not loss.lasting)
+_BEGIN_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
 NEARLY_FULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
 # Every alert that there is, and its severity.
 KNOWN: Mapping[str, Severity] = MappingProxyType(
@@ -187,22 +201,27 @@ class Watch:
     @property
     def state(self) -> State:
         """For the next watch."""
-        lasting = {at: count for at, count in self._counts.items() if at not in _BEGIN_AT_ZERO}
+        lasting = {
+            at: count
+            for at, count in self._counts.items()
+            if tuple(at.split(".")[1:]) not in _BEGIN_AT_ZERO
+        }
         return State(list(self._firing.values()), lasting)
 
     def _levels(self, status: Status, now: datetime) -> Iterator[Finding]:
         """What is beyond its limit at the moment."""
         meter = status.get("meter", {})
-        sizes, most = meter.get("journal_bytes"), meter.get("journal_bytes_max")
-        if isinstance(sizes, Mapping) and isinstance(most, int):
+        sizes, limits = meter.get("journal_bytes"), meter.get("journal_bytes_max")
+        if isinstance(sizes, Mapping) and isinstance(limits, Mapping):
             for name, size in sizes.items():
-                if size >= self._limits.journal_share_max * most:
+                most = limits.get(name)
+                if isinstance(most, int) and size >= self._limits.journal_share_max * most:
                     alert = Alert(
                         name=NEARLY_FULL,
                         severity="warning",
                         summary=f"The journal of {name} holds {size:,} of {most:,} bytes "
                         f"({size / most:.0%}); when it is full, {_FULL.get(name, 'it waits')}.",
-                        action=_ROOM,
+                        action=_CONTENT_ROOM if name == "contents" else _ROOM,
                         started_at=now,
                         labels={"journal": name},
                     )

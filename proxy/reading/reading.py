@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+from exporters.content import Captured
 from proxy.config import Metering, Provider
+from proxy.content.capture import Capture
 from proxy.dialects import Ask, Conversation, Json, Reader, table
 from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
@@ -28,9 +30,19 @@ class CallReader:
     """Takes the frames of one call in their order, then `close` gives its `Reading`."""
 
     def __init__(
-        self, begun: Begun, provider: Provider | None, limits: Metering, began_ns: int = 0
+        self,
+        begun: Begun,
+        provider: Provider | None,
+        limits: Metering,
+        began_ns: int = 0,
+        capture: Capture | None = None,
     ) -> None:
-        """`began_ns` is when the call began on the clock of `at_ns`; times are counted from it."""
+        """`began_ns` is when the call began on the clock of `at_ns`; times are counted from it.
+
+        `capture` gets what was said, where content is captured.
+        """
+        self._capture = capture
+        self.captured: Captured | None = None  # after `close`
         self._begun = begun
         self._provider = provider
         self._limits = limits
@@ -83,7 +95,13 @@ class CallReader:
             readings.append(
                 Reading(endpoint=self._endpoint.name, operation=self._endpoint.operation)
             )
+        self._guard(self._close_capture)
         return self._finished(readings[0])
+
+    def _close_capture(self) -> None:
+        if (capture := self._capture) is not None:
+            body, cut = self._request.document(), any(self._request.reasons())
+            self.captured = capture.close(body, cut=cut or self._request.limits.pruned)
 
     def _guard(self, step: Callable[[], object]) -> None:
         """Take a step of reading.  A fault of ours may cost one reading, never the meter."""
@@ -98,6 +116,8 @@ class CallReader:
     def _hand_over(self, found: Iterable[Item]) -> None:
         for document, event in found:
             self._open().feed(document, self._last_ns - self._began_ns, event)
+            if self._capture is not None and self._response and not self._response.stream:
+                self._capture.answered(document)
 
     def _message(self, up: bool, payload: bytes) -> None:
         limits = Limits(self._limits.document_bytes_max)
@@ -108,7 +128,10 @@ class CallReader:
         reader = self._open()
         if not up:
             reader.feed(value, at_ns)
-        elif isinstance(reader, Conversation):
+            return
+        if self._capture is not None and value is not None:
+            self._capture.sent(value)
+        if isinstance(reader, Conversation):
             reader.sent(value, at_ns)
 
     def _open(self) -> Reader:
@@ -134,6 +157,7 @@ class CallReader:
             response_headers=heads.lower(self._head.headers),
             stream=self._begun.websocket or bool(self._response and self._response.stream),
             text_chars_max=self._limits.count_bytes_max,
+            hear=self._capture.hear if self._capture else None,
         )
 
     def _finished(self, reading: Reading) -> Reading:
