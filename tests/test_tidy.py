@@ -38,6 +38,8 @@ PURE = (
     "exporters/series.py",
     "proxy/meter/vitals.py",
     "proxy/relay/masking.py",
+    "proxy/content/",
+    "exporters/content.py",
 )
 ONLY_IN = {  # package → the modules that may import it
     "opentelemetry": (
