@@ -193,7 +193,7 @@ def test_a_long_answer_is_cut_behind_its_secrets() -> None:
     """Text beyond the limit is not held, and what may be half a secret at its end is not shown."""
     shared = capturing(bytes_max=1024)
     for size in range(1000, 1030):
-        rest = (delta(piece) for piece in pieces(KEY + "y" * 9000))
+        rest = (*map(delta, pieces(KEY)), delta("y" * 9000))
         stream = events(delta("x" * size + " "), *rest)
         found = captured(stream, shared=shared)
         assert found is not None

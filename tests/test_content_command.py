@@ -75,6 +75,9 @@ def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             "The content of 2 calls was deleted.  Their rows stay.\n",
         )
         assert json.loads(content(bob, "--json")[1])["call_id"] == bob
+        ann = next(one for one, user in ids.items() if user == "ann")
+        code, shown = content(ann)
+        assert (code, "no content is kept" in shown) == (Exit.FAILED, True)
         assert len(served.calls()) == 3
 
     def alone(*arguments: str) -> tuple[int, str]:
@@ -85,8 +88,6 @@ def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
     assert "Say <b>hello</b>" in alone(bob)[1]
     assert alone(bob, "--delete", "--json") == (Exit.OK, '{"deleted":1}\n')
-    code, shown = alone(bob)
-    assert (code, "no content is kept" in shown) == (Exit.FAILED, True)
     assert list((tmp_path / "data" / "contents").glob("*/*.seg")) == []
 
 

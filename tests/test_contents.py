@@ -1,5 +1,6 @@
 """Content goes into its own table once, at nobody's cost, and comes out of it when asked to."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from exporters.store import Store
 from proxy import config
 from proxy.config import Config
 from proxy.meter import delivery
+from proxy.meter import keeping as module
 from proxy.meter.keeping import FOLDER, Keeping, keeping
 from proxy.meter.meter import Meter
 
@@ -296,3 +298,34 @@ async def test_capture_that_is_switched_off_later(tmp_path: Path) -> None:
     assert len(table.contents) == 2
     assert later.capturing is None
     assert keeping(replace(off, data=tmp_path / "other"), table, tmp_path / "state") is None
+
+
+async def test_what_breaks_in_here_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours in the delivery is tried again later, and calls are metered meanwhile."""
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    table = Table()
+    meter, kept = metering(tmp_path, table)
+    decode, broken = kept.delivery._decode, asyncio.Event()
+
+    def fail(data: bytes) -> Content:
+        broken.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(kept.delivery, "_decode", fail)
+    running = asyncio.create_task(kept.run())
+    await metered(tmp_path, meter, range(2))
+    await asyncio.wait_for(broken.wait(), 5)
+    assert len(records(tmp_path)) == 2
+    monkeypatch.setattr(kept.delivery, "_decode", decode)
+    assert not running.done()
+    running.cancel()
+    meter.close()
+    kept.close()
+
+
+def test_a_journal_that_cannot_be_made(tmp_path: Path) -> None:
+    """Calls are metered without content then."""
+    (tmp_path / FOLDER).write_text("a file in its place")
+    assert keeping(capturing(tmp_path), Table(), tmp_path) is None
