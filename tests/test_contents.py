@@ -7,13 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import time_ns
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import msgspec
 import pytest
+from clickhouse_connect.driver.client import Client
 from test_meter import begin, die, end, make, records, relay, steps
 from test_meter import config as meter_config
 
+from exporters import connection
 from exporters.clickhouse import ClickHouse
 from exporters.content import Captured, Content, content_of
 from exporters.contents import Contents, Selection
@@ -111,6 +114,29 @@ async def test_deleted(exporter: Contents, store: Store) -> None:
         Selection()
     with pytest.raises(ValueError, match="UUID"):
         Selection(call_id="x")
+
+
+def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
+    """On every server at once, from the local tables; the engine takes the statement as it is."""
+    client = connection.connect(connection.parse(chdb_dsn))
+    cluster = Contents("clickhouse://h/?cluster=main")
+
+    class Server:
+        sent: ClassVar[list[str]] = []
+
+        def query(self, sql: str) -> Any:
+            return client.query("SELECT 1")
+
+        def command(self, sql: str, settings: object) -> None:
+            self.sent.append(sql)
+
+    whose = Selection(call_id=str(UUID(int=1)), user_id="it's", before=datetime.now(UTC))
+    assert cluster._delete(cast(Client, Server()), whose) == 1
+    [sql] = Server.sent
+    assert sql.startswith("ALTER TABLE contents_local ON CLUSTER 'main' DELETE WHERE ")
+    assert r"user_id = 'it\'s'" in sql
+    client.command(f"EXPLAIN AST {sql}")
+    client.close()
 
 
 async def test_an_error_quotes_nothing(exporter: Contents) -> None:
