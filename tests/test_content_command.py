@@ -1,6 +1,8 @@
 """`taximeter content` shows what was said and deletes it, with a console and without."""
 
 import json
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -73,12 +75,19 @@ def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             "The content of 2 calls was deleted.  Their rows stay.\n",
         )
         assert json.loads(content(bob, "--json")[1])["call_id"] == bob
+        ann = next(one for one, user in ids.items() if user == "ann")
+        code, shown = content(ann)
+        assert (code, "no content is kept" in shown) == (Exit.FAILED, True)
         assert len(served.calls()) == 3
 
-    assert "Say <b>hello</b>" in content(bob)[1]  # with nothing serving
-    assert content(bob, "--delete", "--json") == (Exit.OK, '{"deleted":1}\n')
-    code, shown = content(bob)
-    assert (code, "no content is kept" in shown) == (Exit.FAILED, True)
+    def alone(*arguments: str) -> tuple[int, str]:
+        """With nothing serving; in a process of its own, for it opens the engine."""
+        command = [sys.executable, "-m", "proxy", "content", *data, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout
+
+    assert "Say <b>hello</b>" in alone(bob)[1]
+    assert alone(bob, "--delete", "--json") == (Exit.OK, '{"deleted":1}\n')
     assert list((tmp_path / "data" / "contents").glob("*/*.seg")) == []
 
 

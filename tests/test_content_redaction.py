@@ -57,6 +57,9 @@ def redacted(text: str, limit: int = LIMIT) -> tuple[str, dict[str, int]]:
         ),
         ("0123456789abcdef0123456789abcdef", "[redacted:credential]"),
         ("\\u0073k-abcdefghijklmnop1234", "[redacted:credential]"),
+        ("\\u005cu0073k-abcdefghijklmnop1234", "[redacted:credential]"),
+        ("https:\\/\\/me:pw@host", "https:\\/\\/[redacted:credential]@host"),
+        ("Basic dXNlcjpwYXNz", "Basic [redacted:credential]"),
         ("write to a.b@mail.example.com!", "write to [redacted:email]!"),
         ("4111-1111-1111-1111", "[redacted:card]"),
         ("4111 1111 1111 1111 123", "[redacted:card] 123"),
@@ -86,6 +89,7 @@ def test_found(text: str, kept: str) -> None:
         "user@host",
         "10:15:30",
         "the key to success",
+        "a basic understanding, Bearer Certificates",
     ],
 )
 def test_left_alone(text: str) -> None:
@@ -138,6 +142,12 @@ def test_own_patterns() -> None:
         "ask [redacted:employee], a@b.example"
     )
     assert counts == {"employee": 1}
+
+
+def test_own_patterns_that_do_not_go_together() -> None:
+    """Two that are none as one are looked for one by one."""
+    own = Redactor((), {"a": r"(?P<x>A-\d)", "b": r"(?P<x>B-\d)"})
+    assert own.redact("A-1 B-2", {}, 99)[0] == "[redacted:a] [redacted:b]"
 
 
 @pytest.mark.parametrize(

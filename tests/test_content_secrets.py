@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from otlp_receiver import HttpServer, Receiver
 from relay_bench import listening, read_message
 from test_secrets import RETIRED_S, SWITCHED, Canaries, Product, contents, dump, open_to_others
@@ -230,6 +231,7 @@ async def test_canaries_of_content(tmp_path: Path) -> None:
     assert modes == []
 
 
+@pytest.mark.slow  # the same is seen, shorter, in test_secrets.py
 async def test_nothing_is_kept_unless_asked(tmp_path: Path) -> None:
     """With capture off, as it is by default, the table stays empty and no journal is begun."""
     async with product(tmp_path, "") as running:

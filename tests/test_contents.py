@@ -1,18 +1,22 @@
 """Content goes into its own table once, at nobody's cost, and comes out of it when asked to."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import time_ns
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import msgspec
 import pytest
+from clickhouse_connect.driver.client import Client
 from test_meter import begin, die, end, make, records, relay, steps
 from test_meter import config as meter_config
 
+from exporters import connection
 from exporters.clickhouse import ClickHouse
 from exporters.content import Captured, Content, content_of
 from exporters.contents import Contents, Selection
@@ -21,6 +25,7 @@ from exporters.store import Store
 from proxy import config
 from proxy.config import Config
 from proxy.meter import delivery
+from proxy.meter import keeping as module
 from proxy.meter.keeping import FOLDER, Keeping, keeping
 from proxy.meter.meter import Meter
 
@@ -109,6 +114,29 @@ async def test_deleted(exporter: Contents, store: Store) -> None:
         Selection()
     with pytest.raises(ValueError, match="UUID"):
         Selection(call_id="x")
+
+
+def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
+    """On every server at once, from the local tables; the engine takes the statement as it is."""
+    client = connection.connect(connection.parse(chdb_dsn))
+    cluster = Contents("clickhouse://h/?cluster=main")
+
+    class Server:
+        sent: ClassVar[list[str]] = []
+
+        def query(self, sql: str) -> Any:
+            return client.query("SELECT 1")
+
+        def command(self, sql: str, settings: object) -> None:
+            self.sent.append(sql)
+
+    whose = Selection(call_id=str(UUID(int=1)), user_id="it's", before=datetime.now(UTC))
+    assert cluster._delete(cast(Client, Server()), whose) == 1
+    [sql] = Server.sent
+    assert sql.startswith("ALTER TABLE contents_local ON CLUSTER 'main' DELETE WHERE ")
+    assert r"user_id = 'it\'s'" in sql
+    client.command(f"EXPLAIN AST {sql}")
+    client.close()
 
 
 async def test_an_error_quotes_nothing(exporter: Contents) -> None:
@@ -296,3 +324,34 @@ async def test_capture_that_is_switched_off_later(tmp_path: Path) -> None:
     assert len(table.contents) == 2
     assert later.capturing is None
     assert keeping(replace(off, data=tmp_path / "other"), table, tmp_path / "state") is None
+
+
+async def test_what_breaks_in_here_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours in the delivery is tried again later, and calls are metered meanwhile."""
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    table = Table()
+    meter, kept = metering(tmp_path, table)
+    decode, broken = kept.delivery._decode, asyncio.Event()
+
+    def fail(data: bytes) -> Content:
+        broken.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(kept.delivery, "_decode", fail)
+    running = asyncio.create_task(kept.run())
+    await metered(tmp_path, meter, range(2))
+    await asyncio.wait_for(broken.wait(), 5)
+    assert len(records(tmp_path)) == 2
+    monkeypatch.setattr(kept.delivery, "_decode", decode)
+    assert not running.done()
+    running.cancel()
+    meter.close()
+    kept.close()
+
+
+def test_a_journal_that_cannot_be_made(tmp_path: Path) -> None:
+    """Calls are metered without content then."""
+    (tmp_path / FOLDER).write_text("a file in its place")
+    assert keeping(capturing(tmp_path), Table(), tmp_path) is None

@@ -393,6 +393,8 @@ async def test_canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert keys.found(str(told.bodies).encode()) + said.found(str(told.bodies).encode()) == []
     assert keys.found(str(told.headers).encode()) == ["alerts.webhook_headers"]
     assert modes == []
+    assert not (data / "contents").exists()  # content is not captured unless that is asked for
+    assert b'"request_cut"' not in places["tables"]
     assert len({row["key_id"] for row in rows}) > 5  # what stays: a fingerprint of each
     assert all(re.fullmatch(r"k_[0-9a-f]{16}", str(row["key_id"])) for row in rows)
     assert {row["team"] for row in rows} == {"", "a", "b"}

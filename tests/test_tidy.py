@@ -39,6 +39,8 @@ PURE = (
     "proxy/meter/vitals.py",
     "proxy/meter/watch.py",
     "proxy/relay/masking.py",
+    "proxy/content/",
+    "exporters/content.py",
 )
 ONLY_IN = {  # package → the modules that may import it
     "opentelemetry": (

@@ -5,26 +5,35 @@ the row is one that the store can take.  Only where a content coding itself is b
 on the cuts how far it can be undone, and whether zstd notices at all; there one must say so.
 """
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
+from typing import TypeVar
 
 from evaluation.fuzz import rows
 from evaluation.fuzz.calls import Call, every
 from evaluation.fuzz.damage import damaged
-from proxy.config import Metering, Provider
+from exporters.content import Captured
+from proxy.config import Content, Metering, Provider
+from proxy.content.capture import Capture, Capturing
+from proxy.content.kinds import CREDENTIAL, KINDS
+from proxy.dialects import Json
 from proxy.exchange import Begun, Reading, ResponseHead
 from proxy.reading.eventstream import EventStream
 from proxy.reading.pruning import Pruner, PruningError
 from proxy.reading.reading import CallReader
 from proxy.relay.websocket import Message, MessageReader
 
+T = TypeVar("T")
+
 CPU_S_MAX = 2.0  # of one damaged call, all its readings together
 CUTS_MAX = 12
 SMALL_DOCUMENT_BYTES = 512  # a limit that makes almost every document be pruned
 SMALL_SHARE = 0.15
-ROW_EVERY = 5  # of so many calls one is metered as well
+ROW_EVERY = 5  # of so many calls one is metered as well, and its content captured
+CAPTURE = Content(capture=True, bytes_max=4_096, redact=tuple(set(KINDS) - {CREDENTIAL}))
 BROKEN = frozenset({"content_encoding_corrupt", "request_content_encoding_corrupt"})
 
 
@@ -56,8 +65,42 @@ def check(seed: int, number: int) -> None:
         parts(call, random)
         if number % ROW_EVERY == 0:
             rows.check(call, whole)
+            content(call, limits, random)
     if whole != cut and not _broken(whole, cut):
         raise Difference(difference(whole, cut))
+
+
+class StrictCapture(Capture):
+    """Lets out what the meter would survive, and remembers what was kept."""
+
+    kept: Captured | None = None
+
+    def _guarded(self, step: Callable[[], T]) -> T | None:
+        return step()
+
+    def close(self, request: Json, *, cut: bool = False) -> Captured | None:
+        self.kept = super().close(request, cut=cut)
+        return self.kept
+
+
+def content(call: Call, limits: Metering, random: Random) -> None:
+    """What is captured is bounded JSON and the same at random cuts, and nothing stays held."""
+    capturing = Capturing(CAPTURE)
+    free = capturing.free
+    whole, cut = StrictCapture(capturing), StrictCapture(capturing)
+    readings = (
+        read(call, limits, lambda data: [data], whole),
+        read(call, limits, lambda data: pieces(data, random), cut),
+    )
+    if whole.kept is None or capturing.free != free:
+        raise Difference("content: not kept, or still held")
+    if whole.kept != cut.kept and not _broken(*readings):
+        raise Difference("content: depends on the cuts")
+    for text in (whole.kept.request, whole.kept.response):
+        if len(text.encode()) > CAPTURE.bytes_max:
+            raise Difference("content: too long")
+        for line in filter(None, text.split("\n")):
+            json.loads(line)
 
 
 def _broken(whole: Reading, cut: Reading) -> bool:
@@ -71,7 +114,12 @@ def case(seed: int, number: int) -> Call:
     return damaged(random.choice(every()), every(), random)
 
 
-def read(call: Call, limits: Metering, cut: Callable[[bytes], list[bytes]]) -> Reading:
+def read(
+    call: Call,
+    limits: Metering,
+    cut: Callable[[bytes], list[bytes]],
+    capture: Capture | None = None,
+) -> Reading:
     """The reading of a call whose bodies come in the pieces that `cut` makes."""
     begun = Begun(
         call_id="fuzz",
@@ -83,7 +131,8 @@ def read(call: Call, limits: Metering, cut: Callable[[bytes], list[bytes]]) -> R
         headers=call.request_headers,
         websocket=bool(call.messages),
     )
-    reader = Strict(begun, Provider(name=call.provider, dialect=call.family), limits)
+    provider = Provider(name=call.provider, dialect=call.family)
+    reader = Strict(begun, provider, limits, capture=capture)
     for piece in cut(call.request):
         reader.request(piece, 0)
     reader.head(ResponseHead(status=call.status, headers=call.headers), 0)

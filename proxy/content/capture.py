@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 OPEN_BYTES_MAX = 64 * 1024 * 1024  # held of all open calls, beyond their requests
 CHARACTER_BYTES = 4  # at most, in memory
-CHANNELS_MAX = 1_024  # choices and tool calls of one answer told apart; the rest is one
+CHANNELS_MAX = 1_024  # choices and tool calls of one answer kept; the rest is not
 TAG = "content"  # x-taximeter-content: off
 
 
@@ -66,14 +66,16 @@ class Capture:
         self._answered = Lines(self._most)
         self._said: dict[Hashable, StringIO] = {}
         self._room = self._most + MARGIN  # characters of output that are still kept
+        self._left_out = False  # a channel found no room at all
         self._unheard: set[Hashable] = set()  # channels whose text goes on beyond that
         self._taken = 0  # bytes of what all calls may hold
         self.dropped = False  # there was no room: the call has no content
 
     def hear(self, text: str, channel: Hashable) -> None:
         """Take text that the model made; that of one channel is one text."""
-        if channel not in self._said and len(self._said) >= CHANNELS_MAX:
-            channel = None
+        if channel not in self._said and (not self._room or len(self._said) >= CHANNELS_MAX):
+            self._left_out = True
+            return
         if len(text) > self._room:
             self._unheard.add(channel)
             text = text[: self._room]
@@ -99,10 +101,15 @@ class Capture:
         self._sent.cut |= cut
         captured = None if self.dropped else self._guarded(self._captured)
         self._capturing.dropped += captured is None
+        self._release()
+        return captured
+
+    def _release(self) -> None:
+        """Hold nothing any more."""
         self._capturing.free += self._taken
         self._taken = 0
-        self._said.clear()
-        return captured
+        for held in (self._said, self._sent.lines, self._answered.lines):
+            held.clear()
 
     def _guarded(self, step: Callable[[], T]) -> T | None:
         try:
@@ -125,7 +132,7 @@ class Capture:
 
     def _output(self) -> tuple[str, bool]:
         """The channels' texts below each other, and whether something is left out."""
-        texts, cut = [], bool(self._unheard)
+        texts, cut = [], self._left_out or bool(self._unheard)
         for channel, said in self._said.items():
             text = said.getvalue()
             # What begins in the margin of a text that goes on may be half a secret.
@@ -146,6 +153,7 @@ class Capture:
         """Hold `size` bytes more, if all calls together may."""
         if size > self._capturing.free:
             self.dropped = True
+            self._release()
         if self.dropped:
             return False
         self._capturing.free -= size

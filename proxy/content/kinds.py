@@ -1,7 +1,6 @@
 """What the redactor knows to look for: a pattern, and a check where a pattern alone is too wide.
 
-Patterns are RE2's, which has no look-around and takes linear time.  Each works on UTF-8 bytes; the
-last group that took part in a match, or the whole of it, is what must go.
+Patterns are RE2's, which has no look-around and takes linear time; they work on UTF-8 bytes.
 """
 
 import re
@@ -34,6 +33,13 @@ def _value(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
     if value is None or text[slice(*value)].lower() in _SCHEMES:
         return []
     return [value] if is_secret(name) else []
+
+
+def _scheme(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
+    """What stands behind `Bearer` or `Basic`, unless it is a word: basic understanding."""
+    word = text[slice(*spans[1])]
+    plain = word.isalpha() and (word.islower() or word.istitle())
+    return [] if plain else [spans[1]]
 
 
 def _mixed(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
@@ -141,8 +147,8 @@ KINDS: Mapping[str, tuple[Pattern, ...]] = {
     CREDENTIAL: (
         Pattern(_KNOWN, _all),
         Pattern(_NAMED, _value),
-        Pattern(r"(?i)\b(?:bearer|basic)\s+([\w+/=.~-]{8,})", lambda text, spans: [spans[1]]),
-        Pattern(r"://([^/\s:@]*:[^/\s@]+)@", lambda text, spans: [spans[1]]),
+        Pattern(r"(?i)\b(?:bearer|basic)\s+([\w+/=.~-]{8,})", _scheme),
+        Pattern(r":\\*/\\*/([^/\s:@]*:[^/\s@]+)@", lambda text, spans: [spans[1]]),
         Pattern(_PEM, _all),
         Pattern(r"[\w-]{32,}", _mixed),
     ),

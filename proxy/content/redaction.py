@@ -16,6 +16,7 @@ FINDS_MAX = 1_000  # of one pattern in one text: where there are more, the text 
 MARGIN = 4_096
 PATTERN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _ESCAPE = re.compile(r"\\+u00([2-7][0-9A-Fa-f])")  # an ASCII character, in JSON that is text
+ESCAPES_MAX = 4  # of escapes that are escaped
 PATTERN_BYTES_MAX = 4 * 1024 * 1024  # memory of a compiled pattern, of its finds too
 
 
@@ -50,8 +51,7 @@ class Redactor:
         self._patterns = [
             (name, compiled(one.regex), one) for name, group in chosen.items() for one in group
         ]
-        # Most texts have nothing in them, which one look tells.
-        self._any = compiled("|".join(f"(?:{one.regex})" for *_, one in self._patterns))
+        self._any = _together([one.regex for *_, one in self._patterns])
         # What stands in the place of a find.  A find that lies within one is none.
         self._mark = re.compile(rb"\[redacted:(?:%b)\]|\*\*\*" % "|".join(chosen).encode())
 
@@ -62,12 +62,13 @@ class Redactor:
         whole.
         """
         window = text[: limit + MARGIN]
-        if "\\u00" in window:
-            window = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), window)
+        for _ in range(ESCAPES_MAX):
+            if "\\u00" in window:
+                window = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), window)
         data = window.encode("utf-8", "replace")
         end = len(window[:limit].encode("utf-8", "replace"))
         cut = len(window) > limit or len(text) > limit + MARGIN
-        if self._any.search(data) is None:
+        if self._any is not None and self._any.search(data) is None:
             return data[:end].decode("utf-8", "replace"), cut
         spans, end = self._spans(data, end)
         pieces: list[bytes] = []
@@ -96,6 +97,17 @@ class Redactor:
                     if not any(a <= start and stop <= b for a, b in marks)
                 ]
         return spans, end
+
+
+def _together(patterns: list[str]) -> "re2._Regexp | None":
+    """Finds whether there is anything to find: most texts have nothing in them, as one look tells.
+
+    None: own patterns can be such that they are no pattern together.
+    """
+    try:
+        return compiled("|".join(f"(?:{pattern})" for pattern in patterns))
+    except ValueError:
+        return None
 
 
 def _matches(regex: "re2._Regexp", data: bytes) -> Iterator[tuple[Span, ...]]:

@@ -6,6 +6,7 @@ a call which has its record has its content too, unless that was dropped.
 """
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from proxy.exchange import Kind
 from proxy.journal.journal import Journal
 from proxy.meter.delivery import Delivery, prune
 
+log = logging.getLogger(__name__)
+
 FOLDER = "contents"  # in the data directory
 ROWS_MAX = 1_000  # of a batch; its bytes are bounded as well
 PRUNE_S = 2.0  # between two looks for segments that may go
+RETRY_S = 30.0
 SEGMENTS = 8  # at least, of a journal that is full: so that it empties bit by bit
 
 
@@ -56,12 +60,18 @@ class Keeping:
         return self.delivery.name
 
     def keep(self, captured: Captured | None, record: Record) -> None:
-        """Have the content of a call written; `record` is its own."""
+        """Have the content of a call written; `record` is its own.  Never raises."""
         if self._journal is None or captured is None:
+            return
+        try:
+            frame = encode(content_of(record, captured))
+        except Exception:  # a fault of ours may cost the content, never the row
+            log.exception("The content of call %s could not be kept.", record.call_id)
+            self._dropped += 1
             return
         self._number += 1
         self._handed.append(self._number)
-        self._journal.append(self._number, Kind.RECORD, encode(content_of(record, captured)))
+        self._journal.append(self._number, Kind.RECORD, frame)
         for kind, count in captured.redactions.items():
             self._redactions[kind] = self._redactions.get(kind, 0) + count
 
@@ -76,10 +86,15 @@ class Keeping:
         self._handed.clear()
 
     async def run(self) -> None:
-        """Deliver for ever; cancelled to stop."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.delivery.run())
-            tasks.create_task(self._prune())
+        """Deliver for ever; cancelled to stop.  What breaks here must not end the metering."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self.delivery.run())
+                    tasks.create_task(self._prune())
+            except Exception:
+                log.exception("Content is not delivered; it is tried again in %.0f s.", RETRY_S)
+                await asyncio.sleep(RETRY_S)
 
     async def _prune(self) -> None:
         while True:
@@ -120,10 +135,17 @@ class Keeping:
 
 
 def keeping(config: Config, exporter: Destination[Content], state: Path) -> Keeping | None:
-    """None: content is not captured, and none is left of a time when it was."""
-    if config.content.capture or (config.data / FOLDER).is_dir():
+    """None: content is not captured, and none is left of a time when it was; or it cannot be.
+
+    Calls are metered all the same: the log says why.
+    """
+    if not config.content.capture and not (config.data / FOLDER).is_dir():
+        return None
+    try:
         return Keeping(config, exporter, state)
-    return None
+    except (OSError, ValueError) as error:
+        log.error("Content is not captured: %s", error)
+        return None
 
 
 def _limits(config: Config) -> JournalLimits:
