@@ -209,22 +209,27 @@ def _charge_of(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> C
     charge = price(subcalls, book, reported_usd=basis.reported_usd, counters=basis.counters)
     if charge.usd is not None or not basis.asked:
         return charge
-    return _charge_of_asked(subcalls, basis, book) or charge
+    return _charge_of_asked(charge, subcalls, basis, book)
 
 
-def _charge_of_asked(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge | None:
-    """The charge by the model asked for, where the one served is in no tariff; an estimate."""
+def _charge_of_asked(
+    charge: Charge, subcalls: Sequence[Subcall], basis: Basis, book: TariffBook
+) -> Charge:
+    """By the model asked for, where the one served is in no tariff: an estimate.
+
+    `charge` if that has no price either; what only a counter keeps from having one says so, since
+    pricing it again will find one.
+    """
     served = basis.served
     if not served or served == basis.asked:
-        return None
-    asked = [replace(s, model=basis.asked) if s.model == served else s for s in subcalls]
-    charge = price(asked, book, reported_usd=basis.reported_usd, counters=basis.counters)
-    if charge.usd is None:
-        return None
-    status = Status.ESTIMATED if charge.status is Status.EXACT else charge.status
-    return replace(
-        charge, status=status, reasons=(*charge.reasons, f"served_model_unknown:{served}")
-    )
+        return charge
+    subcalls = [replace(s, model=basis.asked) if s.model == served else s for s in subcalls]
+    asked = price(subcalls, book, reported_usd=basis.reported_usd, counters=basis.counters)
+    if asked.usd is None:
+        waits = [reason for reason in asked.reasons if reason.startswith("unknown_counter:")]
+        return replace(charge, reasons=tuple(dict.fromkeys((*charge.reasons, *waits))))
+    status = Status.ESTIMATED if asked.status is Status.EXACT else asked.status
+    return replace(asked, status=status, reasons=(*asked.reasons, f"served_model_unknown:{served}"))
 
 
 def cut_short(exchange: Exchange) -> bool:
