@@ -40,7 +40,7 @@ bench: setup
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(BIN)/python -m evaluation.faults
 
-soak: setup # a million calls, then an hour without a store; some two hours
+soak: setup # a million calls, then an hour without a store; an hour and a half
 	$(BIN)/python -m evaluation.faults --only soak --only outage
 
 receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry.md
