@@ -284,13 +284,19 @@ async def until(check: object, what: str, timeout_s: float = RETIRED_S) -> None:
 def contents(folder: Path) -> bytes:
     """Every file below, names included; what goes away meanwhile is gone."""
     parts = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(below(folder)):
         parts.append(str(path.relative_to(folder)).encode())
         try:
             parts.append(path.read_bytes() if path.is_file() else b"")
         except FileNotFoundError:
             continue
     return b"\n".join(parts)
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Everything below; unlike `rglob` it does not mind a directory that goes away meanwhile."""
+    for place, folders, files in os.walk(folder):
+        yield from (Path(place, name) for name in (*folders, *files))
 
 
 def children(pid: int) -> list[int]:
@@ -334,7 +340,7 @@ def dump(data: Path) -> bytes:
 def open_to_others(data: Path) -> list[str]:
     """Files and directories that somebody else may read, write or enter."""
     found = []
-    for path in (data, *data.rglob("*")):
+    for path in (data, *below(data)):
         try:
             mode = path.lstat().st_mode & 0o777
         except FileNotFoundError:

@@ -57,7 +57,7 @@ s = socket.socket(fileno=a.fd if a.fd is not None else a.console_fd)
 s.setblocking(False)
 os.write(a.ready_fd, b"1")
 while True:
-    select.select([s], [], [])
+    select.select([s], [], [], 0.2)  # a signal that came just before it would not wake it
     hold_term(signal.SIG_BLOCK)
     try:
         c, _ = s.accept()
