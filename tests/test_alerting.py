@@ -101,6 +101,7 @@ async def test_a_restart_in_between(tmp_path: Path, health: Health) -> None:
         assert first["startsAt"] == last["startsAt"]
 
 
+@pytest.mark.slow
 async def test_a_meter_that_is_killed(tmp_path: Path) -> None:
     """The real product: what fires when the meter is killed is told by the next one, not again."""
     async with Receiver() as receiver:

@@ -81,6 +81,7 @@ def test_serve_from_start_to_end(tmp_path: Path) -> None:
     assert (after.returncode, after.stdout) == (0, f"No calls since 1h in {data}.\n")
 
 
+@pytest.mark.slow
 def test_serve_again_after_kill(tmp_path: Path) -> None:
     """A supervisor that was killed leaves nothing that hinders the next one."""
     with serving(tmp_path) as (process, first):

@@ -40,6 +40,7 @@ async def test_who_dies_loses_and_doubles_nothing(world: World) -> None:
     assert result.cut < 60
 
 
+@pytest.mark.slow
 async def test_files_that_cannot_grow_trouble_no_caller(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

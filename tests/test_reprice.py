@@ -441,6 +441,7 @@ usd_per_mtok = {{ "input*" = [{price}, 1], "output*" = [{price}, 1], cache_read 
 """
 
 
+@pytest.mark.slow
 def test_the_whole_product(tmp_path: Path) -> None:
     """A ladder goes on over a restart; the command restates with a server running and without."""
     tariffs = tmp_path / "tariffs"
