@@ -110,6 +110,8 @@ def main() -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # so that children are stopped as well
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup, and then for children too
+        signal.signal(signal.SIGHUP, lambda *_: None)  # a handler is not inherited
     terminal, errors = Console(), Console(stderr=True)
     results = run(options.only or list(FAMILIES), options.rounds, errors.print)
     if options.json:
