@@ -13,6 +13,10 @@ from evaluation.serving import Row
 
 SETTLE_S = 45.0
 POLL_S = 0.25
+TOLD_OF_ROWS = (  # of a row that is not as it should be
+    *("outcome", "cost_status", "usage_origin", "input_tokens_total", "output_tokens_total"),
+    *("reasons", "error_type", "dropped_bytes", "source"),
+)
 ROLLED_UP = ("input_tokens_total", "output_tokens_total", "cost_usd")
 
 
@@ -110,6 +114,8 @@ def compare(
             ours[f"{call.error}, row: {row['outcome'] if row else 'none'}"] += not cut
         elif row is not None and totals and not exact(row, answers[call.ticket]):
             result.wrong += 1
+            told = {name: row.get(name) for name in TOLD_OF_ROWS}
+            result.notes.append(f"{call.ticket}: {told}, answered {answers[call.ticket]['usage']}")
     result.notes += [f"{count} callers saw {what}" for what, count in ours.items() if count]
     if rollup is not None and rows and not same_sums(rows, rollup):
         result.wrong += 1
