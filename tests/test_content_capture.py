@@ -256,14 +256,24 @@ def test_no_room() -> None:
     assert shared.free == 4_000
 
 
-def test_a_fault_of_ours_costs_no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "broken_ones",
+    [
+        ("walking.Walker.document", "walking.Walker.text"),
+        ("capture.StringIO",),
+        ("capture.Lines.add",),
+    ],
+)
+def test_a_fault_of_ours_costs_no_reading(
+    monkeypatch: pytest.MonkeyPatch, broken_ones: tuple[str, ...]
+) -> None:
     """Whatever breaks in here, the call is read as it would be without."""
 
     def broken(*_: object) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("proxy.content.walking.Walker.document", broken)
-    monkeypatch.setattr("proxy.content.walking.Walker.text", broken)
+    for name in broken_ones:
+        monkeypatch.setattr(f"proxy.content.{name}", broken)
     shared = capturing()
     one = begun()
     reader = CallReader(one, None, Metering(), capture=shared.begin(one))

@@ -6,7 +6,6 @@ its row and no content.
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from functools import partial
 from io import StringIO
 from typing import TypeVar
 from uuid import UUID
@@ -73,6 +72,9 @@ class Capture:
 
     def hear(self, text: str, channel: Hashable) -> None:
         """Take text that the model made; that of one channel is one text."""
+        self._guarded(lambda: self._hear(text, channel))
+
+    def _hear(self, text: str, channel: Hashable) -> None:
         if channel not in self._said and (not self._room or len(self._said) >= CHANNELS_MAX):
             self._left_out = True
             return
@@ -85,11 +87,11 @@ class Capture:
 
     def sent(self, document: Json) -> None:
         """Take a message of the caller, where a call has many."""
-        self._add(self._sent, document)
+        self._guarded(lambda: self._add(self._sent, document))
 
     def answered(self, document: Json) -> None:
         """Take a document of a response that is no stream."""
-        self._add(self._answered, document)
+        self._guarded(lambda: self._add(self._answered, document))
 
     def close(self, request: Json, *, cut: bool = False) -> Captured | None:
         """What was said; `request` is the request body, if it is one document.  None: no room.
@@ -144,8 +146,8 @@ class Capture:
         return kept, cut or len(output) > self._most
 
     def _add(self, lines: "Lines", document: Json) -> None:
-        walk = partial(self._walker.document, document, self._most)
-        if not self.dropped and (line := self._guarded(walk)) is not None:
+        if not self.dropped:
+            line = self._walker.document(document, self._most)
             lines.cut |= self._walker.cut
             self._take(lines.add(line))
 
