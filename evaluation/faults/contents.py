@@ -51,16 +51,16 @@ async def no_room(world: World, calls: int = 60) -> Result:
     result = Result(fault="store down, no room for content", rounds=1)
     tables = f"{CAPTURE}journal_bytes_max = 20_000\n"
     with world.serve("room", tables=tables) as served:
-        warm = Callers(served.served.proxy_url, "roomwarm")
+        warm = Callers(served.served.proxy_url, "noroomwarm")
         await warm.make(1, STREAMS, Random(1))
         await audit(result, served, warm)
         world.server.fault("refuse", seconds=DOWN_S)
-        callers = Callers(served.served.proxy_url, "room")
+        callers = Callers(served.served.proxy_url, "noroom")
         await callers.make(calls, STREAMS, Random(2))
         await asyncio.sleep(DOWN_S)
         await audit(result, served, callers)
         content = _content(served)
-        kept = await _contents(world, "room", int(content["captured"]) - 1)
+        kept = await _contents(world, "noroom", int(content["captured"]) - 1)
         result.check(0 < content["dropped"] < calls, f"{content['dropped']} drops are counted")
         result.check(
             len(kept) == content["captured"] - 1, f"the {len(kept)} that were not are there"
