@@ -348,6 +348,7 @@ async def test_a_server_that_comes_late(
     await late.close()
 
 
+@pytest.mark.slow
 async def test_kill_minus_nine(
     tmp_path: Path, start_clickhouse: "ServerStarter", make_records: "RecordMaker"
 ) -> None:

@@ -151,6 +151,7 @@ CALLS: tuple[tuple[str, Call], ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("provider", "call"), CALLS, ids=[call.__name__ for _, call in CALLS])
 def test_aimock_sees_the_same_call_and_the_row_has_its_usage(
     house: House, provider: str, call: Call
