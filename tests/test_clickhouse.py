@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from evaluation.serving import free_port
 from exporters import connection
 from exporters.clickhouse import COLUMNS, FIELDS, ClickHouse, columns
 from exporters.record import EXACT, Batch, PermanentError, Record, TransientError, rounded
@@ -324,10 +324,8 @@ async def test_a_server_that_is_away_is_told_once_and_by_us(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The libraries would log each of their attempts, many in a second."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    exporter = ClickHouse(f"clickhouse://127.0.0.1:{port}/?connect_timeout_s=1", database=database)
+    where = f"127.0.0.1:{free_port()}"
+    exporter = ClickHouse(f"clickhouse://{where}/?connect_timeout_s=1", database=database)
     with pytest.raises(TransientError):
         await exporter.open()
     await exporter.close()

@@ -74,6 +74,16 @@ class Bulk:
             await connection.close()
 
 
+async def one_row(served: Served, team: str, *, streamed: bool = False) -> serving.Row:
+    """The row of one such call, made by a team of its own."""
+    first = Bulk(
+        proxy_url=served.served.proxy_url, team=f"{team}-first", connections=1, streamed=streamed
+    )
+    await first.make(1, asyncio.Event())
+    [row] = served.served.calls_when(1, team=first.team)
+    return row
+
+
 def check_sums(result: Result, bulk: Bulk, sums: serving.Row, one: serving.Row) -> None:
     """Add to `result` what the sums over all rows of a team show; `one` is the row of one call."""
     rows = int(sums["calls"])

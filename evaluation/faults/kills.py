@@ -12,6 +12,7 @@ from evaluation import serving
 from evaluation.faults.audit import Result, agreeing, compare, dispatched, settled
 from evaluation.faults.callers import Callers, Stream
 from evaluation.faults.collectors import Collector, check_spans
+from evaluation.faults.stores import audit
 from evaluation.faults.world import Served, World
 
 STREAMS = (Stream(tokens=6, seconds=0.5), Stream(tokens=8, seconds=1.5), Stream(seconds=0.0))
@@ -83,11 +84,7 @@ async def _without_supervisor(
     began = time.monotonic()
     with world.serve(name, relays=2, port=served.port) as again:
         took = time.monotonic() - began
-        answered = dispatched(world.answers(), callers.group)
-        rows = await settled(partial(again.rows, callers.group), len(answered))
-        rollup = await agreeing(partial(world.rollup, callers.group), rows)
-        compare(result, callers.seen, answered, rows, rollup, cuts=whole)
-    serving.clear_journal(world.provider)
+        await audit(result, again, callers, cuts=whole)
     return Again(served.port, took)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from evaluation.faults.audit import Result
-from evaluation.faults.bulk import Bulk, check_rollup, check_sums, settled_sums
+from evaluation.faults.bulk import Bulk, check_rollup, check_sums, one_row, settled_sums
 from evaluation.faults.world import Served, World
 
 SECONDS_PER_ROUND = 72.0
@@ -19,9 +19,7 @@ async def run(world: World, rounds: int) -> list[Result]:
     seconds = SECONDS_PER_ROUND * rounds
     result = Result(fault=f"ClickHouse down for {seconds / 60:.0f} min under load")
     with world.serve("outage") as served:
-        first = Bulk(proxy_url=served.served.proxy_url, team="outage-first", connections=1)
-        await first.make(1, asyncio.Event())
-        [one] = served.served.calls_when(1, team=first.team)
+        one = await one_row(served, "outage")
         world.server.fault("refuse", seconds=seconds)
         bulk = Bulk(
             proxy_url=served.served.proxy_url, team="outage", connections=4, per_s=CALLS_PER_S

@@ -7,9 +7,9 @@ import socket
 import time
 from random import Random
 
-from evaluation import serving
-from evaluation.faults.audit import Result, agreeing, compare, dispatched, settled
+from evaluation.faults.audit import Result
 from evaluation.faults.callers import Callers, Stream
+from evaluation.faults.stores import audit
 from evaluation.faults.world import Served, World
 
 DRAIN_S = 30
@@ -46,7 +46,7 @@ async def _term(world: World) -> Result:
         took = time.monotonic() - ended
         result.check(took < STOP_S, f"gone {took:.1f} s after the last stream, which took its time")
         result.notes.append(f"{ended - began:.1f} s of streams were let finish")
-    await _audit(result, world, callers)
+    await audit(result, served, callers)
     return result
 
 
@@ -65,7 +65,7 @@ async def _term_twice(world: World) -> Result:
         await making
         took = time.monotonic() - began
         result.check(took < HURRIED_S, f"gone {took:.1f} s after the second one, exit code {code}")
-    await _audit(result, world, callers, cuts=True)
+    await audit(result, served, callers, cuts=True)
     return result
 
 
@@ -83,7 +83,7 @@ async def _hangup(world: World, rounds: int) -> Result:
             result.check(not kept, f"SIGHUP {number + 1}: relays and meter are new ones")
         stop.set()
         await making
-        await _audit(result, world, callers)
+        await audit(result, served, callers)
     return result
 
 
@@ -95,14 +95,6 @@ async def _replaced(served: Served, times: int, timeout_s: float = 60.0) -> None
             return
         await asyncio.sleep(0.1)
     raise TimeoutError("SIGHUP did not replace every process")
-
-
-async def _audit(result: Result, world: World, callers: Callers, *, cuts: bool = False) -> None:
-    answered = dispatched(world.answers(), callers.group)
-    rows = await settled(lambda: world.rows(callers.group), len(answered))
-    rollup = await agreeing(lambda: world.rollup(callers.group), rows)
-    compare(result, callers.seen, answered, rows, rollup, cuts=cuts)
-    serving.clear_journal(world.provider)
 
 
 def _accepts(served: Served) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.progress import Progress
 
 from evaluation.faults.audit import Result
-from evaluation.faults.bulk import Bulk, check_rollup, check_sums, settled_sums
+from evaluation.faults.bulk import Bulk, check_rollup, check_sums, one_row, settled_sums
 from evaluation.faults.lag import lag_since
 from evaluation.faults.world import Served, World, sums
 from exporters.store import Store
@@ -62,14 +62,7 @@ async def _kinds(served: Served) -> list[tuple[Bulk, dict[str, object]]]:
     """Whole answers and streams, each with the row of one such call."""
     kinds = []
     for team, streamed in (("whole", False), ("streamed", True)):
-        first = Bulk(
-            proxy_url=served.served.proxy_url,
-            team=f"{team}-first",
-            connections=1,
-            streamed=streamed,
-        )
-        await first.make(1, asyncio.Event())
-        [one] = served.served.calls_when(1, team=first.team)
+        one = await one_row(served, team, streamed=streamed)
         bulk = Bulk(
             proxy_url=served.served.proxy_url,
             team=team,

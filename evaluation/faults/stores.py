@@ -174,10 +174,12 @@ async def _one(callers: Callers) -> None:
     await making
 
 
-async def audit(result: Result, served: Served, callers: Callers, *, totals: bool = True) -> None:
-    """Wait for the rows of these calls and compare."""
+async def audit(
+    result: Result, served: Served, callers: Callers, *, totals: bool = True, cuts: bool = False
+) -> None:
+    """Wait for the rows of these calls and compare; `totals` and `cuts` as in `compare`."""
     answered = dispatched(served.world.answers(), callers.group)
     rows = await settled(lambda: served.rows(callers.group), len(answered))
     rollup = await agreeing(lambda: served.world.rollup(callers.group), rows)
-    compare(result, callers.seen, answered, rows, rollup, totals=totals)
+    compare(result, callers.seen, answered, rows, rollup, totals=totals, cuts=cuts)
     serving.clear_journal(served.world.provider)

@@ -14,6 +14,7 @@ COUNTERS = "counters"  # the file's name in a writer's directory
 LAG_BOUNDS_MS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 LAG_COUNTS = (*(f"lag_{ms}ms" for ms in LAG_BOUNDS_MS), "lag_longer")
 LAG_SUM = "lag_us"
+LAG = (*LAG_COUNTS, LAG_SUM)
 COUNTER_NAMES = (
     "calls_begun",
     "calls_ended",
@@ -22,8 +23,7 @@ COUNTER_NAMES = (
     "bytes_dropped",
     "write_errors",
     "segments",
-    *LAG_COUNTS,
-    LAG_SUM,
+    *LAG,
 )
 
 

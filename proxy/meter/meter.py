@@ -18,7 +18,7 @@ import msgspec
 from exporters.record import Record, encode
 from proxy.config import Config
 from proxy.exchange import Ended, Exchange, Kind
-from proxy.journal.counters import LAG_COUNTS, LAG_SUM, read_counters
+from proxy.journal.counters import LAG, read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
@@ -32,7 +32,6 @@ SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
 COUNTING_MAX = 1_000  # calls that wait for their tokens to be counted
-LAG = (*LAG_COUNTS, LAG_SUM)
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
 Tell = Callable[[Record], None]
