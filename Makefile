@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TRIALS := PYTHONPATH=tests $(BIN)/python -m trials
 STAMP := $(VENV)/.set-up
 
 .PHONY: setup run test check check-long bench faults soak receivers clients fuzz price-diff screenshots clean
@@ -34,26 +35,26 @@ check-long: setup
 	$(BIN)/pytest -m slow
 
 bench: setup
-	$(BIN)/python -m evaluation.overhead
-	$(BIN)/python -m evaluation.price_speed
+	$(TRIALS).bench.overhead
+	$(TRIALS).bench.price_speed
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
-	$(BIN)/python -m evaluation.faults
+	$(TRIALS).faults
 
 soak: setup # a million calls, then an hour without a store; an hour and a half
-	$(BIN)/python -m evaluation.faults --only soak --only outage
+	$(TRIALS).faults --only soak --only outage
 
 receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry.md
-	$(BIN)/python -m evaluation.receivers
+	$(TRIALS).receivers
 
 clients: setup # real SDKs and agents through the proxy; docs/clients.md
-	$(BIN)/python -m evaluation.clients
+	$(TRIALS).clients
 
 fuzz: setup # a million mutations of bodies through every parser
-	$(BIN)/python -m evaluation.fuzz
+	$(TRIALS).fuzz
 
 price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
-	$(BIN)/python -m evaluation.price_sets $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')
+	$(BIN)/taximeter tariffs compare $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')
 
 screenshots: setup
 	SCREENSHOTS=1 $(BIN)/pytest -q tests/test_console_page.py

@@ -5,6 +5,7 @@ names are the columns of `schema/001_calls.sql` and the keys of the console's AP
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Generic, Protocol, TypeVar
 
@@ -12,6 +13,7 @@ import msgspec
 
 SCALE = Decimal(1).scaleb(-18)  # Decimal(38, 18) in the store
 QUANTITY_SCALE = Decimal(1).scaleb(-9)  # Decimal(38, 9) in the store
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # the default 28 digits end below COST_USD_MAX
 COST_USD_MAX = Decimal(10) ** 15  # far above any call; beyond it something is wrong upstream of us
 
@@ -162,7 +164,7 @@ class Lot(msgspec.Struct, Generic[S_co], frozen=True):
 
 
 class Destination(Protocol[S_contra]):
-    """Writes lots somewhere; `proxy.meter.delivery` owns the cursor, retries and losses."""
+    """Writes lots somewhere; `proxy.delivery.delivery` owns the cursor, retries and losses."""
 
     name: str
 

@@ -3,7 +3,7 @@
 from pricing.book import TariffBook
 from pricing.charge import NO_COUNTERS, Charge, ChargeLine, Counters, Status, not_billed
 from pricing.rating import price
-from pricing.sheet_entry import TariffError
+from pricing.sheet.entry import TariffError
 from pricing.tariff import Tariff
 from pricing.terms import Term
 from pricing.usage import NO_TERMS, Meter, Origin, Quantity, Subcall, Terms, Usage

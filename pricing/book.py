@@ -15,9 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from pricing.condition import Calendar
-from pricing.sheet import Currency, Sheet, decode, read, read_calendars
-from pricing.sheet_checks import by_start, check_periods, check_reach, check_rules
-from pricing.sheet_entry import Problem, TariffError
+from pricing.sheet.checks import by_start, check_periods, check_reach, check_rules
+from pricing.sheet.entry import Problem, TariffError
+from pricing.sheet.reader import Currency, Sheet, decode, read, read_calendars
 from pricing.steps import WITHIN_CALL
 from pricing.tariff import Factor, Rule, Tariff
 

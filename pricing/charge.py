@@ -83,3 +83,27 @@ def total(amounts: Sequence[Decimal]) -> Decimal:
 def not_billed(*reasons: str) -> Charge:
     """The charge of a call that the provider does not bill, such as a poll or an error."""
     return Charge(usd=Decimal(0), status=Status.NOT_BILLED, reasons=reasons)
+
+
+def line_document(line: ChargeLine) -> dict[str, object]:
+    """A charge line as people and machines read it; numbers are exact decimal text."""
+    return {
+        "subcall": line.subcall,
+        "model": line.model,
+        "meter": line.meter.value,
+        "quantity": plain(line.quantity),
+        "rate": plain(line.rate),
+        "per": plain(line.per),
+        "factors": {name: plain(value) for name, value in line.factors},
+        "usd": plain(line.usd),
+        "rule": line.rule,
+        "source": line.source,
+    }
+
+
+def plain(number: Decimal | int) -> str:
+    """Digits without exponent and without trailing zeros."""
+    if isinstance(number, int):
+        return str(number)
+    text = f"{number:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from exporters import connection
+from exporters.clickhouse import connection
 from exporters.record import Record, rounded
 
 PASSWORD = "kept secret/äöü"  # must show up in no error and no log
@@ -26,7 +26,7 @@ _databases = count(1)
 
 @dataclass
 class ClickHouseServer:
-    """`tests/clickhouse_server.py` in a process of its own."""
+    """`tests/support/clickhouse_server.py` in a process of its own."""
 
     process: subprocess.Popen[str]
     port: int
@@ -34,7 +34,7 @@ class ClickHouseServer:
     @classmethod
     def start(cls, data: Path, port: int = 0) -> "ClickHouseServer":
         """Start it on `data`; returns when it listens."""
-        script = Path(__file__).with_name("clickhouse_server.py")
+        script = Path(__file__).parent / "support" / "clickhouse_server.py"
         command = [sys.executable, str(script), "--port", str(port), "--data", str(data)]
         process = subprocess.Popen(
             [*command, "--user", "meter", "--password", PASSWORD], stdout=subprocess.PIPE, text=True

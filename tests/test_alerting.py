@@ -14,15 +14,15 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer, unused_port
 from test_watch import Parts, status
-from webhook_receiver import Receiver
 
-from evaluation import serving
+from evaluation.standin import processes
+from exporters.notify.webhook import Webhook
 from exporters.prometheus import render
-from exporters.webhook import Webhook
-from proxy.config import Alerts, Listen
 from proxy.console.api import application
-from proxy.meter import alerting as module
-from proxy.meter.alerting import FILE, Alerting
+from proxy.health import alerts as module
+from proxy.health.alerts import Alerting
+from proxy.settings.config import Alerts, Listen
+from support.webhook_receiver import Receiver
 
 QUIET_S, LONG_S = 0.2, 60.0
 DROPPED: dict[str, Any] = {"journal": {"frames_dropped": 7}}
@@ -51,11 +51,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running(
-    state: Path, health: Health, url: str = "", quiet_s: float = QUIET_S
+    file: Path, health: Health, url: str = "", quiet_s: float = QUIET_S
 ) -> AsyncIterator[Alerting]:
     """As the meter runs it."""
     webhook = Webhook(url, {}, retry_s=0.02, timeout_s=0.3) if url else None
-    alerting = Alerting(Alerts(quiet_s=quiet_s), state, health.now, webhook)
+    alerting = Alerting(Alerts(quiet_s=quiet_s), file, health.now, webhook)
     task = asyncio.create_task(alerting.run())
     await asyncio.sleep(0.1)  # a first look
     yield alerting
@@ -92,7 +92,7 @@ async def test_a_restart_in_between(tmp_path: Path, health: Health) -> None:
         async with running(tmp_path, health, receiver.url, LONG_S) as alerting:
             health.parts = status(**DROPPED)
             await until(alerting, firing=1)
-        file = tmp_path / FILE
+        file = tmp_path / "alerts.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         async with running(tmp_path, health, receiver.url) as alerting:
             await until(alerting, firing=0, ended=1)
@@ -107,10 +107,10 @@ async def test_a_meter_that_is_killed(tmp_path: Path) -> None:
     async with Receiver() as receiver:
         settings = f'[alerts]\nwebhook = "{receiver.url}"\njournal_share_max = 1e-9\n'
         with ExitStack() as stack:
-            running = serving.serve(tmp_path, {}, settings=settings)
+            running = processes.serve(tmp_path, {}, settings=settings)
             served = await asyncio.to_thread(stack.enter_context, running)
             began = await alerts_of(served, 2)
-            file = tmp_path / "data" / "state" / FILE
+            file = tmp_path / "data" / "state" / "alerts.json"
             async with asyncio.timeout(10):
                 while not receiver.told() or b'"untold":[]' not in file.read_bytes():
                     await asyncio.sleep(0.05)
@@ -134,13 +134,13 @@ def meters(supervisor: int) -> list[int]:
     ]
 
 
-async def alerts_of(served: serving.Serving, count: int) -> set[tuple[str, str]]:
+async def alerts_of(served: processes.Serving, count: int) -> set[tuple[str, str]]:
     """(journal, beginning) of what fires, once so many do."""
     async with asyncio.timeout(30):
         while True:
             with suppress(OSError):
                 url = f"{served.console_url}/api/alerts"
-                found = (await asyncio.to_thread(serving.get_json, url))["firing"]
+                found = (await asyncio.to_thread(processes.get_json, url))["firing"]
                 if len(found) == count:
                     return {(one["labels"]["journal"], one["started_at"]) for one in found}
             await asyncio.sleep(0.05)
@@ -167,7 +167,7 @@ async def test_a_damaged_file(
     content: str, tmp_path: Path, health: Health, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It costs what it held, with a warning, and is whole again after the next look."""
-    (tmp_path / FILE).write_text(content)
+    (tmp_path / "alerts.json").write_text(content)
     health.parts = status(**DROPPED)
     async with running(tmp_path, health) as alerting:
         await until(alerting, firing=0)

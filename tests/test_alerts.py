@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from exporters.alerts import Alert, fingerprint, tell_log, webhook_body
+from exporters.notify.alert import Alert, fingerprint, tell_log, webhook_body
 
 BEGAN = datetime(2026, 11, 23, 12, 0, 1, 500_000, tzinfo=UTC)
 BEHIND = Alert(
@@ -108,4 +108,4 @@ def test_slack_reads_no_markup_from_a_name() -> None:
 def test_the_log(alert: Alert, level: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
     """One line when it begins, an error if something was lost, and one when it is over."""
     tell_log(alert)
-    assert caplog.record_tuples == [("exporters.alerts", level, said)]
+    assert caplog.record_tuples == [("exporters.notify.alert", level, said)]

@@ -9,11 +9,12 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
-from exporters.clickhouse import ClickHouse
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
-from exporters.store import Store
-from proxy.config import Listen
-from proxy.console.api import application, instant
+from proxy.console.api import application
+from proxy.instants import instant
+from proxy.settings.config import Listen
 
 if TYPE_CHECKING:
     from conftest import RecordMaker

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli import main
 from proxy.commands import terminal
+from proxy.commands.cli import main
 from proxy.commands.terminal import Column, Exit
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.instance import Instance, TakenError, claimed, find
+from proxy.serving.instance import Instance, TakenError, claimed, find
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-m", "proxy")

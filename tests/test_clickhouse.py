@@ -19,11 +19,11 @@ import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from evaluation.serving import free_port
-from exporters import connection
-from exporters.clickhouse import COLUMNS, FIELDS, ClickHouse, columns
+from evaluation.standin.processes import free_port
+from exporters.clickhouse import connection
+from exporters.clickhouse.clickhouse import COLUMNS, FIELDS, ClickHouse, columns
+from exporters.clickhouse.writer import INSERT_SETTINGS, token
 from exporters.record import EXACT, Batch, PermanentError, Record, TransientError, rounded
-from exporters.writer import INSERT_SETTINGS, token
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer, RecordMaker, ServerStarter
@@ -399,7 +399,7 @@ async def test_a_wrong_password_is_told_and_not_repeated(
 def test_a_directory_has_one_process(chdb_dsn: str, database: str) -> None:
     """A second process is told who has the directory, which chDB itself says on stderr only."""
     script = (
-        "import asyncio, sys\nfrom exporters.clickhouse import ClickHouse\n"
+        "import asyncio, sys\nfrom exporters.clickhouse.clickhouse import ClickHouse\n"
         "asyncio.run(ClickHouse(sys.argv[1]).open())"
     )
     command = [sys.executable, "-c", script, chdb_dsn]

@@ -14,15 +14,15 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from relay_bench import make_certificate
 from websockets.asyncio.client import connect
 
-from evaluation import serving
-from evaluation.clients import installing, listed, running
-from evaluation.clients.__main__ import table
-from evaluation.clients.listed import CLIENTS, Client
-from evaluation.clients.running import Ready, Result
-from proxy import settings
+from evaluation.standin import processes
+from proxy.settings import sources
+from support.relay_bench import make_certificate
+from trials.clients import installing, listed, running
+from trials.clients.__main__ import table
+from trials.clients.listed import CLIENTS, Client
+from trials.clients.running import Ready, Result
 
 LIVE = "ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 TURN: Any = {"role": "user", "content": "time people year"}
@@ -34,7 +34,7 @@ class House:
     """The stand-in and the product in front of it."""
 
     upstream: str
-    served: serving.Serving
+    served: processes.Serving
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     data = tmp_path_factory.mktemp("clients")
     providers = {client.provider for client in CLIENTS}
     with (
-        serving.stand_in(data / "stand-in.log") as (upstream, _),
-        serving.serve(
-            data, dict.fromkeys(providers, upstream), settings=serving.FAST_ROWS
+        processes.stand_in(data / "stand-in.log") as (upstream, _),
+        processes.serve(
+            data, dict.fromkeys(providers, upstream), settings=processes.FAST_ROWS
         ) as served,
     ):
         yield House(upstream, served)
@@ -81,7 +81,7 @@ def test_curl_in_ways_that_no_sdk_calls(house: House) -> None:
 
 async def test_gemini_live_adds_its_turns(house: House) -> None:
     """Two turns of a Live session are one row with the sum of both, as its messages stated them."""
-    serving.clear_journal(house.upstream)
+    processes.clear_journal(house.upstream)
     base = house.served.proxy_url.replace("http", "ws", 1)
     stated: list[Any] = []
     async with connect(
@@ -108,8 +108,8 @@ def test_googles_sdk_reaches_live_over_tls(house: House, tmp_path: Path) -> None
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes the certificate, is not installed")
     cert, key = make_certificate(tmp_path)
-    tls = f'{serving.FAST_ROWS}\n[proxy]\ntls_cert = "{cert}"\ntls_key = "{key}"\n'
-    with serving.serve(tmp_path, {"gemini": house.upstream}, settings=tls) as served:
+    tls = f'{processes.FAST_ROWS}\n[proxy]\ntls_cert = "{cert}"\ntls_key = "{key}"\n'
+    with processes.serve(tmp_path, {"gemini": house.upstream}, settings=tls) as served:
         url = served.proxy_url.replace("http://127.0.0.1", "https://localhost")
         script = running.CALLS / "google_genai_live.py"
         done = subprocess.run(
@@ -174,7 +174,7 @@ def test_every_client_is_whole() -> None:
     """Each has a name of its own, a script, a known provider, and a way to point it at us."""
     names = [one.name for one in CLIENTS]
     assert len(set(names)) == len(names)
-    providers = settings.load(None, {}).providers
+    providers = sources.load(None, {}).providers
     for one in CLIENTS:
         assert (running.CALLS / one.script).is_file(), one.name
         assert one.provider in providers, one.name

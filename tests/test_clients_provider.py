@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from evaluation import roundtrip
-from evaluation.fuzz import calls, checks
-from evaluation.fuzz.calls import JSON, SSE_ASKED, Call, Headers
-from evaluation.provider import bedrock, routes, sessions
-from evaluation.provider.answers import Tokens
+from evaluation.standin import bedrock, routes, sessions
+from evaluation.standin.answers import Tokens
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Meter
-from proxy.config import Metering
 from proxy.exchange import Reading
 from proxy.reading.eventstream import EventStream
+from proxy.settings.config import Metering
+from support import roundtrip
+from trials.fuzz import calls, checks
+from trials.fuzz.calls import JSON, SSE_ASKED, Call, Headers
 
 PROMPT = [{"role": "user", "content": "time people year"}]
 DASHSCOPE = "/api/v1/services/aigc/text-generation/generation"

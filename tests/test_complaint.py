@@ -9,11 +9,11 @@ from time import monotonic
 import pytest
 from test_journal import BEGUN
 
-from proxy.config import JournalLimits
 from proxy.exchange import Kind
 from proxy.journal import complaint
 from proxy.journal.complaint import EVERY_S, Complaint
 from proxy.journal.journal import Journal
+from proxy.settings.config import JournalLimits
 
 
 class Clock:

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from exporters import connection
-from proxy import settings
-from proxy.supervisor import FLUSH_S, MARGIN_S
+from exporters.clickhouse import connection
+from proxy.serving.supervisor import FLUSH_S, MARGIN_S
+from proxy.settings import sources
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -179,10 +179,10 @@ def test_what_is_named_exists() -> None:
 
 def test_taximeter_understands_its_variables() -> None:
     """Image and service set only what is a setting; providers are the real ones."""
-    config = settings.load(None, taximeter_environment())
+    config = sources.load(None, taximeter_environment())
     assert str(config.data) == "/data"
     assert config.proxy.insecure
-    assert config.providers == settings.load(None, {"HOME": "/"}).providers
+    assert config.providers == sources.load(None, {"HOME": "/"}).providers
     store = connection.parse(config.store.dsn)
     assert (store.host, store.port, store.user) == ("clickhouse", 8123, "taximeter")
 
@@ -190,7 +190,7 @@ def test_taximeter_understands_its_variables() -> None:
 def test_demo_needs_no_key() -> None:
     """With the profile, the stand-in answers where taximeter looks for the providers."""
     environ = taximeter_environment(COMPOSE_PROFILES="demo")
-    providers = settings.load(None, environ).providers
+    providers = sources.load(None, environ).providers
     stand_in = compose()["services"]["stand-in"]
     port = stand_in["entrypoint"][-1]
     for name in ("openai", "anthropic", "gemini", "mistral", "deepseek", "qwen"):
@@ -201,7 +201,7 @@ def test_demo_needs_no_key() -> None:
 def test_services_agree() -> None:
     """Ports, passwords and times of one service are those that the others count on."""
     services = compose(CLICKHOUSE_PASSWORD="secret", GRAFANA_PASSWORD="other")["services"]
-    config = settings.load(None, taximeter_environment(CLICKHOUSE_PASSWORD="secret"))
+    config = sources.load(None, taximeter_environment(CLICKHOUSE_PASSWORD="secret"))
     assert connection.parse(config.store.dsn).password == "secret"
     assert services["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"] == "secret"
     assert services["clickhouse"]["environment"]["GRAFANA_PASSWORD"] == "other"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser import browser
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from evaluation import serving, traffic
+from evaluation.standin import processes, traffic
+from support.browser import browser
 
 if TYPE_CHECKING:
     from conftest import ServerStarter
@@ -28,19 +28,19 @@ CALLS = 60
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Serving]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Serving]:
     """The product with some traffic behind it."""
     data = tmp_path_factory.mktemp("console")
     with (
-        serving.stand_in(data / "stand-in.log") as (upstream, _),
-        serving.serve(data, dict.fromkeys(serving.PROVIDERS, upstream)) as served,
+        processes.stand_in(data / "stand-in.log") as (upstream, _),
+        processes.serve(data, dict.fromkeys(processes.PROVIDERS, upstream)) as served,
     ):
         asyncio.run(traffic.run(served.proxy_url, calls=CALLS, rate=60, seed=7, speed=20))
         served.calls_when(CALLS)
         yield served
 
 
-def test_the_console_shows_the_calls_and_their_receipts(served: serving.Serving) -> None:
+def test_the_console_shows_the_calls_and_their_receipts(served: processes.Serving) -> None:
     """Totals, models and newest calls are there; a click opens the receipt that adds up."""
     rows = served.calls(CALLS)
     known = [row for row in rows if row["cost_usd"] not in (None, "0")]
@@ -91,13 +91,16 @@ def test_alerts_are_a_banner(tmp_path: Path, start_clickhouse: "ServerStarter") 
         f'[store]\ndsn = "{server.dsn}"\n'
         "[alerts]\njournal_share_max = 1e-9\n"  # any journal is nearly full
     )
-    with serving.serve(tmp_path, {}, settings=settings) as served, browser(width=900) as page:
+    with (
+        processes.serve(tmp_path, {}, settings=settings) as served,
+        browser(width=900) as page,
+    ):
         server.kill()
         page.get(served.console_url)
         wait = WebDriverWait(page, 20)
         wait.until(lambda _: len(page.find_elements(By.CSS_SELECTOR, "#alerts > div")) == 2)
         [banner] = page.find_elements(By.CSS_SELECTOR, "[role=alert]")
-        firing = serving.get_json(f"{served.console_url}/api/alerts")["firing"]
+        firing = processes.get_json(f"{served.console_url}/api/alerts")["firing"]
         said = banner.text
         for alert in firing:
             assert f"journal_nearly_full {alert['labels']['journal']}" in said
@@ -115,7 +118,7 @@ def test_alerts_are_a_banner(tmp_path: Path, start_clickhouse: "ServerStarter") 
         assert wide == 0
 
 
-def test_the_console_fits_a_narrow_window(served: serving.Serving) -> None:
+def test_the_console_fits_a_narrow_window(served: processes.Serving) -> None:
     """Nothing but tables scrolls sideways."""
     with browser(width=900) as page:
         page.get(served.console_url)
@@ -134,10 +137,10 @@ SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.tit
 
 def test_content_is_text_and_nothing_else(tmp_path: Path) -> None:
     """A prompt that is a script is shown as it was written, once somebody opens it, and not run."""
-    settings = f'[console]\ntoken = "{TOKEN}"\n[content]\ncapture = true\n{serving.FAST_ROWS}'
+    settings = f'[console]\ntoken = "{TOKEN}"\n[content]\ncapture = true\n{processes.FAST_ROWS}'
     with (
-        serving.stand_in(tmp_path / "stand-in.log") as (upstream, _),
-        serving.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
+        processes.stand_in(tmp_path / "stand-in.log") as (upstream, _),
+        processes.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
     ):
         body = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": SCRIPT}]}
         asked = urllib.request.Request(

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporters.content import Captured
-from proxy.config import Content, Metering
 from proxy.content.capture import CHANNELS_MAX, Capturing, sampled
-from proxy.content.redaction import MARGIN
 from proxy.dialects import Json
 from proxy.exchange import Begun, ResponseHead
 from proxy.reading.reading import CallReader
+from proxy.secrecy.redaction import MARGIN
+from proxy.settings.config import Content, Metering
 
 KEY = "sk-abcdefghijklmnop1234"
 JSON, SSE = "application/json", "text/event-stream"

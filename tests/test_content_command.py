@@ -10,14 +10,14 @@ from time import monotonic, sleep
 
 import pytest
 
-from evaluation import serving
-from proxy.cli import main
+from evaluation.standin import processes
+from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 
 PROMPT = "Say <b>hello</b> to a@mail.example.com"
 
 
-def call(served: serving.Serving, user: str) -> None:
+def call(served: processes.Serving, user: str) -> None:
     body = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": PROMPT}]}
     asked = urllib.request.Request(
         f"{served.proxy_url}/openai/v1/chat/completions",
@@ -39,7 +39,7 @@ def status(url: str, data: bytes | None = None) -> tuple[int, str]:
 
 def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A command of the same user may, whoever else asks a console without a token may not."""
-    settings = f"[content]\ncapture = true\n{serving.FAST_ROWS}"
+    settings = f"[content]\ncapture = true\n{processes.FAST_ROWS}"
     data = ("--config", str(tmp_path / "taximeter.toml"), "--data", str(tmp_path / "data"))
 
     def content(*arguments: str) -> tuple[int, str]:
@@ -48,8 +48,8 @@ def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         return code, capsys.readouterr().out
 
     with (
-        serving.stand_in(tmp_path / "stand-in.log") as (upstream, _),
-        serving.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
+        processes.stand_in(tmp_path / "stand-in.log") as (upstream, _),
+        processes.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
     ):
         for user in ("ann", "ann", "bob"):
             call(served, user)

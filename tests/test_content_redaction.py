@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy import settings
-from proxy.content.kinds import KINDS
-from proxy.content.redaction import FINDS_MAX, MARGIN, Redactor, compiled
+from proxy.secrecy.kinds import KINDS
+from proxy.secrecy.redaction import FINDS_MAX, MARGIN, Redactor, compiled
+from proxy.settings import sources
 
 ALL = Redactor(KINDS)
 LIMIT = 100_000
@@ -176,8 +176,8 @@ def test_mistakes_are_told_with_their_keys() -> None:
         "content.bytes_max": 10,
         "content.sample": 1.5,
     }
-    with pytest.raises(settings.SettingsError) as caught:
-        settings.load(None, {}, given_)
+    with pytest.raises(sources.SettingsError) as caught:
+        sources.load(None, {}, given_)
     keys = [mistake.partition(": ")[0] for mistake in caught.value.mistakes]
     assert keys == [
         "content.bytes_max",

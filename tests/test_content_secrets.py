@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otlp_receiver import HttpServer, Receiver
-from relay_bench import listening, read_message
-from test_secrets import RETIRED_S, SWITCHED, Canaries, Product, contents, dump, open_to_others
+from test_secrets import (
+    RETIRED_S,
+    SWITCHED,
+    Canaries,
+    Product,
+    contents,
+    dump,
+    open_to_others,
+)
 from test_secrets import until as wait_until
 
-from evaluation import serving
+from evaluation.standin import processes
+from support.otlp_receiver import HttpServer, Receiver
+from support.relay_bench import listening, read_message
 
 CHAT, REALTIME = "/openai/v1/chat/completions", "/openai/v1/realtime?model=m"
 JSON_HEAD = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -96,7 +104,7 @@ async def product(folder: Path, content: str) -> AsyncIterator[Product]:
                 "[journal]\nsegment_age_max_s = 0.2\n[store]\nbatch_age_max_s = 0.05\n"
                 f"[content]\n{content}\n"
             )
-            running = serving.serve(
+            running = processes.serve(
                 folder, {"openai": f"http://127.0.0.1:{port}"}, settings=settings
             )
             served = await asyncio.to_thread(stack.enter_context, running)

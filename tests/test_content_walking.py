@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.content.kinds import KINDS
-from proxy.content.redaction import Redactor
-from proxy.content.walking import DEPTH_MAX, ROOM_MIN, Walker
+from proxy.content.walker import DEPTH_MAX, ROOM_MIN, Walker
+from proxy.secrecy.kinds import KINDS
+from proxy.secrecy.redaction import Redactor
 
 REDACTOR = Redactor(KINDS)
 SCALARS = (

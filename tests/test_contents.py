@@ -16,18 +16,19 @@ from clickhouse_connect.driver.client import Client
 from test_meter import begin, die, end, make, records, relay, steps
 from test_meter import config as meter_config
 
-from exporters import connection
-from exporters.clickhouse import ClickHouse
+from exporters.clickhouse import connection
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.contents import Contents, Selection
+from exporters.clickhouse.store import Store
 from exporters.content import Captured, Content, content_of
-from exporters.contents import Contents, Selection
 from exporters.record import Lot, PermanentError, Record, TransientError
-from exporters.store import Store
-from proxy import config
-from proxy.config import Config
-from proxy.meter import delivery
-from proxy.meter import keeping as module
-from proxy.meter.keeping import FOLDER, Keeping, keeping
-from proxy.meter.meter import Meter
+from proxy.delivery import contents as module
+from proxy.delivery import delivery
+from proxy.delivery.contents import ContentDelivery, content_delivery
+from proxy.metering.recorder import Recorder
+from proxy.settings import config
+from proxy.settings.config import Config
+from proxy.settings.places import Places
 
 NOW_US = time_ns() // 1000
 SAID = 'He said "ü\\n', "🜁 <script>"
@@ -200,19 +201,18 @@ def capturing(tmp_path: Path, **changes: object) -> Config:
     return replace(meter_config(tmp_path), content=settings)
 
 
-def metering(tmp_path: Path, table: Table, **changes: object) -> tuple[Meter, Keeping]:
+def metering(tmp_path: Path, table: Table, **changes: object) -> tuple[Recorder, ContentDelivery]:
     state = tmp_path / "state"
     state.mkdir(exist_ok=True)
     settings = capturing(tmp_path, **changes)
-    kept = Keeping(settings, table, state)
-    folders = tmp_path / "calls", tmp_path / "records", state
-    return Meter(settings, *folders, make, contents=kept), kept
+    kept = ContentDelivery(settings, table)
+    return Recorder(settings, make, contents=kept.journal), kept
 
 
 BODY = b'{"model":"m","choices":[{"message":{"content":"yes %d"}}],"usage":{"prompt_tokens":3}}'
 
 
-async def metered(tmp_path: Path, one: Meter, numbers: range) -> None:
+async def metered(tmp_path: Path, one: Recorder, numbers: range) -> None:
     journal = relay(tmp_path)
     for number in numbers:
         end(journal, begin(journal, f"019a0000-0000-7000-8000-{number:012}"), BODY % number)
@@ -220,7 +220,7 @@ async def metered(tmp_path: Path, one: Meter, numbers: range) -> None:
     await steps(one)
 
 
-async def everything(kept: Keeping) -> None:
+async def everything(kept: ContentDelivery) -> None:
     while await kept.delivery.step():
         pass
 
@@ -237,7 +237,7 @@ async def test_content_goes_beside_the_record(tmp_path: Path) -> None:
     meter.close()
     kept._drained = True  # as the meter's process finds out when it stops
     kept.close()
-    assert list((tmp_path / FOLDER).glob("*/*.seg")) == []
+    assert list((Places(tmp_path).contents).glob("*/*.seg")) == []
 
 
 async def test_a_full_journal_drops_content_and_no_row(tmp_path: Path) -> None:
@@ -318,12 +318,12 @@ async def test_capture_that_is_switched_off_later(tmp_path: Path) -> None:
     meter.close()
     kept.close()
     off, table = capturing(tmp_path, capture=False), Table()
-    later = keeping(off, table, tmp_path / "state")
+    later = content_delivery(off, table)
     assert later is not None
     await everything(later)
     assert len(table.contents) == 2
-    assert later.capturing is None
-    assert keeping(replace(off, data=tmp_path / "other"), table, tmp_path / "state") is None
+    assert later.journal is None
+    assert content_delivery(replace(off, data=tmp_path / "other"), table) is None
 
 
 async def test_what_breaks_in_here_ends_nothing(
@@ -353,5 +353,5 @@ async def test_what_breaks_in_here_ends_nothing(
 
 def test_a_journal_that_cannot_be_made(tmp_path: Path) -> None:
     """Calls are metered without content then."""
-    (tmp_path / FOLDER).write_text("a file in its place")
-    assert keeping(capturing(tmp_path), Table(), tmp_path) is None
+    (Places(tmp_path).contents).write_text("a file in its place")
+    assert content_delivery(capturing(tmp_path), Table()) is None

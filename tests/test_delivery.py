@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from exporters.record import Batch, PermanentError, Record, TransientError, decode, encode
-from proxy.config import JournalLimits
+from proxy.delivery import delivery as module
+from proxy.delivery.delivery import Delivery
 from proxy.exchange import Kind
 from proxy.journal.disk import write_atomically
 from proxy.journal.journal import Journal
-from proxy.meter import delivery as module
-from proxy.meter.delivery import Delivery
+from proxy.settings.config import JournalLimits
+from proxy.settings.places import Places
 
 LIMITS = JournalLimits(fsync="never")
 
@@ -64,11 +65,10 @@ def deliver(tmp_path: Path, exporter: Remembering, rows_max: int = 100) -> Deliv
     async def synced() -> None:
         pass
 
-    state = tmp_path / "state"
-    state.mkdir(exist_ok=True)
-    records = tmp_path / "records"
+    places = Places(tmp_path)
+    places.state.mkdir(exist_ok=True)
     return Delivery(
-        exporter, records, state, decode, synced=synced, rows_max=rows_max, age_max_s=0.01
+        exporter, places.records, places, decode, synced=synced, rows_max=rows_max, age_max_s=0.01
     )
 
 

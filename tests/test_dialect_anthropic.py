@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from readings import quantities
 
 from proxy.dialects import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
+from support.readings import quantities
 
 NO_REQUEST: Mapping[str, Any] = {}
 PATH = "/v1/messages"

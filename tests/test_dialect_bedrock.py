@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from readings import quantities
 
 from proxy.dialects import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Reading
+from support.readings import quantities
 
 Event = tuple[object, str]
 NO_REQUEST: Mapping[str, Any] = {}

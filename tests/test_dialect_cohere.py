@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 
 import pytest
-import readings
-from readings import quantities
 
 from proxy.exchange import Operation
+from support.readings import quantities
+from support.readings import read as read_call
 
-read = partial(readings.read, family="cohere", path="/v2/chat")
+read = partial(read_call, family="cohere", path="/v2/chat")
 
 
 USAGE = {

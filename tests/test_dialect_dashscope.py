@@ -5,14 +5,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-import readings
-from readings import quantities
 
 from proxy.exchange import Operation
+from support.readings import quantities
+from support.readings import read as read_call
 
-read = partial(
-    readings.read, family="openai", path="/api/v1/services/aigc/text-generation/generation"
-)
+read = partial(read_call, family="openai", path="/api/v1/services/aigc/text-generation/generation")
 
 
 MULTIMODAL = "/api/v1/services/aigc/multimodal-generation/generation"

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from readings import quantities
 
 from proxy.dialects import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
+from support.readings import quantities
 
 NO_REQUEST: Mapping[str, Any] = {}
 PATH = "/v1beta/models/gemini-2.5-flash:generateContent"

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from readings import quantities
-
 from proxy.dialects import Ask, Conversation
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
+from support.readings import quantities
 
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 INTERACTIONS = "/v1beta/interactions"

@@ -3,12 +3,12 @@
 from functools import partial
 
 import pytest
-import readings
-from readings import quantities
 
 from proxy.exchange import Operation
+from support.readings import quantities
+from support.readings import read as read_call
 
-read = partial(readings.read, family="openai", path="/completion")
+read = partial(read_call, family="openai", path="/completion")
 
 
 def test_llama_cpp() -> None:

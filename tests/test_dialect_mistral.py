@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 
 import pytest
-import readings
-from readings import quantities
 
 from proxy.exchange import Operation
+from support.readings import quantities
+from support.readings import read as read_call
 
-read = partial(readings.read, family="openai", path="/v1/ocr")
+read = partial(read_call, family="openai", path="/v1/ocr")
 
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}

@@ -3,12 +3,12 @@
 from functools import partial
 
 import pytest
-import readings
-from readings import quantities
 
 from proxy.exchange import Operation
+from support.readings import quantities
+from support.readings import read as read_call
 
-read = partial(readings.read, family="ollama", path="/api/chat")
+read = partial(read_call, family="ollama", path="/api/chat")
 
 
 COUNTS = {"prompt_eval_count": 17, "eval_count": 66, "load_duration": 8_000_000}

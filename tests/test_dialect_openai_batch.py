@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import pytest
 
 from pricing.usage import Meter
-from proxy.config import Metering
 from proxy.dialects import Ask, Conversation, table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
+from proxy.settings.config import Metering
 
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
 

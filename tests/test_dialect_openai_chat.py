@@ -171,7 +171,11 @@ def test_search_context_size() -> None:
 
 def test_groq_browser() -> None:
     """Groq bills the searches and the pages that its browser tool ran."""
-    tools = [{"type": "browser.search"}, {"type": "browser.open"}, {"type": "browser.open"}]
+    tools = [
+        {"type": "browser.search"},
+        {"type": "browser.open"},
+        {"type": "browser.open"},
+    ]
     quantities = the_part(read(whole({"executed_tools": tools}))).usage.quantities
     assert quantities[Meter.CALLS_BROWSER_SEARCH] == 1
     assert quantities[Meter.CALLS_BROWSER_OPEN] == 2

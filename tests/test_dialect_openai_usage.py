@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pricing.usage import Meter
 from proxy.dialects import Ask
-from proxy.dialects.openai_usage import has_usage, reported_usd, tally_usage
+from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 
 ASK = Ask(method="POST", path="/v1/chat/completions")
 OUTSIDE = Ask(method="POST", path="/", quirks=frozenset({"reasoning_outside_output"}))

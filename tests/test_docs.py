@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy import settings
+from proxy.settings import sources
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -130,7 +130,7 @@ def test_make_targets_exist() -> None:
 
 def test_the_base_urls_are_those_that_serve_prints() -> None:
     """The lines to paste name the default address."""
-    config = settings.load(None, {}, {"data": "/nowhere"})
+    config = sources.load(None, {}, {"data": "/nowhere"})
     base = f"http://{config.proxy.host}:{config.proxy.port}"
     assert f"export OPENAI_BASE_URL={base}/openai/v1" in COMMANDS
     assert f"export ANTHROPIC_BASE_URL={base}/anthropic" in COMMANDS

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing doubled: `evaluation.faults` in short, and that it would notice."""
+"""Nothing lost, nothing doubled: `trials.faults` in short, and that it would notice."""
 
 import os
 import subprocess
@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from evaluation import serving
-from evaluation.faults import __main__ as command
-from evaluation.faults import clocks, contents, disks, kills, webhooks
-from evaluation.faults.audit import Result, compare, dispatched
-from evaluation.faults.callers import Seen
-from evaluation.faults.world import World, clickhouse
+from evaluation.standin import processes
+from trials.faults import __main__ as command
+from trials.faults import clocks, contents, disks, kills, webhooks
+from trials.faults.audit import Result, compare, dispatched
+from trials.faults.callers import Seen
+from trials.faults.world import World, clickhouse
 
 USAGE = {"usage": {"input_total": 3, "output_total": 4}}
 
@@ -26,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A provider and a store for the faults to happen between."""
     folder = tmp_path_factory.mktemp("faults")
     with (
-        serving.stand_in(folder / "stand-in.log") as (provider, _),
+        processes.stand_in(folder / "stand-in.log") as (provider, _),
         clickhouse(folder / "clickhouse") as server,
     ):
         yield World(folder=folder, provider=provider, server=server)

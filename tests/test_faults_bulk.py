@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from evaluation.faults.__main__ import markdown
-from evaluation.faults.audit import Result
-from evaluation.faults.bulk import Bulk, check_rollup, check_sums
-from evaluation.faults.lag import lag_since
 from proxy.journal.counters import LAG_COUNTS
+from trials.faults.__main__ import markdown
+from trials.faults.audit import Result
+from trials.faults.bulk import Bulk, check_rollup, check_sums
+from trials.faults.lag import lag_since
 
 ONE = {"input_tokens_total": 3, "output_tokens_total": 4, "cost_usd": "0.000001"}
 SUMS = {"input_tokens_total": 30, "output_tokens_total": 40, "cost_usd": "0.00001"}

@@ -8,16 +8,16 @@ import brotli  # type: ignore[import-untyped]  # ships no types
 import msgspec
 import pytest
 
-from evaluation.fuzz import __main__ as fuzz
-from evaluation.fuzz import calls, checks, damage, rows
-from evaluation.fuzz.calls import Call
-from evaluation.provider.answers import words
-from exporters import semconv
+from evaluation.standin.answers import words
+from exporters.otel import semconv
 from exporters.record import Record
-from proxy.config import Metering
 from proxy.exchange import Reading
 from proxy.reading.inflate import Inflate
+from proxy.settings.config import Metering
 from proxy.tokens import images
+from trials.fuzz import __main__ as fuzz
+from trials.fuzz import calls, checks, damage, rows
+from trials.fuzz.calls import Call
 
 MUTATIONS = 1_500
 SEED = 20_261_123

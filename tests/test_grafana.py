@@ -10,7 +10,13 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from dashboards import (
+
+from exporters.clickhouse import connection
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.store import Store
+from exporters.record import Batch, Record
+from pricing.usage import TOKEN_METERS, Meter
+from support.dashboards import (
     ALL,
     DASHBOARDS,
     PLUGIN,
@@ -24,12 +30,6 @@ from dashboards import (
     rules,
     sent,
 )
-
-from exporters import connection
-from exporters.clickhouse import ClickHouse
-from exporters.record import Batch, Record
-from exporters.store import Store
-from pricing.usage import TOKEN_METERS, Meter
 
 if TYPE_CHECKING:
     from conftest import RecordMaker

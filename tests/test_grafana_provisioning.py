@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dashboards import DASHBOARDS, GRAFANA, PLUGIN, TARGET_KEYS, keys, provisioned, rules
+
+from support.dashboards import DASHBOARDS, GRAFANA, PLUGIN, TARGET_KEYS, keys, provisioned, rules
 
 # The keys that Grafana 13 reads (its pkg/services/provisioning); others it would ignore.
 RULE_KEYS = keys(

@@ -4,15 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.relay.headers import (
-    HIDDEN,
-    credential,
-    is_secret,
-    scrubbed,
-    scrubbed_target,
-    sort_request,
-    sort_response,
-)
+from proxy.relay.headers import sort_request, sort_response
+from proxy.secrecy.fingerprint import credential
+from proxy.secrecy.patterns import HIDDEN, is_secret
+from proxy.secrecy.scrubbing import scrubbed, scrubbed_target
 
 KEY = "sk-canary-0123456789abcdefghij"
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from proxy.meter.items import Items
+from proxy.metering.items import Items
 
 
 def test_a_second_download_claims_nothing(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.config import JournalLimits
 from proxy.exchange import Begun, Kind
 from proxy.journal import held, segments
 from proxy.journal.counters import read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import MAGIC, SEAL, Frame, Scan, Stop, header
 from proxy.journal.journal import Journal
+from proxy.settings.config import JournalLimits
 
 LIMITS = JournalLimits(fsync="never")
 BEGUN = Begun(

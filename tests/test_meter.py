@@ -10,14 +10,14 @@ import msgspec
 import pytest
 
 from exporters.record import Record, decode
-from proxy.config import Config, JournalLimits, Provider
 from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, ResponseHead
 from proxy.journal import segments
 from proxy.journal.counters import read_counters
 from proxy.journal.follower import Follower
 from proxy.journal.journal import Journal
-from proxy.meter.meter import Meter
-from proxy.meter.rows import outcome_of
+from proxy.metering.recorder import Recorder
+from proxy.metering.rows import outcome_of
+from proxy.settings.config import Config, JournalLimits, Provider
 
 BODY = (
     b'{"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
@@ -48,10 +48,10 @@ def make(exchange: Exchange) -> Sequence[Record]:
     ]
 
 
-def meter(tmp_path: Path, **limits: int) -> Meter:
+def meter(tmp_path: Path, **limits: int) -> Recorder:
     state = tmp_path / "state"
     state.mkdir(exist_ok=True)
-    return Meter(config(tmp_path, **limits), tmp_path / "calls", tmp_path / "records", state, make)
+    return Recorder(config(tmp_path, **limits), make)
 
 
 def relay(tmp_path: Path, **limits: int) -> Journal:
@@ -100,13 +100,13 @@ def die(journal: Journal) -> None:
         os.close(journal._fd)
 
 
-async def steps(one: Meter) -> None:
+async def steps(one: Recorder) -> None:
     """Until nothing is left to read or to count."""
     while await one.step() or one.status()["open"] != opened(one):
         await asyncio.sleep(0.001)
 
 
-def opened(one: Meter) -> int:
+def opened(one: Recorder) -> int:
     """Calls that have not ended yet."""
     return sum(not call.finishing for call in one._open.values())
 

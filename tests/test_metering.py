@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from pricing import Meter, Origin, Status, TariffBook, Usage
-from pricing.charge import Charge
-from proxy.config import Config, Provider
+from pricing.charge import Charge, plain
 from proxy.exchange import (
     Begun,
     CountRequest,
@@ -23,9 +22,9 @@ from proxy.exchange import (
     ResponseHead,
     Timing,
 )
-from proxy.meter.doubts import doubted
-from proxy.meter.metering import Metering, subcalls_of
-from proxy.meter.rows import plain
+from proxy.metering.doubts import doubted
+from proxy.metering.metering import Metering, subcalls_of
+from proxy.settings.config import Config, Provider
 
 TARIFF = """
 provider = "acme"
@@ -223,7 +222,7 @@ def test_a_fault_of_ours_still_gives_a_row(
     def broken(*_: object, **__: object) -> Charge:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("proxy.meter.metering.price", broken)
+    monkeypatch.setattr("proxy.metering.metering.price", broken)
     [row] = metering(book).records(exchange(READING))
     assert (row.call_id, row.cost_usd, row.outcome) == (BEGUN.call_id, None, "ok")
     assert "metering_failed" in row.reasons

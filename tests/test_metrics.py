@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from exporters import metrics, prometheus, series
-from exporters.metrics import Metrics
+from exporters import prometheus, series
+from exporters.otel import call_metrics
+from exporters.otel.call_metrics import Metrics
+from exporters.otel.semconv import Profile
 from exporters.record import EXACT, Record
-from exporters.semconv import Profile
 from exporters.series import Distribution, Family, Histogram, Labels
 
 RECORD = Record(
@@ -162,7 +163,7 @@ def test_buckets() -> None:
 
 def test_a_value_on_a_bound_is_under_it() -> None:
     """Buckets include their upper bound."""
-    histogram = Histogram(name="x", unit="s", help="", bounds=metrics.SECONDS, places=6)
+    histogram = Histogram(name="x", unit="s", help="", bounds=call_metrics.SECONDS, places=6)
     histogram.add((), 10_000)
     histogram.add((), 10_001)
     ((_, found),) = histogram.family().points
@@ -273,10 +274,10 @@ def test_made_up_models_are_other() -> None:
     found.add(replace(RECORD, request_model="m" * 1_000, tariff=""))
     calls = by_name(found.families())["taximeter.calls"]
     models = {str(dict(labels)["gen_ai.request.model"]) for labels, _ in calls.points}
-    assert len(models) == metrics.NAMES_MAX + 2
+    assert len(models) == call_metrics.NAMES_MAX + 2
     assert {"other", "gemini-2.5-pro"} <= models
-    assert value_of(calls, gen_ai_request_model="other") == 1_000 - metrics.NAMES_MAX + 1
-    assert found.others.total() == 1_000 - metrics.NAMES_MAX + 1
+    assert value_of(calls, gen_ai_request_model="other") == 1_000 - call_metrics.NAMES_MAX + 1
+    assert found.others.total() == 1_000 - call_metrics.NAMES_MAX + 1
     assert value_of(calls) == 1_002
 
 

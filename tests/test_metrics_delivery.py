@@ -7,11 +7,11 @@ import pytest
 from msgspec.structs import replace
 from test_metrics import RECORD
 
-from exporters.alerts import Severity
+from exporters.notify.alert import Severity
 from exporters.record import Batch, PermanentError, Record, TransientError
 from exporters.series import Distribution
-from proxy.meter.timed import Timed
-from proxy.meter.vitals import alert_families, families, merged
+from proxy.delivery.timed import Timed
+from proxy.health.vitals import alert_families, families, merged
 
 
 class Exporter:

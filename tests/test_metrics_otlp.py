@@ -14,11 +14,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
-from otlp_receiver import plain
 
-from exporters.otel_metrics import OtelMetrics, from_config
-from exporters.otlp_target import GRPC, HTTP, Target
+from exporters.otel.metrics import OtelMetrics, from_config
+from exporters.otel.target import GRPC, HTTP, Target
 from exporters.series import Counter, Family, Histogram, gauge
+from support.otlp_receiver import plain
 
 SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 

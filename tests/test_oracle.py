@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import genai_prices
 
-from evaluation.price_genai import HUGGING_FACE, OURS
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
-from proxy.commands.price_review import reviewed
+from pricing.upkeep.genai_prices import HUGGING_FACE, OURS
+from pricing.upkeep.review import reviewed
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 THEIRS = {ours: theirs for theirs, ours in OURS.items()} | {"vertex": "google"}

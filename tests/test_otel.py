@@ -11,15 +11,14 @@ from time import perf_counter
 import pytest
 from msgspec.structs import replace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from otlp_receiver import GrpcServer, HttpServer, Receiver, Tls, plain
 
-from exporters import otlp_target as otlp
-from exporters.otel import Otel, from_config
-from exporters.otlp import retry_after_s
-from exporters.otlp_target import Target
+from exporters.otel.otlp import retry_after_s
+from exporters.otel.semconv import attributes
+from exporters.otel.spans import Otel, from_config
+from exporters.otel.target import GRPC, HTTP, Target, from_environment
+from exporters.otel.trace import Sampler
 from exporters.record import Batch, Exporter, PermanentError, Record, TransientError
-from exporters.semconv import attributes
-from exporters.trace import Sampler
+from support.otlp_receiver import GrpcServer, HttpServer, Receiver, Tls, plain
 
 SECRET = "sk-secret-0123"
 RECORD = Record(
@@ -55,7 +54,7 @@ class Line:
 
     def __init__(self, server: HttpServer | GrpcServer, protocol: str) -> None:
         self.receiver = server.receiver
-        self.endpoint = server.endpoint + ("/v1/traces" if protocol == otlp.HTTP else "")
+        self.endpoint = server.endpoint + ("/v1/traces" if protocol == HTTP else "")
         self.protocol = protocol
         self.otel = self.exporter()
 
@@ -70,10 +69,10 @@ class Line:
         return Otel(target, bytes_max=bytes_max)
 
 
-@pytest.fixture(params=[otlp.HTTP, otlp.GRPC])
+@pytest.fixture(params=[HTTP, GRPC])
 async def line(request: pytest.FixtureRequest) -> AsyncIterator[Line]:
     """Both protocols."""
-    server = (HttpServer if request.param == otlp.HTTP else GrpcServer)(Receiver())
+    server = (HttpServer if request.param == HTTP else GrpcServer)(Receiver())
     async with server:
         line = Line(server, request.param)
         yield line
@@ -172,7 +171,7 @@ async def test_retry_after(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
             await line.otel.export(batch())
     assert len(line.receiver.headers) == 1
     later = perf_counter() + 1_000_000
-    monkeypatch.setattr("exporters.otel.monotonic", lambda: later)
+    monkeypatch.setattr("exporters.otel.spans.monotonic", lambda: later)
     await line.otel.export(batch())
     assert len(line.receiver.spans) == 1
 
@@ -191,7 +190,7 @@ async def test_slow(line: Line) -> None:
 async def test_a_message_too_large_for_the_receiver() -> None:
     """gRPC names it as it names being busy; it is refused for good, so that halves are tried."""
     async with GrpcServer(Receiver(), message_bytes_max=2_000) as server:
-        line = Line(server, otlp.GRPC)
+        line = Line(server, GRPC)
         with pytest.raises(PermanentError, match="RESOURCE_EXHAUSTED"):
             await line.otel.export(batch(*many(20)))
         await line.otel.export(batch(token="w:1:0-2"))
@@ -199,7 +198,7 @@ async def test_a_message_too_large_for_the_receiver() -> None:
     assert len(line.receiver.spans) == 1
 
 
-@pytest.mark.parametrize("protocol", [otlp.HTTP, otlp.GRPC])
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
 async def test_down(protocol: str) -> None:
     """A receiver that is not there is a transient error at once, and shows no key."""
     with socket.socket() as free:
@@ -211,7 +210,7 @@ async def test_down(protocol: str) -> None:
         headers={"x-api-key": SECRET},
         timeout_s=5,
     )
-    if protocol == otlp.GRPC:
+    if protocol == GRPC:
         target = Target(endpoint=f"http://127.0.0.1:{port}", protocol=protocol, timeout_s=5)
     otel = Otel(target)
     started = perf_counter()
@@ -291,10 +290,10 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return made
 
 
-@pytest.mark.parametrize("protocol", [otlp.HTTP, otlp.GRPC])
+@pytest.mark.parametrize("protocol", [HTTP, GRPC])
 async def test_certificate(protocol: str, tls: Tls) -> None:
     """A private authority is trusted where its certificate is named, and nowhere else."""
-    async with (HttpServer if protocol == otlp.HTTP else GrpcServer)(Receiver(), tls) as server:
+    async with (HttpServer if protocol == HTTP else GrpcServer)(Receiver(), tls) as server:
         environ = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": server.endpoint,
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -369,14 +368,14 @@ def test_not_wanted(environ: Mapping[str, str]) -> None:
 )
 def test_endpoints(environ: Mapping[str, str], endpoint: str, expected: str) -> None:
     """The path is added to a base URL and to nothing else."""
-    target = otlp.from_environment(environ, endpoint=endpoint)
+    target = from_environment(environ, endpoint=endpoint)
     assert target is not None
     assert target.endpoint == expected
 
 
 def test_standard_variables() -> None:
     """The traces variable wins over the general one; timeouts are milliseconds."""
-    target = otlp.from_environment(
+    target = from_environment(
         {
             "OTEL_EXPORTER_OTLP_ENDPOINT": "https://c:4317",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import price_genai, price_litellm, price_sets
-from evaluation.price_listing import STANDARD, Listing, figure, key, oddities
-from evaluation.price_seed import seed
-from evaluation.price_toml import file_text
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
+from pricing.upkeep import comparison, genai_prices, litellm_prices
+from pricing.upkeep.listing import STANDARD, Listing, figure, key, oddities
+from pricing.upkeep.review import Reviewed, reviewed
+from pricing.upkeep.seed import seed
+from pricing.upkeep.tariff_file import file_text
 from pricing.usage import TermValue
 from proxy.commands import tariff_check
-from proxy.commands.price_review import Reviewed, reviewed
+from proxy.commands.cli import main
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEWEST = date(2026, 11, 20)
@@ -53,12 +54,12 @@ LITELLM = """{
 EMPTY = TariffBook.parse({})
 
 
-def genai(known: price_genai.Known | None = None) -> list[Listing]:
-    return price_genai.read(json.loads(GENAI), NEWEST, known or {})[0]
+def genai(known: genai_prices.Known | None = None) -> list[Listing]:
+    return genai_prices.read(json.loads(GENAI), NEWEST, known or {})[0]
 
 
 def litellm() -> list[Listing]:
-    return price_litellm.read(json.loads(LITELLM, parse_float=Decimal), NEWEST)[0]
+    return litellm_prices.read(json.loads(LITELLM, parse_float=Decimal), NEWEST)[0]
 
 
 def seeded(book: TariffBook = EMPTY) -> TariffBook:
@@ -168,10 +169,10 @@ def test_differences_name_both_figures() -> None:
     listings = {"genai": genai({"mistral": ["big"]}), "litellm": litellm()}
     text = file_text("mistral", [each for each in genai() if "big" in each.names])
     book = TariffBook.parse({"mistral.toml": text.replace("input = 2,", "input = 3,")})
-    found = price_sets.differences(book, listings, NOW)
+    found = comparison.differences(book, listings, NOW)
     difference = found["mistral", "big", "input", ""]
     assert (difference.ours, difference.sets) == ("3", {"genai": "2", "litellm": "2"})
-    new, gone = price_sets.unreviewed(found, [], listings)
+    new, gone = comparison.unreviewed(found, [], listings)
     assert difference in new
     assert not gone
 
@@ -183,7 +184,7 @@ def test_a_judged_difference_is_silent_until_a_figure_moves() -> None:
     book = TariffBook.parse({"mistral.toml": text.replace("input = 2,", "input = 3,")})
     found = {
         place: each
-        for place, each in price_sets.differences(book, listings, NOW).items()
+        for place, each in comparison.differences(book, listings, NOW).items()
         if place[2:] == ("input", "")
     }
     judged = Reviewed(
@@ -195,10 +196,10 @@ def test_a_judged_difference_is_silent_until_a_figure_moves() -> None:
         why="a reason",
         source="https://mistral.example/pricing",
     )
-    assert price_sets.unreviewed(found, [judged], listings) == ([], [])
-    assert price_sets.unreviewed({}, [judged], listings) == ([], [judged])
+    assert comparison.unreviewed(found, [judged], listings) == ([], [])
+    assert comparison.unreviewed({}, [judged], listings) == ([], [judged])
     moved = Reviewed(**{**judged.row(), "genai": "1"})
-    assert len(price_sets.unreviewed(found, [moved], listings)[0]) == 1
+    assert len(comparison.unreviewed(found, [moved], listings)[0]) == 1
 
 
 def test_reviewed_differences_are_of_the_present_book() -> None:
@@ -216,7 +217,7 @@ def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     """A newer copy of a set is held against the shipped book; nothing is written."""
     file = tmp_path / "prices.json"
     file.write_text('{"gpt-4o": {"litellm_provider": "openai", "input_cost_per_token": 9e-06}}')
-    assert price_sets.main(["--litellm", str(file), "--json"]) == 0
+    assert main(["tariffs", "compare", "--litellm", str(file), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert ("openai", "gpt-4o", "2.5", "9") in [
         (each["provider"], each["model"], each["ours"], each["litellm"]) for each in told["new"]

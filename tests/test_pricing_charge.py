@@ -5,23 +5,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from pricing_calls import (
-    MODEL,
-    PLAIN,
-    TOKENS,
-    book,
-    call,
-    charge,
-    counted,
-)
 
-from pricing import (
-    Meter,
-    Quantity,
-    Status,
-    price,
-)
+from pricing import Meter, Quantity, Status, price
 from pricing.usage import TermValue
+from support.pricing_calls import MODEL, PLAIN, TOKENS, book, call, charge, counted
 
 # name, tariff, usage, terms, expected USD
 SIMPLE: list[tuple[str, str, Mapping[Meter, Quantity], Mapping[str, TermValue], str]] = [

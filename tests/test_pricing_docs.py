@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pricing import TariffBook, Term
-from pricing.sheet_values import PER
+from pricing.sheet.values import PER
 
 PAGE = (Path(__file__).parent.parent / "docs" / "pricing.md").read_text(encoding="utf-8")
 TARIFFS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

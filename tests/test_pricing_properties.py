@@ -8,7 +8,17 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing import Charge, Counters, Meter, Quantity, Status, Subcall, TariffBook, Usage, price
+from pricing import (
+    Charge,
+    Counters,
+    Meter,
+    Quantity,
+    Status,
+    Subcall,
+    TariffBook,
+    Usage,
+    price,
+)
 from pricing.usage import TermValue
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

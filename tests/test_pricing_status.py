@@ -4,27 +4,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from pricing_calls import (
-    HEAD,
-    MODEL,
-    PLAIN,
-    TOKENS,
-    book,
-    call,
-    call_of,
-    charge,
-)
 
-from pricing import (
-    Meter,
-    Origin,
-    Quantity,
-    Status,
-    TariffBook,
-    Usage,
-    not_billed,
-    price,
-)
+from pricing import Meter, Origin, Quantity, Status, TariffBook, Usage, not_billed, price
+from support.pricing_calls import HEAD, MODEL, PLAIN, TOKENS, book, call, call_of, charge
 
 
 def test_subcalls_have_their_own_models() -> None:

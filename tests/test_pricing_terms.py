@@ -4,14 +4,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from pricing_calls import FACTORS, MODEL, PLAIN, TOKENS, book, call, call_of, charge
 
-from pricing import (
-    Meter,
-    Status,
-    price,
-)
+from pricing import Meter, Status, price
 from pricing.usage import TermValue
+from support.pricing_calls import FACTORS, MODEL, PLAIN, TOKENS, book, call, call_of, charge
 
 
 def test_factors_multiply_and_fees_are_final() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from evaluation import serving
-from proxy.config import Alerts
-from proxy.meter.watch import KNOWN
+from evaluation.standin import processes
+from proxy.health.watch import KNOWN
+from proxy.settings.config import Alerts
 
 RULES = Path(__file__).parents[1] / "grafana" / "prometheus_rules.yaml"
 METRIC = re.compile(r"\btaximeter_\w+(?=[\[{ ]|$)")
@@ -62,10 +62,10 @@ def test_the_limits_are_our_defaults() -> None:
 
 def test_every_metric_is_served(tmp_path: Path) -> None:
     """A scrape of the real product has each name that a rule reads, after one unpriced call."""
-    settings = f"{serving.FAST_ROWS}\n[content]\ncapture = true\n"
+    settings = f"{processes.FAST_ROWS}\n[content]\ncapture = true\n"
     with (
-        serving.stand_in(tmp_path / "stand-in.log") as (upstream, _),
-        serving.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
+        processes.stand_in(tmp_path / "stand-in.log") as (upstream, _),
+        processes.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
     ):
         asked = urllib.request.Request(
             f"{served.proxy_url}/openai/v1/chat/completions",

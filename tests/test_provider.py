@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from evaluation.provider import routes
-from evaluation.provider.answers import WORDS, Answer
-from evaluation.provider.server import serving
+from evaluation.standin import routes
+from evaluation.standin.answers import WORDS, Answer
+from evaluation.standin.server import serving
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "time people"}]}

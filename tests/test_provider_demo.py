@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import demo
+from evaluation.standin import demo
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +21,16 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.slow  # the README test runs the demo as well; this one also interrupts it
 def test_the_demo_shows_a_fare_and_ctrl_c_stops_everything() -> None:
     """It prints where the console is, then what the calls cost; nothing listens afterwards."""
-    command = [sys.executable, "-m", "evaluation.demo", "--port", "0", "--console-port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "proxy",
+        "demo",
+        "--port",
+        "0",
+        "--console-port",
+        "0",
+    ]
     with subprocess.Popen(
         [*command, "--seconds", "60", "--rate", "40"],
         cwd=ROOT,

@@ -7,9 +7,10 @@ from itertools import islice
 
 import pytest
 
-from evaluation import load, traffic
-from evaluation.provider.server import serving
-from evaluation.workload import USES, plan
+from evaluation.standin import traffic
+from evaluation.standin.server import serving
+from evaluation.standin.workload import USES, plan
+from trials.bench import load
 
 
 def test_the_same_seed_plans_the_same_calls() -> None:
@@ -53,7 +54,7 @@ async def test_traffic_stops_when_it_is_told_to() -> None:
 async def test_the_command_makes_calls_and_says_how_they_ended() -> None:
     """It is a program of its own, for a demo in containers."""
     async with serving() as (stand_in, port):
-        command = [sys.executable, "-m", "evaluation.traffic", f"http://127.0.0.1:{port}"]
+        command = [sys.executable, "-m", "evaluation.standin.traffic", f"http://127.0.0.1:{port}"]
         process = await asyncio.create_subprocess_exec(
             *command, "--rate=200", "--calls=20", "--speed=50", stdout=asyncio.subprocess.PIPE
         )

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing import Meter, Subcall, TariffBook, Usage, price
-from proxy.cli import main
-from proxy.commands import quote
+from pricing import Meter, Subcall, TariffBook, Usage, price, quote
+from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)

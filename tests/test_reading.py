@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.usage import Meter
-from proxy.config import Metering, Provider
 from proxy.dialects import Ask, Endpoint, other, table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
+from proxy.settings.config import Metering, Provider
 
 PATH = "/v1/chat/completions"
 JSON = "application/json"

@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 from pricing.usage import Meter
-from proxy.config import Metering
 from proxy.dialects import table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead, Timing
 from proxy.reading.reading import CallReader
+from proxy.settings.config import Metering
 
 PATH = "/v1/chat/completions"
 JSON = "application/json"

@@ -9,9 +9,9 @@ from pathlib import Path
 import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
-from relay_bench import Message, answering, bench, read_chunked, read_head, read_message
 
 from proxy.exchange import Kind, Outcome
+from support.relay_bench import Message, answering, bench, read_chunked, read_head, read_message
 
 HEADERS = (
     b"hOsT: 127.0.0.1:4000\r\nAuthorization: Bearer sk-test\r\nX-Stainless-Lang: python\r\n"

@@ -9,10 +9,10 @@ from time import monotonic
 
 import msgspec
 import pytest
-from relay_bench import Message, answering, bench, read_chunked, read_head, read_message
 
-from proxy.config import JournalLimits, Provider, Upstream
 from proxy.exchange import Ended, Kind, Outcome
+from proxy.settings.config import JournalLimits, Provider, Upstream
+from support.relay_bench import Message, answering, bench, read_chunked, read_head, read_message
 
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"

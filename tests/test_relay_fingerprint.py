@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from proxy.relay.fingerprint import KEY_BYTES, KEY_FILE, Fingerprints, load_key
+from proxy.secrecy.fingerprint import KEY_BYTES, Fingerprints, load_key
+from proxy.settings.places import Places
+
+KEY_FILE = Places(Path()).fingerprint_key.name
 
 
 def test_key_is_made_once_and_private(tmp_path: Path) -> None:
     """Processes that start together agree on one key, which only its owner can read."""
     data = tmp_path / "new"
     with ThreadPoolExecutor(8) as pool:
-        keys = set(pool.map(lambda _: load_key(data), range(32)))
+        keys = set(pool.map(lambda _: load_key(data / KEY_FILE), range(32)))
     assert len(keys) == 1
     assert stat.S_IMODE((data / KEY_FILE).stat().st_mode) == 0o600
     assert [path.name for path in data.iterdir()] == [KEY_FILE]
@@ -23,7 +26,7 @@ def test_damaged_key(tmp_path: Path) -> None:
     """A file that is no key is not used as one."""
     (tmp_path / KEY_FILE).write_bytes(b"short")
     with pytest.raises(ValueError, match="remove it"):
-        load_key(tmp_path)
+        load_key(tmp_path / KEY_FILE)
 
 
 def test_fingerprints() -> None:

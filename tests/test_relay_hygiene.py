@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from relay_bench import Message, answering, bench, read_message
 
-from proxy.config import Upstream
 from proxy.exchange import Kind
-from proxy.relay.fingerprint import KEY_FILE
+from proxy.settings.config import Upstream
+from proxy.settings.places import Places
+from support.relay_bench import Message, answering, bench, read_message
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CANARY = "sk-canary-0123456789abcdefghij"
@@ -185,7 +185,7 @@ async def test_canary(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     journal = b"".join(e[2] for e in b.journal.events if not isinstance(e, str))
     assert CANARY not in journal.decode()
     assert CANARY not in caplog.text
-    assert os.listdir(tmp_path) == [KEY_FILE]  # a random key, no text
+    assert os.listdir(tmp_path) == [Places(tmp_path).fingerprint_key.name]  # a random key, no text
     with_key = [begun.key_id for begun in b.journal.begun]
     assert len({*with_key[:4], with_key[8]}) == 1
     assert with_key[0].startswith("k_")

@@ -5,11 +5,11 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
-from proxy.config import JournalLimits
+from proxy.health.vitals import families
 from proxy.journal.counters import LAG_COUNTS, LAG_SUM, read_counters
 from proxy.journal.journal import Journal
-from proxy.meter.vitals import families
 from proxy.relay.lag import TICK_S, LoopLag
+from proxy.settings.config import JournalLimits
 
 
 async def test_a_loop_that_is_held_up_is_counted_as_late(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from relay_bench import Message, answering, bench, listening, make_certificate, read_head
 from yarl import URL
 
-from proxy.config import Provider, Upstream
 from proxy.exchange import Outcome
-from proxy.relay.upstream import environment_proxy
+from proxy.network import outgoing_proxy
+from proxy.settings.config import Provider, Upstream
+from support.relay_bench import Message, answering, bench, listening, make_certificate, read_head
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x?a=%3A HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -72,7 +72,7 @@ async def test_wrong_host(tmp_path: Path, certificate: tuple[Path, Path]) -> Non
 
 
 @asynccontextmanager
-async def outgoing_proxy(seen: list[Message], port: int) -> AsyncIterator[int]:
+async def proxying(seen: list[Message], port: int) -> AsyncIterator[int]:
     """A proxy that tunnels every CONNECT to `port`, and answers plain requests itself."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,7 +104,7 @@ async def test_https_through_a_proxy(
     seen: list[Message] = []
     async with (
         listening(answering(OK, tunnelled), ssl=server_context(certificate)) as port,
-        outgoing_proxy(seen, port) as proxy_port,
+        proxying(seen, port) as proxy_port,
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:p%40ss@127.0.0.1:{proxy_port}")
         secure = providers(f"https://provider.test:{port}")
@@ -123,7 +123,7 @@ async def test_https_through_a_proxy(
 async def test_http_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain HTTP is asked of the proxy in absolute form."""
     seen: list[Message] = []
-    async with outgoing_proxy(seen, 0) as proxy_port:
+    async with proxying(seen, 0) as proxy_port:
         monkeypatch.setenv("http_proxy", f"user:pw@127.0.0.1:{proxy_port}")
         plain = providers("http://provider.test/base")
         async with bench(tmp_path, answering(OK), providers=plain) as b:
@@ -166,4 +166,4 @@ def test_environment(
     """The usual variables decide, and loopback is always reached directly."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert environment_proxy(URL(url)) == (URL(proxy) if proxy else None)
+    assert outgoing_proxy(URL(url)) == (URL(proxy) if proxy else None)

@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from relay_bench import (
+
+from proxy.journal.frames import Scan
+from proxy.serving.child import environment, module
+from proxy.settings import sources
+from proxy.settings.config import Config, JournalLimits, Listen, Provider
+from support.relay_bench import (
     answering,
     listening,
     make_certificate,
@@ -21,11 +26,6 @@ from relay_bench import (
     read_head,
     read_message,
 )
-
-from proxy import settings
-from proxy.child import environment, module
-from proxy.config import Config, JournalLimits, Listen, Provider
-from proxy.journal.frames import Scan
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -70,7 +70,7 @@ async def relays(
                 ready, tell = os.pipe()
                 fd = listener.fileno()
                 command = [
-                    *module("proxy.relay.relay_process"),
+                    *module("proxy.serving.relay_process"),
                     "--fd",
                     str(fd),
                     "--slot",
@@ -82,7 +82,7 @@ async def relays(
                 )  # fmt: skip
                 os.close(tell)
                 assert process.stdin is not None
-                process.stdin.write(settings.dump(config) + b"\n")
+                process.stdin.write(sources.dump(config) + b"\n")
                 process.stdin.flush()
                 assert len(await asyncio.to_thread(os.read, ready, 1)) == 1
                 os.close(ready)
@@ -274,7 +274,7 @@ async def test_streams_are_cut(tmp_path: Path, how: str) -> None:
 def test_no_configuration(line: bytes) -> None:
     """Without a configuration a relay says so and ends with 1."""
     done = subprocess.run(
-        [*module("proxy.relay.relay_process"), "--fd", "0"],
+        [*module("proxy.serving.relay_process"), "--fd", "0"],
         input=line, capture_output=True, env=environment(), check=False,
     )  # fmt: skip
     assert done.returncode == 1

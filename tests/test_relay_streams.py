@@ -5,10 +5,10 @@ from pathlib import Path
 from time import monotonic, monotonic_ns
 
 import pytest
-from relay_bench import ListJournal, answering, bench, read_chunked, read_head, read_message
 
-from proxy.config import JournalLimits
 from proxy.exchange import Kind, Outcome
+from proxy.settings.config import JournalLimits
+from support.relay_bench import ListJournal, answering, bench, read_chunked, read_head, read_message
 
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n"

@@ -6,10 +6,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
-from relay_bench import Bench, bench, listening, read_head, read_message
 
-from proxy.config import JournalLimits, Provider
 from proxy.exchange import Kind, Outcome
+from proxy.settings.config import JournalLimits, Provider
+from support.relay_bench import Bench, bench, listening, read_head, read_message
 
 UPGRADE = (
     b"GET /openai/v1/realtime?model=m HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"

@@ -20,21 +20,21 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_metering import BEGUN, READING, exchange
 
-from evaluation import serving
-from exporters.clickhouse import ClickHouse
-from exporters.grouping import EPOCH
-from exporters.record import Batch, Record, TransientError
-from exporters.store import Store
+from evaluation.standin import processes
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.store import Store
+from exporters.record import EPOCH, Batch, Record, TransientError
 from pricing import Meter, Origin, TariffBook, Usage
-from proxy.config import Config
 from proxy.console.command import HEADER, Command, token
 from proxy.console.reprice_api import PATH, RepriceApi
 from proxy.exchange import Outcome, Part
-from proxy.meter import restating
-from proxy.meter.metering import Metering
-from proxy.meter.repricing import Ledger, Repricing
-from proxy.meter.restating import Order, Restating
-from proxy.meter.volumes import Tally, Volumes
+from proxy.metering.metering import Metering
+from proxy.metering.volumes import Tally, Volumes
+from proxy.repricing import run
+from proxy.repricing.repricing import Ledger, Repricing
+from proxy.repricing.run import Order, Restating
+from proxy.settings.config import Config
+from proxy.settings.places import Places
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer
@@ -328,7 +328,7 @@ async def test_a_dry_run_writes_nothing(place: Place) -> None:
 
 async def test_pages(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are looked at once each, however few fit into a page."""
-    monkeypatch.setattr(restating, "PAGE_ROWS", 2)
+    monkeypatch.setattr(run, "PAGE_ROWS", 2)
     told: list[tuple[int, int]] = []
 
     async def tell(done: int, calls: int) -> None:
@@ -348,7 +348,7 @@ async def test_a_page_that_was_sent_is_not_sent_twice(place: Place) -> None:
     correct = place.clickhouse.correct
 
     async def dies(corrections: Any) -> None:
-        kept.append((place.config.data / "state" / restating.PENDING).read_bytes())
+        kept.append(Places(place.config.data).reprice_pending.read_bytes())
         await correct(corrections)
         raise TransientError("killed")
 
@@ -356,7 +356,7 @@ async def test_a_page_that_was_sent_is_not_sent_twice(place: Place) -> None:
     with pytest.raises(TransientError, match="killed"):
         await place.run(NEW)
     place.clickhouse.correct = correct  # type: ignore[method-assign]  # as it was
-    assert kept == [(place.config.data / "state" / restating.PENDING).read_bytes()]
+    assert kept == [Places(place.config.data).reprice_pending.read_bytes()]
     await place.restating.finish()
     assert await place.unequal() == []
     assert (await place.run(NEW))["written"] == 0
@@ -390,15 +390,15 @@ async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
 
 async def test_only_the_command_may_write(place: Place) -> None:
     """Without the token of the 0600 file, or from a page in a browser, nothing is done."""
-    state = place.config.data / "state"
-    api = RepriceApi(place.restating, Command(state))
-    assert (state / "command.token").stat().st_mode & 0o777 == 0o600
+    file = Places(place.config.data).command_token
+    api = RepriceApi(place.restating, Command(file))
+    assert file.stat().st_mode & 0o777 == 0o600
     app = web.Application()
     app.add_routes(api.routes())
     (place.config.data / "tariffs").mkdir()
     (place.config.data / "tariffs" / "acme.toml").write_text(NEW)
     order = Order(since=SINCE, tariffs=str(place.config.data / "tariffs"), write=True)
-    known = {HEADER: token(state)}
+    known = {HEADER: token(file)}
     async with TestServer(app) as server, ClientSession() as session:
         url = server.make_url(PATH)
         foreign = known | {"Origin": "http://evil.example"}
@@ -447,7 +447,7 @@ def test_the_whole_product(tmp_path: Path) -> None:
     tariffs = tmp_path / "tariffs"
     tariffs.mkdir()
     (tariffs / "own.toml").write_text(LADDER.format(price=2))
-    settings = f'{serving.FAST_ROWS}[metering]\ntariffs = "{tariffs}"\n'
+    settings = f'{processes.FAST_ROWS}[metering]\ntariffs = "{tariffs}"\n'
     data = tmp_path / "served"
 
     def command(*arguments: str) -> Any:
@@ -457,9 +457,9 @@ def test_the_whole_product(tmp_path: Path) -> None:
         )
         return json.loads(done.stdout)
 
-    with serving.stand_in(tmp_path / "log") as (upstream, _):
+    with processes.stand_in(tmp_path / "log") as (upstream, _):
         for calls in (1, 2):
-            with serving.serve(data, {"openai": upstream}, settings=settings) as served:
+            with processes.serve(data, {"openai": upstream}, settings=settings) as served:
                 url = f"{served.proxy_url}/openai/v1/chat/completions"
                 asked = urllib.request.Request(url, json.dumps(CHAT).encode())
                 asked.add_header("Content-Type", "application/json")

@@ -14,7 +14,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import unused_port
 from test_responses_shared import CASES, ENCODINGS, FOLDER, PROVIDERS
 
-from evaluation import serving
+from evaluation.standin import processes
 
 pytestmark = pytest.mark.skipif(not CASES, reason="the recorded responses are not beside us")
 HTTP_CASES = [case for case in CASES if case["status"] != 101]
@@ -97,10 +97,10 @@ async def every_call(port: int, proxy_url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, serving.Row]]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, processes.Row]]:
     """The row of each call by its case; batch items under `case/way/custom id`."""
     data, port = tmp_path_factory.mktemp("responses"), unused_port()
-    with serving.serve(data, dict.fromkeys(NAMES, f"http://127.0.0.1:{port}")) as served:
+    with processes.serve(data, dict.fromkeys(NAMES, f"http://127.0.0.1:{port}")) as served:
         asyncio.run(every_call(port, served.proxy_url))
         served.calls_when(len(HTTP_CASES) * len(WAYS), limit=10_000)
         found = {}
@@ -115,7 +115,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, serv
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("index", range(len(HTTP_CASES)), ids=lambda i: str(HTTP_CASES[i]["file"]))
 def test_the_row_says_what_the_provider_answered(
-    rows: Mapping[str, serving.Row], index: int, way: str
+    rows: Mapping[str, processes.Row], index: int, way: str
 ) -> None:
     """Tokens as `expected` says; where nothing is reported, nothing is called reported."""
     expected = HTTP_CASES[index]["expected"]
@@ -140,7 +140,7 @@ def test_the_row_says_what_the_provider_answered(
 
 
 def check_items(
-    rows: Mapping[str, serving.Row], index: int, way: str, lines: list[Mapping[str, object]]
+    rows: Mapping[str, processes.Row], index: int, way: str, lines: list[Mapping[str, object]]
 ) -> None:
     """Of all downloads of one batch output exactly one is charged, item by item."""
     shown = [f"{index}/{w}/{line['custom_id']}" for w in WAYS for line in lines]

@@ -17,9 +17,9 @@ import pytest
 import zstandard
 
 from pricing.usage import Meter
-from proxy.config import Metering, Provider
 from proxy.exchange import Begun, Operation, Part, Reading, ResponseHead
 from proxy.reading.reading import CallReader
+from proxy.settings.config import Metering, Provider
 
 FOLDER = Path(__file__).parents[1].parent / "shared" / "data" / "responses"
 PROVIDERS = {"google": "gemini", "google_vertex": "vertex", "dashscope": "qwen"}

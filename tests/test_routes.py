@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config import Provider
 from proxy.relay.routes import TAG_VALUE_CHARACTERS_MAX, Refusal, Route, Routes
+from proxy.settings.config import Provider
 
 PROVIDERS = {
     provider.name: provider

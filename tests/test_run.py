@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import serving
-from proxy import settings
+from evaluation.standin import processes
 from proxy.commands import fare, upstreams
+from proxy.settings import sources
 
 ROOT = Path(__file__).parents[1]
-CONFIGURED = {p.name: p.base_url for p in settings.load(None, {"HOME": "/"}).providers.values()}
+CONFIGURED = {p.name: p.base_url for p in sources.load(None, {"HOME": "/"}).providers.values()}
 HERE = "http://127.0.0.1:9"
 
 CALLS = """
@@ -36,7 +36,7 @@ sys.exit(7)
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a stand-in provider."""
-    with serving.stand_in(tmp_path_factory.mktemp("stand-in") / "log") as (url, _):
+    with processes.stand_in(tmp_path_factory.mktemp("stand-in") / "log") as (url, _):
         yield url
 
 

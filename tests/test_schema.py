@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from exporters import connection, content, migrations
-from exporters.clickhouse import COLUMNS, ClickHouse
-from exporters.migrations import SchemaFile, migrate, schema_files, statements
-from exporters.reconcile import ROLLUPS
+from exporters import content
+from exporters.clickhouse import connection, migrations
+from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
+from exporters.clickhouse.migrations import SchemaFile, migrate, schema_files, statements
+from exporters.clickhouse.reconcile import ROLLUPS
 from exporters.record import Batch, TransientError
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def test_a_cluster_is_made(tmp_path: Path) -> None:
 import os
 import re
 import clickhouse_connect
-from exporters.migrations import schema_files, statements
+from exporters.clickhouse.migrations import schema_files, statements
 options = {{"config-file": {str(tmp_path / "config.xml")!r}}}
 path = {str(tmp_path / "data")!r}
 client = clickhouse_connect.get_client(interface="chdb", path=path, chdb_options=options)

@@ -14,7 +14,8 @@ import pytest
 from google import genai
 from google.genai import types
 
-from evaluation import node, serving
+from evaluation.standin import processes
+from support import node
 
 FOLDER = Path(__file__).with_name("node")
 KEY = "sk-standin-aimock"
@@ -31,7 +32,7 @@ class House:
     """aimock and the product in front of it."""
 
     upstream: str
-    served: serving.Serving
+    served: processes.Serving
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         pytest.skip(str(failure))
     with (
         _aimock(modules, data / "aimock.log") as upstream,
-        serving.serve(
-            data, dict.fromkeys(PROVIDERS, upstream), settings=serving.FAST_ROWS
+        processes.serve(
+            data, dict.fromkeys(PROVIDERS, upstream), settings=processes.FAST_ROWS
         ) as served,
     ):
         yield House(upstream, served)
@@ -52,7 +53,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @contextmanager
 def _aimock(modules: Path, log: Path) -> Iterator[str]:
-    port = serving.free_port()
+    port = processes.free_port()
     command = ["node", str(modules / "@copilotkit" / "aimock" / "dist" / "cli.js")]
     command += ["--port", str(port), "--fixtures", str(FOLDER / "aimock.json")]
     with (
@@ -75,7 +76,7 @@ def _aimock(modules: Path, log: Path) -> Iterator[str]:
 
 
 def _journal(url: str) -> list[dict[str, Any]]:
-    return list(serving.get_json(f"{url}/__aimock/journal"))
+    return list(processes.get_json(f"{url}/__aimock/journal"))
 
 
 def _received(entry: Mapping[str, Any]) -> dict[str, Any]:

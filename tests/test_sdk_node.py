@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import node, roundtrip, serving
+from evaluation.standin import processes
+from support import node, roundtrip
 
 FOLDER = Path(__file__).with_name("node")
 
@@ -27,8 +28,8 @@ def calls(base_url: str, headers: Mapping[str, str]) -> object:
 def test_the_node_sdk_arrives_unchanged_and_its_rows_are_right(tmp_path: Path) -> None:
     """Chat, responses and embeddings, streamed or not: the same without us, usage as reported."""
     with (
-        serving.stand_in(tmp_path / "stand-in.log") as (upstream, _),
-        serving.serve(tmp_path, {"openai": upstream}, settings=serving.FAST_ROWS) as served,
+        processes.stand_in(tmp_path / "stand-in.log") as (upstream, _),
+        processes.serve(tmp_path, {"openai": upstream}, settings=processes.FAST_ROWS) as served,
     ):
         trip = roundtrip.make(
             calls, upstream=upstream, served=served, provider="openai", feature="node"

@@ -14,7 +14,8 @@ from google import genai
 from google.genai import types
 from openai.types.chat import ChatCompletionFunctionToolParam
 
-from evaluation import roundtrip, serving
+from evaluation.standin import processes
+from support import roundtrip
 
 Call = Callable[[str, Mapping[str, str]], object]
 KEY = "sk-standin-sdk"
@@ -31,7 +32,7 @@ class House:
     """The stand-in and the product in front of it."""
 
     upstream: str
-    served: serving.Serving
+    served: processes.Serving
 
     def trip(self, call: Call, provider: str, feature: str) -> roundtrip.Roundtrip[object]:
         return roundtrip.make(
@@ -43,9 +44,9 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     data = tmp_path_factory.mktemp("sdk")
     with (
-        serving.stand_in(data / "stand-in.log") as (upstream, _),
-        serving.serve(
-            data, dict.fromkeys(serving.PROVIDERS, upstream), settings=serving.FAST_ROWS
+        processes.stand_in(data / "stand-in.log") as (upstream, _),
+        processes.serve(
+            data, dict.fromkeys(processes.PROVIDERS, upstream), settings=processes.FAST_ROWS
         ) as served,
     ):
         yield House(upstream, served)

@@ -10,23 +10,23 @@ from typing import Any
 import openai
 import pytest
 
-from evaluation import serving, traffic
-from evaluation.workload import PROJECT
+from evaluation.standin import processes, traffic
+from evaluation.standin.workload import PROJECT
 
 CALLS = 150
 SEED = 58  # among its calls are errors of each kind, cuts, and streams that their reader leaves
 
 
-House = tuple[str, serving.Serving]  # URL of the stand-in, and the product in front of it
+House = tuple[str, processes.Serving]  # URL of the stand-in, and the product in front of it
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     data = tmp_path_factory.mktemp("traffic")
     with (
-        serving.stand_in(data / "stand-in.log") as (upstream, _),
-        serving.serve(
-            data, dict.fromkeys(serving.PROVIDERS, upstream), settings=serving.FAST_ROWS
+        processes.stand_in(data / "stand-in.log") as (upstream, _),
+        processes.serve(
+            data, dict.fromkeys(processes.PROVIDERS, upstream), settings=processes.FAST_ROWS
         ) as served,
     ):
         yield upstream, served
@@ -35,10 +35,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def test_every_call_of_mixed_traffic_has_its_row(house: House) -> None:
     """As many rows as calls, with the statuses, models and usage that the provider answered."""
     upstream, served = house
-    serving.clear_journal(upstream)
+    processes.clear_journal(upstream)
     tally = asyncio.run(traffic.run(served.proxy_url, rate=100, calls=CALLS, seed=SEED, speed=30))
     rows = served.calls_when(CALLS, timeout_s=40, project=PROJECT)
-    journal = serving.get_json(f"{upstream}/__standin/journal")["exchanges"]
+    journal = processes.get_json(f"{upstream}/__standin/journal")["exchanges"]
     answers = [exchange["answered"] for exchange in journal]
     assert tally.calls == len(rows) == len(answers) == CALLS
     assert Counter(row["http_status"] for row in rows) == Counter(a["status"] for a in answers)

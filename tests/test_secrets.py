@@ -24,15 +24,15 @@ from urllib.parse import quote, urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otlp_receiver import HttpServer, Receiver
-from relay_bench import answering, bench, listening, read_message
-from webhook_receiver import Receiver as Webhook
 
-from evaluation import serving
-from proxy.child import environment
+from evaluation.standin import processes
 from proxy.exchange import Kind
-from proxy.relay.headers import scrubbed_tags, scrubbed_target
-from proxy.relay.masking import Mask, masked
+from proxy.secrecy.mask import Mask, masked
+from proxy.secrecy.scrubbing import scrubbed_tags, scrubbed_target
+from proxy.serving.child import environment
+from support.otlp_receiver import HttpServer, Receiver
+from support.relay_bench import answering, bench, listening, read_message
+from support.webhook_receiver import Receiver as Webhook
 
 RETIRED_S = 15.0  # for the journal to let go of what is metered
 SWITCHED = (
@@ -79,7 +79,7 @@ def forms(canary: str) -> Iterator[bytes]:
 class Product:
     """A running product, its upstream's port, its spans, and the canaries that went in."""
 
-    served: serving.Serving
+    served: processes.Serving
     upstream_port: int
     spans: Receiver
     keys: Canaries
@@ -190,7 +190,7 @@ async def product(folder: Path) -> AsyncIterator[Product]:
             )
             base = f"http://127.0.0.1:{port}"
             providers = {"openai": base, "deepseek": "http://127.0.0.1:1"}
-            running = serving.serve(folder, providers, settings=settings)
+            running = processes.serve(folder, providers, settings=settings)
             served = await asyncio.to_thread(stack.enter_context, running)
             tokens = console_token, proxy_token
             yield Product(served, port, spans, keys, Canaries(), *tokens, webhook)
@@ -420,7 +420,7 @@ def test_crashes_say_little(what: str) -> None:
     """Whatever ends a process or a task, its log has the place and the type, not what passed."""
     code = f"""
 import asyncio, gc, json, logging
-from proxy import process
+from proxy.serving import process
 PROMPT = "canary-prompt " + "x" * 9
 process.begin()
 

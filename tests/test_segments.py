@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config import JournalLimits
 from proxy.exchange import Kind
 from proxy.journal import segments
 from proxy.journal.journal import Journal
 from proxy.journal.segments import Sizes
+from proxy.settings.config import JournalLimits
 
 
 def held(directory: Path) -> int:

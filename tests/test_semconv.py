@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from exporters.otel.semconv import PROFILES, attributes, failed, span_name
 from exporters.record import Record
-from exporters.semconv import PROFILES, attributes, failed, span_name
 
 FULL = Record(
     ts_us=1_760_000_000_000_000,

@@ -6,11 +6,10 @@ from types import MappingProxyType
 
 import pytest
 
-from proxy import settings
-from proxy.config import DIALECTS, Config, Provider
-from proxy.dialects import QUIRKS
-from proxy.settings import SettingsError
-from proxy.typed import leaves
+from proxy.settings import sources
+from proxy.settings.config import DIALECTS, QUIRKS, Config, Provider
+from proxy.settings.sources import SettingsError
+from proxy.settings.typed import leaves
 
 HOME = {"HOME": "/home/somebody"}
 
@@ -20,13 +19,13 @@ def mistakes(text: str, tmp_path: Path, environ: dict[str, str] | None = None) -
     file = tmp_path / "taximeter.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
-        settings.load(file, HOME | (environ or {}))
+        sources.load(file, HOME | (environ or {}))
     return list(caught.value.mistakes)
 
 
 def test_nothing_is_needed() -> None:
     """Without a file, variable or flag there is a whole configuration, on loopback."""
-    config = settings.load(None, HOME)
+    config = sources.load(None, HOME)
     assert config.data == Path("/home/somebody/.local/share/taximeter")
     assert (config.proxy.host, config.proxy.port, config.console.port) == ("127.0.0.1", 4000, 4001)
     assert config.providers["openai"].base_url == "https://api.openai.com"
@@ -34,19 +33,19 @@ def test_nothing_is_needed() -> None:
 
 def test_the_data_directory_follows_xdg() -> None:
     """$XDG_DATA_HOME moves it, and a relative one is ignored as the specification asks."""
-    moved = settings.load(None, {**HOME, "XDG_DATA_HOME": "/srv/data"})
+    moved = sources.load(None, {**HOME, "XDG_DATA_HOME": "/srv/data"})
     assert moved.data == Path("/srv/data/taximeter")
-    ignored = settings.load(None, {**HOME, "XDG_DATA_HOME": "data"})
+    ignored = sources.load(None, {**HOME, "XDG_DATA_HOME": "data"})
     assert ignored.data == Path("/home/somebody/.local/share/taximeter")
 
 
 def test_defaults_file_is_the_reference() -> None:
     """defaults.toml names every option, and says the same as the dataclasses."""
-    config = settings.load(None, HOME)
+    config = sources.load(None, HOME)
     plain = Config(data=config.data)
     assert dataclasses.replace(config, providers=MappingProxyType({})) == plain
     written = set(leaves(Config, {"providers": {}}))
-    tree = settings.defaults()
+    tree = sources.defaults()
     for key in written:
         branch = tree
         for name in key.split("."):
@@ -56,14 +55,14 @@ def test_defaults_file_is_the_reference() -> None:
 
 def test_every_provider_key_is_explained() -> None:
     """Each key that a provider may have is described in defaults.toml."""
-    text = (Path(settings.__file__).parent / "defaults.toml").read_text(encoding="utf-8")
+    text = (Path(sources.__file__).parent / "defaults.toml").read_text(encoding="utf-8")
     for field in dataclasses.fields(Provider):
         assert field.name == "name" or f"#   {field.name} " in text, field.name
 
 
 def test_providers_speak_known_dialects() -> None:
     """What ships passes its own checks, and no bare path has two owners."""
-    providers = settings.load(None, HOME).providers.values()
+    providers = sources.load(None, HOME).providers.values()
     owned = [prefix for provider in providers for prefix in provider.owns]
     assert len(owned) == len(set(owned))
     for provider in providers:
@@ -76,13 +75,13 @@ def test_layers(tmp_path: Path) -> None:
     file = tmp_path / "taximeter.toml"
     file.write_text("relays = 2\n[proxy]\nport = 5000\n[console]\nport = 5001\n")
     environ = {**HOME, "TAXIMETER_PROXY_PORT": "6000", "TAXIMETER_CONSOLE_PORT": "6001"}
-    config = settings.load(file, environ, {"console.port": 7001})
+    config = sources.load(file, environ, {"console.port": 7001})
     assert (config.relays, config.proxy.port, config.console.port) == (2, 6000, 7001)
 
 
 def test_environment_reaches_every_key() -> None:
     """A variable is the key in capitals; numbers, switches, lists and tables are read from text."""
-    config = settings.load(
+    config = sources.load(
         None,
         {
             **HOME,
@@ -112,7 +111,7 @@ def test_kubernetes_service_links_are_not_settings() -> None:
         "TAXIMETER_SERVICE_PORT_HTTP": "4000",
         "TAXIMETER_PROXY_PORT": "tcp://10.0.0.8:4000",
     }
-    assert settings.load(None, HOME | links) == settings.load(None, HOME)
+    assert sources.load(None, HOME | links) == sources.load(None, HOME)
 
 
 def test_own_provider_needs_only_a_base_url(tmp_path: Path) -> None:
@@ -122,7 +121,7 @@ def test_own_provider_needs_only_a_base_url(tmp_path: Path) -> None:
         '[providers.ours]\nbase_url = "https://llm.example.org"\n'
         '[providers.anthropic]\nbase_url = "http://127.0.0.1:8080/a"\n'
     )
-    providers = settings.load(file, HOME).providers
+    providers = sources.load(file, HOME).providers
     assert providers["ours"] == Provider(name="ours", base_url="https://llm.example.org")
     assert providers["anthropic"].base_url == "http://127.0.0.1:8080/a"
     assert providers["anthropic"].owns == ("/v1/messages",)
@@ -133,7 +132,7 @@ def test_paths_are_relative_to_their_file(tmp_path: Path) -> None:
     (tmp_path / "tariffs").mkdir()
     file = tmp_path / "taximeter.toml"
     file.write_text('data = "state"\n[metering]\ntariffs = "tariffs"\n')
-    config = settings.load(file, HOME)
+    config = sources.load(file, HOME)
     assert config.data == tmp_path / "state"
     assert config.metering.tariffs == tmp_path / "tariffs"
 
@@ -190,8 +189,8 @@ def test_beyond_loopback_is_meant(tmp_path: Path) -> None:
     assert found.startswith("console.host: 0.0.0.0 can be reached by other machines")
     file = tmp_path / "open.toml"
     file.write_text('[proxy]\nhost = "::"\ninsecure = true\n')
-    assert settings.load(file, HOME).proxy.host == "::"
-    assert all(map(settings.is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
+    assert sources.load(file, HOME).proxy.host == "::"
+    assert all(map(sources.is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +257,7 @@ def test_a_webhook_may_be_any_url(url: str, tmp_path: Path) -> None:
     """With a query and a password too, which others sign their URLs with; no repr has it."""
     file = tmp_path / "taximeter.toml"
     file.write_text(f'[alerts]\nwebhook = "{url}"\nwebhook_headers = {{ a = "T0SECRET" }}\n')
-    config = settings.load(file, HOME)
+    config = sources.load(file, HOME)
     assert config.alerts.webhook == url
     assert url not in repr(config)
     assert "T0SECRET" not in repr(config)
@@ -267,14 +266,14 @@ def test_a_webhook_may_be_any_url(url: str, tmp_path: Path) -> None:
 def test_a_missing_file_is_a_mistake(tmp_path: Path) -> None:
     """A file that was named must be there."""
     with pytest.raises(SettingsError, match=r"none\.toml: cannot be read \(No such file"):
-        settings.load(tmp_path / "none.toml", HOME)
+        sources.load(tmp_path / "none.toml", HOME)
 
 
 def test_children_get_the_same(tmp_path: Path) -> None:
     """One line of JSON carries the whole configuration to the child processes."""
     file = tmp_path / "taximeter.toml"
     file.write_text('[otlp]\nheaders = { a = "b" }\n[key_names]\nk_1 = "nightly job"\n')
-    config = settings.load(file, HOME, {"proxy.tls_cert": ""})
-    line = settings.dump(config)
+    config = sources.load(file, HOME, {"proxy.tls_cert": ""})
+    line = sources.dump(config)
     assert b"\n" not in line
-    assert settings.parse(line) == config
+    assert sources.parse(line) == config

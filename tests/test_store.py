@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporters import connection
-from exporters.clickhouse import COLUMNS, ClickHouse
-from exporters.grouping import grouped
+from exporters.clickhouse import connection
+from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
+from exporters.clickhouse.grouping import grouped
+from exporters.clickhouse.store import Store
 from exporters.record import EXACT, Batch, Record, TransientError
-from exporters.store import Store
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer, RecordMaker

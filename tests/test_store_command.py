@@ -14,24 +14,24 @@ import pytest
 from conftest import RecordMaker
 from test_metrics import parsed
 
-from evaluation import serving
-from exporters import connection
-from exporters.clickhouse import ClickHouse
+from evaluation.standin import processes
+from exporters.clickhouse import connection
+from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import Batch
-from proxy.cli import main
+from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
-from proxy.config import JournalLimits
+from proxy.delivery.delivery import Cursor
+from proxy.delivery.timed import waiting
 from proxy.exchange import Kind
 from proxy.journal.journal import Journal
-from proxy.meter.delivery import Cursor
-from proxy.meter.timed import waiting
+from proxy.settings.config import JournalLimits
 
 
 @dataclass
 class Served:
     """A running product that has metered a call."""
 
-    serving: serving.Serving
+    serving: processes.Serving
     config: Path
 
     def command(self, *arguments: str) -> int:
@@ -51,9 +51,9 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`taximeter serve` before a stand-in provider, after one call."""
     data = tmp_path_factory.mktemp("served")
-    with serving.stand_in(data / "stand-in.log") as (upstream, _):
+    with processes.stand_in(data / "stand-in.log") as (upstream, _):
         upstreams = {"openai": upstream}
-        with serving.serve(data, upstreams, settings=serving.FAST_ROWS) as running:
+        with processes.serve(data, upstreams, settings=processes.FAST_ROWS) as running:
             body = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "Hi"}]}
             asked = urllib.request.Request(
                 f"{running.proxy_url}/openai/v1/chat/completions",

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from conftest import QUOTED, RecordMaker
 
-from exporters import connection
-from exporters.clickhouse import ClickHouse
-from exporters.migrations import schema_files
+from exporters.clickhouse import connection
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.migrations import schema_files
+from exporters.clickhouse.store import READ_SETTINGS, Store
 from exporters.record import Batch, TransientError
-from exporters.store import READ_SETTINGS, Store
 
 SQL = (Path(__file__).parents[1] / "grafana" / "clickhouse_reader.sql").read_text()
-SCRIPT = Path(__file__).with_name("clickhouse_server.py")
+SCRIPT = Path(__file__).parent / "support" / "clickhouse_server.py"
 
 
 def profile() -> dict[str, str]:

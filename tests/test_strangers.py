@@ -22,7 +22,24 @@ import msgspec
 import pytest
 from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
-from relay_bench import (
+
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.store import Store
+from exporters.record import Batch, Record
+from proxy.commands import console_client
+from proxy.console import api
+from proxy.console.admission import admission
+from proxy.dialects.errors import redacted
+from proxy.exchange import Outcome
+from proxy.network import server_tls, url_of
+from proxy.relay import accepting, call, callers, websocket
+from proxy.relay.upstream import HEAD_BYTES_MAX
+from proxy.secrecy.scrubbing import scrubbed, scrubbed_target
+from proxy.settings import sources
+from proxy.settings.config import Callers, Config, Listen, Upstream
+from proxy.settings.sources import SettingsError
+from proxy.settings.typed import leaves
+from support.relay_bench import (
     Handler,
     Message,
     answering,
@@ -31,23 +48,6 @@ from relay_bench import (
     read_head,
     read_message,
 )
-
-from exporters.clickhouse import ClickHouse
-from exporters.record import Batch, Record
-from exporters.store import Store
-from proxy import process, settings
-from proxy.access import admission
-from proxy.commands import asking
-from proxy.config import Callers, Config, Listen, Upstream
-from proxy.console import api
-from proxy.dialects.errors import redacted
-from proxy.exchange import Outcome
-from proxy.instance import url
-from proxy.relay import accepting, call, callers, websocket
-from proxy.relay.headers import scrubbed, scrubbed_target
-from proxy.relay.upstream import HEAD_BYTES_MAX
-from proxy.settings import SettingsError
-from proxy.typed import leaves
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -116,7 +116,7 @@ def mistakes(tmp_path: Path, text: str, **environ: str) -> list[str]:
     file = tmp_path / "taximeter.toml"
     file.write_text(text)
     try:
-        settings.load(file, {"HOME": str(tmp_path), **environ})
+        sources.load(file, {"HOME": str(tmp_path), **environ})
     except SettingsError as error:
         return list(error.mistakes)
     return []
@@ -148,12 +148,12 @@ def test_tokens_from_environment_and_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{TOKEN}\n")
     home = {"HOME": str(tmp_path)}
-    config = settings.load(
+    config = sources.load(
         None, {**home, "TAXIMETER_PROXY_TOKEN": TOKEN, "TAXIMETER_CONSOLE_TOKEN_FILE": str(file)}
     )
     assert (config.proxy.token, config.console.token) == (TOKEN, TOKEN)
     assert TOKEN not in repr(config)
-    assert settings.parse(settings.dump(config)) == config
+    assert sources.parse(sources.dump(config)) == config
     file.write_text("\n")
     assert "is empty" in mistakes(tmp_path, '[proxy]\ntoken_file = "secret"')[0]
     assert "cannot be read" in mistakes(tmp_path, '[proxy]\ntoken_file = "none"')[0]
@@ -308,7 +308,7 @@ async def test_tls_handshakes(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     listening_socket = socket.create_server(("127.0.0.1", 0))
     listening_socket.setblocking(False)
-    tls = process.tls(Listen(tls_cert=certificate, tls_key=key))
+    tls = server_tls(Listen(tls_cert=certificate, tls_key=key))
     with patch.object(accepting, "OPENING_MAX", 2):
         acceptor = accepting.Acceptor(listening_socket, asyncio.Protocol, tls)
         address = listening_socket.getsockname()
@@ -701,7 +701,7 @@ async def test_console_over_tls(tmp_path: Path) -> None:
     """With a certificate the address says https, and the command line trusts just that one."""
     certificate, key = make_certificate(tmp_path)
     listen = Listen(port=1, tls_cert=certificate, tls_key=key, token=TOKEN)
-    assert url(listen) == "https://127.0.0.1:1"
+    assert url_of(listen) == "https://127.0.0.1:1"
     app = web.Application(middlewares=[admission(listen)])
 
     async def hello(_: web.Request) -> web.Response:
@@ -709,7 +709,7 @@ async def test_console_over_tls(tmp_path: Path) -> None:
 
     app.router.add_get("/api/spend", hello)
     server = TestServer(app, scheme="https")
-    await server.start_server(ssl=process.tls(listen))
+    await server.start_server(ssl=server_tls(listen))
     console_url = f"https://127.0.0.1:{server.port}"
     description = {
         "pid": 1, "port": 1, "console_port": 1, "started": "", "proxy_url": "",
@@ -717,7 +717,7 @@ async def test_console_over_tls(tmp_path: Path) -> None:
     }  # fmt: skip
     (tmp_path / "serve.json").write_text(json.dumps(description))
     config = Config(data=tmp_path, console=listen)
-    assert await asyncio.to_thread(asking.ask, config, "/api/spend", {}) == {"hello": 1}
+    assert await asyncio.to_thread(console_client.ask, config, "/api/spend", {}) == {"hello": 1}
     async with ClientSession() as session:
         with pytest.raises(OSError, match="certificate"):
             await session.get(f"{console_url}/api/spend")

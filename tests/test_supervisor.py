@@ -16,10 +16,10 @@ from time import monotonic
 
 import pytest
 
-from proxy import settings
-from proxy.child import StartError
-from proxy.config import Config, Listen
-from proxy.supervisor import BindError, Supervisor, bind
+from proxy.serving.child import StartError
+from proxy.serving.supervisor import BindError, Supervisor, bind
+from proxy.settings import sources
+from proxy.settings.config import Config, Listen
 
 ROOT = Path(__file__).parents[1]
 # A child that keeps the contract: it answers each connection with what it is, and notes what
@@ -231,7 +231,7 @@ async def test_one_that_does_not_end_is_killed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopping has a bound, and the result says that it was not clean."""
-    monkeypatch.setattr("proxy.supervisor.MARGIN_S", 0.0)
+    monkeypatch.setattr("proxy.serving.supervisor.MARGIN_S", 0.0)
     world = World(tmp_path, mood="slow")
     world.supervisor.config = replace(world.config, drain_timeout_s=0.2)
     async with world.running() as task:
@@ -291,7 +291,7 @@ async def test_sighup_with_mistakes_changes_nothing(
     world = World(tmp_path)
 
     def wrong() -> Config:
-        return settings.load(tmp_path / "none.toml", {})
+        return sources.load(tmp_path / "none.toml", {})
 
     world.supervisor._reload = wrong
     async with world.running():

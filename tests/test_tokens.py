@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.tokens import estimate, main, table
 from pricing.usage import Meter, Origin
 from proxy.exchange import CountRequest
 from proxy.tokens import prompts, tokens
 from proxy.tokens.tokens import Count, count
 from proxy.tokens.toolspecs import namespace
+from trials.bench.tokens import estimate, main, table
 
 BYTES_MAX = 4 * 1024 * 1024
 CASES = Path(__file__).parents[1].parent / "shared" / "data" / "responses" / "token_cases.jsonl"

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_metering import BEGUN, READING, exchange
 
-from exporters.clickhouse import ClickHouse
+from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import Batch, Record, TransientError
 from pricing import Meter, Subcall, TariffBook, Usage
-from proxy.config import Config
 from proxy.exchange import Part
-from proxy.meter.metering import Metering
-from proxy.meter.volumes import Delivering, Volumes, window
+from proxy.metering.metering import Metering
+from proxy.metering.volumes import Delivering, Volumes, window
+from proxy.settings.config import Config
 
 if TYPE_CHECKING:
     from conftest import ClickHouseServer

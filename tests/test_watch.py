@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporters.alerts import Alert
-from proxy.config import Alerts
-from proxy.meter.watch import CATCHING_UP_S, ENDED_MAX, KNOWN, LOSSES, State, Watch
+from exporters.notify.alert import Alert
+from proxy.health.watch import CATCHING_UP_S, ENDED_MAX, KNOWN, LOSSES, State, Watch
+from proxy.settings.config import Alerts
 
 BEGAN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LIMITS = Alerts(quiet_s=60.0)

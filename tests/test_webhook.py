@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import unused_port
 from msgspec.structs import replace
-from relay_bench import Message, answering, listening, make_certificate
-from webhook_receiver import Receiver
 
-from exporters import webhook as module
-from exporters.alerts import Alert
-from exporters.webhook import BODY_ALERTS_MAX, WAITING_MAX, Webhook
-from proxy.config import Alerts, Config, Upstream
-from proxy.meter import outlets
+from exporters.notify import webhook as module
+from exporters.notify.alert import Alert
+from exporters.notify.webhook import BODY_ALERTS_MAX, WAITING_MAX, Webhook
+from proxy.delivery import outlets
+from proxy.settings.config import Alerts, Config, Upstream
+from support.relay_bench import Message, answering, listening, make_certificate
+from support.webhook_receiver import Receiver
 
 SECRET = "T0SECRET/B0SECRET"
 BEGAN = datetime(2026, 11, 23, 12, tzinfo=UTC)

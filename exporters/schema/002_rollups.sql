@@ -1,6 +1,6 @@
 -- What dashboards and reports read.  Sums are exact: a sum of costs is the sum of the known ones,
 -- NULL where none is known, and unpriced_calls says how many are missing from it.
--- Partitions are days everywhere, so that a broken one can be rebuilt alone (exporters.reconcile).
+-- Partitions are days everywhere, so that a broken one can be rebuilt alone (exporters.clickhouse.reconcile).
 -- The TTL of trace_ts follows that of calls.
 -- In the views every column is qualified: in `sum(cost_usd) AS cost_usd` the alias would shadow it.
 CREATE TABLE IF NOT EXISTS calls_1m (

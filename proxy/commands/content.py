@@ -3,31 +3,57 @@
 Asks the running console, which owns the embedded store; without one, opens the store itself.
 """
 
+import argparse
 import asyncio
 import json
+import sys
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from exporters.contents import Contents
+from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
-from exporters.store import Row, Store
 from proxy.commands import terminal
-from proxy.commands.asking import asking
+from proxy.commands.arguments import add_common, configuration
+from proxy.commands.console_client import asking
 from proxy.commands.terminal import Exit
-from proxy.config import Config
 from proxy.console import command
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, Order
-from proxy.instance import EMBEDDED, store_dsn
-from proxy.meter import timed
-from proxy.meter.delivery import Cursor
-from proxy.meter.keeping import FOLDER
+from proxy.delivery import timed
+from proxy.delivery.delivery import Cursor
+from proxy.settings.config import Config
+from proxy.settings.places import Places, has_store, store_dsn
 
 TIMEOUT_S = 60.0  # above that of the console's own questions
 DELETE_TIMEOUT_S = 3600.0  # every part that holds such a row is written anew
 TEXTS = ("request", "response", "output")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of the command line."""
+    add_common(parser)
+    parser.add_argument("call_id", nargs="?", default="", metavar="CALL_ID", help="as rows show it")
+    parser.add_argument("--delete", action="store_true", help="delete it from the store, for good")
+    parser.add_argument("--user", default="", metavar="NAME", help="with --delete: all of a user")
+    parser.add_argument("--before", default="", help="with --delete: instant or age, 7d")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Entry of the command."""
+    config = configuration(arguments)
+    whose = Order(call_id=arguments.call_id, user_id=arguments.user, before=arguments.before)
+    try:
+        if arguments.delete:
+            return delete(config, whose, as_json=arguments.json)
+        if not arguments.call_id or arguments.user or arguments.before:
+            raise ValueError("name one call; --user and --before go with --delete")
+        return show(config, arguments.call_id, as_json=arguments.json)
+    except ValueError as error:
+        terminal.say(f"content: {error}", sys.stderr)
+        return Exit.MISTAKE
 
 
 def show(config: Config, call_id: str, *, as_json: bool) -> Exit:
@@ -68,7 +94,7 @@ def _ask(
     config: Config, path: str, method: str, timeout_s: float, data: bytes | None = None
 ) -> Any:
     """The running console's answer; None if there is none running."""
-    headers = command.headers(config.data / "state")
+    headers = command.headers(Places(config.data).command_token)
     with asking(
         config, path, method=method, timeout_s=timeout_s, headers=headers, data=data
     ) as answer:
@@ -77,7 +103,7 @@ def _ask(
 
 async def _from_store(config: Config, call_id: str) -> Row:
     found = None
-    if config.store.dsn or (config.data / EMBEDDED).exists():
+    if has_store(config):
         store = Store(store_dsn(config), database=config.store.database)
         try:
             found = await store.content(call_id)
@@ -90,10 +116,10 @@ async def _delete(config: Config, whose: Order) -> int:
     """With nothing serving.  Raises TransientError if content still waits in the journal."""
     if waiting := _waiting(config):
         raise TransientError(
-            f"that of {waiting} calls waits in {config.data / FOLDER};"
+            f"that of {waiting} calls waits in {Places(config.data).contents};"
             " start `taximeter serve`, let it write them, and delete again"
         )
-    if not config.store.dsn and not (config.data / EMBEDDED).exists():
+    if not has_store(config):
         return 0  # nothing was ever served from this data directory
     contents = Contents(store_dsn(config), database=config.store.database)
     try:
@@ -105,11 +131,11 @@ async def _delete(config: Config, whose: Order) -> int:
 def _waiting(config: Config) -> int:
     """Contents that the store has not taken."""
     try:
-        saved = (config.data / "state" / f"{Contents.name}.json").read_bytes()
+        saved = Places(config.data).cursor(Contents.name).read_bytes()
         cursor = msgspec.json.decode(saved, type=Cursor)
     except FileNotFoundError:
         cursor = Cursor()
-    return timed.waiting(config.data / FOLDER, cursor)
+    return timed.waiting(Places(config.data).contents, cursor)
 
 
 def _show(row: Row) -> None:

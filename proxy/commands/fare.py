@@ -6,7 +6,7 @@ from typing import TextIO
 
 import msgspec
 
-from exporters.store import Row, Store
+from exporters.clickhouse.store import Row, Store
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, count, dollars, seconds
 

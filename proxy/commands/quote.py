@@ -1,26 +1,20 @@
-"""`taximeter quote`: what a workload costs, model by model and tier by tier.
-
-What a model has no price for leaves its row `partial`, and such rows come last however low their
-sum is.  Counters of prices by volume begin at 0: the workload is all that its month sees.
-"""
+"""`taximeter quote`: what a workload costs, model by model and tier by tier."""
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import pairwise
 
-from pricing import Charge, Meter, Status, Subcall, Tariff, TariffBook, Usage, price
-from pricing.steps import WITHIN_CALL
-from pricing.tariff import EXACT
-from pricing.usage import TermValue
+from pricing.charge import line_document, plain
+from pricing.quote import BATCH, STANDARD, Quote, Workload, models, quotes, workload
 from proxy.commands import terminal
+from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Column, Exit, dollars
-from proxy.meter.rows import line_document, plain
+from proxy.instants import instant
+from proxy.metering.book import tariff_book
 
-STANDARD, BATCH = "standard", "batch"
-PATTERN = frozenset("*?[")
 REASONS_SHOWN = 2
 COLUMNS: Sequence[Column] = (
     Column("provider", "provider"),
@@ -33,76 +27,40 @@ COLUMNS: Sequence[Column] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """`calls` calls, each of which uses `quantities`, at one instant."""
-
-    quantities: Mapping[Meter, int]
-    calls: int
-    at: datetime
-    tiers: Sequence[str] = (STANDARD,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote:
-    """What the workload costs with one model in one tier; `first` is its first call."""
-
-    provider: str
-    model: str
-    tier: str
-    usd: Decimal | None
-    first: Charge
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything in it has a price."""
-        return self.first.status in (Status.EXACT, Status.ESTIMATED)
-
-    @property
-    def order(self) -> tuple[bool, bool, Decimal, str, str, str]:
-        """Cheapest first, but what is not whole comes after what is, and the unknown last."""
-        unknown = self.usd is None
-        return not self.whole, unknown, self.usd or Decimal(0), self.provider, self.model, self.tier
-
-
-def workload(
-    tokens: tuple[int, int], cached: Decimal, uses: Iterable[str], calls: int, at: datetime
-) -> Workload:
-    """What one call uses: `tokens` in and out, a share `cached` of those in from a cache.
-
-    `uses` are more, as `METER=QUANTITY`.  Raises ValueError that says what is wrong.
-    """
-    if not 0 <= cached <= 1:
-        raise ValueError("--cached is a share from 0 to 1")
-    if calls < 1 or min(tokens) < 0:
-        raise ValueError("a workload has calls, and no negative tokens")
-    read = int(tokens[0] * cached)
-    quantities = {
-        Meter.INPUT: tokens[0] - read,
-        Meter.CACHE_READ: read,
-        Meter.OUTPUT: tokens[1],
-    }
-    for use in uses:
-        name, _, number = use.partition("=")
-        if name not in {meter.value for meter in Meter} or not number.isdecimal():
-            raise ValueError(f"{use}: write METER=NUMBER, such as calls.web_search=2")
-        quantities[Meter(name)] = quantities.get(Meter(name), 0) + int(number)
-    return Workload(quantities=quantities, calls=calls, at=at)
-
-
-def add_arguments(added: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Those of the command line."""
-    added.add_argument("models", nargs="*", metavar="[PROVIDER/]MODEL")
-    added.add_argument("--providers", default="", metavar="NAMES", help="all models of these")
-    added.add_argument("--input", type=int, default=1000, metavar="N", help="tokens a call (1000)")
-    added.add_argument("--output", type=int, default=1000, metavar="N", help="tokens a call (1000)")
-    added.add_argument("--cached", type=_share, default=0, help="share of the input: 0.8 or 80%%")
-    added.add_argument("--calls", type=int, default=1, metavar="N", help="how many (1)")
+    add_common(parser)
+    parser.add_argument("models", nargs="*", metavar="[PROVIDER/]MODEL")
+    parser.add_argument("--providers", default="", metavar="NAMES", help="all models of these")
+    parser.add_argument("--input", type=int, default=1000, metavar="N", help="per call (1000)")
+    parser.add_argument("--output", type=int, default=1000, metavar="N", help="per call (1000)")
+    parser.add_argument("--cached", type=_share, default=0, help="share of the input: 0.8 or 80%%")
+    parser.add_argument("--calls", type=int, default=1, metavar="N", help="how many (1)")
     help = "what else a call uses: calls.web_search=2; may be repeated"
-    added.add_argument("--use", action="append", default=[], metavar="METER=N", help=help)
-    added.add_argument("--tiers", default=STANDARD, help="standard,batch,flex (standard)")
-    added.add_argument("--batch", action="store_true", help="the same as --tiers batch")
-    added.add_argument("--at", default="", help="instant of the prices (now)")
+    parser.add_argument("--use", action="append", default=[], metavar="METER=N", help=help)
+    parser.add_argument("--tiers", default=STANDARD, help="standard,batch,flex (standard)")
+    parser.add_argument("--batch", action="store_true", help="the same as --tiers batch")
+    parser.add_argument("--at", default="", help="instant of the prices (now)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Entry of the command."""
+    book = tariff_book(configuration(arguments))
+    now = datetime.now(UTC)
+    try:
+        at = instant(arguments.at, now) if arguments.at else now
+        tokens = arguments.input, arguments.output
+        work = workload(tokens, arguments.cached, arguments.use, arguments.calls, at)
+        tiers = tuple(filter(None, arguments.tiers.split(",")))
+        work = replace(work, tiers=(BATCH,) if arguments.batch else tiers)
+        providers = filter(None, arguments.providers.split(","))
+        chosen = models(book, arguments.models, providers, at)
+        if not chosen:
+            raise ValueError("name models, or --providers openai,anthropic")
+    except ValueError as error:
+        terminal.say(f"quote: {error}", sys.stderr)
+        return Exit.MISTAKE
+    return show(quotes(book, chosen, work), work, as_json=arguments.json)
 
 
 def _share(text: str) -> Decimal:
@@ -112,93 +70,6 @@ def _share(text: str) -> Decimal:
     except ArithmeticError:
         raise argparse.ArgumentTypeError(f"{text!r} is no share") from None
     return number / 100 if text.endswith("%") else number
-
-
-def quotes(book: TariffBook, models: Iterable[tuple[str, str]], work: Workload) -> list[Quote]:
-    """What `work` costs with each of (provider, model), cheapest first."""
-    found = [_quote(book, *model, tier, work) for model in models for tier in work.tiers]
-    return sorted(found, key=lambda quote: quote.order)
-
-
-def models(
-    book: TariffBook, wanted: Iterable[str], providers: Iterable[str], at: datetime
-) -> list[tuple[str, str]]:
-    """(provider, model) of `[PROVIDER/]MODEL` and of all that `providers` sell at that instant.
-
-    Raises ValueError for a name that nobody sells.
-    """
-    known = sorted({tariff.provider for tariff in book.tariffs})
-    found: dict[tuple[str, str], None] = {}
-    for name in wanted:
-        pairs = [
-            (provider, name.removeprefix(f"{provider}/"))
-            for provider in known
-            if "/" not in name or name.startswith(f"{provider}/")
-        ]
-        sold = [pair for pair in pairs if book.knows(*pair)]
-        if not sold:
-            raise ValueError(f"no price is known for {name}; see taximeter tariffs list")
-        found |= dict.fromkeys(sold)
-    for provider in providers:
-        if provider not in known:
-            raise ValueError(f"no tariff of {provider}; providers: {', '.join(known)}")
-        sold = [(provider, name) for name in _sold(book, provider, at)]
-        found |= dict.fromkeys(sold)
-    return list(found)
-
-
-def _sold(book: TariffBook, provider: str, at: datetime) -> Iterator[str]:
-    """The first plain name of each tariff of a provider that is in force."""
-    for tariff in book.tariffs:
-        plain_names = (name for name in tariff.names if not PATTERN & set(name))
-        name = next(plain_names, "") if tariff.provider == provider else ""
-        if name and book.find(provider, name, at) is not None:
-            yield name
-
-
-def _quote(book: TariffBook, provider: str, model: str, tier: str, work: Workload) -> Quote:
-    terms: dict[str, TermValue] = {}
-    if tier == BATCH:
-        terms["processing"] = BATCH
-    elif tier != STANDARD:
-        terms["service_tier"] = tier
-    usage = Usage(work.quantities)
-    call = Subcall(provider=provider, model=model, at=work.at, usage=usage, terms=terms)
-    tariff = book.find(provider, model, work.at)
-    used = {f"{provider}/{name}": Decimal(0) for name in _counters(tariff)}
-    first = price([call], book, counters=used)
-    usd = first.usd
-    if usd is not None:
-        usd = Decimal(0)
-        for number, calls in _stretches(tariff, first, work.calls, provider):
-            before = {name: EXACT.multiply(first.counts.get(name, 0), number) for name in used}
-            one = price([call], book, counters=before).usd or Decimal(0)
-            usd = EXACT.add(usd, EXACT.multiply(one, calls))
-    return Quote(provider=provider, model=model, tier=tier, usd=usd, first=first)
-
-
-def _counters(tariff: Tariff | None) -> set[str]:
-    ladders = (rule.ladder for rule in (tariff.rules if tariff else ()))
-    return {ladder.counter for ladder in ladders if ladder} - {WITHIN_CALL}
-
-
-def _stretches(
-    tariff: Tariff | None, first: Charge, calls: int, provider: str
-) -> Iterator[tuple[int, int]]:
-    """(number of the first call, how many) of each run of calls that cost the same.
-
-    A step lies in one call at most; the price can only change at that call and after it.
-    """
-    edges = {0, calls}
-    for rule in tariff.rules if tariff else ():
-        if rule.ladder is not None:
-            each = Decimal(first.counts.get(f"{provider}/{rule.ladder.counter}", 0))
-            for step in rule.ladder.steps[1:] if each else ():
-                crossing = int(step // each)
-                edges |= {edge for edge in (crossing, crossing + 1) if edge < calls}
-    ordered = sorted(edges)
-    for number, end in pairwise(ordered):
-        yield number, end - number
 
 
 def show(found: Sequence[Quote], work: Workload, *, as_json: bool) -> Exit:

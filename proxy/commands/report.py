@@ -3,18 +3,41 @@
 Asks the running console, which owns the embedded store; without one, opens the store itself.
 """
 
+import argparse
 import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
-from exporters.store import Row, Store
 from proxy.commands import fare, terminal
-from proxy.commands.asking import ask
+from proxy.commands.arguments import add_common, configuration
+from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
-from proxy.config import Config
-from proxy.console.api import instant
-from proxy.instance import EMBEDDED, store_dsn
+from proxy.instants import instant
+from proxy.settings.config import Config
+from proxy.settings.places import has_store, store_dsn
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of the command line."""
+    add_common(parser)
+    parser.add_argument("--since", default="24h", help="instant or age: 2026-11-01, 7d (24h)")
+    parser.add_argument("--until", default="", help="instant or age (now)")
+    parser.add_argument("--by", default="provider,model", help="columns, tag.NAME (provider,model)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Entry of the command."""
+    by = tuple(filter(None, arguments.by.split(",")))
+    since, until = arguments.since, arguments.until
+    config = configuration(arguments)
+    try:
+        return report(config, since=since, until=until, by=by, as_json=arguments.json)
+    except ValueError as error:  # an instant or a column that there is not
+        terminal.say(f"report: {error}", sys.stderr)
+        return Exit.MISTAKE
 
 
 def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json: bool) -> Exit:
@@ -39,7 +62,7 @@ def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json
 
 async def _from_store(config: Config, since: str, until: str, by: Sequence[str]) -> list[Row]:
     now = datetime.now(UTC)
-    if not config.store.dsn and not (config.data / EMBEDDED).exists():
+    if not has_store(config):
         return []  # nothing was ever served from this data directory
     store = Store(store_dsn(config), database=config.store.database)
     try:

@@ -3,6 +3,7 @@
 Asks the running meter, which owns the embedded store; without one, opens the store itself.
 """
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,20 +14,27 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from exporters.clickhouse import ClickHouse
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.store import Store
 from exporters.record import TransientError
-from exporters.store import Store
 from proxy.commands import terminal
-from proxy.commands.asking import asking
-from proxy.commands.differences import GROUPED_BY
+from proxy.commands.arguments import add_common, configuration
+from proxy.commands.console_client import asking
 from proxy.commands.terminal import Column, Exit, count, dollars
-from proxy.config import Config
 from proxy.console import command
 from proxy.console.reprice_api import PATH
-from proxy.instance import store_dsn
-from proxy.meter.restating import Order, Restating
+from proxy.repricing.differences import GROUPED_BY
+from proxy.repricing.run import Order, Restating
+from proxy.settings.config import Config
+from proxy.settings.places import Places, store_dsn
 
 SILENCE_S = 300.0  # between two pages; one takes well below a second
 GROUPS_SHOWN = 20  # of each kind; --json has all
@@ -41,6 +49,28 @@ COLUMNS: Sequence[Column] = (
 
 Found = Mapping[str, Any]  # what `Restating.run` returns
 Seen = Callable[[int, int], None]  # calls done, calls there are
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of the command line."""
+    add_common(parser)
+    parser.add_argument("--since", required=True, help="instant or age: 2026-11-01, 7d")
+    parser.add_argument("--until", default="", help="instant or age (now)")
+    parser.add_argument("--tariffs", default="", metavar="DIR", help="laid over the installed ones")
+    parser.add_argument("--dry-run", action="store_true", help="show differences, write nothing")
+    parser.add_argument("--yes", action="store_true", help="write them without asking")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Entry of the command."""
+    config = configuration(arguments)
+    asked = order(arguments.since, arguments.until, arguments.tariffs)
+    choice = Choice(dry_run=arguments.dry_run, yes=arguments.yes, as_json=arguments.json)
+    try:
+        return reprice(config, asked, choice)
+    except ValueError as error:  # an instant, or tariffs that do not load
+        terminal.say(f"reprice: {error}", sys.stderr)
+        return Exit.MISTAKE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +119,7 @@ def _run(config: Config, order: Order) -> Found:
 
 def _from_meter(config: Config, order: Order, seen: Seen) -> Found | None:
     """The running meter's answer; None if there is none running."""
-    headers = command.headers(config.data / "state")
+    headers = command.headers(Places(config.data).command_token)
     data = msgspec.json.encode(order)
     with asking(
         config, PATH, method="POST", timeout_s=SILENCE_S, headers=headers, data=data

@@ -5,6 +5,7 @@ error.  Everything of ours is on free ports and, unless it is to be kept, in a d
 thrown away.
 """
 
+import argparse
 import asyncio
 import logging
 import os
@@ -18,20 +19,41 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from exporters.clickhouse.store import Store
 from exporters.record import TransientError
-from exporters.store import Store
-from proxy.child import StartError
 from proxy.commands import fare, terminal, upstreams
+from proxy.commands.arguments import add_common, configuration
 from proxy.commands.serve import prepared
 from proxy.commands.terminal import Exit
-from proxy.config import Config, Listen
-from proxy.instance import TakenError, store_dsn
-from proxy.supervisor import BindError, Supervisor
+from proxy.metering.book import tariff_book
+from proxy.serving.child import StartError
+from proxy.serving.instance import TakenError
+from proxy.serving.supervisor import BindError, Supervisor
+from proxy.settings.config import Config, Listen
+from proxy.settings.places import store_dsn
 
 DRAIN_S = 5.0  # for calls that outlive the command
 NOT_EXECUTABLE, NOT_FOUND, KILLED = 126, 127, 128  # exit codes, as a shell has them
 
 log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of the command line."""
+    add_common(parser)
+    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Entry of the command."""
+    command = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+    if not command:
+        terminal.say("run: name a command, as in: taximeter run -- python app.py", sys.stderr)
+        return Exit.MISTAKE
+    logging.getLogger().setLevel(logging.WARNING)  # the terminal is the command's
+    config = configuration(arguments)
+    tariff_book(config)
+    return run(config, command, keep=arguments.data is not None, as_json=arguments.json)
 
 
 def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) -> int:

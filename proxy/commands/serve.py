@@ -1,20 +1,40 @@
 """`taximeter serve`: everything, until it is told to stop."""
 
+import argparse
 import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
-from proxy.child import StartError
 from proxy.commands import terminal
+from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Exit
-from proxy.config import Config
-from proxy.instance import Instance, TakenError, announced, claimed
-from proxy.supervisor import BindError, Supervisor, bind
+from proxy.metering.book import tariff_book
+from proxy.serving.child import StartError
+from proxy.serving.instance import Instance, TakenError, announced, claimed
+from proxy.serving.supervisor import BindError, Supervisor, bind
+from proxy.settings.config import Config
 
 log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of the command line."""
+    add_common(parser)
+    parser.add_argument("--host", help="address of the proxy (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port of the proxy (4000); 0: any free one")
+    parser.add_argument("--console-port", type=int, help="port of the console (4001)")
+    parser.add_argument("--relays", type=int, metavar="N", help="relay processes (1)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Entry of the command."""
+    config = configuration(arguments)
+    tariff_book(config)  # the meter would refuse it as well, with less to read
+    return serve(config, as_json=arguments.json, reload=partial(configuration, arguments))
 
 
 @contextmanager

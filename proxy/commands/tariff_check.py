@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pricing import Tariff, TariffBook
 from pricing.book import SHIPPED
-from pricing.sheet_checks import by_start
+from pricing.sheet.checks import by_start
+from pricing.upkeep.review import reviewed
 from proxy.commands import terminal
-from proxy.commands.price_review import reviewed
 from proxy.commands.terminal import Column, Exit
 
 SOON = timedelta(days=45)  # a change that is nearer than this is shown

@@ -7,7 +7,6 @@ page.
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,17 +17,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporters import prometheus
-from exporters.reconcile import Difference
+from exporters.clickhouse.reconcile import Difference
 from exporters.record import TransientError
 from exporters.series import Family
-from proxy.access import admission
-from proxy.config import Listen
+from proxy.console.admission import admission
+from proxy.instants import instant
+from proxy.settings.config import Listen
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 10_000
-BARE_PLUS = re.compile(r" (\d\d:\d\d)$")  # "+02:00" in a query that was not percent-encoded
 QUIET_S = 600  # days with rows newer than this are not compared: they are still being written
 HERE = Path(__file__).parent
-UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -41,7 +39,7 @@ Row = dict[str, object]
 
 
 class Reads(Protocol):
-    """What the console asks of `exporters.store.Store`."""
+    """What the console asks of `exporters.clickhouse.store.Store`."""
 
     async def calls(
         self,
@@ -70,25 +68,6 @@ class Reads(Protocol):
     async def health(self) -> Row: ...
 
 
-def instant(text: str, now: datetime) -> datetime:
-    """ISO 8601, seconds since the epoch, or an age such as `15m`, `24h`, `7d`.
-
-    Raises ValueError that says so.
-    """
-    number, unit = text[:-1], text[-1:]
-    if unit in UNITS_S and number.isdecimal():
-        return now - timedelta(seconds=int(number) * UNITS_S[unit])
-    try:
-        if text.replace(".", "", 1).isdecimal():
-            return datetime.fromtimestamp(float(text), UTC)
-        at = datetime.fromisoformat(BARE_PLUS.sub(r"+\1", text))
-    except (ValueError, OverflowError, OSError) as error:
-        raise ValueError(
-            f"{text!r} is no instant: write 2026-11-23T12:00:00Z, seconds since the epoch, or 24h"
-        ) from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 def reply(document: object, status: int = 200) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(document), status=status, content_type="application/json"
@@ -96,7 +75,7 @@ def reply(document: object, status: int = 200) -> web.Response:
 
 
 class Check(Protocol):
-    """Compares the store's sums with its rows; see `exporters.reconcile`.
+    """Compares the store's sums with its rows; see `exporters.clickhouse.reconcile`.
 
     Raises TransientError if the store does not answer, or rows still wait to be written.
     """

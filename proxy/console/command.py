@@ -16,18 +16,17 @@ from aiohttp import web
 from proxy.journal.disk import write_atomically
 
 HEADER = "X-Taximeter-Command"
-TOKEN = "command.token"  # in the state directory, 0600
 
 
-def token(state: Path) -> str:
+def token(file: Path) -> str:
     """What the running meter wrote down.  Raises OSError."""
-    return (state / TOKEN).read_text()
+    return file.read_text()
 
 
-def headers(state: Path) -> dict[str, str]:
+def headers(file: Path) -> dict[str, str]:
     """What a command sends along; nothing where no meter wrote a token down."""
     try:
-        return {HEADER: token(state)}
+        return {HEADER: token(file)}
     except FileNotFoundError:
         return {}
 
@@ -35,9 +34,9 @@ def headers(state: Path) -> dict[str, str]:
 class Command:
     """Knows who is a command of ours.  Raises OSError if the token cannot be written down."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, file: Path) -> None:
         self._token = secrets.token_urlsafe(32)
-        write_atomically(state / TOKEN, self._token.encode())
+        write_atomically(file, self._token.encode())
 
     def sent(self, request: web.Request) -> bool:
         """Whether a command sent it, from here, and no page."""

@@ -11,12 +11,13 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from exporters.contents import Contents, Selection
+from exporters.clickhouse.contents import Contents, Selection
 from exporters.record import TransientError
-from proxy.config import Config
-from proxy.console.api import Row, instant, reply
+from proxy.console.api import Row, reply
 from proxy.console.command import Command
-from proxy.meter.keeping import Keeping
+from proxy.delivery.contents import ContentDelivery
+from proxy.instants import instant
+from proxy.settings.config import Config
 
 PATH = "/api/calls/{call_id}/content"
 DELETE_PATH = "/api/content/delete"
@@ -26,13 +27,13 @@ NONE = "no content is kept of this call: capture is off, the call was left out, 
 
 
 class ReadsContent(Protocol):
-    """What is asked of `exporters.store.Store`."""
+    """What is asked of `exporters.clickhouse.store.Store`."""
 
     async def content(self, call_id: str) -> Row | None: ...
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """Whose content goes; `before` as in `proxy.console.api.instant`."""
+    """Whose content goes; `before` as in `proxy.instants.instant`."""
 
     call_id: str = ""
     user_id: str = ""
@@ -45,20 +46,20 @@ class Order(msgspec.Struct, kw_only=True):
 
 
 class ContentApi:
-    """Routes; `keeping` is what may still be on its way to the table."""
+    """Routes; `delivery` has what may still be on its way to the table."""
 
     def __init__(
         self,
         config: Config,
         store: ReadsContent,
         contents: Contents,
-        keeping: Keeping | None,
+        delivery: ContentDelivery | None,
         command: Command,
     ) -> None:
         self._open = bool(config.console.token)  # who comes this far has shown it
         self._store = store
         self._contents = contents
-        self._keeping = keeping
+        self._delivery = delivery
         self._command = command
 
     def routes(self) -> list[web.RouteDef]:
@@ -77,10 +78,10 @@ class ContentApi:
             return reply({"error": "ask with: taximeter content --delete"}, 403)
         order = msgspec.json.decode(await request.read(), type=Order)
         whose = order.selection(datetime.now(UTC))
-        if self._keeping is not None:
+        if self._delivery is not None:
             try:
                 async with asyncio.timeout(CATCH_UP_S):
-                    await self._keeping.delivery.drained()
+                    await self._delivery.delivery.drained()
             except TimeoutError:
                 text = "content waits to be written; delete again when the store has it"
                 raise TransientError(text) from None

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from exporters.record import TransientError
 from proxy.console.command import Command
-from proxy.meter.restating import Order, Restating
+from proxy.repricing.run import Order, Restating
 
 PATH = "/api/reprice"
 

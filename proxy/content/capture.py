@@ -11,11 +11,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from exporters.content import Captured
-from proxy.config import Content
-from proxy.content.redaction import MARGIN, Redactor
-from proxy.content.walking import Walker
+from proxy.content.walker import Walker
 from proxy.dialects import Json
 from proxy.exchange import Begun
+from proxy.secrecy.redaction import MARGIN, Redactor
+from proxy.settings.config import Content
 
 T = TypeVar("T")
 

@@ -103,27 +103,3 @@ class Route:
             and (not self.families or family in self.families)
             and re.search(rf"(?:{self.path})/?$", path) is not None
         )
-
-
-# How providers depart from the dialect they speak; a provider's configuration names them.  Those
-# marked "seen" are recognised in the body as well: naming them settles bodies that do not tell.
-QUIRKS: Mapping[str, str] = {
-    "reasoning_outside_output": (
-        "completion_tokens leaves reasoning out: it is total - prompt - completion (seen where the "
-        "sum says so). xAI https://docs.x.ai/docs/guides/reasoning, Gemini "
-        "https://ai.google.dev/gemini-api/docs/openai"
-    ),
-    "explicit_cache": (
-        "cache_type 'ephemeral' marks hits of an explicit cache, which has its own price (seen). "
-        "https://help.aliyun.com/zh/model-studio/context-cache"
-    ),
-    "perplexity_search": (
-        "reasoning and citations stand outside completion_tokens and total_tokens; each request "
-        "bears a fee by search_context_size (seen by those fields). "
-        "https://docs.perplexity.ai/getting-started/pricing"
-    ),
-    "cache_write_5m": (
-        "cache writes of Anthropic's models, stated without a time to live, are 5-minute ones. "
-        "https://openrouter.ai/docs/features/prompt-caching"
-    ),
-}

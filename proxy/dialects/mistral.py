@@ -6,7 +6,7 @@ https://docs.mistral.ai/api.  Its usage is OpenAI's, and a stream states it unas
 from pricing.usage import Meter
 from proxy.dialects import Ask, Endpoint, Json, Route
 from proxy.dialects.draft import Draft
-from proxy.dialects.openai_chat import ChatReader
+from proxy.dialects.openai.chat import ChatReader
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading

@@ -2,7 +2,7 @@
 
 from proxy.dialects import Ask, Endpoint, Json
 from proxy.dialects.draft import Draft
-from proxy.dialects.openai_usage import has_usage, reported_usd, tally_usage
+from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.values import mapping, text
 from proxy.exchange import Operation, Reading
 

@@ -9,28 +9,28 @@ from functools import lru_cache
 from proxy.dialects import (
     Endpoint,
     Route,
-    anthropic,
-    bedrock,
-    bedrock_invoke,
     cohere,
     dashscope,
-    gemini,
-    gemini_batch,
-    gemini_embed,
-    gemini_interactions,
-    gemini_live,
     local_servers,
     mistral,
     ollama,
-    openai_batch,
-    openai_chat,
-    openai_media,
-    openai_realtime,
-    openai_responses,
-    openai_vectors,
     other,
     rerank,
 )
+from proxy.dialects.anthropic import messages as anthropic
+from proxy.dialects.bedrock import converse as bedrock
+from proxy.dialects.bedrock import invoke as bedrock_invoke
+from proxy.dialects.gemini import batch as gemini_batch
+from proxy.dialects.gemini import embed as gemini_embed
+from proxy.dialects.gemini import generate as gemini
+from proxy.dialects.gemini import interactions as gemini_interactions
+from proxy.dialects.gemini import live as gemini_live
+from proxy.dialects.openai import batch as openai_batch
+from proxy.dialects.openai import chat as openai_chat
+from proxy.dialects.openai import media as openai_media
+from proxy.dialects.openai import realtime as openai_realtime
+from proxy.dialects.openai import responses as openai_responses
+from proxy.dialects.openai import vectors as openai_vectors
 
 MODULES = (
     anthropic,

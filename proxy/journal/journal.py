@@ -18,7 +18,6 @@ from time import monotonic, monotonic_ns
 
 import msgspec
 
-from proxy.config import JournalLimits
 from proxy.exchange import Begun, Kind
 from proxy.journal.complaint import Complaint
 from proxy.journal.counters import COUNTERS, Counters
@@ -26,6 +25,7 @@ from proxy.journal.disk import Disk, running_loop, write_buffers
 from proxy.journal.frames import FRAME_BYTES_MAX, MAGIC, SEAL, header
 from proxy.journal.held import Buffer, Entry, Held
 from proxy.journal.segments import LOCK, Sizes, segment_name, writer_name
+from proxy.settings.config import JournalLimits
 
 BUFFER_BYTES_MAX = 1024 * 1024  # written at once when the buffer is this full
 RETRY_S = 1.0  # after a failed write

@@ -28,7 +28,8 @@ _GATEWAY = {
 }
 _COST = "x-litellm-response-cost"
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
-SESSIONS = ("x-claude-code-session-id", "session-id", "session_id")  # Claude Code, Codex CLI
+# Request headers by which agents name a session (Claude Code, Codex CLI, and others).
+SESSIONS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 
 
 def lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

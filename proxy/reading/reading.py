@@ -4,13 +4,12 @@ The bytes may come cut anywhere; the reading is the same (only the times of toke
 they came).  Nothing that comes in raises or blocks: what cannot be read becomes a reason.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from exporters.content import Captured
-from proxy.config import Metering, Provider
-from proxy.content.capture import Capture
 from proxy.dialects import Ask, Conversation, Json, Reader, table
 from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
@@ -19,11 +18,28 @@ from proxy.reading.decoding import Document, Limits
 from proxy.reading.framing import SNIFF_BYTES, Framer, Item, choose
 from proxy.reading.inflate import Inflate
 from proxy.reading.multipart import Multipart, boundary_of
+from proxy.settings.config import Metering, Provider
 
 DECODED_PER_DOCUMENT = 16  # decoded bytes of one body at most, in document_bytes_max
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
+
+
+class Listener(Protocol):
+    """Takes what was said, where content is captured.  Nothing here raises."""
+
+    def hear(self, text: str, channel: Hashable) -> None:
+        """Text that the model made; that of one channel is one text."""
+
+    def sent(self, document: Json) -> None:
+        """A message of the caller, where a call has many."""
+
+    def answered(self, document: Json) -> None:
+        """A document of a response that is not a stream."""
+
+    def close(self, request: Json, *, cut: bool = False) -> Captured | None:
+        """What was said; `request` is the request body, `cut` whether it was read in part only."""
 
 
 class CallReader:
@@ -35,7 +51,7 @@ class CallReader:
         provider: Provider | None,
         limits: Metering,
         began_ns: int = 0,
-        capture: Capture | None = None,
+        capture: Listener | None = None,
     ) -> None:
         """`began_ns` is when the call began on the clock of `at_ns`; times are counted from it.
 
@@ -174,7 +190,7 @@ class CallReader:
         return replace(
             reading,
             count=count,
-            session_id=reading.session_id or heads.first(self._headers, heads.SESSIONS),
+            session_id=heads.first(self._headers, heads.SESSIONS) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},
             reasons=tuple({**dict.fromkeys(reading.reasons), **self._reasons}),

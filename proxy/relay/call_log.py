@@ -5,10 +5,10 @@ from typing import Protocol
 import msgspec
 from aiohttp.http import RawResponseMessage
 
-from proxy.config import JournalLimits
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
-from proxy.relay.headers import scrubbed
-from proxy.relay.masking import Mask, masked
+from proxy.secrecy.mask import Mask, masked
+from proxy.secrecy.scrubbing import scrubbed
+from proxy.settings.config import JournalLimits
 
 _encode = msgspec.json.Encoder().encode
 

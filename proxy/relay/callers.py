@@ -15,9 +15,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
-from proxy.config import Callers
 from proxy.relay.answers import error_answer
 from proxy.relay.upstream import HEAD_BYTES_MAX
+from proxy.settings.config import Callers
 
 FRESH_S = 10.0  # for a request to begin, before its connection may have to make room
 IDLE_SHARE = 0.5  # of all descriptors that idle connections may hold, however fresh

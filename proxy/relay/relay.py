@@ -15,24 +15,18 @@ from time import monotonic_ns, time_ns
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from proxy.access import admitted
-from proxy.config import Config
 from proxy.exchange import Begun
 from proxy.relay.answers import CLOSED, KEPT, Answer, error_answer
 from proxy.relay.call import Call
 from proxy.relay.call_log import CallLog, Journal
 from proxy.relay.callers import CallerServer
-from proxy.relay.fingerprint import Fingerprints, load_key
-from proxy.relay.headers import (
-    RequestHeaders,
-    credential,
-    scrubbed,
-    scrubbed_tags,
-    scrubbed_target,
-    sort_request,
-)
+from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.routes import Refusal, Route, Routes
 from proxy.relay.upstream import HEADERS_MAX, READ_BUFFER_BYTES, Upstreams
+from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
+from proxy.secrecy.scrubbing import scrubbed, scrubbed_tags, scrubbed_target
+from proxy.settings.config import Config
+from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +54,9 @@ class Relay:
         self._journal = journal
         self._routes = Routes(config.providers)
         self._upstreams = Upstreams(config.providers, config.upstream)
-        self._fingerprints = Fingerprints(load_key(config.data), config.key_names)
+        self._fingerprints = Fingerprints(
+            load_key(Places(config.data).fingerprint_key), config.key_names
+        )
         self._running: dict[RequestHandler, asyncio.Task[object]] = {}
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
@@ -125,7 +121,7 @@ class Relay:
             return error_answer(405, "connect_refused", text, keep_alive=False)
         headers = sort_request(request.raw_headers)
         route = self._routes.find(request.raw_path)
-        if not admitted(headers.token or route.token, self._config.proxy.token):
+        if not self._config.proxy.admits(headers.token or route.token):
             return refusal(401, "unauthorized", TOKEN_WANTED)
         if request.raw_path == "/" and request.method in ("GET", "HEAD"):
             told = self._introduction(request)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from proxy.config import Provider
+from proxy.settings.config import Provider
 
 TAGS_MAX = 32  # of one call; more are ignored
 TAG_NAME_CHARACTERS_MAX = 64

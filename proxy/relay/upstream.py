@@ -6,14 +6,10 @@ add and normalise headers, repeat a failed GET, and cost more than the rest of a
 """
 
 import asyncio
-import ipaddress
-import ssl
-import urllib.request
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import ClientRequest, ClientTimeout, ServerDisconnectedError, TCPConnector
@@ -22,8 +18,9 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.config import Provider
-from proxy.config import Upstream as Limits
+from proxy.network import client_tls, outgoing_proxy
+from proxy.settings.config import Provider
+from proxy.settings.config import Upstream as Limits
 
 READ_BUFFER_BYTES = 64 * 1024  # of a body read ahead of its receiver, twice that at most
 POOL_IDLE_S = 15.0  # below what any known provider keeps an idle connection for
@@ -66,7 +63,7 @@ class Upstreams:
         self._header_bytes_max = limits.header_bytes_max
         self._timeout = ClientTimeout(connect=limits.connect_timeout_s)
         self._connector = TCPConnector(
-            ssl=tls_context(limits.ca_file),
+            ssl=client_tls(limits.ca_file),
             limit=limits.connections_max,
             keepalive_timeout=POOL_IDLE_S,
         )
@@ -109,22 +106,13 @@ class Upstreams:
         await self._connector.close()
 
 
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Verifies against the system's authorities and, if given, those in `ca_file`."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 def address(base_url: str) -> Address:
     """Where `base_url` is, through the proxy that the environment names for it if any."""
     url = URL(base_url)
     authority = url.host_port_subcomponent or ""
     origin = f"{url.scheme}://{authority}"
     loop = asyncio.get_running_loop()
-    proxy = environment_proxy(url)
+    proxy = outgoing_proxy(url)
     if proxy is None:
         request = ClientRequest("GET", URL(origin), loop=loop)
         return Address(request, authority.encode(), origin)
@@ -137,32 +125,6 @@ def address(base_url: str) -> Address:
     request = ClientRequest("GET", URL(origin), loop=loop, proxy=proxy)
     pairs = tuple((name.encode(), value.encode()) for name, value in own.items())
     return Address(request, authority.encode(), origin, origin.encode(), pairs)
-
-
-def environment_proxy(url: URL) -> URL | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for `url`.
-
-    Loopback is always reached directly, as in Go's net/http: a local model is not behind a proxy.
-    aiohttp's own `trust_env` is not used: it would add credentials from .netrc to a caller's call.
-    """
-    host = url.host or ""
-    if host == "localhost" or _is_loopback(host):
-        return None
-    proxies = urllib.request.getproxies_environment()
-    bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed
-    if bypass(f"{host}:{url.port}", proxies):
-        return None
-    named = proxies.get(url.scheme) or proxies.get("all")
-    if not named:
-        return None
-    return URL(named if "://" in named else f"http://{named}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _authorization(proxy: URL) -> dict[str, str]:

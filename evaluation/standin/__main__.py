@@ -1,0 +1,30 @@
+"""`python -m evaluation.standin --port 0` prints where it listens, as one line of JSON."""
+
+import argparse
+import asyncio
+import signal
+
+import msgspec
+
+from evaluation.standin.server import serving
+
+
+async def _serve(port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(port) as (_, listening):
+        about = {"port": listening, "url": f"http://127.0.0.1:{listening}"}
+        print(msgspec.json.encode(about).decode(), flush=True)
+        await stop.wait()
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="evaluation.standin", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) is any free port")
+    asyncio.run(_serve(parser.parse_args().port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""`taximeter demo`: the whole product at work, with no key and no provider.
+
+Starts the stand-in provider and `taximeter serve` in front of it, makes traffic, prints what it
+cost, and stops everything.  Ctrl-C ends the traffic early.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from evaluation.standin import processes, traffic
+
+ROWS_MAX = 10_000  # newest rows in the table that ends the demo
+FINISH_S = 3.0  # for calls in flight when the traffic ends; the rest is left
+SETTLE_TIMEOUT_S = 15.0
+
+
+@dataclass(slots=True)
+class Line:
+    """Sums over the calls of one model."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: Decimal = Decimal(0)
+    unknown: int = 0  # calls whose cost is not known, and so not in `usd`
+
+    def add(self, row: processes.Row) -> None:
+        self.calls += 1
+        self.input_tokens += row["input_tokens_total"] or 0
+        self.output_tokens += row["output_tokens_total"] or 0
+        if row["cost_usd"] is None:
+            self.unknown += 1
+        else:
+            self.usd += Decimal(str(row["cost_usd"]))
+
+
+def by_model(rows: Iterable[processes.Row]) -> dict[tuple[str, str], Line]:
+    """The rows summed by provider and model, most expensive first."""
+    lines: dict[tuple[str, str], Line] = {}
+    for row in rows:
+        model = row["response_model"] or row["request_model"]
+        lines.setdefault((row["provider"], model), Line()).add(row)
+    return dict(sorted(lines.items(), key=lambda item: item[1].usd, reverse=True))
+
+
+def table(lines: Mapping[tuple[str, str], Line]) -> Table:
+    """What the calls cost, for a terminal."""
+    shown = Table("provider", title="The fare", title_justify="left", box=box.SIMPLE_HEAD)
+    shown.add_column("model", no_wrap=True)
+    for title in ("calls", "tokens in", "tokens out", "USD", "unknown"):
+        shown.add_column(title, justify="right", no_wrap=True)
+    for (provider, model), line in lines.items():
+        shown.add_row(provider, model, *_cells(line))
+    shown.add_section()
+    shown.add_row("", "all", *_cells(_total(lines.values())), style="bold")
+    return shown
+
+
+def _total(lines: Iterable[Line]) -> Line:
+    total = Line()
+    for line in lines:
+        total.calls += line.calls
+        total.input_tokens += line.input_tokens
+        total.output_tokens += line.output_tokens
+        total.usd += line.usd
+        total.unknown += line.unknown
+    return total
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    counts = (line.calls, line.input_tokens, line.output_tokens)
+    return (*(f"{n:,}" for n in counts), f"{line.usd:.6f}", f"{line.unknown:,}")
+
+
+def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> None:
+    """Start everything, make traffic, show the fare.  Raises processes.StartError."""
+    _say(terminal, "Starting a stand-in provider …")
+    with processes.stand_in(data / "stand-in.log") as (upstream, _):
+        _say(terminal, f"  {upstream} answers as {', '.join(processes.PROVIDERS)}")
+        _say(terminal, "Starting taximeter serve in front of it …")
+        upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
+        with processes.serve(
+            data, upstreams, port=options.port, console_port=options.console_port
+        ) as served:
+            _say(terminal, f"  proxy    {served.proxy_url}")
+            _say(terminal, f"  console  {served.console_url}  <- open this")
+            _say(
+                terminal,
+                f"Making {options.rate:g} calls a second for {options.seconds:g} s; "
+                "Ctrl-C stops it early …",
+            )
+            tally = asyncio.run(_drive(served.proxy_url, options))
+            _report(served, tally, terminal)
+    _say(terminal, "Everything is stopped.")
+
+
+def _report(served: processes.Serving, tally: traffic.Tally, terminal: Console) -> None:
+    """What was made and what it cost; a call without a row is said so."""
+    whole = tally.by_status[200]
+    _say(
+        terminal,
+        f"  {tally.calls:,} calls made; {tally.calls - whole:,} of them failed, were cut off or "
+        "left, as some do in this traffic",
+    )
+    wanted = min(tally.calls, ROWS_MAX)
+    rows = served.calls_when(wanted, SETTLE_TIMEOUT_S, limit=ROWS_MAX)
+    terminal.print(table(by_model(rows)))
+    if len(rows) < wanted:
+        _say(terminal, f"{wanted - len(rows):,} calls have no row yet.", style="red")
+
+
+def _say(terminal: Console, text: str, style: str = "") -> None:
+    terminal.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.Tally:
+    """Traffic until its time is over or Ctrl-C or SIGTERM comes."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await traffic.run(
+        proxy_url,
+        rate=options.rate,
+        seconds=options.seconds,
+        seed=options.seed,
+        stop=stop,
+        finish_s=FINISH_S,
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of the command line."""
+    parser.add_argument("--port", type=int, default=4000, help="of the proxy; 0 is any free port")
+    parser.add_argument("--console-port", type=int, default=4001, help="0 is any free port")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to make traffic")
+    parser.add_argument("--rate", type=float, default=10.0, help="calls a second")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same calls")
+    parser.add_argument("--data", type=Path, help="keep the data here; default: thrown away")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Returns the exit code: 1 if something did not start."""
+    # SIGTERM as Ctrl-C, so that children are stopped as well
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    terminal = Console()
+    with contextlib.ExitStack() as stack:
+        data = options.data
+        if data is None:
+            data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taximeter-demo-")))
+        data.mkdir(parents=True, exist_ok=True)
+        try:
+            demonstrate(options, data, terminal)
+        except processes.StartError as failure:
+            _say(terminal, str(failure), style="red")
+            return 1
+        except KeyboardInterrupt:  # before or after the traffic
+            _say(terminal, "Stopped.")
+            return 130
+    return 0

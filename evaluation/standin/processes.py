@@ -1,0 +1,189 @@
+"""Starts the stand-in provider and `taximeter serve` as processes, and stops them again.
+
+For the demo, the benchmarks and the tests: each gets the whole product over real sockets.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+POLL_S = 0.05
+LOG_SHOWN_LINES = 40
+
+# Providers of the configuration that the stand-in can be.
+PROVIDERS = ("openai", "anthropic", "gemini", "mistral", "deepseek", "qwen")
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # everything is on loopback
+
+# Settings for tests that wait for their rows: the store takes them at once, not by the second.
+FAST_ROWS = "[store]\nbatch_age_max_s = 0.05\n"
+
+Row = dict[str, Any]  # the columns of a record
+
+
+class StartError(Exception):
+    """A process did not come up; the message has the end of its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A running `taximeter serve`."""
+
+    proxy_url: str
+    console_url: str
+    data: Path
+    pid: int
+    log: Path
+
+    def calls(self, limit: int = 1_000, **filters: str) -> list[Row]:
+        """The newest rows of the console's API, newest first; money is Decimal or text."""
+        query = urllib.parse.urlencode({"limit": limit, **filters})
+        return list(get_json(f"{self.console_url}/api/calls?{query}"))
+
+    def calls_when(
+        self, count: int, timeout_s: float = 20.0, *, limit: int = 1_000, **filters: str
+    ) -> list[Row]:
+        """The rows once `count` of them are there, or what is there when the time is over."""
+        deadline = time.monotonic() + timeout_s
+        while len(rows := self.calls(limit, **filters)) < count and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return rows
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get_json(url: str) -> Any:
+    """The JSON document at `url`.  Raises OSError (which URLError is) or ValueError."""
+    with _OPENER.open(url, timeout=10) as answer:
+        return json.load(answer, parse_float=Decimal)
+
+
+def clear_journal(stand_in_url: str) -> None:
+    """Forget what the stand-in saw."""
+    asked = urllib.request.Request(f"{stand_in_url}/__standin/journal", method="DELETE")
+    _OPENER.open(asked, timeout=10).close()
+
+
+@contextmanager
+def stand_in(log: Path) -> Iterator[tuple[str, int]]:
+    """A running stand-in provider: its URL and process id."""
+    command = [sys.executable, "-m", "evaluation.standin", "--port", "0"]
+    with process(command, log, first_line=True) as started:
+        line = started.stdout.readline() if started.stdout else b""
+        if not line:
+            raise StartError(f"the stand-in did not start\n{_end_of(log)}")
+        yield str(json.loads(line)["url"]), started.pid
+
+
+@contextmanager
+def serve(
+    data: Path,
+    upstreams: Mapping[str, str],
+    *,
+    port: int = 0,
+    console_port: int = 0,
+    relays: int = 1,
+    settings: str = "",
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Serving]:
+    """`taximeter serve` with its data in `data`, each provider's base URL as in `upstreams`.
+
+    `settings` is more TOML, put before the providers; `environ` more variables.  Raises StartError.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    config, log = data / "taximeter.toml", data / "serve.log"
+    tables = [f'[providers.{name}]\nbase_url = "{url}"\n' for name, url in upstreams.items()]
+    config.write_text("\n".join([settings, *tables]))
+    port, console_port = port or free_port(), console_port or free_port()
+    command = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
+    command += ["--data", str(data / "data"), "--port", str(port)]
+    command += ["--console-port", str(console_port), "--relays", str(relays)]
+    with process(command, log, environ=environ) as started:
+        serving = Serving(
+            proxy_url=f"http://127.0.0.1:{port}",
+            console_url=f"http://127.0.0.1:{console_port}",
+            data=data,
+            pid=started.pid,
+            log=log,
+        )
+        _wait_until_up(started, serving, port)
+        yield serving
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], serving: Serving, port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            get_json(f"{serving.console_url}/api/health")
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except (OSError, ValueError):
+            time.sleep(POLL_S)
+        else:
+            return
+    raise StartError(f"taximeter serve did not come up\n{_end_of(serving.log)}")
+
+
+@contextmanager
+def process(
+    command: list[str],
+    log: Path,
+    *,
+    first_line: bool = False,
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that is gone when the block ends: SIGTERM, and SIGKILL if that is not enough.
+
+    In a session of its own, so that Ctrl-C reaches us alone and everything stops in order.  With
+    `first_line` its standard output can be read, else it goes to the log.
+    """
+    with (
+        log.open("ab") as written,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=_environment() | dict(environ),
+            stdout=subprocess.PIPE if first_line else written,
+            stderr=written,
+            start_new_session=True,
+        ) as started,
+    ):
+        try:
+            yield started
+        finally:
+            started.send_signal(signal.SIGTERM)
+            try:
+                started.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(started.pid, signal.SIGKILL)  # its own children as well
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would make the product do more than it is told here."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAXIMETER_", "OTEL_"))}
+    return kept | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+
+def _end_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(lines[-LOG_SHOWN_LINES:])

@@ -1,0 +1,145 @@
+"""Makes the calls of the workload against a proxy in front of the stand-in provider.
+
+`python -m evaluation.standin.traffic http://127.0.0.1:4000` does so until it is stopped.
+"""
+
+import argparse
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+import aiohttp
+import msgspec
+
+from evaluation.standin.workload import Planned, plan
+
+IN_FLIGHT_MAX = 256  # beyond it the traffic waits, and offers less than its rate
+TIMEOUT_S = 120.0
+FINISH_S = 5.0  # for calls in flight when the command ends; the rest is left
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the calls ended, as the application saw it."""
+
+    calls: int = 0
+    by_status: Counter[int] = field(default_factory=Counter)  # 0: broken or left
+    response_bytes: int = 0
+
+
+async def run(
+    base_url: str,
+    *,
+    rate: float,
+    seconds: float | None = None,
+    calls: int | None = None,
+    seed: int = 1,
+    speed: float = 1.0,
+    stop: asyncio.Event | None = None,
+    finish_s: float = TIMEOUT_S,
+) -> Tally:
+    """Make `rate` calls a second against the proxy for `seconds`, or so many `calls`.
+
+    `speed` divides all times of the stand-in.  `stop` ends the traffic early.  Calls that are in
+    flight at the end have `finish_s` to finish, then they are left.
+    """
+    stop, tally, slots = stop or asyncio.Event(), Tally(), asyncio.Semaphore(IN_FLIGHT_MAX)
+    running: set[asyncio.Task[None]] = set()
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        async for planned in _due(plan(seed, speed), rate, seconds, calls, Random(seed)):
+            await slots.acquire()
+            if stop.is_set():
+                break
+            task = asyncio.create_task(_call(session, base_url, planned, tally, slots))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        if running:
+            _, late = await asyncio.wait(running, timeout=finish_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+    return tally
+
+
+async def _due(
+    planned: Iterator[Planned],
+    rate: float,
+    seconds: float | None,
+    calls: int | None,
+    random: Random,
+) -> AsyncIterator[Planned]:
+    """Each planned call when it is due: a Poisson process, as independent users make it."""
+    start, due = time.monotonic(), 0.0
+    for made, one in enumerate(planned):
+        due += random.expovariate(rate)
+        if (seconds is not None and due > seconds) or (calls is not None and made >= calls):
+            return
+        await asyncio.sleep(max(0.0, start + due - time.monotonic()))
+        yield one
+
+
+async def _call(
+    session: aiohttp.ClientSession,
+    base_url: str,
+    planned: Planned,
+    tally: Tally,
+    slots: asyncio.Semaphore,
+) -> None:
+    tally.calls += 1
+    status = 0
+    try:
+        async with session.post(
+            base_url + planned.path, json=planned.body, headers=planned.headers
+        ) as response:
+            seen = 0
+            async for chunk in response.content.iter_any():
+                seen += len(chunk)
+                tally.response_bytes += len(chunk)
+                if planned.leave_after_bytes is not None and seen >= planned.leave_after_bytes:
+                    response.close()
+                    break
+            else:
+                status = response.status
+    except (aiohttp.ClientError, TimeoutError):
+        pass  # broken streams are part of the plan, and counted under 0
+    finally:
+        slots.release()
+        tally.by_status[status] += 1
+
+
+async def _until_stopped(options: argparse.Namespace) -> Tally:
+    """Traffic until its calls are made, or SIGINT or SIGTERM comes."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await run(
+        options.url,
+        rate=options.rate,
+        calls=options.calls,
+        seed=options.seed,
+        speed=options.speed,
+        stop=stop,
+        finish_s=FINISH_S,
+    )
+
+
+def main() -> None:
+    """Prints at the end, as one line of JSON, how many calls were made and how they ended."""
+    parser = argparse.ArgumentParser(prog="evaluation.standin.traffic", description=__doc__)
+    parser.add_argument("url", help="of the proxy, e.g. http://127.0.0.1:4000")
+    parser.add_argument("--rate", type=float, default=10.0, help="calls a second (default 10)")
+    parser.add_argument("--calls", type=int, help="how many; default: until it is stopped")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same calls")
+    parser.add_argument("--speed", type=float, default=1.0, help="divides the stand-in's times")
+    tally = asyncio.run(_until_stopped(parser.parse_args()))
+    print(msgspec.json.encode(tally).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""ClickHouse and chDB: the schema, writing rows, correcting them, and asking."""

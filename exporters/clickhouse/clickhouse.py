@@ -1,0 +1,125 @@
+"""Rows and their new prices: one INSERT per batch, into chDB or a ClickHouse server alike.
+
+Every INSERT carries a token, and the table and its rollups remember the last 10 000.  So a batch
+that was written but not acknowledged may be written again and changes nothing: after `kill -9`,
+after a lost answer, and when the client library itself sends it twice (it does, on a reset).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.insert import InsertContext
+
+from exporters.clickhouse import connection, reconcile
+from exporters.clickhouse.corrections import FIELDS as CORRECTION_FIELDS
+from exporters.clickhouse.corrections import Corrections, counted
+from exporters.clickhouse.migrations import migrate
+from exporters.clickhouse.writer import Writer, insert, token
+from exporters.record import Batch, Record, nine_places, rounded
+
+FIELDS = Record.__struct_fields__
+QUANTITIES = ("usage", "counts", "old_counts")
+COLUMNS = tuple("ts" if name == "ts_us" else name for name in FIELDS)
+
+
+def columns(records: Sequence[Record]) -> list[list[object]]:
+    """The values of `records`, a list per column in the order of `COLUMNS`.
+
+    Raises ValueError or ArithmeticError for an amount that the store cannot hold.
+    """
+    return [_column(name, [getattr(record, name) for record in records]) for name in FIELDS]
+
+
+def _column(name: str, values: list[object]) -> list[object]:
+    if name.endswith("_usd"):
+        return [rounded(usd) if isinstance(usd, Decimal) else None for usd in values]
+    if name in QUANTITIES:
+        return [
+            {meter: nine_places(quantity) for meter, quantity in quantities.items()}
+            for quantities in values
+            if isinstance(quantities, dict)
+        ]
+    return values
+
+
+class ClickHouse:
+    """Writes batches to table `calls`; makes and upgrades the schema when it first connects.
+
+    Raises what `Writer` raises.
+    """
+
+    name = "clickhouse"
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        database: str = "taximeter",
+        ttl_days: int = 90,
+        content_ttl_days: int | None = None,
+    ) -> None:
+        """`content_ttl_days` is for table `contents`; None: as it is."""
+        self.dsn = connection.parse(dsn, database)
+        self._ttl_days = ttl_days
+        self._content_ttl_days = content_ttl_days
+        self._writer = Writer("clickhouse", self.dsn, self._prepare)
+        self._context: InsertContext  # comes with a client
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date now, not with the first batch."""
+        await self._writer.do(lambda client: None)
+
+    async def export(self, batch: Batch) -> None:
+        """See `Exporter.export`.  Never twice in the table, however often it is called."""
+        if batch.records:
+            await self._writer.do(lambda client: self._insert(client, batch))
+
+    async def reconcile(self, *, repair: bool, quiet_s: float = 600) -> list[reconcile.Difference]:
+        """Days on which a rollup is not the sum of the rows; with `repair`, rebuilt."""
+        return await self._writer.do(
+            lambda client: reconcile.reconcile(
+                client, self.dsn, self._ttl_days, repair=repair, quiet_s=quiet_s
+            )
+        )
+
+    async def correct(self, corrections: Corrections) -> None:
+        """Write new prices of stored calls.  Never twice, however often it is called."""
+        if corrections.rows:
+            await self._writer.do(lambda client: _correct(client, corrections))
+
+    async def counted(self, since: datetime) -> list[tuple[str, int, Decimal]]:
+        """What was added to each counter since then: (counter, start of an hour in s, quantity).
+
+        Between two inserts, so that a batch is in the answer or is not.
+        """
+        sql, bound = counted(since)
+        rows = await self._writer.do(lambda client: client.query(sql, bound).result_rows)
+        return [(name, hour, quantity) for name, hour, quantity in rows]
+
+    async def close(self) -> None:
+        """Wait for the insert in flight, then let the database go."""
+        await self._writer.close()
+
+    def _prepare(self, client: Client) -> None:
+        migrate(
+            client,
+            database=self.dsn.database,
+            ttl_days=self._ttl_days,
+            content_ttl_days=self._content_ttl_days,
+            cluster=self.dsn.cluster,
+        )
+        self._context = client.create_insert_context(  # asks for the columns' types, once
+            "calls", COLUMNS, column_oriented=True
+        )
+
+    def _insert(self, client: Client, batch: Batch) -> None:
+        insert(client, self._context, columns(batch.records), token(batch))
+
+
+def _correct(client: Client, corrections: Corrections) -> None:
+    rows = corrections.rows
+    context = client.create_insert_context("corrections", CORRECTION_FIELDS, column_oriented=True)
+    values = [_column(name, [getattr(row, name) for row in rows]) for name in CORRECTION_FIELDS]
+    insert(client, context, values, corrections.token)

@@ -1,0 +1,179 @@
+"""Brings a database to the schema of `schema/NNN_*.sql`: applied in order, once, recorded.
+
+Forward only: a file is never edited once released (its checksum is kept), and only adds.  So two
+versions of taximeter can share a database: inserts name their columns, and a newer file that this
+version does not know is left alone.  The same files serve chDB, a server and a cluster.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from clickhouse_connect.driver.client import Client
+
+from exporters.record import TransientError
+
+DIRECTORY = Path(__file__).parents[1] / "schema"
+TTL = {
+    "calls": "ts",
+    "corrections": "ts",
+    "trace_ts": "first_start",
+}  # table → column whose age ttl_days limits
+CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
+
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
+_VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
+_PLAIN_VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+) AS")
+_FROM = re.compile(r"\bFROM (\w+) AS")
+_ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
+# The server's own default forgets a token after an hour; an outage may be longer.
+_WINDOW = (
+    "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
+)
+# The tables that are written through Distributed; a call and its corrections are on one shard.
+_SHARDING = dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)")
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFile:
+    """One numbered file; `checksum` is the SHA-256 of its bytes, in hex."""
+
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return sha256(self.text.encode()).hexdigest()
+
+
+def schema_files() -> list[SchemaFile]:
+    """All of them, in the order in which they are applied."""
+    return [SchemaFile(path.name, path.read_text()) for path in sorted(DIRECTORY.glob("*.sql"))]
+
+
+def statements(text: str, *, database: str = "", cluster: str = "") -> Iterator[str]:
+    """The statements of a file, for one server or, with a name, for a cluster.
+
+    On a cluster a table `t` is `t_local` on every server, replicated within its shard, with views
+    beside it, and `t` is the Distributed table over them; so it is with a plain view.  Raises
+    ValueError for a statement that does not say which it is.
+    """
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    for statement in "\n".join(lines).split(";\n"):
+        if sql := statement.strip().removesuffix(";"):
+            if cluster:
+                yield from _clustered(sql, database, cluster)
+            else:
+                yield sql
+
+
+def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
+    on = f"ON CLUSTER {quoted(cluster)}"
+    if found := _TABLE.match(sql):
+        name = found[1]
+        local = _TABLE.sub(f"CREATE TABLE IF NOT EXISTS {name}_local {on} (", sql, count=1)
+        local = local.replace("\nENGINE = ", "\nENGINE = Replicated")
+        yield local.replace("non_replicated_deduplication_window = 10000", _WINDOW)
+        yield _distributed(name, on, database, cluster)
+    elif found := _VIEW.match(sql):
+        view = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {found[1]} {on} TO {found[2]}_local AS"
+        yield _FROM.sub(r"FROM \1_local AS", _VIEW.sub(view, sql, count=1))
+    elif found := _PLAIN_VIEW.match(sql):
+        name = found[1]
+        view = f"CREATE VIEW IF NOT EXISTS {name}_local {on} AS"
+        yield _FROM.sub(r"FROM \1_local AS", _PLAIN_VIEW.sub(view, sql, count=1))
+        yield _distributed(name, on, database, cluster)
+    elif found := _ALTER.match(sql):
+        name, action, rest = found[1], found[2], sql[found.end() :]
+        yield f"ALTER TABLE {name}_local {on} {action}{rest}"
+        if action == "ADD COLUMN":
+            yield f"ALTER TABLE {name} {on} {action}{rest}"
+    else:
+        raise ValueError(f"no cluster form is known for: {sql.splitlines()[0]}")
+
+
+def _distributed(name: str, on: str, database: str, cluster: str) -> str:
+    return (
+        f"CREATE TABLE IF NOT EXISTS {name} {on} AS {name}_local ENGINE = Distributed("
+        f"{quoted(cluster)}, {quoted(database)}, '{name}_local'{_SHARDING.get(name, '')})"
+    )
+
+
+def quoted(text: str) -> str:
+    """`text` as a string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def identifier(text: str) -> str:
+    """`text` as a quoted name."""
+    return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def migrate(
+    client: Client,
+    *,
+    database: str,
+    ttl_days: int,
+    content_ttl_days: int | None = None,
+    cluster: str = "",
+) -> list[str]:
+    """Create `database` if need be, apply what is new and set the age limits; names of the new.
+
+    `content_ttl_days` is for `contents`; None: as it is.
+
+    Leaves `client` in `database`.  A database that is up to date is only read, so a user without
+    the right to create will do.  Raises TransientError if an applied file was edited since.
+    """
+    if not _count(client, "databases WHERE name = {name:String}", name=database):
+        on = f" ON CLUSTER {quoted(cluster)}" if cluster else ""
+        client.command(f"CREATE DATABASE IF NOT EXISTS {identifier(database)}{on}")
+    client.database = database
+    applied = _applied(client, database)
+    record = "schema_files_local" if cluster else "schema_files"
+    new = []
+    for file in schema_files():
+        if file.name not in applied:
+            for statement in statements(file.text, database=database, cluster=cluster):
+                client.command(statement)
+            client.insert(record, [[file.name, file.checksum]], ["name", "checksum"])
+            new.append(file.name)
+        elif applied[file.name] != file.checksum:
+            raise TransientError(
+                f"{file.name} was edited after this database applied it: restore the file and put"
+                " the change into a new one with the next number"
+            )
+    _limit_age(client, database, TTL, ttl_days, cluster)
+    if content_ttl_days is not None:
+        _limit_age(client, database, CONTENT_TTL, content_ttl_days, cluster)
+    return new
+
+
+def _applied(client: Client, database: str) -> dict[str, str]:
+    """Name → checksum of the files this database holds."""
+    where = "tables WHERE database = {database:String} AND name = 'schema_files'"
+    if not _count(client, where, database=database):
+        return {}
+    rows = client.query("SELECT name, any(checksum) FROM schema_files GROUP BY name").result_rows
+    return {str(name): str(checksum) for name, checksum in rows}
+
+
+def _limit_age(
+    client: Client, database: str, columns: Mapping[str, str], ttl_days: int, cluster: str
+) -> None:
+    """Set the TTL where it differs: doing so again would have the server rewrite every part."""
+    for table, column in columns.items():
+        limit = f"TTL toDateTime({column}) + toIntervalDay({ttl_days:d})"
+        local = f"{table}_local" if cluster else table
+        where = "tables WHERE database = {database:String} AND name = {name:String}"
+        set_so = f"{where} AND position(engine_full, {{limit:String}}) > 0"
+        if not _count(client, set_so, database=database, name=local, limit=limit):
+            alter = f"ALTER TABLE {table} MODIFY {limit};\n"
+            for statement in statements(alter, database=database, cluster=cluster):
+                client.command(statement)
+
+
+def _count(client: Client, what: str, **parameters: str) -> int:
+    """Rows of a system table that match."""
+    return int(client.query(f"SELECT count() FROM system.{what}", parameters).result_rows[0][0])

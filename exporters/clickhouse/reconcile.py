@@ -1,0 +1,121 @@
+"""Compare the rollups with the rows and their new prices, day by day, and rebuild what differs.
+
+Tokens keep them equal through crashes; this finds what tokens cannot mend: a view that was gone for
+a while, rows deleted by hand, a mistake of ours.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import uuid4
+
+from clickhouse_connect.driver.client import Client
+
+from exporters.clickhouse.connection import Dsn
+
+# Rollup → its time column, and after how many days its rows go (schema/002_rollups.sql).
+ROLLUPS = {"calls_1m": ("minute", 30), "calls_1h": ("hour", 730)}
+
+# What must be equal to the last digit: name → (over the rows, over a rollup).
+SUMS = {
+    "calls": ("count()", "sum(t.calls)"),
+    "errors": ("countIf(t.outcome != 'ok')", "sum(t.errors)"),
+    "unpriced_calls": ("countIf(t.cost_usd IS NULL)", "sum(t.unpriced_calls)"),
+    "input_tokens_total": ("sum(t.input_tokens_total)", "sum(t.input_tokens_total)"),
+    "output_tokens_total": ("sum(t.output_tokens_total)", "sum(t.output_tokens_total)"),
+    "cost_usd": (
+        "sum(t.cost_usd)",
+        "if(sum(t.calls) = sum(t.unpriced_calls), NULL, sum(t.cost_usd))",
+    ),
+}
+
+Sums = dict[str, int | Decimal | None]  # None: nothing known to add up; {}: no rows at all
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A day (UTC, YYYY-MM-DD) on which a rollup is not the sum of the rows."""
+
+    rollup: str
+    day: str
+    rows: Sums
+    rolled_up: Sums
+    repaired: bool
+
+
+def reconcile(
+    client: Client, dsn: Dsn, ttl_days: int, *, repair: bool, quiet_s: float
+) -> list[Difference]:
+    """The days on which a rollup differs from the rows; with `repair` they are rebuilt.
+
+    Only days of which both sides still hold everything are looked at, and into which nothing was
+    written for `quiet_s` seconds: a rebuild must not race with an insert.  Nor should a batch be
+    waiting to be sent again: a rebuilt day has forgotten its tokens, so such a batch would be
+    counted twice, until the next reconcile.  On a cluster `client`'s own shard is looked at.
+    """
+    suffix = "_local" if dsn.cluster else ""
+    found = []
+    for rollup, (time, days) in ROLLUPS.items():
+        reach = min(ttl_days, days) - 1
+        rows = _by_day(client, f"priced_calls{suffix}", "ts", reach, side=0)
+        rolled_up = _by_day(client, f"{rollup}{suffix}", time, reach, side=1)
+        tables = (f"calls{suffix}", f"corrections{suffix}")
+        busy = {day for table in tables for day in _busy_days(client, table, quiet_s)}
+        for day in sorted((rows.keys() | rolled_up.keys()) - busy):
+            if rows.get(day, {}) != rolled_up.get(day, {}):
+                if repair:
+                    _rebuild(client, dsn, rollup, f"{rollup}{suffix}", day)
+                found.append(
+                    Difference(rollup, day, rows.get(day, {}), rolled_up.get(day, {}), repair)
+                )
+    return found
+
+
+def _by_day(client: Client, table: str, time: str, reach: int, *, side: int) -> dict[str, Sums]:
+    sums = ", ".join(pair[side] for pair in SUMS.values())
+    result = client.query(
+        f"SELECT toString(toDate(t.{time})) AS day, {sums} FROM {table} AS t"
+        f" WHERE toDate(t.{time}) > toDate(now('UTC')) - {{reach:UInt32}} GROUP BY day",
+        {"reach": reach},
+    )
+    return {str(day): dict(zip(SUMS, values, strict=True)) for day, *values in result.result_rows}
+
+
+def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
+    """Days that rows were written into during the last `quiet_s` seconds."""
+    result = client.query(
+        f"SELECT DISTINCT toString(toDate(ts)) FROM {table}"
+        " WHERE ingested_at >= now64(3) - toIntervalMillisecond({quiet_ms:UInt64})",
+        {"quiet_ms": int(quiet_s * 1000)},
+    )
+    return (str(row[0]) for row in result.result_rows)
+
+
+def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
+    """Drop `day` from a rollup and fill it with what its views select from the rows of that day."""
+    views = (f"{rollup}_mv", f"{rollup.replace('calls', 'corrections')}_mv")
+    selects = [_of_day(client, dsn, view, day) for view in views]
+    client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
+    for select in selects:
+        client.command(
+            f"INSERT INTO {table} {select}",
+            # Its own token: by content it could be taken for what was dropped.
+            settings={"insert_deduplication_token": f"reconcile:{uuid4()}"},
+        )
+
+
+def _of_day(client: Client, dsn: Dsn, view: str, day: str) -> str:
+    """What `view` writes for the rows of `day`: columns and a SELECT."""
+    described = client.query(f"DESCRIBE TABLE {view}").result_rows
+    select = client.query(
+        "SELECT as_select FROM system.tables WHERE database = {database:String}"
+        " AND name = {name:String}",
+        {"database": dsn.database, "name": view},
+    ).result_rows[0][0]
+    text, places = re.subn(
+        r"\bFROM (\S+) AS t\b", rf"FROM \1 AS t WHERE toDate(t.ts) = '{day}'", str(select)
+    )
+    if places != 1:
+        raise RuntimeError(f"view {view} does not read from one table named t")
+    return f"({', '.join(str(row[0]) for row in described)}) {text}"

@@ -1,0 +1,258 @@
+"""What many calls come to: counters and histograms, made from the records as they are written.
+
+Metering happens once, so nothing here reads a body or a price.  Sums start at zero with the
+process.  A caller chooses the names of models and the text of some errors, so each label has a
+limit to its values; beyond it a value is `other`, and that is counted.  Nothing here is about one
+call, one user or one key.  Pure.
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+
+from exporters.otel import semconv
+from exporters.otel.semconv import Profile
+from exporters.record import EXACT, Record
+from exporters.series import OTHER, Counter, Family, Histogram, Labels, gauge
+from pricing.usage import INPUT_METERS, OUTPUT_METERS
+
+PRICED_MODELS_MAX = 256  # names of models that a tariff priced
+NAMES_MAX = 64  # of anything else, and of models that no tariff knows: a caller may send any name
+NAME_CHARS_MAX = 128  # a longer one is no name
+MODELS = (semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
+INFERENCE = ("chat", "text_completion", "generate_content")
+ATTO_PLACES, MICRO_PLACES = 18, 6  # of a dollar, as in the rows; of a second
+
+# https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/: explicit bucket boundaries.
+SECONDS = tuple(Decimal(2**n).scaleb(-2) for n in range(14))  # 0.01 to 81.92
+TOKENS = tuple(Decimal(4**n) for n in range(14))  # 1 to 67 108 864
+
+# Parts of the partition that are tokens of a modality the conventions know; video and documents
+# are not among them.  The rest of a usage is text if a modality was split off, else unknown.
+MODALITIES = {"audio": "audio", "image": "image", "video": "unknown", "document": "unknown"}
+
+
+class Metrics:
+    """Adds up records; `families` says what there is so far.
+
+    `names` gives `gen_ai.provider.name` by configured provider where the two differ.
+    """
+
+    def __init__(
+        self,
+        profile: Profile = "compat",
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._names = names
+        self._values: dict[str, set[str]] = {}
+        self._gen_ai = _Compat() if profile == "compat" else _Latest()
+        self.calls = Counter(name="taximeter.calls", unit="{call}", help="Calls, one per attempt.")
+        self.errors = Counter(name="taximeter.errors", unit="{call}", help="Calls that failed.")
+        self.unpriced = Counter(
+            name="taximeter.unpriced_calls",
+            unit="{call}",
+            help="Calls whose cost is not known, and so not in taximeter.cost.",
+        )
+        self.cost = Counter(
+            name="taximeter.cost",
+            unit="USD",
+            help="Known cost of calls, US dollars.",
+            places=ATTO_PLACES,
+        )
+        self.others = Counter(
+            name="taximeter.metrics.other_values",
+            unit="{value}",
+            help="Label values that were counted as 'other' because there are too many.",
+        )
+
+    def add(self, record: Record) -> None:
+        """Count one record."""
+        base = self._base(record)
+        status = ("taximeter.cost.status", self._value("taximeter.cost.status", record.cost_status))
+        outcome = ("taximeter.outcome", self._value("taximeter.outcome", record.outcome))
+        self.calls.add((*base, outcome, status))
+        error: Labels = ()
+        if failed := semconv.error_type(record):
+            error = ((semconv.ERROR_TYPE, self._value(semconv.ERROR_TYPE, failed)),)
+            self.errors.add((*base, *error))
+        if record.cost_usd is None:
+            why = record.reasons[0].partition(":")[0] if record.reasons else "unknown"
+            self.unpriced.add((*base, ("taximeter.reason", self._value("taximeter.reason", why))))
+        else:
+            self.cost.add((*base, status), _units(record.cost_usd))
+        self._gen_ai.add(record, base, error)
+
+    def families(self) -> list[Family]:
+        """Every metric, without those that have no series yet."""
+        own = (self.calls, self.errors, self.unpriced, self.cost, self.others)
+        calls = self.calls.total()
+        share = float(self.unpriced.total() / calls) if calls else 0.0
+        found = [
+            *(counter.family() for counter in own),
+            gauge(
+                "taximeter.unpriced", "1", "Share of calls whose cost is not known.", ((), share)
+            ),
+            *self._gen_ai.families(),
+        ]
+        return [family for family in found if family.points]
+
+    def _base(self, record: Record) -> Labels:
+        """What every metric of a call is labelled with; what is not known is absent."""
+        host, port = semconv.server(record.upstream)
+        values = (
+            (semconv.OPERATION_NAME, record.operation),
+            (semconv.PROVIDER_NAME, semconv.provider_name(record, self._names)),
+            (semconv.REQUEST_MODEL, record.request_model),
+            (semconv.RESPONSE_MODEL, record.response_model),
+            (semconv.SERVER_ADDRESS, host),
+        )
+        priced = bool(record.tariff)
+        labels = [(name, self._value(name, text, priced)) for name, text in values if text]
+        return (*labels, (semconv.SERVER_PORT, port)) if host else tuple(labels)
+
+    def _value(self, label: str, text: str, priced: bool = False) -> str:
+        """`text`, or `other` where the label has all the values it may have.
+
+        Models that a tariff priced have a limit of their own, so that made-up names cannot use up
+        the room of real ones.
+        """
+        known = self._values.setdefault(label, set())
+        if text in known:
+            return text
+        real = self._values.setdefault(f"{label} (priced)", set())
+        if text in real:
+            return text
+        priced = priced and label in MODELS
+        held, limit = (real, PRICED_MODELS_MAX) if priced else (known, NAMES_MAX)
+        if len(held) >= limit or len(text) > NAME_CHARS_MAX:
+            self.others.add((("taximeter.label", label),))
+            return OTHER
+        held.add(text)
+        return text
+
+
+class _Compat:
+    """The GenAI conventions of core v1.41."""
+
+    def __init__(self) -> None:
+        self._duration = _seconds("gen_ai.client.operation.duration", "How long calls took.")
+        self._first = _seconds(
+            "gen_ai.client.operation.time_to_first_chunk", "Until the first bytes of a stream came."
+        )
+        self._tokens = _tokens("gen_ai.client.token.usage", "Tokens of each call.")
+
+    def add(self, record: Record, base: Labels, error: Labels) -> None:
+        if not _is_item(record):
+            self._duration.add((*base, *error), record.duration_us)
+            if record.stream and record.first_byte_us is not None:
+                self._first.add((*base, *error), record.first_byte_us)
+        if semconv.tokens_known(record):
+            for kind, count in _totals(record):
+                self._tokens.add((*base, ("gen_ai.token.type", kind)), count)
+
+    def families(self) -> Iterator[Family]:
+        return (one.family() for one in (self._duration, self._first, self._tokens))
+
+
+class _Latest:
+    """semantic-conventions-genai v0.1.0: inference apart from other operations, usage counted."""
+
+    def __init__(self) -> None:
+        self._duration = _seconds("gen_ai.client.inference.duration", "How long inference took.")
+        self._other = _seconds("gen_ai.client.operation.duration", "How long other calls took.")
+        self._first = _seconds(
+            "gen_ai.client.inference.time_to_first_chunk", "Until the first bytes of a stream came."
+        )
+        self._sizes = {
+            kind: _tokens(
+                f"gen_ai.client.inference.operation.{kind}_tokens", "Tokens of each call."
+            )
+            for kind in ("input", "output")
+        }
+        self._usage = {
+            part: Counter(
+                name=f"gen_ai.client.inference.usage.{part}_tokens", unit="{token}", help=help
+            )
+            for part, help in (
+                ("input", "Tokens read, cached ones included."),
+                ("output", "Tokens made, reasoning included."),
+                ("cache_read.input", "Tokens read from a cache."),
+                ("cache_write.input", "Tokens written to a cache."),
+                ("reasoning.output", "Tokens made in reasoning."),
+            )
+        }
+
+    def add(self, record: Record, base: Labels, error: Labels) -> None:
+        inference = record.operation in INFERENCE
+        if not _is_item(record):
+            duration = self._duration if inference else self._other
+            duration.add((*base, *error), record.duration_us)
+            if inference and record.stream and record.first_byte_us is not None:
+                self._first.add((*base, *error), record.first_byte_us)
+        known = semconv.tokens_known(record)
+        if known or error:  # a failed call is a call of no tokens
+            for kind, count in _totals(record) if known else (("input", 0), ("output", 0)):
+                self._sizes[kind].add((*base, *error), count)
+        for part, modality, count in _parts(record) if known else _NO_PARTS:
+            self._usage[part].add((*base, ("gen_ai.token.modality", modality)), count)
+
+    def families(self) -> Iterator[Family]:
+        yield from (one.family() for one in (self._duration, self._other, self._first))
+        yield from (one.family() for one in self._sizes.values())
+        yield from (one.family() for one in self._usage.values())
+
+
+_NO_PARTS = (("input", "unknown", 0), ("output", "unknown", 0))
+
+
+def _totals(record: Record) -> Iterator[tuple[str, int]]:
+    yield "input", record.input_tokens_total or 0
+    yield "output", record.output_tokens_total or 0
+
+
+def _parts(record: Record) -> Iterator[tuple[str, str, int]]:
+    """(usage, modality, tokens): inclusive totals, and the subsets that are not empty."""
+    for kind, meters, total in (
+        ("input", INPUT_METERS, record.input_tokens_total),
+        ("output", OUTPUT_METERS, record.output_tokens_total),
+    ):
+        found = {name: int(n) for name, n in record.usage.items() if name in meters}
+        split = _split(found)
+        yield from ((kind, modality, n) for modality, n in split.items())
+        rest = (total or 0) - sum(split.values())
+        if rest > 0 or not split:
+            yield kind, "unknown", rest
+        for subset in ("cache_read", "cache_write"):
+            of = _split({name: n for name, n in found.items() if name.startswith(subset)})
+            yield from ((f"{subset}.input", modality, n) for modality, n in of.items() if n)
+    if record.reasoning_tokens:
+        yield "reasoning.output", "unknown", record.reasoning_tokens
+
+
+def _split(tokens: Mapping[str, int]) -> dict[str, int]:
+    """Tokens by modality."""
+    found: dict[str, int] = {}
+    for name, count in tokens.items():
+        modality = MODALITIES.get(name.partition(".")[2], "")
+        found[modality] = found.get(modality, 0) + count
+    if "" in found:
+        rest = "text" if found.keys() & {"audio", "image"} else "unknown"
+        found[rest] = found.get(rest, 0) + found.pop("")
+    return found
+
+
+def _is_item(record: Record) -> bool:
+    """Whether it is a row of a batch's item, whose times are those of the download."""
+    return record.source.count(":") > 1
+
+
+def _seconds(name: str, help: str) -> Histogram:
+    return Histogram(name=name, unit="s", help=help, bounds=SECONDS, places=MICRO_PLACES)
+
+
+def _tokens(name: str, help: str) -> Histogram:
+    return Histogram(name=name, unit="{token}", help=help, bounds=TOKENS)
+
+
+def _units(usd: Decimal) -> int:
+    return int(usd.scaleb(ATTO_PLACES, context=EXACT))

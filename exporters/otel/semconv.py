@@ -1,0 +1,261 @@
+"""Every OpenTelemetry name we use, and the attributes of a call's span.  Pure.
+
+Two generations of the GenAI conventions are in use.  `compat` speaks core v1.41.1, which nearly
+every backend reads, with the newer names beside the older where they differ; `latest` speaks the
+standalone semantic-conventions-genai v0.1.0 alone.  Both are "development", so a golden test holds
+the whole set.  What has no name there is ours, under `taximeter.`; we add nothing to `gen_ai.`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, SAMPLED
+from exporters.record import Record
+
+Value = str | bool | int | float | Sequence[str]
+Profile = Literal["compat", "latest"]
+PROFILES: tuple[Profile, ...] = ("compat", "latest")
+VERSIONS: Mapping[Profile, str] = MappingProxyType({"compat": "1.41.1", "latest": "genai/0.1.0"})
+
+OPERATION_NAME = "gen_ai.operation.name"
+PROVIDER_NAME = "gen_ai.provider.name"
+REQUEST_MODEL = "gen_ai.request.model"
+REQUEST_STREAM = "gen_ai.request.stream"
+RESPONSE_MODEL = "gen_ai.response.model"
+RESPONSE_ID = "gen_ai.response.id"
+FINISH_REASONS = "gen_ai.response.finish_reasons"
+TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+CONVERSATION_ID = "gen_ai.conversation.id"
+PROMPT_NAME = "gen_ai.prompt.name"
+PROMPT_VERSION = "gen_ai.prompt.version"
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+CACHE_READ = "gen_ai.usage.cache_read.input_tokens"
+CACHE_WRITE = "gen_ai.usage.cache_write.input_tokens"
+CACHE_CREATION = "gen_ai.usage.cache_creation.input_tokens"  # CACHE_WRITE until v1.41
+REASONING = "gen_ai.usage.reasoning.output_tokens"
+# No convention: OpenLIT, Bifrost and Langfuse read it as US dollars.  The draft's
+# `gen_ai.usage.cost.amount` must never be sent beside it: a name cannot also be a namespace.
+USAGE_COST = "gen_ai.usage.cost"
+ERROR_TYPE = "error.type"
+SERVER_ADDRESS = "server.address"
+SERVER_PORT = "server.port"
+OPENAI_API_TYPE = "openai.api.type"
+OPENAI_REQUEST_TIER = "openai.request.service_tier"
+OPENAI_RESPONSE_TIER = "openai.response.service_tier"
+
+SERVICE_NAME = "service.name"
+SERVICE_VERSION = "service.version"
+
+# Facts of the request and the response that dialects leave in `Record.attributes`, as text.
+FACTS: Mapping[str, tuple[str, Callable[[str], Value]]] = MappingProxyType(
+    {
+        "request.temperature": ("gen_ai.request.temperature", float),
+        "request.top_p": ("gen_ai.request.top_p", float),
+        "request.top_k": ("gen_ai.request.top_k", int),
+        "request.max_tokens": ("gen_ai.request.max_tokens", int),
+        "request.frequency_penalty": ("gen_ai.request.frequency_penalty", float),
+        "request.presence_penalty": ("gen_ai.request.presence_penalty", float),
+        "request.seed": ("gen_ai.request.seed", int),
+        "request.choice.count": ("gen_ai.request.choice.count", int),
+        "request.reasoning.level": ("gen_ai.request.reasoning.level", str),
+        "request.previous_response.id": ("gen_ai.request.previous_response.id", str),
+        "output.type": ("gen_ai.output.type", str),
+        "response.system_fingerprint": ("openai.response.system_fingerprint", str),
+    }
+)
+API_TYPES = {"openai.chat": "chat_completions", "openai.responses": "responses"}
+OPENAI = ("openai", "azure.ai.openai")  # providers that the `openai.` attributes are for
+KNOWN_ORIGINS = ("reported", "counted")  # a guess never goes under `gen_ai.usage.`
+SCHEME_PORT = 443  # of an upstream whose name carries no port
+
+
+def span_name(record: Record) -> str:
+    """`{operation} {model}`, or the operation alone."""
+    return f"{record.operation} {record.request_model}".strip() or "call"
+
+
+def failed(record: Record) -> bool:
+    """Whether the span's status is ERROR."""
+    return record.outcome != "ok"
+
+
+def provider_name(record: Record, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """`gen_ai.provider.name`; `names` gives it by configured provider where the two differ."""
+    return names.get(record.provider) or record.provider
+
+
+def error_type(record: Record) -> str | None:
+    """`error.type` of a call that failed."""
+    return (record.error_type or record.outcome or "_OTHER") if failed(record) else None
+
+
+def tokens_known(record: Record) -> bool:
+    """Whether its token counts may go under `gen_ai.` names: no guess does."""
+    known = record.usage_origin in KNOWN_ORIGINS and record.operation != "fetch_response"
+    return known and record.input_tokens_total is not None
+
+
+def attributes(
+    record: Record,
+    profile: Profile = "compat",
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Value]:
+    """All attributes of the span of `record`; what is not known is absent, never empty.
+
+    `names` gives `gen_ai.provider.name` by configured provider where the two differ.
+    """
+    provider = provider_name(record, names)
+    found: dict[str, Value | None] = {
+        **_ours(record),
+        **_facts(record, provider),
+        **_call(record, provider),
+        **_usage(record, profile),
+        **_cost(record, profile),
+    }
+    return {
+        # OTLP carries 64 bits; a caller's larger seed must not cost us the span.
+        name: str(value) if isinstance(value, int) and abs(value) >= 2**63 else value
+        for name, value in found.items()
+        if value is not None and value != ""
+    }
+
+
+def meter_name(meter: str) -> str:
+    """A name may not be the namespace of another, as `input` would be of `input.audio`."""
+    return f"taximeter.meter.{meter.replace('.', '_')}"
+
+
+def _call(record: Record, provider: str) -> dict[str, Value | None]:
+    """Who was asked for what, and how it ended."""
+    host, port = server(record.upstream)
+    reasons = tuple(record.finish_reason.split(",")) if record.finish_reason else ()
+    if record.stream and failed(record) and not reasons:
+        reasons = ("error",)  # a stream cut before it gave a reason
+    first = record.first_byte_us
+    return {
+        OPERATION_NAME: record.operation,
+        PROVIDER_NAME: provider,
+        REQUEST_MODEL: record.request_model,
+        REQUEST_STREAM: record.stream or None,
+        RESPONSE_MODEL: record.response_model,
+        RESPONSE_ID: record.response_id,
+        FINISH_REASONS: reasons or None,
+        TIME_TO_FIRST_CHUNK: first / 1e6 if record.stream and first is not None else None,
+        CONVERSATION_ID: record.session_id,
+        PROMPT_NAME: record.prompt_name,
+        PROMPT_VERSION: record.prompt_version,
+        ERROR_TYPE: error_type(record),
+        SERVER_ADDRESS: host,
+        SERVER_PORT: port if host else None,
+        OPENAI_API_TYPE: API_TYPES.get(record.endpoint) if provider in OPENAI else None,
+        OPENAI_RESPONSE_TIER: record.service_tier if provider in OPENAI else None,
+    }
+
+
+def server(upstream: str) -> tuple[str, int]:
+    """Host and port of `host[:port]` or `[v6]:port`; 443 where no port is named."""
+    host, colon, port = upstream.rpartition(":")
+    if colon and port.isdecimal() and (":" not in host or host.endswith("]")):
+        return host.strip("[]"), int(port)
+    return upstream.strip("[]"), SCHEME_PORT
+
+
+def _usage(record: Record, profile: Profile) -> dict[str, Value | None]:
+    """Inclusive totals: `input_tokens` holds the cached ones, `output_tokens` the reasoning."""
+    if not tokens_known(record):
+        estimated = record.usage_origin == "estimated"
+        return {
+            "taximeter.usage.input_tokens": record.input_tokens_total if estimated else None,
+            "taximeter.usage.output_tokens": record.output_tokens_total if estimated else None,
+        }
+    return {
+        INPUT_TOKENS: record.input_tokens_total,
+        OUTPUT_TOKENS: record.output_tokens_total,
+        CACHE_READ: record.cache_read_tokens or None,
+        CACHE_WRITE: record.cache_write_tokens or None,
+        CACHE_CREATION: (record.cache_write_tokens or None) if profile == "compat" else None,
+        REASONING: record.reasoning_tokens or None,
+    }
+
+
+def _cost(record: Record, profile: Profile) -> dict[str, Value | None]:
+    """US dollars, as doubles: OTLP has no decimal.  An unknown cost has a status and no amount."""
+    amounts = {
+        "taximeter.cost.total": record.cost_usd,
+        "taximeter.cost.input": record.cost_input_usd,
+        "taximeter.cost.output": record.cost_output_usd,
+        "taximeter.cost.cache_read": record.cost_cache_read_usd,
+        "taximeter.cost.cache_write": record.cost_cache_write_usd,
+        "taximeter.cost.other": record.cost_other_usd,
+        "taximeter.cost.reported": record.reported_usd,
+        USAGE_COST: record.cost_usd if profile == "compat" else None,
+    }
+    return {
+        **{name: None if usd is None else float(usd) for name, usd in amounts.items()},
+        "taximeter.cost.currency": "USD" if record.cost_usd is not None else None,
+        "taximeter.cost.status": record.cost_status,
+        "taximeter.cost.price_version": record.tariff,
+        "taximeter.cost.reasons": tuple(record.reasons) or None,
+    }
+
+
+def _facts(record: Record, provider: str) -> dict[str, Value | None]:
+    """What dialects noted: under the convention's name where there is one, else under ours."""
+    found: dict[str, Value | None] = {}
+    for key, text in record.attributes.items():
+        name, convert = FACTS.get(key, (f"taximeter.{key}", str))
+        if key == "request.service_tier" and provider in OPENAI:
+            name = OPENAI_REQUEST_TIER
+        try:
+            value = convert(text)
+        except ValueError:
+            name, value = f"taximeter.{key}", text
+        found[name] = value
+    if found.get("gen_ai.request.choice.count") == 1:
+        del found["gen_ai.request.choice.count"]  # sent only where it is not 1
+    if found.get(OPENAI_REQUEST_TIER) == "auto":
+        del found[OPENAI_REQUEST_TIER]
+    for key in (LINK_TRACE_ID, LINK_SPAN_ID, SAMPLED):
+        found.pop(f"taximeter.{key}", None)
+    return found
+
+
+def _ours(record: Record) -> dict[str, Value | None]:
+    """What no convention names."""
+    seconds = {
+        "taximeter.time_to_first_token": record.first_token_us,
+        "taximeter.time_to_first_visible_token": record.first_visible_us,
+        "taximeter.time_between_chunks.p50": record.gap_p50_us,
+        "taximeter.time_between_chunks.p95": record.gap_p95_us,
+        "taximeter.time_between_chunks.max": record.gap_max_us,
+        "taximeter.overhead": record.overhead_us,
+        "taximeter.caller_wait": record.caller_wait_us,
+        "taximeter.provider_time": record.provider_us,
+    }
+    return {
+        **{f"taximeter.tag.{name}": value for name, value in record.tags.items()},
+        **{meter_name(name): float(number) for name, number in record.usage.items()},
+        **{name: None if us is None else us / 1e6 for name, us in seconds.items()},
+        "taximeter.call.id": record.call_id,
+        "taximeter.provider": record.provider,
+        "taximeter.endpoint": record.endpoint,
+        "taximeter.region": record.region,
+        "taximeter.service_tier": record.service_tier,
+        "taximeter.outcome": record.outcome,
+        "taximeter.attempt": record.attempt,
+        "taximeter.http.status_code": record.http_status or None,
+        "taximeter.usage.origin": record.usage_origin,
+        "taximeter.tool_calls": record.tool_calls or None,
+        "taximeter.request.bytes": record.request_bytes,
+        "taximeter.response.bytes": record.response_bytes,
+        "taximeter.dropped.bytes": record.dropped_bytes or None,
+        "taximeter.project": record.project,
+        "taximeter.environment": record.environment,
+        "taximeter.team": record.team,
+        "taximeter.feature": record.feature,
+        "taximeter.user.id": record.user_id,
+        "taximeter.key.id": record.key_id,
+        "taximeter.node": record.node,
+    }

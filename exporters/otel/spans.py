@@ -1,0 +1,209 @@
+"""One span per record, sent over OTLP.
+
+The span is built after the call, from the record alone, so a record that is sent again is the same
+span.  Nothing is queued here: whoever calls `export` keeps the records until they are taken.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
+from time import monotonic
+from types import MappingProxyType
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from exporters.otel.otlp import RefusedForNowError, sender
+from exporters.otel.semconv import (
+    PROFILES,
+    SERVICE_NAME,
+    SERVICE_VERSION,
+    Profile,
+    attributes,
+    failed,
+    span_name,
+)
+from exporters.otel.target import GRPC, Target, from_environment
+from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, Sampler
+from exporters.record import Batch, PermanentError, Record, TransientError
+
+log = logging.getLogger(__name__)
+
+GRPC_BYTES_MAX = 4 * 1024 * 1024 - 64 * 1024  # gRPC servers take 4 MiB, headers included
+HTTP_BYTES_MAX = 4 * 1024 * 1024  # collectors take 20 MiB; smaller requests are lost less easily
+BYTES_LIMIT = 64 * 1024 * 1024  # above it the official exporters refuse to send
+SPANS_MAX = 512  # in one request, as in the SDK: seldom too large, so seldom encoded twice
+RETRY_AFTER_S_MAX = 300.0
+SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+
+class Otel:
+    """Sends spans to one OTLP receiver.
+
+    `rejected` counts spans that the receiver refused in a partial success: they are not sent again.
+    `unsampled` counts those that the sampler left out.
+    """
+
+    name = "otel"
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        profile: Profile = "compat",
+        names: Mapping[str, str] = MappingProxyType({}),
+        sampler: Sampler | None = None,
+        resource: Resource | None = None,
+        bytes_max: int = 0,
+    ) -> None:
+        """`bytes_max` is of one request before compression; 0 takes the protocol's own limit."""
+        self.rejected = self.unsampled = 0
+        self._profile = profile
+        self._names = names
+        self._sampler = sampler or Sampler()
+        self._resource = resource or resource_of()
+        self._scope = scope()
+        usual = GRPC_BYTES_MAX if target.protocol == GRPC else HTTP_BYTES_MAX
+        self._bytes_max = min(bytes_max or usual, BYTES_LIMIT)
+        # One thread: encoding takes 0.3 ms a span and must not hold up the event loop.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="otel")
+        self._sender = sender(target, self._thread)
+        self._place = target.place
+        self._wait_until = 0.0  # monotonic
+        self._token, self._sent = "", 0  # the batch under way, and how many requests of it are in
+
+    async def export(self, batch: Batch) -> None:
+        """See `Exporter.export`.  Takes at most the timeout for each request the batch makes."""
+        if (wait := self._wait_until - monotonic()) > 0:
+            raise TransientError(f"{self._place}: asked for {wait:.0f} s of rest")
+        loop = asyncio.get_running_loop()
+        requests, left_out = await loop.run_in_executor(self._thread, self._requests, batch.records)
+        if batch.token != self._token:
+            self._token, self._sent = batch.token, 0
+            self.unsampled += left_out
+        for request in requests[self._sent :]:
+            try:
+                refused = await self._sender.send(request)
+            except RefusedForNowError as error:
+                self._wait_until = monotonic() + min(error.retry_after_s, RETRY_AFTER_S_MAX)
+                raise
+            self._sent += 1
+            self.rejected += refused
+            if refused:
+                log.error("%s refused %d spans of a batch for good.", self._place, refused)
+
+    async def close(self) -> None:
+        """See `Exporter.close`."""
+        await self._sender.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _requests(self, records: Sequence[Record]) -> tuple[list[bytes], int]:
+        """What to send, and how many records the sampler left out of it."""
+        try:
+            spans = [self._span(record) for record in records if self._sampler.keeps(record)]
+            groups = (spans[at : at + SPANS_MAX] for at in range(0, len(spans), SPANS_MAX))
+            requests = [request for group in groups for request in self._encode(group)]
+            return requests, len(records) - len(spans)
+        except (ValueError, TypeError, UnicodeError) as error:
+            raise PermanentError(f"a record cannot be a span: {type(error).__name__}") from error
+
+    def _encode(self, spans: Sequence[ReadableSpan]) -> list[bytes]:
+        """Serialized requests of at most `bytes_max` each, in order."""
+        encoded = encode_spans(spans).SerializeToString()
+        if len(encoded) <= self._bytes_max:
+            return [encoded]
+        if len(spans) == 1:
+            raise PermanentError(f"a span of {len(encoded)} bytes is over {self._bytes_max}")
+        middle = len(spans) // 2
+        return self._encode(spans[:middle]) + self._encode(spans[middle:])
+
+    def _span(self, record: Record) -> ReadableSpan:
+        context = _context(record.trace_id, record.span_id, remote=False)
+        if context is None:
+            raise ValueError("the record has no trace id or span id")
+        linked = record.attributes.get(LINK_TRACE_ID, ""), record.attributes.get(LINK_SPAN_ID, "")
+        link = _context(*linked, remote=True)
+        return ReadableSpan(
+            name=span_name(record),
+            context=context,
+            parent=_context(record.trace_id, record.parent_span_id, remote=True),
+            resource=self._resource,
+            attributes=attributes(record, self._profile, self._names),
+            links=() if link is None else (Link(link),),
+            kind=SpanKind.CLIENT,
+            status=Status(StatusCode.ERROR if failed(record) else StatusCode.UNSET),
+            start_time=record.ts_us * 1000,
+            end_time=(record.ts_us + record.duration_us) * 1000,
+            instrumentation_scope=self._scope,
+        )
+
+
+def from_config(
+    *,
+    endpoint: str = "",
+    protocol: str = "",
+    headers: Mapping[str, str] = MappingProxyType({}),
+    profile: str = "compat",
+    names: Mapping[str, str] = MappingProxyType({}),
+    environ: Mapping[str, str] = os.environ,
+) -> Otel | None:
+    """The exporter that configuration and environment ask for; None where neither does.
+
+    The arguments are those of `[otlp]` in the configuration and win over `OTEL_*`; `names` gives
+    `gen_ai.provider.name` by configured provider.  Raises ValueError saying what to correct.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"otlp.profile is {profile!r}, expected one of {', '.join(PROFILES)}")
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if disabled or (not endpoint and environ.get("OTEL_TRACES_EXPORTER", "").strip() == "none"):
+        return None
+    target = from_environment(environ, endpoint=endpoint, protocol=protocol, headers=headers)
+    if target is None:
+        return None
+    sampler = sampler_of(environ)
+    try:
+        return Otel(target, profile=profile, names=names, sampler=sampler)
+    except OSError as error:
+        raise ValueError(f"OTLP certificate or key: {error}") from error
+
+
+def resource_of() -> Resource:
+    """Who sends: `taximeter` and its version, unless OTEL_SERVICE_NAME or _RESOURCE_ATTRIBUTES."""
+    own = {SERVICE_NAME: "taximeter", SERVICE_VERSION: _version()}
+    return Resource.create().merge(Resource(own)).merge(OTELResourceDetector().detect())
+
+
+def scope() -> InstrumentationScope:
+    """What made the telemetry: this program, of this version."""
+    return InstrumentationScope("taximeter", _version())
+
+
+def sampler_of(environ: Mapping[str, str]) -> Sampler:
+    """The standard samplers; one that we do not have is the default, with a warning."""
+    name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    argument = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
+    try:
+        return Sampler.named(name or Sampler.DEFAULT, argument)
+    except ValueError as error:
+        log.warning("%s; every span is sent unless its caller's is not.", error)
+        return Sampler()
+
+
+def _context(trace_id: str, span_id: str, *, remote: bool) -> SpanContext | None:
+    """None where an id is missing."""
+    if not trace_id or not span_id:
+        return None
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=SAMPLED)
+
+
+def _version() -> str:
+    try:
+        return version("taximeter")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"

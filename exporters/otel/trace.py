@@ -1,0 +1,103 @@
+"""Where a call stands in its caller's trace: W3C Trace Context, level 2, section 3.2.
+
+Ids are functions of the call id alone, so that a call that is metered again is the same span.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from exporters.record import Record
+
+# https://www.w3.org/TR/trace-context-2/#traceparent-header: lower-case hex only; a version after 00
+# may append fields; version ff does not exist.
+TRACEPARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})"
+    r"-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
+)
+
+# Keys of `Trace.attributes`, which `exporters.otel.spans` reads from `Record.attributes`.
+LINK_TRACE_ID = "link.trace_id"
+LINK_SPAN_ID = "link.span_id"
+SAMPLED = "trace.sampled"
+
+
+class Trace(NamedTuple):
+    """Where a call stands; ids are lower-case hex.
+
+    `parent_span_id` is "" for the root of a new trace.  `attributes` is what else a span needs of
+    the caller's context: its sampled flag, or the span to link to.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    attributes: Mapping[str, str]
+
+
+def trace_of(headers: Mapping[str, str], call_id: str, incoming: str) -> Trace:
+    """The trace of call `call_id`.  `headers` have lower-case names.
+
+    `incoming` says what a caller's valid `traceparent` is: `parent` makes the span its child,
+    `link` and `ignore` start a new trace, as does any invalid one.
+    """
+    digest = hashlib.sha256(call_id.encode()).hexdigest()
+    caller = None if incoming == "ignore" else _caller(headers)
+    if caller is not None and incoming == "parent":
+        sampled = {SAMPLED: str(int(caller["flags"], 16) & 1)}
+        return Trace(caller["trace"], digest[32:48], caller["span"], sampled)
+    link = {LINK_TRACE_ID: caller["trace"], LINK_SPAN_ID: caller["span"]} if caller else {}
+    # Not the call id itself: the fixed bits of a UUID would skew a sampler that reads the lower
+    # half of the trace id as a random number.
+    return Trace(digest[:32], digest[32:48], "", link)
+
+
+def _caller(headers: Mapping[str, str]) -> re.Match[str] | None:
+    """The parts of a valid `traceparent`."""
+    found = TRACEPARENT.fullmatch(headers.get("traceparent", "").strip(" \t"))
+    if found is None or not int(found["trace"], 16) or not int(found["span"], 16):
+        return None
+    return None if found["more"] and found["version"] == "00" else found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Which spans are sent; what a call costs is counted whether or not its span is.
+
+    `share` of new traces is kept, by trace id, so that all who sample a trace agree.  A span with a
+    caller follows the caller's sampled flag if `follow`.
+    """
+
+    share: float = 1.0
+    follow: bool = True
+
+    DEFAULT: ClassVar[str] = "parentbased_always_on"
+
+    @classmethod
+    def named(cls, name: str, argument: str = "") -> "Sampler":
+        """One of OTEL_TRACES_SAMPLER's; `argument` is the share for `traceidratio`.
+
+        Raises ValueError for a name or share that there is not.
+        https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+        """
+        follow, base = name.startswith("parentbased_"), name.removeprefix("parentbased_")
+        match base:
+            case "always_on":
+                return cls(follow=follow)
+            case "always_off":
+                return cls(share=0.0, follow=follow)
+            case "traceidratio":
+                share = float(argument or 1.0)
+                if 0 <= share <= 1:
+                    return cls(share=share, follow=follow)
+                raise ValueError(f"OTEL_TRACES_SAMPLER_ARG is {argument!r}, expected 0 to 1")
+        raise ValueError(f"OTEL_TRACES_SAMPLER is {name!r}, which is not known here")
+
+    def keeps(self, record: Record) -> bool:
+        """Whether the span of `record` is sent."""
+        if self.follow and record.parent_span_id:
+            return record.attributes.get(SAMPLED) != "0"
+        # https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased: the lower half.
+        return int(record.trace_id[16:] or "0", 16) < round(self.share * 2**64)

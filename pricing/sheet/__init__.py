@@ -1,0 +1,1 @@
+"""Tariff files as TOML, read into rules and checked."""

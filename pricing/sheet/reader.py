@@ -1,0 +1,276 @@
+"""One tariff file as values, with every problem in it at once.  Text in, values out.
+
+docs/pricing.md describes the format.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from fnmatch import fnmatchcase
+
+from pricing.condition import Calendar, Schedule
+from pricing.sheet import values
+from pricing.sheet.entry import Entry, Problem
+from pricing.sheet.lines import Lines
+from pricing.tariff import Factor, Rule, Tariff
+from pricing.terms import TERMS
+from pricing.usage import TOKEN_METERS, Meter, TermValue
+
+HEAD_KEYS = frozenset({"provider", "source", "checked", "via", "prefer", "same_price"})
+PARTS = frozenset({"tariff", "rates", "factors", "schedules", "calendars", "currencies"})
+RULE_KEYS = frozenset({"when", "unpriced", "volume", "minimum", "round_up", "source"})
+FACTOR_KEYS = frozenset({"name", "factor", "when", "apply"})
+TARIFF_KEYS = frozenset(
+    {
+        *("names", "from", "until", "source", "checked", "via", "announced", "confirmed", "note"),
+        *("rates", "factors", "same_price", "by_completion", "minimum_usd"),
+        *("unpriced", "volume", "minimum", "round_up"),
+    }
+)
+CURRENCY_KEYS = frozenset({"code", "from", "usd", "source", "checked"})
+# A star elsewhere lets a sibling in: `gpt-5*` is `gpt-5-mini` too.
+LOOSE_STAR = re.compile(r"[^:@/]\*|\*.")
+
+Schedules = Mapping[str, Schedule]
+SamePrice = Mapping[str, frozenset[TermValue]]  # values of terms that cost the same
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """US dollars for one unit of a currency, from an instant on."""
+
+    code: str
+    start: datetime
+    usd: Decimal
+
+
+@dataclass(slots=True)
+class Sheet:
+    """What a file holds.  `tariffs` leaves out what was announced and is not confirmed yet."""
+
+    file: str
+    provider: str = ""
+    prefer_reported: bool | None = None  # None: the file does not say
+    tariffs: list[Tariff] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)  # of all models of the provider
+    factors: list[Factor] = field(default_factory=list)
+    currencies: list[Currency] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def decode(file: str, text: str) -> tuple[Mapping[str, object], list[Problem]]:
+    """The decoded file, decimals exact, or the one problem that kept it from being decoded."""
+    try:
+        return tomllib.loads(text, parse_float=Decimal), []
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"line (\d+)", str(error))
+        return {}, [Problem(file, int(at[1]) if at else 1, str(error))]
+
+
+def read_calendars(
+    file: str, text: str, document: Mapping[str, object]
+) -> tuple[dict[str, Calendar], list[Problem]]:
+    """The calendars of a file: read from all files first, since any schedule may name any."""
+    problems: list[Problem] = []
+    found = {}
+    for name, entry in _whole(file, text, document, problems).named("calendars"):
+        try:
+            found[name] = values.calendar(name, entry.table)
+        except ValueError as error:
+            entry.problem("", f"calendar {name}: {error}")
+    return found, problems
+
+
+def read(
+    file: str, text: str, document: Mapping[str, object], calendars: Mapping[str, Calendar]
+) -> Sheet:
+    """The sheet of a decoded file.  Never raises: what is wrong is in `problems`."""
+    sheet = Sheet(file)
+    whole = _whole(file, text, document, sheet.problems)
+    whole.only(HEAD_KEYS | PARTS)
+    schedules: dict[str, Schedule] = {}
+    for name, entry in whole.named("schedules"):
+        try:
+            schedules[name] = values.schedule(name, entry.table, calendars)
+        except ValueError as error:
+            entry.problem("", f"schedule {name}: {error}")
+    if document.keys() & {"tariff", "rates", "factors", "prefer"}:
+        sheet.provider = whole.need("provider", values.text, "")
+    if "prefer" in document:
+        sheet.prefer_reported = whole.get("prefer", _prefer, None)
+    sheet.tariffs = [
+        tariff
+        for entry in whole.top("tariff")
+        if (tariff := _tariff(entry, whole, sheet.provider, schedules)) is not None
+    ]
+    for entry in whole.top("rates"):
+        sheet.rules += _rule(entry, schedules, RULE_KEYS | {"models"})
+    for entry in whole.top("factors"):
+        sheet.factors += _factor(entry, schedules, FACTOR_KEYS | {"models"})
+    for entry in whole.top("currencies"):
+        sheet.currencies += _currency(entry)
+    return sheet
+
+
+def _whole(file: str, text: str, document: Mapping[str, object], problems: list[Problem]) -> Entry:
+    return Entry(document, file, Lines(text), (1, len(text.splitlines()) or 1), problems)
+
+
+def _tariff(entry: Entry, head: Entry, provider: str, schedules: Schedules) -> Tariff | None:
+    """One model's prices in one period; None if they are wrong or not confirmed."""
+    before = entry.problem_count
+    entry.only(TARIFF_KEYS | _price_keys(entry))
+    source = entry.get("source", values.text, None) or head.get("source", values.text, None)
+    checked = entry.get("checked", values.day, None) or head.get("checked", values.day, None)
+    if source is None or checked is None:
+        entry.problem("", "source and checked are missing, here and at the top of the file")
+    rules = [rule for part in entry.inner("rates") for rule in _rule(part, schedules, RULE_KEYS)]
+    if _price_keys(entry) or "unpriced" in entry.table:
+        rules += _rule(entry, {}, TARIFF_KEYS)
+    if not rules:
+        entry.problem("", "this tariff has no price")
+    nothing: SamePrice = {}
+    same_price = dict(head.get("same_price", _same_price, nothing))
+    same_price |= entry.get("same_price", _same_price, nothing)
+    found = Tariff(
+        provider=provider,
+        names=entry.need("names", _names, ("?",)),
+        start=entry.get("from", values.instant, None),
+        end=entry.get("until", values.instant, None),
+        source=source or "",
+        checked=checked or date.min,
+        via=entry.get("via", values.text, "") or head.get("via", values.text, ""),
+        rules=tuple(rules),
+        factors=tuple(
+            factor
+            for part in entry.inner("factors")
+            for factor in _factor(part, schedules, FACTOR_KEYS)
+        ),
+        same_price=same_price,
+        by_completion=entry.get("by_completion", values.truth, False),
+        minimum_usd=entry.get("minimum_usd", values.number, None),
+        line=entry.line,
+        file=entry.file,
+    )
+    applies = _applies(entry, found)
+    return found if applies and entry.problem_count == before else None
+
+
+def _applies(entry: Entry, tariff: Tariff) -> bool:
+    """False for a price that was announced and is not confirmed: it may yet be cancelled."""
+    announced = entry.get("announced", values.day, None)
+    confirmed = entry.get("confirmed", values.day, None)
+    if tariff.start and tariff.end and tariff.start >= tariff.end:
+        entry.problem("until", "until is not after from")
+    if tariff.start and tariff.start.date() > tariff.checked and announced is None:
+        entry.problem("from", "from is later than checked: say when it was announced")
+    return announced is None or confirmed is not None
+
+
+def _rule(entry: Entry, schedules: Schedules, allowed: frozenset[str]) -> list[Rule]:
+    """The rule of a table, or nothing if it is wrong."""
+    before = entry.problem_count
+    keys = sorted(_price_keys(entry))
+    entry.only(allowed | set(keys))
+    prices: dict[Meter, tuple[Decimal, ...]] = {}
+    per: dict[Meter, Decimal] = {}
+    for key in keys:
+        found = entry.get(key, _prices_of(key), {})
+        prices |= {meter: figures for meter, (figures, _) in found.items()}
+        per |= {meter: count for meter, (_, count) in found.items()}
+    if len({key[:3] for key in keys}) > 1:
+        entry.problem(keys[0], "a rule has prices in one currency")
+    if len(keys) != 1 and entry.table.keys() & {"minimum", "round_up", "volume"}:
+        entry.problem("", "minimum, round_up and volume need a rule with exactly one unit")
+    ladder = entry.get("volume", values.ladder, None)
+    for meter, figures in prices.items():
+        if len(figures) != (1 if ladder is None else len(ladder.steps)):
+            entry.problem(meter.value, f"{meter.value}: one price, or one for each step of volume")
+    unpriced = entry.get("unpriced", _meters, frozenset[Meter]())
+    if not keys and not unpriced:
+        entry.problem("", "this rule has no price")
+    rule = Rule(
+        id=f"{entry.file}:{entry.line}",
+        source=entry.get("source", values.text, ""),
+        when=entry.get("when", lambda value: values.when(value, schedules), frozenset()),
+        prices=prices,
+        per=per,
+        unpriced=unpriced,
+        currency=keys[0][:3].upper() if keys else "USD",
+        ladder=ladder,
+        minimum=entry.get("minimum", values.positive, None),
+        round_up=entry.get("round_up", values.positive, None),
+        models=entry.get("models", values.texts, ()),
+    )
+    return [rule] if entry.problem_count == before else []
+
+
+def _factor(entry: Entry, schedules: Schedules, allowed: frozenset[str]) -> list[Factor]:
+    """The factor of a table, or nothing if it is wrong."""
+    before = entry.problem_count
+    entry.only(allowed)
+    factor = Factor(
+        name=entry.need("name", values.text, ""),
+        factor=entry.need("factor", values.number, Decimal(1)),
+        when=entry.get("when", lambda value: values.when(value, schedules), frozenset()),
+        apply=entry.get("apply", _meters, TOKEN_METERS),
+        models=entry.get("models", values.texts, ()),
+    )
+    return [factor] if entry.problem_count == before else []
+
+
+def _currency(entry: Entry) -> list[Currency]:
+    before = entry.problem_count
+    entry.only(CURRENCY_KEYS)
+    entry.need("source", values.text, "")
+    entry.need("checked", values.day, None)
+    start = entry.need("from", values.instant, None)
+    usd = entry.need("usd", values.positive, Decimal(1))
+    code = entry.need("code", values.text, "")
+    if start is None or entry.problem_count > before:
+        return []
+    return [Currency(code, start, usd)]
+
+
+def _price_keys(entry: Entry) -> frozenset[str]:
+    return frozenset(key for key in entry.table if values.PRICE_KEY.fullmatch(key))
+
+
+def _prices_of(key: str) -> Callable[[object], values.Prices]:
+    return lambda value: values.prices(key, value)
+
+
+def _prefer(value: object) -> bool:
+    if value not in ("reported", "computed"):
+        raise ValueError('expected "reported" or "computed"')
+    return value == "reported"
+
+
+def _names(value: object) -> tuple[str, ...]:
+    names = values.texts(value)
+    for name in names:
+        if LOOSE_STAR.search(name):
+            raise ValueError(f"{name!r}: a * ends a name, alone or after : @ or /")
+    return names
+
+
+def _meters(value: object) -> frozenset[Meter]:
+    found: set[Meter] = set()
+    for pattern in values.texts(value):
+        named = {meter for meter in Meter if fnmatchcase(meter.value, pattern)}
+        if not named:
+            raise ValueError(f"unknown meter {pattern!r}")
+        found |= named
+    return frozenset(found)
+
+
+def _same_price(value: object) -> SamePrice:
+    found: dict[str, frozenset[TermValue]] = {}
+    for name, listed in values.table(value).items():
+        if name not in TERMS:
+            raise ValueError(f"unknown term {name!r}")
+        found[name] = values.term_values(TERMS[name], listed)
+    return found

@@ -1,0 +1,189 @@
+"""Compares the book with newer copies of the public price sets, for a person to judge.
+
+Finds what differs and is not among the reviewed differences, and reviewed ones that are gone.  It
+never edits: a set may be wrong, and a price changes at an instant that no set tells.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from pricing import Meter, Tariff, TariffBook
+from pricing.condition import AT
+from pricing.upkeep import genai_prices, litellm_prices
+from pricing.upkeep.listing import STANDARD, Listing, Prices, When, figure
+from pricing.upkeep.review import Reviewed
+from pricing.usage import TermValue
+
+COUNTS: Mapping[str, int] = {  # units that a price of this key is for
+    "usd_per_mtok": 1_000_000,
+    "usd_per_thousand": 1_000,
+    "usd_per_hour": 3_600,
+    "usd_per_mchar": 1_000_000,
+}
+WILD = frozenset("*?[")  # of a pattern
+Place = tuple[str, str, str, str]  # provider, model, meter, when
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What the book asks for one unit, in dollars, by which rule, read where."""
+
+    each: Decimal
+    rule: str
+    source: str
+
+
+@dataclass(slots=True)
+class Difference:
+    """One price of ours, and what the sets say instead.  Figures are text; "" is not said."""
+
+    provider: str
+    model: str
+    meter: str
+    when: str
+    ours: str
+    where: str
+    source: str
+    sets: dict[str, str] = field(default_factory=dict)  # "genai", "litellm" → its figure
+
+    @property
+    def place(self) -> Place:
+        """What it is a difference of."""
+        return self.provider, self.model, self.meter, self.when
+
+    def row(self) -> dict[str, str]:
+        """The cells of a table, or the keys of a JSON object."""
+        named = ("provider", "model", "meter", "when", "ours", "where")
+        return {name: getattr(self, name) for name in named} | self.sets
+
+    def line(self, why: str = "") -> str:
+        """The line of the review file, its `why` still to be said."""
+        cells = self.row() | {"why": why, "source": self.source}
+        del cells["where"]
+        said = ", ".join(f"{name} = {json.dumps(cell)}" for name, cell in cells.items() if cell)
+        return f"  {{ {said} }},"
+
+
+def differences(
+    book: TariffBook, sets: Mapping[str, Iterable[Listing]], at: datetime
+) -> dict[Place, Difference]:
+    """Every price of the book that one of `sets` gives otherwise at an instant.
+
+    A price that we do not have is none: unknown is no opinion.
+    """
+    found: dict[Place, Difference] = {}
+    agreeing: dict[tuple[str, Place], str] = {}
+    for name, listings in sets.items():
+        for ours, theirs in _figures(book, listings, at):
+            if theirs == Decimal(ours.ours):
+                agreeing[name, ours.place] = ours.ours
+            else:
+                found.setdefault(ours.place, ours).sets[name] = f"{theirs:f}"
+    for place, difference in found.items():
+        for name in sets:
+            if name not in difference.sets and (name, place) in agreeing:
+                difference.sets[name] = agreeing[name, place]
+    return dict(sorted(found.items()))
+
+
+def _figures(
+    book: TariffBook, listings: Iterable[Listing], at: datetime
+) -> Iterator[tuple[Difference, Decimal]]:
+    """Each price that both the book and a set have: ours, ready to differ, and theirs."""
+    for listing in listings:
+        for name in listing.names:
+            tariff = book.find(listing.provider, name, at)
+            if tariff is None:
+                continue
+            for when, prices in _rows(listing.at(at.date()).rows, tariff):
+                for (unit, meter), theirs in prices.items():
+                    ours = price_of(tariff, meter, when, at)
+                    if ours is None:
+                        continue
+                    known = Difference(
+                        provider=tariff.provider,
+                        # Bedrock's regional names share a tariff and have their own factor.
+                        model=name if tariff.provider == "bedrock" else tariff.names[0],
+                        meter=meter.value,
+                        when=", ".join(f"{term} {value}" for term, value in when),
+                        ours=f"{figure(ours.each * COUNTS[unit]):f}",
+                        where=ours.rule,
+                        source=ours.source,
+                    )
+                    yield known, theirs
+
+
+def _rows(rows: Mapping[When, Prices], tariff: Tariff) -> Iterator[tuple[When, Prices]]:
+    """The rows of a set, and what they make of the prompt lengths that only our tariff names."""
+    yield from rows.items()
+    lengths = {
+        clause.value
+        for rule in tariff.rules
+        for clause in rule.when
+        if clause.term == "prompt_tokens" and isinstance(clause.value, Decimal)
+    }
+    said = {when[0][1] for when in rows if len(when) == 1 and when[0][0] == "prompt_tokens"}
+    for length in sorted(int(length) for length in lengths):
+        if length not in said:
+            below = [int(known) for known in said if int(known) <= length]
+            when: When = (("prompt_tokens", max(below)),) if below else STANDARD
+            yield (("prompt_tokens", length),), rows.get(when, {})
+
+
+def price_of(tariff: Tariff, meter: Meter, when: When, at: datetime) -> Ours | None:
+    """Our price of one unit; None if it is not known."""
+    facts: dict[str, TermValue] = {
+        **{AT: at, "service_tier": "standard", "region": "global"},
+        "prompt_tokens": 1,
+    }
+    for term, value in when:
+        facts[term] = value + 1 if isinstance(value, int) else value
+    if tariff.unknown_terms({term: value for term, value in facts.items() if term != AT}):
+        return None
+    rate = tariff.selection(facts).rate(meter)
+    if rate is None or not rate.plain or rate.each[0] is None:
+        return None
+    return Ours(rate.each[0], rate.rule.id, rate.rule.source or tariff.source)
+
+
+def unreviewed(
+    found: Mapping[Place, Difference], known: Sequence[Reviewed], sets: Iterable[str]
+) -> tuple[list[Difference], list[Reviewed]]:
+    """What differs and nobody has judged, or differs otherwise by now; and what is settled."""
+    judged = {each.place: each for each in known}
+    new = [
+        difference
+        for place, difference in found.items()
+        if place not in judged
+        or judged[place].ours != difference.ours
+        or any(judged[place].said(name) != difference.sets.get(name, "") for name in sets)
+    ]
+    return new, [each for place, each in judged.items() if place not in found]
+
+
+def names(book: TariffBook) -> dict[str, set[str]]:
+    """The exact names of the book by provider."""
+    found: dict[str, set[str]] = {}
+    for tariff in book.tariffs:
+        exact = {name for name in tariff.names if not WILD & set(name)}
+        found.setdefault(tariff.provider, set()).update(exact)
+    return found
+
+
+def load(
+    genai: Path | None, litellm: Path | None, known: genai_prices.Known
+) -> dict[str, list[Listing]]:
+    """The listings of the sets that are given.  Raises OSError, and ValueError for other files."""
+    today = datetime.now(UTC).date()
+    found = {}
+    if genai is not None:
+        document = json.loads(genai.read_text(encoding="utf-8"))
+        found["genai"] = genai_prices.read(document, today, known)[0]
+    if litellm is not None:
+        text = litellm.read_text(encoding="utf-8")
+        found["litellm"] = litellm_prices.read(json.loads(text, parse_float=Decimal), today)[0]
+    return found

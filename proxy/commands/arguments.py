@@ -1,0 +1,46 @@
+"""Arguments that most commands share, and the configuration they lead to."""
+
+import argparse
+import os
+from pathlib import Path
+
+from exporters.clickhouse import connection
+from proxy.settings import sources
+from proxy.settings.config import Config
+from proxy.settings.places import store_dsn
+from proxy.settings.sources import CONFIG_VARIABLE, SettingsError
+
+FLAGS = {
+    "data": "data",
+    "host": "proxy.host",
+    "port": "proxy.port",
+    "console_port": "console.port",
+    "relays": "relays",
+}
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """--config, --data and --json."""
+    parser.add_argument("--config", metavar="FILE", help=f"TOML; or {CONFIG_VARIABLE}")
+    parser.add_argument("--data", metavar="DIR", help="journal, embedded store, state")
+    parser.add_argument("--json", action="store_true", help="JSON for machines")
+
+
+def common_again() -> argparse.ArgumentParser:
+    """The same for actions of a command: given there, they win; absent, nothing is changed."""
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    add_common(shared)
+    return shared
+
+
+def configuration(arguments: argparse.Namespace) -> Config:
+    """The settings in force.  Raises SettingsError."""
+    file = arguments.config or os.environ.get(CONFIG_VARIABLE)
+    given = {key: getattr(arguments, flag, None) for flag, key in FLAGS.items()}
+    flags = {key: value for key, value in given.items() if value is not None}
+    config = sources.load(Path(file) if file else None, os.environ, flags)
+    try:
+        connection.parse(store_dsn(config), config.store.database)
+    except ValueError as error:
+        raise SettingsError((f"store.dsn: {error}",)) from error
+    return config

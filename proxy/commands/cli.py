@@ -1,0 +1,103 @@
+"""The command `taximeter`: one table of commands, each loaded when it is asked for.
+
+A command is named as text, `module:function`.  Its module has `add_arguments(parser)`, and the
+function takes the parsed arguments and returns the exit code.  This table is the only place where
+`proxy` may name `evaluation`.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+EPILOG = """exit codes: 0 done; 1 something did not start or answer; 2 a mistake in arguments,
+configuration or input; 3 the port or the data directory is in use; 4 a price is not known.
+`run` exits with the command's own code."""
+INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the table."""
+
+    name: str
+    target: str  # module:function
+    help: str
+
+    def load(self) -> ModuleType:
+        """The command's module."""
+        return import_module(self.target.partition(":")[0])
+
+    def action(self) -> Callable[[argparse.Namespace], int]:
+        """What the command does."""
+        action: Callable[[argparse.Namespace], int]
+        action = getattr(self.load(), self.target.partition(":")[2])
+        return action
+
+
+COMMANDS = (
+    Command("serve", "proxy.commands.serve:main", "Run the proxy, the meter and the console."),
+    Command("run", "proxy.commands.run:main", "Run a command and print what its calls cost."),
+    Command("demo", "evaluation.standin.demo:main", "Try everything with a stand-in provider."),
+    Command("report", "proxy.commands.report:main", "Show what was spent."),
+    Command("price", "proxy.commands.price:main", "Price call documents, one JSON object a line."),
+    Command("quote", "proxy.commands.quote:main", "Compare what a workload costs across models."),
+    Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare the prices."),
+    Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls with today's tariffs."),
+    Command("content", "proxy.commands.content:main", "Show or delete captured content."),
+    Command("store", "proxy.commands.store:main", "Check the store."),
+    Command("check", "proxy.commands.check:main", "Check the configuration, show providers."),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    named = next((word for word in words if not word.startswith("-")), "")
+    chosen = next((command for command in COMMANDS if command.name == named), None)
+    arguments = _parser(chosen).parse_args(words)
+    if arguments.version:
+        from importlib.metadata import version  # noqa: PLC0415 — costs half of what --help does
+
+        print(f"taximeter {version('taximeter')}")
+        return 0
+    if chosen is None:  # argparse let it pass: there was no word at all
+        _parser(None).print_help(sys.stderr)
+        return 2
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="taximeter: %(levelname)s: %(message)s"
+    )
+    from proxy.commands.failures import exit_code  # noqa: PLC0415 — costs more than --help may
+
+    try:
+        return chosen.action()(arguments)
+    except BrokenPipeError:  # `taximeter tariffs list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        code = exit_code(error, as_json=getattr(arguments, "json", False))
+        if code is None:
+            raise
+        return code
+
+
+def _parser(chosen: Command | None) -> argparse.ArgumentParser:
+    """All commands by name, and the arguments of the one that is `chosen`."""
+    parser = argparse.ArgumentParser(
+        prog="taximeter",
+        description="Meters and prices LLM calls as they pass through.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    parsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command in COMMANDS:
+        added = parsers.add_parser(command.name, help=command.help, description=command.help)
+        if command is chosen:
+            command.load().add_arguments(added)
+    return parser

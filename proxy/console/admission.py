@@ -1,0 +1,101 @@
+"""Who may look at the console.
+
+A token is compared in constant time and written nowhere.  The console takes it as `Authorization:
+Bearer`; a browser opens `/?token=TOKEN` once and gets a cookie, which no script can read and no
+other site can have sent.  Without a token, a request must name this machine or an address: a page
+whose name was made to point here (DNS rebinding) is refused.
+"""
+
+import hmac
+import ipaddress
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from proxy.settings.config import Listen
+
+COOKIE = "taximeter_console"
+LIVENESS = "/api/health"  # answers anybody, with no more than whether all is well
+PAGE = "/"
+_SIGNED_IN = (  # not a redirect: after a link from another site that would not send the cookie
+    '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Taximeter</title>'
+)
+
+
+def admission(listen: Listen) -> Middleware:
+    """Lets in who may look at the console that listens there."""
+    session = hmac.digest(listen.token.encode(), COOKIE.encode(), "sha256").hex()
+
+    def knows_token(request: web.Request) -> bool:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and listen.admits(given.strip()):
+            return True
+        return hmac.compare_digest(
+            request.cookies.get(COOKIE, "").encode("utf-8", "surrogateescape"), session.encode()
+        )
+
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if foreign := _foreign(request, listen):
+            return _refusal(403, foreign)
+        if not listen.token:
+            return await handler(request)
+        if request.path == PAGE and listen.admits(request.query.get("token", "")):
+            return _signed_in(session, secure=listen.tls_cert is not None)
+        if knows_token(request):
+            return await handler(request)
+        if request.path == LIVENESS:
+            status = (await handler(request)).status
+            return _answer({"ok": status == 200}, status)
+        text = "open /?token=TOKEN once, or send Authorization: Bearer TOKEN (console.token)"
+        return _refusal(401, text)
+
+    return admit
+
+
+def _foreign(request: web.Request, listen: Listen) -> str:
+    """Why a request is another site's doing; "" if it is not."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.path != PAGE:
+        return "this console does not answer other sites' pages"
+    if not listen.token and not _names_us(request.host, listen.host):
+        return (
+            "this console answers to localhost and to addresses; for other names set console.token"
+        )
+    return ""
+
+
+def _signed_in(session: str, *, secure: bool) -> web.Response:
+    response = web.Response(text=_SIGNED_IN, content_type="text/html")
+    response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=secure)
+    return response
+
+
+def _names_us(host: str, listening: str) -> bool:
+    """Whether a Host header holds an address, or a name that only this machine answers to."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name in ("localhost", listening.lower()) or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _refusal(status: int, text: str) -> web.Response:
+    response = _answer({"error": text}, status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _answer(document: object, status: int) -> web.Response:
+    body = msgspec.json.encode(document)
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -1,0 +1,1 @@
+"""Carries records from the record journal to each exporter, exactly once."""

@@ -1,0 +1,300 @@
+"""Carries records from the record journal to one exporter, each exactly once if it deduplicates.
+
+The cursor file says up to where the exporter has taken everything, and which range is being sent.
+That range is written down before it is sent, so that after a crash the very same records go out
+under the same token (`writer:segment:first-last`), which ClickHouse then drops if it had them.
+A batch that fails for reasons outside its rows is tried again for ever; a row that can never be
+taken is set aside with its reason.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import random
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Generic, TypeVar
+
+import msgspec
+
+from exporters.record import Destination, Lot, PermanentError, Sent, TransientError
+from proxy.exchange import Kind
+from proxy.journal.disk import write_atomically
+from proxy.journal.follower import Follower, Position
+from proxy.journal.segments import segment_name, segments
+from proxy.settings.places import Places
+
+log = logging.getLogger(__name__)
+
+RETRY_S_MIN, RETRY_S_MAX = 0.5, 30.0
+LOG_EVERY_S = 60.0
+ASIDE_BYTES_MAX = 64 * 1024 * 1024
+POLL_S = 0.1
+BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch, however few rows that is
+
+S = TypeVar("S", bound=Sent)
+
+
+class Cursor(msgspec.Struct, kw_only=True):
+    """Everything before `offset` was taken; `sending_to` is the end of the range on its way."""
+
+    writer: str = ""
+    segment: int = 0
+    offset: int = 0
+    sending_to: int = 0  # 0: nothing is on its way
+    set_aside: int = 0  # rows that were refused for good, ever
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[S]):
+    """A record and its place in the segment."""
+
+    start: int
+    end: int
+    record: S
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Generic[S]):
+    """Consecutive rows of one segment."""
+
+    writer: str
+    segment: int
+    rows: Sequence[Row[S]]
+
+    @property
+    def token(self) -> str:
+        return f"{self.writer}:{self.segment}:{self.rows[0].start}-{self.rows[-1].end}"
+
+    def halves(self) -> "tuple[Range[S], Range[S]]":
+        middle = len(self.rows) // 2
+        first, second = self.rows[:middle], self.rows[middle:]
+        return Range(self.writer, self.segment, first), Range(self.writer, self.segment, second)
+
+
+class Delivery(Generic[S]):
+    """One exporter's way through a journal of records, which `decode` reads.
+
+    `synced` is awaited before a batch is formed: what an exporter gets is on the disk, so a power
+    cut cannot bring a record back under another token.
+    """
+
+    def __init__(
+        self,
+        exporter: Destination[S],
+        records: Path,
+        places: Places,
+        decode: Callable[[bytes], S],
+        *,
+        synced: Callable[[], Awaitable[None]],
+        rows_max: int,
+        age_max_s: float,
+        aside: Callable[[S], object] = lambda record: record,
+    ) -> None:
+        """`aside` is what is kept of a record that is refused for good."""
+        self.exporter = exporter
+        self._records = records
+        self._path = places.cursor(exporter.name)
+        self._aside = places.aside(exporter.name)
+        self._decode = decode
+        self._kept_aside = aside
+        self._synced = synced
+        self._rows_max = rows_max
+        self._age_max_s = age_max_s
+        self.cursor = self._load()
+        start = {}
+        if self.cursor.writer:
+            start[self.cursor.writer] = Position(self.cursor.segment, self.cursor.offset)
+        self._follower = Follower(records, start)
+        self.passed = self.cursor.writer, self.cursor.segment  # segments before it may go
+        self.delivered = self.retries = 0
+        self.error = ""
+        self._logged = -LOG_EVERY_S
+        self._idle = asyncio.Event()
+        self._full = False  # the last batch was as large as one may be
+
+    @property
+    def name(self) -> str:
+        """The exporter's."""
+        return self.exporter.name
+
+    def _load(self) -> Cursor:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Cursor)
+        except FileNotFoundError:
+            return Cursor()
+        except msgspec.DecodeError as error:
+            raise ValueError(
+                f"{self._path} is damaged ({error}); remove it to send all of {self._records} again"
+            ) from error
+
+    async def run(self) -> None:
+        """Deliver for ever; cancelled to stop.  A cancelled batch is sent again under its token."""
+        while True:
+            rows = await self.step()
+            if rows < self._rows_max and not self._full:
+                await asyncio.sleep(self._age_max_s if rows else min(POLL_S, self._age_max_s))
+
+    async def step(self) -> int:
+        """Deliver the next batch, if there is one; returns how many rows it had."""
+        await self._synced()
+        found = self._next()
+        if found is None:
+            if newest := max(self._follower.writers, default=""):
+                self.passed = newest, self._follower.writers[newest].segment
+            self._idle.set()
+            return 0
+        self._idle.clear()
+        self.passed = found.writer, found.segment
+        await self._send(found)
+        return len(found.rows)
+
+    async def drained(self) -> None:
+        """Wait until a look at the journal found nothing more."""
+        self._idle.clear()
+        await self._idle.wait()
+
+    def _next(self) -> Range[S] | None:
+        """The next rows, all of one segment; after a crash exactly those that were on their way."""
+        for writer in self._follower.scan():
+            before = None
+            while writer.writer >= self.cursor.writer and before != writer.position:
+                before = writer.position
+                segment, rows = 0, []
+                for frame in self._follower.poll(writer):
+                    segment = writer.segment
+                    if frame.kind == Kind.RECORD:
+                        rows.append(Row(frame.start, frame.end, self._decode(frame.payload)))
+                    self._full = bool(rows) and frame.end - rows[0].start >= BATCH_BYTES_MAX
+                    whole = len(rows) == self._rows_max or self._full
+                    if whole or frame.end == self.cursor.sending_to:
+                        break
+                if rows:
+                    return Range(writer.writer, segment, rows)
+        return None
+
+    async def _send(self, rows: Range[S]) -> None:
+        pending = [rows]
+        while pending:
+            part = pending.pop()
+            await self._lasting(partial(self._save_sending, part))
+            try:
+                await self._export(part)
+            except PermanentError as error:
+                if len(part.rows) > 1:
+                    pending += reversed(part.halves())
+                    continue
+                await self._lasting(partial(self._put_aside, part.rows[0].record, str(error)))
+            self._save_taken(part)
+
+    async def _lasting(self, write: Callable[[], None]) -> None:
+        """Do what must be on disk before we go on, as often as it takes.
+
+        A range sent but not written down would go out in other pieces after a crash, and twice.
+        """
+        wait_s = RETRY_S_MIN
+        while True:
+            try:
+                write()
+                return
+            except OSError as error:
+                self._complain(f"its state cannot be written: {error.strerror}")
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, RETRY_S_MAX)
+
+    async def _export(self, part: Range[S]) -> None:
+        """Send until taken.  Raises PermanentError if the rows themselves are refused."""
+        batch = Lot(part.token, tuple(row.record for row in part.rows))
+        wait_s = RETRY_S_MIN
+        while True:
+            try:
+                await self.exporter.export(batch)
+            except PermanentError:
+                raise
+            except Exception as error:
+                if not isinstance(error, TransientError):  # a fault of ours must not cost the rows
+                    log.exception("%s failed.", self.exporter.name)
+                self.retries += 1
+                self._complain(str(error) or type(error).__name__)
+                await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
+                wait_s = min(wait_s * 2, RETRY_S_MAX)
+            else:
+                self.delivered += len(part.rows)
+                self.error = ""
+                return
+
+    def _complain(self, error: str) -> None:
+        self.error = error
+        if monotonic() - self._logged >= LOG_EVERY_S:
+            self._logged = monotonic()
+            log.warning("%s does not take rows (%s); they wait.", self.exporter.name, error)
+
+    def _put_aside(self, record: S, reason: str) -> None:
+        """Keep a refused row with its reason; beyond the file's limit it is counted only."""
+        kept = self._kept_aside(record)
+        line = msgspec.json.encode({"reason": reason, "record": kept}) + b"\n"
+        size = self._aside.stat().st_size if self._aside.exists() else 0
+        if size + len(line) <= ASIDE_BYTES_MAX:
+            with open(self._aside, "ab", buffering=0, opener=_private) as file:
+                if file.write(line) != len(line):
+                    file.truncate(size)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        log.error("%s refused call %s for good: %s.", self.exporter.name, record.call_id, reason)
+        self.cursor.set_aside += 1
+
+    def _save_sending(self, part: Range[S]) -> None:
+        self._save(part, part.rows[0].start, sending_to=part.rows[-1].end)
+
+    def _save_taken(self, part: Range[S]) -> None:
+        """A disk that refuses costs nothing: the next range waits until it is written down."""
+        with suppress(OSError):
+            self._save(part, part.rows[-1].end)
+
+    def _save(self, part: Range[S], offset: int, sending_to: int = 0) -> None:
+        """Write the cursor down.  Raises OSError."""
+        self.cursor = Cursor(
+            writer=part.writer,
+            segment=part.segment,
+            offset=offset,
+            sending_to=sending_to,
+            set_aside=self.cursor.set_aside,
+        )
+        write_atomically(self._path, msgspec.json.encode(self.cursor))
+
+    def status(self) -> dict[str, object]:
+        """For health: what was delivered, what failed, and the error that holds things up now."""
+        return {
+            "ok": not self.error,
+            "error": self.error,
+            "delivered": self.delivered,
+            "set_aside": self.cursor.set_aside,
+            "retries": self.retries,
+        }
+
+
+def prune(records: Path, passed: tuple[str, int]) -> int:
+    """Delete the segments before `passed`, (writer, number), in all writers; returns how many.
+
+    Every exporter must have taken them, and the meter must not need them to know what it did.
+    """
+    gone = 0
+    with suppress(FileNotFoundError):
+        for writer in sorted(records.iterdir()):
+            old = [number for number in segments(writer) if (writer.name, number) < passed]
+            for number in old:
+                with suppress(OSError):
+                    os.unlink(writer / segment_name(number))
+                    gone += 1
+            if writer.name < passed[0] and not writer.name.startswith("."):
+                shutil.rmtree(writer, ignore_errors=True)
+    return gone
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

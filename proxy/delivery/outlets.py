@@ -1,0 +1,54 @@
+"""What the configuration says of the ways out: spans, alerts, and how much may wait for them."""
+
+from yarl import URL
+
+from exporters.notify.webhook import Webhook
+from exporters.otel.semconv import Profile
+from exporters.otel.spans import from_config
+from exporters.record import Exporter
+from proxy.network import client_tls, outgoing_proxy, url_of
+from proxy.settings.config import Config
+
+
+def spans(config: Config) -> Exporter | None:
+    """The span exporter, where the configuration or the environment name an endpoint."""
+    otlp = config.otlp
+    return from_config(
+        endpoint=otlp.endpoint,
+        protocol=otlp.protocol,
+        headers=otlp.headers,
+        profile=otlp.profile,
+        names=names(config),
+    )
+
+
+def webhook(config: Config) -> Webhook | None:
+    """The way out for alerts, where one is configured.  Called in the running loop."""
+    url = config.alerts.webhook
+    if not url:
+        return None
+    return Webhook(
+        url,
+        config.alerts.webhook_headers,
+        node=config.node,
+        console_url=url_of(config.console),
+        tls=client_tls(config.upstream.ca_file),
+        proxy=outgoing_proxy(URL(url)),
+    )
+
+
+def journals(config: Config) -> dict[str, int]:
+    """What each journal may hold, in bytes; that of content only where there is one."""
+    most = config.journal.total_bytes_max
+    own = {"contents": config.content.journal_bytes_max} if config.content.capture else {}
+    return {"calls": most, "records": most, **own}
+
+
+def names(config: Config) -> dict[str, str]:
+    """`gen_ai.provider.name` by provider, where the two differ."""
+    return {p.name: p.telemetry_name for p in config.providers.values() if p.telemetry_name}
+
+
+def profile(config: Config) -> Profile:
+    """Which generation of conventions spans and metrics speak."""
+    return "latest" if config.otlp.profile == "latest" else "compat"

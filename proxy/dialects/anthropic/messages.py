@@ -1,0 +1,268 @@
+"""Anthropic messages, whole or streamed, on Anthropic's own API, Vertex and Bedrock.
+
+https://platform.claude.com/docs/en/api/messages.  In a stream `message_start` states the usage of
+the prompt; `message_delta` repeats it, cumulative, each field in place of what was known, but
+without the split of cache writes by time to live.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from urllib.parse import unquote
+
+from pricing.terms import Term
+from pricing.usage import TermValue
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.anthropic.request import cache_ttls, code_runs_free, note_request
+from proxy.dialects.anthropic.usage import Share, has_counts, shares
+from proxy.dialects.draft import Draft
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+ITEM_CHARS_MAX = 256
+BETA_CHARS_MAX = 512
+TOOL_RESULTS = "_tool_result"  # ends the type of every block that answers a server tool
+CODE_TOOLS = frozenset({"code_execution", "bash_code_execution", "text_editor_code_execution"})
+BATCH_RESULTS = frozenset({"succeeded", "errored", "canceled", "expired"})
+_LOCATION = re.compile(r"/locations/([^/]+)/")
+
+Block = Mapping[str, object]
+
+
+class MessagesReader:
+    """Reads one message."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._usage: dict[str, object] = {}
+        self._blocks = 0
+        self._code_runs = 0
+        self._passes = 1
+        self._after_result = False
+        self._ended = False  # the block of usage is the final one
+        self._draft.session_id = ask.request_headers.get("x-claude-code-session-id", "")
+        note_request(self._draft)
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        body = mapping(document)
+        kind = text(body.get("type")) or event
+        if not body or self._draft.fail(document):  # no object: [DONE], which relays add
+            return
+        if kind == "message_start":
+            self._start(mapping(body, "message"))
+        elif kind == "content_block_start":
+            self._block(mapping(body, "content_block"), at_ns, body.get("index"))
+        elif kind == "content_block_delta":
+            self._delta(mapping(body, "delta"), at_ns, body.get("index"))
+        elif kind == "message_delta":
+            self._merge(mapping(body, "usage"))
+            self._stop(mapping(body, "delta"))
+            self._ended = True
+        elif kind == "message_stop":
+            self._draft.complete = True
+        elif kind in ("", "message", "completion"):
+            self._whole(body, at_ns)
+
+    def _whole(self, message: Block, at_ns: int) -> None:
+        self._start(message)
+        for number, block in enumerate(mappings(message.get("content"))):
+            self._block(block, at_ns, number)
+        self._stop(message)
+        self._ended = self._draft.complete = True
+
+    def _start(self, message: Block) -> None:
+        self._draft.response_model = text(message.get("model")) or self._draft.response_model
+        self._draft.response_id = text(message.get("id")) or self._draft.response_id
+        self._merge(mapping(message, "usage"))
+
+    def _merge(self, usage: Block) -> None:
+        self._usage.update((name, said) for name, said in usage.items() if said is not None)
+
+    def _stop(self, message: Block) -> None:
+        self._draft.finish(message.get("stop_reason"))
+        if category := text(mapping(message, "stop_details").get("category")):
+            self._draft.attributes["response.refusal"] = category[:64]
+        if container := text(mapping(message, "container").get("id")):
+            self._draft.attributes["response.container_id"] = container[:128]
+
+    def _block(self, block: Block, at_ns: int, number: Json) -> None:
+        """Take a content block: whole, or the empty beginning of a streamed one."""
+        of = integer(number)
+        kind = text(block.get("type"))
+        name = text(block.get("name"))
+        self._blocks += 1
+        if kind.endswith(TOOL_RESULTS):
+            self._after_result = True
+            return
+        if self._after_result:  # the model read the results: another pass
+            self._passes += 1
+            self._after_result = False
+        if kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
+            self._draft.tool_calls += kind == "tool_use"
+            self._code_runs += kind == "server_tool_use" and name in CODE_TOOLS
+            self._draft.delta(name, at_ns, of=of)
+            if arguments := mapping(block, "input"):
+                self._draft.say(str(arguments), of)
+        elif kind == "fallback":
+            # Another model took over; the rest, and the usage of the final event, is its own.
+            served = text(mapping(block, "to").get("model"))
+            self._draft.response_model = served or self._draft.response_model
+        else:
+            self._delta(block, at_ns, number)
+
+    def _delta(self, delta: Block, at_ns: int, number: Json) -> None:
+        """Take text of a content block or of an event that adds to one."""
+        of = integer(number)
+        self._draft.delta(text(delta.get("thinking")), at_ns, visible=False, of=of)
+        self._draft.delta(text(delta.get("text")), at_ns, of=of)
+        self._draft.delta(text(delta.get("partial_json")), at_ns, of=of)
+        if text(delta.get("type")) in ("compaction", "compaction_delta"):
+            self._draft.delta(text(delta.get("content")), at_ns, visible=False, of=of)
+
+    def shares(self) -> Iterator[Share]:
+        """What each model did, as far as it was stated."""
+        if has_counts(self._usage):
+            ask = self._draft.ask
+            yield from shares(
+                self._usage,
+                served=self._draft.response_model,
+                terms=call_terms(ask),
+                ttls=cache_ttls(ask.request),
+                passes=self._passes,
+            )
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        draft.service_tier = text(self._usage.get("service_tier"))
+        if self._code_runs:
+            draft.attributes["response.code_executions"] = self._code_runs
+            if not code_runs_free(draft.ask.request):
+                draft.flag("container_time_not_reported")
+        if mapping(self._usage, "fallback_credit", "status").get("type") == "redeemed":
+            # Billed as if the cache had always been this model's; the counts do not show it.
+            draft.flag("fallback_credit_redeemed")
+        done = [*self.shares()]
+        if "refusal" in draft.finish_reasons.values() and not self._blocks:
+            # Declined before any output is free; the numbers stay as a record.
+            # https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
+            draft.flag("refused_before_output")
+            draft.billable = len(done) > 1
+            done = done[1:] or done
+        for share in done:
+            draft.part(share.tally, model=share.model, terms=share.terms)
+        draft.usage_final = self._ended  # before that only the prompt is
+        return draft.reading()
+
+
+def call_terms(ask: Ask) -> dict[str, TermValue]:
+    """The terms that hold for every part of a call."""
+    terms: dict[str, TermValue] = {}
+    if beta := ask.request_headers.get("anthropic-beta", ""):
+        terms[Term.BETA] = ",".join(part.strip() for part in beta.split(","))[:BETA_CHARS_MAX]
+    if location := _LOCATION.search(ask.path):
+        terms[Term.REGION] = location[1]
+    return terms
+
+
+class CompletionReader(MessagesReader):
+    """Reads a legacy text completion, which states no usage."""
+
+    def _whole(self, message: Block, at_ns: int) -> None:
+        self._start(message)
+        self._stop(message)
+        self._draft.delta(text(message.get("completion")), at_ns)
+        if message.get("stop_reason") or not self._draft.ask.stream:
+            self._draft.complete = True
+
+
+class BatchReader:
+    """Reads the results of a message batch: one line an item, each billed once, ever.
+
+    Only items that succeeded are billed.
+    https://platform.claude.com/docs/en/build-with-claude/batch-processing#pricing
+    """
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = self._draft.stream = False
+        found = re.search(r"/batches/([^/]+)", ask.path)
+        self._batch = unquote(found[1]) if found else ""
+        # The headers are those of the download, not those the items were sent with.
+        self._ask = replace(ask, request=None, request_headers={}, stream=False)
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        result = mapping(document, "result")
+        kind = text(result.get("type"))
+        if kind in BATCH_RESULTS:
+            seen = draft.attributes.get(f"batch.{kind}", 0)
+            draft.attributes[f"batch.{kind}"] = int(seen) + 1
+        else:
+            draft.fail(document)
+        if message := mapping(result, "message"):
+            self._item(text(mapping(document).get("custom_id")), message)
+        draft.complete = True
+
+    def _item(self, custom_id: str, message: Block) -> None:
+        reader = MessagesReader(self._ask, MESSAGES)
+        reader.feed(message, 0)
+        reading = reader.close()
+        if not reading.billable:
+            return
+        self._draft.flag(*reading.reasons)
+        for number, part in enumerate(reading.parts):
+            suffix = f"#{number}" if number else ""  # an advisor's share is a charge of its own
+            self._draft.add(
+                replace(
+                    part,
+                    model=part.model or reading.response_model,
+                    terms={**part.terms, Term.PROCESSING: "batch"},
+                    item=f"{self._batch}/{custom_id}"[:ITEM_CHARS_MAX] + suffix,
+                )
+            )
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        if self._draft.complete and not self._draft.parts and not self._draft.error_type:
+            self._draft.billable = False
+            self._draft.flag("no_item_succeeded")
+        return self._draft.reading()
+
+
+def vertex_model(ask: Ask) -> str:
+    """The model that a Vertex path names: `…/models/claude-opus-5-5:rawPredict`."""
+    found = re.search(r"/models/([^/]+):[a-zA-Z]+/?$", unquote(ask.path))
+    return found[1] if found else ""
+
+
+MESSAGES = Endpoint(name="anthropic.messages", operation=Operation.CHAT, reader=MessagesReader)
+VERTEX = Endpoint(
+    name="vertex.anthropic_messages",
+    operation=Operation.CHAT,
+    reader=MessagesReader,
+    model=vertex_model,
+)
+COMPLETE = Endpoint(
+    name="anthropic.complete", operation=Operation.TEXT_COMPLETION, reader=CompletionReader
+)
+RESULTS = Endpoint(
+    name="anthropic.batch_results", operation=Operation.BATCH, reader=BatchReader, lines=True
+)
+COUNT = free_endpoint("anthropic.count_tokens", Operation.COUNT_TOKENS, "token_counting")
+BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, "billed_by_item")
+
+GET = frozenset({"GET"})
+ANY = frozenset({"GET", "POST", "DELETE"})
+ROUTES = (
+    Route("/(v1|anthropic)/messages/count_tokens", COUNT),
+    Route("/(v1|anthropic)/messages/batches/[^/]+/results", RESULTS, GET),
+    Route("/(v1|anthropic)/messages/batches(/[^/]+(/cancel)?)?", BATCHES, ANY),
+    Route("/(v1|anthropic)/messages", MESSAGES),
+    Route("/v1/complete", COMPLETE),
+    Route("/models/count-tokens(:|%3A)rawPredict", COUNT),
+    Route("/publishers/anthropic/models/[^/]+(:|%3A)(rawPredict|streamRawPredict)", VERTEX),
+)

@@ -1,0 +1,163 @@
+"""Bedrock InvokeModel: each model family's own body, and what Bedrock itself says of tokens.
+
+Streamed bodies come as `{"bytes": base64}`; the last chunk has `amazon-bedrock-invocationMetrics`,
+a whole body `x-amzn-bedrock-*-token-count` headers.  Claude's bodies are Anthropic messages.
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+import msgspec
+
+from pricing.usage import Meter
+from proxy.dialects import Ask, Endpoint, Json, Reader, Route
+from proxy.dialects.anthropic.messages import MessagesReader
+from proxy.dialects.bedrock.converse import note_exception, path_model, profile_terms, tally_usage
+from proxy.dialects.draft import Draft
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+Block = Mapping[str, object]
+
+HEADER = "x-amzn-bedrock-{}-token-count"
+METRICS = "amazon-bedrock-invocationMetrics"
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_TEXTS = ("outputText", "generation", "completion", "text")
+
+
+class ClaudeReader:
+    """Reads a Claude model's message; the model is priced by the name that the path gives it."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._ask = ask
+        self._reader = MessagesReader(ask, endpoint)
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        if event.endswith("Exception"):
+            message = mapping(document).get("message")
+            document = {"error": {"type": event, "message": message}}
+        self._reader.feed(unwrapped(document), at_ns)
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        reading = self._reader.close()
+        terms = profile_terms(self._ask)
+        parts = tuple(
+            replace(part, model=part.model or path_model(self._ask), terms={**part.terms, **terms})
+            for part in reading.parts
+        )
+        return replace(reading, parts=parts)
+
+
+class InvokeReader:
+    """Reads any other model's body."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._tally: Tally | None = None
+        self._images = 0
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        body = mapping(unwrapped(document))
+        if note_exception(draft, mapping(document), event) or draft.fail(body):
+            return
+        for holder in (body, *mappings(body.get("results")), *mappings(body.get("outputs"))):
+            for name in _TEXTS:
+                draft.delta(text(holder.get(name)), at_ns)
+            draft.finish(holder.get("completionReason") or holder.get("stop_reason"))
+        draft.delta(text(mapping(body, "contentBlockDelta", "delta").get("text")), at_ns)
+        for block in mappings(mapping(body, "output", "message").get("content")):
+            draft.delta(text(block.get("text")), at_ns)
+        draft.finish(mapping(body, "messageStop").get("stopReason") or body.get("stopReason"))
+        images = body.get("images") or body.get("artifacts")
+        self._images += len(images) if isinstance(images, list) else 0
+        self._tally = _body_tally(body) or self._tally
+        metrics = mapping(body, METRICS)
+        self._tally = _count_tally(metrics, "{}TokenCount", True) or self._tally
+        draft.complete = draft.complete or bool(metrics) or not draft.ask.stream
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        tally = self._tally or _count_tally(draft.ask.response_headers, HEADER, False)
+        if self._images:
+            tally = tally or Tally()
+            tally.add(Meter.IMAGES, self._images)
+        if tally is not None:
+            draft.part(tally, terms=profile_terms(draft.ask))
+        return draft.reading()
+
+
+def unwrapped(document: Json) -> Json:
+    """The document in a chunk's `bytes`; anything else as it is."""
+    wrapped = mapping(document).get("bytes")
+    if not isinstance(wrapped, str):
+        return document
+    try:
+        return _DECODER.decode(b64decode(wrapped, validate=True))
+    except (Base64Error, ValueError):
+        return {}
+
+
+def _count_tally(counts: Mapping[str, object], form: str, camel: bool) -> Tally | None:
+    """What Bedrock counted itself; cached tokens stand beside the input, as in Converse."""
+    names = {
+        Meter.INPUT: "input",
+        Meter.OUTPUT: "output",
+        Meter.CACHE_READ: "cacheReadInput" if camel else "cache-read-input",
+        Meter.CACHE_WRITE_5M: "cacheWriteInput" if camel else "cache-write-input",
+    }
+    said = {meter: _number(counts.get(form.format(name))) for meter, name in names.items()}
+    if all(count is None for count in said.values()):
+        return None
+    tally = Tally()
+    for meter, count in said.items():
+        tally.add(meter, count)
+    return tally
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
+    return integer(value)
+
+
+def _body_tally(body: Block) -> Tally | None:
+    """Usage as Nova, OpenAI's open models, Titan and Llama state it in their bodies."""
+    usage = mapping(body, "usage") or mapping(body, "metadata", "usage")
+    if integer(usage.get("inputTokens")) is not None:
+        return tally_usage(usage)
+    tally = Tally()
+    pairs = (
+        (usage.get("prompt_tokens"), usage.get("completion_tokens")),
+        (body.get("prompt_token_count"), body.get("generation_token_count")),
+        (body.get("inputTextTokenCount"), body.get("totalOutputTextTokenCount")),
+    )
+    for read, made in pairs:
+        if integer(read) is not None or integer(made) is not None:
+            tally.add(Meter.INPUT, integer(read))
+            tally.add(Meter.OUTPUT, integer(made))
+            for result in mappings(body.get("results")):
+                tally.add(Meter.OUTPUT, integer(result.get("tokenCount")))
+            return tally
+    return None
+
+
+def invoke(ask: Ask, endpoint: Endpoint) -> Reader:
+    """The reader for the body that the model or, behind a profile's ARN, the request shows."""
+    claude = "anthropic." in path_model(ask) or "anthropic_version" in mapping(ask.request)
+    return (ClaudeReader if claude else InvokeReader)(ask, endpoint)
+
+
+INVOKE = Endpoint(
+    name="bedrock.invoke_model", operation=Operation.CHAT, reader=invoke, model=path_model
+)
+ROUTES = (Route("/model/.+/invoke(-with-response-stream)?", INVOKE),)

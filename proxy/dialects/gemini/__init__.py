@@ -1,0 +1,1 @@
+"""Gemini's wire formats, on AI Studio and Vertex."""

@@ -1,0 +1,167 @@
+"""Gemini's embeddings, token caches, and predictions on Vertex.
+
+https://ai.google.dev/api/embeddings, https://ai.google.dev/api/caching,
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
+"""
+
+from collections.abc import Mapping
+
+from pricing.terms import Term
+from pricing.usage import Meter, TermValue
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.gemini.generate import call_terms, path_model
+from proxy.dialects.gemini.usage import has_counts, tally_usage
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+
+class EmbedReader:
+    """Reads embedContent and batchEmbedContents; older models state no usage."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        if draft.fail(document):
+            return
+        usage = mapping(document, "usageMetadata")
+        if has_counts(usage):
+            draft.part(tally_usage(usage), terms=call_terms(draft, ""))
+        draft.complete = bool(mapping(document))
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+class CacheReader:
+    """Reads the creation of a token cache.
+
+    Its storage is billed by the token-hour until it is deleted or expires, which no response says.
+    """
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = False
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        if draft.fail(document):
+            return
+        body = mapping(document)
+        draft.response_model = text(body.get("model")).rpartition("/")[2]
+        draft.response_id = text(body.get("name"))
+        stored = integer(mapping(body, "usageMetadata").get("totalTokenCount"))
+        if stored is not None:
+            draft.attributes["cache.stored_tokens"] = stored
+        if expires := text(body.get("expireTime")):
+            draft.attributes["cache.expires_at"] = expires[:64]
+        draft.complete = bool(body)
+        draft.flag("cache_storage_not_reported")
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+class PredictReader:
+    """Reads `:predict`: text embeddings state tokens, Imagen is billed by the image."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = False
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        if draft.fail(document):
+            return
+        tally = Tally()
+        for prediction in mappings(mapping(document).get("predictions")):
+            self._prediction(prediction, tally)
+        if tally.usage().quantities:
+            draft.part(tally, terms=call_terms(draft, ""))
+        draft.complete = True
+
+    def _prediction(self, prediction: Mapping[str, object], tally: Tally) -> None:
+        statistics = mapping(prediction, "embeddings", "statistics")
+        tally.add(Meter.INPUT, integer(statistics.get("token_count")))
+        if prediction.get("bytesBase64Encoded") or prediction.get("gcsUri"):
+            tally.add(Meter.IMAGES, 1)
+            self._draft.operation = Operation.IMAGE_GENERATION
+        elif statistics:
+            self._draft.operation = Operation.EMBEDDINGS
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+class VideoReader:
+    """Reads the start of a video: billed by the second asked for, if it is ever made.
+
+    The operation that is polled names no seconds: https://ai.google.dev/gemini-api/docs/video
+    """
+
+    SECONDS = 8  # the default of Veo
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = False
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        if draft.fail(document):
+            return
+        draft.response_id = text(mapping(document).get("name"))
+        asked = mapping(draft.ask.request, "parameters")
+        seconds = integer(asked.get("durationSeconds")) or self.SECONDS
+        tally = Tally()
+        tally.add(Meter.VIDEO_SECONDS, seconds * (integer(asked.get("sampleCount")) or 1))
+        terms: dict[str, TermValue] = call_terms(draft, "")
+        terms[Term.RESOLUTION] = text(asked.get("resolution")) or "720p"
+        if isinstance(asked.get("generateAudio"), bool):
+            terms[Term.WITH_AUDIO] = bool(asked["generateAudio"])
+        draft.flag("video_not_yet_made")
+        draft.part(tally, terms=terms)
+        draft.complete = True
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+EMBED = Endpoint(
+    name="gemini.embed_content",
+    operation=Operation.EMBEDDINGS,
+    reader=EmbedReader,
+    model=path_model,
+)
+CACHE = Endpoint(name="gemini.cached_contents", operation=Operation.OTHER, reader=CacheReader)
+CACHES = free_endpoint("gemini.cached_contents", Operation.OTHER, "no_charge_endpoint")
+PREDICT = Endpoint(
+    name="vertex.predict", operation=Operation.OTHER, reader=PredictReader, model=path_model
+)
+VIDEO = Endpoint(
+    name="gemini.predict_long_running",
+    operation=Operation.VIDEO_GENERATION,
+    reader=VideoReader,
+    model=path_model,
+)
+POLL = free_endpoint("gemini.operation", Operation.OTHER, "poll")
+
+ROUTES = (
+    Route(r"(:|%3A)(embedContent|batchEmbedContents)", EMBED),
+    Route("/cachedContents", CACHE),
+    Route("/cachedContents(/[^/]+)?", CACHES, frozenset({"GET", "PATCH", "DELETE"})),
+    Route(r"(:|%3A)predict", PREDICT),
+    Route(r"(:|%3A)predictLongRunning", VIDEO),
+    Route(r"(:|%3A)fetchPredictOperation", POLL),
+)

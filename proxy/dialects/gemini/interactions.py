@@ -1,0 +1,114 @@
+"""Gemini's interactions, whole or streamed.  https://ai.google.dev/api/interactions-api"""
+
+from collections.abc import Mapping
+
+from pricing.usage import Meter
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.gemini.generate import call_terms
+from proxy.dialects.gemini.usage import by_modality, tally_input, tally_output
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.tally import Tally
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+Block = Mapping[str, object]
+
+_GROUNDING = {"google_maps": Meter.GROUNDING_MAPS, "google_search": Meter.GROUNDING_QUERIES}
+_ENDED = frozenset({"completed", "incomplete", "failed", "cancelled", "requires_action"})
+
+
+class InteractionReader:
+    """Reads one interaction."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._usage: Block = {}
+        self._tier = ""
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        if self._draft.fail(document):
+            return
+        body = mapping(document)
+        kind = text(body.get("event_type")) or event
+        if not kind:
+            self._interaction(body, at_ns)
+        elif inner := mapping(body, "interaction"):
+            self._interaction(inner, at_ns)
+        elif kind.endswith((".start", ".delta")):
+            # Steps until they were renamed were contents: content.start, content.delta.
+            block = mapping(body, "delta") or mapping(body, "step") or mapping(body, "content")
+            self._block(block, at_ns)
+
+    def _interaction(self, body: Block, at_ns: int) -> None:
+        draft = self._draft
+        draft.response_model = text(body.get("model")).rpartition("/")[2] or draft.response_model
+        draft.response_id = text(body.get("id")) or draft.response_id
+        self._tier = text(body.get("service_tier")) or self._tier
+        usage = mapping(body, "usage")
+        names = ("total_tokens", "total_input_tokens", "total_output_tokens")
+        if any(integer(usage.get(name)) is not None for name in names):
+            self._usage = usage
+        for step in mappings(body.get("steps")) or mappings(body.get("outputs")):
+            self._block(step, at_ns)
+        status = text(body.get("status"))
+        if status in _ENDED:
+            draft.finish(status)
+            draft.complete = True
+        if status == "failed":
+            draft.error_type = draft.error_type or status
+
+    def _block(self, block: Block, at_ns: int) -> None:
+        kind = text(block.get("type"))
+        hidden = kind.startswith("thought")
+        self._draft.delta(text(block.get("text")), at_ns, visible=not hidden)
+        self._draft.delta(text(mapping(block, "content").get("text")), at_ns, visible=not hidden)
+        for content in mappings(block.get("content")):
+            self._draft.delta(text(content.get("text")), at_ns, visible=not hidden)
+        if kind == "function_call" and text(block.get("name")):
+            self._draft.tool_calls += 1
+            self._draft.delta(text(block.get("name")), at_ns, of=("tool", self._draft.tool_calls))
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        terms = call_terms(draft, self._tier)
+        if self._usage:
+            draft.part(self._tally(), terms=terms)
+        return draft.reading()
+
+    def _tally(self) -> Tally:
+        usage = self._usage
+        tally = Tally()
+        tally_input(
+            tally,
+            integer(usage.get("total_input_tokens")) or 0,
+            by_modality(usage.get("input_tokens_by_modality"), "tokens"),
+            integer(usage.get("total_cached_tokens")) or 0,
+            by_modality(usage.get("cached_tokens_by_modality"), "tokens"),
+        )
+        made = integer(usage.get("total_output_tokens"))
+        tally_output(tally, made, by_modality(usage.get("output_tokens_by_modality"), "tokens"))
+        tally.add(Meter.OUTPUT_REASONING, integer(usage.get("total_thought_tokens")))
+        tally.add(Meter.INPUT_TOOL_USE, integer(usage.get("total_tool_use_tokens")))
+        tally.expect_total(integer(usage.get("total_tokens")))
+        for entry in mappings(usage.get("grounding_tool_count")):
+            count = integer(entry.get("count")) or 0
+            if meter := _GROUNDING.get(text(entry.get("type")).lower()):
+                by_prompt = "gemini-2" in (self._draft.response_model or self._draft.request_model)
+                if meter is Meter.GROUNDING_QUERIES and by_prompt:
+                    meter, count = Meter.GROUNDING_PROMPTS, min(count, 1)
+                tally.add(meter, count)
+        return tally
+
+
+INTERACTIONS = Endpoint(
+    name="gemini.interactions", operation=Operation.GENERATE_CONTENT, reader=InteractionReader
+)
+FETCH = free_endpoint("gemini.interaction", Operation.FETCH_RESPONSE, "repeats_usage")
+
+ROUTES = (
+    Route("/interactions", INTERACTIONS),
+    Route("/interactions/[^/]+(/cancel)?", FETCH, frozenset({"GET", "POST", "DELETE"})),
+)

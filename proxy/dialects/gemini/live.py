@@ -1,0 +1,95 @@
+"""Gemini Live: a conversation over a WebSocket, billed by the turn.
+
+https://ai.google.dev/api/live.  A turn is billed for all that the model read, the session so far
+included, so turns add up; within a turn each `usageMetadata` replaces the one before.
+"""
+
+from collections.abc import Mapping
+
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import PARTS_MAX, Draft
+from proxy.dialects.gemini.generate import call_terms, note_parts
+from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
+from proxy.dialects.values import mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+
+class LiveReader:
+    """Reads both directions of one session."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = False
+        self._turns: list[tuple[Mapping[str, object], Grounding]] = []
+        self._usage: Mapping[str, object] = {}
+        self._grounding = Grounding()
+        self._tier = ""
+        self._open = False  # something was said since the last turn was complete
+
+    def sent(self, document: Json, at_ns: int) -> None:
+        """See `Conversation.sent`."""
+        setup = mapping(document, "setup")
+        if model := text(setup.get("model")):
+            self._draft.request_model = model.rpartition("/")[2]
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        if draft.fail(document):
+            return
+        body = mapping(document)
+        content = mapping(body, "serverContent")
+        note_parts(draft, mapping(content, "modelTurn").get("parts"), at_ns)
+        draft.delta(text(mapping(content, "outputTranscription").get("text")), at_ns)
+        self._grounding.take(mapping(content, "groundingMetadata"))
+        calls = mappings(mapping(body, "toolCall").get("functionCalls"))
+        for call in calls:
+            draft.tool_calls += 1
+            draft.delta(text(call.get("name")), at_ns, of=("tool", draft.tool_calls))
+        self._open = self._open or bool(calls or content)
+        self._count(mapping(body, "usageMetadata"))
+        if session := text(mapping(body, "sessionResumptionUpdate").get("newHandle")):
+            draft.session_id = session[:128]
+        if content.get("turnComplete") is True:
+            draft.finish("turn_complete")
+            self._end_turn()
+
+    def _count(self, usage: Mapping[str, object]) -> None:
+        self._tier = served_tier(usage) or self._tier
+        if not has_counts(usage):
+            return
+        if self._open or not self._turns:
+            self._usage = usage
+        else:  # the usage of a turn that was complete already
+            self._turns[-1] = (usage, self._turns[-1][1])
+
+    def _end_turn(self) -> None:
+        if len(self._turns) >= PARTS_MAX:
+            self._draft.flag("too_many_parts")
+        elif self._usage:
+            self._turns.append((self._usage, self._grounding))
+        self._usage, self._grounding, self._open = {}, Grounding(), False
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        draft.complete = not self._open
+        draft.usage_final = not self._open
+        self._end_turn()
+        terms = call_terms(draft, self._tier)
+        draft.attributes["session.turns"] = len(self._turns)
+        for usage, grounding in self._turns:
+            tally = tally_usage(usage)
+            grounding.count(tally, draft.request_model)
+            draft.part(tally, terms=terms)
+        return draft.reading()
+
+
+LIVE = Endpoint(name="gemini.live", operation=Operation.REALTIME, reader=LiveReader)
+ROUTES = (
+    Route(
+        r"\.(GenerativeService|LlmBidiService)(\.|/)BidiGenerateContent\w*",
+        LIVE,
+        frozenset({"GET"}),
+    ),
+)

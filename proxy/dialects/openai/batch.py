@@ -1,0 +1,77 @@
+"""Files and batches.  The usage of a batch is in its output file, one result a line.
+
+https://developers.openai.com/api/docs/guides/batch.  Creating and polling a batch costs nothing.
+The file may be downloaded many times, so each line names its item and is charged once, ever.
+"""
+
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.openai.tools import Tools
+from proxy.dialects.openai.usage import has_usage, tally_usage
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+ITEM_CHARS_MAX = 256
+
+
+class BatchOutputReader:
+    """Reads a downloaded file; if it is a batch's output, each line that succeeded is a part."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = self._draft.stream = False
+        self._file = ask.path.rstrip("/").split("/")[-2] if ask.path.count("/") > 1 else ""
+        self._results = 0
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        line = mapping(document)
+        answer = mapping(line, "response")
+        body = mapping(answer, "body")
+        if "custom_id" not in line or not body:
+            return
+        self._results += 1
+        status = integer(answer.get("status_code"))
+        usage = mapping(body, "usage")
+        if (status is not None and status >= 300) or body.get("error"):
+            return
+        draft = self._draft
+        draft.response_model = text(body.get("model")) or draft.response_model
+        if not has_usage(usage):
+            draft.flag("item_without_usage")
+            return
+        tools = Tools()
+        for item in mappings(body.get("output")):
+            tools.add(item)
+        tally = tally_usage(usage, draft.ask)
+        tools.tally(tally, body, draft.ask)
+        name = f"{self._file}/{text(line.get('custom_id'))}"[:ITEM_CHARS_MAX]
+        terms = {"processing": "batch"}
+        draft.part(tally, model=text(body.get("model")), terms=terms, item=name)
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        draft.complete = True
+        if not draft.parts:
+            draft.billable = False
+            draft.flag("no_item_succeeded" if self._results else "file_download")
+        return draft.reading()
+
+
+OUTPUT = Endpoint(
+    name="openai.files.content",
+    operation=Operation.BATCH,
+    reader=BatchOutputReader,
+    lines=True,
+)
+FILES = free_endpoint("openai.files", Operation.FILES, "no_charge_endpoint")
+BATCHES = free_endpoint("openai.batches", Operation.BATCH, "billed_by_item")
+_ANY = frozenset({"GET", "POST", "DELETE"})
+ROUTES = (
+    Route("/files/[^/]+/content", OUTPUT, frozenset({"GET"})),
+    Route("/files(?:/[^/]+)?", FILES, _ANY),
+    Route("/uploads(?:/[^/]+/(?:parts|complete|cancel))?", FILES, _ANY),
+    Route("/batches(?:/[^/]+(?:/cancel)?)?", BATCHES, _ANY),
+)

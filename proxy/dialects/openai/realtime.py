@@ -1,0 +1,119 @@
+"""The Realtime API over a WebSocket: each response that is done states its own usage.
+
+https://developers.openai.com/api/docs/guides/realtime-costs.  Usage is per response and not
+cumulative: every `response.done` is a part.  The caller's speech is transcribed by another model,
+which says so in `conversation.item.input_audio_transcription.completed`.
+"""
+
+from collections.abc import Mapping
+
+from pricing.usage import Meter
+from proxy.dialects import Ask, Endpoint, Json, Route, body_model
+from proxy.dialects.draft import Draft
+from proxy.dialects.openai.tools import Tools
+from proxy.dialects.openai.usage import has_usage, tally_usage
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.tally import Tally, seconds
+from proxy.dialects.values import decimal, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+_TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+
+
+def query_model(ask: Ask) -> str:
+    """The model asked for: `?model=`, else the body's."""
+    return ask.query.get("model", "") or body_model(ask)
+
+
+class RealtimeReader:
+    """Reads one session."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._draft.countable = False  # the model reads the whole session again at each turn
+        self._transcriber = ""
+        self._open = False
+
+    def sent(self, document: Json, at_ns: int) -> None:
+        """See `Conversation.sent`."""
+        self._session(mapping(document, "session"))
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        body = mapping(document)
+        kind = text(body.get("type"))
+        if kind.startswith("session."):
+            self._session(mapping(body, "session"))
+        elif kind == "response.created":
+            self._open = True
+        elif kind == "response.done":
+            self._open = False
+            self._done(mapping(body, "response"))
+        elif kind == _TRANSCRIBED:
+            self._transcribed(mapping(body, "usage"))
+        elif kind.startswith("response.") and kind.endswith(".delta"):
+            draft.times.token(at_ns)
+            if "audio.delta" not in kind:  # sound in base64
+                of = kind, text(body.get("item_id")), text(body.get("response_id"))
+                draft.hear(text(body.get("delta")), of)
+        elif kind == "error":
+            draft.fail(document)
+
+    def _session(self, session: Mapping[str, object]) -> None:
+        draft = self._draft
+        draft.response_model = text(session.get("model")) or draft.response_model
+        draft.session_id = text(session.get("id")) or draft.session_id
+        asked = mapping(session, "audio", "input", "transcription") or mapping(
+            session, "input_audio_transcription"
+        )
+        self._transcriber = text(asked.get("model")) or self._transcriber
+
+    def _done(self, response: Mapping[str, object]) -> None:
+        draft = self._draft
+        draft.complete = True
+        draft.response_id = text(response.get("id")) or draft.response_id
+        draft.finish(response.get("status"))
+        tools = Tools()
+        for item in mappings(response.get("output")):
+            tools.add(item)
+        draft.tool_calls += tools.calls
+        usage = mapping(response, "usage")
+        if has_usage(usage):
+            draft.part(tally_usage(usage, draft.ask))
+        elif response.get("status") == "completed":
+            draft.flag("response_without_usage")
+
+    def _transcribed(self, usage: Mapping[str, object]) -> None:
+        tally = Tally()
+        length = seconds(decimal(usage.get("seconds")))
+        if length is not None:
+            tally.add(Meter.AUDIO_SECONDS, length)
+        elif has_usage(usage):
+            tally = tally_usage(usage, self._draft.ask, default_input=Meter.INPUT_AUDIO)
+        else:
+            self._draft.flag("transcription_without_usage")
+            return
+        self._draft.part(tally, model=self._transcriber)
+        if not self._transcriber:
+            self._draft.flag("transcription_model_unknown")
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        if self._open:  # a response began, and its usage did not come
+            self._draft.complete = False
+            self._draft.usage_final = False
+        return self._draft.reading()
+
+
+REALTIME = Endpoint(
+    name="openai.realtime",
+    operation=Operation.REALTIME,
+    reader=RealtimeReader,
+    model=query_model,
+)
+SECRETS = free_endpoint("openai.realtime.client_secrets", Operation.REALTIME, "no_charge_endpoint")
+ROUTES = (
+    Route("/realtime/(?:client_secrets|sessions|transcription_sessions)", SECRETS),
+    Route("/realtime", REALTIME, frozenset({"GET"})),
+)

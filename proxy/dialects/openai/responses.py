@@ -1,0 +1,193 @@
+"""The Responses API: one body, a stream of events, or many responses over a WebSocket.
+
+https://developers.openai.com/api/docs/api-reference/responses.  Usage, the tier served and the list
+of what was done come with the last event (`response.completed`, `.incomplete`, `.failed`), nowhere
+before.  A background call answers at once, without usage.
+"""
+
+from collections.abc import Mapping
+
+from pricing.usage import Meter, TermValue
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.openai.request import note_request
+from proxy.dialects.openai.tools import Tools, container_terms, image_model, image_usage
+from proxy.dialects.openai.usage import (
+    asks_for_tier,
+    has_usage,
+    reported_usd,
+    served_terms,
+    served_tier,
+    tally_usage,
+)
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.values import integer, mapping, mappings, text
+from proxy.exchange import Operation, Reading
+
+ENDED = ("completed", "incomplete", "failed", "cancelled")
+PENDING = ("queued", "in_progress")
+
+
+class ResponsesReader:
+    """Reads one response, or those of one WebSocket; each that ends is a part."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        self._tools = Tools()  # of the response in progress, as its events tell
+        self._open = False  # a response has begun and not ended
+        self._background = False  # its usage may be shown by several calls
+        note_request(self._draft)
+
+    def sent(self, document: Json, at_ns: int) -> None:
+        """See `Conversation.sent`: over a WebSocket, `response.create` holds the request."""
+        body = mapping(document)
+        if body.get("type") == "response.create":
+            self._draft.asked(mapping(body, "response") or body)
+            self._open = True
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        body = mapping(document)
+        kind = text(body.get("type")) or event
+        plain = not kind.startswith("response.") and "output" not in body
+        if plain and draft.fail(document):
+            return
+        if kind.startswith("response.") and kind.endswith(".delta"):
+            self._delta(kind, body, at_ns)
+        elif kind == "response.output_item.done":
+            self._tools.add(mapping(body, "item"))
+        elif "response" in body:
+            self._response(mapping(body, "response"), kind.removeprefix("response."))
+        elif has_usage(body.get("usage")) or "output" in body:
+            self._response(body, text(body.get("status")) or "completed")
+
+    def _delta(self, kind: str, body: Mapping[str, object], at_ns: int) -> None:
+        if "audio.delta" in kind:  # sound in base64: a token, but no text
+            self._draft.times.token(at_ns)
+        else:
+            of = kind, text(body.get("item_id")), integer(body.get("content_index"))
+            shown = "reasoning" not in kind
+            self._draft.delta(text(body.get("delta")), at_ns, visible=shown, of=of)
+
+    def _response(self, body: Mapping[str, object], status: str) -> None:
+        """Take the response object, which early events hold too, half empty."""
+        draft = self._draft
+        draft.response_model = text(body.get("model")) or draft.response_model
+        draft.response_id = text(body.get("id")) or draft.response_id
+        draft.session_id = text(mapping(body, "conversation").get("id")) or draft.session_id
+        self._open = status not in ENDED
+        self._background = body.get("background") is True
+        if status in ENDED:
+            self._end(body, status)
+        elif not draft.ask.stream and status in PENDING:
+            draft.complete = True
+            draft.countable = False  # the answer does not come this way
+            draft.flag("background_usage_comes_later")
+
+    def _end(self, body: Mapping[str, object], status: str) -> None:
+        draft = self._draft
+        draft.complete = True
+        draft.service_tier = served_tier(body) or draft.service_tier
+        draft.finish(mapping(body, "incomplete_details").get("reason") or status)
+        if mapping(body, "error"):
+            draft.fail(body)
+        tools = self._listed(body)
+        draft.tool_calls += tools.calls
+        usage = mapping(body, "usage")
+        if has_usage(usage):
+            tally = tally_usage(usage, draft.ask)
+            tools.tally(tally, body, draft.ask)
+            cost = reported_usd(usage)
+            if cost is not None:
+                draft.reported_usd = cost + (draft.reported_usd or 0)
+            item = draft.response_id if self._background else ""
+            draft.part(tally, model=text(body.get("model")), terms=self._terms(body), item=item)
+            draft.settle()
+        self._image_part(body, tools)
+        self._tools = Tools()
+
+    def _listed(self, body: Mapping[str, object]) -> Tools:
+        """What the response says it did; what its events said, if it lists nothing."""
+        output = mappings(body.get("output"))
+        if not output:
+            return self._tools
+        tools = Tools()
+        for number, item in enumerate(output):
+            tools.add(item)
+            if not self._draft.ask.stream:
+                self._say(item, number)
+        return tools
+
+    def _say(self, item: Mapping[str, object], number: int) -> None:
+        """Keep the text of an output item, in case there is no usage."""
+        for piece in (*mappings(item.get("content")), *mappings(item.get("summary"))):
+            self._draft.say(text(piece.get("text")) or text(piece.get("refusal")), number)
+            if piece.get("type") == "refusal":
+                self._draft.attributes["response.refusal"] = True
+        self._draft.say(text(item.get("arguments")), number)
+
+    def _terms(self, body: Mapping[str, object]) -> dict[str, TermValue]:
+        ask = self._draft.ask
+        if not served_tier(body) and asks_for_tier(ask):
+            self._draft.flag("service_tier_not_stated")
+        return {**container_terms(body, ask), **served_terms(body, ask)}
+
+    def _image_part(self, body: Mapping[str, object], tools: Tools) -> None:
+        """The image tool runs a model of its own, with its own usage."""
+        draft = self._draft
+        usage = image_usage(body)
+        if usage:
+            model = text(usage.get("model")) or image_model(body, draft.ask)
+            if not model:
+                draft.flag("image_model_unknown")
+            tally = tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_IMAGE)
+            item = draft.response_id if self._background else ""
+            draft.part(tally, model=model or "image_generation", item=item)
+        elif tools.images:
+            draft.flag("image_tool_usage_missing")
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        if self._open and draft.parts:  # over a WebSocket: the last response was cut
+            draft.usage_final = draft.complete = False
+        return draft.reading()
+
+
+class FetchedReader(ResponsesReader):
+    """Reads a response that is asked for again by its id.
+
+    One that ran in the background is billed by the first answer that shows its usage, whichever
+    call that is; any other was billed by the call that made it.
+    """
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        if self._background and draft.parts:
+            draft.operation = Operation.CHAT
+        else:
+            draft.billable = False
+            draft.parts.clear()
+            draft.flag("fetched_again")
+        draft.countable = False
+        return super().close()
+
+
+RESPONSES = Endpoint(name="openai.responses", operation=Operation.CHAT, reader=ResponsesReader)
+COMPACT = Endpoint(
+    name="openai.responses.compact", operation=Operation.CHAT, reader=ResponsesReader
+)
+COUNT = free_endpoint("openai.responses.input_tokens", Operation.COUNT_TOKENS, "token_counting")
+FETCH = Endpoint(
+    name="openai.responses.fetch", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
+)
+ROUTES = (
+    Route("/responses/input_tokens(?:/count)?", COUNT),
+    Route("/responses/compact", COMPACT),
+    Route("/responses/[^/]+/cancel", FETCH),
+    Route("/responses/[^/]+(?:/input_items)?", FETCH, frozenset({"GET", "DELETE"})),
+    # A WebSocket opens with GET.
+    Route("/responses", RESPONSES, frozenset({"POST", "GET"})),
+)

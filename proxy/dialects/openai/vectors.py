@@ -1,0 +1,49 @@
+"""Embeddings and moderations.
+
+https://developers.openai.com/api/docs/api-reference/embeddings.  The input may be text or token
+ids; nothing is made.  Voyage states a total only.
+"""
+
+from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects.draft import Draft
+from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
+from proxy.dialects.other import free_endpoint
+from proxy.dialects.values import integer, mapping, text
+from proxy.exchange import Operation, Reading
+
+
+class EmbeddingsReader:
+    """Reads one embeddings response."""
+
+    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
+        self._draft = Draft(ask, endpoint)
+        request = mapping(ask.request)
+        if form := text(request.get("encoding_format")):
+            self._draft.attributes["request.encoding_formats"] = form[:16]
+        if (size := integer(request.get("dimensions"))) is not None:
+            self._draft.attributes["embeddings.dimension.count"] = size
+
+    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.feed`."""
+        draft = self._draft
+        body = mapping(document)
+        if draft.fail(document):
+            return
+        draft.response_model = text(body.get("model")) or draft.response_model
+        draft.response_id = text(body.get("id")) or draft.response_id
+        draft.complete = bool(body)
+        usage = mapping(body, "usage")
+        if has_usage(usage):
+            draft.reported_usd = reported_usd(usage)
+            draft.part(tally_usage(usage, draft.ask))
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        return self._draft.reading()
+
+
+EMBEDDINGS = Endpoint(
+    name="openai.embeddings", operation=Operation.EMBEDDINGS, reader=EmbeddingsReader
+)
+MODERATIONS = free_endpoint("openai.moderations", Operation.MODERATION, "free_of_charge")
+ROUTES = (Route("/embeddings", EMBEDDINGS), Route("/moderations", MODERATIONS))

@@ -1,0 +1,1 @@
+"""What we lose, and who is told."""

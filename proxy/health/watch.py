@@ -1,0 +1,270 @@
+"""Which alerts fire about our own losses, judged by what `/api/health` shows.  Pure.
+
+Nothing flaps: an alert fires from the first look that sees its reason until there was none of it
+for `alerts.quiet_s`.  A number that is not known is no reason, neither to begin nor to end.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from exporters.notify.alert import Alert, Severity
+from proxy.health.vitals import Status
+from proxy.settings.config import Alerts as Limits
+
+ENDED_MAX = 100  # alerts that are over and still shown
+CATCHING_UP_S = 30.0  # rows that a stopped meter left are old, and soon gone
+
+_DISK = (
+    "Look at the disk of the data directory: full, read-only or over its quota.  The few frames "
+    "that rows need are held in memory meanwhile, up to 8 MiB in each process."
+)
+_FULL = {
+    "calls": "what passes is dropped",
+    "records": "calls wait to be metered",
+    "contents": "what was said is dropped, and no row with it",
+}
+_ROOM = (
+    "Give the journal room: free the disk, raise journal.total_bytes_max, or mend the exporter "
+    "that takes no rows; /api/health names it."
+)
+_CONTENT_ROOM = "Raise content.journal_bytes_max, or mend the store; /api/health has its error."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """A counter that should stand still.  Its alert fires while it grows.
+
+    `key` leads to it in the status of the meter, or in that of each exporter.  `lasting` ones go on
+    where they were after a restart, the others begin at 0.
+    """
+
+    name: str
+    severity: Severity
+    key: tuple[str, ...]
+    summary: str  # {count}: by how much it grew since the alert began, {part}: whose it is
+    action: str
+    journal: str = ""  # label that tells two of one name apart
+    of_exporters: bool = False
+    lasting: bool = True
+
+
+LOSSES = (
+    Loss(
+        name="frames_dropped",
+        severity="critical",
+        key=("journal", "frames_dropped"),
+        summary="{count:,} journal frames were dropped; usage and price of their calls are lost.",
+        action=_ROOM,
+    ),
+    Loss(
+        name="calls_lost",
+        severity="critical",
+        key=("journal", "calls_lost"),
+        summary="{count:,} calls will have no row: the journal could take nothing of them.",
+        action=_ROOM,
+    ),
+    Loss(
+        name="rows_set_aside",
+        severity="critical",
+        key=("set_aside",),
+        summary="{count:,} rows were refused by {part} for good.",
+        action="They are in state/{part}.aside.jsonl in the data directory, each with its reason.",
+        of_exporters=True,
+    ),
+    Loss(
+        name="content_dropped",
+        severity="critical",
+        key=("dropped",),
+        summary="What was said in {count:,} calls was not kept for want of room; their rows are.",
+        action=_CONTENT_ROOM,
+        of_exporters=True,
+        lasting=False,
+    ),
+    Loss(
+        name="frames_unreadable",
+        severity="critical",
+        key=("failed",),
+        summary="{count:,} journal frames could not be read; their calls are incomplete.",
+        action="This is a fault of Taximeter: please report what the log says of these frames.",
+        lasting=False,
+    ),
+    Loss(
+        name="journal_damaged",
+        severity="critical",
+        key=("damaged_bytes",),
+        summary="{count:,} bytes at the ends of journal files were not whole and were left out.",
+        action="Find out whether a process was killed, the power failed, or the disk is failing.",
+        lasting=False,
+    ),
+    Loss(
+        name="journal_write_errors",
+        severity="warning",
+        key=("journal", "write_errors"),
+        summary="{count:,} writes of calls to the journal failed.",
+        action=_DISK,
+        journal="calls",
+    ),
+    Loss(
+        name="journal_write_errors",
+        severity="warning",
+        key=("write_errors",),
+        summary="{count:,} writes of records to the journal failed; calls wait to be metered.",
+        action=_DISK,
+        journal="records",
+        lasting=False,
+    ),
+)
+_BEGIN_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
+NEARLY_FULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
+# Every alert that there is, and its severity.
+KNOWN: Mapping[str, Severity] = MappingProxyType(
+    {loss.name: loss.severity for loss in LOSSES} | {NEARLY_FULL: "warning", BEHIND: "warning"}
+)
+
+
+class Finding(NamedTuple):
+    """A reason for an alert, which begins once there was one for `after_s` without a pause."""
+
+    alert: Alert
+    lost: int = 0  # since the last look
+    after_s: float = 0.0
+
+
+class Firing(msgspec.Struct):
+    """An alert that fires, and what its summary counts."""
+
+    alert: Alert
+    count: int = 0
+
+
+class State(msgspec.Struct):
+    """What another process must know to go on where this one was."""
+
+    firing: list[Firing]
+    counts: dict[str, int]  # lasting counters at the last look
+
+
+class Watch:
+    """Judges one status after the other.  `state` is what an earlier watch said last.
+
+    Counters that this is the first to see may be years old: they are where it begins.
+    """
+
+    def __init__(self, limits: Limits, state: State | None = None) -> None:
+        self._limits = limits
+        self._firing = {one.alert.title: one for one in state.firing} if state else {}
+        self._counts = dict(state.counts) if state else {}
+        self._since_s: dict[str, float] = {}  # title → since when there is reason, while there is
+        self._seen_s: dict[str, float] = {}  # title → when there was reason last
+        self.ended: deque[Alert] = deque(maxlen=ENDED_MAX)  # the newest first
+
+    def look(self, status: Status, now: datetime, at_s: float) -> list[Alert]:
+        """The alerts that begin or end now.  `at_s` is monotonic, of this process alone."""
+        changed = []
+        found = [*self._levels(status, now), *self._losses(status, now)]
+        titles = {finding.alert.title for finding in found}
+        self._since_s = {title: at for title, at in self._since_s.items() if title in titles}
+        for alert, lost, after_s in found:
+            held = self._firing.get(alert.title)
+            if held is None and at_s - self._since_s.setdefault(alert.title, at_s) < after_s:
+                continue
+            total = lost + (held.count if held else 0)
+            shown = replace(
+                alert,
+                summary=alert.summary.replace("{count:,}", f"{total:,}"),
+                started_at=held.alert.started_at if held else now,
+            )
+            self._firing[alert.title] = Firing(shown, total)
+            self._seen_s[alert.title] = at_s
+            if held is None:
+                changed.append(shown)
+        for title, firing in list(self._firing.items()):
+            if at_s - self._seen_s.setdefault(title, at_s) >= self._limits.quiet_s:
+                del self._firing[title], self._seen_s[title]
+                over = replace(firing.alert, ended_at=max(now, firing.alert.started_at))
+                self.ended.appendleft(over)
+                changed.append(over)
+        return changed
+
+    @property
+    def firing(self) -> list[Alert]:
+        """In the order in which they began."""
+        return [one.alert for one in self._firing.values()]
+
+    @property
+    def state(self) -> State:
+        """For the next watch."""
+        lasting = {
+            at: count
+            for at, count in self._counts.items()
+            if tuple(at.split(".")[1:]) not in _BEGIN_AT_ZERO
+        }
+        return State(list(self._firing.values()), lasting)
+
+    def _levels(self, status: Status, now: datetime) -> Iterator[Finding]:
+        """What is beyond its limit at the moment."""
+        meter = status.get("meter", {})
+        sizes, limits = meter.get("journal_bytes"), meter.get("journal_bytes_max")
+        if isinstance(sizes, Mapping) and isinstance(limits, Mapping):
+            for name, size in sizes.items():
+                most = limits.get(name)
+                if isinstance(most, int) and size >= self._limits.journal_share_max * most:
+                    alert = Alert(
+                        name=NEARLY_FULL,
+                        severity="warning",
+                        summary=f"The journal of {name} holds {size:,} of {most:,} bytes "
+                        f"({size / most:.0%}); when it is full, {_FULL.get(name, 'it waits')}.",
+                        action=_CONTENT_ROOM if name == "contents" else _ROOM,
+                        started_at=now,
+                        labels={"journal": name},
+                    )
+                    yield Finding(alert)
+        for name, part in _exporters(status):
+            lag_s, waiting = part.get("lag_s"), part.get("waiting")
+            if isinstance(lag_s, int | float) and lag_s > self._limits.lag_max_s:
+                alert = Alert(
+                    name=BEHIND,
+                    severity="warning",
+                    summary=f"{waiting} rows wait for {name}, the oldest for {lag_s:,.0f} s.",
+                    action="See its error in /api/health.  Rows wait on disk, and none is lost "
+                    "while the journal has room.",
+                    started_at=now,
+                    labels={"exporter": name},
+                )
+                yield Finding(alert, after_s=CATCHING_UP_S)
+
+    def _losses(self, status: Status, now: datetime) -> Iterator[Finding]:
+        """What has grown since the last look, and by how much."""
+        for loss in LOSSES:
+            parts = _exporters(status) if loss.of_exporters else [("meter", status.get("meter"))]
+            for name, part in parts:
+                value: object = part
+                for key in loss.key:
+                    value = value.get(key) if isinstance(value, Mapping) else None
+                if not isinstance(value, int):
+                    continue
+                at = ".".join((name, *loss.key))
+                before = self._counts.get(at, value if loss.lasting else 0)
+                self._counts[at] = value
+                if value > before:
+                    labels = {"exporter": name} if loss.of_exporters else {"journal": loss.journal}
+                    alert = Alert(
+                        name=loss.name,
+                        severity=loss.severity,
+                        summary=loss.summary.replace("{part}", name),
+                        action=loss.action.replace("{part}", name),
+                        started_at=now,
+                        labels={key: text for key, text in labels.items() if text},
+                    )
+                    yield Finding(alert, value - before)
+
+
+def _exporters(status: Status) -> list[tuple[str, Mapping[str, object]]]:
+    return [(name, part) for name, part in status.items() if name != "meter"]

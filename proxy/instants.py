@@ -1,0 +1,35 @@
+"""Instants as people and documents write them.  No clock: `now` is given."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+BARE_PLUS = re.compile(r" (\d\d:\d\d)$")  # "+02:00" in a query that was not percent-encoded
+
+
+def instant(text: str, now: datetime) -> datetime:
+    """ISO 8601, seconds since the epoch, or an age such as `15m`, `24h`, `7d`.
+
+    Raises ValueError with what to write instead.
+    """
+    number, unit = text[:-1], text[-1:]
+    try:
+        if unit in UNITS_S and number.isdecimal():
+            return now - timedelta(seconds=int(number) * UNITS_S[unit])
+        if text.replace(".", "", 1).isdecimal():
+            return datetime.fromtimestamp(float(text), UTC)
+        return iso_instant(BARE_PLUS.sub(r"+\1", text))
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(
+            f"{text!r} is not an instant: "
+            "write 2026-11-23T12:00:00Z, seconds since the epoch, or an age such as 24h"
+        ) from error
+
+
+def iso_instant(text: str) -> datetime:
+    """ISO 8601; UTC where no offset is given.  Raises ValueError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an instant such as 2026-11-20T12:00:00Z") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

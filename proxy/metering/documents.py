@@ -1,0 +1,144 @@
+"""Prices call documents: JSON objects that say what was called, when, and what came back.
+
+A document has `provider`, `path`, `at`, `request`, `response`, and optionally `id`, `method`,
+`request_headers`, `response_headers`, `upstream` (`base_url`, `region`, `deployment_type`) and
+`batch`.  It is read by the very code that meters live calls.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import cast
+
+import msgspec
+
+from pricing import Charge, Subcall, TariffBook
+from pricing.charge import line_document, plain
+from proxy.exchange import Begun, Ended, Exchange, Outcome, Part, ResponseHead
+from proxy.instants import iso_instant
+from proxy.metering.metering import charge_of, counted, subcalls_of
+from proxy.reading.reading import CallReader
+from proxy.settings.config import Config, Provider
+
+# Decimals go back into bodies as the numbers they were, so no figure passes through a float.
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+EVENT_STREAM, JSON = "text/event-stream", "application/json"
+
+
+def parse(line: bytes | str) -> dict[str, object]:
+    """One document.  Raises ValueError that says what is wrong with it."""
+    try:
+        document = _decode(line)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ValueError("a call document is a JSON object")
+    missing = [key for key in ("provider", "path", "at") if not isinstance(document.get(key), str)]
+    if missing:
+        raise ValueError(f"missing or not text: {', '.join(missing)}")
+    return document
+
+
+def price_document(
+    document: Mapping[str, object], book: TariffBook, config: Config
+) -> dict[str, object]:
+    """`{id, usd, status, reasons, lines, tariff}`; `usd` is exact decimal text or None.
+
+    Raises ValueError for a document that is not one.
+    """
+    charge, _, reasons = charge_document(document, book, config)
+    return {
+        "id": document.get("id"),
+        "usd": None if charge.usd is None else plain(charge.usd),
+        "status": charge.status.value,
+        "reasons": list(dict.fromkeys([*reasons, *charge.reasons])),
+        "lines": [line_document(line) for line in charge.lines],
+        "tariff": charge.tariff,
+    }
+
+
+def charge_document(
+    document: Mapping[str, object], book: TariffBook, config: Config
+) -> tuple[Charge, tuple[Subcall, ...], tuple[str, ...]]:
+    """The charge, what it was made from, and the reading's own reasons."""
+    provider = _provider(document, config)
+    exchange = _exchange(document, provider, config)
+    reading = counted(exchange.reading, provider.name, config)
+    if document.get("batch"):
+        parts = tuple(_in_batch(part) for part in reading.parts)
+        reading = replace(reading, parts=parts, billable=reading.billable or bool(parts))
+    subcalls = subcalls_of(exchange, reading.parts, provider)
+    return charge_of(reading, subcalls, book), subcalls, reading.reasons
+
+
+def _in_batch(part: Part) -> Part:
+    return replace(part, terms={**part.terms, "processing": "batch"})
+
+
+def _provider(document: Mapping[str, object], config: Config) -> Provider:
+    """The configured provider with what the document says of the upstream."""
+    name = str(document["provider"])
+    provider = config.providers.get(name) or Provider(name=name, base_url="")
+    upstream = document.get("upstream")
+    if isinstance(upstream, dict):
+        provider = replace(
+            provider,
+            base_url=str(upstream.get("base_url", provider.base_url)),
+            region=str(upstream.get("region", provider.region)),
+            deployment=str(upstream.get("deployment_type", provider.deployment)),
+        )
+    return provider
+
+
+def _exchange(document: Mapping[str, object], provider: Provider, config: Config) -> Exchange:
+    """The call as the journal would have told it."""
+    response = document.get("response")
+    text = isinstance(response, str)
+    headers = {"content-type": EVENT_STREAM if text else JSON} | _headers(
+        document, "response_headers"
+    )
+    begun = Begun(
+        call_id=str(document.get("id", "")),
+        wall_ns=int(_at(str(document["at"])).timestamp() * 1_000_000) * 1000,
+        method=str(document.get("method", "POST")),
+        target=str(document["path"]),
+        provider=provider.name,
+        upstream=provider.base_url,
+        headers=tuple(({"content-type": JSON} | _headers(document, "request_headers")).items()),
+    )
+    head = ResponseHead(status=_status(document), headers=tuple(headers.items()))
+    reader = CallReader(begun, provider, config.metering)
+    if document.get("request") is not None:
+        reader.request(_encode(document["request"]), 0)
+    reader.head(head, 0)
+    reader.response(cast(str, response).encode() if text else _encode(response), 0)
+    return Exchange(
+        begun=begun,
+        head=head,
+        ended=Ended(outcome=Outcome.OK),
+        reading=reader.close(),
+        first_byte_ns=0,
+        duration_ns=0,
+        source="document",
+    )
+
+
+def _headers(document: Mapping[str, object], key: str) -> dict[str, str]:
+    value = document.get(key) or {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} is not an object")
+    return {str(name).lower(): str(text) for name, text in value.items()}
+
+
+def _status(document: Mapping[str, object]) -> int:
+    status = document.get("status", 200)
+    return status if isinstance(status, int) else 200
+
+
+def _at(text: str) -> datetime:
+    try:
+        return iso_instant(text)
+    except ValueError as error:
+        raise ValueError(f"at: {error}") from error

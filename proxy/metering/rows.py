@@ -1,0 +1,266 @@
+"""One exchange and its charge as one flat record.  Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from exporters.otel.trace import Trace, trace_of
+from exporters.record import Record, nine_places, rounded
+from pricing import (
+    NO_COUNTERS,
+    Charge,
+    Counters,
+    Meter,
+    Origin,
+    Subcall,
+    Usage,
+)
+from pricing.charge import line_document, plain
+from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
+from proxy.exchange import Exchange, Outcome
+from proxy.settings.config import Config
+
+ERROR_MESSAGE_MAX = 500  # characters of a provider's own error text
+# Tags with a column of their own; any other stays in the map.
+TAG_COLUMNS: Mapping[str, str] = {
+    "project": "project",
+    "environment": "environment",
+    "team": "team",
+    "feature": "feature",
+    "user": "user_id",
+    "user-id": "user_id",
+    "session": "session_id",
+    "session-id": "session_id",
+    "prompt-name": "prompt_name",
+    "prompt-version": "prompt_version",
+}
+RETRY_HEADER = "x-stainless-retry-count"  # the OpenAI and Anthropic SDKs count their own retries
+
+
+def outcome_of(exchange: Exchange) -> Outcome:
+    """How the call ended, for somebody who reads bills.
+
+    A caller that leaves, or a relay that dies, after the final event ended nothing: openai-python
+    closes the connection right after `[DONE]`.
+    """
+    ended, reading = exchange.ended.outcome, exchange.reading
+    if exchange.head is None:
+        return ended
+    if exchange.head.status >= 400:
+        return Outcome.HTTP_ERROR
+    if reading.error_type:
+        return Outcome.STREAM_ERROR
+    if ended in (Outcome.CLIENT_GONE, Outcome.INTERRUPTED) and reading.complete:
+        return Outcome.OK
+    return ended
+
+
+def total_usage(subcalls: Sequence[Subcall]) -> dict[Meter, Quantity]:
+    """Quantities by meter over all parts of a call."""
+    total: dict[Meter, Quantity] = {}
+    for subcall in subcalls:
+        for meter, quantity in subcall.usage.quantities.items():
+            total[meter] = total.get(meter, 0) + quantity
+    return total
+
+
+def usage_origin(subcalls: Sequence[Subcall]) -> Origin:
+    """The worst origin of any part: one guess makes the whole a guess."""
+    order = list(Origin)
+    return max((s.usage.origin for s in subcalls), key=order.index, default=Origin.NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a charge is made from besides the subcalls and the tariffs."""
+
+    asked: str = ""  # the model asked for, and the one that answered
+    served: str = ""
+    reasons: tuple[str, ...] = ()  # the reading's own
+    reported_usd: Decimal | None = None
+    cut_short: bool = False  # more may have been made than was seen
+    # What was used before, for prices by volume.
+    counters: Counters = field(default_factory=lambda: NO_COUNTERS)
+
+
+def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
+    """Everything needed to follow the charge line by line, or to make it again: a JSON text.
+
+    Of the counters only those that the charge moved.
+    """
+    reported = basis.reported_usd
+    document = {
+        "usd": None if charge.usd is None else plain(charge.usd),
+        "subcalls": [
+            {
+                "provider": subcall.provider,
+                "model": subcall.model,
+                "at": subcall.at,
+                "origin": subcall.usage.origin,
+                "usage": {m.value: plain(q) for m, q in subcall.usage.quantities.items()},
+                "terms": {
+                    name: plain(value) if isinstance(value, Decimal) else value
+                    for name, value in subcall.terms.items()
+                },
+            }
+            for subcall in subcalls
+        ],
+        "basis": {
+            "reasons": basis.reasons,
+            "reported_usd": None if reported is None else str(reported),
+            "cut_short": basis.cut_short,
+            "counters": {name: plain(basis.counters[name]) for name in charge.counts},
+        },
+        "lines": [line_document(line) for line in charge.lines],
+    }
+    return msgspec.json.encode(document).decode()
+
+
+def row(
+    exchange: Exchange,
+    charge: Charge,
+    subcalls: Sequence[Subcall],
+    basis: Basis,
+    config: Config,
+) -> Record:
+    """The record of a call.  Raises ValueError for a cost beyond any call."""
+    headers = {name.lower(): value for name, value in exchange.begun.headers}
+    trace = trace_of(headers, exchange.begun.call_id, config.otlp.incoming)
+    return Record(
+        **_identity(exchange, config, headers, trace),
+        **_answer(exchange, trace),
+        **_usage(subcalls),
+        **price_fields(charge, subcalls, basis),
+        **_times(exchange),
+        reported_usd=rounded(charge.reported_usd),
+    )
+
+
+def _identity(
+    exchange: Exchange, config: Config, headers: Mapping[str, str], trace: Trace
+) -> dict[str, Any]:
+    """Who called whom, and under which ids."""
+    begun = exchange.begun
+    tags = dict(begun.tags)
+    columns = {column: tags.pop(tag) for tag, column in TAG_COLUMNS.items() if tag in tags}
+    columns.setdefault("session_id", exchange.reading.session_id)
+    provider = config.providers.get(begun.provider)
+    retries = headers.get(RETRY_HEADER, "")
+    return {
+        **columns,
+        "ts_us": begun.wall_ns // 1000,
+        "call_id": begun.call_id,
+        "trace_id": trace.trace_id,
+        "span_id": trace.span_id,
+        "parent_span_id": trace.parent_span_id,
+        "key_id": config.key_names.get(begun.key_id, begun.key_id),
+        "provider": begun.provider,
+        "upstream": urlsplit(begun.upstream).netloc.rpartition("@")[2],
+        "region": provider.region if provider else "",
+        "attempt": min(int(retries) + 1, 255) if retries.isdecimal() else 1,
+        "request_bytes": exchange.ended.request_bytes,
+        "response_bytes": exchange.ended.response_bytes,
+        "dropped_bytes": exchange.ended.dropped_bytes,
+        "tags": tags,
+        "node": config.node,
+        "source": exchange.source,
+    }
+
+
+def _answer(exchange: Exchange, trace: Trace) -> dict[str, Any]:
+    """What came back, and how it ended."""
+    reading = exchange.reading
+    outcome = outcome_of(exchange)
+    error = reading.error_type or exchange.ended.error
+    if not error and outcome is Outcome.HTTP_ERROR and exchange.head:
+        error = str(exchange.head.status)
+    return {
+        "endpoint": reading.endpoint,
+        "operation": reading.operation.value,
+        "request_model": reading.request_model,
+        "response_model": reading.response_model,
+        "response_id": reading.response_id,
+        "service_tier": reading.service_tier,
+        "stream": reading.stream,
+        "http_status": exchange.head.status if exchange.head else 0,
+        "outcome": outcome.value,
+        "error_type": "" if outcome is Outcome.OK else error or outcome.value,
+        "error_message": reading.error_message[:ERROR_MESSAGE_MAX],
+        "finish_reason": ",".join(reading.finish_reasons),
+        "tool_calls": reading.tool_calls,
+        "attributes": {
+            **{name: str(value) for name, value in reading.attributes.items()},
+            **trace.attributes,
+        },
+    }
+
+
+def _usage(subcalls: Sequence[Subcall]) -> dict[str, Any]:
+    """Quantities: the partition, and the inclusive totals, unknown where nothing was read."""
+    usage = total_usage(subcalls)
+    origin = usage_origin(subcalls)
+    known = origin is not Origin.NONE
+    totals = Usage(usage, origin)
+    return {
+        "usage": {meter.value: Decimal(quantity) for meter, quantity in usage.items()},
+        "usage_origin": origin.value,
+        "input_tokens_total": totals.input_tokens if known else None,
+        "output_tokens_total": totals.output_tokens if known else None,
+        "cache_read_tokens": _starting(usage, "cache_read"),
+        "cache_write_tokens": _starting(usage, "cache_write"),
+        "reasoning_tokens": int(usage.get(Meter.OUTPUT_REASONING, 0)),
+    }
+
+
+def _starting(usage: Mapping[Meter, Quantity], prefix: str) -> int:
+    return sum(int(n) for meter, n in usage.items() if meter.value.startswith(prefix))
+
+
+def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
+    """What of a record is its price; dollars rounded once, the parts None where the whole is."""
+    parts = dict.fromkeys(("input", "output", "cache_read", "cache_write", "other"), Decimal(0))
+    for line in charge.lines:
+        parts[_part(line.meter)] += line.usd
+    known = charge.usd is not None
+    return {
+        "cost_usd": rounded(charge.usd),
+        **{f"cost_{name}_usd": rounded(usd) if known else None for name, usd in parts.items()},
+        "cost_status": charge.status.value,
+        "tariff": charge.tariff,
+        "reasons": tuple(dict.fromkeys((*basis.reasons, *charge.reasons))),
+        "receipt": receipt(charge, subcalls, basis),
+        "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
+    }
+
+
+def _part(meter: Meter) -> str:
+    if meter in INPUT_METERS or meter in OUTPUT_METERS:
+        name = meter.value.partition(".")[0]
+        return "cache_write" if name.startswith("cache_write") else name
+    return "other"
+
+
+def _times(exchange: Exchange) -> dict[str, Any]:
+    """Microseconds since the call began; None for what did not happen."""
+    timing, ended = exchange.reading.timing, exchange.ended
+    provider_ms = exchange.reading.attributes.get("provider_ms")
+    return {
+        "duration_us": exchange.duration_ns // 1000,
+        "first_byte_us": _us(exchange.first_byte_ns),
+        "first_token_us": _us(timing.first_token_ns),
+        "first_visible_us": _us(timing.first_visible_ns),
+        "gap_p50_us": timing.gap_p50_us,
+        "gap_p95_us": timing.gap_p95_us,
+        "gap_max_us": timing.gap_max_us,
+        "overhead_us": ended.overhead_us,
+        "caller_wait_us": ended.caller_wait_us,
+        "provider_us": round(provider_ms * 1000) if isinstance(provider_ms, int | float) else None,
+    }
+
+
+def _us(ns: int | None) -> int | None:
+    return None if ns is None else ns // 1000

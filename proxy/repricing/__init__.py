@@ -1,0 +1,1 @@
+"""Prices stored calls again and says what changes."""

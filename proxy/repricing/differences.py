@@ -1,0 +1,96 @@
+"""What another price of stored calls changes, added up by model, day and team.  Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from exporters.clickhouse.corrections import Correction
+from exporters.record import EXACT
+from pricing.charge import plain
+
+GROUPS_MAX = 1_000  # of each kind; callers choose the names of models and teams
+OTHERS = "(others)"
+GROUPED_BY = ("model", "day", "team")
+
+
+@dataclass(slots=True)
+class Sums:
+    """Calls and what they cost, before and after; a cost that is not known is in no sum."""
+
+    calls: int = 0
+    changed: int = 0
+    newly_priced: int = 0
+    no_longer_priced: int = 0
+    old_usd: Decimal = Decimal(0)
+    new_usd: Decimal = Decimal(0)
+
+    def add(self, old: Decimal | None, new: Decimal | None, *, changed: bool) -> None:
+        self.calls += 1
+        self.changed += changed
+        self.newly_priced += old is None and new is not None
+        self.no_longer_priced += old is not None and new is None
+        self.old_usd = EXACT.add(self.old_usd, old or Decimal(0))
+        self.new_usd = EXACT.add(self.new_usd, new or Decimal(0))
+
+    def document(self) -> dict[str, object]:
+        """As JSON; money is exact decimal text."""
+        return {
+            "calls": self.calls,
+            "changed": self.changed,
+            "newly_priced": self.newly_priced,
+            "no_longer_priced": self.no_longer_priced,
+            "old_usd": plain(self.old_usd),
+            "new_usd": plain(self.new_usd),
+            "difference_usd": plain(EXACT.subtract(self.new_usd, self.old_usd)),
+        }
+
+
+@dataclass(slots=True)
+class Differences:
+    """Of all calls looked at."""
+
+    total: Sums = field(default_factory=Sums)
+    by: dict[str, dict[str, Sums]] = field(
+        default_factory=lambda: {kind: dict[str, Sums]() for kind in GROUPED_BY}
+    )
+
+    def add(self, row: Mapping[str, Any], correction: Correction | None) -> None:
+        """A call, and its other price if it has one."""
+        text = row["cost_usd"]
+        old = None if text is None else Decimal(text)
+        new = correction.cost_usd if correction else old
+        at = datetime.fromtimestamp(row["ts_us"] / 1e6, UTC)
+        names = {
+            "model": row["response_model"] or row["request_model"],
+            "day": f"{at:%Y-%m-%d}",
+            "team": row["team"],
+        }
+        for sums in (self.total, *(self._group(kind, name) for kind, name in names.items())):
+            sums.add(old, new, changed=correction is not None)
+
+    def _group(self, kind: str, name: str) -> Sums:
+        groups = self.by[kind]
+        if name not in groups and len(groups) >= GROUPS_MAX:
+            name = OTHERS
+        return groups.setdefault(name, Sums())
+
+    def document(self) -> dict[str, object]:
+        """As JSON: the whole, and each group in which something changed."""
+        return self.total.document() | {
+            "by": {
+                kind: [
+                    {kind: name} | sums.document()
+                    for name, sums in sorted(groups.items(), key=_order)
+                    if sums.changed
+                ]
+                for kind, groups in self.by.items()
+            },
+        }
+
+
+def _order(group: tuple[str, Sums]) -> tuple[Decimal, str]:
+    """What changed most comes first."""
+    name, sums = group
+    return -abs(sums.new_usd - sums.old_usd), name

@@ -1,0 +1,190 @@
+"""Goes through stored calls page by page, prices them again and writes what differs.
+
+Exactly once: a page of corrections is on disk before it is sent, and goes out again under the same
+token after a crash, so that table and rollups get all of it or have it already.  A run that is
+broken off has written whole pages, and the next one finds the rest.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from time import time_ns
+
+import msgspec
+
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.corrections import (
+    Correction,
+    Corrections,
+    Place,
+    counted,
+    counted_in_rows,
+    hours,
+    page,
+)
+from exporters.clickhouse.store import Store
+from exporters.record import EPOCH, TransientError
+from pricing import TariffBook
+from proxy.instants import instant
+from proxy.journal.disk import write_atomically
+from proxy.metering.book import tariff_book
+from proxy.metering.volumes import Tally
+from proxy.repricing.differences import Differences
+from proxy.repricing.repricing import Ledger, Repricing, Row
+from proxy.settings.config import Config
+from proxy.settings.places import Places
+
+PAGE_ROWS = 1_000
+HOUR_US = 3_600_000_000
+
+Tell = Callable[[int, int], Awaitable[None]]  # calls done, calls there are
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to price again.  `book`: only if that is still the version of the tariffs."""
+
+    since: str
+    until: str = ""
+    tariffs: str = ""  # a directory that is laid over the others
+    write: bool = False
+    book: str = ""
+
+
+class Restating:
+    """Over one store.
+
+    `run` and `finish` raise TransientError if the store does not answer, or another one is at work.
+    """
+
+    def __init__(self, config: Config, store: Store, clickhouse: ClickHouse) -> None:
+        self._config = config
+        self._store = store
+        self._clickhouse = clickhouse
+        self._places = Places(config.data)
+        self._places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def run(self, order: Order, tell: Tell) -> dict[str, object]:
+        """The differences, and how many corrections were written.
+
+        `kept` calls have a price that no tariff decides; `unreadable` ones cannot be made again.
+        Raises ValueError for an order that means nothing or tariffs that do not load, OSError if
+        the tariffs cannot be read or the state cannot be written.
+        """
+        now = datetime.now(UTC)
+        since = instant(order.since, now).astimezone(UTC)
+        until = min(instant(order.until, now).astimezone(UTC), now) if order.until else now
+        if since >= until:
+            raise ValueError(f"nothing lies between {since:%Y-%m-%dT%H:%MZ} and the end")
+        book = await asyncio.to_thread(self._load, order)
+        with self._alone():
+            await self._send_pending()
+            repricing = Repricing(book, await self._ledger(book, since), time_ns() // 1000)
+            found, written = Differences(), 0
+            async for rows in self._pages(since, until, tell):
+                corrections = await asyncio.to_thread(_page, repricing, rows, found)
+                if order.write and corrections:
+                    await self._write(Corrections(tuple(corrections)))
+                    written += len(corrections)
+        return {
+            "since": since.isoformat(),
+            "until": until.isoformat(),
+            "book": book.version,
+            "kept": repricing.kept,
+            "unreadable": repricing.unreadable,
+            **found.document(),
+            "written": written,
+        }
+
+    async def finish(self) -> None:
+        """Send what a process that died may not have sent."""
+        if self._places.reprice_pending.exists():
+            with self._alone():
+                await self._send_pending()
+
+    def _load(self, order: Order) -> TariffBook:
+        laid_over = [Path(order.tariffs)] if order.tariffs else []
+        if not all(directory.is_dir() for directory in laid_over):
+            raise ValueError(f"{order.tariffs} is not a directory")
+        book = tariff_book(self._config, *laid_over)
+        if order.book not in ("", book.version):
+            raise ValueError("the tariffs changed meanwhile; look at the differences again")
+        return book
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two at once would both correct the same price."""
+        lock = os.open(self._places.reprice_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TransientError("another reprice is at work on this data") from None
+            yield
+        finally:
+            os.close(lock)
+
+    async def _ledger(self, book: TariffBook, since: datetime) -> Ledger:
+        """Counters as they stood at `since`, from the beginning of its month on."""
+        stored = Tally()
+        if names := book.counters:
+            hour = since.replace(minute=0, second=0, microsecond=0)
+            month = hour.replace(day=1, hour=0)
+            for sql, bound in (counted(month, hour), counted_in_rows(hour, since)):
+                for row in await self._store.ask(sql, bound):
+                    at = datetime.fromtimestamp(int(str(row["at"])), UTC)
+                    stored.add(str(row["counter"]), at, Decimal(str(row["quantity"])))
+        return Ledger(names, stored)
+
+    async def _pages(
+        self, since: datetime, until: datetime, tell: Tell
+    ) -> AsyncIterator[Sequence[Row]]:
+        """All calls of the period in order of time, hour by hour: the table is sorted so."""
+        sql, bound = hours(since, until)
+        there = await self._store.ask(sql, bound)
+        total, done = sum(int(str(row["calls"])) for row in there), 0
+        first, end = ((at - EPOCH) // datetime.resolution for at in (since, until))
+        for row in there:
+            hour = int(str(row["hour"]))
+            place = Place(max(first, hour))
+            while True:
+                sql, bound = page(place, min(end, hour + HOUR_US), PAGE_ROWS)
+                rows = await self._store.ask(sql, bound)
+                if rows:
+                    yield rows
+                    last = rows[-1]
+                    place = Place(
+                        int(str(last["ts_us"])), str(last["call_id"]), str(last["source"])
+                    )
+                done += len(rows)
+                await tell(done, max(done, total))
+                if len(rows) < PAGE_ROWS:
+                    break
+
+    async def _write(self, corrections: Corrections) -> None:
+        path = self._places.reprice_pending
+        await asyncio.to_thread(write_atomically, path, msgspec.json.encode(corrections))
+        await self._clickhouse.correct(corrections)
+        path.unlink()
+
+    async def _send_pending(self) -> None:
+        path = self._places.reprice_pending
+        if path.exists():
+            corrections = msgspec.json.decode(path.read_bytes(), type=Corrections)
+            await self._clickhouse.correct(corrections)
+            path.unlink()
+
+
+def _page(repricing: Repricing, rows: Sequence[Row], found: Differences) -> list[Correction]:
+    """The other prices in a page; runs on a thread, so that calls are metered meanwhile."""
+    corrections = []
+    for row in rows:
+        correction = repricing.again(row)
+        found.add(row, correction)
+        if correction:
+            corrections.append(correction)
+    return corrections

@@ -1,0 +1,80 @@
+"""Finds a caller's credential and names it without keeping it.
+
+The name is HMAC-SHA256 under a random key of this installation.
+
+The key lies in the data directory (mode 0600) and is made at the first start, so that fingerprints
+stay the same over restarts and mean nothing elsewhere.
+"""
+
+import hmac
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote_plus
+
+KEY_BYTES = 32
+_INSECURE_KEY = "openai-insecure-api-key."  # OpenAI realtime from a browser
+FINGERPRINT_HEX = 16  # 64 bits: no collision among any number of keys that a company has
+
+
+def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
+    """What the caller proves who it is with, the same text by whichever way it came; or ""."""
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), value.decode("latin-1"))
+    if authorization := found.get(b"authorization", ""):
+        scheme, _, rest = authorization.partition(" ")
+        if scheme.upper().startswith("AWS4-"):  # the signature differs each time, the key id not
+            return rest.partition("Credential=")[2].partition("/")[0] or rest
+        return rest.strip() or scheme
+    for name in (b"x-api-key", b"api-key", b"x-goog-api-key"):
+        if name in found:
+            return found[name]
+    for protocol in found.get(b"sec-websocket-protocol", "").split(","):
+        if protocol.strip().startswith(_INSECURE_KEY):
+            return protocol.strip().removeprefix(_INSECURE_KEY)
+    for parameter in target.partition("?")[2].split("&"):
+        key, _, secret = parameter.partition("=")
+        if key in ("key", "api_key", "api-key", "access_token"):
+            return unquote_plus(secret)
+    return ""
+
+
+class Fingerprints:
+    """Fingerprints under one key.  `names` maps a fingerprint to what its owner is called."""
+
+    def __init__(self, key: bytes, names: Mapping[str, str]) -> None:
+        self._key = key
+        self._names = names
+
+    def name(self, credential: str) -> str:
+        """The configured name, else the fingerprint `k_…`; "" for no credential."""
+        if not credential:
+            return ""
+        digest = hmac.digest(self._key, credential.encode("utf-8", "surrogateescape"), "sha256")
+        fingerprint = f"k_{digest.hex()[:FINGERPRINT_HEX]}"
+        return self._names.get(fingerprint, fingerprint)
+
+
+def load_key(file: Path) -> bytes:
+    """The key in `file`, made if there is none; several processes may ask at once.
+
+    Raises OSError if the directory cannot be written, ValueError if the file is not a key.
+    """
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(6)}")
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.write(descriptor, secrets.token_bytes(KEY_BYTES))
+        finally:
+            os.close(descriptor)
+        with suppress(FileExistsError):  # another process was first: its key holds
+            os.link(draft, file)
+        draft.unlink()
+    key = file.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{file} is not a key of {KEY_BYTES} bytes; remove it to have a new one")
+    return key

@@ -1,0 +1,92 @@
+"""Heads and targets as they may be written down: every credential replaced by `***`.  No I/O.
+
+Names are kept as sent.  What counts as a credential is in `patterns`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from urllib.parse import unquote_plus
+
+from proxy.secrecy.patterns import HIDDEN, SECRET_VALUE, SECRET_VALUE_CHARACTERS_MIN, is_secret
+
+Pairs = Iterable[tuple[bytes, bytes]]
+
+_URL_PASSWORD = r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+_SECRET_VALUE = re.compile(rf"{SECRET_VALUE}|{_URL_PASSWORD}")
+# `name=value` beyond a query's own: matrix parameters, fragments, a URL inside a value.
+_PAIR = re.compile(r"(?<![^/;?&#,\s])([^/;?&#,\s=]+)=([^/;?&#,\s]+)")
+_SUBPROTOCOL_SECRET = re.compile(r"(?i)key|token|secret|auth|bearer|[^,\s]{41,}")
+_NAME_BYTES_CACHED_MAX = 128  # a stranger's long names do not stay in memory
+
+
+def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
+    """Headers as they may be written down: names as sent, credentials replaced."""
+    return tuple([_scrubbed_pair(name, value) for name, value in raw])
+
+
+def scrubbed_target(target: str) -> str:
+    """A path with its query, values of secret parameters replaced."""
+    path, mark, query = target.partition("?")
+    path = "/".join(map(_scrubbed_text, path.split("/"))) if "%" in path else _scrubbed_text(path)
+    if query:
+        query = "&".join(map(_scrubbed_parameter, query.split("&")))
+    return (path + mark + query).encode("utf-8", "replace").decode()
+
+
+def scrubbed_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they may be written down."""
+    return {
+        name: HIDDEN if is_secret(name) else _SECRET_VALUE.sub(HIDDEN, value)
+        for name, value in tags.items()
+    }
+
+
+def _scrubbed_pair(name: bytes, value: bytes) -> tuple[str, str]:
+    key, secret = _known(name) if len(name) <= _NAME_BYTES_CACHED_MAX else _new(name)
+    if secret:
+        return key, HIDDEN
+    text = value.decode("utf-8", "replace")
+    if b"?" in value:
+        text = scrubbed_target(text)
+    elif len(value) >= SECRET_VALUE_CHARACTERS_MIN or b"=" in value or b"://" in value:
+        text = _scrubbed_text(text)
+    if key.lower() == "sec-websocket-protocol" and _SUBPROTOCOL_SECRET.search(text):
+        return key, HIDDEN
+    return key, text
+
+
+def _new(name: bytes) -> tuple[str, bool]:
+    """A header name as text, and whether it names a credential."""
+    key = name.decode("latin-1")
+    return key, is_secret(key.lower())
+
+
+_known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names over and over
+
+
+def _scrubbed_parameter(parameter: str) -> str:
+    name, equals, _ = parameter.partition("=")
+    if equals and is_secret(unquote_plus(name).lower()):
+        return name + equals + HIDDEN
+    return _scrubbed_text(parameter)
+
+
+def _scrubbed_text(text: str) -> str:
+    """A piece of a path, query or header; one whose secret is percent-encoded goes as a whole."""
+    if "%" in text:
+        plain = unquote_plus(text)
+        if plain != text and _scrubbed_plain(plain) != plain:
+            return HIDDEN
+    return _scrubbed_plain(text)
+
+
+def _scrubbed_plain(text: str) -> str:
+    if "=" in text:
+        text = _PAIR.sub(_scrubbed_match, text)
+    return _SECRET_VALUE.sub(HIDDEN, text)
+
+
+def _scrubbed_match(pair: re.Match[str]) -> str:
+    name = pair[1]
+    return f"{name}={HIDDEN}" if is_secret(name.lower()) else pair[0]

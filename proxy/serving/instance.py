@@ -1,0 +1,117 @@
+"""One `taximeter serve` for each data directory, and where others find it.
+
+`serve.lock` is held by the supervisor and by all its children, so the directory is free again only
+when the last of them is gone.  `serve.json` tells where the running one can be reached.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from exporters.clickhouse import connection
+from proxy.journal.disk import write_atomically
+from proxy.network import url_of
+from proxy.settings.config import Config
+from proxy.settings.places import Places, store_dsn
+
+WAIT_S = 30.0  # for the children of a supervisor that was killed
+POLL_S = 0.1
+
+
+class TakenError(Exception):
+    """The data directory is in use; the text says by whom."""
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True):
+    """A running `taximeter serve`, as `serve.json` describes it."""
+
+    pid: int
+    port: int
+    console_port: int
+    started: str  # ISO 8601, UTC
+    proxy_url: str
+    console_url: str
+    data: str
+    store: str  # without the password
+
+
+def describe(config: Config) -> Instance:
+    """This process, serving on the ports in `config`."""
+    return Instance(
+        pid=os.getpid(),
+        port=config.proxy.port,
+        console_port=config.console.port,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        proxy_url=url_of(config.proxy),
+        console_url=url_of(config.console),
+        data=str(config.data),
+        store=str(connection.parse(store_dsn(config), config.store.database)),
+    )
+
+
+@contextmanager
+def claimed(data: Path) -> Iterator[int]:
+    """Hold the data directory, made if absent; yields the lock, to be inherited by children.
+
+    Raises TakenError, and OSError if the directory cannot be made.
+    """
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(Places(data).serve_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(lock, data)
+        Places(data).serve_description.unlink(missing_ok=True)  # of one that was killed
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, data: Path) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        with suppress(BlockingIOError):
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        other = find(data)
+        if other is None or alive(other.pid) or time.monotonic() > deadline:
+            who = f" (process {other.pid}, port {other.port})" if other else ""
+            raise TakenError(
+                f"{data} is in use by another taximeter{who}.\n"
+                "Stop that one, or choose another directory with --data DIR."
+            )
+        time.sleep(POLL_S)
+
+
+@contextmanager
+def announced(config: Config) -> Iterator[Instance]:
+    """While it is there, `serve.json` tells others where we are."""
+    path = Places(config.data).serve_description
+    instance = describe(config)
+    write_atomically(path, msgspec.json.encode(instance) + b"\n")
+    try:
+        yield instance
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find(data: Path) -> Instance | None:
+    """The one that `serve.json` describes; it may be gone without having said so."""
+    try:
+        return msgspec.json.decode(Places(data).serve_description.read_bytes(), type=Instance)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,262 @@
+"""The meter as a process: follows the journals, exports the records, serves the console.
+
+`python -m proxy.serving.meter_process --console-fd N --ready-fd M`, with the configuration as one
+line of JSON on standard input; the end of standard input means that the supervisor is gone.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from time import monotonic
+
+from aiohttp import web
+
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.reconcile import Difference
+from exporters.clickhouse.store import Store
+from exporters.otel import metrics as otel_metrics
+from exporters.record import Exporter, Record, TransientError, decode
+from exporters.series import Family
+from proxy.console import api
+from proxy.console.command import Command
+from proxy.console.content_api import ContentApi
+from proxy.console.reprice_api import RepriceApi
+from proxy.delivery import outlets
+from proxy.delivery.contents import ContentDelivery, content_delivery
+from proxy.delivery.delivery import Delivery, prune
+from proxy.health.alerts import Alerting
+from proxy.health.observer import Observer
+from proxy.metering.book import tariff_book
+from proxy.metering.items import Items
+from proxy.metering.metering import Metering
+from proxy.metering.recorder import Recorder
+from proxy.metering.volumes import Delivering, Volumes
+from proxy.network import server_tls
+from proxy.repricing.run import Restating
+from proxy.serving import process
+from proxy.settings.config import Config
+from proxy.settings.places import Places, store_dsn
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 20.0  # how long a stop waits for exporters; what is left goes out after the next start
+OPEN_S = 15.0  # at start, for the store to answer; a cold embedded engine takes ten seconds
+CLOSE_S = 5.0  # at the end, for what is at work to finish
+CATCH_UP_S = 10.0  # for rows to be written, before the store's sums are compared
+OTLP_BATCH_ROWS = 512
+CONSOLE_IDLE_S = 75.0  # for a request head to arrive, or the next one on a connection
+PRUNE_S = 5.0  # between two looks for record segments that may go
+
+
+class MeterProcess:
+    """Everything that lives in the meter's process, put together from the configuration."""
+
+    def __init__(self, config: Config) -> None:
+        config = replace(config, node=config.node or socket.gethostname())
+        self._config = config
+        self._began = monotonic()
+        self._places = places = Places(config.data)
+        places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        dsn = store_dsn(config)
+        self.items = Items(places.items)
+        book = tariff_book(config)
+        self.volumes = Volumes(book.counters)
+        metering = Metering(config, book, self.items.claim, self.volumes)
+        self.observer = Observer(
+            config.data,
+            profile=outlets.profile(config),
+            names=outlets.names(config),
+            journals=outlets.journals(config),
+        )
+        store = config.store
+        self.contents = Contents(dsn, database=store.database)
+        self.content = content_delivery(config, self.contents)
+        self.recorder = Recorder(
+            config,
+            metering.records,
+            tell=self.observer.tell,
+            contents=self.content.journal if self.content else None,
+        )
+        self.clickhouse = ClickHouse(
+            dsn,
+            database=store.database,
+            ttl_days=store.ttl_days,
+            content_ttl_days=config.content.ttl_days,
+        )
+        self.store = Store(dsn, database=store.database)
+        self.restating = Restating(config, self.store, self.clickhouse)
+        command = Command(places.command_token)
+        content_api = ContentApi(config, self.store, self.contents, self.content, command)
+        self.commands = (
+            *RepriceApi(self.restating, command).routes(),
+            *content_api.routes(),
+        )
+        rows = Delivering(self.clickhouse, self.volumes)
+        self.deliveries = [self._delivery(rows, store.batch_rows_max)]
+        if spans := outlets.spans(config):
+            self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
+        self.ways: list[Delivery[Record] | ContentDelivery] = [*self.deliveries]
+        if self.content:
+            self.ways.append(self.content)
+        self.alerting = Alerting(config.alerts, places.alerts, self.status, outlets.webhook(config))
+
+    def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
+        return Delivery(
+            self.observer.timed(exporter),
+            self._places.records,
+            self._places,
+            decode,
+            synced=self.recorder.journal.synced,
+            rows_max=rows_max,
+            age_max_s=self._config.store.batch_age_max_s,
+        )
+
+    def status(self) -> dict[str, dict[str, object]]:
+        """Health of the parts that live here: what the console, metrics and alerts all go by."""
+        meter = {
+            "uptime_s": round(monotonic() - self._began, 1),
+            "journal_bytes": self.observer.journal_bytes(),
+            "journal_bytes_max": outlets.journals(self._config),
+        }
+        exporters = {
+            way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
+        }
+        content = {self.content.name: self.content.status()} if self.content else {}
+        return {"meter": self.recorder.status() | meter, **exporters, **content}
+
+    def metrics(self) -> list[Family]:
+        """Everything that is counted and measured here."""
+        return self.observer.families(self.status()) + self.alerting.families()
+
+    async def check(self, *, repair: bool, quiet_s: float) -> list[Difference]:
+        """See `proxy.console.api.Check`: no batch may wait for a day that is rebuilt."""
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                await self.deliveries[0].drained()
+        except TimeoutError:
+            raise TransientError("rows wait to be written; check again when they are") from None
+        return await self.clickhouse.reconcile(repair=repair, quiet_s=quiet_s)
+
+    async def _until(self, stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
+        """Wait for `stop`.  Raises what ended one of the tasks: a new process may do better."""
+        told = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait({told, *working}, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+
+    async def _prune(self) -> None:
+        """Let go of record segments that everybody has passed."""
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            passed = min(self.recorder.saved, *(delivery.passed for delivery in self.deliveries))
+            await asyncio.to_thread(prune, self._places.records, passed)
+
+    async def _follow(self) -> None:
+        """Meter, as soon as it is known what was used before, or the store keeps us waiting."""
+        if self.volumes.names:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OPEN_S):
+                    await self.volumes.ready.wait()
+        await self.recorder.run()
+
+    async def _open_store(self) -> None:
+        """Make the schema now, so that the first look at the console finds it."""
+        opening = asyncio.create_task(self.clickhouse.open())
+        await asyncio.wait({opening}, timeout=OPEN_S)
+        opening.add_done_callback(_said)  # its errors are the first delivery's to deal with
+        if not opening.done() or opening.exception() is not None:
+            reason = opening.exception() if opening.done() else "it takes long"
+            log.warning("The store does not answer yet (%s); rows wait in the journal.", reason)
+            return
+        try:
+            await self.restating.finish()
+        except (TransientError, OSError) as error:
+            log.warning("A reprice that was broken off is not finished: %s", error)
+
+    async def run(self, console_fd: int, ready: Callable[[], None], stop: asyncio.Event) -> None:
+        """Work until `stop`; then read what the relays left, flush, and close."""
+        await self._open_store()
+        await self.observer.count_waiting(self.deliveries)
+        app = api.application(
+            self.store,
+            self.status,
+            self._config.console,
+            metrics=self.metrics,
+            alerts=self.alerting.shown,
+            check=self.check,
+            commands=self.commands,
+        )
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
+        await runner.setup()
+        tls = server_tls(self._config.console)
+        await web.SockSite(runner, process.inherited(console_fd), ssl_context=tls).start()
+        tasks = [asyncio.create_task(way.run()) for way in self.ways]
+        tasks.append(asyncio.create_task(self._prune()))
+        tasks.append(asyncio.create_task(self.alerting.run()))
+        if push := otel_metrics.from_config(self.metrics):
+            tasks.append(asyncio.create_task(push.run()))
+        if self.volumes.names:
+            counted, drained = self.clickhouse.counted, self.deliveries[0].drained
+            tasks.append(asyncio.create_task(self.volumes.keep_reading(counted, drained)))
+        follow = asyncio.create_task(self._follow())
+        ready()
+        await self._until(stop, follow, *tasks)
+        follow.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await self.recorder.drain()
+                await asyncio.gather(*(way.drained() for way in self.ways))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, follow, return_exceptions=True)
+        await self.recorder.upkeep()
+        await self.alerting.close()
+        await runner.cleanup()
+        self.recorder.close()
+        if self.content:
+            self.content.close()
+        self.items.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                for delivery in self.deliveries:
+                    await delivery.exporter.close()
+                await self.contents.close()
+                await self.store.close()
+                if push:  # last: it may wait for a collector that hangs
+                    await push.close()
+                return
+        log.warning("The store or the collector hangs; going without waiting.  Rows are kept.")
+        sys.stderr.flush()
+        os._exit(0)  # Python would wait for the threads that wait for them
+
+
+def _said(opening: asyncio.Task[None]) -> None:
+    if not opening.cancelled():
+        opening.exception()
+
+
+async def serve(config: Config, console_fd: int, ready_fd: int) -> None:
+    """Run until SIGTERM or until the supervisor is gone."""
+    stop, _ = process.signals()
+    await MeterProcess(config).run(console_fd, lambda: process.tell_ready(ready_fd), stop)
+
+
+def main() -> None:
+    """Entry point of the process."""
+    parser = argparse.ArgumentParser(prog="taximeter meter")
+    parser.add_argument("--console-fd", type=int, required=True)
+    parser.add_argument("--ready-fd", type=int, default=-1)
+    arguments = parser.parse_args()
+    process.begin()
+    asyncio.run(serve(process.configuration(), arguments.console_fd, arguments.ready_fd))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The relay as a process: `python -m proxy.serving.relay_process --fd N --slot K --ready-fd M`.
+
+The configuration comes as one line of JSON on standard input, whose end means that the supervisor
+is gone.  The listening socket is inherited and may be shared with other relays.  That end, or
+SIGTERM, lets calls in flight finish for `Config.drain_timeout_s`; a second SIGTERM cuts them short.
+"""
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from proxy.journal.journal import Journal
+from proxy.network import server_tls
+from proxy.relay.accepting import Acceptor
+from proxy.relay.lag import LoopLag
+from proxy.relay.relay import Relay
+from proxy.serving import process
+from proxy.settings.config import Config
+from proxy.settings.places import Places
+
+log = logging.getLogger(__name__)
+
+
+async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
+    """Serve until told to stop, then let calls finish.  Raises OSError if it cannot start."""
+    stop, hurry = process.signals()
+    journal = Journal(Places(config.data).calls, f"relay{slot}", config.journal)
+    lag = LoopLag(journal)
+    try:
+        relay = Relay(config, journal)
+        callers = relay.server()
+        acceptor = Acceptor(process.inherited(fd), callers, server_tls(config.proxy))
+        process.tell_ready(ready_fd)
+        await stop.wait()
+        await acceptor.stop()
+        await relay.finish(callers, config.drain_timeout_s, hurry)
+    finally:
+        lag.stop()
+        journal.close()
+
+
+def main() -> None:
+    """Entry point of the process.  Exit code 1, with a reason, if it cannot serve."""
+    parser = argparse.ArgumentParser(prog="taximeter relay")
+    parser.add_argument("--fd", type=int, required=True, help="the listening socket")
+    parser.add_argument("--slot", type=int, default=0, help="names this relay's journal")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="gets a byte once we serve")
+    arguments = parser.parse_args()
+    process.begin()
+    try:
+        config = process.configuration()
+        asyncio.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))
+    except (OSError, ValueError) as error:
+        log.error("The relay cannot serve: %s.", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a user may set: options, defaults, checks, and the names inside the data directory."""

@@ -1,0 +1,228 @@
+"""From trees of tables, as TOML gives them, to typed frozen dataclasses.
+
+All mistakes are collected; nothing stops at the first.  Knows the types that `config.py` uses and
+nothing of what they mean.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType, NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from proxy.secrecy.patterns import is_secret
+
+T = TypeVar("T")
+WRONG = object()  # in place of a value that is a mistake
+KNOWN_MAX = 16  # words that a hint lists
+KINDS: Mapping[object, str] = {
+    str: "text in quotes",
+    int: "a whole number",
+    float: "a number",
+    Decimal: "a number",
+    bool: "true or false",
+    Path: "a path in quotes",
+}
+SWITCH: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",")]
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """a=1,b=2, as in OTEL_EXPORTER_OTLP_HEADERS."""
+    pairs = (item.partition("=") for item in _items(text))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+UNTEXT: Mapping[object, Callable[[str], object]] = {
+    bool: lambda text: SWITCH[text.lower()],
+    int: int,
+    float: float,
+    list: _items,
+    Mapping: _pairs,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One source of settings.  `text`: its values are untyped, as in an environment."""
+
+    name: str  # for messages; "" for the packaged defaults
+    table: Mapping[str, Any]
+    base: Path  # relative paths are relative to it
+    text: bool = False
+
+
+class Reader:
+    """Lays layers over each other, then reads the resulting tree as a dataclass."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self.mistakes: list[str] = []
+        self._source: dict[str, Layer] = {}
+        self._hidden: list[str] = []  # keys of values that no message repeats
+        self._first: dict[str, Any] = {}  # what the first layer said, where a later one differs
+
+    def overlay(self, layer: Layer) -> None:
+        """Later layers win, key by key; lists are replaced as a whole."""
+        self._merge(self.tree, layer.table, "", layer)
+
+    def _merge(
+        self, tree: dict[str, Any], table: Mapping[str, Any], prefix: str, layer: Layer
+    ) -> None:
+        for name, value in table.items():
+            key = prefix + name
+            self._source[key] = layer
+            if isinstance(value, Mapping):
+                if not isinstance(tree.get(name), dict):
+                    tree[name] = {}
+                self._merge(tree[name], value, f"{key}.", layer)
+            else:
+                if name in tree:
+                    self._first.setdefault(key, tree[name])
+                tree[name] = value
+
+    def read(self, cls: type[T]) -> T | None:
+        """The tree as a `cls`, with the default in place of each value that is in `mistakes`.
+
+        So the values that could be read can be checked too.  None: one without default is wrong.
+        """
+        found: T | None = self._dataclass(cls, self.tree, "")
+        return None if found is WRONG else found
+
+    def _dataclass(self, cls: type, table: object, key: str, **given: object) -> Any:
+        prefix = f"{key}." if key else ""
+        if not isinstance(table, Mapping):
+            return self._mistake(key, "expected a table")
+        hints = get_type_hints(cls)
+        for name in table:
+            if name not in hints or name in given:
+                self._mistake(
+                    prefix + name, f"is no setting{nearest(name, set(hints) - set(given))}"
+                )
+        values: dict[str, Any] = dict(given)
+        whole = True
+        for field in dataclasses.fields(cls):
+            at = prefix + field.name
+            if not field.repr:
+                self._hidden.append(at)
+            required = field.default is field.default_factory  # both are MISSING
+            if field.name in table and field.name not in given:
+                value = self._value(hints[field.name], table[field.name], at)
+                if value is WRONG and at in self._first:
+                    value = self._value(hints[field.name], self._first[at], at)
+                if value is not WRONG:
+                    values[field.name] = value
+                whole &= value is not WRONG or not required
+            elif required and field.name not in given:
+                self._mistake(at, "is missing")
+                whole = False
+        try:
+            return cls(**values) if whole else WRONG
+        except ValueError as error:  # refused by the class itself
+            return self._mistake(key, str(error))
+
+    def _value(self, hint: Any, value: object, key: str) -> Any:
+        """`value` as the type `hint`; WRONG after a mistake."""
+        if dataclasses.is_dataclass(hint):
+            return self._dataclass(hint, value, key)  # type: ignore[arg-type]  # a class
+        origin, args = get_origin(hint), get_args(hint)
+        if NoneType in args:  # X | None: "" is None, for TOML has no null
+            kept = next(arg for arg in args if arg is not NoneType)
+            return None if value == "" else self._value(kept, value, key)
+        if origin is Mapping:
+            return self._mapping(args[1], value, key)
+        if origin in (tuple, frozenset):
+            return self._sequence(origin, args[0], value, key)
+        return self._scalar(hint, value, key)
+
+    def _mapping(self, hint: Any, value: object, key: str) -> Any:
+        value = self._untext(Mapping, value, key)
+        if not isinstance(value, Mapping):
+            return self._mistake(key, "expected a table")
+        items: dict[str, Any] = {}
+        for name, item in value.items():
+            at = f"{key}.{name}"
+            if dataclasses.is_dataclass(hint):  # a table of tables: the key of each is its name
+                items[name] = self._dataclass(hint, item, at, name=name)  # type: ignore[arg-type]  # a class
+            else:
+                items[name] = self._value(hint, item, at)
+        return MappingProxyType({name: item for name, item in items.items() if item is not WRONG})
+
+    def _sequence(self, kind: Any, hint: Any, value: object, key: str) -> Any:
+        value = self._untext(list, value, key)
+        if not isinstance(value, list):
+            return self._mistake(key, "expected a list")
+        items = [self._value(hint, item, f"{key}[{n}]") for n, item in enumerate(value)]
+        return kind(item for item in items if item is not WRONG)
+
+    def _scalar(self, hint: Any, value: object, key: str) -> Any:
+        value = self._untext(hint, value, key)
+        if hint is float and type(value) is int:
+            return float(value)
+        if hint is Decimal and type(value) in (int, float):
+            return Decimal(str(value))  # the shortest text of a float is what was written
+        if hint is Path and isinstance(value, str) and value:
+            return self._layer(key).base / Path(value).expanduser()
+        if type(value) is not hint:
+            hidden = is_secret(key.rpartition(".")[2]) or key.startswith(tuple(self._hidden))
+            shown = "" if hidden else f"is {value!r}, "
+            return self._mistake(key, f"{shown}expected {KINDS[hint]}")
+        return value
+
+    def _untext(self, hint: Any, value: object, key: str) -> object:
+        """`value` as TOML would give it, if it comes from an untyped layer.
+
+        One that cannot be converted stays as it is: `_scalar` says what was expected.
+        """
+        if not self._layer(key).text or not isinstance(value, str) or hint not in UNTEXT:
+            return value
+        try:
+            return UNTEXT[hint](value)
+        except (ValueError, KeyError):
+            return value
+
+    def _layer(self, key: str) -> Layer:
+        """Who set `key`, or the table or list that it is in."""
+        while key not in self._source:
+            shorter = key[: max(key.rfind("."), key.rfind("["), 0)]
+            if not shorter:
+                return Layer("", {}, Path())
+            key = shorter
+        return self._source[key]
+
+    def _mistake(self, key: str, what: str) -> object:
+        source = self._layer(key).name
+        self.mistakes.append(f"{key}: {what}" + (f" (in {source})" if source else ""))
+        return WRONG
+
+
+def leaves(cls: type, tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of every single setting, those of the named tables in `tree` included."""
+    for name, hint in get_type_hints(cls).items():
+        key = prefix + name
+        branch = tree.get(name)
+        tables = branch if isinstance(branch, Mapping) else {}
+        args = get_args(hint)
+        if dataclasses.is_dataclass(hint):
+            yield from leaves(hint, tables, f"{key}.")  # type: ignore[arg-type]  # a class
+        elif get_origin(hint) is Mapping and dataclasses.is_dataclass(args[1]):
+            for item in tables:
+                found = leaves(args[1], {}, f"{key}.{item}.")  # type: ignore[arg-type]  # a class
+                yield from (leaf for leaf in found if leaf != f"{key}.{item}.name")
+        else:
+            yield key
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint for the end of a message: the known word that was probably meant, else all of them."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known: {', '.join(words)}" if 0 < len(words) <= KNOWN_MAX else ""

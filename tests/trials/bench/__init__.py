@@ -1,0 +1,1 @@
+"""Measures what the proxy, the price engine and content capture cost."""

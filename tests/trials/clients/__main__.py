@@ -1,0 +1,102 @@
+"""`python -m trials.clients`: real SDKs and agents through the real proxy to the stand-in.
+
+Each runs once directly and once through Taximeter.  The stand-in must have received the same bytes,
+the client must have got the same, and the rows must say what was answered.  The first run installs
+the clients into a cache directory; what cannot be installed is skipped, with the reason.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from evaluation.standin import processes
+from trials.clients import installing, running
+from trials.clients.listed import CLIENTS, Client
+from trials.clients.running import Result
+
+CACHE = Path.home() / ".cache" / "taximeter-clients"
+
+
+def results(clients: Sequence[Client], cache: Path) -> Iterator[Result]:
+    """Each client's result as soon as it is there."""
+    providers = {client.provider for client in clients}
+    with tempfile.TemporaryDirectory(prefix="taximeter-clients-") as folder:
+        data = Path(folder)
+        with (
+            processes.stand_in(data / "stand-in.log") as (upstream, _),
+            processes.serve(
+                data, dict.fromkeys(providers, upstream), settings=processes.FAST_ROWS
+            ) as served,
+        ):
+            for client in clients:
+                try:
+                    ready = running.prepare(client, cache)
+                except installing.InstallError as failure:
+                    yield Result(name=client.name, skipped=str(failure))
+                else:
+                    yield running.run(client, ready, upstream, served)
+
+
+def table(found: Sequence[Result]) -> Table:
+    """The results for a terminal."""
+    shown = Table("client", "version", box=box.SIMPLE_HEAD)
+    shown.add_column("calls", justify="right")
+    shown.add_column("same bytes")
+    shown.add_column("row right")
+    for result in found:
+        cells = ("skipped", result.skipped)
+        if not result.skipped:
+            cells = ("no" if result.changed else "yes", "no" if result.wrong else "yes")
+        shown.add_row(result.name, result.version, str(result.calls), *cells)
+    return shown
+
+
+def main() -> int:
+    """Exit code 1 if a client noticed something or a row is wrong."""
+    parser = argparse.ArgumentParser(prog="trials.clients", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", help="clients whose name contains this")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where clients are installed")
+    parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
+    arguments = parser.parse_args()
+    chosen = [one for one in CLIENTS if (arguments.only or "").lower() in one.name.lower()]
+    if not chosen:
+        parser.error(f"no such client; known: {', '.join(one.name for one in CLIENTS)}")
+    found = _with_progress(chosen, arguments.cache)
+    if arguments.json:
+        sys.stdout.write(msgspec.json.encode([asdict(result) for result in found]).decode() + "\n")
+    else:
+        _print(found)
+    return 0 if all(result.right or result.skipped for result in found) else 1
+
+
+def _with_progress(chosen: Sequence[Client], cache: Path) -> list[Result]:
+    columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
+    found: list[Result] = []
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(chosen[0].name, total=len(chosen))
+        for number, result in enumerate(results(chosen, cache), 1):
+            found.append(result)
+            following = chosen[number].name if number < len(chosen) else ""
+            progress.update(task, advance=1, description=following)
+    return found
+
+
+def _print(found: Sequence[Result]) -> None:
+    console = Console()
+    console.print(table(found))
+    for result in found:
+        for fault in (*result.changed, *result.wrong):
+            console.print(f"{result.name}: {fault}", markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

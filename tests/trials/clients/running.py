@@ -1,0 +1,151 @@
+"""One client, straight to the stand-in and through the product; and what came of it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.standin import processes
+from support import roundtrip
+from trials.clients import installing
+from trials.clients.listed import Client
+
+CALLS = Path(__file__).with_name("calls")
+RUN_TIMEOUT_S = 120.0
+ERROR_CHARS_MAX = 500
+KEY = "sk-standin-clients"
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")  # of our environment
+KEYS = (
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "GEMINI_API_KEY",
+    "CO_API_KEY",
+    "GROQ_API_KEY",
+    "DASHSCOPE_API_KEY",
+)
+ENVIRONMENT = {
+    "NO_PROXY": "127.0.0.1",
+    "PYTHONUTF8": "1",
+    "PYTHONHASHSEED": "0",  # boto3 lists what it uses in the order of a set
+    "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": KEY,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    # These would call somebody else than their provider.
+    "OPENAI_AGENTS_DISABLE_TRACING": "1",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "AI_SDK_LOG_WARNINGS": "false",
+}
+
+
+class RunError(Exception):
+    """A client's script failed; the message has the end of its errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one client did.  `changed` and `wrong` are empty where all is well."""
+
+    name: str
+    version: str = ""
+    calls: int = 0
+    changed: tuple[str, ...] = ()  # bytes on the way, and what the client got
+    wrong: tuple[str, ...] = ()  # in the rows
+    skipped: str = ""  # why it was not run
+
+    @property
+    def right(self) -> bool:
+        """Whether it ran and nothing was found."""
+        return not (self.skipped or self.changed or self.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An installed client: the command that runs its script, where, and its version."""
+
+    command: tuple[str, ...]
+    folder: Path | None
+    version: str
+
+
+def prepare(client: Client, cache: Path) -> Ready:
+    """Install what `client` needs.  Raises InstallError."""
+    script = CALLS / client.script
+    if script.suffix == ".py":
+        interpreter = installing.python(cache, client.packages)
+        version = installing.python_version(interpreter, client.packages[0])
+        # -P: a script's neighbours must not stand before the packages that they are named after.
+        return Ready((str(interpreter), "-P", str(script)), None, version)
+    if script.suffix == ".mjs":
+        node, folder = installing.node(cache, client.packages)
+        copy = folder / script.name  # Node looks for packages beside the script
+        shutil.copyfile(script, copy)
+        return Ready((node, str(copy)), folder, installing.node_version(folder, client.packages[0]))
+    program = script.stem
+    if not shutil.which(program):
+        raise installing.InstallError(f"{program} is not installed")
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return Ready(("sh", str(script)), None, said.split()[1])
+
+
+def run(client: Client, ready: Ready, upstream: str, served: processes.Serving) -> Result:
+    """Both ways, and the findings."""
+    feature = re.sub(r"[^a-z0-9]+", "-", client.name.lower()).strip("-")
+
+    def call(base_url: str, headers: Mapping[str, str]) -> object:
+        if headers:  # through the product: tagged in the path, for not every client has headers
+            host, _, provider = base_url.rpartition("/")
+            base_url = f"{host}/~feature={feature}/{provider}"
+        return _output(client, ready, base_url)
+
+    try:
+        trip = roundtrip.make(
+            call, upstream=upstream, served=served, provider=client.provider, feature=feature
+        )
+    except RunError as failure:
+        return Result(name=client.name, version=ready.version, wrong=(str(failure),))
+    wrong = roundtrip.mismeasured(trip)
+    if not client.priced:
+        wrong = [fault for fault in wrong if not fault.startswith("no cost: ")]
+    if not trip.behind:
+        wrong.append("no call was made")
+    return Result(
+        name=client.name,
+        version=ready.version,
+        calls=len(trip.behind),
+        changed=tuple(roundtrip.changes(trip, roundtrip.UNCOMPARED | client.fresh)),
+        wrong=tuple(wrong),
+    )
+
+
+def environment(client: Client, base_url: str) -> dict[str, str]:
+    """All that a client's script knows of the world."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    settings = {name: value.format(base=base_url) for name, value in client.variables.items()}
+    return kept | dict.fromkeys(KEYS, KEY) | ENVIRONMENT | settings
+
+
+def _output(client: Client, ready: Ready, base_url: str) -> object:
+    command = [*ready.command, base_url, *client.arguments]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ready.folder,
+            env=environment(client, base_url),
+            capture_output=True,
+            text=True,
+            timeout=RUN_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as failure:
+        raise RunError(f"{client.script} did not end in {RUN_TIMEOUT_S:g} s") from failure
+    if done.returncode:
+        raise RunError(f"{client.script}: {done.stderr.strip()[-ERROR_CHARS_MAX:]}")
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        return done.stdout  # text, of a command

@@ -1,0 +1,127 @@
+"""No room, no right to write, no directory: calls go on, and what was not kept is counted."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from trials.faults.audit import Result
+from trials.faults.callers import Callers, Stream
+from trials.faults.stores import audit
+from trials.faults.world import Served, World
+
+SHORT = Stream(tokens=6, seconds=0.3)
+CALLS_PER_S = 25
+FAULT_S = 4.0
+TMPFS_BYTES = 4 * 1024 * 1024
+Change = Callable[[Served], None]
+NO_GROWTH: tuple[Change, Change] = (
+    lambda served: served.limit_files(64),
+    lambda served: served.limit_files(-1),
+)
+
+
+async def run(world: World, rounds: int) -> list[Result]:
+    """Each in a `taximeter serve` of its own."""
+    results = [await broken(world, "files", "no file may grow (RLIMIT_FSIZE)", *NO_GROWTH)]
+    if not _may_mount(world.folder):
+        names = ("disk full (tmpfs)", "journal read-only (mount)")
+        skipped = [Result(fault=name, skipped=True, notes=["may not mount"]) for name in names]
+        return [*results, *skipped, await _removed(world)]
+    with _tmpfs(world.folder / "full" / "data"):
+        results.append(await broken(world, "full", "disk full (tmpfs)", _fill, _free))
+    results.append(await broken(world, "readonly", "journal read-only (mount)", _forbid, _allow))
+    return [*results, await _removed(world)]
+
+
+async def broken(world: World, name: str, fault: str, begin: Change, end: Change) -> Result:
+    """Calls before, during and after; none fails, and the last ones are metered whole."""
+    result = Result(fault=fault)
+    with world.serve(name, journal="segment_age_max_s = 1.0") as served:
+        for phase in ("before", "during", "after"):
+            callers = Callers(served.served.proxy_url, f"{name}{phase}")
+            if phase == "during":
+                begin(served)
+            await _load(callers)
+            if phase == "during":
+                dropped = served.health().get("meter", {}).get("journal", {})
+                end(served)
+                await asyncio.sleep(1.5)
+                result.notes.append(
+                    f"{dropped.get('frames_dropped')} frames dropped, "
+                    f"{dropped.get('write_errors')} write errors counted"
+                )
+            await audit(result, served, callers, totals=phase != "during")
+    return result
+
+
+async def _removed(world: World) -> Result:
+    """Somebody deletes the directory of the relays' journals while calls are in flight."""
+    result = Result(fault="journal directory removed")
+    with world.serve("removed", relays=2) as served:
+        callers = Callers(served.served.proxy_url, "removed")
+        loading = asyncio.create_task(_load(callers))
+        await asyncio.sleep(FAULT_S / 2)
+        shutil.rmtree(served.data / "calls")
+        await loading
+        await audit(result, served, callers, totals=False)
+        after = Callers(served.served.proxy_url, "removedafter")
+        await _load(after)
+        await audit(result, served, after)
+        result.notes.append("afterwards calls are metered whole again")
+    return result
+
+
+async def _load(callers: Callers) -> None:
+    stop = asyncio.Event()
+    making: Awaitable[None] = asyncio.create_task(callers.keep_on(CALLS_PER_S, SHORT, stop))
+    await asyncio.sleep(FAULT_S)
+    stop.set()
+    await making
+
+
+def _fill(served: Served) -> None:
+    """Take all room there is."""
+    with suppress(OSError), (served.data / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def _free(served: Served) -> None:
+    (served.data / "filler").unlink()
+
+
+def _forbid(served: Served) -> None:
+    """From now on nothing new can be made or opened for writing below `calls`."""
+    calls = str(served.data / "calls")
+    subprocess.run(["mount", "--bind", calls, calls], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", calls], check=True)
+
+
+def _allow(served: Served) -> None:
+    subprocess.run(["umount", "--lazy", str(served.data / "calls")], check=True)
+
+
+@contextmanager
+def _tmpfs(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_BYTES},mode=700", "tmpfs", str(folder)]
+    subprocess.run(command, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def _may_mount(folder: Path) -> bool:
+    """Whether this process may mount; containers often may not."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        with _tmpfs(folder / "probe"):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False

@@ -1,0 +1,54 @@
+"""A ClickHouse that is down for an hour while calls go on."""
+
+import asyncio
+import time
+
+from trials.faults.audit import Result
+from trials.faults.bulk import Bulk, check_rollup, check_sums, one_row, settled_sums
+from trials.faults.world import Served, World
+
+SECONDS_PER_ROUND = 72.0
+CALLS_PER_S = 25.0
+SAMPLE_S = 5.0
+MEMORY_MAX = 64 * 1024 * 1024  # what an outage may add to the meter
+ROW_BYTES_MAX = 8 * 1024  # on disk, for each call that waits
+
+
+async def run(world: World, rounds: int) -> list[Result]:
+    """`rounds` is its length: 72 s each, so that the usual 50 make an hour."""
+    seconds = SECONDS_PER_ROUND * rounds
+    result = Result(fault=f"ClickHouse down for {seconds / 60:.0f} min under load")
+    with world.serve("outage") as served:
+        one = await one_row(served, "outage")
+        world.server.fault("refuse", seconds=seconds)
+        bulk = Bulk(
+            proxy_url=served.served.proxy_url, team="outage", connections=4, per_s=CALLS_PER_S
+        )
+        stop = asyncio.Event()
+        making = asyncio.create_task(bulk.make(10**9, stop))
+        grown, disk = await _watch(served, seconds)
+        stop.set()
+        await making
+        began = time.monotonic()
+        rollup = await settled_sums(served, bulk.team, bulk.begun)
+        took = time.monotonic() - began
+        found = await world.sums(bulk.team)
+        check_sums(result, bulk, found, one)
+        check_rollup(result, found, rollup)
+        result.check(grown < MEMORY_MAX, f"the meter grew by {grown / 2**20:.1f} MiB meanwhile")
+        result.check(
+            disk < bulk.begun * ROW_BYTES_MAX, f"{disk / 2**20:.1f} MiB waited on disk at most"
+        )
+        result.check(await world.in_order(bulk.team), "rows came in the order of their calls")
+        result.notes.append(f"caught up within {took:.1f} s of the end")
+    return [result]
+
+
+async def _watch(served: Served, seconds: float) -> tuple[int, int]:
+    """The most that the meter grew by, and that waited on disk, until the server is back."""
+    end, before, grown, disk = time.monotonic() + seconds, served.memory("meter"), 0, 0
+    while time.monotonic() < end:
+        await asyncio.sleep(SAMPLE_S)
+        grown = max(grown, served.memory("meter") - before)
+        disk = max(disk, served.disk())
+    return grown, disk

@@ -1,0 +1,46 @@
+"""Thousands of slow streams at once: does every one of them get through?"""
+
+import asyncio
+import resource
+from random import Random
+
+from trials.faults.audit import Result
+from trials.faults.callers import Callers, Stream
+from trials.faults.lag import lag_since
+from trials.faults.stores import audit
+from trials.faults.world import World
+
+STREAMS_AT_ONCE = 10_000
+RELAYS = 3  # a stream takes two descriptors of its relay, and many systems give 20,000
+SPARE = 500  # descriptors for everything but the streams, in callers and provider
+SLOW = Stream(tokens=10, seconds=60.0)
+BEGUN_S = 30.0  # by then all have begun, and none has ended
+IDLE_S = 35.0  # idle connections to the provider are looked through every 15 s
+LEFT_MAX = 64  # descriptors of a relay with nothing to do
+
+
+async def run(world: World, rounds: int) -> list[Result]:
+    """One result."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    count = min(STREAMS_AT_ONCE, limit - SPARE)
+    result = Result(fault=f"{count:,} slow streams at once")
+    with world.serve("many", relays=RELAYS) as served:
+        memory, before = served.memory("relay"), served.loop_lag()
+        callers = Callers(served.served.proxy_url, "many")
+        making = asyncio.create_task(callers.make(count, [SLOW], Random(5)))
+        await asyncio.sleep(BEGUN_S)
+        each = (served.memory("relay") - memory) / count
+        at_once, begun = served.open_calls(), served.loop_lag()
+        await making
+        result.check(at_once >= count, f"{at_once:,} calls were open at the same time")
+        result.notes.append(f"{each / 1024:.1f} KiB of relay memory for each stream")
+        result.notes.append(f"while all began: {lag_since(before, begun)}")
+        result.notes.append(f"while all streamed: {lag_since(begun, served.loop_lag())}")
+        await audit(result, served, callers)
+        await asyncio.sleep(IDLE_S)
+        left = served.files("relay")
+        result.check(
+            left < RELAYS * LEFT_MAX, f"{left} descriptors {IDLE_S:.0f} s after the last one"
+        )
+    return [result]

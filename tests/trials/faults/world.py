@@ -1,0 +1,279 @@
+"""The product over real sockets: stand-in provider, ClickHouse stand-in, `taximeter serve`."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from evaluation.standin import processes
+from evaluation.standin.processes import Row
+from exporters.clickhouse.store import Store
+from exporters.record import TransientError
+
+ROWS_MAX = 10_000
+ORDER_MS = 50
+INSERTS = (
+    "SELECT ingested_at, min(ended) AS first_ms, max(ended) AS last_ms FROM (SELECT ingested_at,"
+    " intDiv(toUnixTimestamp64Micro(ts) + duration_us, 1000) AS ended FROM calls"
+    " WHERE team = {team:String}) GROUP BY ingested_at ORDER BY ingested_at"
+)
+SERVER = processes.ROOT / "tests" / "clickhouse_server.py"
+
+
+async def sums(store: Store, group: str) -> Row:
+    """`calls`, how many different `sources`, `call_ids` and `span_ids`, tokens, cost; of a team."""
+    (row,) = await store.ask(
+        "SELECT count() AS calls, uniqExact(source) AS sources, uniqExact(call_id) AS call_ids,"
+        " uniqExact(span_id) AS span_ids, countIf(outcome = 'ok') AS ok,"
+        " countIf(cost_status = 'exact') AS exact,"
+        " sum(input_tokens_total) AS input_tokens_total,"
+        " sum(output_tokens_total) AS output_tokens_total, sum(cost_usd) AS cost_usd"
+        " FROM calls WHERE team = {team:String}",
+        {"team": group},
+    )
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouseServer:
+    """The test server of `tests/support/clickhouse_server.py`, an engine of its own behind HTTP."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def dsn(self) -> str:
+        return f"clickhouse://default@127.0.0.1:{self.port}/?connect_timeout_s=2&timeout_s=3"
+
+    def fault(self, kind: str, **fields: object) -> None:
+        """Make the next queries fail: see `Fault` in the script."""
+        data = json.dumps({"kind": kind, **fields}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/fault", data=data).close()
+
+
+@contextmanager
+def clickhouse(data: Path) -> Iterator[ClickHouseServer]:
+    """A running ClickHouse stand-in."""
+    command = [sys.executable, str(SERVER), "--port", "0", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=processes.ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield ClickHouseServer(int(process.stdout.readline()), process)
+        finally:
+            process.kill()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a fault is done to.  `provider` is the stand-in's URL, `server` the ClickHouse one's."""
+
+    folder: Path
+    provider: str
+    server: ClickHouseServer
+
+    @contextmanager
+    def serve(
+        self,
+        name: str,
+        *,
+        relays: int = 1,
+        settings: str = "",
+        tables: str = "",
+        journal: str = "",
+        variables: Mapping[str, str] = MappingProxyType({}),
+        embedded: bool = False,
+        port: int = 0,
+        batch_age_s: float = 0.05,
+    ) -> Iterator["Served"]:
+        """`taximeter serve` with data of its own, in a database that all of them share.
+
+        `settings` is TOML of the top level, `tables` whole tables, `journal` keys of that table;
+        `variables` are set in its environment.  The same `name` and `port` again: the one before
+        is started anew.  `batch_age_s` is shorter than the default, so that rows come at once.
+        """
+        dsn = "" if embedded else self.server.dsn
+        text = (
+            f'{settings}\n[store]\ndsn = "{dsn}"\nbatch_age_max_s = {batch_age_s}\n'
+            f"[journal]\n{journal}\n" + tables
+        )
+        context = processes.serve(
+            self.folder / name,
+            {"openai": self.provider},
+            port=port,
+            relays=relays,
+            settings=text,
+            environ=variables,
+        )
+        with context as served:
+            yield Served(served=served, world=self, embedded=embedded)
+
+    def answers(self) -> list[dict[str, Any]]:
+        """What the provider was asked and answered, since it was cleared."""
+        found: list[dict[str, Any]] = processes.get_json(f"{self.provider}/__standin/journal")[
+            "exchanges"
+        ]
+        return found
+
+    async def rows(self, group: str) -> list[Row]:
+        """The rows of a group of calls, straight from the server."""
+        store = Store(self.server.dsn)
+        try:
+            return await store.calls(ROWS_MAX, filters={"session_id": group})
+        except TransientError:
+            return []
+        finally:
+            await store.close()
+
+    async def sums(self, group: str) -> Row:
+        """The rows of a group added up by the server, and how many different calls they are."""
+        store = Store(self.server.dsn)
+        try:
+            return await sums(store, group)
+        finally:
+            await store.close()
+
+    async def in_order(self, group: str) -> bool:
+        """Whether calls came into the table in the order in which they ended.
+
+        All rows of an insert have one `ingested_at`; an overlap of `ORDER_MS` is the clock's.
+        """
+        store = Store(self.server.dsn)
+        try:
+            inserts = await store.ask(INSERTS, {"team": group})
+        finally:
+            await store.close()
+        return all(
+            int(str(later["first_ms"])) >= int(str(earlier["last_ms"])) - ORDER_MS
+            for earlier, later in pairwise(inserts)
+        )
+
+    async def rollup(self, group: str) -> Row:
+        """The sums of the hourly rollup."""
+        store = Store(self.server.dsn)
+        try:
+            report = await store.report(None, None, ("team",))
+        finally:
+            await store.close()
+        return next((row for row in report if row["team"] == group), {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A running `taximeter serve`, and its processes."""
+
+    served: processes.Serving
+    world: World
+    embedded: bool = False
+
+    @property
+    def port(self) -> int:
+        """Where callers come in."""
+        return int(self.served.proxy_url.rpartition(":")[2])
+
+    @property
+    def data(self) -> Path:
+        """Journals and state."""
+        return self.served.data / "data"
+
+    def health(self) -> dict[str, Any]:
+        """What the console says of every part, also when it says that one fails."""
+        try:
+            parts: dict[str, Any] = processes.get_json(f"{self.served.console_url}/api/health")
+        except urllib.error.HTTPError as answer:
+            parts = json.load(answer)
+        except OSError:
+            return {}
+        found: dict[str, Any] = parts["parts"]
+        return found
+
+    def alerts(self) -> dict[str, Any]:
+        """What the console says of alerts."""
+        found: dict[str, Any] = processes.get_json(f"{self.served.console_url}/api/alerts")
+        return found
+
+    def loop_lag(self) -> dict[str, int]:
+        """How late the relays' loops were so far: see `proxy.relay.lag`."""
+        return dict(self.health().get("meter", {}).get("loop_lag", {}))
+
+    def open_calls(self) -> int:
+        """Calls that the meter knows to be in flight."""
+        return int(self.health().get("meter", {}).get("open", 0))
+
+    def processes(self, module: str, slot: int | None = None) -> list[int]:
+        """Process ids of our children: "relay" (of one slot, if given) or "meter"."""
+        pid = self.served.pid
+        found = []
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            try:
+                words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if f"proxy.{module}.{module}_process" in words and (
+                slot is None or words[words.index("--slot") + 1] == str(slot)
+            ):
+                found.append(int(child))
+        return found
+
+    def kill(self, module: str, slot: int | None = None) -> list[int]:
+        """`kill -9`; returns who died.  Raises LookupError if there was nobody."""
+        victims = self.processes(module, slot)
+        if not victims:
+            raise LookupError(f"no {module} process to kill")
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        return victims
+
+    async def restarted(
+        self, module: str, slot: int | None, victims: list[int], timeout_s: float = 40.0
+    ) -> float:
+        """Seconds until another process is there."""
+        began = time.monotonic()
+        while time.monotonic() - began < timeout_s:
+            if set(self.processes(module, slot)) - set(victims):
+                break
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began
+
+    def limit_files(self, size: int) -> None:
+        """Let no file of relays and meter grow beyond `size` bytes; -1: as they like."""
+        for pid in (*self.processes("relay"), *self.processes("meter")):
+            hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    def memory(self, module: str) -> int:
+        """Bytes of memory of these processes together that no file backs."""
+        total = 0
+        for pid in self.processes(module):
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += int(status.split("RssAnon:")[1].split()[0]) * 1024
+        return total
+
+    def files(self, module: str) -> int:
+        """Open descriptors of these processes together."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.processes(module))
+
+    def disk(self) -> int:
+        """Bytes of both journals."""
+        folders = (self.data / "calls", self.data / "records")
+        return sum(p.stat().st_size for folder in folders for p in folder.glob("*/*.seg"))
+
+    async def rows(self, group: str) -> list[Row]:
+        """The rows of a group of calls."""
+        if not self.embedded:
+            return await self.world.rows(group)
+        try:
+            return self.served.calls(ROWS_MAX, session_id=group)
+        except (OSError, ValueError):
+            return []
