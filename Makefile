@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TRIALS := PYTHONPATH=tests $(BIN)/python -m trials
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup run test check check-long bench faults soak receivers clients fuzz price-diff screenshots clean
+.PHONY: setup run test check check-long bench faults soak receivers clients fuzz price-diff docs screenshots clean
 
 setup: $(STAMP)
 
@@ -55,6 +55,9 @@ fuzz: setup # a million mutations of bodies through every parser
 
 price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
 	$(BIN)/taximeter tariffs compare $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')
+
+docs: setup # draws the generated parts of the documents
+	PYTHONPATH=tests $(BIN)/python -m support.generated
 
 screenshots: setup
 	SCREENSHOTS=1 $(BIN)/pytest -q tests/test_console_page.py

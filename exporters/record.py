@@ -139,7 +139,7 @@ class PermanentError(Exception):
     """The rows themselves will never be taken: a wrong type, say.  A wrong password is not it."""
 
 
-class Sent(Protocol):
+class Sendable(Protocol):
     """What every row that is delivered has, whichever table it is for."""
 
     @property
@@ -152,8 +152,8 @@ class Sent(Protocol):
     def source(self) -> str: ...
 
 
-S_co = TypeVar("S_co", bound=Sent, covariant=True)
-S_contra = TypeVar("S_contra", bound=Sent, contravariant=True)
+S_co = TypeVar("S_co", bound=Sendable, covariant=True)
+S_contra = TypeVar("S_contra", bound=Sendable, contravariant=True)
 
 
 class Lot(msgspec.Struct, Generic[S_co], frozen=True):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pricing.book import TariffBook
 from pricing.charge import NO_COUNTERS, Charge, ChargeLine, Counters, Status, total
 from pricing.condition import AT
-from pricing.part import Part, billed, reported_line, too_large
+from pricing.rated import RatedSubcall, billed, reported_line, too_large
 from pricing.steps import Positions
 from pricing.tariff import EXACT, FREE_UNLESS_NAMED, Rate, Selection, Tariff
 from pricing.terms import Term, service_tier
@@ -90,7 +90,7 @@ class _Bill:
         if unknown:  # a factor that we do not know may be on every token
             self._lack(*unknown)
             quantities = [item for item in quantities if item[0] not in TOKEN_METERS]
-        part = Part(index, subcall, tariff, at)
+        part = RatedSubcall(index, subcall, tariff, at)
         self._price_all(part, rates, quantities)
         if tariff.minimum_usd is not None:
             computed = total([line.usd for line in self._lines[before:]])
@@ -145,7 +145,7 @@ class _Bill:
         return rates
 
     def _price_all(
-        self, part: Part, rates: Selection, quantities: Sequence[tuple[Meter, Quantity]]
+        self, part: RatedSubcall, rates: Selection, quantities: Sequence[tuple[Meter, Quantity]]
     ) -> None:
         special: list[_Special] = []
         for meter, quantity in quantities:
@@ -163,7 +163,9 @@ class _Bill:
         for item in special:
             self._price_special(part, *item)
 
-    def _price_special(self, part: Part, meter: Meter, quantity: Quantity, rate: Rate) -> None:
+    def _price_special(
+        self, part: RatedSubcall, meter: Meter, quantity: Quantity, rate: Rate
+    ) -> None:
         """A price by volume, in another currency, or of a raised quantity."""
         ladder, code = rate.rule.ladder, rate.rule.currency
         currency: tuple[tuple[str, Decimal], ...] = ()

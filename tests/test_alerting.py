@@ -21,7 +21,7 @@ from exporters.prometheus import render
 from proxy.console.api import application
 from proxy.health import alerts as module
 from proxy.health.alerts import Alerting
-from proxy.settings.config import Alerts, Listen
+from proxy.settings.config import AlertOptions, Listen
 from support.webhook_receiver import Receiver
 
 QUIET_S, LONG_S = 0.2, 60.0
@@ -55,7 +55,7 @@ async def running(
 ) -> AsyncIterator[Alerting]:
     """As the meter runs it."""
     webhook = Webhook(url, {}, retry_s=0.02, timeout_s=0.3) if url else None
-    alerting = Alerting(Alerts(quiet_s=quiet_s), file, health.now, webhook)
+    alerting = Alerting(AlertOptions(quiet_s=quiet_s), file, health.now, webhook)
     task = asyncio.create_task(alerting.run())
     await asyncio.sleep(0.1)  # a first look
     yield alerting
@@ -77,7 +77,10 @@ async def test_from_loss_to_quiet(
     tmp_path: Path, health: Health, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line and one POST when it begins, one each when it is over."""
-    async with Receiver() as receiver, running(tmp_path, health, receiver.url) as alerting:
+    async with (
+        Receiver() as receiver,
+        running(tmp_path / "alerts.json", health, receiver.url) as alerting,
+    ):
         health.parts = status(**DROPPED)
         await until(alerting, firing=1)
         await until(alerting, firing=0, ended=1)
@@ -89,12 +92,12 @@ async def test_from_loss_to_quiet(
 async def test_a_restart_in_between(tmp_path: Path, health: Health) -> None:
     """A meter that starts while an alert fires says nothing new, and says when it is over."""
     async with Receiver() as receiver:
-        async with running(tmp_path, health, receiver.url, LONG_S) as alerting:
+        async with running(tmp_path / "alerts.json", health, receiver.url, LONG_S) as alerting:
             health.parts = status(**DROPPED)
             await until(alerting, firing=1)
         file = tmp_path / "alerts.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        async with running(tmp_path, health, receiver.url) as alerting:
+        async with running(tmp_path / "alerts.json", health, receiver.url) as alerting:
             await until(alerting, firing=0, ended=1)
         assert receiver.told() == [("firing", "frames_dropped"), ("resolved", "frames_dropped")]
         first, last = (body["alerts"][0] for body in receiver.bodies)
@@ -152,12 +155,15 @@ async def test_what_the_webhook_did_not_take_goes_out_after_the_restart(
     """A stop does not wait for a webhook that hangs, and what it did not take is not forgotten."""
     monkeypatch.setattr(module, "LAST_WORDS_S", 0.2)
     async with Receiver(*[0] * 50) as hanging:
-        async with running(tmp_path, health, hanging.url, LONG_S) as alerting:
+        async with running(tmp_path / "alerts.json", health, hanging.url, LONG_S) as alerting:
             health.parts = status(**DROPPED)
             await until(alerting, firing=1)
             began = monotonic()
         assert monotonic() - began < 1
-    async with Receiver() as receiver, running(tmp_path, health, receiver.url) as alerting:
+    async with (
+        Receiver() as receiver,
+        running(tmp_path / "alerts.json", health, receiver.url) as alerting,
+    ):
         await until(alerting, firing=0, ended=1)
     assert receiver.told() == [("firing", "frames_dropped"), ("resolved", "frames_dropped")]
 
@@ -169,11 +175,11 @@ async def test_a_damaged_file(
     """It costs what it held, with a warning, and is whole again after the next look."""
     (tmp_path / "alerts.json").write_text(content)
     health.parts = status(**DROPPED)
-    async with running(tmp_path, health) as alerting:
+    async with running(tmp_path / "alerts.json", health) as alerting:
         await until(alerting, firing=0)
     assert "alerts begin anew" in caplog.text
     caplog.clear()
-    async with running(tmp_path, health):
+    async with running(tmp_path / "alerts.json", health):
         pass
     assert caplog.text == ""
 
@@ -190,7 +196,7 @@ async def test_a_watch_that_fails_is_said_once(
     tmp_path: Path, health: Health, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fault of ours ends neither the meter nor the watch, and does not flood the log."""
-    async with running(tmp_path, health) as alerting:
+    async with running(tmp_path / "alerts.json", health) as alerting:
         health.parts = {
             "meter": {"journal_bytes": {"calls": "many"}, "journal_bytes_max": {"calls": 1}}
         }
@@ -207,7 +213,7 @@ async def test_the_api_and_the_metrics(tmp_path: Path, health: Health) -> None:
         """No store is asked."""
 
     url = f"http://127.0.0.1:{unused_port()}/T0SECRET"
-    async with running(tmp_path, health, url) as alerting:
+    async with running(tmp_path / "alerts.json", health, url) as alerting:
         app = application(Nothing(), health.now, Listen(), alerts=alerting.shown)  # type: ignore[arg-type]  # as it says
         async with TestServer(app) as server, ClientSession(server.make_url("/")) as session:
             health.parts = status(**DROPPED)
@@ -237,7 +243,7 @@ async def test_the_api_and_the_metrics(tmp_path: Path, health: Health) -> None:
 
 async def test_without_a_webhook(tmp_path: Path, health: Health) -> None:
     """The log and the console are enough."""
-    async with running(tmp_path, health) as alerting:
+    async with running(tmp_path / "alerts.json", health) as alerting:
         health.parts = status(**DROPPED)
         await until(alerting, firing=1)
         assert alerting.shown()["webhook"] is None

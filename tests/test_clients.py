@@ -22,7 +22,7 @@ from support.relay_bench import make_certificate
 from trials.clients import installing, listed, running
 from trials.clients.__main__ import table
 from trials.clients.listed import CLIENTS, Client
-from trials.clients.running import Ready, Result
+from trials.clients.running import ClientReady, ClientResult
 
 LIVE = "ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 TURN: Any = {"role": "user", "content": "time people year"}
@@ -54,9 +54,9 @@ def client(name: str) -> Client:
     return next(one for one in CLIENTS if one.name == name)
 
 
-def here(one: Client) -> Ready:
+def here(one: Client) -> ClientReady:
     """The client as this environment has it."""
-    return Ready((sys.executable, "-P", str(running.CALLS / one.script)), None, "")
+    return ClientReady((sys.executable, "-P", str(running.CALLS / one.script)), None, "")
 
 
 def test_realtime_and_responses_over_websockets(house: House) -> None:
@@ -198,11 +198,11 @@ def test_the_document_names_every_client_and_its_setting() -> None:
 def test_a_client_that_fails_is_a_finding(house: House, tmp_path: Path) -> None:
     """Its error is in the result, and the table says that its row is not right."""
     one = client("openai 3")
-    ready = Ready((sys.executable, "-c", "import sys; sys.exit('no such model')"), None, "0")
+    ready = ClientReady((sys.executable, "-c", "import sys; sys.exit('no such model')"), None, "0")
     result = running.run(one, ready, house.upstream, house.served)
     assert result.wrong == ("openai_sdk.py: no such model",)
     assert not result.right
-    assert table([result, Result(name="gone", skipped="not installed")]).row_count == 2
+    assert table([result, ClientResult(name="gone", skipped="not installed")]).row_count == 2
 
 
 def test_what_cannot_be_installed_says_why(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from evaluation.standin.answers import Tokens
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Meter
 from proxy.exchange import Reading
 from proxy.reading.eventstream import EventStream
-from proxy.settings.config import Metering
+from proxy.settings.config import MeteringOptions
 from support import roundtrip
 from trials.fuzz import calls, checks
-from trials.fuzz.calls import JSON, SSE_ASKED, Call, Headers
+from trials.fuzz.calls import JSON, SSE_ASKED, Headers, RecordedCall
 
 PROMPT = [{"role": "user", "content": "time people year"}]
 DASHSCOPE = "/api/v1/services/aigc/text-generation/generation"
@@ -40,9 +40,9 @@ ANSWERS: tuple[tuple[str, str, Mapping[str, Any], Headers], ...] = (
 )  # fmt: skip
 
 
-def read(call: Call) -> Reading:
+def read(call: RecordedCall) -> Reading:
     """The reading of a call, by the code that meters."""
-    return checks.read(call, Metering(), lambda data: [data])
+    return checks.read(call, MeteringOptions(), lambda data: [data])
 
 
 def totals(reading: Reading) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def test_answers_state_their_usage(
     raw, asked = json.dumps(body).encode(), dict(headers) | steered
     request = routes.read("POST", target, asked, raw)
     answer = routes.answer(request, routes.Shelves(), raw)
-    call = Call(
+    call = RecordedCall(
         name="answer",
         target=target,
         provider=provider,
@@ -86,7 +86,7 @@ def test_a_cut_dashscope_stream_is_counted_once(parameters: Mapping[str, bool]) 
     raw = json.dumps(calls.QWEN | {"parameters": parameters}).encode()
     request = routes.read("POST", DASHSCOPE, dict(SSE_ASKED), raw)
     steps = routes.answer(request, routes.Shelves(), raw).steps[:5]
-    call = Call(
+    call = RecordedCall(
         name="cut",
         target=DASHSCOPE,
         provider="qwen",
@@ -112,7 +112,7 @@ def test_conversations_state_their_usage(
         said.append((True, message))
         said += [(False, document) for document in session.told(dict(message))]
         after.append(session.tokens)
-    call = Call(
+    call = RecordedCall(
         name="session",
         method="GET",
         target=target,

@@ -13,7 +13,7 @@ from proxy.exchange import Kind
 from proxy.journal import complaint
 from proxy.journal.complaint import EVERY_S, Complaint
 from proxy.journal.journal import Journal
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 
 
 class Clock:
@@ -71,7 +71,7 @@ def test_a_disk_that_refuses_for_long(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "writev", full)
-    journal = Journal(tmp_path, "relay-0", JournalLimits(fsync="never"))
+    journal = Journal(tmp_path, "relay-0", JournalOptions(fsync="never"))
     call = journal.begin(BEGUN)
     for _ in range(int(2 * EVERY_S)):
         journal._blocked_until = 0.0
@@ -90,7 +90,7 @@ def test_the_limit_is_said_once_a_minute(
     tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However often the limit is reached and left again, one line names the setting."""
-    limits = JournalLimits(fsync="never", total_bytes_max=1000)
+    limits = JournalOptions(fsync="never", total_bytes_max=1000)
     journal = Journal(tmp_path, "relay-0", limits)
     other = tmp_path / "other"
     other.mkdir()
@@ -115,8 +115,8 @@ async def test_fsync_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         fdatasync(fd)
 
     monkeypatch.setattr(os, "fdatasync", watched)
-    journal = Journal(tmp_path / "often", "relay-0", JournalLimits(fsync_interval_s=0.05))
-    seldom = Journal(tmp_path / "seldom", "relay-0", JournalLimits(fsync_interval_s=60.0))
+    journal = Journal(tmp_path / "often", "relay-0", JournalOptions(fsync_interval_s=0.05))
+    seldom = Journal(tmp_path / "seldom", "relay-0", JournalOptions(fsync_interval_s=60.0))
     for _ in range(40):
         for one in (journal, seldom):
             one.begin(BEGUN)

@@ -14,7 +14,7 @@ from proxy.dialects import Json
 from proxy.exchange import Begun, ResponseHead
 from proxy.reading.reading import CallReader
 from proxy.secrecy.redaction import MARGIN
-from proxy.settings.config import Content, Metering
+from proxy.settings.config import ContentOptions, MeteringOptions
 
 KEY = "sk-abcdefghijklmnop1234"
 JSON, SSE = "application/json", "text/event-stream"
@@ -33,7 +33,7 @@ def begun(path: str = CHAT, **fields: Any) -> Begun:
 
 
 def capturing(**changes: Any) -> Capturing:
-    return Capturing(Content(capture=True, **changes))
+    return Capturing(ContentOptions(capture=True, **changes))
 
 
 def captured(
@@ -47,7 +47,7 @@ def captured(
     """What is kept of a call whose response comes in these pieces."""
     shared = shared or capturing()
     one = begun(path)
-    reader = CallReader(one, None, Metering(), capture=shared.begin(one))
+    reader = CallReader(one, None, MeteringOptions(), capture=shared.begin(one))
     reader.request(request[:3], 0)
     reader.request(request[3:], 0)
     reader.head(ResponseHead(status=status, headers=(("Content-Type", kind),)), 0)
@@ -162,7 +162,7 @@ def test_a_form() -> None:
     )
     kind = ("Content-Type", "multipart/form-data; boundary=b")
     one = begun("/v1/audio/transcriptions", headers=(kind,))
-    reader = CallReader(one, None, Metering(), capture=capturing().begin(one))
+    reader = CallReader(one, None, MeteringOptions(), capture=capturing().begin(one))
     reader.request(form, 0)
     reader.close()
     assert reader.captured is not None
@@ -172,7 +172,7 @@ def test_a_form() -> None:
 def test_messages_of_a_session() -> None:
     """What the caller sends over a WebSocket is kept, a line each; the answer as text."""
     one = begun("/v1/realtime?model=m", method="GET", websocket=True)
-    reader = CallReader(one, None, Metering(), capture=capturing(bytes_max=1024).begin(one))
+    reader = CallReader(one, None, MeteringOptions(), capture=capturing(bytes_max=1024).begin(one))
     for number in range(100):
         sent = json.dumps({"type": "input_text", "text": f"{number} {'x' * 60}"})
         reader.message(True, b"\x01" + sent.encode(), 0)
@@ -241,7 +241,7 @@ def test_a_sample() -> None:
 
 def test_no_room() -> None:
     """What all open calls hold is bounded; a call without room is counted."""
-    shared = Capturing(Content(capture=True), open_bytes_max=4_000)
+    shared = Capturing(ContentOptions(capture=True), open_bytes_max=4_000)
     first, second = shared.begin(begun()), shared.begin(begun())
     assert first is not None
     assert second is not None
@@ -259,9 +259,9 @@ def test_no_room() -> None:
 @pytest.mark.parametrize(
     "broken_ones",
     [
-        ("walking.Walker.document", "walking.Walker.text"),
+        ("walker.Walker.document", "walker.Walker.text"),
         ("capture.StringIO",),
-        ("capture.Lines.add",),
+        ("capture.NewestLines.add",),
     ],
 )
 def test_a_fault_of_ours_costs_no_reading(
@@ -276,7 +276,7 @@ def test_a_fault_of_ours_costs_no_reading(
         monkeypatch.setattr(f"proxy.content.{name}", broken)
     shared = capturing()
     one = begun()
-    reader = CallReader(one, None, Metering(), capture=shared.begin(one))
+    reader = CallReader(one, None, MeteringOptions(), capture=shared.begin(one))
     reader.request(b'{"model":"m"}', 0)
     reader.head(ResponseHead(status=200, headers=(("Content-Type", JSON),)), 0)
     reader.response(BODY, 0)

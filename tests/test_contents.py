@@ -18,7 +18,7 @@ from test_meter import config as meter_config
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.contents import Contents, Selection
+from exporters.clickhouse.contents import Contents, ContentSelection
 from exporters.clickhouse.store import Store
 from exporters.content import Captured, Content, content_of
 from exporters.record import Lot, PermanentError, Record, TransientError
@@ -102,19 +102,21 @@ async def test_deleted(exporter: Contents, store: Store) -> None:
     """By call, by user and by age, one of them or all that are given; the text is gone at once."""
     await exporter.export(Lot("s:0-9", tuple(content(n) for n in range(10))))
     one = content(3)
-    assert await exporter.delete(Selection(call_id=one.call_id)) == 1
+    assert await exporter.delete(ContentSelection(call_id=one.call_id)) == 1
     assert await store.content(one.call_id) is None
-    assert await exporter.delete(Selection(call_id=one.call_id)) == 0
+    assert await exporter.delete(ContentSelection(call_id=one.call_id)) == 0
     cut = datetime.fromtimestamp((NOW_US - 4_500_000) / 1e6, UTC)
-    assert await exporter.delete(Selection(user_id="user 1", before=cut)) == 3  # 5, 7, 9
-    assert await exporter.delete(Selection(user_id="user 1' OR '1'='1")) == 0
-    assert await exporter.delete(Selection(user_id="user 0")) == 5
+    assert await exporter.delete(ContentSelection(user_id="user 1", before=cut)) == 3  # 5, 7, 9
+    assert await exporter.delete(ContentSelection(user_id="user 1' OR '1'='1")) == 0
+    assert await exporter.delete(ContentSelection(user_id="user 0")) == 5
     assert await count(store) == 1
-    assert await exporter.delete(Selection(before=datetime.now(UTC) + timedelta(days=1))) == 1
+    assert (
+        await exporter.delete(ContentSelection(before=datetime.now(UTC) + timedelta(days=1))) == 1
+    )
     with pytest.raises(ValueError, match="say whose"):
-        Selection()
+        ContentSelection()
     with pytest.raises(ValueError, match="UUID"):
-        Selection(call_id="x")
+        ContentSelection(call_id="x")
 
 
 def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
@@ -131,7 +133,7 @@ def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
         def command(self, sql: str, settings: object) -> None:
             self.sent.append(sql)
 
-    whose = Selection(call_id=str(UUID(int=1)), user_id="it's", before=datetime.now(UTC))
+    whose = ContentSelection(call_id=str(UUID(int=1)), user_id="it's", before=datetime.now(UTC))
     assert cluster._delete(cast(Client, Server()), whose) == 1
     [sql] = Server.sent
     assert sql.startswith("ALTER TABLE contents_local ON CLUSTER 'main' DELETE WHERE ")
@@ -197,7 +199,7 @@ class Table:
 
 
 def capturing(tmp_path: Path, **changes: object) -> Config:
-    settings = msgspec.convert({"capture": True} | changes, config.Content)
+    settings = msgspec.convert({"capture": True} | changes, config.ContentOptions)
     return replace(meter_config(tmp_path), content=settings)
 
 

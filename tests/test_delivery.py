@@ -14,10 +14,10 @@ from proxy.delivery.delivery import Delivery
 from proxy.exchange import Kind
 from proxy.journal.disk import write_atomically
 from proxy.journal.journal import Journal
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 from proxy.settings.places import Places
 
-LIMITS = JournalLimits(fsync="never")
+LIMITS = JournalOptions(fsync="never")
 
 
 class Remembering:
@@ -152,7 +152,7 @@ async def test_a_poison_row_is_set_aside_alone(tmp_path: Path) -> None:
 
 async def test_delivery_goes_on_across_segments_and_meters(tmp_path: Path) -> None:
     """A batch never spans segments, and the next meter's records follow the last one's."""
-    journal = Journal(tmp_path / "records", "meter", JournalLimits(segment_bytes_max=1))
+    journal = Journal(tmp_path / "records", "meter", JournalOptions(segment_bytes_max=1))
     write(journal, "a")
     write(journal, "b")
     journal.close()
@@ -247,7 +247,7 @@ async def test_rows_that_were_set_aside_stay_counted(tmp_path: Path) -> None:
 async def test_segments_that_everybody_passed_leave_the_disk(tmp_path: Path) -> None:
     """Delivered records go, also the last sealed segment; those not delivered stay."""
     records = tmp_path / "records"
-    journal = Journal(records, "meter", JournalLimits(fsync="never", segment_bytes_max=1))
+    journal = Journal(records, "meter", JournalOptions(fsync="never", segment_bytes_max=1))
     write(journal, "a")
     write(journal, "b")
     delivery = deliver(tmp_path, Remembering())

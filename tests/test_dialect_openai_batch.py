@@ -9,7 +9,7 @@ from pricing.usage import Meter
 from proxy.dialects import Ask, Conversation, table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
-from proxy.settings.config import Metering
+from proxy.settings.config import MeteringOptions
 
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
 
@@ -32,7 +32,7 @@ def download(*lines: object, kind: str = "application/octet-stream", step: int =
         provider="openai",
         upstream="",
     )
-    reader = CallReader(begun, None, Metering())
+    reader = CallReader(begun, None, MeteringOptions())
     reader.head(ResponseHead(status=200, headers=(("content-type", kind),)), 0)
     data = "".join(f"{json.dumps(entry)}\n" for entry in lines).encode()
     for start in range(0, len(data), step):
@@ -212,7 +212,7 @@ def test_messages_of_a_websocket() -> None:
         upstream="",
         websocket=True,
     )
-    reader = CallReader(begun, None, Metering())
+    reader = CallReader(begun, None, MeteringOptions())
     reader.head(ResponseHead(status=101), 0)
     data = json.dumps(DONE).encode()
     for opcode in (b"\x01", b"\x02", b"\x09"):

@@ -14,8 +14,8 @@ from rich.console import Console
 from evaluation.standin import processes
 from trials.faults import __main__ as command
 from trials.faults import clocks, contents, disks, kills, webhooks
-from trials.faults.audit import Result, compare, dispatched
-from trials.faults.callers import Seen
+from trials.faults.audit import AuditResult, compare, dispatched
+from trials.faults.callers import SeenCall
 from trials.faults.world import World, clickhouse
 
 USAGE = {"usage": {"input_total": 3, "output_total": 4}}
@@ -80,8 +80,8 @@ def row(ticket: str, **other: object) -> dict[str, Any]:
 )
 def test_the_audit_sees_what_is_amiss(rows: list[dict[str, Any]], field: str) -> None:
     """A missing row, a second one, and one that does not say what the provider billed."""
-    result = Result(fault="none")
-    compare(result, [Seen(ticket="g-1", finished=True)], {"g-1": USAGE}, rows)
+    result = AuditResult(fault="none")
+    compare(result, [SeenCall(ticket="g-1", finished=True)], {"g-1": USAGE}, rows)
     assert getattr(result, field) == 1
     assert not result.ok
 
@@ -90,8 +90,8 @@ def test_the_audit_sees_a_rollup_that_is_not_the_sum_of_its_rows() -> None:
     """Exact to the last digit."""
     sums = {"calls": 1, "input_tokens_total": 3, "output_tokens_total": 4, "cost_usd": "0.1"}
     for rollup, wrong in ((sums, 0), (sums | {"cost_usd": "0.10000000000000001"}, 1)):
-        result = Result(fault="none")
-        seen = [Seen(ticket="g-1", finished=True)]
+        result = AuditResult(fault="none")
+        seen = [SeenCall(ticket="g-1", finished=True)]
         compare(result, seen, {"g-1": USAGE}, [row("g-1")], rollup)
         assert result.wrong == wrong
 
@@ -101,8 +101,8 @@ def test_a_broken_call_is_excused_only_by_the_death_of_what_carried_it(
     cuts: bool, field: str
 ) -> None:
     """Any other failure that a caller sees is ours."""
-    result = Result(fault="none")
-    seen = [Seen(ticket="g-1", finished=False, error="ClientPayloadError")]
+    result = AuditResult(fault="none")
+    seen = [SeenCall(ticket="g-1", finished=False, error="ClientPayloadError")]
     compare(result, seen, {"g-1": USAGE}, [row("g-1", outcome="interrupted")], cuts=cuts)
     assert getattr(result, field) == 1
 
@@ -149,7 +149,7 @@ def test_the_table_says_what_was_skipped_and_what_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nobody takes a fault that could not be made for one that was survived."""
-    lines = [Result(fault="made", calls=7), Result(fault="not made", skipped=True)]
+    lines = [AuditResult(fault="made", calls=7), AuditResult(fault="not made", skipped=True)]
     Console().print(command.table(lines))
     shown = capsys.readouterr().out.splitlines()
     assert any("not made" in line and "skipped" in line for line in shown)

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.journal.counters import LAG_COUNTS
 from trials.faults.__main__ import markdown
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.bulk import Bulk, check_rollup, check_sums
 from trials.faults.lag import lag_since
 
@@ -15,9 +15,9 @@ SUMS = {"input_tokens_total": 30, "output_tokens_total": 40, "cost_usd": "0.0000
 ROWS = dict.fromkeys(("calls", "sources", "call_ids", "span_ids", "ok", "exact"), 10)
 
 
-def audited(sums: Mapping[str, object], *, begun: int = 10, errors: int = 0) -> Result:
+def audited(sums: Mapping[str, object], *, begun: int = 10, errors: int = 0) -> AuditResult:
     """What is said of ten calls with these sums."""
-    result = Result(fault="none")
+    result = AuditResult(fault="none")
     bulk = Bulk(proxy_url="", team="t", connections=1, begun=begun, errors=errors)
     bulk.finished = begun - errors
     check_sums(result, bulk, dict(sums), ONE)
@@ -56,7 +56,7 @@ def test_a_call_that_its_caller_saw_fail_is_an_error() -> None:
 @pytest.mark.parametrize("change", [{"calls": 9}, {"cost_usd": "0.000011"}, {"cost_usd": None}])
 def test_a_rollup_that_is_not_the_sum_is_seen(change: dict[str, object]) -> None:
     """Exact to the last digit."""
-    good, bad = Result(fault="none"), Result(fault="none")
+    good, bad = AuditResult(fault="none"), AuditResult(fault="none")
     check_rollup(good, ROWS | SUMS, ROWS | SUMS)
     check_rollup(bad, ROWS | SUMS, ROWS | SUMS | change)
     assert (good.wrong, bad.wrong) == (0, 1)
@@ -73,7 +73,10 @@ def test_lag_is_told_by_the_bounds_that_it_stayed_below() -> None:
 def test_the_page_gets_the_table_as_it_was_printed() -> None:
     """A row for each fault under its columns, then what was noted."""
     lines = markdown(
-        [Result(fault="one", calls=1_234, notes=["a", "b"]), Result(fault="two", skipped=True)]
+        [
+            AuditResult(fault="one", calls=1_234, notes=["a", "b"]),
+            AuditResult(fault="two", skipped=True),
+        ]
     ).splitlines()
     assert lines == [
         "| fault | rounds | calls | cut | lost | doubled | wrong | errors |",

@@ -13,15 +13,15 @@ from exporters.otel import semconv
 from exporters.record import Record
 from proxy.exchange import Reading
 from proxy.reading.inflate import Inflate
-from proxy.settings.config import Metering
+from proxy.settings.config import MeteringOptions
 from proxy.tokens import images
 from trials.fuzz import __main__ as fuzz
 from trials.fuzz import calls, checks, damage, rows
-from trials.fuzz.calls import Call
+from trials.fuzz.calls import RecordedCall
 
 MUTATIONS = 1_500
 SEED = 20_261_123
-CHAT = Call(
+CHAT = RecordedCall(
     name="chat", target="/v1/chat/completions", provider="openai", response=b'{"choices":[]}'
 )
 
@@ -45,7 +45,7 @@ def test_undamaged_calls_are_read() -> None:
     """What is damaged is worth it: each dialect's answer states its usage, or says why not."""
     silent = []
     for call in calls.every():
-        reading = checks.read(call, Metering(), lambda data: [data])
+        reading = checks.read(call, MeteringOptions(), lambda data: [data])
         if not (reading.parts or reading.reasons or reading.count):
             silent.append(call.name)
         rows.check(call, reading)
@@ -58,7 +58,7 @@ def test_a_number_makes_the_same_damage_again() -> None:
 
 
 @pytest.mark.parametrize("change", [damage._body, damage._values, damage._encoding, damage._splice])
-def test_damage_changes_something(change: Callable[..., Call]) -> None:
+def test_damage_changes_something(change: Callable[..., RecordedCall]) -> None:
     """Of ten attempts of each kind some leave a call that differs."""
     changed = [change(CHAT, calls.every(), Random(seed)) for seed in range(10)]
     assert any(call != CHAT for call in changed)
@@ -67,7 +67,9 @@ def test_damage_changes_something(change: Callable[..., Call]) -> None:
 def test_a_reader_that_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run reports an error with its place, and the number to replay it by."""
 
-    def broken(call: Call, limits: Metering, cut: Callable[[bytes], list[bytes]]) -> Reading:
+    def broken(
+        call: RecordedCall, limits: MeteringOptions, cut: Callable[[bytes], list[bytes]]
+    ) -> Reading:
         raise KeyError("usage")
 
     monkeypatch.setattr(checks, "read", broken)
@@ -80,7 +82,9 @@ def test_a_reader_that_depends_on_cuts_is_found(monkeypatch: pytest.MonkeyPatch)
     """Two readings that differ are a finding that names the field."""
     read, seen = checks.read, []
 
-    def broken(call: Call, limits: Metering, cut: Callable[[bytes], list[bytes]]) -> Reading:
+    def broken(
+        call: RecordedCall, limits: MeteringOptions, cut: Callable[[bytes], list[bytes]]
+    ) -> Reading:
         seen.append(call)
         return read(CHAT if len(seen) % 2 else calls.every()[0], limits, lambda data: [data])
 
@@ -160,22 +164,24 @@ def test_an_odd_parameter_costs_nothing(
     provider: str, target: str, body: bytes, value: bytes
 ) -> None:
     """A parameter of the wrong type or size is left out; the call is read all the same."""
-    call = Call(name="odd", target=target, provider=provider, request=body % value, response=b"{}")
-    reading = checks.read(call, Metering(), lambda data: [data])
+    call = RecordedCall(
+        name="odd", target=target, provider=provider, request=body % value, response=b"{}"
+    )
+    reading = checks.read(call, MeteringOptions(), lambda data: [data])
     assert not isinstance(reading.attributes.get("request.temperature"), int | float)
     assert "no_usage" in reading.reasons
 
 
 def test_a_whole_parameter_stays_whole() -> None:
     """Ollama's seed is a whole number, and a span shows it under the convention's own name."""
-    call = Call(
+    call = RecordedCall(
         name="seed",
         target="/api/chat",
         provider="ollama",
         request=b'{"model":"m","options":{"seed":42,"num_predict":9,"temperature":0.5}}',
         response=b"{}",
     )
-    noted = checks.read(call, Metering(), lambda data: [data]).attributes
+    noted = checks.read(call, MeteringOptions(), lambda data: [data]).attributes
     assert noted == {"request.seed": 42, "request.max_tokens": 9, "request.temperature": 0.5}
     row = Record(
         ts_us=0,

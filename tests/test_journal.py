@@ -18,9 +18,9 @@ from proxy.journal.counters import read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import MAGIC, SEAL, Frame, Scan, Stop, header
 from proxy.journal.journal import Journal
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 
-LIMITS = JournalLimits(fsync="never")
+LIMITS = JournalOptions(fsync="never")
 BEGUN = Begun(
     call_id="01", wall_ns=1, method="POST", target="/v1", provider="openai", upstream="http://x"
 )
@@ -94,7 +94,7 @@ def test_a_flipped_byte_never_gives_a_wrong_frame(
 
 def test_a_follower_reads_what_a_writer_appends_while_it_appends(tmp_path: Path) -> None:
     """Frames come once each, in order, across polls and rotations."""
-    journal = Journal(tmp_path, "relay", JournalLimits(fsync="never", segment_bytes_max=400))
+    journal = Journal(tmp_path, "relay", JournalOptions(fsync="never", segment_bytes_max=400))
     follower = Follower(tmp_path)
     expected, found = [], []
     for number in range(50):
@@ -157,7 +157,7 @@ def test_reading_goes_on_from_a_position(tmp_path: Path) -> None:
 
 def test_retired_segments_leave_the_disk(tmp_path: Path) -> None:
     """Segments before the kept one go, needed ones stay, and a finished writer's directory too."""
-    journal = Journal(tmp_path, "relay", JournalLimits(fsync="never", segment_bytes_max=1))
+    journal = Journal(tmp_path, "relay", JournalOptions(fsync="never", segment_bytes_max=1))
     for _ in range(3):
         journal.begin(BEGUN)
         journal.flush()
@@ -208,7 +208,7 @@ def test_a_full_disk_drops_and_counts_and_then_goes_on(
 
 def test_the_total_limit_stops_writing_until_there_is_room(tmp_path: Path) -> None:
     """At the limit frames are dropped and counted; when segments went, writing goes on."""
-    limits = JournalLimits(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
+    limits = JournalOptions(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
     journal = Journal(tmp_path, "relay", limits)  # the page of counters is part of the total
     journal.append(1, Kind.RESPONSE, bytes(3000))
     journal.flush()
@@ -255,7 +255,7 @@ async def test_fsync_always_groups_the_waiting(
         sync(fd)
 
     monkeypatch.setattr(os, "fdatasync", noted)
-    journal = Journal(tmp_path, "relay", JournalLimits(fsync="always"))
+    journal = Journal(tmp_path, "relay", JournalOptions(fsync="always"))
 
     async def one() -> None:
         journal.begin(BEGUN)
@@ -319,7 +319,7 @@ def test_what_is_held_is_bounded_and_its_loss_counted(
 
 def test_at_the_limit_a_call_may_still_end(tmp_path: Path) -> None:
     """Else its segments could never go, and the limit would hold for ever."""
-    limits = JournalLimits(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
+    limits = JournalOptions(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
     journal = Journal(tmp_path, "relay", limits)
     old = journal.begin(BEGUN)
     journal.append(old, Kind.RESPONSE, bytes(6000))
@@ -407,7 +407,7 @@ async def test_a_sync_that_cannot_begin_is_counted_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a descriptor to spare a caller gets its answer all the same."""
-    journal = Journal(tmp_path, "relay", JournalLimits(fsync="always"))
+    journal = Journal(tmp_path, "relay", JournalOptions(fsync="always"))
 
     def none_left(fd: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -424,7 +424,7 @@ async def test_a_sync_that_cannot_begin_is_counted_and_tried_again(
 
 def test_no_frame_overtakes_one_that_waits(tmp_path: Path) -> None:
     """A head held while the disk refused is before its call's end, also if the limit comes next."""
-    limits = JournalLimits(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
+    limits = JournalOptions(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
     journal = Journal(tmp_path, "relay", limits)
     call = journal.begin(BEGUN)
     journal.append(call, Kind.RESPONSE, bytes(6000))

@@ -17,7 +17,7 @@ from proxy.journal.follower import Follower
 from proxy.journal.journal import Journal
 from proxy.metering.recorder import Recorder
 from proxy.metering.rows import outcome_of
-from proxy.settings.config import Config, JournalLimits, Provider
+from proxy.settings.config import Config, JournalOptions, Provider
 
 BODY = (
     b'{"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
@@ -27,7 +27,7 @@ BODY = (
 def config(tmp_path: Path, **limits: int) -> Config:
     return Config(
         data=tmp_path,
-        journal=JournalLimits(fsync="never", **limits),
+        journal=JournalOptions(fsync="never", **limits),
         providers={"openai": Provider(name="openai", base_url="http://upstream")},
     )
 

@@ -13,7 +13,7 @@ import yaml
 
 from evaluation.standin import processes
 from proxy.health.watch import KNOWN
-from proxy.settings.config import Alerts
+from proxy.settings.config import AlertOptions
 
 RULES = Path(__file__).parents[1] / "grafana" / "prometheus_rules.yaml"
 METRIC = re.compile(r"\btaximeter_\w+(?=[\[{ ]|$)")
@@ -51,7 +51,7 @@ def test_every_alert_of_ours_has_its_rule() -> None:
 
 def test_the_limits_are_our_defaults() -> None:
     """Nobody is told at one limit here and at another there."""
-    limits, found = Alerts(), rules()
+    limits, found = AlertOptions(), rules()
     assert found["TaximeterJournalNearlyFull"]["expr"].endswith(f">= {limits.journal_share_max:g}")
     assert found["TaximeterExporterBehind"]["expr"].endswith(f"> {limits.lag_max_s:g}")
     quiet = f"{limits.quiet_s / 60:g}m"

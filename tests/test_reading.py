@@ -16,7 +16,7 @@ from pricing.usage import Meter
 from proxy.dialects import Ask, Endpoint, other, table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
-from proxy.settings.config import Metering, Provider
+from proxy.settings.config import MeteringOptions, Provider
 
 PATH = "/v1/chat/completions"
 JSON = "application/json"
@@ -60,7 +60,7 @@ def call(
     headers: Iterable[tuple[str, str]] = (),
     request: bytes = b'{"model": "gpt-4o"}',
     request_headers: Iterable[tuple[str, str]] = (("Content-Type", JSON),),
-    limits: Metering | None = None,
+    limits: MeteringOptions | None = None,
     provider: Provider | None = None,
 ) -> Reading:
     begun = Begun(
@@ -72,7 +72,7 @@ def call(
         upstream="https://provider.example",
         headers=tuple(request_headers),
     )
-    reader = CallReader(begun, provider, limits or Metering(), 1000)
+    reader = CallReader(begun, provider, limits or MeteringOptions(), 1000)
     reader.request(request[:5], 1000)
     reader.request(request[5:], 1000)
     reader.head(ResponseHead(status=status, headers=(("Content-Type", kind), *headers)), 1000)
@@ -170,7 +170,7 @@ def test_a_request_too_large_to_keep() -> None:
         delta(content="Hi"),
         kind=SSE,
         request=request.encode(),
-        limits=Metering(document_bytes_max=90_000),
+        limits=MeteringOptions(document_bytes_max=90_000),
     )
     assert reading.request_model == "gpt-4o"
     assert reading.stream
@@ -184,7 +184,9 @@ def test_a_response_too_large_to_keep() -> None:
     body = {"model": "m", "data": [{"embedding": [0.5] * 50_000}], "usage": USAGE}
     data = json.dumps(body).encode()
     pieces = [data[at : at + 7000] for at in range(0, len(data), 7000)]
-    reading = call(*pieces, path="/v1/embeddings", limits=Metering(document_bytes_max=20_000))
+    reading = call(
+        *pieces, path="/v1/embeddings", limits=MeteringOptions(document_bytes_max=20_000)
+    )
     assert reading.parts[0].usage.quantities[Meter.INPUT] == 9
     assert "body_too_large" not in reading.reasons
 
@@ -192,7 +194,7 @@ def test_a_response_too_large_to_keep() -> None:
 def test_a_response_too_large_to_read() -> None:
     """A response that is too large even without its bulk is unknown, not zero."""
     body = json.dumps({"choices": [{"index": n} for n in range(9000)], "usage": USAGE})
-    reading = call(body.encode(), limits=Metering(document_bytes_max=20_000))
+    reading = call(body.encode(), limits=MeteringOptions(document_bytes_max=20_000))
     assert not reading.parts
     assert "body_too_large" in reading.reasons
     assert "no_usage" in reading.reasons
@@ -203,7 +205,7 @@ def test_no_response() -> None:
     reader = CallReader(
         Begun(call_id="c", wall_ns=0, method="POST", target=PATH, provider="openai", upstream=""),
         None,
-        Metering(),
+        MeteringOptions(),
     )
     reader.request(b'{"model": "gpt-4o"}', 0)
     reading = reader.close()

@@ -11,7 +11,7 @@ from pricing.usage import Meter
 from proxy.dialects import table
 from proxy.exchange import Begun, Operation, Reading, ResponseHead, Timing
 from proxy.reading.reading import CallReader
-from proxy.settings.config import Metering
+from proxy.settings.config import MeteringOptions
 
 PATH = "/v1/chat/completions"
 JSON = "application/json"
@@ -47,7 +47,7 @@ def call(
         upstream="https://provider.example",
         headers=tuple(request_headers),
     )
-    reader = CallReader(begun, None, Metering())
+    reader = CallReader(begun, None, MeteringOptions())
     reader.request(request, 0)
     reader.head(ResponseHead(status=status, headers=(("Content-Type", JSON), *headers)), 0)
     reader.response(body, 0)
@@ -150,7 +150,7 @@ def timed(*events: tuple[int, bytes]) -> Timing:
     reader = CallReader(
         Begun(call_id="c", wall_ns=0, method="POST", target=PATH, provider="openai", upstream=""),
         None,
-        Metering(),
+        MeteringOptions(),
         7_000_000,
     )
     reader.head(ResponseHead(status=200, headers=(("content-type", SSE),)), 7_000_000)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from proxy.exchange import Ended, Kind, Outcome
-from proxy.settings.config import JournalLimits, Provider, Upstream
+from proxy.settings.config import JournalOptions, Provider, UpstreamOptions
 from support.relay_bench import Message, answering, bench, read_chunked, read_head, read_message
 
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -81,7 +81,7 @@ async def test_end_comes_before_the_terminator(tmp_path: Path) -> None:
 
 async def test_bytes_beyond_the_limit(tmp_path: Path) -> None:
     """Beyond its limit a body is forwarded and counted, not kept."""
-    limits = JournalLimits(request_bytes_max=4, response_bytes_max=1)
+    limits = JournalOptions(request_bytes_max=4, response_bytes_max=1)
     seen: list[Message] = []
     async with bench(tmp_path, answering(OK, seen), journal=limits) as b:
         b.journal.lost = 3  # what the journal itself could not write
@@ -217,7 +217,7 @@ async def test_idle_before_the_head(tmp_path: Path) -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with bench(tmp_path, upstream, upstream=Upstream(idle_timeout_s=0.1)) as b:
+    async with bench(tmp_path, upstream, upstream=UpstreamOptions(idle_timeout_s=0.1)) as b:
         response = await b.send(GET)
         ended = await b.ended()
     assert response.line == b"HTTP/1.1 504 Gateway Timeout"
@@ -236,7 +236,7 @@ async def test_idle_mid_stream(tmp_path: Path) -> None:
             writer.write(b"1\r\na\r\n")
         await reader.read()
 
-    async with bench(tmp_path, upstream, upstream=Upstream(idle_timeout_s=0.3)) as b:
+    async with bench(tmp_path, upstream, upstream=UpstreamOptions(idle_timeout_s=0.3)) as b:
         reader, writer = await b.open()
         writer.write(GET)
         await read_head(reader)
@@ -254,7 +254,7 @@ async def test_idle_in_the_upload(tmp_path: Path) -> None:
         await read_head(reader)
         await asyncio.sleep(5)
 
-    async with bench(tmp_path, upstream, upstream=Upstream(idle_timeout_s=0.2)) as b:
+    async with bench(tmp_path, upstream, upstream=UpstreamOptions(idle_timeout_s=0.2)) as b:
         reader, writer = await b.open()
         size = 32 * 1024 * 1024
         writer.write(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)

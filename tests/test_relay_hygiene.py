@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from proxy.exchange import Kind
-from proxy.settings.config import Upstream
+from proxy.settings.config import UpstreamOptions
 from proxy.settings.places import Places
 from support.relay_bench import Message, answering, bench, read_message
 
@@ -73,7 +73,7 @@ async def test_other_transfer_codings(tmp_path: Path) -> None:
 )
 async def test_header_limits(tmp_path: Path, what: bytes, status: bytes) -> None:
     """Header lines have a longest length and a largest number."""
-    async with bench(tmp_path, answering(OK), upstream=Upstream(header_bytes_max=8192)) as b:
+    async with bench(tmp_path, answering(OK), upstream=UpstreamOptions(header_bytes_max=8192)) as b:
         response = await b.send(b"GET /v1/x HTTP/1.1\r\nHost: x\r\n" + what + b"\r\n\r\n")
     assert response.line.split()[1] == status
 
@@ -81,7 +81,9 @@ async def test_header_limits(tmp_path: Path, what: bytes, status: bytes) -> None
 async def test_long_response_header(tmp_path: Path) -> None:
     """The same limit holds for a provider, whose answer is then a bad one."""
     long = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 9000 + b"\r\nContent-Length: 0\r\n\r\n"
-    async with bench(tmp_path, answering(long), upstream=Upstream(header_bytes_max=8192)) as b:
+    async with bench(
+        tmp_path, answering(long), upstream=UpstreamOptions(header_bytes_max=8192)
+    ) as b:
         response = await b.send(b"GET /v1/x HTTP/1.1\r\nHost: x\r\n\r\n")
     assert response.line == b"HTTP/1.1 502 Bad Gateway"
 

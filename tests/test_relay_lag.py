@@ -9,12 +9,12 @@ from proxy.health.vitals import families
 from proxy.journal.counters import LAG_COUNTS, LAG_SUM, read_counters
 from proxy.journal.journal import Journal
 from proxy.relay.lag import TICK_S, LoopLag
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 
 
 async def test_a_loop_that_is_held_up_is_counted_as_late(tmp_path: Path) -> None:
     """Under the bound that it stayed below, in a page that others can read."""
-    journal = Journal(tmp_path, "relay0", JournalLimits())
+    journal = Journal(tmp_path, "relay0", JournalOptions())
     lag = LoopLag(journal)
     await asyncio.sleep(3 * TICK_S)
     before = read_counters(tmp_path / journal.writer)

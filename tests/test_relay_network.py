@@ -12,7 +12,7 @@ from yarl import URL
 
 from proxy.exchange import Outcome
 from proxy.network import outgoing_proxy
-from proxy.settings.config import Provider, Upstream
+from proxy.settings.config import Provider, UpstreamOptions
 from support.relay_bench import Message, answering, bench, listening, make_certificate, read_head
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -49,7 +49,7 @@ async def test_private_authority(tmp_path: Path, certificate: tuple[Path, Path])
     seen: list[Message] = []
     async with listening(answering(OK, seen), ssl=server_context(certificate)) as port:
         secure = providers(f"https://localhost:{port}")
-        trusting = Upstream(ca_file=certificate[0])
+        trusting = UpstreamOptions(ca_file=certificate[0])
         async with bench(tmp_path, answering(OK), providers=secure, upstream=trusting) as b:
             assert (await b.send(GET)).body == b"hi"
         async with bench(tmp_path, answering(OK), providers=secure) as b:
@@ -65,7 +65,7 @@ async def test_wrong_host(tmp_path: Path, certificate: tuple[Path, Path]) -> Non
     """A trusted certificate of another name is refused."""
     async with listening(answering(OK), ssl=server_context(certificate)) as port:
         named = providers(f"https://127.0.0.1:{port}")
-        trusting = Upstream(ca_file=certificate[0])
+        trusting = UpstreamOptions(ca_file=certificate[0])
         async with bench(tmp_path, answering(OK), providers=named, upstream=trusting) as b:
             response = await b.send(GET)
     assert response.header(b"x-taximeter-error") == [b"upstream_tls"]
@@ -108,7 +108,7 @@ async def test_https_through_a_proxy(
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:p%40ss@127.0.0.1:{proxy_port}")
         secure = providers(f"https://provider.test:{port}")
-        trusting = Upstream(ca_file=certificate[0])
+        trusting = UpstreamOptions(ca_file=certificate[0])
         async with bench(tmp_path, answering(OK), providers=secure, upstream=trusting) as b:
             for _ in range(3):
                 assert (await b.send(GET)).body == b"hi"

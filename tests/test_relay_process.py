@@ -17,7 +17,7 @@ import pytest
 from proxy.journal.frames import Scan
 from proxy.serving.child import environment, module
 from proxy.settings import sources
-from proxy.settings.config import Config, JournalLimits, Listen, Provider
+from proxy.settings.config import Config, JournalOptions, Listen, Provider
 from support.relay_bench import (
     answering,
     listening,
@@ -146,7 +146,7 @@ async def transfer(tmp_path: Path, count: int, coding: str) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n" + framing)
         await send_body(writer, block, count, coding)
 
-    small = JournalLimits(request_bytes_max=MIB, response_bytes_max=MIB)
+    small = JournalOptions(request_bytes_max=MIB, response_bytes_max=MIB)
     async with listening(upstream) as port, relays(tmp_path, port, journal=small) as [relay]:
         before = relay.rss()
         reader, writer = await asyncio.open_connection("127.0.0.1", relay.port, limit=8 * MIB)

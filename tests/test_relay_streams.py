@@ -7,12 +7,12 @@ from time import monotonic, monotonic_ns
 import pytest
 
 from proxy.exchange import Kind, Outcome
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 from support.relay_bench import ListJournal, answering, bench, read_chunked, read_head, read_message
 
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n"
-NOTHING_KEPT = JournalLimits(request_bytes_max=0, response_bytes_max=0)
+NOTHING_KEPT = JournalOptions(request_bytes_max=0, response_bytes_max=0)
 MIB = 1 << 20
 
 

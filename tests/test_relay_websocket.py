@@ -8,7 +8,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from proxy.exchange import Kind, Outcome
-from proxy.settings.config import JournalLimits, Provider
+from proxy.settings.config import JournalOptions, Provider
 from support.relay_bench import Bench, bench, listening, read_head, read_message
 
 UPGRADE = (
@@ -143,7 +143,7 @@ async def test_not_frames_pass_too(tmp_path: Path) -> None:
 
 async def test_message_beyond_the_limit(tmp_path: Path) -> None:
     """A message that finds no room is left out whole."""
-    limits = JournalLimits(request_bytes_max=3)
+    limits = JournalOptions(request_bytes_max=3)
     async with bench(tmp_path, raw_server, journal=limits) as b:
         reader, writer = await b.open()
         writer.write(UPGRADE + b"\x81\x04long\x81\x02ok")
@@ -189,7 +189,7 @@ async def test_backpressure(tmp_path: Path, slow: str) -> None:
         writer.write(SWITCHED)
         await (pour(writer) if slow == "caller" else asyncio.sleep(5))
 
-    limits = JournalLimits(request_bytes_max=0, response_bytes_max=0)
+    limits = JournalOptions(request_bytes_max=0, response_bytes_max=0)
     async with bench(tmp_path, upstream, journal=limits) as b:
         reader, writer = await b.open()
         writer.write(UPGRADE)

@@ -29,10 +29,10 @@ from proxy.console.command import HEADER, Command, token
 from proxy.console.reprice_api import PATH, RepriceApi
 from proxy.exchange import Outcome, Part
 from proxy.metering.metering import Metering
-from proxy.metering.volumes import Tally, Volumes
+from proxy.metering.volumes import CounterSums, Volumes
 from proxy.repricing import run
 from proxy.repricing.repricing import Ledger, Repricing
-from proxy.repricing.run import Order, Restating
+from proxy.repricing.run import RepriceOrder, Restating
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -121,7 +121,7 @@ def stored(record: Record) -> dict[str, Any]:
 def again(records: list[Record], text: str) -> list[Any]:
     """What pricing them again, in order of time, changes."""
     new = book(text)
-    repricing = Repricing(new, Ledger(new.counters, Tally()), 0)
+    repricing = Repricing(new, Ledger(new.counters, CounterSums()), 0)
     rows = sorted(map(stored, records), key=lambda row: (row["ts_us"], row["call_id"]))
     found = [repricing.again(row) for row in rows]
     assert repricing.unreadable == 0
@@ -232,7 +232,7 @@ class Place:
         directory = self.config.data / "tariffs"
         directory.mkdir(exist_ok=True)
         (directory / "acme.toml").write_text(text)
-        order = Order(since=SINCE, tariffs=str(directory), write=write)
+        order = RepriceOrder(since=SINCE, tariffs=str(directory), write=write)
         return await self.restating.run(order, quiet)
 
     async def unequal(self) -> list[Any]:
@@ -337,7 +337,9 @@ async def test_pages(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = place.config.data / "tariffs"
     directory.mkdir()
     (directory / "acme.toml").write_text(NEW)
-    found = await place.restating.run(Order(since=SINCE, tariffs=str(directory), write=True), tell)
+    found = await place.restating.run(
+        RepriceOrder(since=SINCE, tariffs=str(directory), write=True), tell
+    )
     assert (found["calls"], found["written"], told[-1]) == (5, 4, (5, 5))
     assert await place.unequal() == []
 
@@ -383,7 +385,7 @@ async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
     """Tariffs that changed since the differences were shown are not used unseen."""
     directory = place.config.data / "tariffs"
     await place.run(NEW, write=False)
-    order = Order(since=SINCE, tariffs=str(directory), write=True, book="other")
+    order = RepriceOrder(since=SINCE, tariffs=str(directory), write=True, book="other")
     with pytest.raises(ValueError, match="the tariffs changed meanwhile"):
         await place.restating.run(order, quiet)
 
@@ -397,7 +399,7 @@ async def test_only_the_command_may_write(place: Place) -> None:
     app.add_routes(api.routes())
     (place.config.data / "tariffs").mkdir()
     (place.config.data / "tariffs" / "acme.toml").write_text(NEW)
-    order = Order(since=SINCE, tariffs=str(place.config.data / "tariffs"), write=True)
+    order = RepriceOrder(since=SINCE, tariffs=str(place.config.data / "tariffs"), write=True)
     known = {HEADER: token(file)}
     async with TestServer(app) as server, ClientSession() as session:
         url = server.make_url(PATH)
@@ -483,6 +485,6 @@ def test_a_row_that_nobody_can_read_is_left() -> None:
     """It is counted, and does not stop the others."""
     live = Live(OLD)
     row = stored(live.call("m")) | {"receipt": "{"}
-    repricing = Repricing(book(NEW), Ledger((), Tally()), 0)
+    repricing = Repricing(book(NEW), Ledger((), CounterSums()), 0)
     assert repricing.again(row) is None
     assert (repricing.unreadable, repricing.kept) == (1, 0)

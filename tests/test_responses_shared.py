@@ -19,7 +19,7 @@ import zstandard
 from pricing.usage import Meter
 from proxy.exchange import Begun, Operation, Part, Reading, ResponseHead
 from proxy.reading.reading import CallReader
-from proxy.settings.config import Metering, Provider
+from proxy.settings.config import MeteringOptions, Provider
 
 FOLDER = Path(__file__).parents[1].parent / "shared" / "data" / "responses"
 PROVIDERS = {"google": "gemini", "google_vertex": "vertex", "dashscope": "qwen"}
@@ -85,7 +85,7 @@ def read(
         websocket=case["status"] == 101,
     )
     provider = Provider(name=name, base_url="", dialect=DIALECTS.get(name, "openai"))
-    reader = CallReader(begun, provider, Metering())
+    reader = CallReader(begun, provider, MeteringOptions())
     request = case["request"] or {}
     assert isinstance(request, dict)
     model = case["request_model"]

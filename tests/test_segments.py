@@ -11,7 +11,7 @@ from proxy.exchange import Kind
 from proxy.journal import segments
 from proxy.journal.journal import Journal
 from proxy.journal.segments import Sizes
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 
 
 def held(directory: Path) -> int:
@@ -23,7 +23,7 @@ def test_sizes_follow_a_journal_that_grows_and_shrinks(tmp_path: Path) -> None:
     """After every write, seal and removal it is what the files hold."""
     sizes = Sizes(tmp_path)
     assert sizes.total() == 0
-    journal = Journal(tmp_path, "relay0", JournalLimits(segment_bytes_max=500, fsync="never"))
+    journal = Journal(tmp_path, "relay0", JournalOptions(segment_bytes_max=500, fsync="never"))
     for call in range(1, 60):
         journal.append(call, Kind.REQUEST, b"x" * (call % 7) * 20)
         journal.flush()

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from proxy.settings import sources
+from proxy.settings import checks, sources
 from proxy.settings.config import DIALECTS, QUIRKS, Config, Provider
 from proxy.settings.sources import SettingsError
 from proxy.settings.typed import leaves
@@ -190,7 +190,7 @@ def test_beyond_loopback_is_meant(tmp_path: Path) -> None:
     file = tmp_path / "open.toml"
     file.write_text('[proxy]\nhost = "::"\ninsecure = true\n')
     assert sources.load(file, HOME).proxy.host == "::"
-    assert all(map(sources.is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
+    assert all(map(checks.is_loopback, ("127.0.0.1", "127.1.2.3", "::1", "localhost")))
 
 
 @pytest.mark.parametrize(

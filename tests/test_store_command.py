@@ -24,7 +24,7 @@ from proxy.delivery.delivery import Cursor
 from proxy.delivery.timed import waiting
 from proxy.exchange import Kind
 from proxy.journal.journal import Journal
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 
 
 @dataclass
@@ -152,7 +152,7 @@ def test_rows_that_wait(
     broken: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With rows in the journal nothing is compared: a repair could count them twice."""
-    journal = Journal(tmp_path / "records", "meter", JournalLimits())
+    journal = Journal(tmp_path / "records", "meter", JournalOptions())
     journal.append(1, Kind.RECORD, b"{}")
     journal.close()
     assert main([*broken, "--repair"]) == Exit.FAILED
@@ -162,11 +162,11 @@ def test_rows_that_wait(
 
 def test_waiting(tmp_path: Path) -> None:
     """Records behind the cursor are counted, over segments and writers; those before are not."""
-    first = Journal(tmp_path, "meter", JournalLimits())
+    first = Journal(tmp_path, "meter", JournalOptions())
     for number in range(3):
         first.append(number, Kind.RECORD, b"{}")
     first.close()
-    second = Journal(tmp_path, "meter", JournalLimits())
+    second = Journal(tmp_path, "meter", JournalOptions())
     second.append(1, Kind.RECORD, b"{}")
     second.flush()
     assert waiting(tmp_path, Cursor()) == 4

@@ -36,7 +36,7 @@ from proxy.relay import accepting, call, callers, websocket
 from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.secrecy.scrubbing import scrubbed, scrubbed_target
 from proxy.settings import sources
-from proxy.settings.config import Callers, Config, Listen, Upstream
+from proxy.settings.config import CallerOptions, Config, Listen, UpstreamOptions
 from proxy.settings.sources import SettingsError
 from proxy.settings.typed import leaves
 from support.relay_bench import (
@@ -176,7 +176,7 @@ async def test_slow_head(tmp_path: Path) -> None:
             writer.write(bytes((byte,)))
             await asyncio.sleep(0.02)
 
-    async with bench(tmp_path, answering(OK), callers=Callers(head_timeout_s=0.3)) as b:
+    async with bench(tmp_path, answering(OK), callers=CallerOptions(head_timeout_s=0.3)) as b:
         reader, writer = await b.open()
         writer.write(GET)  # an earlier request does not buy time
         assert (await read_message(reader)).body == b"hi"
@@ -190,7 +190,7 @@ async def test_slow_head(tmp_path: Path) -> None:
 
 async def test_empty_lines_are_no_head(tmp_path: Path) -> None:
     """An empty line after a body, as old clients send it, starts no clock (RFC 9112, 2.2)."""
-    async with bench(tmp_path, answering(OK), callers=Callers(head_timeout_s=0.05)) as b:
+    async with bench(tmp_path, answering(OK), callers=CallerOptions(head_timeout_s=0.05)) as b:
         reader, writer = await b.open()
         for _ in range(2):
             writer.write(GET)
@@ -201,7 +201,7 @@ async def test_empty_lines_are_no_head(tmp_path: Path) -> None:
 
 async def test_silent_connection(tmp_path: Path) -> None:
     """A connection that says nothing, or nothing more, is closed after a while."""
-    async with bench(tmp_path, answering(OK), callers=Callers(idle_timeout_s=0.2)) as b:
+    async with bench(tmp_path, answering(OK), callers=CallerOptions(idle_timeout_s=0.2)) as b:
         for request in (b"", GET):
             reader, writer = await b.open()
             writer.write(request)
@@ -218,7 +218,7 @@ async def test_many_idle_connections(tmp_path: Path, monkeypatch: pytest.MonkeyP
         await release.wait()
         writer.write(OK)
 
-    async with bench(tmp_path, handle, callers=Callers(idle_max=3)) as b:
+    async with bench(tmp_path, handle, callers=CallerOptions(idle_max=3)) as b:
         busy, writer = await b.open()
         writer.write(GET)
         while not b.journal.begun:
@@ -235,7 +235,7 @@ async def test_many_idle_connections(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 async def test_a_burst_of_new_connections_is_served(tmp_path: Path) -> None:
     """Far more callers than may idle connect before the first of them sends: none is cut."""
-    async with bench(tmp_path, answering(OK), callers=Callers(idle_max=3)) as b:
+    async with bench(tmp_path, answering(OK), callers=CallerOptions(idle_max=3)) as b:
         opened = [await b.open() for _ in range(40)]
         await asyncio.sleep(0.1)
         for reader, writer in opened:
@@ -248,7 +248,7 @@ async def test_those_of_a_burst_that_say_nothing_go(
 ) -> None:
     """Once they are not fresh any more, as many as are too many."""
     monkeypatch.setattr(callers, "FRESH_S", 0.3)
-    async with bench(tmp_path, answering(OK), callers=Callers(idle_max=3)) as b:
+    async with bench(tmp_path, answering(OK), callers=CallerOptions(idle_max=3)) as b:
         opened = [await b.open() for _ in range(9)]
         began = asyncio.get_running_loop().time()
         for reader, _ in opened[:6]:
@@ -264,7 +264,7 @@ async def test_a_crowd_leaves_descriptors_for_calls(
 ) -> None:
     """Idle connections take half of the descriptors at most, however fresh they are."""
     monkeypatch.setattr("resource.getrlimit", lambda _: (12, 12))
-    async with bench(tmp_path, answering(OK), callers=Callers(idle_max=3)) as b:
+    async with bench(tmp_path, answering(OK), callers=CallerOptions(idle_max=3)) as b:
         opened = [await b.open() for _ in range(8)]
         for reader, _ in opened[:2]:
             assert await asyncio.wait_for(to_the_end(reader), callers.FRESH_S / 2) == b""
@@ -293,7 +293,7 @@ async def test_stalled_body(tmp_path: Path) -> None:
             await read_message(reader)
         ended.set()
 
-    async with bench(tmp_path, handle, upstream=Upstream(idle_timeout_s=0.3)) as b:
+    async with bench(tmp_path, handle, upstream=UpstreamOptions(idle_timeout_s=0.3)) as b:
         head = b"POST /openai/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
         answer = await b.send(head + b"ten bytes.")
         noted = await b.ended()
@@ -395,7 +395,7 @@ async def test_smuggled_request(tmp_path: Path, head: bytes) -> None:
 async def test_bad_chunks(tmp_path: Path, chunks: bytes) -> None:
     """A size that two parsers could read in two ways ends the call; nothing behind it is served."""
     seen: list[Message] = []
-    limits = Upstream(idle_timeout_s=0.5)
+    limits = UpstreamOptions(idle_timeout_s=0.5)
     async with bench(tmp_path, answering(OK, seen), upstream=limits) as b:
         reader, writer = await b.open()
         writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + SMUGGLED)
@@ -480,7 +480,7 @@ async def test_hostile_head(tmp_path: Path, handler: Handler) -> None:
 
 def test_interim_limit() -> None:
     """A provider that says "still working" each second is far from the limit."""
-    assert Upstream().idle_timeout_s <= call.INTERIM_MAX
+    assert UpstreamOptions().idle_timeout_s <= call.INTERIM_MAX
 
 
 @pytest.mark.parametrize(
@@ -734,7 +734,7 @@ def test_the_limits_on_the_page() -> None:
     page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     table = page.partition("## Limits")[2].partition("## What")[0]
     names = set(re.findall(r"`([\w.]+)`", table))
-    sources = [*(ROOT / "proxy").rglob("*.py"), *(ROOT / "exporters").glob("*.py")]
+    sources = [*(ROOT / "proxy").rglob("*.py"), *(ROOT / "exporters").rglob("*.py")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     constants = set(re.findall(r"^([A-Z]\w+) = ", text, re.MULTILINE))
     known = constants | set(leaves(Config, {"providers": {}}))

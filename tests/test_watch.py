@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from exporters.notify.alert import Alert
 from proxy.health.watch import CATCHING_UP_S, ENDED_MAX, KNOWN, LOSSES, State, Watch
-from proxy.settings.config import Alerts
+from proxy.settings.config import AlertOptions
 
 BEGAN = datetime(2026, 11, 23, 12, tzinfo=UTC)
-LIMITS = Alerts(quiet_s=60.0)
+LIMITS = AlertOptions(quiet_s=60.0)
 Parts = dict[str, dict[str, Any]]
 
 

@@ -18,7 +18,7 @@ from exporters.notify import webhook as module
 from exporters.notify.alert import Alert
 from exporters.notify.webhook import BODY_ALERTS_MAX, WAITING_MAX, Webhook
 from proxy.delivery import outlets
-from proxy.settings.config import Alerts, Config, Upstream
+from proxy.settings.config import AlertOptions, Config, UpstreamOptions
 from support.relay_bench import Message, answering, listening, make_certificate
 from support.webhook_receiver import Receiver
 
@@ -196,7 +196,9 @@ async def test_the_secret_is_nowhere(
 async def configured(url: str, ca_file: Path | None = None) -> Webhook:
     """As the meter makes it from a configuration; gives up after a first failure."""
     config = Config(
-        data=Path("/nowhere"), upstream=Upstream(ca_file=ca_file), alerts=Alerts(webhook=url)
+        data=Path("/nowhere"),
+        upstream=UpstreamOptions(ca_file=ca_file),
+        alerts=AlertOptions(webhook=url),
     )
     webhook = outlets.webhook(config)
     assert webhook is not None

@@ -26,7 +26,7 @@ SETTLE_TIMEOUT_S = 15.0
 
 
 @dataclass(slots=True)
-class Line:
+class ModelTotal:
     """Sums over the calls of one model."""
 
     calls: int = 0
@@ -45,16 +45,16 @@ class Line:
             self.usd += Decimal(str(row["cost_usd"]))
 
 
-def by_model(rows: Iterable[processes.Row]) -> dict[tuple[str, str], Line]:
+def by_model(rows: Iterable[processes.Row]) -> dict[tuple[str, str], ModelTotal]:
     """The rows summed by provider and model, most expensive first."""
-    lines: dict[tuple[str, str], Line] = {}
+    lines: dict[tuple[str, str], ModelTotal] = {}
     for row in rows:
         model = row["response_model"] or row["request_model"]
-        lines.setdefault((row["provider"], model), Line()).add(row)
+        lines.setdefault((row["provider"], model), ModelTotal()).add(row)
     return dict(sorted(lines.items(), key=lambda item: item[1].usd, reverse=True))
 
 
-def table(lines: Mapping[tuple[str, str], Line]) -> Table:
+def table(lines: Mapping[tuple[str, str], ModelTotal]) -> Table:
     """What the calls cost, for a terminal."""
     shown = Table("provider", title="The fare", title_justify="left", box=box.SIMPLE_HEAD)
     shown.add_column("model", no_wrap=True)
@@ -67,8 +67,8 @@ def table(lines: Mapping[tuple[str, str], Line]) -> Table:
     return shown
 
 
-def _total(lines: Iterable[Line]) -> Line:
-    total = Line()
+def _total(lines: Iterable[ModelTotal]) -> ModelTotal:
+    total = ModelTotal()
     for line in lines:
         total.calls += line.calls
         total.input_tokens += line.input_tokens
@@ -78,13 +78,13 @@ def _total(lines: Iterable[Line]) -> Line:
     return total
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def _cells(line: ModelTotal) -> tuple[str, ...]:
     counts = (line.calls, line.input_tokens, line.output_tokens)
     return (*(f"{n:,}" for n in counts), f"{line.usd:.6f}", f"{line.unknown:,}")
 
 
 def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> None:
-    """Start everything, make traffic, show the fare.  Raises processes.StartError."""
+    """Start everything, make traffic, show the fare.  Raises processes.LaunchError."""
     _say(terminal, "Starting a stand-in provider …")
     with processes.stand_in(data / "stand-in.log") as (upstream, _):
         _say(terminal, f"  {upstream} answers as {', '.join(processes.PROVIDERS)}")
@@ -105,7 +105,7 @@ def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> N
     _say(terminal, "Everything is stopped.")
 
 
-def _report(served: processes.Serving, tally: traffic.Tally, terminal: Console) -> None:
+def _report(served: processes.Serving, tally: traffic.TrafficTotals, terminal: Console) -> None:
     """What was made and what it cost; a call without a row is said so."""
     whole = tally.by_status[200]
     _say(
@@ -124,7 +124,7 @@ def _say(terminal: Console, text: str, style: str = "") -> None:
     terminal.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.Tally:
+async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.TrafficTotals:
     """Traffic until its time is over or Ctrl-C or SIGTERM comes."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -161,7 +161,7 @@ def main(options: argparse.Namespace) -> int:
         data.mkdir(parents=True, exist_ok=True)
         try:
             demonstrate(options, data, terminal)
-        except processes.StartError as failure:
+        except processes.LaunchError as failure:
             _say(terminal, str(failure), style="red")
             return 1
         except KeyboardInterrupt:  # before or after the traffic

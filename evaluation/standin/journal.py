@@ -37,7 +37,7 @@ class Answered(msgspec.Struct, kw_only=True):
     output_tokens_sent: int = 0
 
 
-class Exchange(msgspec.Struct, kw_only=True):
+class SeenExchange(msgspec.Struct, kw_only=True):
     """Both, numbered in order of arrival."""
 
     number: int
@@ -45,19 +45,19 @@ class Exchange(msgspec.Struct, kw_only=True):
     answered: Answered
 
 
-class Journal:
+class StandinJournal:
     """The newest `ENTRIES_MAX` exchanges; what fell out is counted."""
 
     def __init__(self) -> None:
-        self._exchanges: deque[Exchange] = deque(maxlen=ENTRIES_MAX)
+        self._exchanges: deque[SeenExchange] = deque(maxlen=ENTRIES_MAX)
         self._count = 0
         self._cleared = 0
 
     def receive(
         self, method: str, target: str, headers: list[tuple[str, str]], body: bytes
-    ) -> Exchange:
+    ) -> SeenExchange:
         """Note a request; the caller fills in `answered`."""
-        exchange = Exchange(
+        exchange = SeenExchange(
             number=self._count,
             received=Received(
                 method=method,
@@ -78,7 +78,7 @@ class Journal:
         self._exchanges.clear()
         self._cleared = self._count
 
-    def exchanges(self) -> list[Exchange]:
+    def exchanges(self) -> list[SeenExchange]:
         """Oldest first."""
         return list(self._exchanges)
 

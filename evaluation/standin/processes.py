@@ -37,7 +37,7 @@ FAST_ROWS = "[store]\nbatch_age_max_s = 0.05\n"
 Row = dict[str, Any]  # the columns of a record
 
 
-class StartError(Exception):
+class LaunchError(Exception):
     """A process did not come up; the message has the end of its log."""
 
 
@@ -92,7 +92,7 @@ def stand_in(log: Path) -> Iterator[tuple[str, int]]:
     with process(command, log, first_line=True) as started:
         line = started.stdout.readline() if started.stdout else b""
         if not line:
-            raise StartError(f"the stand-in did not start\n{_end_of(log)}")
+            raise LaunchError(f"the stand-in did not start\n{_end_of(log)}")
         yield str(json.loads(line)["url"]), started.pid
 
 
@@ -109,7 +109,9 @@ def serve(
 ) -> Iterator[Serving]:
     """`taximeter serve` with its data in `data`, each provider's base URL as in `upstreams`.
 
-    `settings` is more TOML, put before the providers; `environ` more variables.  Raises StartError.
+    `settings` is more TOML, put before the providers; `environ` more variables.
+
+    Raises LaunchError.
     """
     data.mkdir(parents=True, exist_ok=True)
     config, log = data / "taximeter.toml", data / "serve.log"
@@ -141,7 +143,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], serving: Serving, port: int
             time.sleep(POLL_S)
         else:
             return
-    raise StartError(f"taximeter serve did not come up\n{_end_of(serving.log)}")
+    raise LaunchError(f"taximeter serve did not come up\n{_end_of(serving.log)}")
 
 
 @contextmanager

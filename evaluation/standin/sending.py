@@ -61,7 +61,7 @@ class Pace:
                 await asyncio.sleep(wait)
 
 
-class Sender:
+class AnswerSender:
     """Sends one answer; `sent` says what went out."""
 
     def __init__(self, http: web.BaseRequest, request: Request, sent: Sent) -> None:

@@ -16,7 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from evaluation.standin import routes, sending, sessions
 from evaluation.standin.answers import Answer, Json, Request, Step, Tokens, encode
-from evaluation.standin.journal import Journal
+from evaluation.standin.journal import StandinJournal
 from evaluation.standin.steering import DEFAULT
 
 CONTROL = "/__standin/"  # GET and DELETE journal, GET health
@@ -28,7 +28,7 @@ class StandIn:
     """One stand-in provider; `handle` answers one request."""
 
     def __init__(self) -> None:
-        self.journal = Journal()
+        self.journal = StandinJournal()
         self._shelves = routes.Shelves()
         self._failures: Counter[str] = Counter()
 
@@ -48,7 +48,7 @@ class StandIn:
         said.status, said.model, said.operation = answer.status, answer.model, answer.operation
         said.usage, said.reported = _usage(answer.tokens), answer.reported and bool(answer.tokens)
         try:
-            return await sending.Sender(http, request, sent).send(answer)
+            return await sending.AnswerSender(http, request, sent).send(answer)
         finally:
             said.outcome, said.output_tokens_sent = sent.outcome, sent.tokens
             said.body_sha256, said.body_bytes = sent.sha256, sent.bytes

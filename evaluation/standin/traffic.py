@@ -23,7 +23,7 @@ FINISH_S = 5.0  # for calls in flight when the command ends; the rest is left
 
 
 @dataclass(slots=True)
-class Tally:
+class TrafficTotals:
     """How the calls ended, as the application saw it."""
 
     calls: int = 0
@@ -41,13 +41,13 @@ async def run(
     speed: float = 1.0,
     stop: asyncio.Event | None = None,
     finish_s: float = TIMEOUT_S,
-) -> Tally:
+) -> TrafficTotals:
     """Make `rate` calls a second against the proxy for `seconds`, or so many `calls`.
 
     `speed` divides all times of the stand-in.  `stop` ends the traffic early.  Calls that are in
     flight at the end have `finish_s` to finish, then they are left.
     """
-    stop, tally, slots = stop or asyncio.Event(), Tally(), asyncio.Semaphore(IN_FLIGHT_MAX)
+    stop, tally, slots = stop or asyncio.Event(), TrafficTotals(), asyncio.Semaphore(IN_FLIGHT_MAX)
     running: set[asyncio.Task[None]] = set()
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
@@ -88,7 +88,7 @@ async def _call(
     session: aiohttp.ClientSession,
     base_url: str,
     planned: Planned,
-    tally: Tally,
+    tally: TrafficTotals,
     slots: asyncio.Semaphore,
 ) -> None:
     tally.calls += 1
@@ -113,7 +113,7 @@ async def _call(
         tally.by_status[status] += 1
 
 
-async def _until_stopped(options: argparse.Namespace) -> Tally:
+async def _until_stopped(options: argparse.Namespace) -> TrafficTotals:
     """Traffic until its calls are made, or SIGINT or SIGTERM comes."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

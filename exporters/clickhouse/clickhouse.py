@@ -76,7 +76,9 @@ class ClickHouse:
         if batch.records:
             await self._writer.do(lambda client: self._insert(client, batch))
 
-    async def reconcile(self, *, repair: bool, quiet_s: float = 600) -> list[reconcile.Difference]:
+    async def reconcile(
+        self, *, repair: bool, quiet_s: float = 600
+    ) -> list[reconcile.SumDifference]:
         """Days on which a rollup is not the sum of the rows; with `repair`, rebuilt."""
         return await self._writer.do(
             lambda client: reconcile.reconcile(

@@ -26,7 +26,7 @@ AT_ONCE = {"mutations_sync": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class ContentSelection:
     """Whose content: all that is given must hold; nothing given is nothing selected."""
 
     call_id: str = ""
@@ -71,7 +71,7 @@ class Contents:
         except PermanentError as error:
             raise PermanentError(_kind(error.__cause__ or error)) from None
 
-    async def delete(self, whose: Selection) -> int:
+    async def delete(self, whose: ContentSelection) -> int:
         """Take content out of the table, for good; returns of how many calls."""
         return await self._writer.do(lambda client: self._delete(client, whose))
 
@@ -87,7 +87,7 @@ class Contents:
         columns = [[_value(getattr(one, name)) for one in batch.records] for name in FIELDS]
         insert(client, self._context, columns, token(batch))
 
-    def _delete(self, client: Client, whose: Selection) -> int:
+    def _delete(self, client: Client, whose: ContentSelection) -> int:
         where, cluster = whose.condition(), self.dsn.cluster
         found = client.query(f"SELECT uniqExact(call_id) FROM contents WHERE {where}").result_rows
         table = f"contents_local ON CLUSTER {quoted(cluster)}" if cluster else "contents"

@@ -34,7 +34,7 @@ Sums = dict[str, int | Decimal | None]  # None: nothing known to add up; {}: no 
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class SumDifference:
     """A day (UTC, YYYY-MM-DD) on which a rollup is not the sum of the rows."""
 
     rollup: str
@@ -46,7 +46,7 @@ class Difference:
 
 def reconcile(
     client: Client, dsn: Dsn, ttl_days: int, *, repair: bool, quiet_s: float
-) -> list[Difference]:
+) -> list[SumDifference]:
     """The days on which a rollup differs from the rows; with `repair` they are rebuilt.
 
     Only days of which both sides still hold everything are looked at, and into which nothing was
@@ -67,7 +67,7 @@ def reconcile(
                 if repair:
                     _rebuild(client, dsn, rollup, f"{rollup}{suffix}", day)
                 found.append(
-                    Difference(rollup, day, rows.get(day, {}), rolled_up.get(day, {}), repair)
+                    SumDifference(rollup, day, rows.get(day, {}), rolled_up.get(day, {}), repair)
                 )
     return found
 

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
 from exporters.clickhouse import connection
-from exporters.record import Lot, Sent, TransientError
+from exporters.record import Lot, Sendable, TransientError
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ INSERT_SETTINGS: dict[str, str | int] = {
 }
 
 
-def token(batch: Lot[Sent]) -> str:
+def token(batch: Lot[Sendable]) -> str:
     """What names exactly these rows, for ever.
 
     The batch's own token, and a hash of the calls in it: a journal that was deleted and begun again

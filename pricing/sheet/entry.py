@@ -31,7 +31,7 @@ class TariffError(ValueError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-class Entry:
+class TariffEntry:
     """A table with its place in the file.  Reading it collects problems and does not raise."""
 
     def __init__(
@@ -81,14 +81,14 @@ class Entry:
         """How many problems the file has so far."""
         return len(self._problems)
 
-    def top(self, kind: str) -> list["Entry"]:
+    def top(self, kind: str) -> list["TariffEntry"]:
         """The tables under `[[kind]]`, for the entry that is the whole file."""
         return [
             self._part(item, self._lines.entry(kind, index))
             for index, item in enumerate(self._tables(kind))
         ]
 
-    def named(self, kind: str) -> list[tuple[str, "Entry"]]:
+    def named(self, kind: str) -> list[tuple[str, "TariffEntry"]]:
         """The tables `[kind.name]` by name, for the entry that is the whole file."""
         found = self.table.get(kind, {})
         if not isinstance(found, dict):
@@ -100,7 +100,7 @@ class Entry:
             if isinstance(item, dict)
         ]
 
-    def inner(self, key: str) -> list["Entry"]:
+    def inner(self, key: str) -> list["TariffEntry"]:
         """The tables of the array `key`."""
         tables = self._tables(key)
         lines = [self._lines.item(self._block, key, index) for index in range(len(tables))]
@@ -110,8 +110,8 @@ class Entry:
             for item, line, end in zip(tables, lines, after, strict=False)
         ]
 
-    def _part(self, table: Mapping[str, object], block: tuple[int, int]) -> "Entry":
-        return Entry(table, self.file, self._lines, block, self._problems)
+    def _part(self, table: Mapping[str, object], block: tuple[int, int]) -> "TariffEntry":
+        return TariffEntry(table, self.file, self._lines, block, self._problems)
 
     def _tables(self, key: str) -> list[Mapping[str, object]]:
         found = self.table.get(key, [])

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 from pricing.condition import Calendar, Schedule
 from pricing.sheet import values
-from pricing.sheet.entry import Entry, Problem
+from pricing.sheet.entry import Problem, TariffEntry
 from pricing.sheet.lines import Lines
 from pricing.tariff import Factor, Rule, Tariff
 from pricing.terms import TERMS
@@ -115,11 +115,15 @@ def read(
     return sheet
 
 
-def _whole(file: str, text: str, document: Mapping[str, object], problems: list[Problem]) -> Entry:
-    return Entry(document, file, Lines(text), (1, len(text.splitlines()) or 1), problems)
+def _whole(
+    file: str, text: str, document: Mapping[str, object], problems: list[Problem]
+) -> TariffEntry:
+    return TariffEntry(document, file, Lines(text), (1, len(text.splitlines()) or 1), problems)
 
 
-def _tariff(entry: Entry, head: Entry, provider: str, schedules: Schedules) -> Tariff | None:
+def _tariff(
+    entry: TariffEntry, head: TariffEntry, provider: str, schedules: Schedules
+) -> Tariff | None:
     """One model's prices in one period; None if they are wrong or not confirmed."""
     before = entry.problem_count
     entry.only(TARIFF_KEYS | _price_keys(entry))
@@ -159,7 +163,7 @@ def _tariff(entry: Entry, head: Entry, provider: str, schedules: Schedules) -> T
     return found if applies and entry.problem_count == before else None
 
 
-def _applies(entry: Entry, tariff: Tariff) -> bool:
+def _applies(entry: TariffEntry, tariff: Tariff) -> bool:
     """False for a price that was announced and is not confirmed: it may yet be cancelled."""
     announced = entry.get("announced", values.day, None)
     confirmed = entry.get("confirmed", values.day, None)
@@ -170,7 +174,7 @@ def _applies(entry: Entry, tariff: Tariff) -> bool:
     return announced is None or confirmed is not None
 
 
-def _rule(entry: Entry, schedules: Schedules, allowed: frozenset[str]) -> list[Rule]:
+def _rule(entry: TariffEntry, schedules: Schedules, allowed: frozenset[str]) -> list[Rule]:
     """The rule of a table, or nothing if it is wrong."""
     before = entry.problem_count
     keys = sorted(_price_keys(entry))
@@ -208,7 +212,7 @@ def _rule(entry: Entry, schedules: Schedules, allowed: frozenset[str]) -> list[R
     return [rule] if entry.problem_count == before else []
 
 
-def _factor(entry: Entry, schedules: Schedules, allowed: frozenset[str]) -> list[Factor]:
+def _factor(entry: TariffEntry, schedules: Schedules, allowed: frozenset[str]) -> list[Factor]:
     """The factor of a table, or nothing if it is wrong."""
     before = entry.problem_count
     entry.only(allowed)
@@ -222,7 +226,7 @@ def _factor(entry: Entry, schedules: Schedules, allowed: frozenset[str]) -> list
     return [factor] if entry.problem_count == before else []
 
 
-def _currency(entry: Entry) -> list[Currency]:
+def _currency(entry: TariffEntry) -> list[Currency]:
     before = entry.problem_count
     entry.only(CURRENCY_KEYS)
     entry.need("source", values.text, "")
@@ -235,7 +239,7 @@ def _currency(entry: Entry) -> list[Currency]:
     return [Currency(code, start, usd)]
 
 
-def _price_keys(entry: Entry) -> frozenset[str]:
+def _price_keys(entry: TariffEntry) -> frozenset[str]:
     return frozenset(key for key in entry.table if values.PRICE_KEY.fullmatch(key))
 
 

@@ -38,7 +38,7 @@ class Ours:
 
 
 @dataclass(slots=True)
-class Difference:
+class PriceDifference:
     """One price of ours, and what the sets say instead.  Figures are text; "" is not said."""
 
     provider: str
@@ -70,12 +70,12 @@ class Difference:
 
 def differences(
     book: TariffBook, sets: Mapping[str, Iterable[Listing]], at: datetime
-) -> dict[Place, Difference]:
+) -> dict[Place, PriceDifference]:
     """Every price of the book that one of `sets` gives otherwise at an instant.
 
     A price that we do not have is none: unknown is no opinion.
     """
-    found: dict[Place, Difference] = {}
+    found: dict[Place, PriceDifference] = {}
     agreeing: dict[tuple[str, Place], str] = {}
     for name, listings in sets.items():
         for ours, theirs in _figures(book, listings, at):
@@ -92,7 +92,7 @@ def differences(
 
 def _figures(
     book: TariffBook, listings: Iterable[Listing], at: datetime
-) -> Iterator[tuple[Difference, Decimal]]:
+) -> Iterator[tuple[PriceDifference, Decimal]]:
     """Each price that both the book and a set have: ours, ready to differ, and theirs."""
     for listing in listings:
         for name in listing.names:
@@ -104,7 +104,7 @@ def _figures(
                     ours = price_of(tariff, meter, when, at)
                     if ours is None:
                         continue
-                    known = Difference(
+                    known = PriceDifference(
                         provider=tariff.provider,
                         # Bedrock's regional names share a tariff and have their own factor.
                         model=name if tariff.provider == "bedrock" else tariff.names[0],
@@ -151,8 +151,8 @@ def price_of(tariff: Tariff, meter: Meter, when: When, at: datetime) -> Ours | N
 
 
 def unreviewed(
-    found: Mapping[Place, Difference], known: Sequence[Reviewed], sets: Iterable[str]
-) -> tuple[list[Difference], list[Reviewed]]:
+    found: Mapping[Place, PriceDifference], known: Sequence[Reviewed], sets: Iterable[str]
+) -> tuple[list[PriceDifference], list[Reviewed]]:
     """What differs and nobody has judged, or differs otherwise by now; and what is settled."""
     judged = {each.place: each for each in known}
     new = [

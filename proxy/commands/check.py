@@ -7,7 +7,7 @@ from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.metering.book import tariff_book
 from proxy.serving.instance import describe
-from proxy.settings.config import QUIRKS, Alerts, Config, Provider
+from proxy.settings.config import QUIRKS, AlertOptions, Config, Provider
 
 PROVIDERS = (
     Column("name", "provider"),
@@ -61,7 +61,7 @@ def check(config: Config, *, as_json: bool) -> Exit:
     return Exit.OK
 
 
-def _alerts(alerts: Alerts) -> str:
+def _alerts(alerts: AlertOptions) -> str:
     """Where they go and when, in a line."""
     ways = "log, console and webhook" if alerts.webhook else "log and console"
     return (

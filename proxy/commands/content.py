@@ -21,7 +21,7 @@ from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import asking
 from proxy.commands.terminal import Exit
 from proxy.console import command
-from proxy.console.content_api import DELETE_PATH, NONE, PATH, Order
+from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
 from proxy.delivery import timed
 from proxy.delivery.delivery import Cursor
 from proxy.settings.config import Config
@@ -44,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Entry of the command."""
     config = configuration(arguments)
-    whose = Order(call_id=arguments.call_id, user_id=arguments.user, before=arguments.before)
+    whose = DeletionOrder(
+        call_id=arguments.call_id, user_id=arguments.user, before=arguments.before
+    )
     try:
         if arguments.delete:
             return delete(config, whose, as_json=arguments.json)
@@ -72,7 +74,7 @@ def show(config: Config, call_id: str, *, as_json: bool) -> Exit:
     return Exit.FAILED if "error" in row else Exit.OK
 
 
-def delete(config: Config, whose: Order, *, as_json: bool) -> Exit:
+def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
     """Delete, and say of how many calls.  Raises ValueError for an order that means nothing."""
     whose.selection(datetime.now(UTC))
     data = msgspec.json.encode(whose)
@@ -112,7 +114,7 @@ async def _from_store(config: Config, call_id: str) -> Row:
     return {"error": NONE} if found is None else found
 
 
-async def _delete(config: Config, whose: Order) -> int:
+async def _delete(config: Config, whose: DeletionOrder) -> int:
     """With nothing serving.  Raises TransientError if content still waits in the journal."""
     if waiting := _waiting(config):
         raise TransientError(

@@ -32,7 +32,7 @@ from proxy.commands.terminal import Column, Exit, count, dollars
 from proxy.console import command
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
-from proxy.repricing.run import Order, Restating
+from proxy.repricing.run import RepriceOrder, Restating
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -82,7 +82,7 @@ class Choice:
     as_json: bool = False
 
 
-def reprice(config: Config, order: Order, choice: Choice) -> Exit:
+def reprice(config: Config, order: RepriceOrder, choice: Choice) -> Exit:
     """Show the differences and, if that is wanted, write them.  Raises ValueError for a mistake."""
     try:
         found = _run(config, order)
@@ -111,13 +111,13 @@ def _done(found: Found, choice: Choice, code: Exit = Exit.OK) -> Exit:
     return code
 
 
-def _run(config: Config, order: Order) -> Found:
+def _run(config: Config, order: RepriceOrder) -> Found:
     with _bar() as seen:
         found = _from_meter(config, order, seen)
         return asyncio.run(_directly(config, order, seen)) if found is None else found
 
 
-def _from_meter(config: Config, order: Order, seen: Seen) -> Found | None:
+def _from_meter(config: Config, order: RepriceOrder, seen: Seen) -> Found | None:
     """The running meter's answer; None if there is none running."""
     headers = command.headers(Places(config.data).command_token)
     data = msgspec.json.encode(order)
@@ -137,7 +137,7 @@ def _from_meter(config: Config, order: Order, seen: Seen) -> Found | None:
     raise OSError("the meter went away; what it wrote is whole, run the command again")
 
 
-async def _directly(config: Config, order: Order, seen: Seen) -> Found:
+async def _directly(config: Config, order: RepriceOrder, seen: Seen) -> Found:
     async def tell(done: int, calls: int) -> None:
         seen(done, calls)
 
@@ -212,6 +212,8 @@ def _signed(usd: str) -> str:
     return f"-{dollars(usd[1:])}" if usd.startswith("-") else f"+{dollars(usd)}"
 
 
-def order(since: str, until: str, tariffs: str) -> Order:
+def order(since: str, until: str, tariffs: str) -> RepriceOrder:
     """The order of a command line; the directory is named as the meter will find it."""
-    return Order(since=since, until=until, tariffs=str(Path(tariffs).resolve()) if tariffs else "")
+    return RepriceOrder(
+        since=since, until=until, tariffs=str(Path(tariffs).resolve()) if tariffs else ""
+    )

@@ -37,7 +37,7 @@ PROXY_VARIABLES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
-class Upstreams:
+class SdkBaseUrls:
     """What the user's environment says of providers."""
 
     base_urls: Mapping[str, str] = field(default_factory=dict)  # by provider
@@ -45,7 +45,7 @@ class Upstreams:
     left: tuple[str, ...] = ()  # variables that stay as they are; their calls do not pass here
 
 
-def read(environ: Mapping[str, str], configured: Mapping[str, str]) -> Upstreams:
+def read(environ: Mapping[str, str], configured: Mapping[str, str]) -> SdkBaseUrls:
     """Which variables to set, and where the providers are.
 
     `configured` has the base URL of each provider; "" is none, so its variables are not set.
@@ -66,10 +66,10 @@ def read(environ: Mapping[str, str], configured: Mapping[str, str]) -> Upstreams
         there = base_urls.get(provider) or configured.get(provider)
         if there and variable not in paths and variable not in left:
             paths[variable] = suffix
-    return Upstreams(base_urls, paths, tuple(left))
+    return SdkBaseUrls(base_urls, paths, tuple(left))
 
 
-def variables(found: Upstreams, proxy_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+def variables(found: SdkBaseUrls, proxy_url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """What to add to a command's environment so that its calls come to `proxy_url`."""
     added = {}
     for variable, path in found.paths.items():

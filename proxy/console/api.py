@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporters import prometheus
-from exporters.clickhouse.reconcile import Difference
+from exporters.clickhouse.reconcile import SumDifference
 from exporters.record import TransientError
 from exporters.series import Family
 from proxy.console.admission import admission
@@ -80,7 +80,7 @@ class Check(Protocol):
     Raises TransientError if the store does not answer, or rows still wait to be written.
     """
 
-    async def __call__(self, *, repair: bool, quiet_s: float) -> list[Difference]: ...
+    async def __call__(self, *, repair: bool, quiet_s: float) -> list[SumDifference]: ...
 
 
 class Api:

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from exporters.clickhouse.contents import Contents, Selection
+from exporters.clickhouse.contents import Contents, ContentSelection
 from exporters.record import TransientError
 from proxy.console.api import Row, reply
 from proxy.console.command import Command
@@ -32,17 +32,17 @@ class ReadsContent(Protocol):
     async def content(self, call_id: str) -> Row | None: ...
 
 
-class Order(msgspec.Struct, kw_only=True):
+class DeletionOrder(msgspec.Struct, kw_only=True):
     """Whose content goes; `before` as in `proxy.instants.instant`."""
 
     call_id: str = ""
     user_id: str = ""
     before: str = ""
 
-    def selection(self, now: datetime) -> Selection:
+    def selection(self, now: datetime) -> ContentSelection:
         """Raises ValueError for an order that means nothing."""
         before = instant(self.before, now) if self.before else None
-        return Selection(call_id=self.call_id, user_id=self.user_id, before=before)
+        return ContentSelection(call_id=self.call_id, user_id=self.user_id, before=before)
 
 
 class ContentApi:
@@ -73,10 +73,10 @@ class ContentApi:
         return reply({"error": NONE}, 404) if row is None else reply(row)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
-        """See `Order` for the body; the answer says of how many calls."""
+        """See `DeletionOrder` for the body; the answer says of how many calls."""
         if not self._command.sent(request):
             return reply({"error": "ask with: taximeter content --delete"}, 403)
-        order = msgspec.json.decode(await request.read(), type=Order)
+        order = msgspec.json.decode(await request.read(), type=DeletionOrder)
         whose = order.selection(datetime.now(UTC))
         if self._delivery is not None:
             try:

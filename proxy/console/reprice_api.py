@@ -8,7 +8,7 @@ from aiohttp import web
 
 from exporters.record import TransientError
 from proxy.console.command import Command
-from proxy.repricing.run import Order, Restating
+from proxy.repricing.run import RepriceOrder, Restating
 
 PATH = "/api/reprice"
 
@@ -24,10 +24,10 @@ class RepriceApi:
         return [web.post(PATH, self.reprice)]
 
     async def reprice(self, request: web.Request) -> web.StreamResponse:
-        """See `Order` for the body."""
+        """See `RepriceOrder` for the body."""
         if not self._command.sent(request):
             raise web.HTTPForbidden(reason="ask with: taximeter reprice")
-        order = msgspec.json.decode(await request.read(), type=Order)
+        order = msgspec.json.decode(await request.read(), type=RepriceOrder)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:

@@ -15,7 +15,7 @@ from proxy.content.walker import Walker
 from proxy.dialects import Json
 from proxy.exchange import Begun
 from proxy.secrecy.redaction import MARGIN, Redactor
-from proxy.settings.config import Content
+from proxy.settings.config import ContentOptions
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ TAG = "content"  # x-taximeter-content: off
 class Capturing:
     """What all calls share: the settings, and how much is held.  Raises what `Redactor` raises."""
 
-    def __init__(self, settings: Content, open_bytes_max: int = OPEN_BYTES_MAX) -> None:
+    def __init__(self, settings: ContentOptions, open_bytes_max: int = OPEN_BYTES_MAX) -> None:
         self.settings = settings
         self.redactor = Redactor(settings.redact, settings.patterns)
         self.free = open_bytes_max
@@ -61,8 +61,8 @@ class Capture:
         self._most = capturing.settings.bytes_max
         self._counts: dict[str, int] = {}
         self._walker = Walker(capturing.redactor, self._counts)
-        self._sent = Lines(self._most)
-        self._answered = Lines(self._most)
+        self._sent = NewestLines(self._most)
+        self._answered = NewestLines(self._most)
         self._said: dict[Hashable, StringIO] = {}
         self._room = self._most + MARGIN  # characters of output that are still kept
         self._left_out = False  # a channel found no room at all
@@ -145,7 +145,7 @@ class Capture:
         kept = output[: self._most].decode("utf-8", "ignore")
         return kept, cut or len(output) > self._most
 
-    def _add(self, lines: "Lines", document: Json) -> None:
+    def _add(self, lines: "NewestLines", document: Json) -> None:
         if not self.dropped:
             line = self._walker.document(document, self._most)
             lines.cut |= self._walker.cut
@@ -163,7 +163,7 @@ class Capture:
         return True
 
 
-class Lines:
+class NewestLines:
     """The newest lines that are together no longer than `bytes_max`, line ends included."""
 
     def __init__(self, bytes_max: int) -> None:

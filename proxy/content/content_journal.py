@@ -13,7 +13,7 @@ from exporters.record import Record
 from proxy.content.capture import Capturing
 from proxy.exchange import Kind
 from proxy.journal.journal import Journal
-from proxy.settings.config import Config, JournalLimits
+from proxy.settings.config import Config, JournalOptions
 from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class ContentJournal:
         }
 
 
-def _limits(config: Config) -> JournalLimits:
+def _limits(config: Config) -> JournalOptions:
     total = config.content.journal_bytes_max
     size = min(config.journal.segment_bytes_max, max(1, total // SEGMENTS))
     return replace(config.journal, total_bytes_max=total, segment_bytes_max=size)

@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from exporters.record import Destination, Lot, PermanentError, Sent, TransientError
+from exporters.record import Destination, Lot, PermanentError, Sendable, TransientError
 from proxy.exchange import Kind
 from proxy.journal.disk import write_atomically
 from proxy.journal.follower import Follower, Position
@@ -38,7 +38,7 @@ ASIDE_BYTES_MAX = 64 * 1024 * 1024
 POLL_S = 0.1
 BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch, however few rows that is
 
-S = TypeVar("S", bound=Sent)
+S = TypeVar("S", bound=Sendable)
 
 
 class Cursor(msgspec.Struct, kw_only=True):

@@ -83,7 +83,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class EndpointPath:
     """Which calls go to an endpoint.
 
     `path` is a regular expression for the *end* of the path, so that any base path works; a

@@ -8,7 +8,7 @@ version 1 and the other endpoints under `meta`.
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -135,10 +135,10 @@ CLASSIFY = Endpoint(name="cohere.classify", operation=Operation.OTHER, reader=Co
 TOKENIZE = free_endpoint("cohere.tokenize", Operation.COUNT_TOKENS, "token_counting")
 
 ROUTES = (
-    Route("/v[12]/chat", CHAT),
-    Route("/v[12]/generate", CHAT),
-    Route("/v[12]/embed", EMBED),
-    Route("/v[12]/rerank", RERANK, families=FAMILY),
-    Route("/v1/classify", CLASSIFY),
-    Route("/v1/(tokenize|detokenize|check-api-key)", TOKENIZE),
+    EndpointPath("/v[12]/chat", CHAT),
+    EndpointPath("/v[12]/generate", CHAT),
+    EndpointPath("/v[12]/embed", EMBED),
+    EndpointPath("/v[12]/rerank", RERANK, families=FAMILY),
+    EndpointPath("/v1/classify", CLASSIFY),
+    EndpointPath("/v1/(tokenize|detokenize|check-api-key)", TOKENIZE),
 )

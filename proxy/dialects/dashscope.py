@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.errors import find_error_body
 from proxy.dialects.other import free_endpoint
@@ -159,10 +159,10 @@ TASK = Endpoint(name="dashscope.task", operation=Operation.OTHER, reader=DashSco
 CANCEL = free_endpoint("dashscope.task", Operation.OTHER, "no_charge_endpoint")
 
 ROUTES = (
-    Route("/services/aigc/(text|multimodal)-generation/generation", GENERATION),
-    Route("/services/embeddings/[^/]+/[^/]+", EMBEDDING),
-    Route("/services/rerank/[^/]+/[^/]+", RERANK),
-    Route("/services/aigc/[^/]+/[^/]+", IMAGE),
-    Route("/api/v1/tasks/[^/]+", TASK, frozenset({"GET"})),
-    Route("/api/v1/tasks/[^/]+/cancel", CANCEL),
+    EndpointPath("/services/aigc/(text|multimodal)-generation/generation", GENERATION),
+    EndpointPath("/services/embeddings/[^/]+/[^/]+", EMBEDDING),
+    EndpointPath("/services/rerank/[^/]+/[^/]+", RERANK),
+    EndpointPath("/services/aigc/[^/]+/[^/]+", IMAGE),
+    EndpointPath("/api/v1/tasks/[^/]+", TASK, frozenset({"GET"})),
+    EndpointPath("/api/v1/tasks/[^/]+/cancel", CANCEL),
 )

@@ -9,7 +9,7 @@ llama.cpp `/completion` and `/infill`
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally, split
@@ -98,7 +98,7 @@ CHAT = Endpoint(name="local.chat", operation=Operation.CHAT, reader=LocalReader)
 TOKENIZE = free_endpoint("local.tokenize", Operation.COUNT_TOKENS, "token_counting")
 
 ROUTES = (
-    Route("^/(completion|infill|generate|generate_stream)", COMPLETION),
-    Route("/api/v1/chat", CHAT),
-    Route("/(tokenize|detokenize|apply-template)", TOKENIZE),
+    EndpointPath("^/(completion|infill|generate|generate_stream)", COMPLETION),
+    EndpointPath("/api/v1/chat", CHAT),
+    EndpointPath("/(tokenize|detokenize|apply-template)", TOKENIZE),
 )

@@ -4,7 +4,7 @@ https://docs.mistral.ai/api.  Its usage is OpenAI's, and a stream states it unas
 """
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.chat import ChatReader
 from proxy.dialects.tally import Tally, split
@@ -54,7 +54,7 @@ FIM = Endpoint(name="mistral.fim", operation=Operation.TEXT_COMPLETION, reader=C
 AGENTS = Endpoint(name="mistral.agents", operation=Operation.CHAT, reader=ChatReader)
 
 ROUTES = (
-    Route("/v1/ocr", OCR),
-    Route("/fim/completions", FIM),
-    Route("/agents/completions", AGENTS),
+    EndpointPath("/v1/ocr", OCR),
+    EndpointPath("/fim/completions", FIM),
+    EndpointPath("/agents/completions", AGENTS),
 )

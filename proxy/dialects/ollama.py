@@ -7,7 +7,7 @@ that is still in the model's memory may be left out, and is then not known to be
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -84,8 +84,8 @@ EMBED = Endpoint(name="ollama.embed", operation=Operation.EMBEDDINGS, reader=Oll
 MODELS = free_endpoint("ollama.models", Operation.OTHER, "no_charge_endpoint")
 
 ROUTES = (
-    Route("/api/chat", CHAT),
-    Route("/api/generate", GENERATE),
-    Route("/api/(embed|embeddings)", EMBED),
-    Route("/api/(show|pull|push|create|copy|delete|blobs/[^/]+)", MODELS),
+    EndpointPath("/api/chat", CHAT),
+    EndpointPath("/api/generate", GENERATE),
+    EndpointPath("/api/(embed|embeddings)", EMBED),
+    EndpointPath("/api/(show|pull|push|create|copy|delete|blobs/[^/]+)", MODELS),
 )

@@ -5,7 +5,7 @@ search units.
 """
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.cohere import tally_billed
 from proxy.dialects.draft import Draft
 from proxy.dialects.tally import Tally
@@ -43,4 +43,4 @@ class RerankReader:
 
 
 RERANK = Endpoint(name="rerank", operation=Operation.RERANK, reader=RerankReader)
-ROUTES = (Route("/rerank", RERANK),)
+ROUTES = (EndpointPath("/rerank", RERANK),)

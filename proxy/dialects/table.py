@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from proxy.dialects import (
     Endpoint,
-    Route,
+    EndpointPath,
     cohere,
     dashscope,
     local_servers,
@@ -54,7 +54,7 @@ MODULES = (
     openai_vectors,
     openai_media,
 )
-ROUTES: tuple[Route, ...] = tuple(route for module in MODULES for route in module.ROUTES)
+ROUTES: tuple[EndpointPath, ...] = tuple(route for module in MODULES for route in module.ROUTES)
 
 FOUND_MAX = 1024
 UNCHARGED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})

@@ -20,7 +20,7 @@ from exporters.series import Family
 from proxy.health import vitals
 from proxy.health.watch import KNOWN, State, Watch
 from proxy.journal.disk import write_atomically
-from proxy.settings.config import Alerts as Limits
+from proxy.settings.config import AlertOptions
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Alerting:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: AlertOptions,
         file: Path,
         status: Callable[[], vitals.Status],
         webhook: Webhook | None = None,

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from exporters.notify.alert import Alert, Severity
 from proxy.health.vitals import Status
-from proxy.settings.config import Alerts as Limits
+from proxy.settings.config import AlertOptions
 
 ENDED_MAX = 100  # alerts that are over and still shown
 CATCHING_UP_S = 30.0  # rows that a stopped meter left are old, and soon gone
@@ -157,7 +157,7 @@ class Watch:
     Counters that this is the first to see may be years old: they are where it begins.
     """
 
-    def __init__(self, limits: Limits, state: State | None = None) -> None:
+    def __init__(self, limits: AlertOptions, state: State | None = None) -> None:
         self._limits = limits
         self._firing = {one.alert.title: one for one in state.firing} if state else {}
         self._counts = dict(state.counts) if state else {}

@@ -25,7 +25,7 @@ from proxy.journal.disk import Disk, running_loop, write_buffers
 from proxy.journal.frames import FRAME_BYTES_MAX, MAGIC, SEAL, header
 from proxy.journal.held import Buffer, Entry, Held
 from proxy.journal.segments import LOCK, Sizes, segment_name, writer_name
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 
 BUFFER_BYTES_MAX = 1024 * 1024  # written at once when the buffer is this full
 RETRY_S = 1.0  # after a failed write
@@ -41,7 +41,7 @@ class Journal:
     Raises OSError if that cannot be made: a process that cannot begin a journal should not start.
     """
 
-    def __init__(self, directory: Path, name: str, limits: JournalLimits, after: str = "") -> None:
+    def __init__(self, directory: Path, name: str, limits: JournalOptions, after: str = "") -> None:
         self._limits = limits
         self._parent = directory
         self._name = name

@@ -45,7 +45,7 @@ def oldest(now: datetime) -> datetime:
     return (this - timedelta(days=1)).replace(day=1)
 
 
-class Tally(dict[Key, Decimal]):
+class CounterSums(dict[Key, Decimal]):
     """Sums by counter and window."""
 
     def add(self, counter: str, at: datetime, quantity: Decimal) -> None:
@@ -75,9 +75,9 @@ class Volumes:
         self.ready = asyncio.Event()  # the store has been read
         self._lock = Lock()  # calls with counted tokens are priced on other threads
         self._since: datetime | None = None  # windows from here on are known
-        self._base = Tally()  # what the store held, less what was ours in it since the start
-        self._metered = Tally()  # by us, since the start
-        self._delivered = Tally()  # of that, what the store has taken
+        self._base = CounterSums()  # what the store held, less what was ours in it since the start
+        self._metered = CounterSums()  # by us, since the start
+        self._delivered = CounterSums()  # of that, what the store has taken
         self._uncertain = False  # a batch may be in the store, or not
 
     @contextmanager
@@ -120,7 +120,7 @@ class Volumes:
         if self._uncertain:
             return
         since = oldest(now)
-        base = Tally()
+        base = CounterSums()
         for counter, hour, quantity in await read(since):
             if counter in self.names:
                 base.add(counter, datetime.fromtimestamp(hour, UTC), quantity)
@@ -167,7 +167,7 @@ class Delivering:
         await self._exporter.close()
 
 
-def _add(tally: Tally, counts: Counters, at: datetime) -> None:
+def _add(tally: CounterSums, counts: Counters, at: datetime) -> None:
     for name, quantity in counts.items():
         tally.add(name, at, nine_places(Decimal(quantity)))
 

@@ -18,7 +18,7 @@ from proxy.reading.decoding import Document, Limits
 from proxy.reading.framing import SNIFF_BYTES, Framer, Item, choose
 from proxy.reading.inflate import Inflate
 from proxy.reading.multipart import Multipart, boundary_of
-from proxy.settings.config import Metering, Provider
+from proxy.settings.config import MeteringOptions, Provider
 
 DECODED_PER_DOCUMENT = 16  # decoded bytes of one body at most, in document_bytes_max
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
@@ -49,7 +49,7 @@ class CallReader:
         self,
         begun: Begun,
         provider: Provider | None,
-        limits: Metering,
+        limits: MeteringOptions,
         began_ns: int = 0,
         capture: Listener | None = None,
     ) -> None:
@@ -209,7 +209,7 @@ class CallReader:
 class _Request:
     """The request body: JSON, or the plain fields of a form."""
 
-    def __init__(self, headers: Mapping[str, str], limits: Metering) -> None:
+    def __init__(self, headers: Mapping[str, str], limits: MeteringOptions) -> None:
         self.limits = Limits(limits.document_bytes_max)
         self._inflate = _inflate(headers.get("content-encoding", ""), limits)
         boundary = boundary_of(headers.get("content-type", ""))
@@ -243,7 +243,7 @@ class _Request:
 class _Response:
     """The response body up to its documents."""
 
-    def __init__(self, kind: str, encoding: str, limits: Metering) -> None:
+    def __init__(self, kind: str, encoding: str, limits: MeteringOptions) -> None:
         self.limits = Limits(limits.document_bytes_max)
         self._kind = kind
         self._inflate = _inflate(encoding, limits)
@@ -283,5 +283,5 @@ class _Response:
         return (name for name in names if name)
 
 
-def _inflate(encoding: str, limits: Metering) -> Inflate:
+def _inflate(encoding: str, limits: MeteringOptions) -> Inflate:
     return Inflate(encoding, DECODED_PER_DOCUMENT * limits.document_bytes_max)

@@ -15,7 +15,7 @@ from proxy.relay.http1 import head
 ERROR_HEADER = "x-taximeter-error"
 
 
-class Answer(web.StreamResponse):
+class RelayAnswer(web.StreamResponse):
     """A whole response of ours, without the headers that aiohttp would add."""
 
     def __init__(
@@ -86,8 +86,8 @@ def error_answer(
     bodyless: bool = False,
     keep_alive: bool = True,
     **more: object,
-) -> Answer:
+) -> RelayAnswer:
     """An error of ours: what happened and what to do, in the shape that SDKs print."""
     error = {"type": f"taximeter_{kind}", "message": f"Taximeter: {message}", "code": kind, **more}
     document = {"type": "error", "error": error}
-    return Answer(status, document, error=kind, bodyless=bodyless, keep_alive=keep_alive)
+    return RelayAnswer(status, document, error=kind, bodyless=bodyless, keep_alive=keep_alive)

@@ -8,12 +8,12 @@ from aiohttp.http import RawResponseMessage
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
 from proxy.secrecy.mask import Mask, masked
 from proxy.secrecy.scrubbing import scrubbed
-from proxy.settings.config import JournalLimits
+from proxy.settings.config import JournalOptions
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Journal(Protocol):
+class CallJournal(Protocol):
     """What a call needs of `proxy.journal.journal.Journal`.  Nothing here raises."""
 
     def begin(self, begun: Begun) -> int: ...
@@ -30,7 +30,7 @@ class CallLog:
     """
 
     def __init__(
-        self, journal: Journal, limits: JournalLimits, begun: Begun, secret: str = ""
+        self, journal: CallJournal, limits: JournalOptions, begun: Begun, secret: str = ""
     ) -> None:
         self._journal = journal
         self._secret = secret.encode("utf-8", "surrogateescape")

@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from proxy.relay.answers import error_answer
 from proxy.relay.upstream import HEAD_BYTES_MAX
-from proxy.settings.config import Callers
+from proxy.settings.config import CallerOptions
 
 FRESH_S = 10.0  # for a request to begin, before its connection may have to make room
 IDLE_SHARE = 0.5  # of all descriptors that idle connections may hold, however fresh
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class CallerServer(web.Server):
     """Makes a `CallerConnection` for each connection, and knows which of them are idle."""
 
-    def __init__(self, handler: Any, limits: Callers, **options: Any) -> None:
+    def __init__(self, handler: Any, limits: CallerOptions, **options: Any) -> None:
         super().__init__(handler, keepalive_timeout=limits.idle_timeout_s, **options)
         self.limits = limits
         self.idle: dict[CallerConnection, float] = {}  # since when, longest first

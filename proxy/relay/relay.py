@@ -16,9 +16,9 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from proxy.exchange import Begun
-from proxy.relay.answers import CLOSED, KEPT, Answer, error_answer
+from proxy.relay.answers import CLOSED, KEPT, RelayAnswer, error_answer
 from proxy.relay.call import Call
-from proxy.relay.call_log import CallLog, Journal
+from proxy.relay.call_log import CallJournal, CallLog
 from proxy.relay.callers import CallerServer
 from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.routes import Refusal, Route, Routes
@@ -49,7 +49,7 @@ class Relay:
     Raises OSError or ValueError if the data directory gives no fingerprint key.
     """
 
-    def __init__(self, config: Config, journal: Journal) -> None:
+    def __init__(self, config: Config, journal: CallJournal) -> None:
         self._config = config
         self._journal = journal
         self._routes = Routes(config.providers)
@@ -125,7 +125,7 @@ class Relay:
             return refusal(401, "unauthorized", TOKEN_WANTED)
         if request.raw_path == "/" and request.method in ("GET", "HEAD"):
             told = self._introduction(request)
-            return Answer(200, told, bodyless=bodyless, keep_alive=reusable)
+            return RelayAnswer(200, told, bodyless=bodyless, keep_alive=reusable)
         if headers.chunked and headers.codings != b"chunked":
             text = "only the chunked transfer coding is understood."
             return refusal(501, "transfer_coding", text)

@@ -19,8 +19,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.network import client_tls, outgoing_proxy
-from proxy.settings.config import Provider
-from proxy.settings.config import Upstream as Limits
+from proxy.settings.config import Provider, UpstreamOptions
 
 READ_BUFFER_BYTES = 64 * 1024  # of a body read ahead of its receiver, twice that at most
 POOL_IDLE_S = 15.0  # below what any known provider keeps an idle connection for
@@ -58,7 +57,7 @@ class UpstreamConnection(ResponseHandler):
 class Upstreams:
     """All providers' addresses over one connection pool.  Make it inside the running loop."""
 
-    def __init__(self, providers: Mapping[str, Provider], limits: Limits) -> None:
+    def __init__(self, providers: Mapping[str, Provider], limits: UpstreamOptions) -> None:
         self.idle_timeout_s = limits.idle_timeout_s
         self._header_bytes_max = limits.header_bytes_max
         self._timeout = ClientTimeout(connect=limits.connect_timeout_s)

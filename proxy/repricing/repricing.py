@@ -15,13 +15,13 @@ from pricing.terms import TERMS
 from pricing.usage import TermValue
 from proxy.metering.metering import charged
 from proxy.metering.rows import Basis, price_fields
-from proxy.metering.volumes import Tally, window
+from proxy.metering.volumes import CounterSums, window
 
 REASON = "reprice"
 NEVER = "not_billed"  # nobody bills it, whatever the tariffs say
 COMPARED = (*COSTS, "cost_status", "reasons", "counts")  # another version alone is no other price
 
-Row = Mapping[str, Any]  # of `exporters.clickhouse.corrections.page`, as JSON has it
+StoredCall = Mapping[str, Any]  # of `exporters.clickhouse.corrections.page`, as JSON has it
 
 
 class _Subcall(msgspec.Struct):
@@ -55,10 +55,10 @@ class Ledger:
     again has changed; so the same tariffs give the same price, in whatever order calls ended.
     """
 
-    def __init__(self, names: Iterable[str], before: Tally) -> None:
+    def __init__(self, names: Iterable[str], before: CounterSums) -> None:
         self._names = frozenset(names)
         self._stored = before  # what the store says was added up to here
-        self._change = Tally()  # what is added besides, by the new prices
+        self._change = CounterSums()  # what is added besides, by the new prices
 
     def before(self, providers: Iterable[str], at: datetime, noted: Counters) -> Counters:
         """The counters of these providers at a call."""
@@ -89,7 +89,7 @@ class Repricing:
     kept: int = 0  # calls whose price no tariff decides, or that do not hold what one asks about
     unreadable: int = 0
 
-    def again(self, row: Row) -> Correction | None:
+    def again(self, row: StoredCall) -> Correction | None:
         """The row's other price; None if it is the same, or cannot be made again."""
         at = EPOCH + timedelta(microseconds=row["ts_us"])
         old = {name: Decimal(text) for name, text in row["counts"].items()}
@@ -112,7 +112,7 @@ class Repricing:
             ts=row["ts_us"], revision=revision, at=self.at_us, reason=REASON, **values
         )
 
-    def _priced(self, row: Row, at: datetime) -> dict[str, Any] | None:
+    def _priced(self, row: StoredCall, at: datetime) -> dict[str, Any] | None:
         """What of the row is its price, made again; None if that is not for a tariff to say."""
         receipt = _receipt.decode(row["receipt"] or "{}")
         if row["cost_status"] == NEVER or not receipt.subcalls or receipt.basis is None:
@@ -132,7 +132,7 @@ class Repricing:
         return price_fields(charged(subcalls, basis, self.book), subcalls, basis)
 
 
-def _stored(row: Row, name: str) -> object:
+def _stored(row: StoredCall, name: str) -> object:
     """A field of the row as `price_fields` has it."""
     value = row[name]
     if name in COSTS:

@@ -33,9 +33,9 @@ from pricing import TariffBook
 from proxy.instants import instant
 from proxy.journal.disk import write_atomically
 from proxy.metering.book import tariff_book
-from proxy.metering.volumes import Tally
+from proxy.metering.volumes import CounterSums
 from proxy.repricing.differences import Differences
-from proxy.repricing.repricing import Ledger, Repricing, Row
+from proxy.repricing.repricing import Ledger, Repricing, StoredCall
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -45,7 +45,7 @@ HOUR_US = 3_600_000_000
 Tell = Callable[[int, int], Awaitable[None]]  # calls done, calls there are
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What to price again.  `book`: only if that is still the version of the tariffs."""
 
     since: str
@@ -68,7 +68,7 @@ class Restating:
         self._places = Places(config.data)
         self._places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def run(self, order: Order, tell: Tell) -> dict[str, object]:
+    async def run(self, order: RepriceOrder, tell: Tell) -> dict[str, object]:
         """The differences, and how many corrections were written.
 
         `kept` calls have a price that no tariff decides; `unreadable` ones cannot be made again.
@@ -106,7 +106,7 @@ class Restating:
             with self._alone():
                 await self._send_pending()
 
-    def _load(self, order: Order) -> TariffBook:
+    def _load(self, order: RepriceOrder) -> TariffBook:
         laid_over = [Path(order.tariffs)] if order.tariffs else []
         if not all(directory.is_dir() for directory in laid_over):
             raise ValueError(f"{order.tariffs} is not a directory")
@@ -130,7 +130,7 @@ class Restating:
 
     async def _ledger(self, book: TariffBook, since: datetime) -> Ledger:
         """Counters as they stood at `since`, from the beginning of its month on."""
-        stored = Tally()
+        stored = CounterSums()
         if names := book.counters:
             hour = since.replace(minute=0, second=0, microsecond=0)
             month = hour.replace(day=1, hour=0)
@@ -142,7 +142,7 @@ class Restating:
 
     async def _pages(
         self, since: datetime, until: datetime, tell: Tell
-    ) -> AsyncIterator[Sequence[Row]]:
+    ) -> AsyncIterator[Sequence[StoredCall]]:
         """All calls of the period in order of time, hour by hour: the table is sorted so."""
         sql, bound = hours(since, until)
         there = await self._store.ask(sql, bound)
@@ -179,7 +179,7 @@ class Restating:
             path.unlink()
 
 
-def _page(repricing: Repricing, rows: Sequence[Row], found: Differences) -> list[Correction]:
+def _page(repricing: Repricing, rows: Sequence[StoredCall], found: Differences) -> list[Correction]:
     """The other prices in a page; runs on a thread, so that calls are metered meanwhile."""
     corrections = []
     for row in rows:

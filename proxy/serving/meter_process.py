@@ -19,7 +19,7 @@ from aiohttp import web
 
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
-from exporters.clickhouse.reconcile import Difference
+from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
 from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
@@ -135,7 +135,7 @@ class MeterProcess:
         """Everything that is counted and measured here."""
         return self.observer.families(self.status()) + self.alerting.families()
 
-    async def check(self, *, repair: bool, quiet_s: float) -> list[Difference]:
+    async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
         """See `proxy.console.api.Check`: no batch may wait for a day that is rebuilt."""
         try:
             async with asyncio.timeout(CATCH_UP_S):

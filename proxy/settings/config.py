@@ -70,7 +70,7 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Callers:
+class CallerOptions:
     """What one who connects to the proxy may take up."""
 
     head_timeout_s: float = 30.0  # from the first byte of a request head to its last
@@ -79,7 +79,7 @@ class Callers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
+class UpstreamOptions:
     """How the relay reaches providers."""
 
     connect_timeout_s: float = 30.0
@@ -90,7 +90,7 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JournalLimits:
+class JournalOptions:
     """See docs/architecture.md, "The journal"."""
 
     segment_bytes_max: int = 64 * 1024 * 1024
@@ -103,7 +103,7 @@ class JournalLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metering:
+class MeteringOptions:
     """How bodies are read and counted."""
 
     document_bytes_max: int = 32 * 1024 * 1024  # one decoded JSON body or one stream event
@@ -113,7 +113,7 @@ class Metering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class StoreOptions:
     """Where rows go."""
 
     dsn: str = field(default="", repr=False)  # "" is chdb:// in the data directory
@@ -124,7 +124,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class ContentOptions:
     """Whether what was said is kept, and what of it; see docs/content.md."""
 
     capture: bool = False
@@ -137,7 +137,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Otlp:
+class OtlpOptions:
     """Where spans go.  With no endpoint here the standard OTEL_* variables decide."""
 
     endpoint: str = ""
@@ -148,7 +148,7 @@ class Otlp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alerts:
+class AlertOptions:
     """When somebody is told of what we lose, and where besides the log."""
 
     webhook: str = field(default="", repr=False)  # its path may be a secret; "": none
@@ -168,15 +168,15 @@ class Config:
     proxy: Listen = Listen()
     console: Listen = Listen(port=4001)
     relays: int = 1
-    callers: Callers = Callers()
+    callers: CallerOptions = CallerOptions()
     drain_timeout_s: float = 600.0  # SIGTERM: how long streams in flight may finish
-    upstream: Upstream = Upstream()
-    journal: JournalLimits = JournalLimits()
-    metering: Metering = Metering()
-    store: Store = Store()
-    content: Content = Content()
-    otlp: Otlp = Otlp()
-    alerts: Alerts = Alerts()
+    upstream: UpstreamOptions = UpstreamOptions()
+    journal: JournalOptions = JournalOptions()
+    metering: MeteringOptions = MeteringOptions()
+    store: StoreOptions = StoreOptions()
+    content: ContentOptions = ContentOptions()
+    otlp: OtlpOptions = OtlpOptions()
+    alerts: AlertOptions = AlertOptions()
     node: str = ""  # name of this machine in rows; "" is the host name
     key_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))

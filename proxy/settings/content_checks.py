@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from proxy.secrecy.kinds import KINDS
 from proxy.secrecy.redaction import PATTERN_NAME, compiled
-from proxy.settings.config import Content
+from proxy.settings.config import ContentOptions
 from proxy.settings.typed import nearest
 
 CONTENT_BYTES = (1024, 4 * 1024 * 1024)  # of content.bytes_max; an insert takes several rows
 
 
-def content_mistakes(content: Content) -> Iterator[str]:
+def content_mistakes(content: ContentOptions) -> Iterator[str]:
     """A pattern that cannot be run is found now, not when there is something to hide."""
     least, most = CONTENT_BYTES
     if not least <= content.bytes_max <= most:

@@ -58,7 +58,7 @@ class Layer:
     text: bool = False
 
 
-class Reader:
+class SettingsReader:
     """Lays layers over each other, then reads the resulting tree as a dataclass."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.anthropic.request import cache_ttls, code_runs_free, note_request
 from proxy.dialects.anthropic.usage import Share, has_counts, shares
 from proxy.dialects.draft import Draft
@@ -178,7 +178,7 @@ class CompletionReader(MessagesReader):
             self._draft.complete = True
 
 
-class BatchReader:
+class AnthropicBatchReader:
     """Reads the results of a message batch: one line an item, each billed once, ever.
 
     Only items that succeeded are billed.
@@ -250,7 +250,10 @@ COMPLETE = Endpoint(
     name="anthropic.complete", operation=Operation.TEXT_COMPLETION, reader=CompletionReader
 )
 RESULTS = Endpoint(
-    name="anthropic.batch_results", operation=Operation.BATCH, reader=BatchReader, lines=True
+    name="anthropic.batch_results",
+    operation=Operation.BATCH,
+    reader=AnthropicBatchReader,
+    lines=True,
 )
 COUNT = free_endpoint("anthropic.count_tokens", Operation.COUNT_TOKENS, "token_counting")
 BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, "billed_by_item")
@@ -258,11 +261,11 @@ BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, "billed_by_item")
 GET = frozenset({"GET"})
 ANY = frozenset({"GET", "POST", "DELETE"})
 ROUTES = (
-    Route("/(v1|anthropic)/messages/count_tokens", COUNT),
-    Route("/(v1|anthropic)/messages/batches/[^/]+/results", RESULTS, GET),
-    Route("/(v1|anthropic)/messages/batches(/[^/]+(/cancel)?)?", BATCHES, ANY),
-    Route("/(v1|anthropic)/messages", MESSAGES),
-    Route("/v1/complete", COMPLETE),
-    Route("/models/count-tokens(:|%3A)rawPredict", COUNT),
-    Route("/publishers/anthropic/models/[^/]+(:|%3A)(rawPredict|streamRawPredict)", VERTEX),
+    EndpointPath("/(v1|anthropic)/messages/count_tokens", COUNT),
+    EndpointPath("/(v1|anthropic)/messages/batches/[^/]+/results", RESULTS, GET),
+    EndpointPath("/(v1|anthropic)/messages/batches(/[^/]+(/cancel)?)?", BATCHES, ANY),
+    EndpointPath("/(v1|anthropic)/messages", MESSAGES),
+    EndpointPath("/v1/complete", COMPLETE),
+    EndpointPath("/models/count-tokens(:|%3A)rawPredict", COUNT),
+    EndpointPath("/publishers/anthropic/models/[^/]+(:|%3A)(rawPredict|streamRawPredict)", VERTEX),
 )

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -204,7 +204,7 @@ GUARDRAIL = Endpoint(
 COUNT = free_endpoint("bedrock.count_tokens", Operation.COUNT_TOKENS, "token_counting")
 
 ROUTES = (
-    Route("/model/.+/converse(-stream)?", CONVERSE),
-    Route("/model/.+/count-tokens", COUNT),
-    Route("/guardrail/[^/]+/version/[^/]+/apply", GUARDRAIL),
+    EndpointPath("/model/.+/converse(-stream)?", CONVERSE),
+    EndpointPath("/model/.+/count-tokens", COUNT),
+    EndpointPath("/guardrail/[^/]+/version/[^/]+/apply", GUARDRAIL),
 )

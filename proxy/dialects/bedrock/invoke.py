@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Reader, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.anthropic.messages import MessagesReader
 from proxy.dialects.bedrock.converse import note_exception, path_model, profile_terms, tally_usage
 from proxy.dialects.draft import Draft
@@ -160,4 +160,4 @@ def invoke(ask: Ask, endpoint: Endpoint) -> Reader:
 INVOKE = Endpoint(
     name="bedrock.invoke_model", operation=Operation.CHAT, reader=invoke, model=path_model
 )
-ROUTES = (Route("/model/.+/invoke(-with-response-stream)?", INVOKE),)
+ROUTES = (EndpointPath("/model/.+/invoke(-with-response-stream)?", INVOKE),)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import GENERATE, GenerateReader, path_model
 from proxy.dialects.other import free_endpoint
@@ -24,7 +24,7 @@ ITEM_CHARS_MAX = 256
 Item = tuple[str, Mapping[str, object]]
 
 
-class BatchReader:
+class GeminiBatchReader:
     """Reads a polled batch, or one line after another of its file of results."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
@@ -86,16 +86,16 @@ class BatchReader:
 
 
 CREATE = free_endpoint("gemini.batches", Operation.BATCH, "billed_by_item")
-RESULTS = Endpoint(name="gemini.batch_results", operation=Operation.BATCH, reader=BatchReader)
+RESULTS = Endpoint(name="gemini.batch_results", operation=Operation.BATCH, reader=GeminiBatchReader)
 FILE = replace(RESULTS, lines=True)
 VERTEX = free_endpoint("vertex.batch_prediction", Operation.BATCH, "batch_results_elsewhere")
 GET = frozenset({"GET"})
 
 ROUTES = (
-    Route(
+    EndpointPath(
         r"(:|%3A)(batchGenerateContent|asyncBatchEmbedContent)", replace(CREATE, model=path_model)
     ),
-    Route("/batches/[^/]+", RESULTS, GET, frozenset({"gemini"})),
-    Route(r"/files/[^/]+(:|%3A)download", FILE, GET),
-    Route("/batchPredictionJobs(/[^/]+)?", VERTEX, frozenset({"GET", "POST"})),
+    EndpointPath("/batches/[^/]+", RESULTS, GET, frozenset({"gemini"})),
+    EndpointPath(r"/files/[^/]+(:|%3A)download", FILE, GET),
+    EndpointPath("/batchPredictionJobs(/[^/]+)?", VERTEX, frozenset({"GET", "POST"})),
 )

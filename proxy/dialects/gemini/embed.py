@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import call_terms, path_model
 from proxy.dialects.gemini.usage import has_counts, tally_usage
@@ -158,10 +158,10 @@ VIDEO = Endpoint(
 POLL = free_endpoint("gemini.operation", Operation.OTHER, "poll")
 
 ROUTES = (
-    Route(r"(:|%3A)(embedContent|batchEmbedContents)", EMBED),
-    Route("/cachedContents", CACHE),
-    Route("/cachedContents(/[^/]+)?", CACHES, frozenset({"GET", "PATCH", "DELETE"})),
-    Route(r"(:|%3A)predict", PREDICT),
-    Route(r"(:|%3A)predictLongRunning", VIDEO),
-    Route(r"(:|%3A)fetchPredictOperation", POLL),
+    EndpointPath(r"(:|%3A)(embedContent|batchEmbedContents)", EMBED),
+    EndpointPath("/cachedContents", CACHE),
+    EndpointPath("/cachedContents(/[^/]+)?", CACHES, frozenset({"GET", "PATCH", "DELETE"})),
+    EndpointPath(r"(:|%3A)predict", PREDICT),
+    EndpointPath(r"(:|%3A)predictLongRunning", VIDEO),
+    EndpointPath(r"(:|%3A)fetchPredictOperation", POLL),
 )

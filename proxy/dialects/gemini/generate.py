@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -156,6 +156,6 @@ GENERATE = Endpoint(
 COUNT = free_endpoint("gemini.count_tokens", Operation.COUNT_TOKENS, "token_counting")
 
 ROUTES = (
-    Route(r"(:|%3A)(generateContent|streamGenerateContent)", GENERATE),
-    Route(r"(:|%3A)(countTokens|computeTokens)", COUNT),
+    EndpointPath(r"(:|%3A)(generateContent|streamGenerateContent)", GENERATE),
+    EndpointPath(r"(:|%3A)(countTokens|computeTokens)", COUNT),
 )

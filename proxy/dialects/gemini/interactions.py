@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import call_terms
 from proxy.dialects.gemini.usage import by_modality, tally_input, tally_output
@@ -109,6 +109,6 @@ INTERACTIONS = Endpoint(
 FETCH = free_endpoint("gemini.interaction", Operation.FETCH_RESPONSE, "repeats_usage")
 
 ROUTES = (
-    Route("/interactions", INTERACTIONS),
-    Route("/interactions/[^/]+(/cancel)?", FETCH, frozenset({"GET", "POST", "DELETE"})),
+    EndpointPath("/interactions", INTERACTIONS),
+    EndpointPath("/interactions/[^/]+(/cancel)?", FETCH, frozenset({"GET", "POST", "DELETE"})),
 )

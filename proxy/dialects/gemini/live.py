@@ -6,7 +6,7 @@ included, so turns add up; within a turn each `usageMetadata` replaces the one b
 
 from collections.abc import Mapping
 
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import PARTS_MAX, Draft
 from proxy.dialects.gemini.generate import call_terms, note_parts
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
@@ -87,7 +87,7 @@ class LiveReader:
 
 LIVE = Endpoint(name="gemini.live", operation=Operation.REALTIME, reader=LiveReader)
 ROUTES = (
-    Route(
+    EndpointPath(
         r"\.(GenerativeService|LlmBidiService)(\.|/)BidiGenerateContent\w*",
         LIVE,
         frozenset({"GET"}),

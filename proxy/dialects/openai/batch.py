@@ -4,7 +4,7 @@ https://developers.openai.com/api/docs/guides/batch.  Creating and polling a bat
 The file may be downloaded many times, so each line names its item and is charged once, ever.
 """
 
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
@@ -70,8 +70,8 @@ FILES = free_endpoint("openai.files", Operation.FILES, "no_charge_endpoint")
 BATCHES = free_endpoint("openai.batches", Operation.BATCH, "billed_by_item")
 _ANY = frozenset({"GET", "POST", "DELETE"})
 ROUTES = (
-    Route("/files/[^/]+/content", OUTPUT, frozenset({"GET"})),
-    Route("/files(?:/[^/]+)?", FILES, _ANY),
-    Route("/uploads(?:/[^/]+/(?:parts|complete|cancel))?", FILES, _ANY),
-    Route("/batches(?:/[^/]+(?:/cancel)?)?", BATCHES, _ANY),
+    EndpointPath("/files/[^/]+/content", OUTPUT, frozenset({"GET"})),
+    EndpointPath("/files(?:/[^/]+)?", FILES, _ANY),
+    EndpointPath("/uploads(?:/[^/]+/(?:parts|complete|cancel))?", FILES, _ANY),
+    EndpointPath("/batches(?:/[^/]+(?:/cancel)?)?", BATCHES, _ANY),
 )

@@ -8,7 +8,7 @@ choices, on every event (cumulative), or under `x_groq`.  The last one that is n
 from collections.abc import Mapping
 
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.usage import (
@@ -174,6 +174,6 @@ COMPLETIONS = Endpoint(
     name="openai.completions", operation=Operation.TEXT_COMPLETION, reader=ChatReader
 )
 ROUTES = (
-    Route("/chat/completions", CHAT),
-    Route("/completions", COMPLETIONS),
+    EndpointPath("/chat/completions", CHAT),
+    EndpointPath("/completions", COMPLETIONS),
 )

@@ -8,7 +8,7 @@ bills characters, and those say little or nothing: the request is then the only 
 from collections.abc import Mapping
 
 from pricing.usage import Meter, Quantity, TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.tally import Tally, seconds
@@ -173,8 +173,8 @@ TRANSCRIPTIONS = Endpoint(
 )
 SPEECH = Endpoint(name="openai.audio.speech", operation=Operation.SPEECH, reader=SpeechReader)
 ROUTES = (
-    Route("/images/(?:generations|edits|variations)", IMAGES),
-    Route("/videos(?:/[^/]+/remix)?", VIDEOS),
-    Route("/audio/(?:transcriptions|translations)", TRANSCRIPTIONS),
-    Route("/audio/speech", SPEECH),
+    EndpointPath("/images/(?:generations|edits|variations)", IMAGES),
+    EndpointPath("/videos(?:/[^/]+/remix)?", VIDEOS),
+    EndpointPath("/audio/(?:transcriptions|translations)", TRANSCRIPTIONS),
+    EndpointPath("/audio/speech", SPEECH),
 )

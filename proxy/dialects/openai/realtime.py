@@ -8,7 +8,7 @@ which says so in `conversation.item.input_audio_transcription.completed`.
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, Json, Route, body_model
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json, body_model
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
@@ -114,6 +114,6 @@ REALTIME = Endpoint(
 )
 SECRETS = free_endpoint("openai.realtime.client_secrets", Operation.REALTIME, "no_charge_endpoint")
 ROUTES = (
-    Route("/realtime/(?:client_secrets|sessions|transcription_sessions)", SECRETS),
-    Route("/realtime", REALTIME, frozenset({"GET"})),
+    EndpointPath("/realtime/(?:client_secrets|sessions|transcription_sessions)", SECRETS),
+    EndpointPath("/realtime", REALTIME, frozenset({"GET"})),
 )

@@ -8,7 +8,7 @@ before.  A background call answers at once, without usage.
 from collections.abc import Mapping
 
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.tools import Tools, container_terms, image_model, image_usage
@@ -184,10 +184,10 @@ FETCH = Endpoint(
     name="openai.responses.fetch", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
 )
 ROUTES = (
-    Route("/responses/input_tokens(?:/count)?", COUNT),
-    Route("/responses/compact", COMPACT),
-    Route("/responses/[^/]+/cancel", FETCH),
-    Route("/responses/[^/]+(?:/input_items)?", FETCH, frozenset({"GET", "DELETE"})),
+    EndpointPath("/responses/input_tokens(?:/count)?", COUNT),
+    EndpointPath("/responses/compact", COMPACT),
+    EndpointPath("/responses/[^/]+/cancel", FETCH),
+    EndpointPath("/responses/[^/]+(?:/input_items)?", FETCH, frozenset({"GET", "DELETE"})),
     # A WebSocket opens with GET.
-    Route("/responses", RESPONSES, frozenset({"POST", "GET"})),
+    EndpointPath("/responses", RESPONSES, frozenset({"POST", "GET"})),
 )

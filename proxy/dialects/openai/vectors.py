@@ -4,7 +4,7 @@ https://developers.openai.com/api/docs/api-reference/embeddings.  The input may 
 ids; nothing is made.  Voyage states a total only.
 """
 
-from proxy.dialects import Ask, Endpoint, Json, Route
+from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -46,4 +46,4 @@ EMBEDDINGS = Endpoint(
     name="openai.embeddings", operation=Operation.EMBEDDINGS, reader=EmbeddingsReader
 )
 MODERATIONS = free_endpoint("openai.moderations", Operation.MODERATION, "free_of_charge")
-ROUTES = (Route("/embeddings", EMBEDDINGS), Route("/moderations", MODERATIONS))
+ROUTES = (EndpointPath("/embeddings", EMBEDDINGS), EndpointPath("/moderations", MODERATIONS))

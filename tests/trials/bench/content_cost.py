@@ -30,7 +30,7 @@ from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
 from proxy.journal.journal import Journal
 from proxy.metering.metering import Metering
 from proxy.metering.recorder import Recorder
-from proxy.settings.config import Config, JournalLimits, Provider
+from proxy.settings.config import Config, JournalOptions, Provider
 
 CALLS_A_ROUND = 100
 SENTENCE = "The quick brown fox of {n} jumps over the lazy dog, and nobody sees it. "
@@ -87,7 +87,7 @@ def put(folder: Path, kind: str, first: int) -> None:
     """`CALLS_A_ROUND` calls of a kind into a relay's journal."""
     asked, answer_type, answer = KINDS[kind]
     head = ResponseHead(status=200, headers=(("content-type", answer_type),))
-    journal = Journal(folder, "relay-0", JournalLimits(fsync="never"))
+    journal = Journal(folder, "relay-0", JournalOptions(fsync="never"))
     for number in range(first, first + CALLS_A_ROUND):
         call = journal.begin(
             Begun(
@@ -113,7 +113,7 @@ async def spent(folder: Path, kind: str, book: TariffBook, *, capture: bool) -> 
     state.mkdir(parents=True)
     config = Config(
         data=folder,
-        journal=JournalLimits(fsync="never"),
+        journal=JournalOptions(fsync="never"),
         providers={"openai": Provider(name="openai")},
     )
     config = replace(config, content=replace(config.content, capture=capture))

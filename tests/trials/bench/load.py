@@ -12,7 +12,7 @@ READ_BUFFER_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class LoadRequest:
     """One request, ready to send."""
 
     host: str
@@ -21,14 +21,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CallTimes:
     """Seconds from the first byte sent; the body's first event or, if it has none, its end."""
 
     first_s: float
     total_s: float
 
 
-def ask(url: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> Ask:
+def ask(url: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> LoadRequest:
     """A POST of JSON to `url`."""
     parts = urlsplit(url)
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -37,7 +37,7 @@ def ask(url: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
         "Authorization: Bearer sk-standin-load\r\nContent-Type: application/json\r\n"
         f"{more}Content-Length: {len(body)}\r\n\r\n"
     )
-    return Ask(str(parts.hostname), int(parts.port or 80), head.encode() + body)
+    return LoadRequest(str(parts.hostname), int(parts.port or 80), head.encode() + body)
 
 
 class Connection:
@@ -47,12 +47,12 @@ class Connection:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, request: Ask) -> "Connection":
+    async def open(cls, request: LoadRequest) -> "Connection":
         return cls(
             *await asyncio.open_connection(request.host, request.port, limit=READ_BUFFER_BYTES)
         )
 
-    async def call(self, request: Ask) -> Seen:
+    async def call(self, request: LoadRequest) -> CallTimes:
         """Send it and read the answer to its end.  Raises RuntimeError unless it is a 200."""
         start = time.perf_counter()
         self._writer.write(request.data)
@@ -63,23 +63,23 @@ class Connection:
         if length is not None:
             await self._reader.readexactly(length)
             end = time.perf_counter() - start
-            return Seen(end, end)
+            return CallTimes(end, end)
         await self._reader.readuntil(EVENT_END)
         first = time.perf_counter() - start
         await self._reader.readuntil(CHUNKED_END)
-        return Seen(first, time.perf_counter() - start)
+        return CallTimes(first, time.perf_counter() - start)
 
     async def close(self) -> None:
         self._writer.close()
         await self._writer.wait_closed()
 
 
-async def one_by_one(connection: Connection, request: Ask, calls: int) -> list[Seen]:
+async def one_by_one(connection: Connection, request: LoadRequest, calls: int) -> list[CallTimes]:
     """`calls` calls, each after the one before."""
     return [await connection.call(request) for _ in range(calls)]
 
 
-async def at_once(request: Ask, *, concurrency: int, seconds: float) -> float:
+async def at_once(request: LoadRequest, *, concurrency: int, seconds: float) -> float:
     """Calls a second that `concurrency` connections get done, each without a pause."""
     loop = asyncio.get_running_loop()
     done, start = 0, loop.time()

@@ -117,13 +117,13 @@ def measure(
 
 
 async def _in_turns(
-    direct: load.Ask, proxied: load.Ask, calls: int
-) -> tuple[list[load.Seen], list[load.Seen]]:
+    direct: load.LoadRequest, proxied: load.LoadRequest, calls: int
+) -> tuple[list[load.CallTimes], list[load.CallTimes]]:
     """Latencies of single calls, without and with the proxy, in alternating blocks."""
     alone, through = [await load.Connection.open(ask) for ask in (direct, proxied)]
     await load.one_by_one(alone, direct, WARM_UP_CALLS)
     await load.one_by_one(through, proxied, WARM_UP_CALLS)
-    seen: tuple[list[load.Seen], list[load.Seen]] = ([], [])
+    seen: tuple[list[load.CallTimes], list[load.CallTimes]] = ([], [])
     for _ in range(0, calls, BLOCK_CALLS):
         seen[0].extend(await load.one_by_one(alone, direct, BLOCK_CALLS))
         seen[1].extend(await load.one_by_one(through, proxied, BLOCK_CALLS))
@@ -211,7 +211,7 @@ def main() -> int:
                 processes.serve(data, {"openai": upstream}, relays=options.relays) as served,
             ):
                 measured = [measure(s, upstream, served, options) for s in SCENARIOS]
-        except processes.StartError as failure:
+        except processes.LaunchError as failure:
             print(failure, file=sys.stderr)
             return 1
     if options.json:

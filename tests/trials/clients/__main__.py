@@ -21,12 +21,12 @@ from rich.table import Table
 from evaluation.standin import processes
 from trials.clients import installing, running
 from trials.clients.listed import CLIENTS, Client
-from trials.clients.running import Result
+from trials.clients.running import ClientResult
 
 CACHE = Path.home() / ".cache" / "taximeter-clients"
 
 
-def results(clients: Sequence[Client], cache: Path) -> Iterator[Result]:
+def results(clients: Sequence[Client], cache: Path) -> Iterator[ClientResult]:
     """Each client's result as soon as it is there."""
     providers = {client.provider for client in clients}
     with tempfile.TemporaryDirectory(prefix="taximeter-clients-") as folder:
@@ -41,12 +41,12 @@ def results(clients: Sequence[Client], cache: Path) -> Iterator[Result]:
                 try:
                     ready = running.prepare(client, cache)
                 except installing.InstallError as failure:
-                    yield Result(name=client.name, skipped=str(failure))
+                    yield ClientResult(name=client.name, skipped=str(failure))
                 else:
                     yield running.run(client, ready, upstream, served)
 
 
-def table(found: Sequence[Result]) -> Table:
+def table(found: Sequence[ClientResult]) -> Table:
     """The results for a terminal."""
     shown = Table("client", "version", box=box.SIMPLE_HEAD)
     shown.add_column("calls", justify="right")
@@ -78,9 +78,9 @@ def main() -> int:
     return 0 if all(result.right or result.skipped for result in found) else 1
 
 
-def _with_progress(chosen: Sequence[Client], cache: Path) -> list[Result]:
+def _with_progress(chosen: Sequence[Client], cache: Path) -> list[ClientResult]:
     columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
-    found: list[Result] = []
+    found: list[ClientResult] = []
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(chosen[0].name, total=len(chosen))
         for number, result in enumerate(results(chosen, cache), 1):
@@ -90,7 +90,7 @@ def _with_progress(chosen: Sequence[Client], cache: Path) -> list[Result]:
     return found
 
 
-def _print(found: Sequence[Result]) -> None:
+def _print(found: Sequence[ClientResult]) -> None:
     console = Console()
     console.print(table(found))
     for result in found:

@@ -47,7 +47,7 @@ class RunError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ClientResult:
     """What one client did.  `changed` and `wrong` are empty where all is well."""
 
     name: str
@@ -64,7 +64,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ClientReady:
     """An installed client: the command that runs its script, where, and its version."""
 
     command: tuple[str, ...]
@@ -72,27 +72,31 @@ class Ready:
     version: str
 
 
-def prepare(client: Client, cache: Path) -> Ready:
+def prepare(client: Client, cache: Path) -> ClientReady:
     """Install what `client` needs.  Raises InstallError."""
     script = CALLS / client.script
     if script.suffix == ".py":
         interpreter = installing.python(cache, client.packages)
         version = installing.python_version(interpreter, client.packages[0])
         # -P: a script's neighbours must not stand before the packages that they are named after.
-        return Ready((str(interpreter), "-P", str(script)), None, version)
+        return ClientReady((str(interpreter), "-P", str(script)), None, version)
     if script.suffix == ".mjs":
         node, folder = installing.node(cache, client.packages)
         copy = folder / script.name  # Node looks for packages beside the script
         shutil.copyfile(script, copy)
-        return Ready((node, str(copy)), folder, installing.node_version(folder, client.packages[0]))
+        return ClientReady(
+            (node, str(copy)), folder, installing.node_version(folder, client.packages[0])
+        )
     program = script.stem
     if not shutil.which(program):
         raise installing.InstallError(f"{program} is not installed")
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    return Ready(("sh", str(script)), None, said.split()[1])
+    return ClientReady(("sh", str(script)), None, said.split()[1])
 
 
-def run(client: Client, ready: Ready, upstream: str, served: processes.Serving) -> Result:
+def run(
+    client: Client, ready: ClientReady, upstream: str, served: processes.Serving
+) -> ClientResult:
     """Both ways, and the findings."""
     feature = re.sub(r"[^a-z0-9]+", "-", client.name.lower()).strip("-")
 
@@ -107,13 +111,13 @@ def run(client: Client, ready: Ready, upstream: str, served: processes.Serving) 
             call, upstream=upstream, served=served, provider=client.provider, feature=feature
         )
     except RunError as failure:
-        return Result(name=client.name, version=ready.version, wrong=(str(failure),))
+        return ClientResult(name=client.name, version=ready.version, wrong=(str(failure),))
     wrong = roundtrip.mismeasured(trip)
     if not client.priced:
         wrong = [fault for fault in wrong if not fault.startswith("no cost: ")]
     if not trip.behind:
         wrong.append("no call was made")
-    return Result(
+    return ClientResult(
         name=client.name,
         version=ready.version,
         calls=len(trip.behind),
@@ -129,7 +133,7 @@ def environment(client: Client, base_url: str) -> dict[str, str]:
     return kept | dict.fromkeys(KEYS, KEY) | ENVIRONMENT | settings
 
 
-def _output(client: Client, ready: Ready, base_url: str) -> object:
+def _output(client: Client, ready: ClientReady, base_url: str) -> object:
     command = [*ready.command, base_url, *client.arguments]
     try:
         done = subprocess.run(

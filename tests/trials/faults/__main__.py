@@ -26,10 +26,10 @@ from trials.faults import (
     stores,
     streams,
 )
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.world import World, clickhouse
 
-Family = Callable[[World, int], Coroutine[None, None, list[Result]]]
+Family = Callable[[World, int], Coroutine[None, None, list[AuditResult]]]
 
 FAMILIES: dict[str, Family] = {
     "kill": kills.kill_9,
@@ -48,9 +48,9 @@ FAMILIES: dict[str, Family] = {
 ON_DEMAND: dict[str, Family] = {"soak": soak.run, "outage": outage.run}  # these take an hour
 
 
-def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
+def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[AuditResult]:
     """The results of these families, one after the other."""
-    results: list[Result] = []
+    results: list[AuditResult] = []
     with tempfile.TemporaryDirectory(prefix="taximeter-faults-") as name:
         folder = Path(name)
         with (
@@ -63,7 +63,9 @@ def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Resul
                 try:
                     found = asyncio.run((FAMILIES | ON_DEMAND)[family](world, rounds))
                 except Exception as failure:  # noqa: BLE001 — the other families are worth their run
-                    found = [Result(fault=family, wrong=1, notes=[f"it broke off: {failure!r}"])]
+                    found = [
+                        AuditResult(fault=family, wrong=1, notes=[f"it broke off: {failure!r}"])
+                    ]
                 for result in found:
                     say(f"  {result.fault}: {'ok' if result.ok else f'NOT OK {result}'}")
                 results += found
@@ -73,14 +75,14 @@ def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Resul
 COLUMNS = ("rounds", "calls", "cut", "lost", "doubled", "wrong", "errors")
 
 
-def cells(one: Result) -> list[str]:
+def cells(one: AuditResult) -> list[str]:
     """What stands in the columns."""
     if one.skipped:
         return ["skipped"] + [""] * (len(COLUMNS) - 1)
     return [f"{getattr(one, name):,}" for name in COLUMNS]
 
 
-def table(results: list[Result]) -> Table:
+def table(results: list[AuditResult]) -> Table:
     """The results for a terminal."""
     shown = Table("fault", box=box.SIMPLE_HEAD)
     for title in COLUMNS:
@@ -90,7 +92,7 @@ def table(results: list[Result]) -> Table:
     return shown
 
 
-def markdown(results: list[Result]) -> str:
+def markdown(results: list[AuditResult]) -> str:
     """The results for docs/reliability.md, and what was noted of each."""
     lines = [" | ".join(("", "fault", *COLUMNS, "")).strip(), "|---|" + "--:|" * len(COLUMNS)]
     lines += [f"| {one.fault} | {' | '.join(cells(one))} |" for one in results]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from evaluation.standin.processes import Row
-from trials.faults.callers import Seen
+from trials.faults.callers import SeenCall
 
 SETTLE_S = 45.0
 POLL_S = 0.25
@@ -21,7 +21,7 @@ ROLLED_UP = ("input_tokens_total", "output_tokens_total", "cost_usd")
 
 
 @dataclass(slots=True, kw_only=True)
-class Result:
+class AuditResult:
     """A line of the table.
 
     `cut` are calls broken by the death of the very process that carried them; any other failure
@@ -86,8 +86,8 @@ async def agreeing(read: Callable[[], Awaitable[Row]], rows: Sequence[Row]) -> R
 
 
 def compare(
-    result: Result,
-    seen: Sequence[Seen],
+    result: AuditResult,
+    seen: Sequence[SeenCall],
     answers: dict[str, dict[str, Any]],
     rows: Sequence[Row],
     rollup: Row | None = None,

@@ -9,7 +9,7 @@ import msgspec
 
 from evaluation.standin import processes
 from trials.bench import load
-from trials.faults.audit import POLL_S, ROLLED_UP, Result
+from trials.faults.audit import POLL_S, ROLLED_UP, AuditResult
 from trials.faults.callers import Stream
 from trials.faults.world import Served
 
@@ -33,7 +33,7 @@ class Bulk:
     errors: int = 0
     failures: list[str] = field(default_factory=list)  # the first ones
 
-    def ask(self) -> load.Ask:
+    def ask(self) -> load.LoadRequest:
         """The call that is made over and over."""
         body: dict[str, object] = {
             "model": ANSWER.model,
@@ -85,7 +85,7 @@ async def one_row(served: Served, team: str, *, streamed: bool = False) -> proce
     return row
 
 
-def check_sums(result: Result, bulk: Bulk, sums: processes.Row, one: processes.Row) -> None:
+def check_sums(result: AuditResult, bulk: Bulk, sums: processes.Row, one: processes.Row) -> None:
     """Add to `result` what the sums over all rows of a team show; `one` is the row of one call."""
     rows = int(sums["calls"])
     result.calls += bulk.begun
@@ -102,7 +102,7 @@ def check_sums(result: Result, bulk: Bulk, sums: processes.Row, one: processes.R
     result.notes.append(f"{rows:,} rows")
 
 
-def check_rollup(result: Result, sums: processes.Row, rollup: processes.Row) -> None:
+def check_rollup(result: AuditResult, sums: processes.Row, rollup: processes.Row) -> None:
     """Whether the rollup adds up to the same, to the last digit."""
     same = int(rollup.get("calls", 0)) == int(sums["calls"]) and all(
         Decimal(str(rollup.get(name) or 0)) == Decimal(str(sums[name])) for name in ROLLED_UP

@@ -26,7 +26,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SeenCall:
     """One call as its caller saw it.  `finished`: status 200, and the final event came."""
 
     ticket: str
@@ -41,7 +41,7 @@ class Callers:
         self._url = f"{proxy_url}/openai/v1/chat/completions"
         self.group = group
         self._made = 0
-        self.seen: list[Seen] = []
+        self.seen: list[SeenCall] = []
 
     async def make(self, count: int, streams: Sequence[Stream], random: Random) -> None:
         """`count` calls at once, each on a connection of its own, begun within half a second."""
@@ -92,4 +92,4 @@ class Callers:
             error = type(failure).__name__
         finished = not error and END in tail
         error = error or ("" if finished else "no end")
-        self.seen.append(Seen(ticket=ticket, finished=finished, error=error))
+        self.seen.append(SeenCall(ticket=ticket, finished=finished, error=error))

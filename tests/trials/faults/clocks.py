@@ -8,7 +8,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.callers import Callers, Stream
 from trials.faults.stores import audit
 from trials.faults.world import World
@@ -19,7 +19,7 @@ BEFORE_MIDNIGHT_S = 4  # the clock is set to, when a day is to end
 STEP_S = 12.0  # from the start of `taximeter serve` to the end of summer time
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """All three."""
     faults = (("clock set back an hour, meter killed", _set_back), ("a leap day", _leap_day))
     results = []
@@ -28,13 +28,13 @@ async def run(world: World, rounds: int) -> list[Result]:
             results.append(await fault(world, name))
         else:
             note = "libfaketime is not installed"
-            results.append(Result(fault=name, skipped=True, notes=[note]))
+            results.append(AuditResult(fault=name, skipped=True, notes=[note]))
     return [*results, await _summer_ends(world, "summer time ends")]
 
 
-async def _leap_day(world: World, name: str) -> Result:
+async def _leap_day(world: World, name: str) -> AuditResult:
     """29 February begins and ends while calls are made; each row is of its own day."""
-    result = Result(fault=name)
+    result = AuditResult(fault=name)
     clock = world.folder / "leap.offset"
     clock.write_text("+0")
     with world.serve("leap", variables=_faked(clock)) as served:
@@ -52,9 +52,9 @@ async def _leap_day(world: World, name: str) -> Result:
     return result
 
 
-async def _set_back(world: World, name: str) -> Result:
+async def _set_back(world: World, name: str) -> AuditResult:
     """Writers begun later still sort later, so nothing is passed over or metered twice."""
-    result = Result(fault=name)
+    result = AuditResult(fault=name)
     clock = world.folder / "clock.offset"
     clock.write_text("+0")
     with world.serve("clock", variables=_faked(clock)) as served:
@@ -76,9 +76,9 @@ async def _set_back(world: World, name: str) -> Result:
     return result
 
 
-async def _summer_ends(world: World, name: str) -> Result:
+async def _summer_ends(world: World, name: str) -> AuditResult:
     """Local time falls back an hour while calls are made; rows and hours know only UTC."""
-    result = Result(fault=name)
+    result = AuditResult(fault=name)
     began = datetime.now(UTC)
     zone = summer_time_until(began + timedelta(seconds=STEP_S))
     with world.serve("summer", variables={"TZ": zone}) as served:

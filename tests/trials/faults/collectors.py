@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from evaluation.standin.processes import Row
-from trials.faults.audit import POLL_S, SETTLE_S, Result, dispatched, settled
+from trials.faults.audit import POLL_S, SETTLE_S, AuditResult, dispatched, settled
 from trials.faults.callers import Callers, Stream
 from trials.faults.stores import audit
 from trials.faults.world import Served, World
@@ -140,7 +140,7 @@ FAULTS_GRPC = (
 )
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """Each fault under load, by both protocols; the rows must not notice."""
     results = []
     for protocol, faults in (("http/protobuf", FAULTS), ("grpc", FAULTS_GRPC)):
@@ -160,9 +160,9 @@ async def run(world: World, rounds: int) -> list[Result]:
     return results
 
 
-async def _down(served: Served, collector: Collector, fault: str) -> Result:
+async def _down(served: Served, collector: Collector, fault: str) -> AuditResult:
     """Rows arrive meanwhile; afterwards the spans do."""
-    result = Result(fault=fault)
+    result = AuditResult(fault=fault)
     group = f"{collector.protocol[:4]}down"
     callers, stop = Callers(served.served.proxy_url, group), asyncio.Event()
     making = asyncio.create_task(callers.keep_on(25, SHORT, stop))
@@ -177,8 +177,8 @@ async def _down(served: Served, collector: Collector, fault: str) -> Result:
     return result
 
 
-async def _under_load(served: Served, collector: Collector, kind: str, name: str) -> Result:
-    result = Result(fault=name)
+async def _under_load(served: Served, collector: Collector, kind: str, name: str) -> AuditResult:
+    result = AuditResult(fault=name)
     always = kind == "small"  # halves may be too large as well
     collector.kind, collector.times, collector.faults = kind, 1000 if always else 2, 0
     group = f"{collector.protocol[:4]}{kind}"
@@ -195,7 +195,9 @@ async def _under_load(served: Served, collector: Collector, kind: str, name: str
     return result
 
 
-async def _spans(result: Result, served: Served, collector: Collector, callers: Callers) -> None:
+async def _spans(
+    result: AuditResult, served: Served, collector: Collector, callers: Callers
+) -> None:
     """Every row has its span; then the rows are audited as ever."""
     answered = dispatched(served.world.answers(), callers.group)
     rows = await settled(lambda: served.rows(callers.group), len(answered))
@@ -203,7 +205,7 @@ async def _spans(result: Result, served: Served, collector: Collector, callers: 
     await audit(result, served, callers)
 
 
-async def check_spans(result: Result, collector: Collector, rows: Sequence[Row]) -> None:
+async def check_spans(result: AuditResult, collector: Collector, rows: Sequence[Row]) -> None:
     """Each row's call has one span id, its own; how often it was sent is noted."""
     wanted = {str(row["call_id"]): str(row["span_id"]) for row in rows}
 

@@ -11,7 +11,7 @@ from random import Random
 from evaluation.standin import processes
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
-from trials.faults.audit import Result, settled
+from trials.faults.audit import AuditResult, settled
 from trials.faults.callers import Callers, Stream
 from trials.faults.stores import audit
 from trials.faults.world import Served, World
@@ -22,14 +22,14 @@ DOWN_S = 6.0
 WAIT_S = 20.0  # for content to arrive
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """Both faults."""
     return [await killed(world, max(1, rounds // 5)), await no_room(world)]
 
 
-async def killed(world: World, rounds: int, calls: int = 100) -> Result:
+async def killed(world: World, rounds: int, calls: int = 100) -> AuditResult:
     """The meter dies at random moments; each call's content is read once, and is its own."""
-    result = Result(fault="kill -9 of the meter, content captured", rounds=rounds)
+    result = AuditResult(fault="kill -9 of the meter, content captured", rounds=rounds)
     random = Random(11)
     with world.serve("content", tables=CAPTURE) as served:
         for number in range(rounds):
@@ -46,9 +46,9 @@ async def killed(world: World, rounds: int, calls: int = 100) -> Result:
     return result
 
 
-async def no_room(world: World, calls: int = 60) -> Result:
+async def no_room(world: World, calls: int = 60) -> AuditResult:
     """The store is down and little content may wait: every row arrives, drops are counted."""
-    result = Result(fault="store down, no room for content", rounds=1)
+    result = AuditResult(fault="store down, no room for content", rounds=1)
     tables = f"{CAPTURE}journal_bytes_max = 20_000\n"
     with world.serve("room", tables=tables) as served:
         warm = Callers(served.served.proxy_url, "noroomwarm")

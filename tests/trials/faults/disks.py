@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.callers import Callers, Stream
 from trials.faults.stores import audit
 from trials.faults.world import Served, World
@@ -24,12 +24,12 @@ NO_GROWTH: tuple[Change, Change] = (
 )
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """Each in a `taximeter serve` of its own."""
     results = [await broken(world, "files", "no file may grow (RLIMIT_FSIZE)", *NO_GROWTH)]
     if not _may_mount(world.folder):
         names = ("disk full (tmpfs)", "journal read-only (mount)")
-        skipped = [Result(fault=name, skipped=True, notes=["may not mount"]) for name in names]
+        skipped = [AuditResult(fault=name, skipped=True, notes=["may not mount"]) for name in names]
         return [*results, *skipped, await _removed(world)]
     with _tmpfs(world.folder / "full" / "data"):
         results.append(await broken(world, "full", "disk full (tmpfs)", _fill, _free))
@@ -37,9 +37,9 @@ async def run(world: World, rounds: int) -> list[Result]:
     return [*results, await _removed(world)]
 
 
-async def broken(world: World, name: str, fault: str, begin: Change, end: Change) -> Result:
+async def broken(world: World, name: str, fault: str, begin: Change, end: Change) -> AuditResult:
     """Calls before, during and after; none fails, and the last ones are metered whole."""
-    result = Result(fault=fault)
+    result = AuditResult(fault=fault)
     with world.serve(name, journal="segment_age_max_s = 1.0") as served:
         for phase in ("before", "during", "after"):
             callers = Callers(served.served.proxy_url, f"{name}{phase}")
@@ -58,9 +58,9 @@ async def broken(world: World, name: str, fault: str, begin: Change, end: Change
     return result
 
 
-async def _removed(world: World) -> Result:
+async def _removed(world: World) -> AuditResult:
     """Somebody deletes the directory of the relays' journals while calls are in flight."""
-    result = Result(fault="journal directory removed")
+    result = AuditResult(fault="journal directory removed")
     with world.serve("removed", relays=2) as served:
         callers = Callers(served.served.proxy_url, "removed")
         loading = asyncio.create_task(_load(callers))

@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 from evaluation.standin import processes
-from trials.faults.audit import Result, agreeing, compare, dispatched, settled
+from trials.faults.audit import AuditResult, agreeing, compare, dispatched, settled
 from trials.faults.callers import Callers, Stream
 from trials.faults.collectors import Collector, check_spans
 from trials.faults.stores import audit
@@ -27,9 +27,12 @@ VICTIMS: tuple[tuple[tuple[str, int | None], ...], ...] = (
 )
 
 
-async def kill_9(world: World, rounds: int, calls: int = 200) -> list[Result]:
+async def kill_9(world: World, rounds: int, calls: int = 200) -> list[AuditResult]:
     """Relays, the meter and both in turn, in one `taximeter serve` with two relays."""
-    result, collector = Result(fault="kill -9 of relay, meter, both", rounds=rounds), Collector()
+    result, collector = (
+        AuditResult(fault="kill -9 of relay, meter, both", rounds=rounds),
+        Collector(),
+    )
     async with collector.listening():
         with world.serve("kills", relays=2, tables=collector.table) as served:
             rows = await _rounds(served, result, rounds, calls, "kill")
@@ -37,20 +40,20 @@ async def kill_9(world: World, rounds: int, calls: int = 200) -> list[Result]:
     return [result]
 
 
-async def kill_9_embedded(world: World, rounds: int, calls: int = 100) -> list[Result]:
+async def kill_9_embedded(world: World, rounds: int, calls: int = 100) -> list[AuditResult]:
     """The same with chDB inside the meter: the engine dies with it."""
     rounds = max(1, rounds // 5)
-    result = Result(fault="kill -9, store embedded in the meter", rounds=rounds)
+    result = AuditResult(fault="kill -9, store embedded in the meter", rounds=rounds)
     with world.serve("embedded", relays=2, embedded=True) as served:
         await _rounds(served, result, rounds, calls, "chdb")
     return [result]
 
 
-async def kill_9_supervisor(world: World, rounds: int, calls: int = 200) -> list[Result]:
+async def kill_9_supervisor(world: World, rounds: int, calls: int = 200) -> list[AuditResult]:
     """The supervisor alone, whose relays then let their calls finish; and everything at once."""
     rounds = max(1, rounds // 10)
-    alone = Result(fault="kill -9 of the supervisor alone", rounds=rounds)
-    every = Result(fault="kill -9 of supervisor, relays and meter", rounds=rounds)
+    alone = AuditResult(fault="kill -9 of the supervisor alone", rounds=rounds)
+    every = AuditResult(fault="kill -9 of supervisor, relays and meter", rounds=rounds)
     for result, whole in ((alone, False), (every, True)):
         port, slowest = 0, 0.0
         for number in range(rounds):
@@ -69,7 +72,7 @@ class Again:
 
 
 async def _without_supervisor(
-    world: World, result: Result, calls: int, number: int, port: int, *, whole: bool
+    world: World, result: AuditResult, calls: int, number: int, port: int, *, whole: bool
 ) -> Again:
     """One round: kill, start again on the same data and port, and audit."""
     name, random = "every" if whole else "alone", Random(number)
@@ -89,7 +92,7 @@ async def _without_supervisor(
 
 
 async def _rounds(
-    served: Served, result: Result, rounds: int, calls: int, name: str
+    served: Served, result: AuditResult, rounds: int, calls: int, name: str
 ) -> list[processes.Row]:
     """Returns all rows."""
     random, slowest, groups = Random(7), {"relay": 0.0, "meter": 0.0}, []
@@ -125,7 +128,7 @@ async def _rounds(
     return every
 
 
-def _only_the_dead_relays_calls_were_cut(result: Result, rows: list[processes.Row]) -> None:
+def _only_the_dead_relays_calls_were_cut(result: AuditResult, rows: list[processes.Row]) -> None:
     """A relay's death must not touch what others carry."""
     cut = {str(row["source"]).partition(":")[0] for row in rows if row["outcome"] == "interrupted"}
     if len(cut) > 1:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.bulk import Bulk, check_rollup, check_sums, one_row, settled_sums
 from trials.faults.world import Served, World
 
@@ -14,10 +14,10 @@ MEMORY_MAX = 64 * 1024 * 1024  # what an outage may add to the meter
 ROW_BYTES_MAX = 8 * 1024  # on disk, for each call that waits
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """`rounds` is its length: 72 s each, so that the usual 50 make an hour."""
     seconds = SECONDS_PER_ROUND * rounds
-    result = Result(fault=f"ClickHouse down for {seconds / 60:.0f} min under load")
+    result = AuditResult(fault=f"ClickHouse down for {seconds / 60:.0f} min under load")
     with world.serve("outage") as served:
         one = await one_row(served, "outage")
         world.server.fault("refuse", seconds=seconds)

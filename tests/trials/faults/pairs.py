@@ -5,16 +5,16 @@ from functools import partial
 from random import Random
 
 from evaluation.standin import processes
-from trials.faults.audit import Result, agreeing, compare, dispatched, settled
+from trials.faults.audit import AuditResult, agreeing, compare, dispatched, settled
 from trials.faults.callers import Callers, Stream
 from trials.faults.world import World
 
 STREAMS = (Stream(tokens=6, seconds=0.5), Stream(seconds=0.0))
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """Both at once, started at once, one group of calls over both; one meter dies on the way."""
-    result = Result(fault="two taximeter serve on one ClickHouse")
+    result = AuditResult(fault="two taximeter serve on one ClickHouse")
     with world.serve("left") as left, world.serve("right") as right:
         callers = [Callers(one.served.proxy_url, f"pair{n}") for n, one in enumerate((left, right))]
         making = asyncio.gather(*(one.make(300, STREAMS, Random(3)) for one in callers))

@@ -7,7 +7,7 @@ import socket
 import time
 from random import Random
 
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.callers import Callers, Stream
 from trials.faults.stores import audit
 from trials.faults.world import Served, World
@@ -19,7 +19,7 @@ STOP_S = 8.0  # relays and meter, once the last call is over: what SIGTERM may t
 HURRIED_S = 15.0
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """The three of them."""
     return [
         await _term(world),
@@ -28,9 +28,9 @@ async def run(world: World, rounds: int) -> list[Result]:
     ]
 
 
-async def _term(world: World) -> Result:
+async def _term(world: World) -> AuditResult:
     """New callers are refused at once, streams in flight finish, rows arrive, exit code 0."""
-    result = Result(fault="SIGTERM with long streams")
+    result = AuditResult(fault="SIGTERM with long streams")
     with world.serve("term", relays=2, settings=f"drain_timeout_s = {DRAIN_S}") as served:
         callers = Callers(served.served.proxy_url, "term")
         making = asyncio.create_task(callers.make(20, [LONG], Random(1)))
@@ -50,9 +50,9 @@ async def _term(world: World) -> Result:
     return result
 
 
-async def _term_twice(world: World) -> Result:
+async def _term_twice(world: World) -> AuditResult:
     """The second one cuts what is in flight, and the rows say so."""
-    result = Result(fault="second SIGTERM hurries")
+    result = AuditResult(fault="second SIGTERM hurries")
     with world.serve("hurry", relays=2, settings=f"drain_timeout_s = {DRAIN_S}") as served:
         callers = Callers(served.served.proxy_url, "hurry")
         making = asyncio.create_task(callers.make(20, [ENDLESS], Random(1)))
@@ -69,9 +69,9 @@ async def _term_twice(world: World) -> Result:
     return result
 
 
-async def _hangup(world: World, rounds: int) -> Result:
+async def _hangup(world: World, rounds: int) -> AuditResult:
     """Everything is replaced under load, and no caller notices."""
-    result = Result(fault="SIGHUP rolling restart under load", rounds=rounds)
+    result = AuditResult(fault="SIGHUP rolling restart under load", rounds=rounds)
     with world.serve("hangup", relays=2) as served:
         callers, stop = Callers(served.served.proxy_url, "hangup"), asyncio.Event()
         making = asyncio.create_task(callers.keep_on(40, Stream(tokens=6, seconds=0.6), stop))

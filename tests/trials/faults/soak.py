@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.progress import Progress
 
 from exporters.clickhouse.store import Store
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.bulk import Bulk, check_rollup, check_sums, one_row, settled_sums
 from trials.faults.lag import lag_since
 from trials.faults.world import Served, World, sums
@@ -34,10 +34,10 @@ class Sample:
     disk: int
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """`rounds` is the length: 20,000 calls each."""
     calls = rounds * CALLS_PER_ROUND
-    result = Result(fault=f"soak of {calls:,} calls")
+    result = AuditResult(fault=f"soak of {calls:,} calls")
     with world.serve("soak", embedded=True, batch_age_s=1.0) as served:
         kinds = await _kinds(served)
         lag, began = served.loop_lag(), time.monotonic()
@@ -95,7 +95,7 @@ async def _make(
     return samples
 
 
-def _check_growth(result: Result, samples: list[Sample]) -> None:
+def _check_growth(result: AuditResult, samples: list[Sample]) -> None:
     """By what a process holds at least: a merge of the engine takes 100 MiB and gives them back.
 
     The first half is for pools, caches and the allocator to grow into their size.

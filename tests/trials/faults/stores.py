@@ -5,9 +5,9 @@ import json
 import time
 
 from evaluation.standin import processes
-from trials.faults.audit import Result, agreeing, compare, dispatched, settled
+from trials.faults.audit import AuditResult, agreeing, compare, dispatched, settled
 from trials.faults.callers import Callers, Stream
-from trials.faults.webhooks import Webhook, complaints, once_a_minute, webhook
+from trials.faults.webhooks import WebhookServer, complaints, once_a_minute, webhook
 from trials.faults.world import Served, World
 
 SHORT = Stream(tokens=6, seconds=0.3)
@@ -28,7 +28,7 @@ TOLD = {"frames_dropped", "journal_nearly_full"}  # of a full journal, at least
 CANNOT_PARSE = 27  # ClickHouse's code for a row it cannot take
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """Each fault under load, in one `taximeter serve`."""
     results = []
     with world.serve("store") as served:
@@ -40,8 +40,8 @@ async def run(world: World, rounds: int) -> list[Result]:
     return results
 
 
-async def _under_load(served: Served, name: str, fault: dict[str, object]) -> Result:
-    result = Result(fault=name)
+async def _under_load(served: Served, name: str, fault: dict[str, object]) -> AuditResult:
+    result = AuditResult(fault=name)
     callers, stop = Callers(served.served.proxy_url, str(fault["kind"])), asyncio.Event()
     making = asyncio.create_task(callers.keep_on(CALLS_PER_S, SHORT, stop))
     await asyncio.sleep(1)
@@ -54,9 +54,9 @@ async def _under_load(served: Served, name: str, fault: dict[str, object]) -> Re
     return result
 
 
-async def _down_for_long(served: Served, seconds: float) -> Result:
+async def _down_for_long(served: Served, seconds: float) -> AuditResult:
     """Rows wait on disk, not in memory."""
-    result = Result(fault=f"ClickHouse down for {seconds:.0f} s under load")
+    result = AuditResult(fault=f"ClickHouse down for {seconds:.0f} s under load")
     memory = served.memory("meter")
     served.world.server.fault("refuse", seconds=seconds)
     callers, stop = Callers(served.served.proxy_url, "down"), asyncio.Event()
@@ -76,9 +76,9 @@ async def _down_for_long(served: Served, seconds: float) -> Result:
     return result
 
 
-async def _poison(served: Served) -> Result:
+async def _poison(served: Served) -> AuditResult:
     """A row that is refused for good is set aside with its reason; those after it arrive."""
-    result = Result(fault="one poison row")
+    result = AuditResult(fault="one poison row")
     served.world.server.fault("exception", code=CANNOT_PARSE, count=1)
     callers = Callers(served.served.proxy_url, "poison")
     stop = asyncio.Event()
@@ -102,9 +102,9 @@ async def _poison(served: Served) -> Result:
     return result
 
 
-async def limit(world: World, rounds: int) -> list[Result]:
+async def limit(world: World, rounds: int) -> list[AuditResult]:
     """The limit is reached while the store is down: drops are counted and told, calls go on."""
-    result = Result(fault="journal.total_bytes_max reached")
+    result = AuditResult(fault="journal.total_bytes_max reached")
     journal = f"total_bytes_max = {LIMIT}\nsegment_bytes_max = 40_000\nsegment_age_max_s = 1.0"
     async with webhook() as told:
         tables = f'[alerts]\nwebhook = "{told.url}"\nquiet_s = {QUIET_S}\n'
@@ -135,7 +135,7 @@ async def limit(world: World, rounds: int) -> list[Result]:
     return [result]
 
 
-def _firing(result: Result, served: Served, told: Webhook) -> None:
+def _firing(result: AuditResult, served: Served, told: WebhookServer) -> None:
     """While it lasts, console and webhook name what is full and what is lost."""
     shown = {alert["name"] for alert in served.alerts()["firing"]}
     result.check(shown >= TOLD, f"/api/alerts shows {', '.join(sorted(shown))}")
@@ -143,7 +143,7 @@ def _firing(result: Result, served: Served, told: Webhook) -> None:
     result.check(began >= TOLD, f"the webhook was told of {', '.join(sorted(told.told))}")
 
 
-async def _over(result: Result, served: Served, told: Webhook) -> None:
+async def _over(result: AuditResult, served: Served, told: WebhookServer) -> None:
     """Afterwards each alert has ended, the loss was told once, and the log was quiet.
 
     A journal may be nearly full a second time, when the rows that waited are on their way.
@@ -175,7 +175,12 @@ async def _one(callers: Callers) -> None:
 
 
 async def audit(
-    result: Result, served: Served, callers: Callers, *, totals: bool = True, cuts: bool = False
+    result: AuditResult,
+    served: Served,
+    callers: Callers,
+    *,
+    totals: bool = True,
+    cuts: bool = False,
 ) -> None:
     """Wait for the rows of these calls and compare; `totals` and `cuts` as in `compare`."""
     answered = dispatched(served.world.answers(), callers.group)

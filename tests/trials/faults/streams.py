@@ -4,7 +4,7 @@ import asyncio
 import resource
 from random import Random
 
-from trials.faults.audit import Result
+from trials.faults.audit import AuditResult
 from trials.faults.callers import Callers, Stream
 from trials.faults.lag import lag_since
 from trials.faults.stores import audit
@@ -19,12 +19,12 @@ IDLE_S = 35.0  # idle connections to the provider are looked through every 15 s
 LEFT_MAX = 64  # descriptors of a relay with nothing to do
 
 
-async def run(world: World, rounds: int) -> list[Result]:
+async def run(world: World, rounds: int) -> list[AuditResult]:
     """One result."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     count = min(STREAMS_AT_ONCE, limit - SPARE)
-    result = Result(fault=f"{count:,} slow streams at once")
+    result = AuditResult(fault=f"{count:,} slow streams at once")
     with world.serve("many", relays=RELAYS) as served:
         memory, before = served.memory("relay"), served.loop_lag()
         callers = Callers(served.served.proxy_url, "many")

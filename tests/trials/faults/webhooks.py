@@ -18,7 +18,7 @@ COMPLAINT = re.compile(r"^(\S+ \S+),\d+ ERROR Journal of (\S+):", re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Webhook:
+class WebhookServer:
     """What came, by alert: its name and labels; `firing` and `resolved` in their order."""
 
     url: str = ""
@@ -39,9 +39,9 @@ class Webhook:
 
 
 @asynccontextmanager
-async def webhook() -> AsyncIterator[Webhook]:
+async def webhook() -> AsyncIterator[WebhookServer]:
     """A running one."""
-    found = Webhook()
+    found = WebhookServer()
     app = web.Application()
     app.router.add_post("/", found.take)
     runner = web.AppRunner(app, access_log=None)

@@ -29,7 +29,7 @@ INSERTS = (
     " intDiv(toUnixTimestamp64Micro(ts) + duration_us, 1000) AS ended FROM calls"
     " WHERE team = {team:String}) GROUP BY ingested_at ORDER BY ingested_at"
 )
-SERVER = processes.ROOT / "tests" / "clickhouse_server.py"
+SERVER = processes.ROOT / "tests" / "support" / "clickhouse_server.py"
 
 
 async def sums(store: Store, group: str) -> Row:

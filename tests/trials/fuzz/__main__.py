@@ -32,7 +32,7 @@ NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class OddReading:
     """A call that broke a promise; `kind` says where, so that one of each is shown."""
 
     number: int
@@ -45,7 +45,7 @@ class Done:
     """What became of a chunk."""
 
     count: int
-    findings: tuple[Finding, ...]
+    findings: tuple[OddReading, ...]
     slowest_s: float
     memory_bytes: int  # the most that the process has held so far
 
@@ -58,7 +58,9 @@ def run(seed: int, numbers: Sequence[int]) -> Done:
         try:
             checks.check(seed, number)
         except (Exception, checks.TooSlow) as error:  # noqa: BLE001 - any is a finding
-            findings.append(Finding(number, _kind(error), f"{type(error).__name__}: {error}"[:500]))
+            findings.append(
+                OddReading(number, _kind(error), f"{type(error).__name__}: {error}"[:500])
+            )
         slowest_s = max(slowest_s, time.process_time() - start)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Done(len(numbers), tuple(findings), slowest_s, memory)
@@ -66,7 +68,7 @@ def run(seed: int, numbers: Sequence[int]) -> Done:
 
 def _kind(error: BaseException) -> str:
     """Where it was raised; of readings that differ, in what."""
-    if isinstance(error, checks.Difference):
+    if isinstance(error, checks.Disagreement):
         return str(error).partition(":")[0]
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {last.filename.rpartition('/')[2]}:{last.lineno}"
@@ -134,8 +136,8 @@ def _with_progress(seed: int, mutations: int, jobs: int) -> list[Done]:
     return done
 
 
-def _show(found: Sequence[Finding], seed: int) -> None:
-    kinds: dict[str, list[Finding]] = {}
+def _show(found: Sequence[OddReading], seed: int) -> None:
+    kinds: dict[str, list[OddReading]] = {}
     for finding in found:
         kinds.setdefault(finding.kind, []).append(finding)
     for kind, alike in [*kinds.items()][:FINDINGS_MAX]:

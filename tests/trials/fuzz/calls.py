@@ -25,7 +25,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class RecordedCall:
     """A call as the journal tells it; `messages` are (up, opcode and payload) of a WebSocket."""
 
     name: str
@@ -119,12 +119,12 @@ TOLD: tuple[tuple[str, str, tuple[object, ...]], ...] = (
 
 
 @cache
-def every() -> tuple[Call, ...]:
+def every() -> tuple[RecordedCall, ...]:
     """All calls, always in the same order."""
     return (*_answered(), *_batches(), *_told(), *_recorded())
 
 
-def _answered() -> Iterator[Call]:
+def _answered() -> Iterator[RecordedCall]:
     for number, (provider, target, body) in enumerate(ASKED):
         yield _ask(f"standin/{number}", provider, target, json.dumps(body).encode(), JSON)
     qwen = json.dumps(QWEN).encode()
@@ -133,10 +133,10 @@ def _answered() -> Iterator[Call]:
     yield _ask("standin/form", "openai", "/v1/audio/transcriptions", FIELDS, FORM)
 
 
-def _ask(name: str, provider: str, target: str, body: bytes, headers: Headers) -> Call:
+def _ask(name: str, provider: str, target: str, body: bytes, headers: Headers) -> RecordedCall:
     request = routes.read("POST", target, dict(headers), body)
     answer = routes.answer(request, routes.Shelves(), body)
-    return Call(
+    return RecordedCall(
         name=name,
         target=target,
         provider=provider,
@@ -148,7 +148,7 @@ def _ask(name: str, provider: str, target: str, body: bytes, headers: Headers) -
     )
 
 
-def _batches() -> Iterator[Call]:
+def _batches() -> Iterator[RecordedCall]:
     """What is downloaded when a batch is done: one JSON value a line, each an item to charge."""
     shelves = routes.Shelves()
     requests = [{"custom_id": name, "params": CLAUDE} for name in "abc"]
@@ -172,10 +172,10 @@ def _field(answer: Answer | None, name: str) -> str:
     return str(json.loads(answer.steps[0].data)[name]) if answer else ""
 
 
-def _downloaded(provider: str, target: str, answer: Answer | None) -> Call:
+def _downloaded(provider: str, target: str, answer: Answer | None) -> RecordedCall:
     if answer is None:
         raise ValueError(f"the stand-in has nothing at {target}")
-    return Call(
+    return RecordedCall(
         name=f"standin/{provider}-batch",
         method="GET",
         target=target,
@@ -185,7 +185,7 @@ def _downloaded(provider: str, target: str, answer: Answer | None) -> Call:
     )
 
 
-def _told() -> Iterator[Call]:
+def _told() -> Iterator[RecordedCall]:
     for provider, target, messages in TOLD:
         session = sessions.find(target, {})
         if session is None:
@@ -194,7 +194,7 @@ def _told() -> Iterator[Call]:
         for message in messages:
             said.append((True, dict(message)))  # type: ignore[call-overload]  # an object
             said += [(False, document) for document in session.told(said[-1][1])]
-        yield Call(
+        yield RecordedCall(
             name=f"standin{target}",
             method="GET",
             target=target,
@@ -205,7 +205,7 @@ def _told() -> Iterator[Call]:
         )
 
 
-def _recorded() -> Iterator[Call]:
+def _recorded() -> Iterator[RecordedCall]:
     manifest = RECORDED / "manifest.jsonl"
     for line in manifest.read_text().splitlines() if manifest.is_file() else ():
         case = json.loads(line)
@@ -221,7 +221,7 @@ def _recorded() -> Iterator[Call]:
                 (frame["direction"] == "sent", b"\x01" + json.dumps(frame["data"]).encode())
                 for frame in frames
             ]
-        yield Call(
+        yield RecordedCall(
             name=f"recorded/{case['file']}",
             method=method,
             target=target,

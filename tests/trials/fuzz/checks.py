@@ -21,9 +21,9 @@ from proxy.reading.pruning import Pruner, PruningError
 from proxy.reading.reading import CallReader
 from proxy.relay.websocket import Message, MessageReader
 from proxy.secrecy.kinds import CREDENTIAL, KINDS
-from proxy.settings.config import Content, Metering, Provider
+from proxy.settings.config import ContentOptions, MeteringOptions, Provider
 from trials.fuzz import rows
-from trials.fuzz.calls import Call, every
+from trials.fuzz.calls import RecordedCall, every
 from trials.fuzz.damage import damaged
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ CUTS_MAX = 12
 SMALL_DOCUMENT_BYTES = 512  # a limit that makes almost every document be pruned
 SMALL_SHARE = 0.15
 ROW_EVERY = 5  # of so many calls one is metered as well, and its content captured
-CAPTURE = Content(capture=True, bytes_max=4_096, redact=tuple(set(KINDS) - {CREDENTIAL}))
+CAPTURE = ContentOptions(capture=True, bytes_max=4_096, redact=tuple(set(KINDS) - {CREDENTIAL}))
 BROKEN = frozenset({"content_encoding_corrupt", "request_content_encoding_corrupt"})
 
 
@@ -41,7 +41,7 @@ class TooSlow(BaseException):
     """`CPU_S_MAX` was used up.  No `Exception`: what is measured catches those."""
 
 
-class Difference(Exception):
+class Disagreement(Exception):
     """Two readings of the same bytes differ."""
 
 
@@ -58,7 +58,9 @@ def check(seed: int, number: int) -> None:
     calls = every()
     call = damaged(random.choice(calls), calls, random)
     small = random.random() < SMALL_SHARE
-    limits = Metering(document_bytes_max=SMALL_DOCUMENT_BYTES) if small else Metering()
+    limits = (
+        MeteringOptions(document_bytes_max=SMALL_DOCUMENT_BYTES) if small else MeteringOptions()
+    )
     with cpu_limited():
         whole = read(call, limits, lambda data: [data])
         cut = read(call, limits, lambda data: pieces(data, random))
@@ -67,7 +69,7 @@ def check(seed: int, number: int) -> None:
             rows.check(call, whole)
             content(call, limits, random)
     if whole != cut and not _broken(whole, cut):
-        raise Difference(difference(whole, cut))
+        raise Disagreement(difference(whole, cut))
 
 
 class StrictCapture(Capture):
@@ -83,7 +85,7 @@ class StrictCapture(Capture):
         return self.kept
 
 
-def content(call: Call, limits: Metering, random: Random) -> None:
+def content(call: RecordedCall, limits: MeteringOptions, random: Random) -> None:
     """What is captured is bounded JSON and the same at random cuts, and nothing stays held."""
     capturing = Capturing(CAPTURE)
     free = capturing.free
@@ -93,12 +95,12 @@ def content(call: Call, limits: Metering, random: Random) -> None:
         read(call, limits, lambda data: pieces(data, random), cut),
     )
     if whole.kept is None or capturing.free != free:
-        raise Difference("content: not kept, or still held")
+        raise Disagreement("content: not kept, or still held")
     if whole.kept != cut.kept and not _broken(*readings):
-        raise Difference("content: depends on the cuts")
+        raise Disagreement("content: depends on the cuts")
     for text in (whole.kept.request, whole.kept.response):
         if len(text.encode()) > CAPTURE.bytes_max:
-            raise Difference("content: too long")
+            raise Disagreement("content: too long")
         for line in filter(None, text.split("\n")):
             json.loads(line)
 
@@ -108,15 +110,15 @@ def _broken(whole: Reading, cut: Reading) -> bool:
     return not BROKEN.isdisjoint((*whole.reasons, *cut.reasons))
 
 
-def case(seed: int, number: int) -> Call:
+def case(seed: int, number: int) -> RecordedCall:
     """The damaged call of that number, to look at."""
     random = Random(f"{seed}/{number}")
     return damaged(random.choice(every()), every(), random)
 
 
 def read(
-    call: Call,
-    limits: Metering,
+    call: RecordedCall,
+    limits: MeteringOptions,
     cut: Callable[[bytes], list[bytes]],
     capture: Capture | None = None,
 ) -> Reading:
@@ -143,7 +145,7 @@ def read(
     return reader.close()
 
 
-def parts(call: Call, random: Random) -> None:
+def parts(call: RecordedCall, random: Random) -> None:
     """The parsers that stand alone: they may refuse, by the one error that they promise."""
     events = EventStream()
     with suppress(ValueError):
@@ -169,7 +171,7 @@ def _same_messages(frames: bytes, deflate: bool, cut: list[bytes]) -> None:
                     messages.append(message)  # one by one: those before an error count
         found.append((messages, reader.skipped_bytes))
     if found[0] != found[1]:
-        raise Difference("WebSocket messages")
+        raise Disagreement("WebSocket messages")
 
 
 def frame(message: bytes) -> bytes:

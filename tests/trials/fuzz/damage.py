@@ -12,7 +12,7 @@ import zstandard
 
 from evaluation.standin import bedrock
 from proxy.reading.eventstream import EventStream
-from trials.fuzz.calls import Call
+from trials.fuzz.calls import RecordedCall
 
 ROUNDS_MAX = 4  # pieces of damage to one call
 SLICE_BYTES_MAX = 64
@@ -82,7 +82,7 @@ ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
 STATUSES = (200, 201, 206, 301, 400, 429, 500, 529, 0, 999)
 
 
-def damaged(call: Call, every: tuple[Call, ...], random: Random) -> Call:
+def damaged(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
     """`call` with one to `ROUNDS_MAX` pieces of damage."""
     for _ in range(random.randint(1, ROUNDS_MAX)):
         kind = random.choices(KINDS, WEIGHTS)[0]
@@ -90,7 +90,7 @@ def damaged(call: Call, every: tuple[Call, ...], random: Random) -> Call:
     return call
 
 
-def _body(call: Call, every: tuple[Call, ...], random: Random) -> Call:
+def _body(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
     """Bytes of a body, or of one message."""
     if call.messages:
         return _message(call, random, lambda data: _bytes(data, random))
@@ -99,7 +99,7 @@ def _body(call: Call, every: tuple[Call, ...], random: Random) -> Call:
     return replace(call, response=_bytes(call.response, random))
 
 
-def _values(call: Call, every: tuple[Call, ...], random: Random) -> Call:
+def _values(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
     """A value inside of a document, whose form stays as it is."""
     if call.messages:
         return _message(call, random, lambda data: data[:1] + _value(data[1:], random))
@@ -110,7 +110,7 @@ def _values(call: Call, every: tuple[Call, ...], random: Random) -> Call:
     return replace(call, response=_value(call.response, random))
 
 
-def _message(call: Call, random: Random, change: Callable[[bytes], bytes]) -> Call:
+def _message(call: RecordedCall, random: Random, change: Callable[[bytes], bytes]) -> RecordedCall:
     at = random.randrange(len(call.messages))
     up, data = call.messages[at]
     messages = [*call.messages]
@@ -118,7 +118,7 @@ def _message(call: Call, random: Random, change: Callable[[bytes], bytes]) -> Ca
     return replace(call, messages=tuple(messages or call.messages))
 
 
-def _head(call: Call, every: tuple[Call, ...], random: Random) -> Call:
+def _head(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
     """Status and type of the response, the type of the request."""
     kind = ("content-type", random.choice(TYPES))
     if random.random() < 0.2:
@@ -129,7 +129,7 @@ def _head(call: Call, every: tuple[Call, ...], random: Random) -> Call:
     return replace(call, headers=(*kept, kind))
 
 
-def _encoding(call: Call, every: tuple[Call, ...], random: Random) -> Call:
+def _encoding(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
     """A content coding, and sometimes damage to what is encoded."""
     name, encode = random.choice([*ENCODINGS.items()])
     pair = ("content-encoding", name)
@@ -142,13 +142,13 @@ def _encoding(call: Call, every: tuple[Call, ...], random: Random) -> Call:
     return replace(call, headers=(*call.headers, pair), response=response)
 
 
-def _target(call: Call, every: tuple[Call, ...], random: Random) -> Call:
+def _target(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
     """The path of another call, so that a reader meets what is not its own."""
     other = random.choice(every)
     return replace(call, method=other.method, target=other.target, provider=other.provider)
 
 
-def _splice(call: Call, every: tuple[Call, ...], random: Random) -> Call:
+def _splice(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
     """The end of another call's response after the beginning of this one's."""
     other = random.choice(every).response
     start = random.randint(0, len(call.response))

@@ -13,7 +13,7 @@ from pricing import TariffBook
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Reading, ResponseHead
 from proxy.metering.metering import Metering
 from proxy.settings import sources
-from trials.fuzz.calls import Call
+from trials.fuzz.calls import RecordedCall
 
 AT_NS = 1_790_000_000 * 10**9
 _WHOLE = re.compile(r"^  (\w+) +(?:Nullable\()?UInt(\d+)", re.MULTILINE)
@@ -23,7 +23,7 @@ class Unfit(Exception):
     """A row that the meter could not make, or that the store could not take."""
 
 
-def check(call: Call, reading: Reading) -> None:
+def check(call: RecordedCall, reading: Reading) -> None:
     """Meter the call and look at each of its rows.  Raises Unfit, or whatever raised."""
     exchange = Exchange(
         begun=Begun(

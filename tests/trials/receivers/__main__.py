@@ -31,7 +31,7 @@ POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SentCall:
     """One call with its caller's span, by which it is found again."""
 
     name: str
@@ -42,7 +42,7 @@ class Call:
     parent_id: str
 
 
-def calls() -> list[Call]:
+def calls() -> list[SentCall]:
     """A cached answer, a stream that writes a cache, a refusal: each in a trace of its own."""
     messages = [{"role": "user", "content": "Hello"}]
     chat = {"model": "gpt-5.4-mini", "messages": messages}
@@ -55,10 +55,10 @@ def calls() -> list[Call]:
         ("stream", "/anthropic/v1/messages", stream, written),
         ("refused", "/openai/v1/responses", refused, {"status": "429"}),
     )
-    return [Call(*one, secrets.token_hex(16), secrets.token_hex(8)) for one in wanted]
+    return [SentCall(*one, secrets.token_hex(16), secrets.token_hex(8)) for one in wanted]
 
 
-def send(call: Call, proxy_url: str) -> None:
+def send(call: SentCall, proxy_url: str) -> None:
     """Make the call and read its answer; a refusal is an answer."""
     headers = {
         "content-type": "application/json",
@@ -75,7 +75,7 @@ def send(call: Call, proxy_url: str) -> None:
         answer.read()
 
 
-def expected(call: Call, rows: Sequence[processes.Row]) -> Seen:
+def expected(call: SentCall, rows: Sequence[processes.Row]) -> Seen:
     """What our own row says of the call."""
     (row,) = (row for row in rows if row["trace_id"] == call.trace_id)
     usd = row["cost_usd"]
@@ -110,7 +110,7 @@ def _near(ours: float, theirs: object) -> bool:
 
 
 def examine(receiver: Receiver, upstream: str, data: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """(call, comparison) for each call.  Raises SkippedError or processes.StartError."""
+    """(call, comparison) for each call.  Raises SkippedError or processes.LaunchError."""
     made = calls()
     shutil.rmtree(data / "served", ignore_errors=True)  # of an earlier run
     with receiver.started(data) as ready:
@@ -168,7 +168,7 @@ def main() -> int:
                 for call, found in examine(RECEIVERS[name], upstream, data / name):
                     table.add_row(f"{name} {RECEIVERS[name].version}", call, *found.values())
                     wrong |= not set(found.values()) <= {"yes", "-"}
-            except (SkippedError, processes.StartError, subprocess.TimeoutExpired) as reason:
+            except (SkippedError, processes.LaunchError, subprocess.TimeoutExpired) as reason:
                 table.add_row(name, f"skipped: {str(reason).splitlines()[0]}")
     terminal.print(table)
     return int(wrong)

@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class ReceiverReady:
     """A started receiver: what the proxy has to be told, and how it is asked about calls."""
 
     read: Callable[[Mapping[str, str]], dict[str, Seen]]  # trace id → model asked for
@@ -53,7 +53,7 @@ class Receiver:
     """`unread` are the facts that it has no place for, or replaces by its own."""
 
     version: str
-    started: Callable[[Path], AbstractContextManager[Ready]]
+    started: Callable[[Path], AbstractContextManager[ReceiverReady]]
     unread: frozenset[str] = frozenset()
 
 
@@ -108,7 +108,7 @@ def _otlp(endpoint: str, headers: str = "{}") -> str:
 
 
 @contextmanager
-def phoenix(directory: Path) -> Iterator[Ready]:
+def phoenix(directory: Path) -> Iterator[ReceiverReady]:
     """Arize Phoenix: spans over HTTP; the tokens and the model in its own attributes."""
     directory.mkdir(parents=True, exist_ok=True)
     binary = _installed(directory, f"arize-phoenix=={RECEIVERS['phoenix'].version}") / "bin"
@@ -138,11 +138,11 @@ def phoenix(directory: Path) -> Iterator[Ready]:
 
     with processes.process([str(binary / "phoenix"), "serve"], log, environ=environ):
         _wait_for(f"{url}/healthz", log)
-        yield Ready(read=read, settings=_otlp(url))
+        yield ReceiverReady(read=read, settings=_otlp(url))
 
 
 @contextmanager
-def mlflow(directory: Path) -> Iterator[Ready]:
+def mlflow(directory: Path) -> Iterator[ReceiverReady]:
     """MLflow: spans over HTTP, into the experiment that a header names."""
     directory.mkdir(parents=True, exist_ok=True)
     binary = _installed(directory, f"mlflow=={RECEIVERS['mlflow'].version}") / "bin"
@@ -162,7 +162,7 @@ def mlflow(directory: Path) -> Iterator[Ready]:
 
     with processes.process(command, log, environ=environ):
         _wait_for(f"{url}/health", log)
-        yield Ready(read=read, settings=_otlp(url, '{ x-mlflow-experiment-id = "0" }'))
+        yield ReceiverReady(read=read, settings=_otlp(url, '{ x-mlflow-experiment-id = "0" }'))
 
 
 def _mlflow_span(span: Mapping[str, Any]) -> Seen:
@@ -185,7 +185,7 @@ _NOTHING: Mapping[str, Any] = {"kvlist_value": {"values": []}}
 
 
 @contextmanager
-def rotel(directory: Path) -> Iterator[Ready]:
+def rotel(directory: Path) -> Iterator[ReceiverReady]:
     """Rotel decodes strictly and prints what it has decoded: spans, and metrics as well."""
     environment = _installed(directory, f"rotel=={RECEIVERS['rotel'].version}")
     (agent,) = environment.glob("lib/python*/site-packages/rotel/rotel-agent")
@@ -209,7 +209,7 @@ def rotel(directory: Path) -> Iterator[Ready]:
         return {trace_id: seen for trace_id, seen in spans if trace_id in trace_ids}
 
     with processes.process(command, log):
-        yield Ready(read=read, environ=environ)
+        yield ReceiverReady(read=read, environ=environ)
 
 
 _ROTEL_SPAN = re.compile(
@@ -233,7 +233,7 @@ def _rotel_span(text: str) -> tuple[str, Seen]:
 
 
 @contextmanager
-def prometheus(directory: Path) -> Iterator[Ready]:
+def prometheus(directory: Path) -> Iterator[ReceiverReady]:
     """Prometheus scrapes the console; it knows sums by model, and no single call."""
     directory.mkdir(parents=True, exist_ok=True)
     binary, log = _unpacked(directory, "prometheus") / "usr/bin/prometheus", directory / "log"
@@ -266,7 +266,7 @@ def prometheus(directory: Path) -> Iterator[Ready]:
     with processes.process(command, log):
         _wait_for(f"{url}/-/ready", log)
         read = lambda calls: {trace_id: seen(model) for trace_id, model in calls.items()}  # noqa: E731
-        yield Ready(read=read, console_port=console_port)
+        yield ReceiverReady(read=read, console_port=console_port)
 
 
 def _whole(number: float | None) -> int | None:

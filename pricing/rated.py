@@ -17,7 +17,7 @@ ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RatedSubcall:
     """A subcall with its tariff: what all of its lines have in common."""
 
     index: int
