@@ -1,1 +1,1 @@
-"""From the journal to records, and records to their exporters."""
+"""From journal frames to priced records."""

@@ -220,7 +220,7 @@ class Served:
                 words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
             except OSError:
                 continue
-            if f"proxy.{module}.{module}_process" in words and (
+            if f"proxy.serving.{module}_process" in words and (
                 slot is None or words[words.index("--slot") + 1] == str(slot)
             ):
                 found.append(int(child))
