@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporters.content import Captured
 from proxy.content.capture import CHANNELS_MAX, Capturing, sampled
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.exchange import Begun, ResponseHead
 from proxy.reading.reading import CallReader
 from proxy.secrecy.redaction import MARGIN

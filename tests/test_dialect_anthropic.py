@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
 from support.readings import quantities
@@ -29,7 +29,7 @@ def read(
     )
     reader = endpoint.reader(ask, endpoint)
     for number, document in enumerate(documents):
-        reader.feed(document, number * 1_000_000)
+        reader.read(document, number * 1_000_000)
     return reader.close()
 
 

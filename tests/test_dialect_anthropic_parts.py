@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.usage import Meter
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Part, Reading
 
@@ -17,7 +17,7 @@ def read(*documents: object, path: str = "/v1/messages", method: str = "POST") -
     endpoint = find(method, path, "anthropic")
     reader = endpoint.reader(Ask(method=method, path=path, request={"model": "m"}), endpoint)
     for document in documents:
-        reader.feed(document, 0)
+        reader.read(document, 0)
     return reader.close()
 
 

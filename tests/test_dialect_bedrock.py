@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Reading
 from support.readings import quantities
@@ -31,7 +31,7 @@ def read(
     reader = endpoint.reader(ask, endpoint)
     for number, document in enumerate(documents):
         body, event = document if isinstance(document, tuple) else (document, "")
-        reader.feed(body, number, event)
+        reader.read(body, number, event)
     return reader.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
 from support.readings import quantities
@@ -31,7 +31,7 @@ def read(
     )
     reader = endpoint.reader(ask, endpoint)
     for number, document in enumerate(documents):
-        reader.feed(document, number * 1_000_000)
+        reader.read(document, number * 1_000_000)
     return reader.close()
 
 

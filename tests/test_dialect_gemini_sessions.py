@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.dialects import Ask, Conversation
+from proxy.dialects.contract import Ask, Conversation
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
 from support.readings import quantities
@@ -21,7 +21,7 @@ def read(*documents: object, path: str, method: str = "POST", stream: bool = Fal
             assert isinstance(reader, Conversation)
             reader.sent(document[0], number)
         else:
-            reader.feed(document, number)
+            reader.read(document, number)
     return reader.close()
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Conversation, table
+from proxy.dialects import table
+from proxy.dialects.contract import Ask, Conversation
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
 from proxy.settings.config import MeteringOptions
@@ -107,7 +108,7 @@ def test_polls_are_free(method: str, path: str) -> None:
     ask = Ask(method=method, path=path)
     endpoint = table.find(method, path)
     reader = endpoint.reader(ask, endpoint)
-    reader.feed({"id": "batch_1", "status": "completed", "usage": USAGE}, 0)
+    reader.read({"id": "batch_1", "status": "completed", "usage": USAGE}, 0)
     reading = reader.close()
     assert not reading.billable
     assert reading.parts == ()
@@ -136,7 +137,7 @@ def session(*messages: Mapping[str, object], sent: Mapping[str, object] | None =
     if sent:
         reader.sent(sent, 0)
     for message in messages:
-        reader.feed(message, 0)
+        reader.read(message, 0)
     return reader.close()
 
 

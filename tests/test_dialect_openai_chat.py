@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, table
+from proxy.dialects import table
+from proxy.dialects.contract import Ask
 from proxy.exchange import CountRequest, Operation, Part, Reading
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
@@ -30,7 +31,7 @@ def read(
     endpoint = table.find(ask.method, ask.path)
     reader = endpoint.reader(ask, endpoint)
     for document in documents:
-        reader.feed(document, 0)
+        reader.read(document, 0)
     return reader.close()
 
 
@@ -291,7 +292,7 @@ def test_output_text_is_bounded() -> None:
     endpoint = table.find(ask.method, ask.path)
     reader = endpoint.reader(ask, endpoint)
     for _ in range(4):
-        reader.feed(chunk({"content": "abcd"}), 0)
+        reader.read(chunk({"content": "abcd"}), 0)
     count = reader.close().count
     assert count is not None
     assert count.output == "abcdabcdab"

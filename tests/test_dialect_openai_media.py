@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from proxy.dialects import Ask, table
+from proxy.dialects import table
+from proxy.dialects.contract import Ask
 from proxy.exchange import Operation, Part, Reading
 
 IMAGE_USAGE = {
@@ -21,7 +22,7 @@ def read(path: str, *documents: object, request: Mapping[str, object] | None = N
     endpoint = table.find(ask.method, path)
     reader = endpoint.reader(ask, endpoint)
     for document in documents:
-        reader.feed(document, 0)
+        reader.read(document, 0)
     return reader.close()
 
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Conversation, table
+from proxy.dialects import table
+from proxy.dialects.contract import Ask, Conversation
 from proxy.exchange import Operation, Part, Reading
 
 USAGE = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}
@@ -54,7 +55,7 @@ def read(
             assert isinstance(reader, Conversation)
             reader.sent(document[0], 0)
         else:
-            reader.feed(document, 0)
+            reader.read(document, 0)
     return reader.close()
 
 

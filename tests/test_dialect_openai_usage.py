@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.usage import Meter
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 
 ASK = Ask(method="POST", path="/v1/chat/completions")

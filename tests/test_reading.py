@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, other, table
+from proxy.dialects import other, table
+from proxy.dialects.contract import Ask, Endpoint
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
 from proxy.settings.config import MeteringOptions, Provider
@@ -218,7 +219,7 @@ def test_a_fault_of_ours_costs_one_reading(monkeypatch: pytest.MonkeyPatch) -> N
     """A dialect that raises, against its contract, loses its reading and nothing else."""
 
     class Broken(other.FreeReader):
-        def feed(self, document: object, at_ns: int, event: str = "") -> None:
+        def read(self, document: object, at_ns: int, event: str = "") -> None:
             raise KeyError("secret")
 
         def close(self) -> Reading:

@@ -8,7 +8,7 @@ version 1 and the other endpoints under `meta`.
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -34,8 +34,8 @@ class CohereReader:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if document == "[DONE]" or draft.fail(document):
             return

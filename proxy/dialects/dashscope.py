@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.errors import find_error_body
 from proxy.dialects.other import free_endpoint
@@ -43,8 +43,8 @@ class DashScopeReader:
         self._thinking = parameters.get("enable_thinking")
         self._seen: dict[str, str] = {}  # what streams that repeat their text said last
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if event == "error" or (text(body.get("code")) and "output" not in body):

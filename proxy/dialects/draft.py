@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from pricing.usage import NO_TERMS, Meter, Terms
-from proxy.dialects import Ask, Endpoint, Json
+from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.errors import find_error, find_error_body
 from proxy.dialects.tally import Tally
 from proxy.dialects.timing import TokenTimes
@@ -177,8 +177,8 @@ class Failed:
         self._draft.flag("http_error")
         self._draft.error_type = str(ask.status)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         kind, message = find_error_body(document)
         self._draft.error_type = kind or self._draft.error_type
         self._draft.error_message = message or self._draft.error_message

@@ -2,7 +2,7 @@
 
 import re
 
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.dialects.values import mapping, text
 
 MESSAGE_CHARS_MAX = 500

@@ -9,7 +9,7 @@ llama.cpp `/completion` and `/infill`
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally, split
@@ -26,8 +26,8 @@ class LocalReader:
         self._draft = Draft(ask, endpoint)
         self._tally: Tally | None = None
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return

@@ -4,7 +4,7 @@ https://docs.mistral.ai/api.  Its usage is OpenAI's, and a stream states it unas
 """
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.chat import ChatReader
 from proxy.dialects.tally import Tally, split
@@ -22,8 +22,8 @@ class OcrReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return

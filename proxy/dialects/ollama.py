@@ -7,7 +7,7 @@ that is still in the model's memory may be left out, and is then not known to be
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -33,8 +33,8 @@ class OllamaReader:
             if (value := figure(options.get(name))) is not None:
                 self._draft.attributes[attribute] = value
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return

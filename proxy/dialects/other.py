@@ -1,6 +1,6 @@
 """Calls that no dialect knows: free by their method, or read in the hope of a usage block."""
 
-from proxy.dialects import Ask, Endpoint, Json
+from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.values import mapping, text
@@ -13,8 +13,8 @@ class FreeReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         draft.fail(document)
@@ -35,8 +35,8 @@ class OtherReader:
         self._draft.countable = False
         self._usage: Json = None
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         draft.fail(document)

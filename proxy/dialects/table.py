@@ -6,20 +6,11 @@ paths are narrower stands before one whose paths are wider.
 
 from functools import lru_cache
 
-from proxy.dialects import (
-    Endpoint,
-    EndpointPath,
-    cohere,
-    dashscope,
-    local_servers,
-    mistral,
-    ollama,
-    other,
-    rerank,
-)
+from proxy.dialects import cohere, dashscope, local_servers, mistral, ollama, other, rerank
 from proxy.dialects.anthropic import messages as anthropic
 from proxy.dialects.bedrock import converse as bedrock
 from proxy.dialects.bedrock import invoke as bedrock_invoke
+from proxy.dialects.contract import Endpoint, EndpointPath
 from proxy.dialects.gemini import batch as gemini_batch
 from proxy.dialects.gemini import embed as gemini_embed
 from proxy.dialects.gemini import generate as gemini

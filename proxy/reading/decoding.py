@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.reading.pruning import Pruner, PruningError
 
 TEXT_CHARS_MAX = 4 * 1024 * 1024  # of a body or an event that is not JSON

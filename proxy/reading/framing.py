@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.reading.decoding import Document, Limits, decode
 from proxy.reading.eventstream import EventStream
 

@@ -10,7 +10,8 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from exporters.content import Captured
-from proxy.dialects import Ask, Conversation, Json, Reader, table
+from proxy.dialects import table
+from proxy.dialects.contract import Ask, Conversation, Json, Reader
 from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
@@ -131,7 +132,7 @@ class CallReader:
 
     def _hand_over(self, found: Iterable[Item]) -> None:
         for document, event in found:
-            self._open().feed(document, self._last_ns - self._began_ns, event)
+            self._open().read(document, self._last_ns - self._began_ns, event)
             if self._capture is not None and self._response and not self._response.stream:
                 self._capture.answered(document)
 
@@ -143,7 +144,7 @@ class CallReader:
         self._flag(limits.reasons)
         reader = self._open()
         if not up:
-            reader.feed(value, at_ns)
+            reader.read(value, at_ns)
             return
         if self._capture is not None and value is not None:
             self._capture.sent(value)

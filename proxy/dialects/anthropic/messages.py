@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.anthropic.request import cache_ttls, code_runs_free, note_request
 from proxy.dialects.anthropic.usage import Share, has_counts, shares
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -44,8 +44,8 @@ class MessagesReader:
         self._draft.session_id = ask.request_headers.get("x-claude-code-session-id", "")
         note_request(self._draft)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         body = mapping(document)
         kind = text(body.get("type")) or event
         if not body or self._draft.fail(document):  # no object: [DONE], which relays add
@@ -193,8 +193,8 @@ class AnthropicBatchReader:
         # The headers are those of the download, not those the items were sent with.
         self._ask = replace(ask, request=None, request_headers={}, stream=False)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         result = mapping(document, "result")
         kind = text(result.get("type"))
@@ -209,7 +209,7 @@ class AnthropicBatchReader:
 
     def _item(self, custom_id: str, message: Block) -> None:
         reader = MessagesReader(self._ask, MESSAGES)
-        reader.feed(message, 0)
+        reader.read(message, 0)
         reading = reader.close()
         if not reading.billable:
             return

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -47,8 +47,8 @@ class ConverseReader:
             if (value := figure(config.get(name))) is not None:
                 self._draft.attributes[attribute] = value
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if note_exception(draft, body, event) or draft.fail(document):
@@ -181,8 +181,8 @@ class GuardrailReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         usage = mapping(document, "usage")
         if usage and not self._draft.parts:
             tally = Tally()

@@ -14,9 +14,9 @@ from decimal import Decimal
 import msgspec
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.anthropic.messages import MessagesReader
 from proxy.dialects.bedrock.converse import note_exception, path_model, profile_terms, tally_usage
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.draft import Draft
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -37,12 +37,12 @@ class ClaudeReader:
         self._ask = ask
         self._reader = MessagesReader(ask, endpoint)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         if event.endswith("Exception"):
             message = mapping(document).get("message")
             document = {"error": {"type": event, "message": message}}
-        self._reader.feed(unwrapped(document), at_ns)
+        self._reader.read(unwrapped(document), at_ns)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
@@ -63,8 +63,8 @@ class InvokeReader:
         self._tally: Tally | None = None
         self._images = 0
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(unwrapped(document))
         if note_exception(draft, mapping(document), event) or draft.fail(body):

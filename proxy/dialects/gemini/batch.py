@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import GENERATE, GenerateReader, path_model
 from proxy.dialects.other import free_endpoint
@@ -35,8 +35,8 @@ class GeminiBatchReader:
         self._ask = replace(ask, request=None, response_headers={}, stream=False)
         self._lines = 0
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         body = mapping(document)
         metadata = mapping(body, "metadata")
         self._draft.request_model = text(metadata.get("model")).rpartition("/")[2]
@@ -64,7 +64,7 @@ class GeminiBatchReader:
     def _item(self, key: str, response: Mapping[str, object]) -> None:
         draft = self._draft
         reader = GenerateReader(self._ask, GENERATE)
-        reader.feed(response, 0)
+        reader.read(response, 0)
         tally = reader.tally()
         if tally is None and (tokens := integer(response.get("tokenCount"))) is not None:
             tally = Tally()  # an embedding of a batch

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import call_terms, path_model
 from proxy.dialects.gemini.usage import has_counts, tally_usage
@@ -24,8 +24,8 @@ class EmbedReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -49,8 +49,8 @@ class CacheReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -77,8 +77,8 @@ class PredictReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -115,8 +115,8 @@ class VideoReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return

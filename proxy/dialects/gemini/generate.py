@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from pricing.terms import Term
 from pricing.usage import TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -42,8 +42,8 @@ class GenerateReader:
         self._grounding = Grounding()
         note_config(self._draft)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         if self._draft.fail(document):
             return
         for body in mappings(document) if isinstance(document, list) else [mapping(document)]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import call_terms
 from proxy.dialects.gemini.usage import by_modality, tally_input, tally_output
@@ -26,8 +26,8 @@ class InteractionReader:
         self._usage: Block = {}
         self._tier = ""
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         if self._draft.fail(document):
             return
         body = mapping(document)

@@ -6,7 +6,7 @@ included, so turns add up; within a turn each `usageMetadata` replaces the one b
 
 from collections.abc import Mapping
 
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import PARTS_MAX, Draft
 from proxy.dialects.gemini.generate import call_terms, note_parts
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
@@ -32,8 +32,8 @@ class LiveReader:
         if model := text(setup.get("model")):
             self._draft.request_model = model.rpartition("/")[2]
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return

@@ -4,7 +4,7 @@ https://developers.openai.com/api/docs/guides/batch.  Creating and polling a bat
 The file may be downloaded many times, so each line names its item and is charged once, ever.
 """
 
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
@@ -24,8 +24,8 @@ class BatchOutputReader:
         self._file = ask.path.rstrip("/").split("/")[-2] if ask.path.count("/") > 1 else ""
         self._results = 0
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         line = mapping(document)
         answer = mapping(line, "response")
         body = mapping(answer, "body")

@@ -8,7 +8,7 @@ choices, on every event (cumulative), or under `x_groq`.  The last one that is n
 from collections.abc import Mapping
 
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.usage import (
@@ -48,8 +48,8 @@ class ChatReader:
         self._reasoned = False
         note_request(self._draft)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if document == "[DONE]":
             draft.complete = True

@@ -8,7 +8,7 @@ bills characters, and those say little or nothing: the request is then the only 
 from collections.abc import Mapping
 
 from pricing.usage import Meter, Quantity, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.tally import Tally, seconds
@@ -23,8 +23,8 @@ class ImagesReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event
@@ -67,8 +67,8 @@ class VideosReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if body.get("error") and draft.fail(document):
@@ -97,8 +97,8 @@ class TranscriptionReader:
         self._draft.countable = False  # sound has no text to count
         self._duration: Json = None
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event
@@ -138,8 +138,8 @@ class SpeechReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event

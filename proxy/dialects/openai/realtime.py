@@ -8,7 +8,7 @@ which says so in `conversation.item.input_audio_transcription.completed`.
 from collections.abc import Mapping
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json, body_model
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, body_model
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
@@ -38,8 +38,8 @@ class RealtimeReader:
         """See `Conversation.sent`."""
         self._session(mapping(document, "session"))
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type"))

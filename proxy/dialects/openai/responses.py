@@ -8,7 +8,7 @@ before.  A background call answers at once, without usage.
 from collections.abc import Mapping
 
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.tools import Tools, container_terms, image_model, image_usage
@@ -45,8 +45,8 @@ class ResponsesReader:
             self._draft.asked(mapping(body, "response") or body)
             self._open = True
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event

@@ -6,7 +6,7 @@ Fees: https://developers.openai.com/api/docs/pricing, "Built-in tools".
 from collections.abc import Mapping
 
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
 

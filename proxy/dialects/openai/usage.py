@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, body_model
+from proxy.dialects.contract import Ask, body_model
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import EMPTY, decimal, integer, mapping, text
 

@@ -4,7 +4,7 @@ https://developers.openai.com/api/docs/api-reference/embeddings.  The input may 
 ids; nothing is made.  Voyage states a total only.
 """
 
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -23,8 +23,8 @@ class EmbeddingsReader:
         if (size := integer(request.get("dimensions"))) is not None:
             self._draft.attributes["embeddings.dimension.count"] = size
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if draft.fail(document):

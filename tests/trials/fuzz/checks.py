@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from exporters.content import Captured
 from proxy.content.capture import Capture, Capturing
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.exchange import Begun, Reading, ResponseHead
 from proxy.reading.eventstream import EventStream
 from proxy.reading.pruning import Pruner, PruningError
