@@ -5,12 +5,14 @@ a record is written (`exporters.record`).  What cannot be priced is named in `re
 from the sum; it is never zero.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
+from pricing.cause import Cause
+from pricing.reason import Effect
 from pricing.tariff import EXACT
 from pricing.usage import Meter, Quantity
 
@@ -28,6 +30,19 @@ class Status(StrEnum):
     PARTIAL = "partial"  # a lower bound: something that was used has no known price
     UNPRICED = "unpriced"  # no usage, or no tariff
     NOT_BILLED = "not_billed"  # the provider does not charge this call
+
+
+# The best status of a charge for which a reason of this effect was given.
+AT_BEST: Mapping[Effect, Status] = MappingProxyType(
+    {
+        Effect.NONE: Status.EXACT,
+        Effect.FREE: Status.EXACT,
+        Effect.GUESS: Status.ESTIMATED,
+        Effect.MISSING: Status.PARTIAL,
+        Effect.UNKNOWN: Status.UNPRICED,
+    }
+)
+_ORDER = (Status.EXACT, Status.ESTIMATED, Status.PARTIAL, Status.UNPRICED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +67,7 @@ class Charge:
 
     usd: Decimal | None
     status: Status
-    reasons: tuple[str, ...] = ()  # machine-readable: `unknown_model:NAME`, `missing_rate:METER`
+    reasons: tuple[Cause, ...] = ()
     lines: tuple[ChargeLine, ...] = ()
     tariff: str = ""  # provider/model@start of each tariff used, and the hash of the book
     reported_usd: Decimal | None = None  # what the provider said it costs
@@ -80,9 +95,32 @@ def total(amounts: Sequence[Decimal]) -> Decimal:
     return usd
 
 
-def not_billed(*reasons: str) -> Charge:
-    """The charge of a call that the provider does not bill, such as a poll or an error."""
-    return Charge(usd=Decimal(0), status=Status.NOT_BILLED, reasons=reasons)
+def allowed(causes: Iterable[Cause], *, priced: bool) -> Status:
+    """The best status that these reasons leave to a charge; `priced` if any of it has a price.
+
+    Where something has a price, what has none makes the sum a lower bound.
+    """
+    statuses = (AT_BEST[cause.reason.effect] for cause in causes)
+    worst = max(statuses, key=_ORDER.index, default=Status.EXACT)
+    return Status.PARTIAL if priced and worst is Status.UNPRICED else worst
+
+
+def lowered(charge: Charge, causes: Iterable[Cause]) -> Charge:
+    """`charge` with the status that these reasons allow, never a better one."""
+    if charge.status is Status.NOT_BILLED:
+        return charge
+    best = allowed(causes, priced=charge.status is not Status.UNPRICED)
+    return replace(charge, status=max(charge.status, best, key=_ORDER.index))
+
+
+def not_billed(*causes: Cause) -> Charge:
+    """The charge of a call that the provider does not bill, such as a poll or an error.
+
+    Raises ValueError if no cause says why: that nobody bills a call is never a default.
+    """
+    if not any(cause.reason.effect is Effect.FREE for cause in causes):
+        raise ValueError(f"nothing says why the call is free: {', '.join(map(str, causes))}")
+    return Charge(usd=Decimal(0), status=Status.NOT_BILLED, reasons=causes)
 
 
 def line_document(line: ChargeLine) -> dict[str, object]:

@@ -10,9 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
+from pricing.bill import price
 from pricing.book import TariffBook
 from pricing.charge import Charge, Status
-from pricing.rating import price
 from pricing.steps import WITHIN_CALL
 from pricing.tariff import EXACT, Tariff
 from pricing.usage import Meter, Subcall, TermValue, Usage

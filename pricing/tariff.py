@@ -13,7 +13,9 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation,
 from enum import StrEnum
 from types import MappingProxyType
 
+from pricing.cause import Cause, about
 from pricing.condition import AT, SCHEDULE, Facts, Op, Schedule, When, implies
+from pricing.reason import Reason
 from pricing.terms import TERMS, Term, valid
 from pricing.usage import Meter, TermValue
 
@@ -162,14 +164,14 @@ class Tariff:
         """Whether any rule prices `meter`, under whatever conditions."""
         return meter in self._compiled().named
 
-    def unknown_terms(self, terms: Facts) -> list[str]:
-        """Reasons for each value that this tariff does not know what to do with."""
+    def unknown_terms(self, terms: Facts) -> list[Cause]:
+        """A reason for each value that this tariff does not know what to do with."""
         return self._compiled().unknown_terms(terms)
 
-    def unknown_holidays(self, at: datetime) -> list[str]:
-        """Reasons for each schedule whose holidays are not listed yet for `at`."""
+    def unknown_holidays(self, at: datetime) -> list[Cause]:
+        """A reason for each schedule whose holidays are not listed yet for `at`."""
         return [
-            f"unknown_holidays:{schedule.holidays.name}"
+            about(Reason.UNKNOWN_HOLIDAYS, schedule.holidays.name)
             for schedule in self._compiled().schedules
             if schedule.holidays is not None and not schedule.known(at)
         ]
@@ -258,13 +260,12 @@ class _Compiled:
         self.selections: dict[int, Selection] = {}
         self._same_price = tariff.same_price
 
-    def unknown_terms(self, terms: Facts) -> list[str]:
-        reasons = []
-        for name, value in terms.items():
-            term = TERMS.get(name)
-            if term is None or not self._knows(term, value):
-                reasons.append(f"unknown_term:{name}={value}")
-        return reasons
+    def unknown_terms(self, terms: Facts) -> list[Cause]:
+        return [
+            about(Reason.UNKNOWN_TERM, f"{name}={value}")
+            for name, value in terms.items()
+            if (term := TERMS.get(name)) is None or not self._knows(term, value)
+        ]
 
     def _knows(self, term: Term, value: TermValue) -> bool:
         if not valid(term, value):

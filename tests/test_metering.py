@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pricing import Meter, Origin, Status, TariffBook, Usage
+from pricing import Meter, Origin, TariffBook, Usage
 from pricing.charge import Charge, plain
+from pricing.reason import Reason
 from proxy.exchange import (
     Begun,
     CountRequest,
@@ -22,8 +23,8 @@ from proxy.exchange import (
     ResponseHead,
     Timing,
 )
-from proxy.metering.doubts import doubted
-from proxy.metering.metering import Metering, subcalls_of
+from proxy.metering.charges import subcalls_of
+from proxy.metering.records import Metering
 from proxy.settings.config import Config, Provider
 
 TARIFF = """
@@ -61,6 +62,7 @@ READING = Reading(
     attributes={"provider_ms": 12, "request.temperature": 0.5},
 )
 """A chat call that the provider answered with usage: 0.002 + 0.0005 + 0.001 USD."""
+REFUSED = replace(READING, billable=False, parts=(), reasons=(Reason.HTTP_ERROR,))
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ def test_the_model_asked_for_stands_in_for_an_unknown_one_served(book: TariffBoo
 @pytest.mark.parametrize(
     ("reading", "outcome", "status", "expected"),
     [
-        (replace(READING, billable=False, parts=()), Outcome.OK, 404, "http_error"),
+        (REFUSED, Outcome.OK, 404, "http_error"),
         (replace(READING, parts=()), Outcome.UNREACHABLE, 0, "unreachable"),
     ],
 )
@@ -172,7 +174,7 @@ def test_a_broken_stream_counts_the_output_that_was_seen(book: TariffBook) -> No
     reading = replace(
         READING,
         complete=False,
-        reasons=("usage_not_final",),
+        reasons=(Reason.USAGE_NOT_FINAL,),
         parts=(Part(usage=Usage({Meter.INPUT: 1000, Meter.OUTPUT: 1})),),
         count=CountRequest(request={}, output=text),
     )
@@ -222,26 +224,10 @@ def test_a_fault_of_ours_still_gives_a_row(
     def broken(*_: object, **__: object) -> Charge:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("proxy.metering.metering.price", broken)
+    monkeypatch.setattr("proxy.metering.charges.price", broken)
     [row] = metering(book).records(exchange(READING))
     assert (row.call_id, row.cost_usd, row.outcome) == (BEGUN.call_id, None, "ok")
     assert "metering_failed" in row.reasons
-
-
-@pytest.mark.parametrize(
-    ("reason", "status"),
-    [
-        ("guardrail_not_metered:topic", Status.PARTIAL),
-        ("usage_sum_mismatch:total:3!=4", Status.ESTIMATED),
-        ("token_counting", Status.EXACT),
-    ],
-)
-def test_doubts_of_the_reading_lower_the_status(reason: str, status: Status) -> None:
-    """A charge is never called exact when the reading is not, and never raised by a reason."""
-    charge = Charge(usd=Decimal(1), status=Status.EXACT)
-    assert doubted(charge, [reason]).status is status
-    partial = replace(charge, status=Status.PARTIAL)
-    assert doubted(partial, [reason]).status is Status.PARTIAL
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing import Meter, Subcall, TariffBook, Usage, price, quote
+from pricing.cause import texts
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 
@@ -76,7 +77,7 @@ def test_what_has_no_price_comes_last(book: TariffBook) -> None:
         ("cheap-but-unknown", False),
         ("large", False),
     ]
-    assert found[2].first.reasons == ("missing_rate:calls.web_search",)
+    assert texts(found[2].first.reasons) == ("missing_rate:calls.web_search",)
 
 
 def test_tiers(book: TariffBook) -> None:

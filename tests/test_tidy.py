@@ -44,7 +44,7 @@ PURE = (
     "proxy/reading/",
     "proxy/content/capture.py",
     "proxy/content/walker.py",
-    "proxy/metering/doubts.py",
+    "proxy/metering/charges.py",
     "proxy/metering/rows.py",
     "proxy/repricing/differences.py",
     "proxy/health/vitals.py",

@@ -17,7 +17,7 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import Batch, Record, TransientError
 from pricing import Meter, Subcall, TariffBook, Usage
 from proxy.exchange import Part
-from proxy.metering.metering import Metering
+from proxy.metering.records import Metering
 from proxy.metering.volumes import Delivering, Volumes, window
 from proxy.settings.config import Config
 

@@ -32,7 +32,7 @@ from proxy.commands.terminal import Column, Exit, count, dollars
 from proxy.console import command
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
-from proxy.repricing.run import RepriceOrder, Restating
+from proxy.repricing.run import RepriceOrder, Repricing
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -47,7 +47,7 @@ COLUMNS: Sequence[Column] = (
     Column("no_longer_priced", "no longer priced", number=True),
 )
 
-Found = Mapping[str, Any]  # what `Restating.run` returns
+Found = Mapping[str, Any]  # what `Repricing.run` returns
 Seen = Callable[[int, int], None]  # calls done, calls there are
 
 
@@ -146,7 +146,7 @@ async def _directly(config: Config, order: RepriceOrder, seen: Seen) -> Found:
     store = Store(dsn, database=database)
     try:
         await clickhouse.open()
-        return await Restating(config, store, clickhouse).run(order, tell)
+        return await Repricing(config, store, clickhouse).run(order, tell)
     finally:
         await store.close()
         await clickhouse.close()

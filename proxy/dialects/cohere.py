@@ -7,6 +7,8 @@ version 1 and the other endpoints under `meta`.
 
 from collections.abc import Mapping
 
+from pricing.cause import about
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
@@ -124,7 +126,7 @@ def tally_billed(billed: Block) -> Tally:
         if meter := _BILLED.get(name):
             tally.add(meter, integer(value))
         elif value:
-            tally.reasons.append(f"billed_unit_unknown:{name[:64]}")
+            tally.flag(about(Reason.BILLED_UNIT_UNKNOWN, name[:64]))
     return tally
 
 
@@ -132,7 +134,7 @@ CHAT = Endpoint(name="cohere.chat", operation=Operation.CHAT, reader=CohereReade
 EMBED = Endpoint(name="cohere.embed", operation=Operation.EMBEDDINGS, reader=CohereReader)
 RERANK = Endpoint(name="cohere.rerank", operation=Operation.RERANK, reader=CohereReader)
 CLASSIFY = Endpoint(name="cohere.classify", operation=Operation.OTHER, reader=CohereReader)
-TOKENIZE = free_endpoint("cohere.tokenize", Operation.COUNT_TOKENS, "token_counting")
+TOKENIZE = free_endpoint("cohere.tokenize", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath("/v[12]/chat", CHAT),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 from urllib.parse import unquote
 
+from pricing.reason import Reason
 from proxy.exchange import Operation, Reading
 
 Json = object  # what msgspec.json decodes: dict, list, str, int, Decimal, bool, None
@@ -69,7 +70,7 @@ class Endpoint:
     name: str  # e.g. "openai.chat"
     operation: Operation
     reader: "Callable[[Ask, Endpoint], Reader]"
-    free: str = ""  # why providers do not charge for it, machine-readable; "": they do
+    free: Reason | None = None  # why providers do not charge for it; None: they do
     model: Callable[[Ask], str] = body_model  # the model asked for
     lines: bool = False  # the response is one JSON value a line, whatever its type says
 

@@ -7,6 +7,7 @@ repeats the whole usage so far.  Its text is the whole so far as well, unless th
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
@@ -98,7 +99,7 @@ class DashScopeReader:
         draft = self._draft
         if self._task and not self._usage:
             draft.billable = False
-            draft.flag("charged_when_polled" if draft.ask.method == "POST" else "poll")
+            draft.flag(Reason.CHARGED_WHEN_POLLED if draft.ask.method == "POST" else Reason.POLL)
         if self._usage:
             tally = tally_usage(self._usage)
             reasoned = tally.quantity(Meter.OUTPUT_REASONING)
@@ -156,7 +157,7 @@ IMAGE = Endpoint(
     name="dashscope.image", operation=Operation.IMAGE_GENERATION, reader=DashScopeReader
 )
 TASK = Endpoint(name="dashscope.task", operation=Operation.OTHER, reader=DashScopeReader)
-CANCEL = free_endpoint("dashscope.task", Operation.OTHER, "no_charge_endpoint")
+CANCEL = free_endpoint("dashscope.task", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 
 ROUTES = (
     EndpointPath("/services/aigc/(text|multimodal)-generation/generation", GENERATION),

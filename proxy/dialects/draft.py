@@ -4,17 +4,18 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from pricing.cause import Cause, Reasons
+from pricing.reason import Reason
 from pricing.usage import NO_TERMS, Meter, Terms
 from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.errors import find_error, find_error_body
 from proxy.dialects.tally import Tally
-from proxy.dialects.timing import TokenTimes
+from proxy.dialects.token_times import TokenTimes
 from proxy.dialects.values import mapping
 from proxy.exchange import CountRequest, Part, Reading, Timing
 
 PARTS_MAX = 100_000  # a batch output file holds at most 50,000 lines
 CHOICES_MAX = 128  # finish reasons kept
-REASONS_MAX = 32
 
 Attribute = str | int | float | bool
 
@@ -27,7 +28,7 @@ class Draft:
         self.endpoint = endpoint
         self.operation = endpoint.operation
         self.stream = ask.stream or mapping(ask.request).get("stream") is True
-        self.billable = not endpoint.free
+        self.billable = endpoint.free is None
         self.request_model = endpoint.model(ask)
         self.response_model = ""
         self.response_id = ""
@@ -45,18 +46,16 @@ class Draft:
         self.session_id = ""
         self.attributes: dict[str, Attribute] = {}
         self.times = TokenTimes()
-        self._reasons: dict[str, None] = {}
+        self._reasons = Reasons()
         self._hear = ask.hear
         self._text: list[str] = []
         self._text_chars = 0
-        if endpoint.free:
+        if endpoint.free is not None:
             self.flag(endpoint.free)
 
-    def flag(self, *reasons: str) -> None:
-        """Add machine-readable reasons; each is kept once."""
-        for reason in reasons:
-            if len(self._reasons) < REASONS_MAX:
-                self._reasons[reason] = None
+    def flag(self, *causes: Cause) -> None:
+        """Say why the call is not billed, or what is doubtful about its usage."""
+        self._reasons.add(*causes)
 
     def hear(self, text: str, of: Hashable = 0) -> None:
         """Pass on text that the model made, where content is captured.
@@ -101,15 +100,16 @@ class Draft:
         if item or not self.parts:
             tally.add(Meter.REQUESTS, 1)
         usage = tally.usage()
-        self.flag(*tally.reasons)
-        self.add(Part(usage=usage, model=model, terms=terms, item=item))
+        reasons = tuple(tally.reasons)
+        self.add(Part(usage=usage, model=model, terms=terms, item=item, reasons=reasons))
 
     def add(self, part: Part) -> None:
         """Add a part; past `PARTS_MAX` it is flagged instead, for a lost part is a wrong bill."""
+        self.flag(*part.reasons)
         if len(self.parts) < PARTS_MAX:
             self.parts.append(part)
         else:
-            self.flag("too_many_parts")
+            self.flag(Reason.TOO_MANY_PARTS)
 
     def fail(self, document: Json) -> bool:
         """Note the error if `document` holds one, and say whether it did."""
@@ -127,13 +127,13 @@ class Draft:
     def reading(self) -> Reading:
         """What was gathered."""
         if self.error_type and self.billable:
-            self.flag("error_in_body")
+            self.flag(Reason.ERROR_IN_BODY)
             # Nothing was made, so nothing is billed; what was made before an error is.
             self.billable = bool(self.parts or self._text or self.times.any)
         if self.billable and not self.parts:
-            self.flag("no_usage")
+            self.flag(Reason.NO_USAGE)
         if self.parts and not self.usage_final:
-            self.flag("usage_not_final")
+            self.flag(Reason.USAGE_NOT_FINAL)
         return Reading(
             endpoint=self.endpoint.name,
             operation=self.operation,
@@ -174,7 +174,7 @@ class Failed:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.billable = False
-        self._draft.flag("http_error")
+        self._draft.flag(Reason.HTTP_ERROR)
         self._draft.error_type = str(ask.status)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:

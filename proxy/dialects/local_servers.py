@@ -8,6 +8,7 @@ llama.cpp `/completion` and `/infill`
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
@@ -77,7 +78,7 @@ def _tally(body: Block) -> Tally | None:
     if (made := integer(details.get("generated_tokens"))) is not None:
         read = integer(details.get("input_length"))
         if read is None and not (prefill := mappings(details.get("prefill"))):
-            tally.reasons.append("input_tokens_not_reported")
+            tally.flag(Reason.INPUT_TOKENS_NOT_REPORTED)
         elif read is None:
             read = len(prefill)
         tally.add(Meter.INPUT, read)
@@ -95,7 +96,7 @@ COMPLETION = Endpoint(
     name="local.completion", operation=Operation.TEXT_COMPLETION, reader=LocalReader
 )
 CHAT = Endpoint(name="local.chat", operation=Operation.CHAT, reader=LocalReader)
-TOKENIZE = free_endpoint("local.tokenize", Operation.COUNT_TOKENS, "token_counting")
+TOKENIZE = free_endpoint("local.tokenize", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath("^/(completion|infill|generate|generate_stream)", COMPLETION),

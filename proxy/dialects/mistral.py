@@ -3,6 +3,7 @@
 https://docs.mistral.ai/api.  Its usage is OpenAI's, and a stream states it unasked.
 """
 
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
@@ -33,7 +34,7 @@ class OcrReader:
         pages = integer(usage.get("pages_processed"))
         if pages is None and "pages" in body:
             pages = len(mappings(body.get("pages")))
-            draft.flag("pages_counted_from_body")
+            draft.flag(Reason.PAGES_COUNTED_FROM_BODY)
         if pages is not None:
             tally = Tally()
             annotated = integer(usage.get("pages_processed_annotation"))

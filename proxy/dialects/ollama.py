@@ -6,6 +6,7 @@ that is still in the model's memory may be left out, and is then not known to be
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
@@ -68,7 +69,7 @@ class OllamaReader:
         tally.add(Meter.INPUT, read)
         tally.add(Meter.OUTPUT, made)
         if read is None:
-            tally.reasons.append("input_tokens_not_reported")
+            tally.flag(Reason.INPUT_TOKENS_NOT_REPORTED)
         draft.part(tally)
 
     def close(self) -> Reading:
@@ -81,7 +82,7 @@ GENERATE = Endpoint(
     name="ollama.generate", operation=Operation.TEXT_COMPLETION, reader=OllamaReader
 )
 EMBED = Endpoint(name="ollama.embed", operation=Operation.EMBEDDINGS, reader=OllamaReader)
-MODELS = free_endpoint("ollama.models", Operation.OTHER, "no_charge_endpoint")
+MODELS = free_endpoint("ollama.models", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 
 ROUTES = (
     EndpointPath("/api/chat", CHAT),

@@ -1,5 +1,6 @@
 """Calls that no dialect knows: free by their method, or read in the hope of a usage block."""
 
+from pricing.reason import Reason
 from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
@@ -54,14 +55,14 @@ class OtherReader:
             self._draft.reported_usd = reported_usd(usage)
             self._draft.part(tally_usage(usage, self._draft.ask))
         else:
-            self._draft.flag("unknown_endpoint")
+            self._draft.flag(Reason.UNKNOWN_ENDPOINT)
         return self._draft.reading()
 
 
-def free_endpoint(name: str, operation: Operation, reason: str) -> Endpoint:
-    """An endpoint that providers do not charge for, because of `reason`."""
+def free_endpoint(name: str, operation: Operation, reason: Reason) -> Endpoint:
+    """An endpoint that providers do not charge for, and why."""
     return Endpoint(name=name, operation=operation, reader=FreeReader, free=reason)
 
 
 UNKNOWN = Endpoint(name="other", operation=Operation.OTHER, reader=OtherReader)
-UNCHARGED = free_endpoint("other", Operation.OTHER, "no_charge_endpoint")
+UNCHARGED = free_endpoint("other", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)

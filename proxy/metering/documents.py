@@ -13,11 +13,12 @@ from typing import cast
 
 import msgspec
 
-from pricing import Charge, Subcall, TariffBook
+from pricing import Charge, TariffBook
+from pricing.cause import texts
 from pricing.charge import line_document, plain
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Part, ResponseHead
 from proxy.instants import iso_instant
-from proxy.metering.metering import charge_of, counted, subcalls_of
+from proxy.metering.charges import charge_of, counted, subcalls_of
 from proxy.reading.reading import CallReader
 from proxy.settings.config import Config, Provider
 
@@ -48,21 +49,19 @@ def price_document(
 
     Raises ValueError for a document that is not one.
     """
-    charge, _, reasons = charge_document(document, book, config)
+    charge = charge_document(document, book, config)
     return {
         "id": document.get("id"),
         "usd": None if charge.usd is None else plain(charge.usd),
         "status": charge.status.value,
-        "reasons": list(dict.fromkeys([*reasons, *charge.reasons])),
+        "reasons": list(texts(charge.reasons)),
         "lines": [line_document(line) for line in charge.lines],
         "tariff": charge.tariff,
     }
 
 
-def charge_document(
-    document: Mapping[str, object], book: TariffBook, config: Config
-) -> tuple[Charge, tuple[Subcall, ...], tuple[str, ...]]:
-    """The charge, what it was made from, and the reading's own reasons."""
+def charge_document(document: Mapping[str, object], book: TariffBook, config: Config) -> Charge:
+    """The charge of a call document.  Raises ValueError for a document that is not one."""
     provider = _provider(document, config)
     exchange = _exchange(document, provider, config)
     reading = counted(exchange.reading, provider.name, config)
@@ -70,7 +69,7 @@ def charge_document(
         parts = tuple(_in_batch(part) for part in reading.parts)
         reading = replace(reading, parts=parts, billable=reading.billable or bool(parts))
     subcalls = subcalls_of(exchange, reading.parts, provider)
-    return charge_of(reading, subcalls, book), subcalls, reading.reasons
+    return charge_of(reading, subcalls, book)
 
 
 def _in_batch(part: Part) -> Part:

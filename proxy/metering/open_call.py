@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from pricing.reason import Reason
 from proxy.content.capture import Capturing
 from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, Reading, ResponseHead
 from proxy.journal.follower import Position
@@ -120,4 +121,4 @@ class OpenCall:
 def incomplete(reading: Reading) -> Reading:
     """The reading of bodies that were not kept whole: a count of their text is a lower bound."""
     count = reading.count and replace(reading.count, output_known=False)
-    return replace(reading, count=count, reasons=(*reading.reasons, "bytes_dropped"))
+    return replace(reading, count=count, reasons=(*reading.reasons, Reason.BYTES_DROPPED))

@@ -19,6 +19,7 @@ from pricing import (
     Subcall,
     Usage,
 )
+from pricing.cause import Cause, texts
 from pricing.charge import line_document, plain
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
@@ -80,7 +81,7 @@ class Basis:
 
     asked: str = ""  # the model asked for, and the one that answered
     served: str = ""
-    reasons: tuple[str, ...] = ()  # the reading's own
+    reasons: tuple[Cause, ...] = ()  # the reading's own
     reported_usd: Decimal | None = None
     cut_short: bool = False  # more may have been made than was seen
     # What was used before, for prices by volume.
@@ -110,7 +111,7 @@ def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
             for subcall in subcalls
         ],
         "basis": {
-            "reasons": basis.reasons,
+            "reasons": texts(basis.reasons),
             "reported_usd": None if reported is None else str(reported),
             "cut_short": basis.cut_short,
             "counters": {name: plain(basis.counters[name]) for name in charge.counts},
@@ -231,7 +232,7 @@ def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> d
         **{f"cost_{name}_usd": rounded(usd) if known else None for name, usd in parts.items()},
         "cost_status": charge.status.value,
         "tariff": charge.tariff,
-        "reasons": tuple(dict.fromkeys((*basis.reasons, *charge.reasons))),
+        "reasons": texts(charge.reasons),
         "receipt": receipt(charge, subcalls, basis),
         "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
     }

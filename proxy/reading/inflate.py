@@ -12,6 +12,8 @@ from typing import Protocol
 import brotli  # type: ignore[import-untyped]
 import zstandard
 
+from pricing.reason import Reason
+
 STEP_BYTES_MAX = 256 * 1024  # decoded bytes given out at once
 ENCODINGS_MAX = 4  # encodings stacked on one body
 ZSTD_SLICE_BYTES = 64  # a four-byte block may hold 128 KiB, so 64 bytes give 2 MiB at most
@@ -31,7 +33,7 @@ class Inflate:
 
     def __init__(self, content_encoding: str, bytes_max: int) -> None:
         """`content_encoding` is the header; more than `bytes_max` decoded bytes are dropped."""
-        self.reason = ""
+        self.reason: Reason | None = None
         self._room = bytes_max
         self._codecs: list[_Codec] = []
         names = [name.strip().lower() for name in content_encoding.split(",")]
@@ -39,24 +41,24 @@ class Inflate:
         for name in reversed([name for name in names if name not in ("", "identity")]):
             codec = _CODECS.get(name)
             if codec is None or len(self._codecs) == ENCODINGS_MAX:
-                self.reason = "content_encoding_unknown"
+                self.reason = Reason.CONTENT_ENCODING_UNKNOWN
                 return
             self._codecs.append(codec())
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Give the decoded bytes of `data`, `STEP_BYTES_MAX` or a little more at a time."""
-        if self.reason:
+        if self.reason is not None:
             return
         try:
             for piece in self._through(data, 0):
                 if len(piece) > self._room:
-                    self.reason = "decoded_body_too_large"
+                    self.reason = Reason.DECODED_BODY_TOO_LARGE
                     yield piece[: self._room]  # so that it does not matter how the body was cut
                     return
                 self._room -= len(piece)
                 yield piece
         except _BROKEN:
-            self.reason = "content_encoding_corrupt"
+            self.reason = Reason.CONTENT_ENCODING_CORRUPT
 
     def _through(self, data: bytes, stage: int) -> Iterator[bytes]:
         if stage == len(self._codecs):

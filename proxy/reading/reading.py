@@ -10,13 +10,15 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from exporters.content import Captured
+from pricing.cause import Reasons, about
+from pricing.reason import Reason
 from proxy.dialects import table
 from proxy.dialects.contract import Ask, Conversation, Json, Reader
 from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
-from proxy.reading.decoding import Document, Limits
-from proxy.reading.framing import SNIFF_BYTES, Framer, Item, choose
+from proxy.reading.document import Document, Limits
+from proxy.reading.framers import SNIFF_BYTES, Framer, Item, choose
 from proxy.reading.inflate import Inflate
 from proxy.reading.multipart import Multipart, boundary_of
 from proxy.settings.config import MeteringOptions, Provider
@@ -25,6 +27,13 @@ DECODED_PER_DOCUMENT = 16  # decoded bytes of one body at most, in document_byte
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
+# What keeps a body from being read → the same of a request, which costs terms rather than usage.
+_OF_REQUEST: Mapping[Reason, Reason] = {
+    Reason.BODY_TOO_LARGE: Reason.REQUEST_BODY_TOO_LARGE,
+    Reason.DECODED_BODY_TOO_LARGE: Reason.REQUEST_DECODED_BODY_TOO_LARGE,
+    Reason.CONTENT_ENCODING_UNKNOWN: Reason.REQUEST_CONTENT_ENCODING_UNKNOWN,
+    Reason.CONTENT_ENCODING_CORRUPT: Reason.REQUEST_CONTENT_ENCODING_CORRUPT,
+}
 
 
 class Listener(Protocol):
@@ -64,7 +73,7 @@ class CallReader:
         self._provider = provider
         self._limits = limits
         self._began_ns = self._last_ns = began_ns
-        self._reasons: dict[str, None] = {}
+        self._reasons = Reasons()
         self._headers = heads.lower(begun.headers)
         self._path, _, query = begun.target.partition("?")
         self._query = dict(parse_qsl(query, keep_blank_values=True))
@@ -103,7 +112,7 @@ class CallReader:
         """What the call says.  Called once, at any time."""
         if (response := self._response) is not None:
             self._guard(lambda: self._hand_over(response.close()))
-            self._flag(response.reasons())
+            self._reasons.add(*response.reasons())
         self._guard(self._open)
         readings: list[Reading] = []
         if (reader := self._reader) is not None:
@@ -125,10 +134,7 @@ class CallReader:
         try:
             step()
         except Exception as error:  # noqa: BLE001 — see above
-            self._flag([f"reading_failed:{type(error).__name__}"])
-
-    def _flag(self, reasons: Iterable[str]) -> None:
-        self._reasons |= dict.fromkeys(reasons)
+            self._reasons.add(about(Reason.READING_FAILED, type(error).__name__))
 
     def _hand_over(self, found: Iterable[Item]) -> None:
         for document, event in found:
@@ -141,7 +147,7 @@ class CallReader:
         document = Document(limits)
         document.feed(payload)
         value, at_ns = document.close(), self._last_ns - self._began_ns
-        self._flag(limits.reasons)
+        self._reasons.add(*limits.reasons)
         reader = self._open()
         if not up:
             reader.read(value, at_ns)
@@ -179,9 +185,9 @@ class CallReader:
 
     def _finished(self, reading: Reading) -> Reading:
         """`reading` with what the heads say, and with what is doubtful about the bodies."""
-        self._flag(self._request.reasons())
+        self._reasons.add(*self._request.reasons())
         if self._response is None and not self._begun.websocket:
-            self._flag(["no_response"])
+            self._reasons.add(Reason.NO_RESPONSE)
         count = reading.count
         if count is not None:
             known = count.output_known and not self._cut_short(reading)
@@ -194,7 +200,7 @@ class CallReader:
             session_id=heads.first(self._headers, heads.SESSIONS) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},
-            reasons=tuple({**dict.fromkeys(reading.reasons), **self._reasons}),
+            reasons=tuple(dict.fromkeys((*reading.reasons, *self._reasons))),
         )
 
     def _cut_short(self, reading: Reading) -> bool:
@@ -235,10 +241,10 @@ class _Request:
             del self._body
         return self._closed
 
-    def reasons(self) -> Iterator[str]:
+    def reasons(self) -> Iterator[Reason]:
         """Why the body could not be read, or not in full."""
-        names = [self._inflate.reason, *self.limits.reasons]
-        return (f"request_{name}" for name in names if name)
+        found = (self._inflate.reason, *self.limits.reasons)
+        return (_OF_REQUEST.get(reason, reason) for reason in found if reason)
 
 
 class _Response:
@@ -278,10 +284,9 @@ class _Response:
         if self._framer is not None:
             yield from self._framer.close()
 
-    def reasons(self) -> Iterator[str]:
+    def reasons(self) -> Iterator[Reason]:
         """Why the body could not be read, or not in full."""
-        names = [self._inflate.reason, *self.limits.reasons]
-        return (name for name in names if name)
+        return (reason for reason in (self._inflate.reason, *self.limits.reasons) if reason)
 
 
 def _inflate(encoding: str, limits: MeteringOptions) -> Inflate:

@@ -35,7 +35,7 @@ from proxy.journal.disk import write_atomically
 from proxy.metering.book import tariff_book
 from proxy.metering.volumes import CounterSums
 from proxy.repricing.differences import Differences
-from proxy.repricing.repricing import Ledger, Repricing, StoredCall
+from proxy.repricing.repricer import Ledger, Repricer, StoredCall
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -55,7 +55,7 @@ class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True):
     book: str = ""
 
 
-class Restating:
+class Repricing:
     """Over one store.
 
     `run` and `finish` raise TransientError if the store does not answer, or another one is at work.
@@ -83,10 +83,10 @@ class Restating:
         book = await asyncio.to_thread(self._load, order)
         with self._alone():
             await self._send_pending()
-            repricing = Repricing(book, await self._ledger(book, since), time_ns() // 1000)
+            repricer = Repricer(book, await self._ledger(book, since), time_ns() // 1000)
             found, written = Differences(), 0
             async for rows in self._pages(since, until, tell):
-                corrections = await asyncio.to_thread(_page, repricing, rows, found)
+                corrections = await asyncio.to_thread(_page, repricer, rows, found)
                 if order.write and corrections:
                     await self._write(Corrections(tuple(corrections)))
                     written += len(corrections)
@@ -94,8 +94,8 @@ class Restating:
             "since": since.isoformat(),
             "until": until.isoformat(),
             "book": book.version,
-            "kept": repricing.kept,
-            "unreadable": repricing.unreadable,
+            "kept": repricer.kept,
+            "unreadable": repricer.unreadable,
             **found.document(),
             "written": written,
         }
@@ -179,11 +179,11 @@ class Restating:
             path.unlink()
 
 
-def _page(repricing: Repricing, rows: Sequence[StoredCall], found: Differences) -> list[Correction]:
+def _page(repricer: Repricer, rows: Sequence[StoredCall], found: Differences) -> list[Correction]:
     """The other prices in a page; runs on a thread, so that calls are metered meanwhile."""
     corrections = []
     for row in rows:
-        correction = repricing.again(row)
+        correction = repricer.again(row)
         found.add(row, correction)
         if correction:
             corrections.append(correction)

@@ -10,15 +10,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from pricing.reason import Reason
 from proxy.tokens.images import Image, from_base64
 
 DEPTH_MAX = 16  # of content inside content; a tool result holds parts, rarely more
-
-AUDIO = "audio_not_counted"
-VIDEO = "video_not_counted"
-DOCUMENT = "document_not_counted"
-HOSTED_TOOL = "hosted_tool_not_counted"  # its definition is the provider's secret
-STORED = "stored_context_not_counted"  # a conversation, a cache or a prompt kept by the provider
 
 
 @dataclass(slots=True)
@@ -52,7 +47,7 @@ class Prompt:
     images: list[Image] = field(default_factory=list)
     thinking: bool = False  # Anthropic's extended thinking was asked for
     forced: bool = False  # a tool must be called
-    reasons: set[str] = field(default_factory=set)
+    reasons: set[Reason] = field(default_factory=set)
 
 
 def read(request: Mapping[str, object]) -> Prompt:
@@ -170,11 +165,11 @@ def _media(prompt: Prompt, part: Mapping[str, object], kind: str) -> bool:
     if kind in ("image_url", "input_image", "image") or "image" in part or mime[:6] == "image/":
         prompt.images.append(_image(part, held))
     elif kind in ("input_audio", "audio") or "audio" in part or mime[:6] == "audio/":
-        prompt.reasons.add(AUDIO)
+        prompt.reasons.add(Reason.AUDIO_NOT_COUNTED)
     elif kind in ("video_url", "video") or "video" in part or mime[:6] == "video/":
-        prompt.reasons.add(VIDEO)
+        prompt.reasons.add(Reason.VIDEO_NOT_COUNTED)
     elif kind in ("file", "input_file", "document") or "document" in part or mime:
-        prompt.reasons.add(DOCUMENT)
+        prompt.reasons.add(Reason.DOCUMENT_NOT_COUNTED)
     else:
         return False
     return True
@@ -238,7 +233,7 @@ def _tools(prompt: Prompt, request: Mapping[str, object]) -> None:
             if tool.get("defer_loading") is True:
                 continue  # not shown to the model until it searches for it
             if not name or _text(tool.get("type")) not in ("", "function", "custom"):
-                prompt.reasons.add(HOSTED_TOOL)
+                prompt.reasons.add(Reason.HOSTED_TOOL_NOT_COUNTED)
                 continue
             prompt.tools.append(
                 Tool(name=name, description=_text(tool.get("description")), parameters=schema)
@@ -261,7 +256,7 @@ def _choices(prompt: Prompt, request: Mapping[str, object]) -> None:
                 prompt.schema = inner if "properties" in inner else inner.get("schema")
     stored = ("previous_response_id", "conversation", "cachedContent", "cached_content")
     if any(request.get(key) for key in stored) or isinstance(request.get("prompt"), Mapping):
-        prompt.reasons.add(STORED)
+        prompt.reasons.add(Reason.STORED_CONTEXT_NOT_COUNTED)
 
 
 def as_json(value: object) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pricing.cause import Cause, about
+from pricing.reason import Reason
 from pricing.usage import Meter, Origin, Usage
 from proxy.exchange import CountRequest
 from proxy.tokens import encodings, prompts, vocabularies
@@ -17,13 +19,6 @@ from proxy.tokens.prompts import Prompt
 from proxy.tokens.toolspecs import namespace
 from proxy.tokens.vocabularies import Vocabulary
 
-TRUNCATED = "count_truncated"  # more text than the limit: the rest was extrapolated
-IMAGE_SIZE = "image_size_unknown"  # a URL or an unread format: a usual size was taken
-OUTPUT = "output_incomplete"  # the answer did not pass through us whole: a lower bound
-REASONING = "reasoning_not_counted"  # the model reasons out of sight: a lower bound
-REQUEST = "request_not_counted"  # too large, not JSON, or of no known form: unknown, not zero
-MODEL = "model_vocabulary_unknown"
-
 USUAL_IMAGE = Image(width=1_024, height=1_024)
 EMBEDDINGS = ("embed", "rerank", "moderation", "voyage")  # in the endpoint's or model's name
 EMBEDDING_FIELDS = frozenset(("texts", "requests", "encoding_format", "dimensions"))
@@ -31,10 +26,10 @@ EMBEDDING_FIELDS = frozenset(("texts", "requests", "encoding_format", "dimension
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Usage with origin `counted` or `estimated`, and the machine-readable reasons for that."""
+    """Usage with origin `counted` or `estimated`, and the reasons for that."""
 
     usage: Usage
-    reasons: tuple[str, ...]
+    reasons: tuple[Cause, ...]
 
 
 def count(request_family: str, model: str, count: CountRequest, bytes_max: int) -> Count:
@@ -57,18 +52,21 @@ def count(request_family: str, model: str, count: CountRequest, bytes_max: int) 
     read += sum(_image(image, vocabulary, model.lower()) for image in prompt.images)
 
     reasons = set(prompt.reasons)
-    reasons |= {TRUNCATED} if text.truncated else set()
-    reasons |= {IMAGE_SIZE} if any(not image.width for image in prompt.images) else set()
-    reasons |= set() if count.output_known else {OUTPUT}
-    reasons |= {REASONING} if vocabulary.hidden and not embeds else set()
-    reasons |= {MODEL} if vocabulary is vocabularies.UNKNOWN else set()
+    reasons |= {Reason.COUNT_TRUNCATED} if text.truncated else set()
+    reasons |= (
+        {Reason.IMAGE_SIZE_UNKNOWN} if any(not image.width for image in prompt.images) else set()
+    )
+    reasons |= set() if count.output_known else {Reason.OUTPUT_INCOMPLETE}
+    reasons |= {Reason.REASONING_NOT_COUNTED} if vocabulary.hidden and not embeds else set()
+    reasons |= {Reason.MODEL_VOCABULARY_UNKNOWN} if vocabulary is vocabularies.UNKNOWN else set()
     found = prompt.turns or prompt.bare or prompt.token_ids or prompt.images
-    reasons |= set() if found else {REQUEST}
+    reasons |= set() if found else {Reason.REQUEST_NOT_COUNTED}
     origin = Origin.COUNTED if not reasons and _published(prompt, vocabulary) else Origin.ESTIMATED
     if not found and not count.output:
-        return Count(usage=Usage(origin=Origin.NONE), reasons=tuple(sorted(reasons)))
+        return Count(usage=Usage(origin=Origin.NONE), reasons=tuple(sorted(reasons, key=str)))
     usage = Usage({Meter.INPUT: round(read), Meter.OUTPUT: round(written)}, origin)
-    return Count(usage=usage, reasons=(f"{origin.value}:{vocabulary.encoding}", *sorted(reasons)))
+    how = Reason.COUNTED if origin is Origin.COUNTED else Reason.ESTIMATED
+    return Count(usage=usage, reasons=(about(how, vocabulary.encoding), *sorted(reasons, key=str)))
 
 
 def _published(prompt: Prompt, vocabulary: Vocabulary) -> bool:

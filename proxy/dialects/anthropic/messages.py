@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import TermValue
 from proxy.dialects.anthropic.request import cache_ttls, code_runs_free, note_request
@@ -140,15 +141,15 @@ class MessagesReader:
         if self._code_runs:
             draft.attributes["response.code_executions"] = self._code_runs
             if not code_runs_free(draft.ask.request):
-                draft.flag("container_time_not_reported")
+                draft.flag(Reason.CONTAINER_TIME_NOT_REPORTED)
         if mapping(self._usage, "fallback_credit", "status").get("type") == "redeemed":
             # Billed as if the cache had always been this model's; the counts do not show it.
-            draft.flag("fallback_credit_redeemed")
+            draft.flag(Reason.FALLBACK_CREDIT_REDEEMED)
         done = [*self.shares()]
         if "refusal" in draft.finish_reasons.values() and not self._blocks:
             # Declined before any output is free; the numbers stay as a record.
             # https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
-            draft.flag("refused_before_output")
+            draft.flag(Reason.REFUSED_BEFORE_OUTPUT)
             draft.billable = len(done) > 1
             done = done[1:] or done
         for share in done:
@@ -190,6 +191,7 @@ class AnthropicBatchReader:
         self._draft.countable = self._draft.stream = False
         found = re.search(r"/batches/([^/]+)", ask.path)
         self._batch = unquote(found[1]) if found else ""
+        self._unstated = False  # an item succeeded without usage
         # The headers are those of the download, not those the items were sent with.
         self._ask = replace(ask, request=None, request_headers={}, stream=False)
 
@@ -213,7 +215,9 @@ class AnthropicBatchReader:
         reading = reader.close()
         if not reading.billable:
             return
-        self._draft.flag(*reading.reasons)
+        if not reading.parts:
+            self._unstated = True
+            self._draft.flag(Reason.ITEM_WITHOUT_USAGE)
         for number, part in enumerate(reading.parts):
             suffix = f"#{number}" if number else ""  # an advisor's share is a charge of its own
             self._draft.add(
@@ -222,15 +226,17 @@ class AnthropicBatchReader:
                     model=part.model or reading.response_model,
                     terms={**part.terms, Term.PROCESSING: "batch"},
                     item=f"{self._batch}/{custom_id}"[:ITEM_CHARS_MAX] + suffix,
+                    reasons=reading.reasons,
                 )
             )
 
     def close(self) -> Reading:
         """See `Reader.close`."""
-        if self._draft.complete and not self._draft.parts and not self._draft.error_type:
-            self._draft.billable = False
-            self._draft.flag("no_item_succeeded")
-        return self._draft.reading()
+        draft = self._draft
+        if draft.complete and not (draft.parts or draft.error_type or self._unstated):
+            draft.billable = False
+            draft.flag(Reason.NO_ITEM_SUCCEEDED)
+        return draft.reading()
 
 
 def vertex_model(ask: Ask) -> str:
@@ -255,8 +261,8 @@ RESULTS = Endpoint(
     reader=AnthropicBatchReader,
     lines=True,
 )
-COUNT = free_endpoint("anthropic.count_tokens", Operation.COUNT_TOKENS, "token_counting")
-BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, "billed_by_item")
+COUNT = free_endpoint("anthropic.count_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
+BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, Reason.BILLED_BY_ITEM)
 
 GET = frozenset({"GET"})
 ANY = frozenset({"GET", "POST", "DELETE"})

@@ -16,6 +16,7 @@ the longest prompt was, or that it cannot be told.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, Terms
 from proxy.dialects.tally import Tally, split
@@ -84,7 +85,7 @@ def _own(
     if entries:
         share = _sum(entries, "", terms, ttls)
         if _size(usage) != tuple(map(sum, zip(*map(_size, entries), strict=True))):
-            share.tally.reasons.append("iterations_do_not_sum")
+            share.tally.flag(Reason.ITERATIONS_DO_NOT_SUM)
             _count_calls(share.tally, usage)
             return share
         terms = share.terms
@@ -136,7 +137,7 @@ def _count_writes(tally: Tally, usage: Block, ttls: frozenset[str] | None) -> No
     tally.add(Meter.CACHE_WRITE_5M, five)
     tally.add(Meter.CACHE_WRITE_1H, hour)
     if rest < 0:
-        tally.reasons.append("cache_write_split_exceeds_total")
+        tally.flag(Reason.CACHE_WRITE_SPLIT_EXCEEDS_TOTAL)
     elif rest:
         tally.add(*_rest(tally, rest, ttls, split_known=bool(five or hour)))
 
@@ -148,7 +149,7 @@ def _rest(
         return Meter.CACHE_WRITE_1H, rest
     if ttls is not None and ttls <= frozenset({"5m"}):
         return Meter.CACHE_WRITE_5M, rest
-    tally.reasons.append("cache_write_ttl_unknown")
+    tally.flag(Reason.CACHE_WRITE_TTL_UNKNOWN)
     return Meter.CACHE_WRITE if split_known else Meter.CACHE_WRITE_5M, rest
 
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from pricing.cause import about
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
@@ -110,7 +112,7 @@ class ConverseReader:
             tally.merge(self._guardrail)
             draft.part(tally, terms=self._terms)
             if asked and not self._guardrail.usage().quantities:
-                draft.flag("guardrail_units_not_reported")
+                draft.flag(Reason.GUARDRAIL_UNITS_NOT_REPORTED)
         return draft.reading()
 
 
@@ -130,9 +132,9 @@ def tally_usage(usage: Block) -> Tally:
         # The only time to live there was before it could be chosen.
         # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
         tally.add(Meter.CACHE_WRITE_5M, written)
-        tally.reasons.append("cache_write_ttl_unknown")
+        tally.flag(Reason.CACHE_WRITE_TTL_UNKNOWN)
     elif written < 0:
-        tally.reasons.append("cache_write_split_exceeds_total")
+        tally.flag(Reason.CACHE_WRITE_SPLIT_EXCEEDS_TOTAL)
     tally.expect_total(integer(usage.get("totalTokens")))
     return tally
 
@@ -151,7 +153,7 @@ def count_guardrail(tally: Tally, usage: Block) -> None:
         if meter := _GUARDRAIL.get(name):
             tally.add(meter, units)
         elif name != "wordPolicyUnits":  # free: https://aws.amazon.com/bedrock/pricing/
-            tally.reasons.append(f"guardrail_not_metered:{name[:64]}")
+            tally.flag(about(Reason.GUARDRAIL_NOT_METERED, name[:64]))
 
 
 def note_exception(draft: Draft, body: Block, event: str) -> bool:
@@ -201,7 +203,7 @@ CONVERSE = Endpoint(
 GUARDRAIL = Endpoint(
     name="bedrock.apply_guardrail", operation=Operation.MODERATION, reader=GuardrailReader
 )
-COUNT = free_endpoint("bedrock.count_tokens", Operation.COUNT_TOKENS, "token_counting")
+COUNT = free_endpoint("bedrock.count_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath("/model/.+/converse(-stream)?", CONVERSE),

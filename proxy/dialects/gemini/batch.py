@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
@@ -81,14 +82,14 @@ class GeminiBatchReader:
         """See `Reader.close`."""
         if not self._draft.parts:
             self._draft.billable = False
-            self._draft.flag("poll")
+            self._draft.flag(Reason.POLL)
         return self._draft.reading()
 
 
-CREATE = free_endpoint("gemini.batches", Operation.BATCH, "billed_by_item")
+CREATE = free_endpoint("gemini.batches", Operation.BATCH, Reason.BILLED_BY_ITEM)
 RESULTS = Endpoint(name="gemini.batch_results", operation=Operation.BATCH, reader=GeminiBatchReader)
 FILE = replace(RESULTS, lines=True)
-VERTEX = free_endpoint("vertex.batch_prediction", Operation.BATCH, "batch_results_elsewhere")
+VERTEX = free_endpoint("vertex.batch_prediction", Operation.BATCH, Reason.BATCH_RESULTS_ELSEWHERE)
 GET = frozenset({"GET"})
 
 ROUTES = (

@@ -6,6 +6,7 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embed
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
@@ -63,7 +64,7 @@ class CacheReader:
         if expires := text(body.get("expireTime")):
             draft.attributes["cache.expires_at"] = expires[:64]
         draft.complete = bool(body)
-        draft.flag("cache_storage_not_reported")
+        draft.flag(Reason.CACHE_STORAGE_NOT_REPORTED)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
@@ -129,7 +130,7 @@ class VideoReader:
         terms[Term.RESOLUTION] = text(asked.get("resolution")) or "720p"
         if isinstance(asked.get("generateAudio"), bool):
             terms[Term.WITH_AUDIO] = bool(asked["generateAudio"])
-        draft.flag("video_not_yet_made")
+        draft.flag(Reason.VIDEO_NOT_YET_MADE)
         draft.part(tally, terms=terms)
         draft.complete = True
 
@@ -145,7 +146,7 @@ EMBED = Endpoint(
     model=path_model,
 )
 CACHE = Endpoint(name="gemini.cached_contents", operation=Operation.OTHER, reader=CacheReader)
-CACHES = free_endpoint("gemini.cached_contents", Operation.OTHER, "no_charge_endpoint")
+CACHES = free_endpoint("gemini.cached_contents", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 PREDICT = Endpoint(
     name="vertex.predict", operation=Operation.OTHER, reader=PredictReader, model=path_model
 )
@@ -155,7 +156,7 @@ VIDEO = Endpoint(
     reader=VideoReader,
     model=path_model,
 )
-POLL = free_endpoint("gemini.operation", Operation.OTHER, "poll")
+POLL = free_endpoint("gemini.operation", Operation.OTHER, Reason.POLL)
 
 ROUTES = (
     EndpointPath(r"(:|%3A)(embedContent|batchEmbedContents)", EMBED),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
@@ -135,7 +136,7 @@ def call_terms(draft: Draft, tier: str) -> dict[str, TermValue]:
     if tier:
         terms[Term.SERVICE_TIER] = tier
     elif asked.lower() not in ("", "standard", "auto", "service_tier_unspecified"):
-        draft.flag("served_tier_unknown")
+        draft.flag(Reason.SERVED_TIER_UNKNOWN)
     if location := _LOCATION.search(draft.ask.path):
         terms[Term.REGION] = location[1]
     return terms
@@ -153,7 +154,7 @@ GENERATE = Endpoint(
     reader=GenerateReader,
     model=path_model,
 )
-COUNT = free_endpoint("gemini.count_tokens", Operation.COUNT_TOKENS, "token_counting")
+COUNT = free_endpoint("gemini.count_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath(r"(:|%3A)(generateContent|streamGenerateContent)", GENERATE),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
@@ -106,7 +107,7 @@ class InteractionReader:
 INTERACTIONS = Endpoint(
     name="gemini.interactions", operation=Operation.GENERATE_CONTENT, reader=InteractionReader
 )
-FETCH = free_endpoint("gemini.interaction", Operation.FETCH_RESPONSE, "repeats_usage")
+FETCH = free_endpoint("gemini.interaction", Operation.FETCH_RESPONSE, Reason.REPEATS_USAGE)
 
 ROUTES = (
     EndpointPath("/interactions", INTERACTIONS),

@@ -6,6 +6,7 @@ included, so turns add up; within a turn each `usageMetadata` replaces the one b
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import PARTS_MAX, Draft
 from proxy.dialects.gemini.generate import call_terms, note_parts
@@ -65,7 +66,7 @@ class LiveReader:
 
     def _end_turn(self) -> None:
         if len(self._turns) >= PARTS_MAX:
-            self._draft.flag("too_many_parts")
+            self._draft.flag(Reason.TOO_MANY_PARTS)
         elif self._usage:
             self._turns.append((self._usage, self._grounding))
         self._usage, self._grounding, self._open = {}, Grounding(), False

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mappings, text
@@ -95,7 +96,7 @@ def _hits_unsplit(tally: Tally, cached: int, read: Mapping[str, int]) -> dict[st
         hits[kind] = max(0, min(cached, read.get(kind, 0)))
         cached -= hits[kind]
     if any(hits[kind] for kind in hits if kind != "TEXT"):
-        tally.reasons.append("cache_modality_unknown")
+        tally.flag(Reason.CACHE_MODALITY_UNKNOWN)
     hits["TEXT"] += cached  # more cached than read: a negative leaf, which the tally flags
     return hits
 
@@ -167,10 +168,10 @@ class Grounding:
         if not self.other_tools and tally.quantity(Meter.INPUT_TOOL_USE):
             # The price page says that what a search brings in is free; the tokens are reported
             # among those of tools that are not.
-            tally.reasons.append("search_results_maybe_free")
+            tally.flag(Reason.SEARCH_RESULTS_MAYBE_FREE)
         generation = re.search(r"gemini-(\d+)", model)
         if generation is None:
-            tally.reasons.append("grounding_unit_unknown")
+            tally.flag(Reason.GROUNDING_UNIT_UNKNOWN)
         by_query = generation is not None and int(generation[1]) >= 3
         amount = max(1, len(self.queries)) if by_query else 1
         if self.maps:

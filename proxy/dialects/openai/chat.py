@@ -7,6 +7,7 @@ choices, on every event (cumulative), or under `x_groq`.  The last one that is n
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
@@ -146,7 +147,7 @@ class ChatReader:
         request = mapping(draft.ask.request)
         terms = served_terms({"service_tier": draft.service_tier}, draft.ask)
         if not draft.service_tier and asks_for_tier(draft.ask):
-            draft.flag("service_tier_not_stated")
+            draft.flag(Reason.SERVICE_TIER_NOT_STATED)
         size = text(self._usage.get("search_context_size")) or text(
             mapping(request, "web_search_options").get("search_context_size")
         )

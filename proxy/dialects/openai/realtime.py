@@ -7,6 +7,7 @@ which says so in `conversation.item.input_audio_transcription.completed`.
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, body_model
 from proxy.dialects.draft import Draft
@@ -82,7 +83,7 @@ class RealtimeReader:
         if has_usage(usage):
             draft.part(tally_usage(usage, draft.ask))
         elif response.get("status") == "completed":
-            draft.flag("response_without_usage")
+            draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
 
     def _transcribed(self, usage: Mapping[str, object]) -> None:
         tally = Tally()
@@ -92,11 +93,11 @@ class RealtimeReader:
         elif has_usage(usage):
             tally = tally_usage(usage, self._draft.ask, default_input=Meter.INPUT_AUDIO)
         else:
-            self._draft.flag("transcription_without_usage")
+            self._draft.flag(Reason.TRANSCRIPTION_WITHOUT_USAGE)
             return
         self._draft.part(tally, model=self._transcriber)
         if not self._transcriber:
-            self._draft.flag("transcription_model_unknown")
+            self._draft.flag(Reason.TRANSCRIPTION_MODEL_UNKNOWN)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
@@ -112,7 +113,9 @@ REALTIME = Endpoint(
     reader=RealtimeReader,
     model=query_model,
 )
-SECRETS = free_endpoint("openai.realtime.client_secrets", Operation.REALTIME, "no_charge_endpoint")
+SECRETS = free_endpoint(
+    "openai.realtime.client_secrets", Operation.REALTIME, Reason.NO_CHARGE_ENDPOINT
+)
 ROUTES = (
     EndpointPath("/realtime/(?:client_secrets|sessions|transcription_sessions)", SECRETS),
     EndpointPath("/realtime", REALTIME, frozenset({"GET"})),

@@ -7,6 +7,7 @@ before.  A background call answers at once, without usage.
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
@@ -36,6 +37,7 @@ class ResponsesReader:
         self._tools = Tools()  # of the response in progress, as its events tell
         self._open = False  # a response has begun and not ended
         self._background = False  # its usage may be shown by several calls
+        self._unstated = False  # a response ended without usage
         note_request(self._draft)
 
     def sent(self, document: Json, at_ns: int) -> None:
@@ -83,7 +85,7 @@ class ResponsesReader:
         elif not draft.ask.stream and status in PENDING:
             draft.complete = True
             draft.countable = False  # the answer does not come this way
-            draft.flag("background_usage_comes_later")
+            draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
 
     def _end(self, body: Mapping[str, object], status: str) -> None:
         draft = self._draft
@@ -104,6 +106,8 @@ class ResponsesReader:
             item = draft.response_id if self._background else ""
             draft.part(tally, model=text(body.get("model")), terms=self._terms(body), item=item)
             draft.settle()
+        else:
+            self._unstated = self._unstated or status in ("completed", "incomplete")
         self._image_part(body, tools)
         self._tools = Tools()
 
@@ -130,7 +134,7 @@ class ResponsesReader:
     def _terms(self, body: Mapping[str, object]) -> dict[str, TermValue]:
         ask = self._draft.ask
         if not served_tier(body) and asks_for_tier(ask):
-            self._draft.flag("service_tier_not_stated")
+            self._draft.flag(Reason.SERVICE_TIER_NOT_STATED)
         return {**container_terms(body, ask), **served_terms(body, ask)}
 
     def _image_part(self, body: Mapping[str, object], tools: Tools) -> None:
@@ -140,18 +144,20 @@ class ResponsesReader:
         if usage:
             model = text(usage.get("model")) or image_model(body, draft.ask)
             if not model:
-                draft.flag("image_model_unknown")
+                draft.flag(Reason.IMAGE_MODEL_UNKNOWN)
             tally = tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_IMAGE)
             item = draft.response_id if self._background else ""
             draft.part(tally, model=model or "image_generation", item=item)
         elif tools.images:
-            draft.flag("image_tool_usage_missing")
+            draft.flag(Reason.IMAGE_TOOL_USAGE_MISSING)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
         draft = self._draft
         if self._open and draft.parts:  # over a WebSocket: the last response was cut
             draft.usage_final = draft.complete = False
+        if self._unstated and draft.parts:  # over a WebSocket: others stated theirs
+            draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
         return draft.reading()
 
 
@@ -170,7 +176,7 @@ class FetchedReader(ResponsesReader):
         else:
             draft.billable = False
             draft.parts.clear()
-            draft.flag("fetched_again")
+            draft.flag(Reason.FETCHED_AGAIN)
         draft.countable = False
         return super().close()
 
@@ -179,7 +185,9 @@ RESPONSES = Endpoint(name="openai.responses", operation=Operation.CHAT, reader=R
 COMPACT = Endpoint(
     name="openai.responses.compact", operation=Operation.CHAT, reader=ResponsesReader
 )
-COUNT = free_endpoint("openai.responses.input_tokens", Operation.COUNT_TOKENS, "token_counting")
+COUNT = free_endpoint(
+    "openai.responses.input_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING
+)
 FETCH = Endpoint(
     name="openai.responses.fetch", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
 )

@@ -5,6 +5,7 @@ Fees: https://developers.openai.com/api/docs/pricing, "Built-in tools".
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask
 from proxy.dialects.tally import Tally
@@ -54,7 +55,7 @@ class Tools:
         # A container that the caller named was begun, and billed, by another call.
         begun = self.containers - {text(tool.get("container")) for tool in _tools(body, ask)}
         if len(begun) < len(self.containers):
-            tally.reasons.append("container_session_elsewhere")
+            tally.flag(Reason.CONTAINER_SESSION_ELSEWHERE)
         tally.add(Meter.SESSIONS_CODE_INTERPRETER, len(begun))
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pricing.cause import about
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, body_model
 from proxy.dialects.tally import Tally
@@ -122,7 +124,7 @@ def tally_usage(
     if read is None:  # Voyage's embeddings state a total only
         read = 0 if total is None else total - made
         if total is None:
-            tally.reasons.append("usage_input_missing")
+            tally.flag(Reason.USAGE_INPUT_MISSING)
     sums = _Sums(read, made, total)
     left_out = _tally_input(tally, usage, read, ask, default_input)
     left_out += _tally_output(tally, usage, sums, ask, default_output)
@@ -169,7 +171,7 @@ def _tally_cached(tally: Tally, usage: Block, extra: Block, pools: dict[str, int
     else:
         taken = _take(pools, cached)
         if cached and any(pools[kind] or taken[kind] for kind in pools if kind != "text"):
-            tally.reasons.append("cached_modality_assumed:text_first")
+            tally.flag(about(Reason.CACHED_MODALITY_ASSUMED, "text_first"))
     explicit = extra.get("cache_type") == "ephemeral"  # DashScope: another price than implicit hits
     for kind, quantity in taken.items():
         tally.add(Meter.CACHE_READ_EXPLICIT if explicit else _READ[kind], quantity)

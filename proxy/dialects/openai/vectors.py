@@ -4,6 +4,7 @@ https://developers.openai.com/api/docs/api-reference/embeddings.  The input may 
 ids; nothing is made.  Voyage states a total only.
 """
 
+from pricing.reason import Reason
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
@@ -45,5 +46,5 @@ class EmbeddingsReader:
 EMBEDDINGS = Endpoint(
     name="openai.embeddings", operation=Operation.EMBEDDINGS, reader=EmbeddingsReader
 )
-MODERATIONS = free_endpoint("openai.moderations", Operation.MODERATION, "free_of_charge")
+MODERATIONS = free_endpoint("openai.moderations", Operation.MODERATION, Reason.FREE_OF_CHARGE)
 ROUTES = (EndpointPath("/embeddings", EMBEDDINGS), EndpointPath("/moderations", MODERATIONS))

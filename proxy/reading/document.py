@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
+from pricing.reason import Reason
 from proxy.dialects.contract import Json
-from proxy.reading.pruning import Pruner, PruningError
+from proxy.reading.pruner import Pruner, PruningError
 
 TEXT_CHARS_MAX = 4 * 1024 * 1024  # of a body or an event that is not JSON
 STEPS_MAX = 3_000_000  # lines and brackets of one body looked at: some seconds of work
@@ -39,14 +40,18 @@ class Limits:
     def __init__(self, document_bytes_max: int) -> None:
         self.document_bytes_max = document_bytes_max
         self.pruned = False  # a document was kept without its bulk
-        self.reasons: dict[str, None] = {}
+        self.reasons: dict[Reason, None] = {}
         self._steps = STEPS_MAX
+
+    def flag(self, reason: Reason) -> None:
+        """Say why the body is not read in full."""
+        self.reasons[reason] = None
 
     def spend(self, steps: int) -> bool:
         """Whether so many more steps may be taken; if not, that is a reason."""
         self._steps -= steps
         if self._steps < 0:
-            self.reasons["body_too_intricate"] = None
+            self.flag(Reason.BODY_TOO_INTRICATE)
         return self._steps >= 0
 
 
@@ -74,7 +79,7 @@ class Document:
         except PruningError:
             self._lost = True
             self._pruner.out.clear()
-            self._limits.reasons["body_too_large"] = None
+            self._limits.flag(Reason.BODY_TOO_LARGE)
 
     def close(self) -> Json:
         """The value; text if it is not JSON, None if it is empty or was too large."""

@@ -11,9 +11,10 @@ import msgspec
 from exporters.clickhouse.corrections import COSTS, GROUPS, Correction
 from exporters.record import EPOCH
 from pricing import Counters, Meter, Origin, Subcall, TariffBook, Usage
+from pricing.cause import parse
 from pricing.terms import TERMS
 from pricing.usage import TermValue
-from proxy.metering.metering import charged
+from proxy.metering.charges import charged
 from proxy.metering.rows import Basis, price_fields
 from proxy.metering.volumes import CounterSums, window
 
@@ -80,7 +81,7 @@ class Ledger:
 
 
 @dataclass(slots=True)
-class Repricing:
+class Repricer:
     """By one book, at one instant."""
 
     book: TariffBook
@@ -124,7 +125,7 @@ class Repricing:
         basis = Basis(
             asked=row["request_model"],
             served=row["response_model"],
-            reasons=stored.reasons,
+            reasons=tuple(map(parse, stored.reasons)),
             reported_usd=None if stored.reported_usd is None else Decimal(stored.reported_usd),
             cut_short=stored.cut_short,
             counters=self.ledger.before({s.provider for s in subcalls}, at, noted),

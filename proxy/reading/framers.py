@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from pricing.reason import Reason
 from proxy.dialects.contract import Json
-from proxy.reading.decoding import Document, Limits, decode
+from proxy.reading.document import Document, Limits, decode
 from proxy.reading.eventstream import EventStream
 
 LINE_BYTES_MAX = 64 * 1024  # of a line held back; a longer one is passed on in pieces
@@ -55,7 +56,7 @@ class Whole:
                     yield decode(line.encode()), ""
         elif document is not None:
             if isinstance(document, str) and document.startswith("{"):
-                self._limits.reasons["body_not_json"] = None  # cut short, or damaged
+                self._limits.flag(Reason.BODY_NOT_JSON)  # cut short, or damaged
             yield document, ""
 
 
@@ -249,7 +250,7 @@ class AmazonEvents:
                 document.feed(payload)
                 yield document.close(), str(name)
         except ValueError:
-            self._limits.reasons["event_stream_corrupt"] = None
+            self._limits.flag(Reason.EVENT_STREAM_CORRUPT)
 
     def close(self) -> Iterator[Item]:
         """See `Framer`."""
