@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -17,9 +16,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from evaluation.standin import processes, traffic
 from support.browser import browser
-
-if TYPE_CHECKING:
-    from conftest import ServerStarter
+from support.clickhouse import StartServer
 
 ROOT = Path(__file__).parents[1]
 # `make screenshots` sets it; the pictures of the README are taken by this very test.
@@ -84,9 +81,9 @@ def picture(save: Callable[[str], bool], name: str) -> None:
         assert save(str(PICTURES / name))
 
 
-def test_alerts_are_a_banner(tmp_path: Path, start_clickhouse: "ServerStarter") -> None:
+def test_alerts_are_a_banner(tmp_path: Path, start_clickhouse: StartServer) -> None:
     """What fires is named with its numbers and what to do, also while the store is away."""
-    server = start_clickhouse(tmp_path / "clickhouse", 0)
+    server = start_clickhouse(tmp_path / "clickhouse")
     settings = (
         f'[store]\ndsn = "{server.dsn}"\n'
         "[alerts]\njournal_share_max = 1e-9\n"  # any journal is nearly full

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,9 +35,7 @@ from proxy.repricing.repricing import Ledger, Repricing
 from proxy.repricing.run import RepriceOrder, Restating
 from proxy.settings.config import Config
 from proxy.settings.places import Places
-
-if TYPE_CHECKING:
-    from conftest import ClickHouseServer
+from support.clickhouse import ClickHouseServer
 
 HEAD = """
 provider = "acme"
@@ -415,7 +413,7 @@ async def test_only_the_command_may_write(place: Place) -> None:
 
 
 async def test_a_lost_answer(
-    clickhouse_server: "ClickHouseServer", database: str, tmp_path: Path
+    clickhouse_server: ClickHouseServer, database: str, tmp_path: Path
 ) -> None:
     """The connection breaks after the server has written: sent again, it is there once."""
     place = Place(clickhouse_server.dsn, database, tmp_path)

@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -59,6 +60,9 @@ ONLY_IN = {  # package → the modules that may import it
     ),
     "clickhouse_connect": ("exporters/",),
 }
+BY_PATH = {  # file → why it starts programs by their path
+    "tests/test_clients.py": "the scripts of SDKs, which run in other environments too",
+}
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 300
 LONGER = {  # file → its own limit, and why it is one thing
@@ -89,11 +93,27 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
             yield node
 
 
+def started(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, the first argument after -P) of every command that starts our interpreter."""
+    for node in ast.walk(tree):
+        words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
+        for place, word in enumerate(words[:-1], 1):
+            if isinstance(word, ast.Attribute) and ast.unparse(word) == "sys.executable":
+                told = map(ast.unparse, words[place:])
+                yield word.lineno, next(text for text in told if text != "'-P'")
+
+
+@cache
+def parsed(path: Path) -> tuple[str, ast.Module]:
+    """The text of a file, and its tree."""
+    text = path.read_text(encoding="utf-8")
+    return text, ast.parse(text)
+
+
 def texts(*paths: Path) -> Iterator[tuple[str, str, ast.Module]]:
     """(name, text, tree) of each file."""
     for path in paths:
-        text = path.read_text(encoding="utf-8")
-        yield where(path), text, ast.parse(text)
+        yield where(path), *parsed(path)
 
 
 def test_modules_say_what_they_are_for() -> None:
@@ -116,6 +136,21 @@ def test_imports() -> None:
             if not package:
                 wrong.append(f"{name}:{line}: an import that is not absolute")
     assert wrong == []
+
+
+def test_programs_start_as_modules() -> None:
+    """By its path a program would find its neighbours' names before those of packages."""
+    by_path = [
+        f"{name}:{line}: {word}"
+        for name, _, tree in texts(*PACKAGES, *TESTS)
+        for line, word in started(tree)
+        if word not in ("'-m'", "'-c'")
+    ]
+    assert [line for line in by_path if not line.startswith(tuple(BY_PATH))] == []
+    assert {line.partition(":")[0] for line in by_path} == set(BY_PATH)
+    shells = [ROOT / "Makefile", ROOT / "Dockerfile", ROOT / "docker-compose.yml", ROOT / ".ci/run"]
+    program = re.compile(r"python[\d.]*[ \",']+[\w./-]+\.py\b")
+    assert [path.name for path in shells if program.search(path.read_text("utf-8"))] == []
 
 
 def test_functions_are_short() -> None:
