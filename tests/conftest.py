@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: an embedded store, and a server for the other path."""
+"""Fixtures that several test files share: an embedded store, a server, records; and Hypothesis."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -9,10 +9,15 @@ from time import time_ns
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from exporters.clickhouse import connection
 from exporters.record import Record, rounded
 from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer, running
+
+# A slow machine is not a fault of the code: no example has a deadline.
+settings.register_profile("taximeter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("taximeter")
 
 _databases = count(1)
 

@@ -172,7 +172,7 @@ WAITS = {
 
 @given(st.lists(calls, max_size=6), st.booleans())
 @example([{"model": "m", "outcome": Outcome.OK, "parts": ()}, WAITS], False)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_same_tariffs_give_the_same_price(made: list[dict[str, Any]], known: bool) -> None:
     """Whatever live metering made of a call, pricing its row again makes the same, to the digit.
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 STACK = ("pricing", "exporters", "proxy", "evaluation")
@@ -186,6 +187,17 @@ def test_tests_state_facts() -> None:
         for name, _, tree in texts(*TESTS)
         for function in functions(tree)
         if function.name.startswith("test_") and not ast.get_docstring(function)
+    ] == []
+
+
+def test_no_example_has_a_deadline() -> None:
+    """Hypothesis has its limits from the one profile in `conftest.py`, under load too."""
+    assert settings().deadline is None
+    assert [
+        f"{name}:{node.lineno}"
+        for name, _, tree in texts(*TESTS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "deadline" and "conftest" not in name
     ] == []
 
 

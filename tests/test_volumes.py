@@ -173,7 +173,7 @@ def used(proxy: Proxy, name: str) -> Any:
 
 
 @given(st.lists(st.sampled_from(["meter", "deliver", "read", "other"]), max_size=30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nothing_counts_twice(steps: list[str]) -> None:
     """However readings and deliveries fall: all that is ours, and of others what was read."""
     volumes, call = Volumes([TOKENS]), Subcall(provider="acme", model="m", at=NOW, usage=USAGE)
