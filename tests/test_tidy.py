@@ -66,8 +66,10 @@ BY_PATH = {  # file → why it starts programs by their path
 }
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 300
+TEST_LINES_MAX = 500  # of a file of tests, whose parts do not depend on each other
 LONGER = {  # file → its own limit, and why it is one thing
     "proxy/journal/journal.py": 330,  # one file format and its one writer
+    "tests/test_secrets.py": 531,  # the same canaries through every place that keeps something
 }
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -164,15 +166,20 @@ def test_functions_are_short() -> None:
     ] == []
 
 
+def lines_max(name: str) -> int:
+    """How long a file may be, unless it is on the list."""
+    return TEST_LINES_MAX if name.startswith("tests/test_") else FILE_LINES_MAX
+
+
 def test_files_are_short() -> None:
     """So can files; a longer one is on the list with its reason, and leaves it when it shrinks."""
-    lines = {name: len(text.splitlines()) for name, text, _ in texts(*PACKAGES)}
+    lines = {name: len(text.splitlines()) for name, text, _ in texts(*PACKAGES, *TESTS)}
     assert [
         f"{name}: {lines[name]} lines"
         for name in lines
-        if lines[name] > LONGER.get(name, FILE_LINES_MAX)
+        if lines[name] > LONGER.get(name, lines_max(name))
     ] == []
-    assert [name for name in LONGER if lines.get(name, 0) <= FILE_LINES_MAX] == []
+    assert [name for name in LONGER if lines.get(name, 0) <= lines_max(name)] == []
 
 
 def test_pure_modules_exist() -> None:
