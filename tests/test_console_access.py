@@ -113,7 +113,14 @@ async def test_console_token(chdb_dsn: str, database: str) -> None:
                 assert TOKEN not in await answer.text()
                 return answer.status
 
-        everything = ("/", "/console.js", "/api/calls", "/api/spend", "/metrics", "/api/nothing")
+        everything = (
+            "/",
+            "/static/main.js",
+            "/api/calls",
+            "/api/spend",
+            "/metrics",
+            "/api/nothing",
+        )
         for path in everything:
             assert await status(path) == 401
             assert await status(path + "?token=wrong") == 401
@@ -161,7 +168,7 @@ async def test_console_without_token(chdb_dsn: str, database: str) -> None:
                 assert answer.status == expected, host
         for site, path, expected in (
             ("cross-site", "/api/calls", 403),
-            ("cross-site", "/console.js", 403),
+            ("cross-site", "/static/main.js", 403),
             ("cross-site", "/", 200),  # a link to us
             ("same-origin", "/api/calls", 200),
             ("none", "/api/calls", 200),
@@ -172,20 +179,23 @@ async def test_console_without_token(chdb_dsn: str, database: str) -> None:
                 assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-async def test_console_serves_three_files(chdb_dsn: str, database: str) -> None:
-    """No path climbs out of what it serves, and none of our own sources is served."""
+async def test_console_serves_its_page_alone(chdb_dsn: str, database: str) -> None:
+    """No path climbs out of the page's files, and none of our own sources is served."""
     async with console(chdb_dsn, database, Listen(), []) as client:
         port = client.port
         for path in (
             "/../api.py",
             "/..%2fapi.py",
-            "/console.js/../api.py",
-            "/console.js/..%2f..%2fpyproject.toml",
+            "/static/main.js/../api.py",
+            "/static/main.js/..%2f..%2fpyproject.toml",
             "/%2e%2e/%2e%2e/etc/passwd",
             "//etc/passwd",
             "/api.py",
+            "/static",
+            "/static/",
+            "/static/index.html",
             "/defaults.toml",
-            "/console.js%00.py",
+            "/static/main.js%00.py",
         ):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
