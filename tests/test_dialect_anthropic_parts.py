@@ -147,7 +147,7 @@ def test_passes_that_do_not_sum_are_believed_and_flagged() -> None:
     assert texts(reading.reasons) == ("iterations_do_not_sum",)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     counts=st.lists(st.integers(0, 10**7), min_size=5, max_size=5),
     kinds=st.lists(st.sampled_from(["message", "compaction", "advisor_message"]), max_size=4),

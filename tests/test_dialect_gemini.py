@@ -155,7 +155,7 @@ MODALITY = st.sampled_from(["TEXT", "IMAGE", "AUDIO", "VIDEO", "DOCUMENT"])
 TOKENS = st.integers(0, 10**6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     prompt=st.lists(st.tuples(MODALITY, TOKENS, TOKENS), max_size=5),
     made=st.lists(st.tuples(MODALITY, TOKENS), max_size=3),

@@ -56,7 +56,7 @@ PATHS = ("/model/us.anthropic.m/invoke", "/v1/messages/batches/b/results", "/")
 
 
 @pytest.mark.parametrize("name", sorted(ENDPOINTS))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     documents=st.lists(st.tuples(JSON, st.sampled_from(["", *EVENTS])), max_size=4),
     request_body=JSON,

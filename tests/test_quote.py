@@ -97,7 +97,7 @@ def test_all_models_of_a_provider(book: TariffBook) -> None:
 
 
 @given(calls=st.integers(1, 60), tokens=st.tuples(st.integers(0, 2_000), st.integers(0, 900)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_steps_by_volume_are_climbed(calls: int, tokens: tuple[int, int]) -> None:
     """The sum is that of the calls priced one after the other, steps split to the token."""
     book = TariffBook.parse({"acme.toml": TARIFFS})

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -37,9 +37,7 @@ from proxy.repricing.repricer import Ledger, Repricer
 from proxy.repricing.run import RepriceOrder, Repricing
 from proxy.settings.config import Config
 from proxy.settings.places import Places
-
-if TYPE_CHECKING:
-    from conftest import ClickHouseServer
+from support.clickhouse import ClickHouseServer
 
 HEAD = """
 provider = "acme"
@@ -179,7 +177,7 @@ WAITS = {
 
 @given(st.lists(st.one_of(calls, unbilled), max_size=6), st.booleans())
 @example([{"model": "m", "outcome": Outcome.OK, "parts": ()}, WAITS], False)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_same_tariffs_give_the_same_price(made: list[dict[str, Any]], known: bool) -> None:
     """Whatever live metering made of a call, pricing its row again makes the same, to the digit.
 
@@ -420,7 +418,7 @@ async def test_only_the_command_may_write(place: Place) -> None:
 
 
 async def test_a_lost_answer(
-    clickhouse_server: "ClickHouseServer", database: str, tmp_path: Path
+    clickhouse_server: ClickHouseServer, database: str, tmp_path: Path
 ) -> None:
     """The connection breaks after the server has written: sent again, it is there once."""
     place = Place(clickhouse_server.dsn, database, tmp_path)

@@ -351,7 +351,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(("messages", "input", "contents", "tools")), json_values))
 def test_odd_documents(request_: dict[str, object]) -> None:
     """Whatever JSON a caller sends, counting neither raises nor goes below zero."""
