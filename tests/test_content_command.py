@@ -77,7 +77,7 @@ def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert json.loads(content(bob, "--json")[1])["call_id"] == bob
         ann = next(one for one, user in ids.items() if user == "ann")
         code, shown = content(ann)
-        assert (code, "no content is kept" in shown) == (Exit.FAILED, True)
+        assert (code, "no content for this call" in shown) == (Exit.FAILED, True)
         assert len(served.calls()) == 3
 
     def alone(*arguments: str) -> tuple[int, str]:

@@ -168,7 +168,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
         f"proxy.port: expected a whole number, got '4000' (in {file})",
         "store.ttl_days: expected a number above 0, got 0",
         "store.dsn: expected one of chdb://",
-        "providers.openia.base_url: required for a provider that is not built in; did you mean openai?",
+        "providers.openia.base_url: required for a provider that is not built in; did you mean op",
         "providers.openia.dialect: unknown dialect 'opnai'; did you mean openai?",
         "providers.mine.base_url: must not contain credentials",
         "providers.mine.base_url: must not contain a query",

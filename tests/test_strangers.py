@@ -131,9 +131,9 @@ def test_beyond_loopback(tmp_path: Path) -> None:
     for text in (open_proxy, open_proxy + tls, open_proxy + token):
         (found,) = mistakes(tmp_path, text)
         assert found.startswith("proxy.host: other machines can reach 0.0.0.0; use 127.0.0.1, set")
-        assert "proxy.token, proxy.tls_cert and proxy.tls_key, or proxy.insecure = true" in found
+        assert "set proxy.token, proxy.tls_cert and proxy.tls_key, or set proxy.insecure" in found
     (found,) = mistakes(tmp_path, open_console)
-    assert "set console.token, or console.insecure = true" in found
+    assert "set console.token, or set console.insecure = true" in found
     for text in (
         open_proxy + tls + token,
         open_console + token,
