@@ -74,10 +74,10 @@ def test_beyond_loopback(tmp_path: Path) -> None:
     open_proxy, open_console = '[proxy]\nhost = "0.0.0.0"\n', '[console]\nhost = "::"\n'
     for text in (open_proxy, open_proxy + tls, open_proxy + token):
         (found,) = mistakes(tmp_path, text)
-        assert found.startswith("proxy.host: 0.0.0.0 can be reached by other machines; set")
-        assert "proxy.token, proxy.tls_cert and proxy.tls_key, or proxy.insecure = true" in found
+        assert found.startswith("proxy.host: other machines can reach 0.0.0.0; use 127.0.0.1, set")
+        assert "set proxy.token, proxy.tls_cert and proxy.tls_key, or set proxy.insecure" in found
     (found,) = mistakes(tmp_path, open_console)
-    assert "set console.token, or console.insecure = true" in found
+    assert "set console.token, or set console.insecure = true" in found
     for text in (
         open_proxy + tls + token,
         open_console + token,
@@ -100,9 +100,9 @@ def test_tokens_from_environment_and_file(tmp_path: Path) -> None:
     assert sources.parse(sources.dump(config)) == config
     file.write_text("\n")
     assert "is empty" in mistakes(tmp_path, '[proxy]\ntoken_file = "secret"')[0]
-    assert "cannot be read" in mistakes(tmp_path, '[proxy]\ntoken_file = "none"')[0]
+    assert "cannot read" in mistakes(tmp_path, '[proxy]\ntoken_file = "none"')[0]
     both = f'[proxy]\ntoken_file = "secret"\ntoken = "{TOKEN}"'
-    assert "keep one of them" in mistakes(tmp_path, both)[0]
+    assert "remove one of them" in mistakes(tmp_path, both)[0]
     for value in ('"short"', '"with a space 0123456789"', '"ümläut-0123456789abcdef"', "1234567"):
         (found,) = mistakes(tmp_path, f"[proxy]\ntoken = {value}")
         assert found.startswith("proxy.token: expected")

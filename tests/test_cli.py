@@ -125,13 +125,13 @@ def test_tariffs(capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert any(rule["meter"] == "output" for rule in shown[0]["rules"])
     assert main(["tariffs", "check"]) == Exit.OK
-    assert "no problem" in capsys.readouterr().out
+    assert "No problems found." in capsys.readouterr().out
 
 
 def test_no_tariff(capsys: pytest.CaptureFixture[str]) -> None:
     """A model without a price says which providers have some."""
     assert main(["tariffs", "show", "nobody-1"]) == Exit.UNPRICED
-    assert "No price is known for nobody-1.  Providers with tariffs: " in capsys.readouterr().out
+    assert "No tariff for nobody-1.  Providers with tariffs: " in capsys.readouterr().out
     assert main(["tariffs", "list", "nobody"]) == Exit.UNPRICED
 
 

@@ -198,7 +198,7 @@ async def test_tables_that_went_are_made_again(
     """A database dropped under a running meter delays rows and loses none."""
     await exporter.export(Batch("s:0-0", (FULL,)))
     ask(store_dsn, "default", f"DROP DATABASE {database} SYNC")
-    with pytest.raises(TransientError, match="is missing"):
+    with pytest.raises(TransientError, match="database not found"):
         await exporter.export(Batch("s:1-1", (FULL,)))
     await exporter.export(Batch("s:1-1", (FULL,)))
     assert ask(store_dsn, database, "SELECT count() FROM calls") == [(1,)]
@@ -266,7 +266,7 @@ async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, database
     exporter = ClickHouse(f"{clickhouse_server.dsn}?timeout_s=1", database=database)
     await exporter.open()
     clickhouse_server.fault("slow", seconds=1.5)
-    with pytest.raises(TransientError, match="no answer: TimeoutError"):
+    with pytest.raises(TransientError, match=r"store http://\S+: timed out"):
         await exporter.export(Batch("s:0-0", (FULL,)))
     await asyncio.sleep(1)  # the first one is written after all
     await exporter.export(Batch("s:0-0", (FULL,)))
@@ -340,7 +340,7 @@ async def test_a_server_that_comes_late(
     clickhouse_server.fault("refuse", seconds=0.5, count=0)
     late = ClickHouse(clickhouse_server.dsn, database=database)
     await asyncio.sleep(0.2)
-    with pytest.raises(TransientError, match="no answer: ConnectionRefusedError"):
+    with pytest.raises(TransientError, match=r"store http://\S+: connection refused"):
         await late.export(Batch("s:0-0", (FULL,)))
     await asyncio.sleep(0.6)
     await late.export(Batch("s:0-0", (FULL,)))
@@ -387,7 +387,7 @@ async def test_a_wrong_password_is_told_and_not_repeated(
     caplog.set_level(logging.DEBUG)
     dsn = clickhouse_server.dsn.replace("meter:kept", "meter:forgotten")
     exporter = ClickHouse(dsn)
-    with pytest.raises(TransientError, match="user or the password is wrong") as caught:
+    with pytest.raises(TransientError, match="wrong user or password") as caught:
         await exporter.open()
     await exporter.close()
     chain: list[BaseException | None] = [caught.value]
@@ -439,5 +439,5 @@ def test_money_is_rounded_once_and_never_too_big() -> None:
     assert rounded(Decimal("1e-18") / 2) == 0
     assert rounded(Decimal("3e-18") / 2) == Decimal("2e-18")
     assert rounded(Decimal("999999999999999.9")) == Decimal("999999999999999.9")
-    with pytest.raises(ValueError, match="beyond"):
+    with pytest.raises(ValueError, match="exceeds the limit of 1000000000000000 USD"):
         columns([msgspec.structs.replace(FULL, reported_usd=Decimal(10) ** 15)])
