@@ -1,37 +1,30 @@
 """The documents as tests read them: code spans, blocks, command lines, tables, headings.
 
-A document is a Markdown file of ours, or the comments of a file that people read for its comments.
+A document is a Markdown file of ours, or a file that people read for its comments and texts.
 """
 
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-# Files that are read for their comments and texts as well.
 COMMENTED = (
     ROOT / "proxy" / "settings" / "defaults.toml",
     ROOT / "docker-compose.yml",
     ROOT / "Dockerfile",
+    ROOT / "grafana" / "clickhouse_reader.sql",
     ROOT / "grafana" / "prometheus_rules.yaml",
     ROOT / "grafana" / "provisioning" / "alerting" / "rules.yaml",
-    ROOT / "grafana" / "clickhouse_reader.sql",
 )
+DOCUMENTS = (*MARKDOWN, *COMMENTED)
 
 _BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block."""
-
-    language: str
-    text: str
+_PROGRAM = re.compile(r"(taximeter|python|make) ")
+_VARIABLE = re.compile(r"[A-Z_]+=")
 
 
 def name_of(path: Path) -> str:
@@ -39,10 +32,15 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def blocks(text: str, language: str = "") -> list[Block]:
-    """The fenced blocks of a document, or those in one language."""
-    found = [Block(each[2], each[3]) for each in _BLOCK.finditer(text)]
-    return [block for block in found if language in ("", block.language)]
+def read(name: str) -> str:
+    """The text of a file of ours."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks in one language, without their indentation."""
+    found = [each for each in _BLOCK.finditer(text) if each[2] == language]
+    return [re.sub(f"^{each[1]}", "", each[3], flags=re.MULTILINE) for each in found]
 
 
 def prose(text: str) -> str:
@@ -62,11 +60,11 @@ def anchors(text: str) -> set[str]:
 
 
 def table(text: str, first: str) -> list[list[str]]:
-    """The cells of the rows of every table whose first column is headed `first`."""
+    """The cells of every row of the tables whose first column is headed `first`."""
     rows: list[list[str]] = []
     inside = False
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+    for line in prose(text).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not line.startswith("|"):
             inside = False
         elif cells[0] == first:
@@ -76,28 +74,8 @@ def table(text: str, first: str) -> list[list[str]]:
     return rows
 
 
-def commands(text: str) -> Iterator[list[str]]:
-    """The words of each command line: of `sh` blocks, and of spans that are one.
-
-    A line that goes on after `\\` or a pipe, or inside quotes, is one; a pipeline is as many as it
-    has parts.  Comments and variables in front are left out.
-    """
-    lines = [line for block in blocks(text, "sh") for line in shell_lines(block.text)]
-    lines += [span for span in spans(text) if re.match(r"(taximeter|python|make) ", span)]
-    for line in lines:
-        words = shlex.split(line.replace("…", ""), comments=True)
-        part: list[str] = []
-        for word in [*words, "|"]:
-            if word in ("|", "&&", "&", ";"):
-                if part:
-                    yield part
-                part = []
-            elif part or not re.match(r"[A-Z_]+=", word):
-                part.append(word)
-
-
 def shell_lines(block: str) -> list[str]:
-    """The lines of a shell block, each whole."""
+    """The commands of a shell block, each on the lines it takes: quotes, pipes, backslashes."""
     found: list[str] = []
     held = ""
     for line in block.splitlines():
@@ -108,9 +86,27 @@ def shell_lines(block: str) -> list[str]:
             held += "\n"
             continue
         if held.endswith("\\") or (words and words[-1] == "|"):
-            held = held.removesuffix("\\") + " "
+            held += "\n"
             continue
         if words:
             found.append(held.strip())
         held = ""
     return found
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each command that a document shows, in `sh` blocks and in code spans.
+
+    A pipeline is as many as it has parts.  Comments, and variables in front, are left out.
+    """
+    lines = [line for block in blocks(text, "sh") for line in shell_lines(block)]
+    lines += [span for span in spans(text) if _PROGRAM.match(span)]
+    for line in lines:
+        part: list[str] = []
+        for word in [*shlex.split(line, comments=True), "|"]:
+            if word in ("|", "&&", ";"):
+                if part:
+                    yield part
+                part = []
+            elif part or not _VARIABLE.match(word):
+                part.append(word)
