@@ -94,7 +94,7 @@ def test_a_reader_that_depends_on_cuts_is_found(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(checks, "read", broken)
     (found,) = fuzz.run(SEED, [1]).findings
-    assert found.message.startswith("Difference: request_model: '' / 'gpt-5.4'")
+    assert found.message.startswith("Disagreement: request_model: '' / 'gpt-5.4'")
 
 
 def test_a_reader_that_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

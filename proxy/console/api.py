@@ -20,6 +20,7 @@ from exporters import prometheus
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.record import TransientError
 from exporters.series import Family
+from pricing.cause import explained
 from proxy.console.admission import admission
 from proxy.instants import instant
 from proxy.settings.config import Listen
@@ -139,11 +140,13 @@ class Api:
         return reply(rows)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
-        """One call with its charge lines."""
+        """One call with its charge lines; `explanations` say what its reasons mean."""
         row = await self._store.call(request.match_info["call_id"])
         if row is None:
             return reply({"error": "no call has this id; new ones take about a second"}, 404)
-        return reply(row)
+        reasons = row["reasons"]
+        stored = map(str, reasons) if isinstance(reasons, list) else ()
+        return reply(row | {"explanations": explained(stored)})
 
     async def spend(self, request: web.Request) -> web.StreamResponse:
         """Calls, tokens and cost since `since` (24h) until `until`, by `by` (provider,model)."""
