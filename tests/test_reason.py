@@ -88,7 +88,7 @@ def test_the_worst_reason_decides() -> None:
 def test_what_may_stand_in_a_charge_that_is_not_billed(reason: Reason) -> None:
     """Only some reasons make a call free; the others may stand beside one of them."""
     if reason.effect is not Effect.FREE:
-        with pytest.raises(ValueError, match="nothing says why"):
+        with pytest.raises(ValueError, match="no reason says why"):
             not_billed(reason)
     charge = not_billed(reason, Reason.POLL)
     assert lowered(charge, [reason]) == charge
