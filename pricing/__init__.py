@@ -1,4 +1,4 @@
-"""What a call costs: pure, exact, and never zero for want of a price."""
+"""What a call costs: pure, exact, and never zero because a price is missing."""
 
 from pricing.bill import price
 from pricing.book import TariffBook

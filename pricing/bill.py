@@ -1,4 +1,4 @@
-"""Rates subcalls: `price` finds each one's tariff, and what its rules ask of each meter."""
+"""Adds up a call: `price` finds the tariff of each subcall and the rate of each meter."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ def price(
 
     `reported_usd` is the cost that the provider itself stated; where its tariffs say `prefer =
     "reported"` it is the charge, else it stands beside it.  `counters` holds what was used before
-    this call, for prices by volume and free allowances.  Never raises for odd usage or terms.
+    this call, for prices by volume and free allowances.  Odd usage or terms never make it raise.
     """
     bill = _Bill(book, counters)
     states_requests = any(Meter.REQUESTS in subcall.usage.quantities for subcall in subcalls)
@@ -92,7 +92,7 @@ class _Bill:
         if counts_request and tariff.names_meter(Meter.REQUESTS):
             quantities.append((Meter.REQUESTS, 1))
         self.reasons.add(*unknown)
-        if unknown:  # a factor that we do not know may be on every token
+        if unknown:  # an unknown factor may apply to every token
             quantities = [item for item in quantities if item[0] not in TOKEN_METERS]
         part = RatedSubcall(index, subcall, tariff, at)
         self._price_all(part, rates, quantities)
@@ -108,7 +108,7 @@ class _Bill:
         status = allowed(self.reasons, priced=bool(self._tariffs))
         usd: Decimal | None = total([line.usd for line in lines])
         if not usd and status not in _WHOLE:
-            usd = None  # a lower bound of 0 would read as free
+            usd = None  # a lower bound of 0 would look free
         reasons = tuple(self.reasons)
         if reported_usd is not None and (usd is None or self._book.prefers_reported(provider)):
             preferred = self._book.prefers_reported(provider)
@@ -140,7 +140,7 @@ class _Bill:
         return tariff, at
 
     def _selection(self, tariff: Tariff, facts: dict[str, TermValue]) -> Selection:
-        """The rates in force; no tier by prompt length where the length is only a sum."""
+        """The rates in force; no tier by prompt length if the length is a sum of prompts."""
         rates = tariff.selection(facts)
         if facts.get(Term.SUMMED_REQUESTS) and Term.MAX_REQUEST_PROMPT_TOKENS not in facts:
             single = tariff.selection({**facts, Term.PROMPT_TOKENS: 0})
@@ -171,7 +171,7 @@ class _Bill:
     def _price_special(
         self, part: RatedSubcall, meter: Meter, quantity: Quantity, rate: Rate
     ) -> None:
-        """A price by volume, in another currency, or of a raised quantity."""
+        """A price by volume or in another currency, or of a quantity that is rounded up."""
         ladder, code = rate.rule.ladder, rate.rule.currency
         currency: tuple[tuple[str, Decimal], ...] = ()
         if code != "USD":
@@ -189,7 +189,7 @@ class _Bill:
 
 
 def _facts(subcall: Subcall) -> dict[str, TermValue]:
-    """The terms by the names tariffs use, with what the usage itself tells."""
+    """The terms by the names that tariffs use, with those that follow from the usage."""
     facts = {name: value for name, value in subcall.terms.items() if value != ""}
     tier = service_tier(str(facts.get(Term.SERVICE_TIER, "standard")))
     if tier == "batch":

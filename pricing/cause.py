@@ -76,6 +76,15 @@ def texts(causes: Iterable[Cause]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, causes)))
 
 
+def explained(stored: Iterable[str]) -> list[dict[str, str]]:
+    """`{reason, detail, sentence}` of each text: what people are shown."""
+    causes = map(parse, stored)
+    return [
+        {"reason": str(cause.reason), "detail": cause.detail, "sentence": cause.reason.sentence}
+        for cause in causes
+    ]
+
+
 class Reasons:
     """Causes in the order in which they came, each once.  Bounded, and no reason is ever lost."""
 

@@ -112,7 +112,7 @@ def _record(chance: random.Random, ts_us: int) -> Record:
         cost_usd=cost if priced else None,
         cost_input_usd=cost if priced else None,
         cost_status=chance.choice(("exact", "estimated")) if priced else "unpriced",
-        reasons=() if priced else ("no_tariff",),
+        reasons=() if priced else ("unknown_model:large-2026",),
         receipt='{"subcalls": [{"model": "small"}], "lines": [{"meter": "input", "usd": "0.10"}]}',
         duration_us=chance.randrange(10**8),
         first_token_us=chance.randrange(10**7) if streamed else None,

@@ -221,6 +221,28 @@ def test_an_advisor_inside_a_batch_item_is_a_charge_of_its_own() -> None:
     assert [part.item for part in reading.parts] == ["msgbatch_1/a", "msgbatch_1/a#1"]
 
 
+def test_a_batch_item_without_usage_is_not_free() -> None:
+    """It succeeded and was billed, although nothing says how much."""
+    reading = read(
+        line("a", "succeeded", message={"role": "assistant"}), path=RESULTS, method="GET"
+    )
+    assert reading.billable
+    assert texts(reading.reasons) == ("item_without_usage", "no_usage")
+
+
+def test_a_batch_item_keeps_its_doubts() -> None:
+    """What is doubtful about one item's usage is said of that item."""
+    doubtful = {"input_tokens": 5, "output_tokens": 2, "cache_creation_input_tokens": 7}
+    sure = {"input_tokens": 5, "output_tokens": 2}
+    items = (
+        line(name, "succeeded", message=message(usage))
+        for name, usage in (("a", doubtful), ("b", sure))
+    )
+    reading = read(*items, path=RESULTS, method="GET")
+    assert [texts(part.reasons) for part in reading.parts] == [("cache_write_ttl_unknown",), ()]
+    assert texts(reading.reasons) == ("cache_write_ttl_unknown",)
+
+
 def test_a_batch_without_successes_costs_nothing() -> None:
     """Nothing succeeded, nothing is billed."""
     reading = read(line("c", "canceled"), path=RESULTS, method="GET")

@@ -100,6 +100,13 @@ def test_item_without_usage() -> None:
     assert texts(reading.reasons) == ("item_without_usage",)
 
 
+def test_a_file_of_items_without_usage_is_not_free() -> None:
+    """Items that succeeded were billed, although no usage says how much."""
+    reading = download(line("a", {"object": "chat.completion"}))
+    assert reading.billable
+    assert texts(reading.reasons) == ("item_without_usage", "no_usage")
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "/v1/batches"), ("GET", "/v1/batches/b"), ("POST", "/v1/batches/b/cancel")],

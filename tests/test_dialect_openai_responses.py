@@ -290,3 +290,13 @@ def test_several_responses_on_one_websocket() -> None:
     assert texts(cut.reasons) == ("usage_not_final",)
     assert cut.count is not None
     assert cut.count.output == "Hi"
+
+
+def test_a_response_without_usage_on_a_websocket() -> None:
+    """Where others state theirs, a response without usage leaves the bill a lower bound."""
+    create = ({"type": "response.create", "response": {"model": "gpt-5.5"}},)
+    done, silent = (event("completed", response=body(**more)) for more in ({}, {"usage": None}))
+    reading = read(create, done, create, silent, method="GET", stream=True)
+    assert len(reading.parts) == 1
+    assert texts(reading.reasons) == ("response_without_usage",)
+    assert texts(read(body(usage=None)).reasons) == ("no_usage",)

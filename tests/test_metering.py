@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from pricing import Meter, Origin, TariffBook, Usage
+from pricing.cause import about
 from pricing.charge import Charge, plain
 from pricing.reason import Reason
 from proxy.exchange import (
@@ -188,7 +189,8 @@ def test_a_broken_stream_counts_the_output_that_was_seen(book: TariffBook) -> No
 def test_missing_usage_is_counted_from_the_text(book: TariffBook) -> None:
     """A stream without usage has counted tokens, marked as such."""
     request = {"model": "m", "messages": [{"role": "user", "content": "hello there"}]}
-    reading = replace(READING, parts=(), count=CountRequest(request=request, output="hi"))
+    count = CountRequest(request=request, output="hi")
+    reading = replace(READING, parts=(), count=count, reasons=(Reason.NO_USAGE,))
     [row] = metering(book).records(exchange(reading))
     assert row.usage_origin in ("counted", "estimated")
     assert (row.input_tokens_total or 0) > 2
@@ -214,6 +216,51 @@ def test_each_batch_item_is_a_row_and_charged_once(book: TariffBook) -> None:
     assert "billed_by_item" in first[-1].reasons
     later = metering(book, claimed=["batch_1/0", "batch_1/1"]).records(exchange(reading))
     assert [row.call_id for row in later[:-1]] == [first[2].call_id]
+
+
+def test_a_doubtful_item_of_a_batch_is_not_exact(book: TariffBook) -> None:
+    """A doubt about the usage of one item is in its row and in no other item's."""
+    doubt = (about(Reason.USAGE_SUM_MISMATCH, "total:3!=4"),)
+    items = (
+        Part(usage=USAGE, model="m", item="batch_1/0", reasons=doubt),
+        Part(usage=USAGE, model="m", item="batch_1/1"),
+    )
+    rows = metering(book).records(exchange(replace(READING, parts=items, reasons=doubt)))
+    assert [row.cost_status for row in rows] == ["estimated", "exact", "not_billed"]
+    assert [row.reasons for row in rows[:2]] == [("usage_sum_mismatch:total:3!=4",), ()]
+
+
+def test_a_batch_that_lost_an_item_is_not_free(book: TariffBook) -> None:
+    """What was billed and is in no row leaves the download with an unknown cost."""
+    item = Part(usage=USAGE, model="m", item="batch_1/0")
+    reading = replace(READING, parts=(item,), reasons=(Reason.ITEM_WITHOUT_USAGE,))
+    shown, own = metering(book).records(exchange(reading))
+    assert (shown.cost_status, own.cost_status, own.cost_usd) == ("exact", "unpriced", None)
+    assert own.reasons == ("item_without_usage", "billed_by_item", "no_usage")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.CONTAINER_SESSION_ELSEWHERE, "exact"),
+        (Reason.SERVICE_TIER_NOT_STATED, "estimated"),
+        (Reason.RESPONSE_WITHOUT_USAGE, "partial"),
+        (Reason.TRANSCRIPTION_WITHOUT_USAGE, "partial"),
+        (Reason.BYTES_DROPPED, "partial"),
+        (Reason.REQUEST_BODY_TOO_LARGE, "estimated"),
+        (Reason.UNKNOWN_ENDPOINT, "partial"),
+    ],
+)
+def test_a_doubt_of_the_reading_lowers_the_status(
+    book: TariffBook, reason: Reason, status: str
+) -> None:
+    """The charge of a call is never surer than what was read of it."""
+    [row] = metering(book).records(exchange(replace(READING, reasons=(reason,))))
+    assert (row.cost_usd, row.cost_status, row.reasons) == (
+        Decimal("0.0035"),
+        status,
+        (str(reason),),
+    )
 
 
 def test_a_fault_of_ours_still_gives_a_row(

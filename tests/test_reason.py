@@ -11,7 +11,8 @@ from pricing import Charge, Status
 from pricing.cause import CUT, DETAIL_CHARS_MAX, REASONS_MAX, Cause, Reasons, about, parse, texts
 from pricing.charge import allowed, lowered, not_billed
 from pricing.reason import Effect, Reason
-from support.rooms import modules
+from support.generated import stale
+from support.rooms import ROOT, modules
 
 SENTENCE_CHARS_MAX = 160
 BEST = {  # effect → (where something of the call has a price, where nothing has)
@@ -49,6 +50,17 @@ def test_every_reason_is_given_somewhere() -> None:
     assert {reason.name for reason in Reason} - used == set()
 
 
+def test_the_page_of_reasons_is_drawn_from_the_list() -> None:
+    """docs/reasons.md says what the list says, and what each effect means for the status."""
+    assert "reasons" not in stale()
+    page = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
+    for effect, (_, status) in BEST.items():
+        shown = Status.NOT_BILLED if effect is Effect.FREE else status
+        [row] = [line for line in page.splitlines() if line.startswith(f"| {effect.value} |")]
+        assert f"| `{shown}`" in row
+    assert str(DETAIL_CHARS_MAX) in page
+
+
 @each
 @pytest.mark.parametrize("detail", [None, "a detail"])
 def test_a_reason_lowers_the_status(reason: Reason, detail: str | None) -> None:
@@ -76,7 +88,7 @@ def test_the_worst_reason_decides() -> None:
 def test_what_may_stand_in_a_charge_that_is_not_billed(reason: Reason) -> None:
     """Only some reasons make a call free; the others may stand beside one of them."""
     if reason.effect is not Effect.FREE:
-        with pytest.raises(ValueError, match="nothing says why"):
+        with pytest.raises(ValueError, match="no reason says why"):
             not_billed(reason)
     charge = not_billed(reason, Reason.POLL)
     assert lowered(charge, [reason]) == charge

@@ -389,7 +389,7 @@ async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
     directory = place.config.data / "tariffs"
     await place.run(NEW, write=False)
     order = RepriceOrder(since=SINCE, tariffs=str(directory), write=True, book="other")
-    with pytest.raises(ValueError, match="the tariffs changed meanwhile"):
+    with pytest.raises(ValueError, match="the tariffs have changed"):
         await place.repricing.run(order, quiet)
 
 

@@ -19,6 +19,7 @@ from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from exporters.series import Family
+from pricing.cause import explained
 from proxy.console import page
 from proxy.console.admission import admission
 from proxy.instants import instant
@@ -128,12 +129,14 @@ class Api:
         return reply(rows)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
-        """One call with its charge lines."""
+        """One call with its charge lines; `explained` says what its reasons mean."""
         row = await self._store.call(request.match_info["call_id"])
         if row is None:
             text = "no call with this id; a new call appears after about a second"
             return reply({"error": text}, 404)
-        return reply(row)
+        reasons = row["reasons"]
+        stored = map(str, reasons) if isinstance(reasons, list) else ()
+        return reply(row | {"explained": explained(stored)})
 
     async def spend(self, request: web.Request) -> web.StreamResponse:
         """Calls, tokens and cost since `since` (24h) until `until`, by `by` (provider,model)."""

@@ -1,7 +1,7 @@
 """Cohere's chat, embeddings, reranking and classification, versions 1 and 2.
 
-https://docs.cohere.com/reference/chat.  What is billed stands in `billed_units`; `tokens` counts
-what the model saw, hidden preambles included, and is not billed.  Version 2 has both under `usage`,
+https://docs.cohere.com/reference/chat.  `billed_units` is what is billed; `tokens` counts what the
+model saw, including hidden preambles, and is not billed.  Version 2 has both under `usage`,
 version 1 and the other endpoints under `meta`.
 """
 
@@ -78,7 +78,7 @@ class CohereReader:
         draft.complete = True
 
     def _message(self, message: Block, at_ns: int, *, starts: bool) -> None:
-        """Take a message or a piece of one: in a stream its parts stand alone, not in lists."""
+        """Take a message or a piece of one; a stream has single parts instead of lists."""
         draft = self._draft
         contents = mappings(message.get("content")) or [mapping(message, "content")]
         for content in contents:
@@ -120,7 +120,7 @@ class CohereReader:
 
 
 def tally_billed(billed: Block) -> Tally:
-    """The leaves of `billed_units`; an unknown unit is flagged, for it may cost something."""
+    """The leaves of `billed_units`; unknown units are flagged, since they may cost something."""
     tally = Tally()
     for name, value in billed.items():
         if meter := _BILLED.get(name):

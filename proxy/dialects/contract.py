@@ -10,12 +10,12 @@ from pricing.reason import Reason
 from proxy.exchange import Operation, Reading
 
 Json = object  # what msgspec.json decodes: dict, list, str, int, Decimal, bool, None
-Hear = Callable[[str, Hashable], None]  # takes a text that the model made, and of what it is a part
+Hear = Callable[[str, Hashable], None]  # takes text that the model made, and what it is part of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is known of a call when its response begins."""
+    """What is known about a call when its response begins."""
 
     method: str
     path: str  # percent-encoded as sent, without the query
@@ -29,33 +29,33 @@ class Ask:
     response_headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
     stream: bool = False  # the response is framed as events, not as one document
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
-    hear: Hear | None = None  # where content is captured
+    hear: Hear | None = None  # set if content is captured
 
 
 class Reader(Protocol):
-    """Collects what the documents of one response say.  Never raises for odd documents."""
+    """Collects what the documents of one response say.  Odd documents never make it raise."""
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """Take one document: the whole body, or one stream event (`event` is its SSE name).
 
-        `[DONE]` and other data that is not JSON come as text.  `at_ns` counts from the start of
+        `[DONE]` and other data that is not JSON comes as text.  `at_ns` counts from the start of
         the call.
         """
 
     def close(self) -> Reading:
-        """What was said.  Called once; may be called before the final event came."""
+        """The reading.  Called once, possibly before the final event."""
 
 
 @runtime_checkable
 class Conversation(Protocol):
-    """A reader that also wants what the caller says after the call began (WebSocket)."""
+    """A reader that also takes what the caller sends after the call began (WebSocket)."""
 
     def sent(self, document: Json, at_ns: int) -> None:
         """Take one message of the caller."""
 
 
 def body_model(ask: Ask) -> str:
-    """The model that the request body names, else Azure's deployment in the path; "" if none."""
+    """The model in the request body, else Azure's deployment in the path; "" if neither."""
     model = ask.request.get("model") if isinstance(ask.request, dict) else None
     if isinstance(model, str) and model:
         return model
@@ -65,23 +65,23 @@ def body_model(ask: Ask) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One kind of call, and who reads it."""
+    """One kind of call, and its reader."""
 
     name: str  # e.g. "openai.chat"
     operation: Operation
     reader: "Callable[[Ask, Endpoint], Reader]"
     free: Reason | None = None  # why providers do not charge for it; None: they do
     model: Callable[[Ask], str] = body_model  # the model asked for
-    lines: bool = False  # the response is one JSON value a line, whatever its type says
+    lines: bool = False  # the response has one JSON value per line, whatever its type says
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointPath:
-    """Which calls go to an endpoint.
+    """Which calls belong to an endpoint.
 
     `path` is a regular expression for the *end* of the path, so that any base path works; a
-    trailing slash is ignored.  `families` limits the route to providers of those dialects: only
-    for paths that two families share.
+    trailing slash is ignored.  `families` limits the route to providers of those dialects; it is
+    only set for paths that several families share.
     """
 
     path: str
@@ -90,7 +90,7 @@ class EndpointPath:
     families: frozenset[str] = frozenset()
 
     def matches(self, method: str, path: str, family: str) -> bool:
-        """Whether a call belongs here."""
+        """Whether the endpoint reads this call."""
         return (
             method in self.methods
             and (not self.families or family in self.families)

@@ -1,4 +1,4 @@
-"""A `Reading` in the making: what every reader gathers, whichever dialect it reads."""
+"""A `Reading` under construction: what every reader collects, in any dialect."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ Attribute = str | int | float | bool
 
 
 class Draft:
-    """Fields to fill while documents come; `reading()` makes the value."""
+    """Fields to fill as documents arrive; `reading()` returns the value."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self.ask = ask
@@ -58,10 +58,10 @@ class Draft:
         self._reasons.add(*causes)
 
     def hear(self, text: str, of: Hashable = 0) -> None:
-        """Pass on text that the model made, where content is captured.
+        """Pass on text that the model made, if content is captured.
 
-        `of` tells apart what comes at the same time: choices, tool calls.  A secret that is spread
-        over events is found if its pieces are put together again, and no others between them.
+        `of` separates texts that arrive interleaved, such as choices and tool calls: a secret that
+        is split over several events can only be found in a text that is joined correctly.
         """
         if self._hear is not None and text:
             self._hear(text, of)
@@ -78,17 +78,17 @@ class Draft:
             self._text_chars += min(len(text), room)
 
     def asked(self, request: Mapping[str, object]) -> None:
-        """Take the request of one response where a call holds many (WebSocket)."""
+        """Take the request of one response, where a call has many (WebSocket)."""
         self.ask = replace(self.ask, request=request)
         self.request_model = self.endpoint.model(self.ask) or self.request_model
 
     def settle(self) -> None:
-        """Forget the text so far: its usage was stated."""
+        """Drop the text so far: its usage was stated."""
         self._text.clear()
         self._text_chars = 0
 
     def delta(self, text: str, at_ns: int, *, visible: bool = True, of: Hashable = 0) -> None:
-        """Keep text of a stream event; text of no length is not a token.  `of` as in `hear`."""
+        """Keep the text of a stream event; empty text is not a token.  `of` as in `hear`."""
         if text:
             self.say(text, of if visible else ("hidden", of))
             self.times.token(at_ns, visible=visible)
@@ -96,7 +96,7 @@ class Draft:
     def part(
         self, tally: Tally, *, model: str = "", terms: Terms = NO_TERMS, item: str = ""
     ) -> None:
-        """Add what one usage block states; the call's first one, and each item, is one request."""
+        """Add what one usage block states.  The first block and each item count as one request."""
         if item or not self.parts:
             tally.add(Meter.REQUESTS, 1)
         usage = tally.usage()
@@ -104,7 +104,7 @@ class Draft:
         self.add(Part(usage=usage, model=model, terms=terms, item=item, reasons=reasons))
 
     def add(self, part: Part) -> None:
-        """Add a part; past `PARTS_MAX` it is flagged instead, for a lost part is a wrong bill."""
+        """Add a part; past `PARTS_MAX`, flag instead: a lost part makes the bill wrong."""
         self.flag(*part.reasons)
         if len(self.parts) < PARTS_MAX:
             self.parts.append(part)
@@ -112,23 +112,23 @@ class Draft:
             self.flag(Reason.TOO_MANY_PARTS)
 
     def fail(self, document: Json) -> bool:
-        """Note the error if `document` holds one, and say whether it did."""
+        """Record the error in `document`, if any; returns whether there was one."""
         found = find_error(document)
         if found is not None:
             self.error_type, self.error_message = found[0] or "error", found[1]
         return found is not None
 
     def finish(self, reason: object, choice: int = 0) -> None:
-        """Note why a choice ended; null is not a reason."""
+        """Record why a choice ended; null is not a reason."""
         known = choice in self.finish_reasons or len(self.finish_reasons) < CHOICES_MAX
         if isinstance(reason, str) and reason and known:
             self.finish_reasons[choice] = reason[:64]
 
     def reading(self) -> Reading:
-        """What was gathered."""
+        """The finished value."""
         if self.error_type and self.billable:
             self.flag(Reason.ERROR_IN_BODY)
-            # Nothing was made, so nothing is billed; what was made before an error is.
+            # Only what was made before the error is billed.
             self.billable = bool(self.parts or self._text or self.times.any)
         if self.billable and not self.parts:
             self.flag(Reason.NO_USAGE)
@@ -158,7 +158,7 @@ class Draft:
         )
 
     def _count(self) -> CountRequest | None:
-        """What to count: where no final usage was stated, and something may have been billed."""
+        """What to count, if no final usage was stated and something may have been billed."""
         if not self.billable or not self.countable or (self.parts and self.usage_final):
             return None
         return CountRequest(

@@ -1,9 +1,9 @@
-"""The own APIs of servers for local models, where they differ from OpenAI's.
+"""Native APIs of servers for local models, where they differ from OpenAI's.
 
 llama.cpp `/completion` and `/infill`
 (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md), `/generate` and
 `/generate_stream` of https://huggingface.co/docs/text-generation-inference, LM Studio's
-`/api/v1/chat` (https://lmstudio.ai/docs/developer/rest), and tokenizing, which is not billed.
+`/api/v1/chat` (https://lmstudio.ai/docs/developer/rest), and tokenizers, which are not billed.
 """
 
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ class LocalReader:
 
 
 def _tally(body: Block) -> Tally | None:
-    """Usage as llama.cpp, text-generation-inference and LM Studio state it at the end."""
+    """The final usage as llama.cpp, text-generation-inference and LM Studio state it."""
     tally = Tally()
     details, stats = mapping(body, "details"), mapping(body, "stats")
     if body.get("stop") is True or ("tokens_predicted" in body and "stop" not in body):

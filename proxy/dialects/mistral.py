@@ -1,6 +1,6 @@
 """What Mistral has beyond OpenAI's API: fill-in-the-middle, OCR and agents.
 
-https://docs.mistral.ai/api.  Its usage is OpenAI's, and a stream states it unasked.
+https://docs.mistral.ai/api.  Usage is as in OpenAI's API, and streams state it by default.
 """
 
 from pricing.reason import Reason
@@ -14,7 +14,7 @@ from proxy.exchange import Operation, Reading
 
 
 class OcrReader:
-    """Reads one document's text: billed by the page, at another rate if it was annotated.
+    """Reads OCR of one document: billed by the page, at another rate if it was annotated.
 
     https://docs.mistral.ai/capabilities/document_ai/basic_ocr/
     """

@@ -1,7 +1,7 @@
-"""Ollama's own API: chat, generate and embeddings, whole or as one JSON value a line.
+"""Ollama's native API: chat, generate and embeddings, whole or as one JSON value per line.
 
-https://docs.ollama.com/api.  The last value bears `prompt_eval_count` and `eval_count`; a prompt
-that is still in the model's memory may be left out, and is then not known to be zero.
+https://docs.ollama.com/api.  The last value has `prompt_eval_count` and `eval_count`.  The first
+may be missing if the prompt is still in the model's memory, which does not mean zero.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Calls that no dialect knows: free by their method, or read in the hope of a usage block."""
+"""Calls that no dialect knows: free because of their method, or searched for a usage block."""
 
 from pricing.reason import Reason
 from proxy.dialects.contract import Ask, Endpoint, Json
@@ -9,7 +9,7 @@ from proxy.exchange import Operation, Reading
 
 
 class FreeReader:
-    """Reads a call that no provider charges for: only what it was about, and whether it failed."""
+    """Reads a call that no provider charges for: its model and id, and whether it failed."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
@@ -29,7 +29,7 @@ class FreeReader:
 
 
 class OtherReader:
-    """Reads a POST that no dialect knows: a usage block like OpenAI's is believed."""
+    """Reads a POST that no dialect knows; a usage block like OpenAI's counts."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
@@ -60,7 +60,7 @@ class OtherReader:
 
 
 def free_endpoint(name: str, operation: Operation, reason: Reason) -> Endpoint:
-    """An endpoint that providers do not charge for, and why."""
+    """An endpoint that providers do not charge for, with the reason."""
     return Endpoint(name=name, operation=operation, reader=FreeReader, free=reason)
 
 

@@ -1,7 +1,7 @@
-"""Reranking as Voyage, Jina, Together and others have it: one total of tokens.
+"""Reranking by Voyage, Jina, Together and others, who state one total of tokens.
 
-https://docs.voyageai.com/reference/reranker-api.  Cohere's, also where others copy it, is billed by
-search units.
+https://docs.voyageai.com/reference/reranker-api.  Cohere's format, also where others use it, is
+billed by search units.
 """
 
 from pricing.usage import Meter

@@ -24,10 +24,9 @@ LOCATION = re.compile(r"/projects/[^/]+/locations/([a-z0-9-]+)/")
 
 
 def counted(reading: Reading, family: str, config: Config) -> Reading:
-    """The reading with counted usage where none was reported, or where a stream broke off.
+    """The reading with counted usage if none was reported, or if a stream broke off.
 
-    What a broken stream had stated is a lower bound; of output the greater of it and our count is
-    taken.
+    What a broken stream had stated is a lower bound: the greater of it and our count is the output.
     """
     if reading.count is None or not reading.billable or not config.metering.count_tokens:
         return reading
@@ -50,7 +49,7 @@ def counted(reading: Reading, family: str, config: Config) -> Reading:
 def subcalls_of(
     exchange: Exchange, parts: Sequence[Part], provider: Provider | None
 ) -> tuple[Subcall, ...]:
-    """The parts of a reading with what only the route and the clock know."""
+    """The parts of a reading with the terms that only the route and the clock know."""
     begun, reading = exchange.begun, exchange.reading
     start = EPOCH + timedelta(microseconds=begun.wall_ns // 1000)  # the row's `ts`, exactly
     terms: dict[str, TermValue] = {
@@ -78,7 +77,7 @@ def subcalls_of(
 
 
 def basis_of(reading: Reading) -> Basis:
-    """What the reading says besides usage that the charge depends on."""
+    """What the charge depends on besides usage."""
     return Basis(
         asked=reading.request_model,
         served=reading.response_model,
@@ -88,14 +87,14 @@ def basis_of(reading: Reading) -> Basis:
 
 
 def charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
-    """What a call costs: nothing if nobody bills it, unknown if nothing is known of its usage."""
+    """What a call costs: nothing if nobody bills it, unknown if its usage is."""
     if not reading.billable:
         return not_billed(*reading.reasons)
     return charged(subcalls, basis_of(reading), book)
 
 
 def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge:
-    """The charge of a billable call; the same for a stored call as for a live one."""
+    """The charge of a billable call, live or stored."""
     # Counted tokens may stand in for usage that was not reported; if none do, `price` says so.
     doubts = [cause for cause in basis.reasons if cause is not Reason.NO_USAGE]
     charge = lowered(_charge_of(subcalls, basis, book), doubts)
@@ -120,10 +119,10 @@ def _charge_of(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> C
 def _charge_of_asked(
     charge: Charge, subcalls: Sequence[Subcall], basis: Basis, book: TariffBook
 ) -> Charge:
-    """By the model asked for, where the one served is in no tariff: an estimate.
+    """An estimate by the model asked for, if the one that served has no tariff.
 
-    `charge` if that has no price either; what only a counter keeps from having one says so, since
-    pricing it again will find one.
+    Returns `charge` if that has no price either.  If it only lacks a counter, the charge says so,
+    since repricing will then find a price.
     """
     served = basis.served
     if not served or served == basis.asked:
@@ -137,7 +136,7 @@ def _charge_of_asked(
 
 
 def cut_short(exchange: Exchange) -> bool:
-    """Whether a stream broke off: it has made at least what was seen, a lower bound."""
+    """Whether a stream broke off, so that what was seen is a lower bound."""
     broken = exchange.ended.outcome in (
         Outcome.CLIENT_GONE,
         Outcome.UPSTREAM_CUT,

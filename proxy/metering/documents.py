@@ -1,8 +1,8 @@
-"""Prices call documents: JSON objects that say what was called, when, and what came back.
+"""Prices call documents: JSON objects with a request, when it was made, and its response.
 
 A document has `provider`, `path`, `at`, `request`, `response`, and optionally `id`, `method`,
 `request_headers`, `response_headers`, `upstream` (`base_url`, `region`, `deployment_type`) and
-`batch`.  It is read by the very code that meters live calls.
+`batch`.  The code that meters live calls reads it.
 """
 
 from collections.abc import Mapping
@@ -22,20 +22,20 @@ from proxy.metering.charges import charge_of, counted, subcalls_of
 from proxy.reading.reading import CallReader
 from proxy.settings.config import Config, Provider
 
-# Decimals go back into bodies as the numbers they were, so no figure passes through a float.
+# Decimals are written back into bodies as numbers, so no figure passes through a float.
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 EVENT_STREAM, JSON = "text/event-stream", "application/json"
 
 
 def parse(line: bytes | str) -> dict[str, object]:
-    """One document.  Raises ValueError that says what is wrong with it."""
+    """One document.  Raises ValueError, which says what is wrong with it."""
     try:
         document = _decode(line)
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise ValueError("a call document is a JSON object")
+        raise ValueError("a call document must be a JSON object")
     missing = [key for key in ("provider", "path", "at") if not isinstance(document.get(key), str)]
     if missing:
         raise ValueError(f"missing or not text: {', '.join(missing)}")
@@ -77,7 +77,7 @@ def _in_batch(part: Part) -> Part:
 
 
 def _provider(document: Mapping[str, object], config: Config) -> Provider:
-    """The configured provider with what the document says of the upstream."""
+    """The configured provider with the upstream that the document states."""
     name = str(document["provider"])
     provider = config.providers.get(name) or Provider(name=name, base_url="")
     upstream = document.get("upstream")
@@ -92,7 +92,7 @@ def _provider(document: Mapping[str, object], config: Config) -> Provider:
 
 
 def _exchange(document: Mapping[str, object], provider: Provider, config: Config) -> Exchange:
-    """The call as the journal would have told it."""
+    """The call as the journal would have recorded it."""
     response = document.get("response")
     text = isinstance(response, str)
     headers = {"content-type": EVENT_STREAM if text else JSON} | _headers(
@@ -127,7 +127,7 @@ def _exchange(document: Mapping[str, object], provider: Provider, config: Config
 def _headers(document: Mapping[str, object], key: str) -> dict[str, str]:
     value = document.get(key) or {}
     if not isinstance(value, dict):
-        raise ValueError(f"{key} is not an object")
+        raise ValueError(f"{key} must be a JSON object")
     return {str(name).lower(): str(text) for name, text in value.items()}
 
 

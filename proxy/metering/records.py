@@ -1,7 +1,7 @@
 """From an exchange to its records: reading → usage → charge → record.
 
-Pure but for `claim`, which remembers which batch items were charged, and `volumes`, which knows
-what was used before.  Nothing here raises: whatever goes wrong, a call gets a row that says so.
+Pure, except for `claim`, which remembers which batch items were charged, and `volumes`, which knows
+what was used before.  Nothing here raises: if anything fails, the row of the call says so.
 """
 
 import logging
@@ -38,7 +38,7 @@ class Metering:
     volumes: Volumes = NO_VOLUMES
 
     def records(self, exchange: Exchange) -> Sequence[Record]:
-        """The rows of a call: those of its batch items, if any, then its own, which is last."""
+        """The rows of a call: those of its batch items, if any, then its own."""
         try:
             return (*self._items(exchange), self._own(exchange))
         except Exception:
@@ -56,7 +56,7 @@ class Metering:
         subcalls = subcalls_of(exchange, own.parts, provider)
         basis = replace(basis_of(own), cut_short=cut_short(exchange))
         if exchange.ended.outcome is Outcome.UNREACHABLE:
-            charge = not_billed(*own.reasons, Reason.UNREACHABLE)  # the provider never saw it
+            charge = not_billed(*own.reasons, Reason.UNREACHABLE)
         elif not own.billable:
             charge = not_billed(*own.reasons)
         else:
@@ -64,7 +64,7 @@ class Metering:
         return row(replace(exchange, reading=own), charge, subcalls, basis, self.config)
 
     def _charged(self, subcalls: Sequence[Subcall], basis: Basis) -> tuple[Charge, Basis]:
-        """The charge, and its basis with what was used before; the call then counts as used."""
+        """The charge, and its basis with what was used before; then counts the call as used."""
         with self.volumes.passing(subcalls) as passing:
             basis = replace(basis, counters=passing.before)
             charge = charged(subcalls, basis, self.book)
@@ -72,7 +72,7 @@ class Metering:
         return charge, basis
 
     def _without_items(self, exchange: Exchange) -> Reading:
-        """The reading with what this call itself is charged for, which may be nothing."""
+        """The reading with only what this call itself is charged for, which may be nothing."""
         reading = exchange.reading
         own = tuple(part for part in reading.parts if part.item in ("", reading.response_id))
         if reading.parts and not own:
@@ -85,7 +85,7 @@ class Metering:
         return replace(reading, parts=own)
 
     def _items(self, exchange: Exchange) -> list[Record]:
-        """Rows of the batch items that no call showed before; their ids do not depend on it."""
+        """Rows of the batch items that no call showed before; any call gives them the same ids."""
         whole = ("", exchange.reading.response_id)
         parts = {part.item: part for part in exchange.reading.parts if part.item not in whole}
         if not parts:
@@ -101,7 +101,7 @@ class Metering:
             parts=(part,),
             billable=True,
             response_model=part.model,
-            reported_usd=None,  # that of the whole batch, if any
+            reported_usd=None,  # if any, it is that of the whole batch
             reasons=part.reasons,
         )
         subcalls = subcalls_of(exchange, (part,), provider)
@@ -118,7 +118,7 @@ class Metering:
 
 
 def _items_lost(reading: Reading) -> bool:
-    """Whether something besides the items that were read may have been billed."""
+    """Whether something besides the items that were read may be billed."""
     known = {cause for part in reading.parts for cause in part.reasons}
     lost = (Effect.MISSING, Effect.UNKNOWN)
     return any(cause.reason.effect in lost for cause in reading.reasons if cause not in known)

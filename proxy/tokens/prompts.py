@@ -1,8 +1,8 @@
-"""What a request says to the model, whatever the wire format: turns, tools, images.
+"""The prompt in a request of any wire format: turns, tools, images.
 
-The formats name the same few things differently, so the document's own keys decide how it is read,
-not the address it was sent to.  Nothing here raises for odd documents: what is not understood is
-passed over, and what is understood but cannot be counted (audio, video, files) leaves a reason.
+The formats name the same few things differently, so the keys of a document decide how it is read,
+not its address.  Odd documents raise nothing: what is not understood is skipped, and what is
+understood but cannot be counted (audio, video, files) gives a reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ import msgspec
 from pricing.reason import Reason
 from proxy.tokens.images import Image, from_base64
 
-DEPTH_MAX = 16  # of content inside content; a tool result holds parts, rarely more
+DEPTH_MAX = 16  # of content inside content; tool results hold parts, rarely more
 
 
 @dataclass(slots=True)
 class Turn:
-    """One message.  `calls` is set when it holds more than plain text (tool calls or results)."""
+    """One message.  `calls` is set if it has more than plain text (tool calls or results)."""
 
     role: str
     texts: list[str] = field(default_factory=list)
@@ -37,15 +37,15 @@ class Tool:
 
 @dataclass(slots=True)
 class Prompt:
-    """All of one request that costs tokens."""
+    """Everything in one request that costs tokens."""
 
     turns: list[Turn] = field(default_factory=list)
-    bare: list[str] = field(default_factory=list)  # text that no chat format wraps
+    bare: list[str] = field(default_factory=list)  # text outside of any chat format
     token_ids: int = 0  # input that came as token numbers
     tools: list[Tool] = field(default_factory=list)
-    schema: object = None  # of a structured answer
+    schema: object = None  # of structured output
     images: list[Image] = field(default_factory=list)
-    thinking: bool = False  # Anthropic's extended thinking was asked for
+    thinking: bool = False  # Anthropic's extended thinking is on
     forced: bool = False  # a tool must be called
     reasons: set[Reason] = field(default_factory=set)
 
@@ -75,7 +75,7 @@ def read(request: Mapping[str, object]) -> Prompt:
 
 
 def _system(prompt: Prompt, request: Mapping[str, object]) -> None:
-    """A system prompt beside the messages: Anthropic, Bedrock, Gemini, Responses, Cohere v1."""
+    """A system prompt outside the messages: Anthropic, Bedrock, Gemini, Responses, Cohere v1."""
     for key in ("system", "systemInstruction", "system_instruction", "instructions", "preamble"):
         if value := request.get(key):
             turn = Turn("system")
@@ -156,7 +156,7 @@ def _call(turn: Turn, call: Mapping[str, object]) -> None:
 
 
 def _media(prompt: Prompt, part: Mapping[str, object], kind: str) -> bool:
-    """True if the part was an image, or something that is not text and cannot be counted."""
+    """Whether the part is an image, or something else that is not text and cannot be counted."""
     held = part.get("inlineData") or part.get("inline_data") or part.get("fileData")
     held = held or part.get("file_data")
     mime = ""
@@ -191,7 +191,7 @@ def _image(part: Mapping[str, object], held: object) -> Image:
 
 
 def _bare(prompt: Prompt, request: Mapping[str, object]) -> None:
-    """Completions, embeddings, rerank; the Responses API, whose items are messages."""
+    """Completions, embeddings, reranking; and the Responses API, whose items are messages."""
     for key in ("prompt", "input", "texts", "inputs", "query", "documents", "suffix"):
         value = request.get(key)
         items = [value] if isinstance(value, str) else _items(value)
@@ -231,7 +231,7 @@ def _tools(prompt: Prompt, request: Mapping[str, object]) -> None:
                 schema = schema["json"]  # Bedrock
             name = _text(tool.get("name"))
             if tool.get("defer_loading") is True:
-                continue  # not shown to the model until it searches for it
+                continue  # the model only sees it after searching for it
             if not name or _text(tool.get("type")) not in ("", "function", "custom"):
                 prompt.reasons.add(Reason.HOSTED_TOOL_NOT_COUNTED)
                 continue

@@ -1,8 +1,8 @@
 """Anthropic messages, whole or streamed, on Anthropic's own API, Vertex and Bedrock.
 
-https://platform.claude.com/docs/en/api/messages.  In a stream `message_start` states the usage of
-the prompt; `message_delta` repeats it, cumulative, each field in place of what was known, but
-without the split of cache writes by time to live.
+https://platform.claude.com/docs/en/api/messages.  In a stream, `message_start` states the usage of
+the prompt.  Each field of a later `message_delta` replaces what was known, except for the split of
+cache writes by time to live, which it lacks.
 """
 
 import re
@@ -49,7 +49,7 @@ class MessagesReader:
         """See `Reader.read`."""
         body = mapping(document)
         kind = text(body.get("type")) or event
-        if not body or self._draft.fail(document):  # no object: [DONE], which relays add
+        if not body or self._draft.fail(document):  # not an object: [DONE], which relays add
             return
         if kind == "message_start":
             self._start(mapping(body, "message"))
@@ -89,7 +89,7 @@ class MessagesReader:
             self._draft.attributes["response.container_id"] = container[:128]
 
     def _block(self, block: Block, at_ns: int, number: Json) -> None:
-        """Take a content block: whole, or the empty beginning of a streamed one."""
+        """Take a content block: a whole one, or the empty start of a streamed one."""
         of = integer(number)
         kind = text(block.get("type"))
         name = text(block.get("name"))
@@ -107,14 +107,14 @@ class MessagesReader:
             if arguments := mapping(block, "input"):
                 self._draft.say(str(arguments), of)
         elif kind == "fallback":
-            # Another model took over; the rest, and the usage of the final event, is its own.
+            # Another model took over: the rest, and the usage of the final event, is from it.
             served = text(mapping(block, "to").get("model"))
             self._draft.response_model = served or self._draft.response_model
         else:
             self._delta(block, at_ns, number)
 
     def _delta(self, delta: Block, at_ns: int, number: Json) -> None:
-        """Take text of a content block or of an event that adds to one."""
+        """Take the text of a content block, or of an event that extends one."""
         of = integer(number)
         self._draft.delta(text(delta.get("thinking")), at_ns, visible=False, of=of)
         self._draft.delta(text(delta.get("text")), at_ns, of=of)
@@ -123,7 +123,7 @@ class MessagesReader:
             self._draft.delta(text(delta.get("content")), at_ns, visible=False, of=of)
 
     def shares(self) -> Iterator[Share]:
-        """What each model did, as far as it was stated."""
+        """What each model used, as far as it was stated."""
         if has_counts(self._usage):
             ask = self._draft.ask
             yield from shares(
@@ -143,23 +143,23 @@ class MessagesReader:
             if not code_runs_free(draft.ask.request):
                 draft.flag(Reason.CONTAINER_TIME_NOT_REPORTED)
         if mapping(self._usage, "fallback_credit", "status").get("type") == "redeemed":
-            # Billed as if the cache had always been this model's; the counts do not show it.
+            # Billed as if the cache had always been this model's, which the counts do not show.
             draft.flag(Reason.FALLBACK_CREDIT_REDEEMED)
         done = [*self.shares()]
         if "refusal" in draft.finish_reasons.values() and not self._blocks:
-            # Declined before any output is free; the numbers stay as a record.
+            # A refusal before any output is free; its numbers are kept as a record.
             # https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
             draft.flag(Reason.REFUSED_BEFORE_OUTPUT)
             draft.billable = len(done) > 1
             done = done[1:] or done
         for share in done:
             draft.part(share.tally, model=share.model, terms=share.terms)
-        draft.usage_final = self._ended  # before that only the prompt is
+        draft.usage_final = self._ended  # earlier usage only covers the prompt
         return draft.reading()
 
 
 def call_terms(ask: Ask) -> dict[str, TermValue]:
-    """The terms that hold for every part of a call."""
+    """The terms of every part of a call."""
     terms: dict[str, TermValue] = {}
     if beta := ask.request_headers.get("anthropic-beta", ""):
         terms[Term.BETA] = ",".join(part.strip() for part in beta.split(","))[:BETA_CHARS_MAX]
@@ -180,7 +180,7 @@ class CompletionReader(MessagesReader):
 
 
 class AnthropicBatchReader:
-    """Reads the results of a message batch: one line an item, each billed once, ever.
+    """Reads the results of a message batch: one item per line, each billed exactly once.
 
     Only items that succeeded are billed.
     https://platform.claude.com/docs/en/build-with-claude/batch-processing#pricing
@@ -192,7 +192,7 @@ class AnthropicBatchReader:
         found = re.search(r"/batches/([^/]+)", ask.path)
         self._batch = unquote(found[1]) if found else ""
         self._unstated = False  # an item succeeded without usage
-        # The headers are those of the download, not those the items were sent with.
+        # The headers belong to the download, not to the requests of the items.
         self._ask = replace(ask, request=None, request_headers={}, stream=False)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
@@ -219,7 +219,7 @@ class AnthropicBatchReader:
             self._unstated = True
             self._draft.flag(Reason.ITEM_WITHOUT_USAGE)
         for number, part in enumerate(reading.parts):
-            suffix = f"#{number}" if number else ""  # an advisor's share is a charge of its own
+            suffix = f"#{number}" if number else ""  # an advisor's share is charged separately
             self._draft.add(
                 replace(
                     part,
@@ -240,7 +240,7 @@ class AnthropicBatchReader:
 
 
 def vertex_model(ask: Ask) -> str:
-    """The model that a Vertex path names: `…/models/claude-opus-5-5:rawPredict`."""
+    """The model in a Vertex path: `…/models/claude-opus-5-5:rawPredict`."""
     found = re.search(r"/models/([^/]+):[a-zA-Z]+/?$", unquote(ask.path))
     return found[1] if found else ""
 

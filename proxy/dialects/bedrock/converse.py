@@ -1,7 +1,7 @@
 """Bedrock Converse, whole or streamed, and guardrails.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html.  `inputTokens`
-leaves cache reads and writes out; each `*TokenCount` beside a `*Tokens` is the same number again.
+excludes cache reads and writes; each `*TokenCount` repeats the `*Tokens` of the same name.
 """
 
 import re
@@ -21,7 +21,7 @@ from proxy.exchange import Operation, Reading
 
 Block = Mapping[str, object]
 
-# Of a cross-region inference profile: us.anthropic.claude-…; "global" has no surcharge.
+# The prefix of a cross-region inference profile, us.anthropic.claude-…; "global" is not dearer.
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 _PROFILE = re.compile(r"^(us-gov|us|eu|apac|au|jp|ca|sa|global)\.")
 _WRITE = {"5m": Meter.CACHE_WRITE_5M, "1h": Meter.CACHE_WRITE_1H}
@@ -129,7 +129,7 @@ def tally_usage(usage: Block) -> Tally:
         tally.add(meter, tokens)
         written -= tokens
     if written > 0:
-        # The only time to live there was before it could be chosen.
+        # The only lifetime before it could be chosen.
         # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
         tally.add(Meter.CACHE_WRITE_5M, written)
         tally.flag(Reason.CACHE_WRITE_TTL_UNKNOWN)
@@ -145,7 +145,7 @@ def _either(usage: Block, stem: str) -> int | None:
 
 
 def count_guardrail(tally: Tally, usage: Block) -> None:
-    """Count the text units of an assessment; a policy without a meter is flagged."""
+    """Count the text units of an assessment; flag policies that have no meter."""
     for name, value in usage.items():
         units = integer(value)
         if not units or not name.endswith("Units") or name.endswith("FreeUnits"):
@@ -157,7 +157,7 @@ def count_guardrail(tally: Tally, usage: Block) -> None:
 
 
 def note_exception(draft: Draft, body: Block, event: str) -> bool:
-    """Note an exception event of a stream, and say whether it was one."""
+    """Record an exception event of a stream; returns whether it was one."""
     if not event.endswith(("Exception", "Error")):
         return False
     draft.fail({"error": {"type": event, "message": body.get("message")}})
@@ -171,13 +171,13 @@ def profile_terms(ask: Ask) -> dict[str, TermValue]:
 
 
 def path_model(ask: Ask) -> str:
-    """The model or inference profile that a path names; of an ARN its last part."""
+    """The model or inference profile in a path; the last part of an ARN."""
     found = re.search(r"/model/(.+)/[^/]+/?$", unquote(ask.path))
     return found[1].rpartition("/")[2] if found else ""
 
 
 class GuardrailReader:
-    """Reads a guardrail that is applied on its own."""
+    """Reads a guardrail that is applied without a model."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)

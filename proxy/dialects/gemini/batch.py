@@ -1,7 +1,7 @@
-"""Gemini's batches: an item is billed once, however often its result is polled or downloaded.
+"""Gemini's batches: each item is billed once, however often its result is fetched.
 
-https://ai.google.dev/gemini-api/docs/batch-api.  Results come inside the batch when it is polled,
-or as a JSONL file.  On Vertex they go to a bucket, which no proxy sees.
+https://ai.google.dev/gemini-api/docs/batch-api.  Polling the batch returns its results, or they are
+in a JSONL file.  On Vertex they go to a bucket, which no proxy sees.
 """
 
 import re
@@ -26,7 +26,7 @@ Item = tuple[str, Mapping[str, object]]
 
 
 class GeminiBatchReader:
-    """Reads a polled batch, or one line after another of its file of results."""
+    """Reads a polled batch, or the lines of its file of results."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
@@ -51,7 +51,7 @@ class GeminiBatchReader:
         self._draft.complete = True
 
     def _items(self, body: Mapping[str, object]) -> Iterator[Item]:
-        """The responses in a document, by key; items that failed have none and cost nothing."""
+        """The responses in a document, by key; failed items have none and are free."""
         if "response" in body and "done" not in body and "metadata" not in body:  # a line
             self._lines += 1
             yield text(body.get("key")) or str(self._lines), mapping(body, "response")

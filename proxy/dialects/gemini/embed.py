@@ -20,7 +20,7 @@ from proxy.exchange import Operation, Reading
 
 
 class EmbedReader:
-    """Reads embedContent and batchEmbedContents; older models state no usage."""
+    """Reads embedContent and batchEmbedContents; older models report no usage."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
@@ -43,7 +43,7 @@ class EmbedReader:
 class CacheReader:
     """Reads the creation of a token cache.
 
-    Its storage is billed by the token-hour until it is deleted or expires, which no response says.
+    Storage is billed by the token-hour until it is deleted or expires, which no response states.
     """
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
@@ -72,7 +72,7 @@ class CacheReader:
 
 
 class PredictReader:
-    """Reads `:predict`: text embeddings state tokens, Imagen is billed by the image."""
+    """Reads `:predict`: text embeddings report tokens, Imagen is billed by the image."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
@@ -105,9 +105,9 @@ class PredictReader:
 
 
 class VideoReader:
-    """Reads the start of a video: billed by the second asked for, if it is ever made.
+    """Reads the start of a video: billed by the requested second, if it is made.
 
-    The operation that is polled names no seconds: https://ai.google.dev/gemini-api/docs/video
+    Polling the operation returns no seconds: https://ai.google.dev/gemini-api/docs/video
     """
 
     SECONDS = 8  # the default of Veo

@@ -38,7 +38,7 @@ class InteractionReader:
         elif inner := mapping(body, "interaction"):
             self._interaction(inner, at_ns)
         elif kind.endswith((".start", ".delta")):
-            # Steps until they were renamed were contents: content.start, content.delta.
+            # Steps used to be called contents: content.start, content.delta.
             block = mapping(body, "delta") or mapping(body, "step") or mapping(body, "content")
             self._block(block, at_ns)
 

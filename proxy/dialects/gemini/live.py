@@ -1,7 +1,7 @@
-"""Gemini Live: a conversation over a WebSocket, billed by the turn.
+"""Gemini Live: a conversation over a WebSocket, billed by turn.
 
-https://ai.google.dev/api/live.  A turn is billed for all that the model read, the session so far
-included, so turns add up; within a turn each `usageMetadata` replaces the one before.
+https://ai.google.dev/api/live.  Each turn is billed for everything the model read, including the
+session so far, so turns add up.  Within a turn, each `usageMetadata` replaces the previous one.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class LiveReader:
         self._usage: Mapping[str, object] = {}
         self._grounding = Grounding()
         self._tier = ""
-        self._open = False  # something was said since the last turn was complete
+        self._open = False  # something came since the last complete turn
 
     def sent(self, document: Json, at_ns: int) -> None:
         """See `Conversation.sent`."""
@@ -61,7 +61,7 @@ class LiveReader:
             return
         if self._open or not self._turns:
             self._usage = usage
-        else:  # the usage of a turn that was complete already
+        else:  # the usage of a turn that has already ended
             self._turns[-1] = (usage, self._turns[-1][1])
 
     def _end_turn(self) -> None:

@@ -1,7 +1,7 @@
-"""Files and batches.  The usage of a batch is in its output file, one result a line.
+"""Files and batches.  The usage of a batch is in its output file, one result per line.
 
-https://developers.openai.com/api/docs/guides/batch.  Creating and polling a batch costs nothing.
-The file may be downloaded many times, so each line names its item and is charged once, ever.
+https://developers.openai.com/api/docs/guides/batch.  Creating and polling a batch is free.  The
+file may be downloaded many times, so each line names its item and is charged exactly once.
 """
 
 from pricing.reason import Reason
@@ -17,7 +17,7 @@ ITEM_CHARS_MAX = 256
 
 
 class BatchOutputReader:
-    """Reads a downloaded file; if it is a batch's output, each line that succeeded is a part."""
+    """Reads a downloaded file; in the output of a batch, each successful line is a part."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)

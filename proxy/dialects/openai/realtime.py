@@ -1,8 +1,8 @@
-"""The Realtime API over a WebSocket: each response that is done states its own usage.
+"""The Realtime API over a WebSocket: each finished response states its own usage.
 
-https://developers.openai.com/api/docs/guides/realtime-costs.  Usage is per response and not
-cumulative: every `response.done` is a part.  The caller's speech is transcribed by another model,
-which says so in `conversation.item.input_audio_transcription.completed`.
+https://developers.openai.com/api/docs/guides/realtime-costs.  Usage is per response, not
+cumulative: every `response.done` is a part.  Another model transcribes the caller's speech; its
+usage is in `conversation.item.input_audio_transcription.completed`.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class RealtimeReader:
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
-        self._draft.countable = False  # the model reads the whole session again at each turn
+        self._draft.countable = False  # each turn reads the whole session again
         self._transcriber = ""
         self._open = False
 
@@ -55,7 +55,7 @@ class RealtimeReader:
             self._transcribed(mapping(body, "usage"))
         elif kind.startswith("response.") and kind.endswith(".delta"):
             draft.times.token(at_ns)
-            if "audio.delta" not in kind:  # sound in base64
+            if "audio.delta" not in kind:  # audio in base64
                 of = kind, text(body.get("item_id")), text(body.get("response_id"))
                 draft.hear(text(body.get("delta")), of)
         elif kind == "error":
@@ -101,7 +101,7 @@ class RealtimeReader:
 
     def close(self) -> Reading:
         """See `Reader.close`."""
-        if self._open:  # a response began, and its usage did not come
+        if self._open:  # a response began, and its usage never came
             self._draft.complete = False
             self._draft.usage_final = False
         return self._draft.reading()

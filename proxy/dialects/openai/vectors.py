@@ -1,7 +1,7 @@
 """Embeddings and moderations.
 
 https://developers.openai.com/api/docs/api-reference/embeddings.  The input may be text or token
-ids; nothing is made.  Voyage states a total only.
+ids; there is no output.  Voyage only states a total.
 """
 
 from pricing.reason import Reason
