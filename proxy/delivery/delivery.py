@@ -233,9 +233,7 @@ class Delivery(Generic[S]):
         self.error = error
         if monotonic() - self._logged >= LOG_EVERY_S:
             self._logged = monotonic()
-            log.warning(
-                "Cannot deliver rows to %s (%s); still retrying.", self.exporter.name, error
-            )
+            log.warning("Cannot deliver rows to %s (%s); still retrying.", self.name, error)
 
     def _set_aside(self, record: S, reason: str) -> None:
         """Save a rejected row with the reason; beyond the file's limit it is only counted."""
