@@ -50,6 +50,8 @@ FOREIGN = frozenset(
         *("rule_files", "time_per_output_chunk", "model_providers.NAME.base_url", "wire_api"),
         "image_thirdparty",  # a kind in a file of test cases
         "NAME.toml",  # for any provider
+        *("Authorization", "Connection", "Upgrade"),  # HTTP
+        *("Nullable", "DataZoneStandard", "TimeoutStopSec"),  # ClickHouse, Azure, systemd
     )
 )
 # What a decision record rules out, and its number: no document may promise it.
@@ -96,6 +98,7 @@ FORMS: Mapping[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "dotted": (re.compile(r"[A-Za-z_]+(\.[A-Za-z0-9_*-]+)+"), names.is_dotted),
     "words": (names.SNAKE, names.is_word),
     "capitals": (re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+"), is_capital),
+    "classes": (re.compile(r"([A-Z][a-z]+)+"), lambda name: name in names.identifiers()),
 }
 
 
