@@ -83,8 +83,8 @@ class _Bill:
             return
         self._tariffs[tariff.id] = None
         facts = _facts(subcall)
-        unknown = tariff.unknown_terms(facts)
         facts[AT] = at
+        unknown = tariff.unknown_terms(facts)
         self.reasons.add(*tariff.unknown_holidays(at))
         rates = self._selection(tariff, facts)
         before = len(self._lines)

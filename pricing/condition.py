@@ -92,7 +92,7 @@ class Clause:
     def holds(self, facts: Facts) -> bool:
         """Whether the facts of a call satisfy it."""
         if isinstance(self.value, Schedule):
-            at = facts[AT]
+            at = facts.get(AT)
             return isinstance(at, datetime) and self.value.holds(at)
         fact = facts.get(self.term)
         if isinstance(self.value, frozenset):

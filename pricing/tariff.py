@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from pricing.cause import Cause, about
-from pricing.condition import AT, SCHEDULE, Facts, Op, Schedule, When, implies
+from pricing.condition import AT, SCHEDULE, Facts, Schedule, When, implies
 from pricing.reason import Reason
 from pricing.terms import TERMS, Term, valid
 from pricing.usage import Meter, TermValue
@@ -164,9 +164,29 @@ class Tariff:
         """Whether any rule prices `meter`, under whatever conditions."""
         return meter in self._compiled().named
 
-    def unknown_terms(self, terms: Facts) -> list[Cause]:
-        """A reason for each value of a term that this tariff does not know."""
-        return self._compiled().unknown_terms(terms)
+    def unknown_terms(self, facts: Facts) -> list[Cause]:
+        """A reason for each value of a term that no price in force under `facts` is stated for.
+
+        That some other row of the tariff names the value proves nothing: a flex price for long
+        prompts alone says nothing about short ones.
+        """
+        selection = self.selection(facts)
+        return [
+            about(Reason.UNKNOWN_TERM, f"{name}={value}")
+            for name, value in facts.items()
+            if name != AT
+            and ((term := TERMS.get(name)) is None or not self._knows(term, value, selection))
+        ]
+
+    def _knows(self, term: Term, value: TermValue, selection: "Selection") -> bool:
+        if not valid(term, value):
+            return False
+        if value in term.plain or value in self.same_price.get(term.value, ()):
+            return True
+        compiled = self._compiled()
+        if term.value not in compiled.asked:
+            return not term.strict
+        return term.value in selection.settled or term.value in compiled.compared
 
     def unknown_holidays(self, at: datetime) -> list[Cause]:
         """A reason for each schedule whose calendar does not cover `at`."""
@@ -204,6 +224,9 @@ class Selection:
     def __init__(self, tariff: Tariff, holding: When) -> None:
         self._rules = [rule for rule in tariff.rules if rule.when <= holding]
         self._factors = [factor for factor in tariff.factors if factor.when <= holding]
+        # Terms whose value one of these was stated for.
+        conditions = [*(rule.when for rule in self._rules), *(f.when for f in self._factors)]
+        self.settled = frozenset(clause.term for when in conditions for clause in when)
         self._named = tariff.names_meter
         self._rates: dict[Meter, Rate | None] = {}
 
@@ -255,28 +278,8 @@ class _Compiled:
         distinct = dict.fromkeys(clause for when in asked for clause in when)
         self.clauses = [(1 << number, clause) for number, clause in enumerate(distinct)]
         self.asked = frozenset(clause.term for clause in distinct) - {AT, SCHEDULE}
+        # Terms with an order, or flags: every value lies on one side of each bound.
+        self.compared = frozenset(c.term for c in distinct if not isinstance(c.value, frozenset))
         self.named = frozenset(meter for rule in tariff.rules for meter in rule.prices)
         self.schedules = [c.value for c in distinct if isinstance(c.value, Schedule)]
         self.selections: dict[int, Selection] = {}
-        self._same_price = tariff.same_price
-
-    def unknown_terms(self, terms: Facts) -> list[Cause]:
-        return [
-            about(Reason.UNKNOWN_TERM, f"{name}={value}")
-            for name, value in terms.items()
-            if (term := TERMS.get(name)) is None or not self._knows(term, value)
-        ]
-
-    def _knows(self, term: Term, value: TermValue) -> bool:
-        if not valid(term, value):
-            return False
-        if value in term.plain or value in self._same_price.get(term.value, ()):
-            return True
-        if term.value not in self.asked:
-            return not term.strict
-        return any(
-            clause.op is not Op.IN
-            or (isinstance(clause.value, frozenset) and value in clause.value)
-            for _, clause in self.clauses
-            if clause.term == term.value
-        )

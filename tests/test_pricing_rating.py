@@ -7,7 +7,7 @@ import pytest
 
 from pricing import Charge, Meter, Origin, Quantity, Status, Subcall, TariffBook, Usage, price
 from pricing.charge import line_document, plain, total
-from pricing.rated import QUANTITY_MAX, too_large
+from pricing.charge_line import QUANTITY_MAX, too_large
 from support.pricing_calls import AT, HEAD, MODEL, PLAIN, TOKENS, book, call, call_of, charge
 
 REPORTED = 'prefer = "reported"\n'
@@ -93,7 +93,7 @@ def test_lines_are_in_the_order_of_meters() -> None:
 def test_each_reason_is_said_once() -> None:
     """Two subcalls of one unknown model are one reason."""
     found = price([call_of(TOKENS, model="x"), call_of(TOKENS, model="x")], book(PLAIN))
-    assert found.reasons == ("unknown_model:x",)
+    assert tuple(map(str, found.reasons)) == ("unknown_model:x",)
     assert (found.tariff, found.lines) == ("", ())
 
 
@@ -101,7 +101,7 @@ def test_a_subcall_without_usage_leaves_a_lower_bound() -> None:
     """What the other subcalls cost is known, the sum is not."""
     found = price([call(TOKENS), call_of({}, origin=Origin.NONE)], book(PLAIN))
     assert (found.usd, found.status) == (Decimal("0.045"), Status.PARTIAL)
-    assert found.reasons == ("no_usage",)
+    assert tuple(map(str, found.reasons)) == ("no_usage",)
 
 
 def test_a_term_that_is_not_known_leaves_the_fees() -> None:
@@ -187,7 +187,7 @@ def test_a_cost_without_any_usage() -> None:
     """Nothing was priced: a stated cost of an unknown provider is an estimate."""
     found = price([], book(PLAIN), reported_usd=Decimal("0.5"))
     assert (found.usd, found.status) == (Decimal("0.5"), Status.ESTIMATED)
-    assert found.reasons == ("no_usage", "reported_cost_only")
+    assert tuple(map(str, found.reasons)) == ("no_usage", "reported_cost_only")
 
 
 @pytest.mark.parametrize("odd", ["-0.01", "NaN", "Infinity"])
@@ -195,7 +195,7 @@ def test_an_odd_reported_cost_is_named_and_not_used(odd: str) -> None:
     """It neither is the charge nor stands beside it."""
     found = reported(REPORTED + PLAIN, odd, call(TOKENS))
     assert (found.usd, found.reported_usd) == (Decimal("0.045"), None)
-    assert found.reasons == (f"odd_reported_cost:{odd}",)
+    assert tuple(map(str, found.reasons)) == (f"odd_reported_cost:{odd}",)
 
 
 def test_nothing_used_is_nothing_to_pay() -> None:

@@ -5,10 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from pricing import book, charge, condition, quote, rated, tariff, usage
+from pricing import bill, book, charge, charge_line, condition, quote, tariff, usage
 from pricing.sheet import entry, reader
 
-MODULES = (book, charge, condition, entry, quote, rated, reader, tariff, usage)
+MODULES = (bill, book, charge, charge_line, condition, entry, quote, reader, tariff, usage)
 BY_NAME = (
     condition.Schedule,
     tariff.Rule,
