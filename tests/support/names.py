@@ -214,10 +214,10 @@ EXPORTERS = ("clickhouse", "content", "otel")
 
 
 def is_python(dotted: str) -> bool:
-    """Whether it is a module of ours, a class, or what is in one."""
+    """Whether it is a module of ours, what is in one, or an attribute of a class that we use."""
     first, *rest = dotted.split(".")
     if first not in PACKAGES:
-        return first[:1].isupper() and {first, *rest} <= identifiers()
+        return first[:1].isupper() and set(rest) <= identifiers()
     for at in range(len(rest), -1, -1):
         with suppress(ModuleNotFoundError):
             value: object = import_module(".".join((first, *rest[:at])))
