@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
+from pricing.reason import Reason
 from proxy.console.api import application
 from proxy.instants import instant
 from proxy.settings.config import Listen
@@ -84,6 +85,17 @@ async def test_a_call_has_its_lines(console: ClientSession, records: list[Record
     assert "no call" in wrong["error"]
 
 
+async def test_a_call_explains_its_reasons(console: ClientSession, records: list[Record]) -> None:
+    """Beside the texts that the row holds stand their parts and a sentence for each."""
+    for unpriced in (True, False):
+        record = next(record for record in records if bool(record.reasons) is unpriced)
+        row = await get(console, f"/api/calls/{record.call_id}")
+        sentence = Reason.UNKNOWN_MODEL.sentence
+        told = {"reason": "unknown_model", "detail": "large-2026", "sentence": sentence}
+        assert row["reasons"] == list(record.reasons)
+        assert row["explained"] == ([told] if unpriced else [])
+
+
 async def test_spend_adds_up(console: ClientSession, records: list[Record]) -> None:
     """With nothing to group by there is one row with everything."""
     [total] = await get(console, "/api/spend?since=1d&by=")
@@ -104,7 +116,7 @@ async def test_health_names_every_part(console: ClientSession) -> None:
     [
         ("/api/calls?limit=0", "limit"),
         ("/api/calls?limit=many", "limit"),
-        ("/api/calls?since=yesterday", "is not an instant"),
+        ("/api/calls?since=yesterday", "invalid time 'yesterday': expected 2026-"),
         ("/api/calls?colour=red", "colour"),
         ("/api/spend?by=colour", "colour"),
         ("/api/timeline?step=0", "step"),

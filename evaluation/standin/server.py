@@ -1,4 +1,4 @@
-"""The sockets of the stand-in: reads a request, asks `routes`, sends, and keeps the journal."""
+"""The HTTP and WebSocket server of the stand-in; it also keeps the journal."""
 
 import asyncio
 import gzip
@@ -56,7 +56,7 @@ class StandIn:
     async def _converse(
         self, http: web.BaseRequest, pairs: list[tuple[str, str]]
     ) -> web.StreamResponse:
-        """Hold a conversation; in the journal its messages are the two bodies."""
+        """Serve a WebSocket; in the journal its messages are the two bodies."""
         exchange = self.journal.receive(http.method, http.raw_path, pairs, b"")
         session = sessions.find(http.raw_path, {name.lower(): value for name, value in pairs})
         if session is None:
@@ -90,14 +90,14 @@ class StandIn:
             request = self._failing_first(routes.read(method, target, headers, body))
             return request, routes.answer(request, self._shelves, body)
         except (ValueError, TypeError, AttributeError, KeyError) as failure:
-            # A body of another shape than the dialect's: a provider says 400, and so do we.
+            # The body does not have the dialect's shape: a provider would answer 400 as well.
             document = routes.error_document(target, headers, 400, str(failure))
             return _unread(method, target, headers), Answer(
                 steps=(Step(encode(document)),), status=400
             )
 
     def _failing_first(self, request: Request) -> Request:
-        """The request without its error, once it failed as often as it asked to."""
+        """The request without its error, once it has failed as often as the steering says."""
         steering = request.steering
         if steering.status < 400 or not steering.times:
             return request
@@ -134,7 +134,7 @@ async def _say(
 
 @asynccontextmanager
 async def serving(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[tuple[StandIn, int]]:
-    """A stand-in that listens on `port` (0: any free one); gives it and its port."""
+    """A stand-in that listens on `port` (0: any free one), and the port."""
     stand_in = StandIn()
     server = web.Server(
         stand_in.handle, request_factory=_request, access_log=None, auto_decompress=False
@@ -156,7 +156,7 @@ def _request(
     writer: AbstractStreamWriter,
     task: "asyncio.Task[None]",
 ) -> web.BaseRequest:
-    """A request whose body may be as large as a provider takes."""
+    """A request whose body may be as large as providers accept."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(
         message, payload, protocol, writer, task, loop, client_max_size=REQUEST_BYTES_MAX
@@ -176,7 +176,7 @@ def _decoded(raw: bytes, coding: str) -> bytes:
 
 
 def _unread(method: str, target: str, headers: dict[str, str]) -> Request:
-    """Stands for a request that could not be understood."""
+    """Stands in for a request that could not be parsed."""
     return Request(
         method=method,
         path=target,
