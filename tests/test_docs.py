@@ -1,7 +1,7 @@
-"""The documents can be followed: what they show runs, and ends in what they say.
+"""The README runs, and what else the documents show is there.
 
-`test_documents_truth` checks the names in them; this file runs their commands as a newcomer would,
-in an empty directory and with an empty home.
+`test_docs_walk` follows the demo and the page on own prices, `test_documents_truth` checks the
+names in all of them.
 """
 
 import json
@@ -9,18 +9,10 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
-import time
 import venv
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -31,77 +23,15 @@ from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from proxy.serving.supervisor import FLUSH_S, MARGIN_S
 from proxy.settings import sources
 from support import names
-from support.documents import MARKDOWN, ROOT, blocks, commands, name_of, read, shell_lines, spans
+from support.documents import MARKDOWN, ROOT, blocks, commands, name_of, read, spans
+from support.newcomer import LINES, README, Newcomer, line, newcomer
 
-README = read("README.md")
-LINES = [line for block in blocks(README, "sh") for line in shell_lines(block)]
-START_S = 60
-TRAFFIC_S = 2.0  # enough for every model of the demo
 # Lines that no test runs, and why.
 NOT_RUN = {
     "docker compose": "there is no Docker here: tests/test_compose.py reads the file",
     "COMPOSE_PROFILES=": "the same",
     "make ": "the targets exist, and `make run` is run; the others take minutes",
 }
-
-
-def line(beginning: str) -> str:
-    """The one line of the README that begins so."""
-    (found,) = (each for each in LINES if each.startswith(beginning))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """Somebody in an empty directory."""
-
-    cwd: Path
-    environ: Mapping[str, str]
-
-    def bash(self, command: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run it; it must end well."""
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.cwd,
-            env={**self.environ, **more},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        return done
-
-    @contextmanager
-    def started(self, command: str, until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-        """It runs, and has printed a line with `until` in it; told to stop at the end."""
-        with subprocess.Popen(
-            ["bash", "-c", f"exec {command}"],
-            cwd=self.cwd,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            assert process.stdout is not None
-            shown = ""
-            try:
-                while until not in shown:
-                    said = process.stdout.readline()
-                    assert said, shown
-                    shown += said
-                yield process, shown
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGTERM)
-                    process.wait(START_S)
-
-
-def newcomer(cwd: Path, **more: str) -> Newcomer:
-    """With the taximeter of this environment, and nothing else of it."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    own = {"HOME": str(cwd), "PATH": path, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
-    return Newcomer(cwd, {**own, "PYTHONPATH": str(ROOT), **more})
 
 
 @pytest.fixture
@@ -148,88 +78,6 @@ def test_a_program_is_metered(somebody: Newcomer) -> None:
     with processes.stand_in(somebody.cwd / "stand-in.log") as (upstream, _):
         done = somebody.bash(line("taximeter run"), OPENAI_BASE_URL=f"{upstream}/v1")
     assert re.match(r"Taximeter: 1 calls, \d+ tokens in, \d+ out, \$0\.0", done.stderr)
-
-
-# -- the walk: demo, call, report -----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """A demo that was run as the README says, with a call made meanwhile."""
-
-    who: Newcomer
-    answer: Mapping[str, Any]  # to the call
-    shown: str  # what the demo printed
-
-
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    """In an empty directory, on free ports, and stopped as soon as the call was made."""
-    who = newcomer(tmp_path_factory.mktemp("walk"))
-    port, console_port = processes.free_port(), processes.free_port()
-    ports = f" --rate 60 --port {port} --console-port {console_port}"
-    with who.started(line("taximeter demo") + ports, "Ctrl-C stops") as (demo, begin):
-        answered = who.bash(line("curl ").replace(":4000/", f":{port}/")).stdout
-        time.sleep(TRAFFIC_S)
-        demo.send_signal(signal.SIGINT)
-        assert demo.stdout is not None
-        shown = begin + demo.stdout.read()
-    assert demo.returncode == 0, shown
-    return Walk(who, json.loads(answered), shown)
-
-
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-
-
-@needs_curl
-def test_the_walk_ends_in_numbers(walk: Walk) -> None:
-    """Without a key: the demo's rows are kept, and the report shows the caller's own call."""
-    assert walk.answer["model"] == "gpt-5.4-mini"
-    shown = walk.who.bash(line("taximeter report")).stdout
-    assert re.search(r"\nme +1 +\d+ +\d+ +\$0\.0", shown), shown
-    assert re.search(r"\nsupport +\d+ +[\d,]+ +[\d,]+ +\$0\.\d", shown), shown
-
-
-@needs_curl
-def test_the_demo_prints_the_report_to_ask_for(walk: Walk) -> None:
-    """The command in its last line, as it is: one row for each model, with its cost."""
-    (command,) = re.findall(r"^  (taximeter report .+)$", walk.shown, re.MULTILINE)
-    rows = json.loads(walk.who.bash(f"{command} --json").stdout)
-    assert {row["model"] for row in rows} >= {"gpt-5.4-mini", "claude-sonnet-5-5"}
-    assert sum(Decimal(row["cost_usd"]) for row in rows) > 0
-
-
-@needs_curl
-def test_a_copy_of_the_data_answers(walk: Walk) -> None:
-    """The backup of docs/operations.md, unpacked in another place: the same report."""
-    (backup,) = blocks(read("docs/operations.md"), "sh")[:1]
-    (tar,) = (each for each in shell_lines(backup) if each.startswith("tar "))
-    assert tar == "tar -czf /backup/taximeter.tgz -C /var/lib taximeter"
-    walk.who.bash("tar -czf backup.tgz -C demo data && mkdir copy && tar -xzf backup.tgz -C copy")
-    report = "taximeter report --json --data {}"
-    copied, kept = (walk.who.bash(report.format(at)).stdout for at in ("copy/data", "demo/data"))
-    assert copied == kept != "[]\n"
-
-
-@needs_curl
-def test_own_prices_can_be_followed(walk: Walk) -> None:
-    """docs/own-prices.md, block by block: files written, checked, a call priced, rows repriced."""
-    page = read("docs/own-prices.md")
-    for block in blocks(page, "toml"):
-        file = walk.who.cwd / block.partition("\n")[0].removeprefix("# ")
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(block, encoding="utf-8")
-    first, *others = (each for block in blocks(page, "sh") for each in shell_lines(block))
-    assert first.startswith("taximeter demo")  # as in the README, which has been run
-    shown = {command: walk.who.bash(command).stdout for command in others}
-    (receipt,) = (text for command, text in shown.items() if command.startswith("echo"))
-    assert receipt.startswith(blocks(page, "text")[0])
-    dry, written = (text for command, text in shown.items() if "reprice" in command)
-    assert re.search(r"\ngpt-5\.4-mini +\$[\d.]+ +\$[\d.]+ +-\$", dry)
-    assert re.search(r"\nclaude-sonnet-5-5 +\$[\d.]+ +\$[\d.]+ +-\$", dry)
-    assert "corrections" in written
-    again = next(command for command in others if "--dry-run" in command)
-    assert "-$" not in walk.who.bash(again).stdout
 
 
 # -- every line and every number ------------------------------------------------------------------

@@ -26,7 +26,8 @@ from exporters.otel.call_metrics import Metrics
 from exporters.otel.semconv import PROFILES
 from exporters.record import Exporter, Record
 from exporters.series import Family
-from pricing import Meter, Origin, Term
+from pricing import Meter, Term
+from pricing.reason import Reason
 from pricing.sheet.values import PER
 from proxy.commands.cli import COMMANDS
 from proxy.console import api
@@ -145,12 +146,8 @@ def is_route(path: str, method: str = "GET") -> bool:
 
 @cache
 def reasons() -> frozenset[str]:
-    """Every reason that a charge can give, without its detail: texts of whatever gives them."""
-    folders = ("pricing", "proxy/dialects", "proxy/reading", "proxy/tokens", "proxy/metering")
-    texts = {text.rstrip(":") for text in _texts(*(ROOT / folder for folder in folders))}
-    return frozenset(filter(SNAKE.fullmatch, texts)) | {
-        f"usage_{origin.value}" for origin in Origin
-    }
+    """Every reason that a charge can give, without its detail."""
+    return frozenset(reason.text for reason in Reason)
 
 
 @cache
@@ -214,10 +211,10 @@ EXPORTERS = ("clickhouse", "content", "otel")
 
 
 def is_python(dotted: str) -> bool:
-    """Whether it is a module of ours, a class, or what is in one."""
+    """Whether it is a module of ours, what is in one, or an attribute of a class that we use."""
     first, *rest = dotted.split(".")
     if first not in PACKAGES:
-        return first[:1].isupper() and {first, *rest} <= identifiers()
+        return first[:1].isupper() and set(rest) <= identifiers()
     for at in range(len(rest), -1, -1):
         with suppress(ModuleNotFoundError):
             value: object = import_module(".".join((first, *rest[:at])))
