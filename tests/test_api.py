@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
+from pricing.reason import Reason
 from proxy.console.api import application
 from proxy.instants import instant
 from proxy.settings.config import Listen
@@ -82,6 +83,17 @@ async def test_a_call_has_its_lines(console: ClientSession, records: list[Record
     assert row["lines"] == [{"meter": "input", "usd": "0.10"}]
     wrong = await get(console, "/api/calls/00000000-0000-7000-8000-000000000000", status=404)
     assert "no call" in wrong["error"]
+
+
+async def test_a_call_explains_its_reasons(console: ClientSession, records: list[Record]) -> None:
+    """Beside the texts that the row holds stand their parts and a sentence for each."""
+    for unpriced in (True, False):
+        record = next(record for record in records if bool(record.reasons) is unpriced)
+        row = await get(console, f"/api/calls/{record.call_id}")
+        sentence = Reason.UNKNOWN_MODEL.sentence
+        told = {"reason": "unknown_model", "detail": "large-2026", "sentence": sentence}
+        assert row["reasons"] == list(record.reasons)
+        assert row["explained"] == ([told] if unpriced else [])
 
 
 async def test_spend_adds_up(console: ClientSession, records: list[Record]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pricing.reason import Reason
 from proxy.commands import terminal
 from proxy.commands.cli import main
 from proxy.commands.terminal import Column, Exit
@@ -84,6 +85,16 @@ def test_price_of_the_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     charge = json.loads(capsys.readouterr().out)
     assert (charge["usd"], charge["status"]) == (None, "unpriced")
     assert charge["reasons"] == ["unknown_model:nobody-1"]
+
+
+def test_price_explains_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The receipt of a call without a price says why, in a sentence."""
+    response = {**CALL["response"], "model": "nobody-1"}  # type: ignore[dict-item]  # it is a dict
+    request = {"model": "nobody-1", "messages": []}
+    unknown = {**CALL, "request": request, "response": response}
+    assert main(["price", "--explain", document(tmp_path, unknown)]) == Exit.UNPRICED
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"because unknown_model:nobody-1 {Reason.UNKNOWN_MODEL.sentence}" in shown
 
 
 def test_price_goes_on_after_a_bad_document(

@@ -15,9 +15,10 @@ from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
 from exporters.clickhouse.grouping import grouped
 from exporters.clickhouse.store import Store
 from exporters.record import EXACT, Batch, Record, TransientError
+from support.clickhouse import ClickHouseServer
 
 if TYPE_CHECKING:
-    from conftest import ClickHouseServer, RecordMaker
+    from conftest import RecordMaker
 
 HOUR = timedelta(hours=1)
 
@@ -234,7 +235,7 @@ async def test_no_database_yet(store_dsn: str) -> None:
     await store.close()
 
 
-async def test_a_server_that_hangs(clickhouse_server: "ClickHouseServer", database: str) -> None:
+async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, database: str) -> None:
     """A question is given up after the DSN's timeout, and the next one is answered."""
     store = Store(f"{clickhouse_server.dsn}?timeout_s=1", database=database)
     await store.health()

@@ -245,7 +245,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_flaps(taken: list[tuple[float, int, int, float, bool]]) -> None:
     """Begin and end take turns, an alert has at most one end, and holds until it was quiet."""
     looks, dropped = Looks(), 0

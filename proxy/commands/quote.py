@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from pricing.cause import texts
 from pricing.charge import line_document, plain
 from pricing.quote import BATCH, STANDARD, Quote, Workload, models, quotes, workload
 from proxy.commands import terminal
@@ -96,8 +97,8 @@ def show(found: Sequence[Quote], work: Workload, *, as_json: bool) -> Exit:
 
 def _cells(quote: Quote) -> dict[str, str]:
     first = quote.first
-    reasons = first.reasons[:REASONS_SHOWN]
-    more = len(first.reasons) - len(reasons)
+    reasons = texts(first.reasons)
+    more = len(reasons) - REASONS_SHOWN
     return {
         "provider": quote.provider,
         "model": quote.model,
@@ -105,7 +106,7 @@ def _cells(quote: Quote) -> dict[str, str]:
         "cost": dollars(quote.usd, missing=not quote.whole),
         "first": dollars(first.usd, missing=not quote.whole),
         "status": first.status.value,
-        "why": ", ".join(reasons) + (f" and {more} more" if more else ""),
+        "why": ", ".join(reasons[:REASONS_SHOWN]) + (f" and {more} more" if more > 0 else ""),
     }
 
 
@@ -120,7 +121,7 @@ def _document(quote: Quote, work: Workload) -> dict[str, object]:
         "usd": None if quote.usd is None else plain(quote.usd),
         "first_call_usd": None if first.usd is None else plain(first.usd),
         "status": first.status.value,
-        "reasons": first.reasons,
+        "reasons": texts(first.reasons),
         "tariff": first.tariff,
         "lines": [line_document(line) for line in first.lines],
     }

@@ -32,7 +32,7 @@ from proxy.commands.terminal import Column, Exit, count, dollars
 from proxy.console import command
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
-from proxy.repricing.run import RepriceOrder, Restating
+from proxy.repricing.run import RepriceOrder, Repricing
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -47,7 +47,7 @@ COLUMNS: Sequence[Column] = (
     Column("no_longer_priced", "no longer priced", number=True),
 )
 
-Result = Mapping[str, Any]  # what `Restating.run` returns
+Result = Mapping[str, Any]  # what `Repricing.run` returns
 Progressed = Callable[[int, int], None]  # calls done, calls in all
 
 
@@ -149,7 +149,7 @@ async def _directly(config: Config, order: RepriceOrder, progressed: Progressed)
     store = Store(dsn, database=database)
     try:
         await clickhouse.open()
-        return await Restating(config, store, clickhouse).run(order, report)
+        return await Repricing(config, store, clickhouse).run(order, report)
     finally:
         await store.close()
         await clickhouse.close()

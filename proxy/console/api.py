@@ -8,7 +8,6 @@ requests with a foreign Host are refused (DNS rebinding), and so is a POST from 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -20,13 +19,14 @@ from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from exporters.series import Family
+from pricing.cause import explained
+from proxy.console import page
 from proxy.console.admission import admission
 from proxy.instants import instant
 from proxy.settings.config import Listen
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 10_000
 QUIET_S = 600  # days with rows newer than this are not compared, as they may still be written
-HERE = Path(__file__).parent
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -101,9 +101,6 @@ class Api:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/", self.page),
-            web.get("/console.js", self.asset),
-            web.get("/console.css", self.asset),
             web.get("/api/calls", self.calls),
             web.get("/api/calls/{call_id}", self.call),
             web.get("/api/spend", self.spend),
@@ -114,12 +111,6 @@ class Api:
             web.post("/api/store/check", self.check),
             web.get("/metrics", self.metrics),
         ]
-
-    async def page(self, _: web.Request) -> web.StreamResponse:
-        return web.FileResponse(HERE / "console.html")
-
-    async def asset(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(HERE / request.path.removeprefix("/"))
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         """The newest calls: `limit`, `since`, `before`, `before_id`; other names are filters."""
@@ -138,12 +129,14 @@ class Api:
         return reply(rows)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
-        """One call with its charge lines."""
+        """One call with its charge lines; `explained` says what its reasons mean."""
         row = await self._store.call(request.match_info["call_id"])
         if row is None:
             text = "no call with this id; a new call appears after about a second"
             return reply({"error": text}, 404)
-        return reply(row)
+        reasons = row["reasons"]
+        stored = map(str, reasons) if isinstance(reasons, list) else ()
+        return reply(row | {"explained": explained(stored)})
 
     async def spend(self, request: web.Request) -> web.StreamResponse:
         """Calls, tokens and cost since `since` (24h) until `until`, by `by` (provider,model)."""
@@ -208,7 +201,7 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     except (ValueError, OverflowError) as error:
         response = reply({"error": str(error)}, 400)
     except TransientError as error:
-        response = reply({"error": str(error)}, 503)
+        response = reply({"error": f"cannot read the store: {error}"}, 503)
     except web.HTTPException as error:
         response = reply({"error": error.reason}, error.status)
     response.headers.update(SECURITY_HEADERS)
@@ -230,5 +223,6 @@ def application(
     `commands` are routes that check access themselves, such as that of `proxy.console.reprice_api`.
     """
     app = web.Application(middlewares=[guarded, admission(listen)])
-    app.add_routes([*Api(store, status, metrics, check, alerts).routes(), *commands])
+    api = Api(store, status, metrics, check, alerts)
+    app.add_routes([*page.routes(), *api.routes(), *commands])
     return app

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from exporters.record import TransientError
 from proxy.console.command import Command
-from proxy.repricing.run import RepriceOrder, Restating
+from proxy.repricing.run import RepriceOrder, Repricing
 
 PATH = "/api/reprice"
 
@@ -16,8 +16,8 @@ PATH = "/api/reprice"
 class RepriceApi:
     """Reprices stored calls for our own command."""
 
-    def __init__(self, restating: Restating, command: Command) -> None:
-        self._restating = restating
+    def __init__(self, repricing: Repricing, command: Command) -> None:
+        self._repricing = repricing
         self._command = command
 
     def routes(self) -> list[web.RouteDef]:
@@ -32,7 +32,7 @@ class RepriceApi:
         await response.prepare(request)
         try:
             last: dict[str, object] = {
-                "result": await self._restating.run(order, _Progress(response))
+                "result": await self._repricing.run(order, _Progress(response))
             }
         except (ValueError, OSError, TransientError) as error:
             last = {"error": str(error), "mistake": isinstance(error, ValueError)}

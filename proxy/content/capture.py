@@ -12,7 +12,7 @@ from uuid import UUID
 
 from exporters.content import Captured
 from proxy.content.walker import Walker
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.exchange import Begun
 from proxy.secrecy.redaction import MARGIN, Redactor
 from proxy.settings.config import ContentOptions

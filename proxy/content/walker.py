@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import msgspec
 
-from proxy.dialects import Json
-from proxy.reading.decoding import decode
+from proxy.dialects.contract import Json
+from proxy.reading.document import decode
 from proxy.secrecy.kinds import CREDENTIAL
 from proxy.secrecy.patterns import HIDDEN, is_secret
 from proxy.secrecy.redaction import Redactor

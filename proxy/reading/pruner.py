@@ -1,25 +1,25 @@
-"""A JSON document too large to keep, without its bulk, so that its `usage` can still be read.
+"""Removes the bulk of a JSON document that is too large, so that its `usage` can be read.
 
-Long strings (images, audio, embeddings in base64) become "" and numbers in arrays are dropped; all
-objects, keys and short strings stay.  Works on bytes as they come, cut anywhere.
+Long strings (images, audio, embeddings in base64) become "", and numbers in arrays are dropped; all
+objects, keys and short strings stay.  Works on bytes as they arrive, cut anywhere.
 """
 
 import re
 
-STRING_BYTES_MAX = 4096  # of one string kept; a longer one becomes ""
+STRING_BYTES_MAX = 4096  # of one string; a longer one becomes ""
 DEPTH_MAX = 256
-TOKENS_MAX = 2_000_000  # structural characters looked at: some seconds of work
+TOKENS_MAX = 2_000_000  # structural characters examined: a few seconds of work
 
 _STRUCTURE = re.compile(rb'["\[\]{}]')
 _STRING_END = re.compile(rb'["\\]')
 
 
 class PruningError(ValueError):
-    """The document is too large even without its bulk, or it is not JSON."""
+    """The document is too large even without its bulk, or is not JSON."""
 
 
 class Pruner:
-    """Feeds on the bytes of one JSON document; `out` is what is left of it.
+    """Takes the bytes of one JSON document; `out` is what is left of it.
 
     Raises PruningError past `bytes_max` kept bytes, `DEPTH_MAX` or `TOKENS_MAX`.
     """
@@ -28,8 +28,8 @@ class Pruner:
         self.out = bytearray()
         self._bytes_max = bytes_max
         self._tokens = 0
-        self._stack: list[int] = []  # for each open container: elements kept of an array, or -1
-        self._string: bytearray | None = None  # kept part of the string we are in
+        self._stack: list[int] = []  # of each open array: its elements kept; of an object: -1
+        self._string: bytearray | None = None  # the kept part of the current string
         self._long = False  # that string is longer than STRING_BYTES_MAX
         self._escape = False  # the next byte belongs to a backslash
 
@@ -41,7 +41,7 @@ class Pruner:
             at = self._outside(data, at) if kept is None else self._inside(data, at, kept)
 
     def _outside(self, data: bytes, at: int) -> int:
-        """Copy or drop what is between strings and brackets, then act on the next of those."""
+        """Copy or drop the bytes up to the next quote or bracket, then process that."""
         found = _STRUCTURE.search(data, at)
         end = found.start() if found else len(data)
         if not self._stack or self._stack[-1] < 0:
@@ -67,7 +67,7 @@ class Pruner:
         return end + 1
 
     def _begin_element(self) -> None:
-        """Commas of arrays were dropped with the numbers: put one before all but the first."""
+        """Put a comma before all but the first element: those of arrays were dropped."""
         if self._stack and self._stack[-1] >= 0:
             if self._stack[-1]:
                 self.out += b","

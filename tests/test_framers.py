@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.reading import decoding
-from proxy.reading.decoding import Limits, decode
-from proxy.reading.framing import (
+from pricing.cause import texts
+from proxy.reading import document
+from proxy.reading.document import Limits, decode
+from proxy.reading.framers import (
     AmazonEvents,
     Framer,
     Item,
@@ -195,7 +196,7 @@ def test_a_corrupt_event_stream() -> None:
     """A broken message of an AWS event stream is a reason."""
     limits = Limits(99)
     assert items(AmazonEvents(limits), b"\0\0\0\x10" + b"x" * 40, b"more") == []
-    assert "event_stream_corrupt" in limits.reasons
+    assert "event_stream_corrupt" in texts(limits.reasons)
 
 
 @pytest.mark.parametrize(
@@ -205,10 +206,10 @@ def test_a_body_of_nothing_but_structure(
     kind: type[Whole], sign: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body made to keep us busy is given up, with a reason."""
-    monkeypatch.setattr(decoding, "STEPS_MAX", 1000)
+    monkeypatch.setattr(document, "STEPS_MAX", 1000)
     limits = Limits(99)
     assert items(kind(limits), *[sign * 100] * 11) == []
-    assert "body_too_intricate" in limits.reasons
+    assert "body_too_intricate" in texts(limits.reasons)
 
 
 def test_json_array_of_many() -> None:

@@ -1,7 +1,7 @@
 """From decoded bytes to documents: one JSON body, or the events of a stream.  Sans-I/O.
 
-Every framer feeds on bytes however they are cut and gives `(document, event name)`; at the end
-`close` gives what was not closed.  Data that is not JSON comes as text.
+Every framer takes bytes, however they are cut, and yields `(document, event name)`; at the end,
+`close` yields what is left.  Data that is not JSON comes as text.
 """
 
 import re
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from proxy.dialects import Json
-from proxy.reading.decoding import Document, Limits, decode
+from pricing.reason import Reason
+from proxy.dialects.contract import Json
+from proxy.reading.document import Document, Limits, decode
 from proxy.reading.eventstream import EventStream
 
-LINE_BYTES_MAX = 64 * 1024  # of a line held back; a longer one is passed on in pieces
+LINE_BYTES_MAX = 64 * 1024  # held back of one line; a longer one is passed on in pieces
 EVENT_NAME_BYTES_MAX = 256
 
 Item = tuple[Json, str]
@@ -22,17 +23,17 @@ Item = tuple[Json, str]
 class Framer(Protocol):
     """Finds the documents in a body."""
 
-    stream: bool  # several documents that come over time
+    stream: bool  # several documents that arrive over time
 
     def feed(self, data: bytes) -> Iterator[Item]:
-        """Give the documents that `data` completes."""
+        """Yield the documents that `data` completes."""
 
     def close(self) -> Iterator[Item]:
-        """Give what the end of the body completes."""
+        """Yield what the end of the body completes."""
 
 
 class Whole:
-    """One document.  If it turns out to be one JSON value a line, they are given one by one."""
+    """One document.  If it turns out to have one JSON value per line, each is a document."""
 
     stream = False
 
@@ -55,12 +56,12 @@ class Whole:
                     yield decode(line.encode()), ""
         elif document is not None:
             if isinstance(document, str) and document.startswith("{"):
-                self._limits.reasons["body_not_json"] = None  # cut short, or damaged
+                self._limits.flag(Reason.BODY_NOT_JSON)  # cut short, or damaged
             yield document, ""
 
 
 class _Lines:
-    """Lines ended by LF, CR or CRLF.  Gives (bytes, whether the line ends here)."""
+    """Lines that end in LF, CR or CRLF.  Yields (bytes, whether the line ends here)."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -92,7 +93,7 @@ class _Lines:
 
 
 class JsonLines:
-    """One JSON value a line (Ollama, batch output files)."""
+    """One JSON value per line (Ollama, batch output files)."""
 
     stream = True
 
@@ -123,10 +124,10 @@ class JsonLines:
 
 
 class ServerSentEvents:
-    """https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6; the BOM is taken off.
+    """https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6, without a BOM.
 
-    Other than there, an event that the body ends in is given too: some providers leave out the
-    last blank line.  If it was cut, it is no JSON and is dropped.
+    Unlike the standard, it also yields an event that the body ends in, since some providers omit
+    the last blank line.  If that event was cut, it is not JSON, and is dropped.
     """
 
     stream = True
@@ -136,7 +137,7 @@ class ServerSentEvents:
         self._lines = _Lines(limits)
         self._document: Document | None = None
         self._name = ""
-        self._field: bytes | None = None  # of the line we are in; None at its start
+        self._field: bytes | None = None  # of the current line; None at its start
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """See `Framer`."""
@@ -149,7 +150,7 @@ class ServerSentEvents:
                 self._field = None
 
     def _take(self, piece: bytes) -> None:
-        """Act on a line or a piece of one.  A comment has no field name."""
+        """Process a line or a piece of one.  A comment has no field name."""
         if self._field is None:
             self._field, _, piece = piece.partition(b":")
             piece = piece.removeprefix(b" ")
@@ -179,7 +180,7 @@ class ServerSentEvents:
 
 
 class JsonArray:
-    """The elements of a top-level array, each as soon as it is whole (Gemini without alt=sse)."""
+    """The elements of a top-level array, each when it is complete (Gemini without alt=sse)."""
 
     stream = True
 
@@ -195,7 +196,7 @@ class JsonArray:
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """See `Framer`."""
-        start = at = 0  # start: of what the open element has not been given yet
+        start = at = 0  # start: of the bytes that the open element has not got yet
         while at < len(data):
             if self._escape:
                 self._escape = False
@@ -249,7 +250,7 @@ class AmazonEvents:
                 document.feed(payload)
                 yield document.close(), str(name)
         except ValueError:
-            self._limits.reasons["event_stream_corrupt"] = None
+            self._limits.flag(Reason.EVENT_STREAM_CORRUPT)
 
     def close(self) -> Iterator[Item]:
         """See `Framer`."""
@@ -257,7 +258,7 @@ class AmazonEvents:
 
 
 class Opaque:
-    """Sound, images, zip files: nothing to read."""
+    """Audio, images, zip files: nothing to read."""
 
     stream = False
 
@@ -270,17 +271,17 @@ class Opaque:
         return iter(())
 
 
-SNIFF_BYTES = 8  # enough to tell "retry:" from text
+SNIFF_BYTES = 8  # enough to recognise "retry:"
 _SSE_START = (b"data:", b"event:", b"id:", b"retry:", b":")
 _LINES = ("ndjson", "jsonl", "json-lines", "jsonlines")
 _BINARY = ("audio/", "video/", "image/", "application/octet-stream", "application/zip")
 
 
 def choose(content_type: str, start: bytes, limits: Limits) -> Framer:
-    """The framer for a body that begins with `start` (BOM and leading space taken off).
+    """The framer for a body that begins with `start` (without BOM and leading space).
 
-    What the bytes look like decides before what the header says: errors of a stream come as plain
-    JSON under text/event-stream, and some servers call a stream application/json.
+    The bytes take precedence over the header: errors of a stream come as plain JSON under
+    text/event-stream, and some servers declare a stream as application/json.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/vnd.amazon.eventstream":

@@ -1,4 +1,4 @@
-"""One JSON document out of bytes that come in pieces: decoded exactly, or pruned if too large."""
+"""One JSON document from bytes in pieces: decoded exactly, or pruned if it is too large."""
 
 import json
 import re
@@ -6,11 +6,12 @@ from decimal import Decimal
 
 import msgspec
 
-from proxy.dialects import Json
-from proxy.reading.pruning import Pruner, PruningError
+from pricing.reason import Reason
+from proxy.dialects.contract import Json
+from proxy.reading.pruner import Pruner, PruningError
 
-TEXT_CHARS_MAX = 4 * 1024 * 1024  # of a body or an event that is not JSON
-STEPS_MAX = 3_000_000  # lines and brackets of one body looked at: some seconds of work
+TEXT_CHARS_MAX = 4 * 1024 * 1024  # kept of a body or an event that is not JSON
+STEPS_MAX = 3_000_000  # lines and brackets examined in one body: a few seconds of work
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _SURROGATE = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
@@ -20,7 +21,7 @@ _UNREADABLE = (ValueError, RecursionError, ArithmeticError)  # msgspec.DecodeErr
 def decode(data: bytes) -> Json:
     """The value of a JSON document.  Raises ValueError if it is not one.
 
-    Half a surrogate pair, broken UTF-8 and NaN are mended: relays send them.
+    Half a surrogate pair, broken UTF-8 and NaN are repaired, since relays send them.
     """
     try:
         return _decoder.decode(data)
@@ -34,24 +35,28 @@ def decode(data: bytes) -> Json:
 
 
 class Limits:
-    """What framers may keep, and what they had to leave out; one object for one body."""
+    """What framers may keep of one body, and what they had to leave out."""
 
     def __init__(self, document_bytes_max: int) -> None:
         self.document_bytes_max = document_bytes_max
         self.pruned = False  # a document was kept without its bulk
-        self.reasons: dict[str, None] = {}
+        self.reasons: dict[Reason, None] = {}
         self._steps = STEPS_MAX
 
+    def flag(self, reason: Reason) -> None:
+        """Add a reason why the body was not read in full."""
+        self.reasons[reason] = None
+
     def spend(self, steps: int) -> bool:
-        """Whether so many more steps may be taken; if not, that is a reason."""
+        """Whether this many more steps are allowed; if not, that is a reason."""
         self._steps -= steps
         if self._steps < 0:
-            self.reasons["body_too_intricate"] = None
+            self.flag(Reason.BODY_TOO_INTRICATE)
         return self._steps >= 0
 
 
 class Document:
-    """The bytes of one document, pruned once they grow past the limit."""
+    """The bytes of one document, pruned once they exceed the limit."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -74,10 +79,10 @@ class Document:
         except PruningError:
             self._lost = True
             self._pruner.out.clear()
-            self._limits.reasons["body_too_large"] = None
+            self._limits.flag(Reason.BODY_TOO_LARGE)
 
     def close(self) -> Json:
-        """The value; text if it is not JSON, None if it is empty or was too large."""
+        """The value; text if it is not JSON, None if it is empty or too large."""
         if self._lost:
             return None
         data = bytes(self._kept) if self._pruner is None else bytes(self._pruner.out)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.reading.multipart import FIELD_BYTES_MAX, Multipart, boundary_of
-from proxy.reading.pruning import STRING_BYTES_MAX, Pruner, PruningError
+from proxy.reading.pruner import STRING_BYTES_MAX, Pruner, PruningError
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),

@@ -1,13 +1,15 @@
-"""Rates subcalls: `price` finds each one's tariff, and what its rules ask of each meter."""
+"""Adds up a call: `price` finds the tariff of each subcall and the rate of each meter."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from pricing.book import TariffBook
-from pricing.charge import NO_COUNTERS, Charge, ChargeLine, Counters, Status, total
+from pricing.cause import Reasons, about
+from pricing.charge import NO_COUNTERS, Charge, ChargeLine, Counters, Status, allowed, total
+from pricing.charge_line import RatedSubcall, billed, reported_line, too_large
 from pricing.condition import AT
-from pricing.rated import RatedSubcall, billed, reported_line, too_large
+from pricing.reason import Reason
 from pricing.steps import Positions
 from pricing.tariff import EXACT, FREE_UNLESS_NAMED, Rate, Selection, Tariff
 from pricing.terms import Term, service_tier
@@ -21,7 +23,12 @@ from pricing.usage import (
     TermValue,
 )
 
-_COMPLETE = (Status.EXACT, Status.ESTIMATED)
+_WHOLE = (Status.EXACT, Status.ESTIMATED)
+_COUNTED = {
+    Origin.COUNTED: Reason.USAGE_COUNTED,
+    Origin.ESTIMATED: Reason.USAGE_ESTIMATED,
+    Origin.NONE: Reason.NO_USAGE,
+}
 _Special = tuple[Meter, Quantity, Rate]
 
 
@@ -36,16 +43,16 @@ def price(
 
     `reported_usd` is the cost that the provider itself stated; where its tariffs say `prefer =
     "reported"` it is the charge, else it stands beside it.  `counters` holds what was used before
-    this call, for prices by volume and free allowances.  Never raises for odd usage or terms.
+    this call, for prices by volume and free allowances.  Odd usage or terms never make it raise.
     """
     bill = _Bill(book, counters)
     states_requests = any(Meter.REQUESTS in subcall.usage.quantities for subcall in subcalls)
     for index, subcall in enumerate(subcalls):
         bill.add(index, subcall, counts_request=index == 0 and not states_requests)
     if not subcalls:
-        bill.reasons["no_usage"] = None
+        bill.reasons.add(Reason.NO_USAGE)
     if reported_usd is not None and not (reported_usd.is_finite() and reported_usd >= 0):
-        bill.reasons[f"odd_reported_cost:{reported_usd}"] = None
+        bill.reasons.add(about(Reason.ODD_REPORTED_COST, str(reported_usd)))
         reported_usd = None
     provider = subcalls[0].provider if subcalls else ""
     return bill.charge(reported_usd, provider)
@@ -55,40 +62,37 @@ class _Bill:
     """Collects the lines of one call."""
 
     def __init__(self, book: TariffBook, counters: Counters) -> None:
-        self.reasons: dict[str, None] = {}  # ordered, each once
+        self.reasons = Reasons()
         self._book = book
         self._positions = Positions(counters)
         self._lines: list[ChargeLine] = []
         self._tariffs: dict[str, None] = {}
-        self._complete = True
-        self._certain = True
 
     def add(self, index: int, subcall: Subcall, *, counts_request: bool) -> None:
         """Price one subcall."""
         usage = subcall.usage
-        if usage.origin is Origin.NONE:
-            self._lack("no_usage")
-            return
         if usage.origin is not Origin.REPORTED:
-            self._doubt(f"usage_{usage.origin.value}")
+            self.reasons.add(_COUNTED[usage.origin])
+        if usage.origin is Origin.NONE:
+            return
         tariff, at = self._tariff(subcall)
         if tariff is None:
             known = self._book.knows(subcall.provider, subcall.model)
-            self._lack(f"{'no_price_at_the_time' if known else 'unknown_model'}:{subcall.model}")
+            reason = Reason.NO_PRICE_AT_THE_TIME if known else Reason.UNKNOWN_MODEL
+            self.reasons.add(about(reason, subcall.model))
             return
         self._tariffs[tariff.id] = None
         facts = _facts(subcall)
         unknown = tariff.unknown_terms(facts)
         facts[AT] = at
-        for reason in tariff.unknown_holidays(at):
-            self._doubt(reason)
+        self.reasons.add(*tariff.unknown_holidays(at))
         rates = self._selection(tariff, facts)
         before = len(self._lines)
         quantities = sorted(usage.quantities.items(), key=_by_meter)
         if counts_request and tariff.names_meter(Meter.REQUESTS):
             quantities.append((Meter.REQUESTS, 1))
-        if unknown:  # a factor that we do not know may be on every token
-            self._lack(*unknown)
+        self.reasons.add(*unknown)
+        if unknown:  # an unknown factor may apply to every token
             quantities = [item for item in quantities if item[0] not in TOKEN_METERS]
         part = RatedSubcall(index, subcall, tariff, at)
         self._price_all(part, rates, quantities)
@@ -100,10 +104,11 @@ class _Bill:
 
     def charge(self, reported_usd: Decimal | None, provider: str) -> Charge:
         """The finished charge."""
-        lines, status = self._lines, self._status()
+        lines = self._lines
+        status = allowed(self.reasons, priced=bool(self._tariffs))
         usd: Decimal | None = total([line.usd for line in lines])
-        if not usd and status not in _COMPLETE:
-            usd = None  # a lower bound of 0 would read as free
+        if not usd and status not in _WHOLE:
+            usd = None  # a lower bound of 0 would look free
         reasons = tuple(self.reasons)
         if reported_usd is not None and (usd is None or self._book.prefers_reported(provider)):
             preferred = self._book.prefers_reported(provider)
@@ -112,7 +117,7 @@ class _Bill:
                 lines = [*lines, reported_line(difference, provider)]
             usd = reported_usd
             status = Status.EXACT if preferred else Status.ESTIMATED
-            reasons = () if preferred else (*reasons, "reported_cost_only")
+            reasons = () if preferred else (*reasons, Reason.REPORTED_COST_ONLY)
         tariff = ",".join(self._tariffs)
         return Charge(
             usd=usd,
@@ -135,12 +140,12 @@ class _Bill:
         return tariff, at
 
     def _selection(self, tariff: Tariff, facts: dict[str, TermValue]) -> Selection:
-        """The rates in force; no tier by prompt length where the length is only a sum."""
+        """The rates in force; no tier by prompt length if the length is a sum of prompts."""
         rates = tariff.selection(facts)
         if facts.get(Term.SUMMED_REQUESTS) and Term.MAX_REQUEST_PROMPT_TOKENS not in facts:
             single = tariff.selection({**facts, Term.PROMPT_TOKENS: 0})
             if single is not rates:
-                self._doubt("unknown_prompt_length")
+                self.reasons.add(Reason.UNKNOWN_PROMPT_LENGTH)
                 return single
         return rates
 
@@ -152,9 +157,9 @@ class _Bill:
             rate = rates.rate(meter)
             if rate is None:
                 if meter not in FREE_UNLESS_NAMED or part.tariff.names_meter(meter):
-                    self._lack(f"missing_rate:{meter.value}")
+                    self.reasons.add(about(Reason.MISSING_RATE, meter.value))
             elif too_large(quantity):
-                self._lack(f"quantity_too_large:{meter.value}")
+                self.reasons.add(about(Reason.QUANTITY_TOO_LARGE, meter.value))
             elif rate.plain:
                 self._lines.append(part.line(meter, quantity, rate))
             else:
@@ -166,41 +171,25 @@ class _Bill:
     def _price_special(
         self, part: RatedSubcall, meter: Meter, quantity: Quantity, rate: Rate
     ) -> None:
-        """A price by volume, in another currency, or of a raised quantity."""
+        """A price by volume or in another currency, or of a quantity that is rounded up."""
         ladder, code = rate.rule.ladder, rate.rule.currency
         currency: tuple[tuple[str, Decimal], ...] = ()
         if code != "USD":
             usd = self._book.usd(code, part.at)
             if usd is None:
-                self._lack(f"missing_currency:{code}")
+                self.reasons.add(about(Reason.MISSING_CURRENCY, code))
                 return
             currency = ((f"fx:{code}", usd),)
         shares = self._positions.split(part.counter(rate), ladder, quantity)
         if shares is None:
-            self._lack(f"unknown_counter:{part.counter(rate)}")
+            self.reasons.add(about(Reason.UNKNOWN_COUNTER, part.counter(rate)))
             return
         for step, share in shares:
             self._lines.append(part.line(meter, share, rate, step, currency))
 
-    def _lack(self, *reasons: str) -> None:
-        self._complete = False
-        for reason in reasons:
-            self.reasons[reason] = None
-
-    def _doubt(self, reason: str) -> None:
-        self._certain = False
-        self.reasons[reason] = None
-
-    def _status(self) -> Status:
-        if not self._tariffs:
-            return Status.UNPRICED
-        if not self._complete:
-            return Status.PARTIAL
-        return Status.EXACT if self._certain else Status.ESTIMATED
-
 
 def _facts(subcall: Subcall) -> dict[str, TermValue]:
-    """The terms by the names tariffs use, with what the usage itself tells."""
+    """The terms by the names that tariffs use, with those that follow from the usage."""
     facts = {name: value for name, value in subcall.terms.items() if value != ""}
     tier = service_tier(str(facts.get(Term.SERVICE_TIER, "standard")))
     if tier == "batch":

@@ -9,7 +9,7 @@ from pricing.steps import WITHIN_CALL
 from pricing.tariff import EXACT, ROUNDED, Rate, Tariff
 from pricing.usage import Meter, Quantity, Subcall
 
-# Beyond any call; a body that states more is wrong, and arithmetic on it must not take for ever.
+# More than any call uses: a body that states more is wrong, and arithmetic on it must stay fast.
 QUANTITY_MAX = 10**18
 QUANTITY_DIGITS_MAX = 30
 
@@ -18,7 +18,7 @@ ONE = Decimal(1)
 
 @dataclass(frozen=True, slots=True)
 class RatedSubcall:
-    """A subcall with its tariff: what all of its lines have in common."""
+    """A subcall with its tariff: what all its lines share."""
 
     index: int
     subcall: Subcall
@@ -26,7 +26,7 @@ class RatedSubcall:
     at: datetime
 
     def counter(self, rate: Rate) -> str:
-        """The counter that the steps of `rate` go by; a call's own is this subcall's alone."""
+        """The counter behind the steps of `rate`; one within the call belongs to this subcall."""
         ladder = rate.rule.ladder
         if ladder is None:
             return ""
@@ -42,7 +42,7 @@ class RatedSubcall:
         step: int = 0,
         currency: tuple[tuple[str, Decimal], ...] = (),
     ) -> ChargeLine:
-        """The line of one meter, or of its share at one step of a ladder."""
+        """The line of one meter, or of the share that falls on one step of a ladder."""
         each = rate.each[step]
         if each is not None and not currency:
             usd = EXACT.multiply(each, quantity)
@@ -65,7 +65,7 @@ class RatedSubcall:
         )
 
     def minimum_line(self, missing: Decimal) -> ChargeLine:
-        """What brings the subcall up to the least charge of a request."""
+        """The line that raises the subcall to the least charge of a request."""
         return ChargeLine(
             subcall=self.index,
             model=self.subcall.model,
@@ -80,14 +80,14 @@ class RatedSubcall:
 
 
 def too_large(quantity: Quantity) -> bool:
-    """Whether no call can have used so much, or so odd a number."""
+    """Whether no call can have used this much, or a number with this many digits."""
     if quantity > QUANTITY_MAX:
         return True
     return isinstance(quantity, Decimal) and len(quantity.as_tuple().digits) > QUANTITY_DIGITS_MAX
 
 
 def billed(quantity: Quantity, rate: Rate) -> Quantity:
-    """The quantity as the provider bills it: at least so much, and in whole blocks."""
+    """The quantity as the provider bills it: raised to the minimum, in whole blocks."""
     rule = rate.rule
     if rule.minimum is not None:
         quantity = max(quantity, rule.minimum)
@@ -99,7 +99,7 @@ def billed(quantity: Quantity, rate: Rate) -> Quantity:
 
 
 def reported_line(usd: Decimal, provider: str) -> ChargeLine:
-    """What the provider's own figure adds to, or takes from, the lines that we can explain."""
+    """The difference between the cost that the provider reported and the computed lines."""
     return ChargeLine(
         subcall=0,
         model="",

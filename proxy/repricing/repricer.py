@@ -1,4 +1,4 @@
-"""Prices stored calls again, as live metering would have, and says what that changes.  Pure."""
+"""Prices stored calls again, as live metering would.  Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ import msgspec
 from exporters.clickhouse.corrections import COSTS, GROUPS, Correction
 from exporters.record import EPOCH
 from pricing import Counters, Meter, Origin, Subcall, TariffBook, Usage
+from pricing.cause import parse
 from pricing.terms import TERMS
 from pricing.usage import TermValue
-from proxy.metering.metering import charged
+from proxy.metering.charges import charged
 from proxy.metering.rows import Basis, price_fields
 from proxy.metering.volumes import CounterSums, window
 
 REASON = "reprice"
-NEVER = "not_billed"  # nobody bills it, whatever the tariffs say
-COMPARED = (*COSTS, "cost_status", "reasons", "counts")  # another version alone is no other price
+NEVER = "not_billed"  # whatever the tariffs say
+COMPARED = (*COSTS, "cost_status", "reasons", "counts")  # not the version of the tariffs
 
 StoredCall = Mapping[str, Any]  # of `exporters.clickhouse.corrections.page`, as JSON has it
 
@@ -49,16 +50,16 @@ _receipt = msgspec.json.Decoder(_Receipt)
 
 
 class Ledger:
-    """What was used of each counter before each stored call, which must come in order of time.
+    """What was used of each counter before each stored call; calls must come in order of time.
 
-    A call that noted what came before it had that, corrected by what pricing the calls before it
-    again has changed; so the same tariffs give the same price, in whatever order calls ended.
+    A call keeps the counters in its receipt, corrected by what repricing earlier calls changed.  So
+    the same tariffs give the same price, in whatever order calls ended.
     """
 
     def __init__(self, names: Iterable[str], before: CounterSums) -> None:
         self._names = frozenset(names)
         self._stored = before  # what the store says was added up to here
-        self._change = CounterSums()  # what is added besides, by the new prices
+        self._change = CounterSums()  # what the new prices add to that
 
     def before(self, providers: Iterable[str], at: datetime, noted: Counters) -> Counters:
         """The counters of these providers at a call."""
@@ -80,17 +81,17 @@ class Ledger:
 
 
 @dataclass(slots=True)
-class Repricing:
-    """By one book, at one instant."""
+class Repricer:
+    """Prices calls by one book, at one instant."""
 
     book: TariffBook
     ledger: Ledger
     at_us: int
-    kept: int = 0  # calls whose price no tariff decides, or that do not hold what one asks about
+    kept: int = 0  # calls whose price no tariff decides, or whose receipt has no basis for it
     unreadable: int = 0
 
     def again(self, row: StoredCall) -> Correction | None:
-        """The row's other price; None if it is the same, or cannot be made again."""
+        """The correction of a row; None if its price is the same or cannot be computed."""
         at = EPOCH + timedelta(microseconds=row["ts_us"])
         old = {name: Decimal(text) for name, text in row["counts"].items()}
         try:
@@ -113,7 +114,7 @@ class Repricing:
         )
 
     def _priced(self, row: StoredCall, at: datetime) -> dict[str, Any] | None:
-        """What of the row is its price, made again; None if that is not for a tariff to say."""
+        """The new price fields of a row; None if no tariff decides its price."""
         receipt = _receipt.decode(row["receipt"] or "{}")
         if row["cost_status"] == NEVER or not receipt.subcalls or receipt.basis is None:
             self.kept += 1
@@ -124,7 +125,7 @@ class Repricing:
         basis = Basis(
             asked=row["request_model"],
             served=row["response_model"],
-            reasons=stored.reasons,
+            reasons=tuple(map(parse, stored.reasons)),
             reported_usd=None if stored.reported_usd is None else Decimal(stored.reported_usd),
             cut_short=stored.cut_short,
             counters=self.ledger.before({s.provider for s in subcalls}, at, noted),
@@ -133,7 +134,7 @@ class Repricing:
 
 
 def _stored(row: StoredCall, name: str) -> object:
-    """A field of the row as `price_fields` has it."""
+    """A field of the row in the form of `price_fields`."""
     value = row[name]
     if name in COSTS:
         return None if value is None else Decimal(value)
@@ -159,7 +160,7 @@ def _quantity(text: str) -> int | Decimal:
 
 
 def _term(name: str, value: str | int | float | bool) -> TermValue:
-    """The value with the type that JSON has not."""
+    """The value with its type, which JSON lost."""
     term = TERMS.get(name)
     if isinstance(value, str) and term is not None and term.kind is datetime:
         return datetime.fromisoformat(value)

@@ -1,8 +1,8 @@
-"""When tokens came, in bounded memory.
+"""When tokens arrived, in bounded memory.
 
-A proxy sees chunks: tokens that came at the same instant are one arrival, and a gap is the time
-between two arrivals.  Percentiles come from a histogram whose buckets grow by 2 %, and are exact to
-that.
+A proxy sees chunks: tokens that arrive at the same instant count as one arrival, and a gap is the
+time between two arrivals.  Percentiles come from a histogram whose buckets grow by 2 %, which is
+their precision.
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 from proxy.exchange import Timing
 
 GROWTH = math.log(1.02)
-BUCKET_MAX = 2_500  # 1.02**2500 microseconds is 10**15 years: clocks that jump stay in bounds
+BUCKET_MAX = 2_500  # 1.02**2500 microseconds are 10**15 years: a bound if a clock jumps
 
 
 class TokenTimes:
@@ -24,7 +24,7 @@ class TokenTimes:
         self._gap_max_us = 0
 
     def token(self, at_ns: int, *, visible: bool = True) -> None:
-        """A document with generated tokens came; reasoning is not visible to a user."""
+        """Record a document with generated tokens; reasoning is not visible to a user."""
         if self._last is not None and at_ns != self._last:
             gap_us = max(0, at_ns - self._last) // 1000
             bucket = 0 if gap_us < 1 else min(1 + int(math.log(gap_us) / GROWTH), BUCKET_MAX)
@@ -38,11 +38,11 @@ class TokenTimes:
 
     @property
     def any(self) -> bool:
-        """Whether any token came."""
+        """Whether any token arrived."""
         return self._first is not None
 
     def timing(self) -> Timing:
-        """What was collected."""
+        """The timing so far."""
         return Timing(
             first_token_ns=self._first,
             first_visible_ns=self._first_visible,
@@ -53,7 +53,7 @@ class TokenTimes:
         )
 
     def _percentile(self, share: float) -> int | None:
-        """The lower edge of the bucket that holds the gap of this rank (nearest rank)."""
+        """The lower edge of the bucket with the gap of this rank (nearest rank)."""
         rank = math.ceil(share * sum(self._gaps.values()))
         for bucket in sorted(self._gaps):
             rank -= self._gaps[bucket]
