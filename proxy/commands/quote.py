@@ -37,16 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("models", nargs="*", metavar="[PROVIDER/]MODEL", help="models to compare")
     add("--providers", default="", metavar="NAMES", help="compare all models of these providers")
-    add(
-        "--input", type=int, default=1000, metavar="N", help="input tokens per call (default: 1000)"
-    )
-    add(
-        "--output",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="output tokens per call (default: 1000)",
-    )
+    for name in ("input", "output"):
+        help = f"{name} tokens per call (default: 1000)"
+        add(f"--{name}", type=int, default=1000, metavar="N", help=help)
     add("--cached", type=_share, default=0, metavar="SHARE", help=CACHED_HELP)
     add("--calls", type=int, default=1, metavar="N", help="number of calls (default: 1)")
     add("--use", action="append", default=[], metavar="METER=N", help=USE_HELP)
