@@ -16,7 +16,7 @@ SERIES_MAX = 2_000  # label sets of one name, as in the OpenTelemetry SDK
 OTHER = "other"
 _WIDE = Context(prec=100)  # a sum is never rounded here
 
-Kind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str | int], ...]
 
 
@@ -49,7 +49,7 @@ class Family:
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     unit: str
     help: str
     points: Sequence[tuple[Labels, Value]]

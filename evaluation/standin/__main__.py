@@ -22,7 +22,7 @@ async def _serve(port: int) -> None:
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(prog="evaluation.standin", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="port; 0 picks a free one (0)")
+    parser.add_argument("--port", type=int, default=0, help="port, 0 for any free one (default: 0)")
     asyncio.run(_serve(parser.parse_args().port))
 
 

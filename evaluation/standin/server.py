@@ -44,14 +44,15 @@ class StandIn:
         exchange = self.journal.receive(http.method, target, pairs, raw)
         headers = {name.lower(): value for name, value in pairs}
         request, answer = self._answer(http.method, target, headers, raw)
-        said, sent = exchange.answered, sending.Sent()
-        said.status, said.model, said.operation = answer.status, answer.model, answer.operation
-        said.usage, said.reported = _usage(answer.tokens), answer.reported and bool(answer.tokens)
+        answered, sent = exchange.answered, sending.Sent()
+        answered.status, answered.model = answer.status, answer.model
+        answered.operation, answered.usage = answer.operation, _usage(answer.tokens)
+        answered.reported = answer.reported and bool(answer.tokens)
         try:
             return await sending.AnswerSender(http, request, sent).send(answer)
         finally:
-            said.outcome, said.output_tokens_sent = sent.outcome, sent.tokens
-            said.body_sha256, said.body_bytes = sent.sha256, sent.bytes
+            answered.outcome, answered.output_tokens_sent = sent.outcome, sent.tokens
+            answered.body_sha256, answered.body_bytes = sent.sha256, sent.bytes
 
     async def _converse(
         self, http: web.BaseRequest, pairs: list[tuple[str, str]]
@@ -63,23 +64,24 @@ class StandIn:
             exchange.answered.status = 404
             return web.Response(status=404)
         heard, sent = sending.Sent(), sending.Sent()
-        said = exchange.answered
-        said.status, said.operation, said.reported = 101, session.operation, True
+        answered = exchange.answered
+        answered.status, answered.operation, answered.reported = 101, session.operation, True
         socket = web.WebSocketResponse(max_msg_size=REQUEST_BYTES_MAX)
         await socket.prepare(http)
         try:
-            await _say(socket, session, session.open(), sent)
+            await _send(socket, session, session.open(), sent)
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     raw = message.data.encode() if isinstance(message.data, str) else message.data
                     heard.add(raw)
-                    await _say(socket, session, session.told(msgspec.json.decode(raw)), sent)
+                    await _send(socket, session, session.told(msgspec.json.decode(raw)), sent)
         finally:
             received = exchange.received
             received.body_sha256, received.body_bytes = heard.sha256, heard.bytes
-            said.body_sha256, said.body_bytes = sent.sha256, sent.bytes
-            said.model, said.usage = session.model, _usage(session.tokens)
-            said.outcome, said.output_tokens_sent = sent.outcome, session.tokens.output_total
+            answered.body_sha256, answered.body_bytes = sent.sha256, sent.bytes
+            answered.model, answered.usage = session.model, _usage(session.tokens)
+            answered.outcome = sent.outcome
+            answered.output_tokens_sent = session.tokens.output_total
         return socket
 
     def _answer(
@@ -120,7 +122,7 @@ class StandIn:
         return web.Response(body=self.journal.encoded(), content_type="application/json")
 
 
-async def _say(
+async def _send(
     socket: web.WebSocketResponse,
     session: sessions.Session,
     documents: Iterable[Json],

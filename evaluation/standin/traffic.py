@@ -134,10 +134,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="evaluation.standin.traffic", description=__doc__)
     add = parser.add_argument
     add("url", help="URL of the proxy, such as http://127.0.0.1:4000")
-    add("--rate", type=float, default=10.0, metavar="N", help="calls per second (10)")
-    add("--calls", type=int, metavar="N", help="number of calls (unlimited)")
-    add("--seed", type=int, default=1, metavar="N", help="seed of the workload (1)")
-    add("--speed", type=float, default=1.0, metavar="N", help="divisor of all times (1)")
+    add("--rate", type=float, default=10.0, metavar="N", help="calls per second (default: 10)")
+    add("--calls", type=int, metavar="N", help="number of calls (default: unlimited)")
+    add("--seed", type=int, default=1, metavar="N", help="seed of the workload (default: 1)")
+    add("--speed", type=float, default=1.0, metavar="N", help="divisor of all times (default: 1)")
     tally = asyncio.run(_until_stopped(parser.parse_args()))
     print(msgspec.json.encode(tally).decode(), flush=True)
 

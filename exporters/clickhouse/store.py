@@ -24,7 +24,7 @@ from exporters.clickhouse.grouping import grouped, microseconds
 from exporters.record import Record, TransientError
 
 Row = dict[str, object]
-Value = str | int | bool
+Scalar = str | int | bool
 
 THREADS_MAX = 4  # each has its own client; a slow query must not hold up the others
 QUERY_TIMEOUT_S = 30
@@ -77,7 +77,7 @@ class Store:
         since: datetime | None = None,
         before: datetime | None = None,
         before_id: str = "",
-        filters: Mapping[str, Value] | None = None,
+        filters: Mapping[str, Scalar] | None = None,
     ) -> list[Row]:
         """The newest calls, at most `limit` and ROWS_MAX, with all columns.
 
@@ -162,7 +162,7 @@ class Store:
         sql, parameters = grouped(since, until, by, step=step, rows=await self._table())
         return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
 
-    async def ask(self, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
+    async def ask(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
         """The rows that `sql` selects: SQL of ours, as in `exporters.clickhouse.corrections`."""
         return await self._rows(sql, parameters)
 
@@ -171,7 +171,7 @@ class Store:
         found = await self._rows("SELECT 1 FROM corrections LIMIT 1", {})
         return "priced_calls" if found else "calls"
 
-    async def panel(self, sql: str, parameters: Mapping[str, Value] | None = None) -> Row:
+    async def panel(self, sql: str, parameters: Mapping[str, Scalar] | None = None) -> Row:
         """The result of a dashboard's SQL: `meta` (names, types), `data` (rows), `rows`.
 
         `sql` comes from a file that we ship, never from a caller; values go into `parameters`.
@@ -207,16 +207,16 @@ class Store:
             client.close()
         self._clients.clear()
 
-    async def _rows(self, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
+    async def _rows(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
         answer = msgspec.json.decode(await self._answer(sql, parameters), type=_Answer)
         names = [column["name"] for column in answer.meta]
         return [dict(zip(names, row, strict=True)) for row in answer.data]
 
-    async def _answer(self, sql: str, parameters: Mapping[str, Value]) -> bytes:
+    async def _answer(self, sql: str, parameters: Mapping[str, Scalar]) -> bytes:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._query, sql, dict(parameters))
 
-    def _query(self, sql: str, parameters: dict[str, Value]) -> bytes:
+    def _query(self, sql: str, parameters: dict[str, Scalar]) -> bytes:
         try:
             return self._client().raw_query(sql, parameters=parameters, fmt="JSONCompact")
         except Exception as error:
@@ -253,10 +253,10 @@ def _settable(client: Client, dsn: connection.Dsn) -> Iterator[tuple[str, str | 
 
 
 def _where(
-    since: datetime | None, before: datetime | None, before_id: str, filters: Mapping[str, Value]
-) -> tuple[str, dict[str, Value]]:
+    since: datetime | None, before: datetime | None, before_id: str, filters: Mapping[str, Scalar]
+) -> tuple[str, dict[str, Scalar]]:
     """A condition on `calls` and the values to bind in it."""
-    conditions, parameters = ["1"], dict[str, Value]()
+    conditions, parameters = ["1"], dict[str, Scalar]()
     if since is not None:
         conditions.append("t.ts >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
         parameters["since"] = microseconds(since)

@@ -13,7 +13,7 @@ from typing import Literal
 from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, SAMPLED
 from exporters.record import Record
 
-Value = str | bool | int | float | Sequence[str]
+AttributeValue = str | bool | int | float | Sequence[str]
 Profile = Literal["compat", "latest"]
 PROFILES: tuple[Profile, ...] = ("compat", "latest")
 VERSIONS: Mapping[Profile, str] = MappingProxyType({"compat": "1.41.1", "latest": "genai/0.1.0"})
@@ -49,7 +49,7 @@ SERVICE_NAME = "service.name"
 SERVICE_VERSION = "service.version"
 
 # Facts of request and response that dialects put into `Record.attributes`, as text.
-FACTS: Mapping[str, tuple[str, Callable[[str], Value]]] = MappingProxyType(
+FACTS: Mapping[str, tuple[str, Callable[[str], AttributeValue]]] = MappingProxyType(
     {
         "request.temperature": ("gen_ai.request.temperature", float),
         "request.top_p": ("gen_ai.request.top_p", float),
@@ -101,13 +101,13 @@ def attributes(
     record: Record,
     profile: Profile = "compat",
     names: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, Value]:
+) -> dict[str, AttributeValue]:
     """All attributes of the span of `record`; an unknown attribute is absent, never empty.
 
     `names` maps configured providers to `gen_ai.provider.name` where the two differ.
     """
     provider = provider_name(record, names)
-    found: dict[str, Value | None] = {
+    found: dict[str, AttributeValue | None] = {
         **_ours(record),
         **_facts(record, provider),
         **_call(record, provider),
@@ -127,7 +127,7 @@ def meter_name(meter: str) -> str:
     return f"taximeter.meter.{meter.replace('.', '_')}"
 
 
-def _call(record: Record, provider: str) -> dict[str, Value | None]:
+def _call(record: Record, provider: str) -> dict[str, AttributeValue | None]:
     """The request, who served it and how it ended."""
     host, port = server(record.upstream)
     reasons = tuple(record.finish_reason.split(",")) if record.finish_reason else ()
@@ -162,7 +162,7 @@ def server(upstream: str) -> tuple[str, int]:
     return upstream.strip("[]"), HTTPS_PORT
 
 
-def _usage(record: Record, profile: Profile) -> dict[str, Value | None]:
+def _usage(record: Record, profile: Profile) -> dict[str, AttributeValue | None]:
     """Inclusive totals: `input_tokens` includes cached tokens, `output_tokens` reasoning."""
     if not tokens_known(record):
         estimated = record.usage_origin == "estimated"
@@ -180,7 +180,7 @@ def _usage(record: Record, profile: Profile) -> dict[str, Value | None]:
     }
 
 
-def _cost(record: Record, profile: Profile) -> dict[str, Value | None]:
+def _cost(record: Record, profile: Profile) -> dict[str, AttributeValue | None]:
     """US dollars as doubles: OTLP has no decimals.  An unknown cost has a status and no amount."""
     amounts = {
         "taximeter.cost.total": record.cost_usd,
@@ -201,9 +201,9 @@ def _cost(record: Record, profile: Profile) -> dict[str, Value | None]:
     }
 
 
-def _facts(record: Record, provider: str) -> dict[str, Value | None]:
+def _facts(record: Record, provider: str) -> dict[str, AttributeValue | None]:
     """Facts from dialects, under the convention's name if there is one, else under ours."""
-    found: dict[str, Value | None] = {}
+    found: dict[str, AttributeValue | None] = {}
     for key, text in record.attributes.items():
         name, convert = FACTS.get(key, (f"taximeter.{key}", str))
         if key == "request.service_tier" and provider in OPENAI:
@@ -222,7 +222,7 @@ def _facts(record: Record, provider: str) -> dict[str, Value | None]:
     return found
 
 
-def _ours(record: Record) -> dict[str, Value | None]:
+def _ours(record: Record) -> dict[str, AttributeValue | None]:
     """Attributes that no convention names."""
     seconds = {
         "taximeter.time_to_first_token": record.first_token_us,

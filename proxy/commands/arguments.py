@@ -21,8 +21,8 @@ FLAGS = {
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """--config, --data and --json."""
-    parser.add_argument("--config", metavar="FILE", help=f"TOML file (default: ${CONFIG_VARIABLE})")
-    parser.add_argument("--data", metavar="DIR", help="directory of journal, store and state")
+    parser.add_argument("--config", metavar="FILE", help=f"TOML file (or ${CONFIG_VARIABLE})")
+    parser.add_argument("--data", metavar="DIR", help="data directory: journal, store, state")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

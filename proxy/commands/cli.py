@@ -42,15 +42,15 @@ class Command:
 COMMANDS = (
     Command("serve", "proxy.commands.serve:main", "Run the proxy, the meter and the console."),
     Command("run", "proxy.commands.run:main", "Run a command and print what its calls cost."),
-    Command("demo", "evaluation.standin.demo:main", "Try Taximeter with a stand-in provider."),
+    Command("demo", "evaluation.standin.demo:main", "Try Taximeter without a key."),
     Command("report", "proxy.commands.report:main", "Report calls, tokens and cost."),
-    Command("price", "proxy.commands.price:main", "Price call documents, one per line of JSON."),
+    Command("price", "proxy.commands.price:main", "Price call documents (JSON lines)."),
     Command("quote", "proxy.commands.quote:main", "Compare the cost of a workload across models."),
     Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare tariffs."),
-    Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by current tariffs."),
+    Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
     Command("store", "proxy.commands.store:main", "Check the store."),
-    Command("check", "proxy.commands.check:main", "Check the configuration, list providers."),
+    Command("check", "proxy.commands.check:main", "Check the configuration."),
 )
 
 

@@ -34,9 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_common(parser)
     parser.add_argument("call_id", nargs="?", default="", metavar="CALL_ID", help="ID of the call")
-    parser.add_argument("--delete", action="store_true", help="delete from the store for good")
-    parser.add_argument("--user", default="", metavar="NAME", help="delete all content of a user")
-    help = "delete content older than this time or age, such as 7d"
+    parser.add_argument("--delete", action="store_true", help="delete content for good")
+    help = "with --delete: content of this user"
+    parser.add_argument("--user", default="", metavar="NAME", help=help)
+    help = "with --delete: content older than this time or age, such as 7d"
     parser.add_argument("--before", default="", metavar="TIME", help=help)
 
 

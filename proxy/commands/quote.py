@@ -17,9 +17,9 @@ from proxy.instants import instant
 from proxy.metering.book import tariff_book
 
 REASONS_SHOWN = 2
-CACHED_HELP = "cached share of the input: 0.8 or 80%% (0)"
-USE_HELP = "further usage per call, such as calls.web_search=2; can be repeated"
-TIERS_HELP = "service tiers, such as standard,batch,flex (standard)"
+CACHED_HELP = "cached share of the input, such as 0.8 or 80%% (default: 0)"
+USE_HELP = "other usage per call, such as calls.web_search=2; can be repeated"
+TIERS_HELP = "service tiers, such as standard,batch,flex (default: standard)"
 COLUMNS: Sequence[Column] = (
     Column("provider", "provider"),
     Column("model", "model"),
@@ -37,14 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("models", nargs="*", metavar="[PROVIDER/]MODEL", help="models to compare")
     add("--providers", default="", metavar="NAMES", help="compare all models of these providers")
-    add("--input", type=int, default=1000, metavar="N", help="input tokens per call (1000)")
-    add("--output", type=int, default=1000, metavar="N", help="output tokens per call (1000)")
+    for name in ("input", "output"):
+        help = f"{name} tokens per call (default: 1000)"
+        add(f"--{name}", type=int, default=1000, metavar="N", help=help)
     add("--cached", type=_share, default=0, metavar="SHARE", help=CACHED_HELP)
-    add("--calls", type=int, default=1, metavar="N", help="number of calls (1)")
+    add("--calls", type=int, default=1, metavar="N", help="number of calls (default: 1)")
     add("--use", action="append", default=[], metavar="METER=N", help=USE_HELP)
     add("--tiers", default=STANDARD, metavar="NAMES", help=TIERS_HELP)
     add("--batch", action="store_true", help="same as --tiers batch")
-    add("--at", default="", metavar="TIME", help="use the prices of this time (now)")
+    add("--at", default="", metavar="TIME", help="use the prices of this time (default: now)")
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -23,10 +23,11 @@ from proxy.settings.places import has_store, store_dsn
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_common(parser)
-    help = "start: a time or an age, such as 2026-11-01 or 7d (24h)"
+    help = "start, as a time or an age such as 2026-11-01 or 7d (default: 24h)"
     parser.add_argument("--since", default="24h", metavar="TIME", help=help)
-    parser.add_argument("--until", default="", metavar="TIME", help="end: a time or an age (now)")
-    help = "columns and tag.NAME to group by (provider,model)"
+    help = "end, as a time or an age (default: now)"
+    parser.add_argument("--until", default="", metavar="TIME", help=help)
+    help = "columns and tag.NAME to group by (default: provider,model)"
     parser.add_argument("--by", default="provider,model", metavar="NAMES", help=help)
 
 

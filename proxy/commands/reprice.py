@@ -54,9 +54,10 @@ Progressed = Callable[[int, int], None]  # calls done, calls in all
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_common(parser)
-    help = "start: a time or an age, such as 2026-11-01 or 7d"
+    help = "start, as a time or an age such as 2026-11-01 or 7d"
     parser.add_argument("--since", required=True, metavar="TIME", help=help)
-    parser.add_argument("--until", default="", metavar="TIME", help="end: a time or an age (now)")
+    help = "end, as a time or an age (default: now)"
+    parser.add_argument("--until", default="", metavar="TIME", help=help)
     help = "directory of tariffs that override the installed ones"
     parser.add_argument("--tariffs", default="", metavar="DIR", help=help)
     parser.add_argument("--dry-run", action="store_true", help="show differences, write nothing")

@@ -24,12 +24,13 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_common(parser)
-    parser.add_argument("--host", help="address of the proxy (127.0.0.1)")
-    help = "port of the proxy; 0 picks a free one (4000)"
+    parser.add_argument("--host", help="address of the proxy (default: 127.0.0.1)")
+    help = "port of the proxy, 0 for any free one (default: 4000)"
     parser.add_argument("--port", type=int, metavar="N", help=help)
-    help = "port of the console; 0 picks a free one (4001)"
+    help = "port of the console, 0 for any free one (default: 4001)"
     parser.add_argument("--console-port", type=int, metavar="N", help=help)
-    parser.add_argument("--relays", type=int, metavar="N", help="number of relay processes (1)")
+    help = "number of relay processes (default: 1)"
+    parser.add_argument("--relays", type=int, metavar="N", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:

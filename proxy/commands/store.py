@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=QUIET_S,
         metavar="SECONDS",
-        help=f"skip days with rows newer than this ({QUIET_S})",
+        help=f"skip days with rows newer than this (default: {QUIET_S})",
     )
 
 

@@ -63,7 +63,7 @@ class Capture:
         self._walker = Walker(capturing.redactor, self._counts)
         self._sent = NewestLines(self._most)
         self._answered = NewestLines(self._most)
-        self._said: dict[Hashable, StringIO] = {}
+        self._texts: dict[Hashable, StringIO] = {}
         self._room = self._most + MARGIN  # characters of output that still fit
         self._left_out = False  # a channel did not fit at all
         self._truncated: set[Hashable] = set()  # channels of which only the start fits
@@ -75,7 +75,7 @@ class Capture:
         self._guarded(lambda: self._hear(text, channel))
 
     def _hear(self, text: str, channel: Hashable) -> None:
-        if channel not in self._said and (not self._room or len(self._said) >= CHANNELS_MAX):
+        if channel not in self._texts and (not self._room or len(self._texts) >= CHANNELS_MAX):
             self._left_out = True
             return
         if len(text) > self._room:
@@ -83,7 +83,7 @@ class Capture:
             text = text[: self._room]
         if text and self._take(CHARACTER_BYTES * len(text)):
             self._room -= len(text)
-            self._said.setdefault(channel, StringIO()).write(text)
+            self._texts.setdefault(channel, StringIO()).write(text)
 
     def sent(self, document: Json) -> None:
         """Add a message from the caller, if a call has several."""
@@ -111,7 +111,7 @@ class Capture:
         """Release all memory."""
         self._capturing.free += self._taken
         self._taken = 0
-        for held in (self._said, self._sent.lines, self._answered.lines):
+        for held in (self._texts, self._sent.lines, self._answered.lines):
             held.clear()
 
     def _guarded(self, step: Callable[[], T]) -> T | None:
@@ -136,8 +136,8 @@ class Capture:
     def _output(self) -> tuple[str, bool]:
         """The texts of the channels, one below the other, and whether something is left out."""
         texts, cut = [], self._left_out or bool(self._truncated)
-        for channel, said in self._said.items():
-            text = said.getvalue()
+        for channel, written in self._texts.items():
+            text = written.getvalue()
             # A secret that starts in the margin of a truncated text may be incomplete.
             most = max(0, len(text) - MARGIN) if channel in self._truncated else self._most
             texts.append(self._walker.text(text, min(most, self._most)))

@@ -52,7 +52,7 @@ class Cursor(msgspec.Struct, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Generic[S]):
+class JournalRow(Generic[S]):
     """A record and its bytes in the segment: `start` to `end`, exclusive."""
 
     start: int
@@ -66,7 +66,7 @@ class Range(Generic[S]):
 
     writer: str
     segment: int
-    rows: Sequence[Row[S]]
+    rows: Sequence[JournalRow[S]]
 
     @property
     def token(self) -> str:
@@ -170,7 +170,7 @@ class Delivery(Generic[S]):
                 for frame in self._follower.poll(writer):
                     segment = writer.segment
                     if frame.kind == Kind.RECORD:
-                        rows.append(Row(frame.start, frame.end, self._decode(frame.payload)))
+                        rows.append(JournalRow(frame.start, frame.end, self._decode(frame.payload)))
                     self._full = bool(rows) and frame.end - rows[0].start >= BATCH_BYTES_MAX
                     whole = len(rows) == self._rows_max or self._full
                     if whole or frame.end == self.cursor.sending_to:

@@ -10,13 +10,13 @@ from decimal import Decimal
 from itertools import chain
 
 from exporters.notify.alert import Severity
-from exporters.series import Distribution, Family, Kind, Labels, Value, gauge
+from exporters.series import Distribution, Family, Labels, MetricKind, Value, gauge
 from proxy.journal.counters import LAG_BOUNDS_MS, LAG_COUNTS, LAG_SUM
 
 Status = Mapping[str, Mapping[str, object]]
 
 # Key in a component's status → last part of the name, kind, unit, help.
-METER: Mapping[str, tuple[str, Kind, str, str]] = {
+METER: Mapping[str, tuple[str, MetricKind, str, str]] = {
     "metered": ("metered_calls", "counter", "{call}", "Calls metered."),
     "interrupted": ("interrupted_calls", "counter", "{call}", "Calls whose relay died."),
     "failed": ("failed_frames", "counter", "{frame}", "Unreadable journal frames: our fault."),
@@ -26,7 +26,7 @@ METER: Mapping[str, tuple[str, Kind, str, str]] = {
     "open": ("open_calls", "gauge", "{call}", "Calls in flight, or not metered yet."),
     "uptime_s": ("uptime", "gauge", "s", "Time since the meter started."),
 }
-EXPORTER: Mapping[str, tuple[str, Kind, str, str]] = {
+EXPORTER: Mapping[str, tuple[str, MetricKind, str, str]] = {
     "ok": ("ok", "gauge", "", "1 if the newest delivery succeeded, else 0."),
     "waiting": ("waiting", "gauge", "{record}", "Records waiting to be delivered."),
     "lag_s": ("lag", "gauge", "s", "Age of the oldest record waiting."),
@@ -34,7 +34,7 @@ EXPORTER: Mapping[str, tuple[str, Kind, str, str]] = {
     "set_aside": ("set_aside", "counter", "{record}", "Rejected records, set aside in a file."),
     "retries": ("retries", "counter", "{batch}", "Failed attempts that were repeated."),
 }
-WEBHOOK: Mapping[str, tuple[Kind, str, str]] = {
+WEBHOOK: Mapping[str, tuple[MetricKind, str, str]] = {
     "ok": ("gauge", "", "1 if the newest request to the webhook succeeded, else 0."),
     "waiting": ("gauge", "{alert}", "Alerts waiting for the webhook."),
     "delivered": ("counter", "{alert}", "Alerts delivered to the webhook, firing or resolved."),
@@ -121,7 +121,7 @@ def _loop_lag(counts: Mapping[str, int]) -> Family:
     return replace(family, lasting=True)
 
 
-def _single(name: str, kind: Kind, unit: str, help: str, value: Value) -> Family:
+def _single(name: str, kind: MetricKind, unit: str, help: str, value: Value) -> Family:
     return Family(name=name, kind=kind, unit=unit, help=help, points=[((), value)])
 
 
