@@ -17,7 +17,8 @@ from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer, runnin
 
 # A slow machine is not a fault of the code: no example has a deadline.
 settings.register_profile("taximeter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("taximeter")
+if settings.get_current_profile_name() == "default":  # `trials.mutation` has loaded its own
+    settings.load_profile("taximeter")
 
 _databases = count(1)
 
