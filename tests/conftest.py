@@ -11,13 +11,17 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, settings
 
+import support.product
 from exporters.clickhouse import connection
 from exporters.record import Record, rounded
-from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer, running
+from support import clickhouse
+from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer
+from support.product import Product
 
 # A slow machine is not a fault of the code: no example has a deadline.
 settings.register_profile("taximeter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("taximeter")
+if settings.get_current_profile_name() == "default":  # `trials.mutation` has loaded its own
+    settings.load_profile("taximeter")
 
 _databases = count(1)
 
@@ -50,8 +54,15 @@ def start_clickhouse() -> Iterator[StartServer]:
 @pytest.fixture(scope="session")
 def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
     """A server on a real socket.  Use `database` to be alone in it; leave no fault behind."""
-    with running(tmp_path_factory.mktemp("clickhouse")) as server:
+    with clickhouse.running(tmp_path_factory.mktemp("clickhouse")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The product and the stand-in.  Tell your rows by a tag that no other test uses."""
+    with support.product.running(tmp_path_factory.mktemp("product")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=["chdb", "server"])

@@ -1,5 +1,6 @@
 """The console's API answers what is asked, and says what is wrong with a question."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,23 +22,28 @@ if TYPE_CHECKING:
     from conftest import RecordMaker
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DATABASE = "test_api"
 WELL: dict[str, dict[str, object]] = {"meter": {"ok": True}}
 
 
-@pytest.fixture
-def records(make_records: "RecordMaker") -> list[Record]:
-    return make_records(20)
+@pytest.fixture(scope="module")
+def records(make_records: "RecordMaker", chdb_dsn: str) -> list[Record]:
+    """Those in the store."""
+    records = make_records(20)
+
+    async def fill() -> None:
+        exporter = ClickHouse(chdb_dsn, database=DATABASE)
+        await exporter.export(Batch("s:0-19", tuple(records)))
+        await exporter.close()
+
+    asyncio.run(fill())
+    return records
 
 
 @pytest.fixture
-async def console(
-    chdb_dsn: str, database: str, records: list[Record]
-) -> AsyncIterator[ClientSession]:
+async def console(chdb_dsn: str, records: list[Record]) -> AsyncIterator[ClientSession]:
     """A session whose base is a console over a store with those records."""
-    exporter = ClickHouse(chdb_dsn, database=database)
-    await exporter.export(Batch("s:0-19", tuple(records)))
-    await exporter.close()
-    store = Store(chdb_dsn, database=database)
+    store = Store(chdb_dsn, database=DATABASE)
     server = TestServer(application(store, lambda: WELL, Listen()))
     await server.start_server()
     async with ClientSession(server.make_url("/")) as session:

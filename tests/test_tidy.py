@@ -67,12 +67,16 @@ BY_PATH = {  # file → why it starts programs by their path
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 300
 TEST_LINES_MAX = 500  # of a file of tests, whose parts do not depend on each other
+SCRIPT_LINES_MAX = 200  # of a JavaScript module
+SCRIPT_COLUMNS_MAX = 110
 LONGER = {  # file → its own limit, and why it is one thing
     "proxy/journal/journal.py": 330,  # one file format and its one writer
     "tests/test_secrets.py": 531,  # the same canaries through every place that keeps something
 }
+PAGE = ROOT / "proxy" / "console" / "static"
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TEST_FILES = "tests/test_"
 
 
 def where(path: Path) -> str:
@@ -101,7 +105,7 @@ def started(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
         for place, word in enumerate(words[:-1], 1):
-            if isinstance(word, ast.Attribute) and ast.unparse(word) == "sys.executable":
+            if isinstance(word, ast.Attribute) and word.attr == "executable":
                 told = map(ast.unparse, words[place:])
                 yield word.lineno, next(text for text in told if text != "'-P'")
 
@@ -168,7 +172,7 @@ def test_functions_are_short() -> None:
 
 def lines_max(name: str) -> int:
     """How long a file may be, unless it is on the list."""
-    return TEST_LINES_MAX if name.startswith("tests/test_") else FILE_LINES_MAX
+    return TEST_LINES_MAX if name.startswith(TEST_FILES) else FILE_LINES_MAX
 
 
 def test_files_are_short() -> None:
@@ -180,6 +184,33 @@ def test_files_are_short() -> None:
         if lines[name] > LONGER.get(name, lines_max(name))
     ] == []
     assert [name for name in LONGER if lines.get(name, 0) <= lines_max(name)] == []
+
+
+def test_scripts_are_short() -> None:
+    """So are the modules of the page and their functions, whose last line is a `}` in column 1."""
+    wrong = []
+    for path in PAGE.glob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > SCRIPT_LINES_MAX:
+            wrong.append(f"{where(path)}: too long")
+        if max(map(len, text.splitlines())) > SCRIPT_COLUMNS_MAX:
+            wrong.append(f"{where(path)}: too wide")
+        for begin in re.finditer(r"^(?:export )?(?:async )?function (\w+)", text, re.MULTILINE):
+            body = text[begin.start() :].partition("\n}\n")[0]
+            if body.count("\n") >= FUNCTION_LINES_MAX - 1:
+                wrong.append(f"{where(path)}: {begin[1]}")
+    assert wrong == []
+
+
+def test_the_page_loads_every_file() -> None:
+    """None is left behind, and the page asks for none that is not there."""
+    files = {path.name: path.read_text(encoding="utf-8") for path in PAGE.iterdir()}
+    asked = {
+        name
+        for text in files.values()
+        for name in re.findall(r'(?:from "\./|(?:href|src)="/static/)([\w.]+)"', text)
+    }
+    assert asked | {"index.html"} == files.keys()
 
 
 def test_pure_modules_exist() -> None:
@@ -204,7 +235,7 @@ def test_no_example_has_a_deadline() -> None:
         f"{name}:{node.lineno}"
         for name, _, tree in texts(*TESTS)
         for node in ast.walk(tree)
-        if isinstance(node, ast.keyword) and node.arg == "deadline" and "conftest" not in name
+        if isinstance(node, ast.keyword) and node.arg == "deadline" and name.startswith(TEST_FILES)
     ] == []
 
 

@@ -21,6 +21,7 @@ LIVENESS = "/api/health"  # without the token, it only says whether everything w
 PAGE = "/"
 _SIGNED_IN = (  # not a redirect: following a link from another site, it would not send the cookie
     '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Taximeter</title>'
+    '<link rel="icon" href="data:,">'  # none; a browser would ask for /favicon.ico
 )
 
 
