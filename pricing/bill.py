@@ -42,7 +42,7 @@ def price(
     """What a call of these parts costs by `book`, each part by its own model and terms.
 
     `reported_usd` is the cost that the provider itself stated; where its tariffs say `prefer =
-    "reported"` it is the charge, else it stands beside it.  `counters` holds what was used before
+    "reported"` it is the charge, else it is kept beside it.  `counters` holds what was used before
     this call, for prices by volume and free allowances.  Odd usage or terms never make it raise.
     """
     bill = _Bill(book, counters)

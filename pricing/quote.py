@@ -112,7 +112,7 @@ def models(
 
 
 def _sold(book: TariffBook, provider: str, at: datetime) -> Iterator[str]:
-    """The first name that is no pattern of each tariff in force."""
+    """The first plain name of each tariff in force."""
     for tariff in book.tariffs:
         plain_names = (name for name in tariff.names if not PATTERN & set(name))
         name = next(plain_names, "") if tariff.provider == provider else ""

@@ -49,7 +49,7 @@ class Reason(Enum):
         FREE,
         "The call starts a job; the call that fetches its result is charged.",
     )
-    FETCHED_AGAIN = FREE, "Another call was charged for this response already."
+    FETCHED_AGAIN = FREE, "Another call was already charged for this response."
     REPEATS_USAGE = FREE, "The call repeats the usage of an interaction that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."
     NO_ITEM_SUCCEEDED = FREE, "No item of the batch succeeded, and failed items are free."
@@ -60,7 +60,10 @@ class Reason(Enum):
     CONTAINER_SESSION_ELSEWHERE = NONE, "Another call started, and paid for, the code container."
 
     # The usage is whole, but counted, or divided among meters or terms by an assumption.
-    USAGE_COUNTED = GUESS, "The provider reported no usage; tokens were counted by its method."
+    USAGE_COUNTED = (
+        GUESS,
+        "The provider reported no usage; tokens were counted by the provider's method.",
+    )
     USAGE_ESTIMATED = GUESS, "The provider reported no final usage; tokens were estimated."
     COUNTED = GUESS, "Tokens were counted with this vocabulary, which is the model's own."
     ESTIMATED = GUESS, "Tokens were estimated with this vocabulary; docs/tokens.md has the margins."
@@ -69,7 +72,10 @@ class Reason(Enum):
         "Text beyond metering.count_bytes_max was not counted but extrapolated.",
     )
     IMAGE_SIZE_UNKNOWN = GUESS, "The size of an image is unknown; a usual size was counted."
-    MODEL_VOCABULARY_UNKNOWN = GUESS, "The model's vocabulary is unknown; another was counted with."
+    MODEL_VOCABULARY_UNKNOWN = (
+        GUESS,
+        "The model's vocabulary is unknown; tokens were counted with another one.",
+    )
     USAGE_NOT_FINAL = GUESS, "The stream ended before its final usage; output so far was counted."
     CUT_SHORT = GUESS, "The stream was cut, so more may be billed than was seen."
     USAGE_SUM_MISMATCH = GUESS, "The reported counts do not add up to the reported total."
@@ -100,7 +106,10 @@ class Reason(Enum):
         GUESS,
         "The model that served has no tariff, so the one asked for was priced; add a tariff.",
     )
-    IMAGE_MODEL_UNKNOWN = GUESS, "The image tool's model is unknown; image_generation was priced."
+    IMAGE_MODEL_UNKNOWN = (
+        GUESS,
+        "The model of the image tool is unknown; it was priced as image_generation.",
+    )
     TRANSCRIPTION_MODEL_UNKNOWN = (
         GUESS,
         "The model that transcribed is unknown; the session's own was priced.",
@@ -119,17 +128,20 @@ class Reason(Enum):
     )
     FALLBACK_CREDIT_REDEEMED = (
         GUESS,
-        "A fallback credit lowers the bill, and no count shows by how much.",
+        "A fallback credit lowers the bill; no count shows by how much.",
     )
     VIDEO_NOT_YET_MADE = (
         GUESS,
-        "The video was charged as asked for; whether it was made is unknown.",
+        "The video was charged as requested; whether it was made is unknown.",
     )
     REQUEST_BODY_TOO_LARGE = (
         GUESS,
-        "The request is too large to read, so what it asks for is unknown.",
+        "The request exceeds metering.document_bytes_max: what it asks for is unknown.",
     )
-    REQUEST_DECODED_BODY_TOO_LARGE = GUESS, "The decompressed request is too large to read in full."
+    REQUEST_DECODED_BODY_TOO_LARGE = (
+        GUESS,
+        "The decompressed request is too large: see metering.document_bytes_max.",
+    )
     REQUEST_CONTENT_ENCODING_UNKNOWN = GUESS, "The content encoding of the request is unknown."
     REQUEST_CONTENT_ENCODING_CORRUPT = GUESS, "The request could not be decompressed in full."
     UNKNOWN_HOLIDAYS = (
@@ -144,10 +156,7 @@ class Reason(Enum):
         GUESS,
         "No price is known, so the cost that the provider reported is the charge; add a tariff.",
     )
-    ODD_REPORTED_COST = (
-        GUESS,
-        "The provider reported a cost that is no amount of money; it was ignored.",
-    )
+    ODD_REPORTED_COST = GUESS, "The provider reported an invalid cost, which was ignored."
 
     # Something that is billed is not in the sum.
     MISSING_RATE = MISSING, "The tariff has no rate for this meter; add one."
@@ -167,15 +176,18 @@ class Reason(Enum):
     BYTES_DROPPED = MISSING, "Part of the call could not be recorded, so usage may be missing."
     READING_FAILED = (
         MISSING,
-        "A fault in Taximeter kept it from reading all of the call; report it.",
+        "A bug in Taximeter stopped it from reading all of the call; please report it.",
     )
     BODY_TOO_LARGE = (
         MISSING,
-        "A document exceeds metering.document_bytes_max and could not be read.",
+        "Part of the response exceeds metering.document_bytes_max and was not read.",
     )
     BODY_TOO_INTRICATE = MISSING, "The response has too many lines or brackets to read it in full."
-    BODY_NOT_JSON = MISSING, "The response begins like JSON and is not: it was cut or damaged."
-    DECODED_BODY_TOO_LARGE = MISSING, "The decompressed response is too large to read in full."
+    BODY_NOT_JSON = MISSING, "The response starts like JSON and is invalid: it was cut or damaged."
+    DECODED_BODY_TOO_LARGE = (
+        MISSING,
+        "The decompressed response is too large: see metering.document_bytes_max.",
+    )
     CONTENT_ENCODING_UNKNOWN = MISSING, "The response's content encoding is unknown."
     CONTENT_ENCODING_CORRUPT = MISSING, "The response could not be decompressed in full."
     EVENT_STREAM_CORRUPT = MISSING, "The event stream is damaged, and its rest could not be read."
@@ -183,7 +195,7 @@ class Reason(Enum):
         MISSING,
         "The call states usage more often than can be kept; the rest was not charged.",
     )
-    USAGE_INPUT_MISSING = MISSING, "The reported usage lacks the input tokens."
+    USAGE_INPUT_MISSING = MISSING, "The reported usage has no input tokens."
     INPUT_TOKENS_NOT_REPORTED = MISSING, "The server did not report the input tokens."
     CONTAINER_TIME_NOT_REPORTED = (
         MISSING,
@@ -192,7 +204,7 @@ class Reason(Enum):
     GUARDRAIL_NOT_METERED = MISSING, "A guardrail policy ran that Taximeter has no meter for."
     GUARDRAIL_UNITS_NOT_REPORTED = (
         MISSING,
-        'A guardrail ran; enable "trace" in guardrailConfig to have its units.',
+        'A guardrail ran without reporting units; set "trace" to "enabled" in guardrailConfig.',
     )
     BILLED_UNIT_UNKNOWN = MISSING, "The provider billed a unit that Taximeter has no meter for."
     CACHE_STORAGE_NOT_REPORTED = (
@@ -203,19 +215,25 @@ class Reason(Enum):
     ITEM_WITHOUT_USAGE = MISSING, "An item of the batch succeeded and states no usage."
     RESPONSE_WITHOUT_USAGE = MISSING, "A response of the session completed and states no usage."
     TRANSCRIPTION_WITHOUT_USAGE = MISSING, "Speech was transcribed, and no usage was stated for it."
-    AUDIO_NOT_COUNTED = MISSING, "Tokens were counted from text, and the prompt holds audio, too."
-    VIDEO_NOT_COUNTED = MISSING, "Tokens were counted from text, and the prompt holds video, too."
+    AUDIO_NOT_COUNTED = MISSING, "The prompt contains audio, whose tokens could not be counted."
+    VIDEO_NOT_COUNTED = MISSING, "The prompt contains video, whose tokens could not be counted."
     DOCUMENT_NOT_COUNTED = (
         MISSING,
-        "Tokens were counted from text, and the prompt holds files, too.",
+        "The prompt contains a document, whose tokens could not be counted.",
     )
     HOSTED_TOOL_NOT_COUNTED = (
         MISSING,
-        "The definition of a hosted tool is not public, nor its size.",
+        "The definition of a hosted tool is not public, so it was not counted.",
     )
-    STORED_CONTEXT_NOT_COUNTED = MISSING, "The prompt includes context that the provider keeps."
+    STORED_CONTEXT_NOT_COUNTED = (
+        MISSING,
+        "The provider stores part of the prompt, which could not be counted.",
+    )
     OUTPUT_INCOMPLETE = MISSING, "Not all of the output was seen, so not all of it was counted."
-    REASONING_NOT_COUNTED = MISSING, "The model's reasoning is hidden and could not be counted."
+    REASONING_NOT_COUNTED = (
+        MISSING,
+        "The model's reasoning is hidden, so its tokens could not be counted.",
+    )
     REQUEST_NOT_COUNTED = MISSING, "The request could not be read, so its tokens were not counted."
     UNRECOGNIZED = (
         MISSING,
@@ -232,7 +250,10 @@ class Reason(Enum):
         UNKNOWN,
         "The call that fetches this background response is charged for it.",
     )
-    METERING_FAILED = UNKNOWN, "A fault in Taximeter kept it from pricing the call; report it."
+    METERING_FAILED = (
+        UNKNOWN,
+        "A bug in Taximeter stopped it from pricing the call; please report it.",
+    )
 
     def __str__(self) -> str:
         return self.text

@@ -1,4 +1,4 @@
-"""Prices by volume: where a call stands on each ladder, and how it is split."""
+"""Prices by volume: the position of a call on each ladder, and its shares by step."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from pricing.charge import Counters
 from pricing.tariff import EXACT, Ladder, Volume
 from pricing.usage import Quantity
 
-WITHIN_CALL = "call"  # the counter of a ladder that starts anew with each call
+WITHIN_CALL = "call"  # the counter of a ladder that starts at 0 for each call
 
 
 class Positions:

@@ -239,6 +239,15 @@ def test_a_batch_that_lost_an_item_is_not_free(book: TariffBook) -> None:
     assert own.reasons == ("item_without_usage", "billed_by_item", "no_usage")
 
 
+def test_a_doubt_of_an_item_is_not_a_lost_item(book: TariffBook) -> None:
+    """An item's own row says what it lacks, also where the download has dropped the detail."""
+    doubt = about(Reason.BILLED_UNIT_UNKNOWN, "classifications")
+    item = Part(usage=USAGE, model="m", item="batch_1/0", reasons=(doubt,))
+    reading = replace(READING, parts=(item,), reasons=(Reason.BILLED_UNIT_UNKNOWN,))
+    rows = metering(book).records(exchange(reading))
+    assert [row.cost_status for row in rows] == ["partial", "not_billed"]
+
+
 @pytest.mark.parametrize(
     ("reason", "status"),
     [

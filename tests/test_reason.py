@@ -76,6 +76,13 @@ def test_a_reason_lowers_the_status(reason: Reason, detail: str | None) -> None:
         assert found.usd == charge.usd
 
 
+def test_plain_text_is_no_reason() -> None:
+    """mypy refuses it where a reason is given, and so does the status."""
+    Reasons("no_usage")  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        allowed(["no_usage"], priced=True)  # type: ignore[list-item]
+
+
 def test_the_worst_reason_decides() -> None:
     """In whatever order they come."""
     for causes in ((Reason.CUT_SHORT, Reason.BODY_NOT_JSON), (Reason.BODY_NOT_JSON, Reason.POLL)):

@@ -195,6 +195,19 @@ def test_the_same_tariffs_give_the_same_price(made: list[dict[str, Any]], known:
         assert correction is None or not same  # what was not known then is known now
 
 
+def test_a_reason_of_another_version_is_not_exact() -> None:
+    """A row keeps the text of a reason that this version does not know, and is no longer exact."""
+    live = Live(OLD)
+    row = stored(live.call("gone", parts=(Part(usage=Usage({Meter.INPUT: 1})),)))
+    receipt = json.loads(row["receipt"])
+    receipt["basis"]["reasons"] = row["reasons"] = ["of_tomorrow:a\nb"]
+    row["receipt"] = json.dumps(receipt)
+    new = Repricer(book(OLD), Ledger((), CounterSums()), 0).again(row)
+    assert new is not None
+    assert (row["cost_status"], new.cost_status) == ("exact", "partial")
+    assert new.reasons == ("of_tomorrow:a\nb",)
+
+
 async def test_a_new_ladder_is_climbed_from_the_beginning() -> None:
     """Calls that were priced without counters are counted on the way, in order of time."""
     plain = OLD.replace("month.searches", "call")

@@ -119,6 +119,6 @@ class Metering:
 
 def _items_lost(reading: Reading) -> bool:
     """Whether something besides the items that were read may be billed."""
-    known = {cause for part in reading.parts for cause in part.reasons}
-    lost = (Effect.MISSING, Effect.UNKNOWN)
-    return any(cause.reason.effect in lost for cause in reading.reasons if cause not in known)
+    of_items = {cause.reason for part in reading.parts for cause in part.reasons}
+    others = {cause.reason for cause in reading.reasons} - of_items
+    return any(reason.effect in (Effect.MISSING, Effect.UNKNOWN) for reason in others)

@@ -26,9 +26,9 @@ def decode(data: bytes) -> Json:
     try:
         return _decoder.decode(data)
     except _UNREADABLE:
-        mended = _SURROGATE.sub(rb"\\ufffd", data).decode("utf-8", "replace")
+        repaired = _SURROGATE.sub(rb"\\ufffd", data).decode("utf-8", "replace")
     try:
-        value: Json = json.loads(mended, parse_float=Decimal, parse_constant=lambda _: None)
+        value: Json = json.loads(repaired, parse_float=Decimal, parse_constant=lambda _: None)
     except _UNREADABLE as error:
         raise ValueError("not JSON") from error
     return value
