@@ -80,7 +80,7 @@ def test_a_share_is_from_nothing_to_all(cached: str) -> None:
 def test_a_workload_has_calls_and_no_negative_tokens(tokens: tuple[int, int], calls: int) -> None:
     """One call without tokens is a workload, though."""
     assert quote.workload((0, 0), Decimal(0), (), 1, AT).calls == 1
-    with pytest.raises(ValueError, match="workload"):
+    with pytest.raises(ValueError, match="must be 1 or more"):
         quote.workload(tokens, Decimal(0), (), calls, AT)
 
 
@@ -100,7 +100,7 @@ def test_which_models_are_meant() -> None:
         quote.models(BOOK, ["vendor/model"], [], AT)
     with pytest.raises(ValueError, match="no price is known for unheard"):
         quote.models(BOOK, ["both", "unheard"], [], AT)
-    with pytest.raises(ValueError, match="no tariff of nobody; providers: acme, other"):
+    with pytest.raises(ValueError, match="nobody has no tariffs; providers that do: acme, other"):
         quote.models(BOOK, [], ["nobody"], AT)
 
 

@@ -175,7 +175,7 @@ def test_a_file_may_hold_only_calendars() -> None:
     assert wrong == []
     assert list(found) == ["XX"]
     assert [str(problem) for problem in more] == [
-        "c.toml:6: calendar YY: a calendar takes covers, days, source and checked"
+        "c.toml:6: calendar YY: expected exactly covers, days, source and checked"
     ]
     assert problems(text, head="") == []
     assert problems("[[factors]]\nname = 'x'\nfactor = 1\n", head="") == ["1: provider is missing"]
@@ -200,16 +200,16 @@ def test_a_file_that_is_no_toml(text: str, line: int) -> None:
         ("colour = 1\n", ["4: unknown key 'colour'"]),
         ("[tariff]\nnames = 'm'\n", ["4: tariff must be a list of tables"]),
         ("tariff = [1]\n", ["4: tariff must be a list of tables"]),
-        ("schedules = 5\n", ["4: schedules must be tables: [schedules.NAME]"]),
+        ("schedules = 5\n", ["4: expected tables [schedules.NAME]"]),
         (
             "[schedules.s]\nhours = 'x'\n",
-            ["4: schedule s: hours are written 09:00-12:00, found 'x'"],
+            ["4: schedule s: hours: expected a span such as 09:00-12:00, found 'x'"],
         ),
         ("[[factors]]\nname = 'x'\n", ["4: factor is missing"]),
         ("[[factors]]\nfactor = 1\n", ["4: name is missing"]),
         ("[[factors]]\nname = 'x'\nfactor = 1\ncolour = 1\n", ["7: unknown key 'colour'"]),
         ("[[rates]]\nusd_each = { images = 1 }\nnames = 'x'\n", ["6: unknown key 'names'"]),
-        ("[[rates]]\nmodels = 'x'\n", ["4: this rule has no price"]),
+        ("[[rates]]\nmodels = 'x'\n", ["4: this rule states no price"]),
         (
             "[[currencies]]\ncode = 'CNY'\n",
             [
@@ -241,39 +241,39 @@ def test_problems_of_a_file(text: str, expected: list[str]) -> None:
         ("rates = [{ usd_each = { images = 1 }, models = 'x' }]\n", "6: unknown key 'models'"),
         (
             "usd_each = { images = [1, 2] }\n",
-            "6: images: one price, or one for each step of volume",
+            "6: images: expected one price, found 2",
         ),
         (
             'volume = { counter = "c", mode = "marginal", steps = [0, 9] }\n'
             "usd_each = { images = 1 }\n",
-            "7: images: one price, or one for each step of volume",
+            "7: images: expected 2 prices, one for each step, found 1",
         ),
         (
             "round_up = 5\nusd_each = { images = 1 }\nusd_per_mtok = { input = 1 }\n",
-            "4: minimum, round_up and volume need a rule with exactly one unit",
+            "4: a rule with minimum, round_up or volume must use exactly one unit",
         ),
         (
             "minimum = 5\nunpriced = 'input'\n",
-            "4: minimum, round_up and volume need a rule with exactly one unit",
+            "4: a rule with minimum, round_up or volume must use exactly one unit",
         ),
         (
             "usd_each = { images = 1 }\ncny_per_mtok = { input = 1 }\n",
-            "7: a rule has prices in one currency",
+            "7: a rule may only use one currency",
         ),
         ("minimum = 0\n" + PRICE, "6: minimum: expected a number above 0"),
         ("unpriced = 'inptu'\n", "6: unpriced: unknown meter 'inptu'"),
         ("same_price = { colour = 1 }\n" + PRICE, "6: same_price: unknown term 'colour'"),
         (
             "from = 2026-01-02T00:00:00Z\nuntil = 2026-01-01T00:00:00Z\n" + PRICE,
-            "7: until is not after from",
+            "7: until must be later than from",
         ),
         (
             "from = 2026-01-01T00:00:00Z\nuntil = 2026-01-01T00:00:00Z\n" + PRICE,
-            "7: until is not after from",
+            "7: until must be later than from",
         ),
         (
             "from = 2026-11-21T00:00:00Z\n" + PRICE,
-            "6: from is later than checked: say when it was announced",
+            "6: from is later than checked; state the date it was announced",
         ),
     ],
 )
@@ -286,7 +286,7 @@ def test_problems_of_a_tariff(text: str, expected: str) -> None:
 
 def test_who_said_it_and_when() -> None:
     """At the top of the file or in the tariff: both are needed."""
-    missing = "source and checked are missing, here and at the top of the file"
+    missing = "source or checked is missing; state both here or at the top of the file"
     tariff = f'[[tariff]]\nnames = ["m"]\n{PRICE}'
     for head, here, expected in [
         ('provider = "acme"\n', "", [f"2: {missing}"]),
@@ -302,7 +302,7 @@ def test_who_said_it_and_when() -> None:
 def test_loose_stars(name: str) -> None:
     """A star that a sibling's name could fill is refused; after : @ or / it stands for a suffix."""
     text = '[[tariff]]\nnames = ["NAME"]\n' + PRICE
-    assert "a * ends a name" in problems(text.replace("NAME", name))[0]
+    assert "a * must stand alone, or at the end" in problems(text.replace("NAME", name))[0]
     for good in ("*", "a:*", "a@*", "a/*", "a-?"):
         assert problems(text.replace("NAME", good)) == []
 
@@ -327,11 +327,19 @@ def test_periods_that_meet() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "problem"),
     [
-        (("", "2026-02-01"), ("2026-01-31", ""), "overlaps"),
-        (("", "2026-02-01"), ("2026-02-02", ""), "has a gap after"),
-        (("2026-01-01", ""), ("2026-01-01", ""), "overlaps"),
-        (("", ""), ("", ""), "overlaps"),
-        (("2026-01-01", "2026-02-01"), ("2026-01-01", "2026-03-01"), "overlaps"),
+        (("", "2026-02-01"), ("2026-01-31", ""), "overlaps the period at a.toml:4"),
+        (
+            ("", "2026-02-01"),
+            ("2026-02-02", ""),
+            "has no price between the period at a.toml:4 and this",
+        ),
+        (("2026-01-01", ""), ("2026-01-01", ""), "overlaps the period at a.toml:4"),
+        (("", ""), ("", ""), "overlaps the period at a.toml:4"),
+        (
+            ("2026-01-01", "2026-02-01"),
+            ("2026-01-01", "2026-03-01"),
+            "overlaps the period at a.toml:4",
+        ),
     ],
 )
 def test_periods_that_do_not_meet(
@@ -340,7 +348,7 @@ def test_periods_that_do_not_meet(
     """Two prices for one time, or a time without one, are a problem of the later period."""
     text = period("m", *first) + period("m", *second)
     line = 4 + period("m", *first).count("\n")
-    assert refusals(text) == [f"{line}: 'm' {problem} the period at a.toml:4"]
+    assert refusals(text) == [f"{line}: 'm' {problem}"]
 
 
 def rates(*tables: str) -> str:
@@ -377,27 +385,30 @@ def test_rules_that_can_all_be_reached(tables: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        ((f"{LONG}, {IN}", f"{LONGER}, {IN}"), "8: input is never reached: a.toml:7 holds first"),
-        ((IN_OUT, f"{FLEX}, {OUT}"), "8: output is never reached: a.toml:7 holds first"),
+        (
+            (f"{LONG}, {IN}", f"{LONGER}, {IN}"),
+            "8: the rate of input never applies: a.toml:7 comes first",
+        ),
+        ((IN_OUT, f"{FLEX}, {OUT}"), "8: the rate of output never applies: a.toml:7 comes first"),
         (
             (f"{FLEX}, unpriced = ['input', 'output']", f"{FLEX}, {IN_OUT}"),
-            "8: input is never reached: a.toml:7 holds first",
+            "8: the rate of input never applies: a.toml:7 comes first",
         ),
         (
             (f"{FLEX}, {IN_OUT}", f"{FLEX}, unpriced = ['output']"),
-            "8: output is never reached: a.toml:7 holds first",
+            "8: the rate of output never applies: a.toml:7 comes first",
         ),
         (
             (f"{LONG}, {IN}", IN_OUT),
-            "7: this tier leaves out output, which its base prices",
+            "7: this tier has no rate for output; add it, or list it under unpriced",
         ),
         (
             (f"{FLEX_LONG}, {IN}", f"{FLEX}, {IN_OUT}"),
-            "7: this tier leaves out output, which its base prices",
+            "7: this tier has no rate for output; add it, or list it under unpriced",
         ),
         (
             (f"{LONG}, {IN}", "usd_per_mtok = { input = 1, cache_read = 1, output = 1 }"),
-            "7: this tier leaves out cache_read, output, which its base prices",
+            "7: this tier has no rate for cache_read, output; add it, or list it under unpriced",
         ),
     ],
 )
@@ -429,7 +440,7 @@ def test_shared_rules_hide_only_those_of_their_models(
     """A rule for some models hides one for no others; one for all hides every later one."""
     text = shared(first) + shared(second)
     if hidden:
-        assert "images is never reached: a.toml:4 holds first" in refusals(text)[0]
+        assert "the rate of images never applies: a.toml:4 comes first" in refusals(text)[0]
     else:
         assert TariffBook.parse({"a.toml": HEAD + text})
 
@@ -441,7 +452,7 @@ def test_problems_are_sorted_and_said_once() -> None:
         TariffBook.parse({"b.toml": HEAD + "colour = 1\n", "a.toml": HEAD + text})
     assert str(refused.value).splitlines() == [
         "a.toml:4: unknown key 'colour'",
-        "a.toml:5: this tariff has no price",
+        "a.toml:5: this tariff states no price",
         "a.toml:7: usd_each: expected a table, found 1",
         "b.toml:4: unknown key 'colour'",
     ]
