@@ -71,7 +71,7 @@ SCRIPT_LINES_MAX = 200  # of a JavaScript module
 SCRIPT_COLUMNS_MAX = 110
 LONGER = {  # file → its own limit, and why it is one thing
     "proxy/journal/journal.py": 330,  # one file format and its one writer
-    "tests/test_secrets.py": 531,  # the same canaries through every place that keeps something
+    "tests/test_reprice.py": 510,  # one history, restated in every way
 }
 PAGE = ROOT / "proxy" / "console" / "static"
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]
