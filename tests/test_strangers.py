@@ -32,7 +32,7 @@ from proxy.console.admission import admission
 from proxy.dialects.errors import redacted
 from proxy.exchange import Outcome
 from proxy.network import server_tls, url_of
-from proxy.relay import accepting, call, callers, websocket
+from proxy.relay import acceptor, attempt, callers, websocket
 from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.secrecy.scrubbing import scrubbed, scrubbed_target
 from proxy.settings import sources
@@ -309,15 +309,15 @@ async def test_tls_handshakes(tmp_path: Path) -> None:
     listening_socket = socket.create_server(("127.0.0.1", 0))
     listening_socket.setblocking(False)
     tls = server_tls(Listen(tls_cert=certificate, tls_key=key))
-    with patch.object(accepting, "OPENING_MAX", 2):
-        acceptor = accepting.Acceptor(listening_socket, asyncio.Protocol, tls)
+    with patch.object(acceptor, "OPENING_MAX", 2):
+        made = acceptor.Acceptor(listening_socket, asyncio.Protocol, tls)
         address = listening_socket.getsockname()
         silent = [await asyncio.open_connection(*address) for _ in range(4)]
         for reader, _ in silent[:2]:
             assert await to_the_end(reader) == b""
         for _, writer in silent:
             writer.close()
-        await asyncio.wait_for(acceptor.stop(), SLOW_S)
+        await asyncio.wait_for(made.stop(), SLOW_S)
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ async def test_hostile_head(tmp_path: Path, handler: Handler) -> None:
 
 def test_interim_limit() -> None:
     """A provider that says "still working" each second is far from the limit."""
-    assert UpstreamOptions().idle_timeout_s <= call.INTERIM_MAX
+    assert UpstreamOptions().idle_timeout_s <= attempt.INTERIM_MAX
 
 
 @pytest.mark.parametrize(
