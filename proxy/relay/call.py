@@ -1,6 +1,65 @@
 """One call as its caller sees it: the request, the answer, and how the answer ends.
 
-STATE TABLE
+What happens, what the caller gets, and what the row says (`tests/test_relay_states.py` proves it):
+
+Situation                   The caller gets            outcome       error_type
+--------------------------  -------------------------  ------------  -------------------------------
+Connecting to upstream
+  refused                   502 upstream_refused       unreachable   ConnectionRefusedError
+  no reply                  504 upstream_timeout       timed_out     TimeoutError
+  name not found            502 upstream_dns           unreachable   ClientConnectorDNSError
+  certificate not trusted   502 upstream_tls           unreachable   ClientConnectorCertificateError
+  upstream speaks no TLS    502 upstream_tls           unreachable   ClientConnectorSSLError
+  outgoing proxy is down    502 outgoing_proxy         unreachable   ClientProxyConnectionError
+  outgoing proxy refuses    502 outgoing_proxy         unreachable   ClientHttpProxyError
+Waiting for the response head
+  closed                    502 upstream_reset         unreachable   ServerDisconnectedError
+  reset                     502 upstream_reset         unreachable   ClientOSError
+  silence                   504 upstream_timeout       timed_out     SocketTimeoutError
+  upload not taken          504 upstream_timeout       timed_out     SocketTimeoutError
+  not HTTP                  502 upstream_bad_response  unreachable   HttpProcessingError
+  head too large            502 upstream_bad_response  unreachable   BadHead
+  endless interim heads     502 upstream_bad_response  unreachable   BadHead
+  unrequested upgrade       502 upstream_bad_response  unreachable   BadHead
+Response
+  2xx                       the answer                 ok            -
+  4xx                       the answer                 http_error    429
+  5xx                       the answer                 http_error    503
+  4xx, not 100 Continue     the answer                 http_error    413
+  4xx amid the upload       the answer                 http_error    401
+Response body
+  Content-Length, closed    a broken end               upstream_cut  ClientPayloadError
+  Content-Length, reset     a broken end               upstream_cut  ClientOSError
+  chunked, closed           a broken end               upstream_cut  ClientPayloadError
+  chunked, reset            a broken end               upstream_cut  ClientOSError
+  chunked, damaged          a broken end               upstream_cut  HttpProcessingError
+  neither, closed           the answer                 ok            -
+  neither, reset            a broken end               upstream_cut  ClientOSError
+  silence                   a broken end               timed_out     SocketTimeoutError
+Caller
+  leaves during connecting  nothing                    client_gone   ClientDisconnected
+  leaves before the head    nothing                    client_gone   ClientDisconnected
+  leaves amid the body      nothing                    client_gone   ClientDisconnected
+  leaves after its end      nothing                    ok            -
+  sends a damaged body      400 bad_request_body       client_gone   BadRequestBody
+  damages its body later    a broken end               client_gone   BadRequestBody
+  stops sending its body    408 request_timeout        client_gone   StalledRequestBody
+WebSocket
+  refused                   the answer                 http_error    401
+  ends with a close frame   the frames                 ok            -
+  ends without one          the frames                 upstream_cut  ClosedWithoutCloseFrame
+  caller leaves             nothing                    client_gone   ClientDisconnected
+  relay stops               the frames                 interrupted   ShuttingDown
+Relay
+  stops, drains             the answer                 ok            -
+  stops, hurries            a broken end               interrupted   ShuttingDown
+  has a bug                 500 internal               interrupted   InternalError
+
+Outcome                     What the meter charges
+--------------------------  -----------------------------------------------------------------------
+ok                          what the answer reports
+http_error, unreachable     nothing
+any other                   what was seen, as a lower bound; never nothing
 
 The caller comes first: what arrives is stamped, noted in the journal's buffer and passed on at
 once.  After the response head a failure can only break the stream off: a broken provider must never
