@@ -243,7 +243,7 @@ def test_the_first_call_begins_at_nothing(tokens: int, usd: str) -> None:
 
 
 def test_the_call_that_meets_a_step_is_found_to_the_last_digit() -> None:
-    """The last of many calls ends 10^-19 of a second after the step, and pays for that much more."""
+    """The last of many calls ends 10^-19 s after the step, and pays the next price for that."""
     book = TariffBook.parse(
         {
             "acme.toml": HEAD
