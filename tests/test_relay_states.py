@@ -20,8 +20,8 @@ import pytest
 from exporters.record import Record
 from pricing import Status, TariffBook
 from proxy.journal.frames import Frame
-from proxy.metering.metering import Metering
 from proxy.metering.open_call import OpenCall
+from proxy.metering.records import Metering
 from proxy.relay import call
 from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.settings.config import Config, MeteringOptions, Provider, UpstreamOptions
