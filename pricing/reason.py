@@ -194,6 +194,16 @@ class Reason(Enum):
         MISSING,
         'A guardrail ran; enable "trace" in guardrailConfig to have its units.',
     )
+    UNKNOWN_USAGE_FIELD = (
+        MISSING,
+        "The usage holds a quantity that Taximeter does not know, which may be billed; report it.",
+    )
+    UNKNOWN_MODALITY = MISSING, "The usage holds tokens of a modality that Taximeter does not know."
+    UNKNOWN_TOOL = MISSING, "A tool of the provider ran whose fee Taximeter does not know."
+    UNKNOWN_OUTPUT_ITEM = (
+        MISSING,
+        "The response holds an output item that Taximeter does not know, which may bear a fee.",
+    )
     BILLED_UNIT_UNKNOWN = MISSING, "The provider billed a unit that Taximeter has no meter for."
     CACHE_STORAGE_NOT_REPORTED = (
         MISSING,
@@ -230,7 +240,7 @@ class Reason(Enum):
     UNKNOWN_ENDPOINT = UNKNOWN, "The endpoint is unknown, and its response states no usage."
     BACKGROUND_USAGE_COMES_LATER = (
         UNKNOWN,
-        "The call that fetches this background response is charged for it.",
+        "The call starts a job; the call that fetches its result is charged for it.",
     )
     METERING_FAILED = UNKNOWN, "A fault in Taximeter kept it from pricing the call; report it."
 

@@ -13,6 +13,7 @@ from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.errors import find_error_body
+from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -29,6 +30,27 @@ _OUTPUT = {
     "reasoning_tokens": Meter.OUTPUT_REASONING,
     "audio_tokens": Meter.OUTPUT_AUDIO,
     "image_tokens": Meter.OUTPUT_IMAGE,
+}
+
+_KINDS = named(READ, "text_tokens", "image_tokens", "video_tokens", "audio_tokens")
+_WRITES = named(READ, "ephemeral_5m_input_tokens")  # repeats `cache_creation_input_tokens`
+_INPUT_DETAILS: Fields = {
+    **_KINDS,
+    **named(READ, "cached_tokens", "cache_creation_input_tokens"),
+    "cache_creation": _WRITES,
+}
+_KNOWN: Fields = {
+    **named(READ, "total_tokens", "input_tokens", "output_tokens"),
+    **named(READ, "image_tokens", "video_tokens", "audio_tokens"),
+    **named(READ, "characters", "image_count", "duration"),
+    **named(READ, "output_video_duration", "video_duration", "video_count"),
+    "prompt_tokens_details": _INPUT_DETAILS,
+    "input_tokens_details": _INPUT_DETAILS,
+    "output_tokens_details": {
+        **named(READ, "text_tokens", "audio_tokens", "image_tokens"),
+        **named(READ, "reasoning_tokens"),
+    },
+    **named(HARMLESS, "plugins"),  # counted by name
 }
 
 
@@ -118,7 +140,7 @@ def tally_usage(usage: Block) -> Tally:
     Image, video and audio tokens are inside the input, cached ones inside its text; embeddings and
     reranking state a total only.  Modalities stand beside `input_tokens` or in its details.
     """
-    tally = Tally()
+    tally = Tally(usage, _KNOWN)
     total = integer(usage.get("total_tokens"))
     made = integer(usage.get("output_tokens")) or 0
     read = integer(usage.get("input_tokens"))
@@ -142,9 +164,14 @@ def tally_usage(usage: Block) -> Tally:
     tally.expect_total(total)
     tally.add(Meter.CHARACTERS, integer(usage.get("characters")))
     tally.add(Meter.IMAGES, integer(usage.get("image_count")))
-    tally.add(Meter.AUDIO_SECONDS, integer(usage.get("duration")))
-    plugins = mapping(usage, "plugins", "search")
-    tally.add(Meter.CALLS_WEB_SEARCH, integer(plugins.get("count")))
+    video = usage.get("output_video_duration") or usage.get("video_duration")
+    tally.add(Meter.VIDEO_SECONDS, integer(video))
+    if not video:  # else it is the video's
+        tally.add(Meter.AUDIO_SECONDS, integer(usage.get("duration")))
+    plugins = {
+        name: mapping(use).get("count", use) for name, use in mapping(usage, "plugins").items()
+    }
+    tally.count_calls(plugins, {"search": Meter.CALLS_WEB_SEARCH})
     return tally
 
 

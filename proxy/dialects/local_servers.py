@@ -12,12 +12,24 @@ from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
 Block = Mapping[str, object]
+
+# Tokens, one by one: https://huggingface.co/docs/text-generation-inference/reference/api_reference
+_DETAILS: Fields = {
+    **named(READ, "generated_tokens", "input_length"),
+    **named(HARMLESS, "prefill", "tokens", "top_tokens", "seed"),
+}
+_STATS: Fields = {
+    **named(READ, "input_tokens", "total_output_tokens", "reasoning_output_tokens"),
+    **named(HARMLESS, "tokens_per_second", "time_to_first_token_seconds"),
+    **named(HARMLESS, "model_load_time_seconds"),
+}
 
 
 class LocalReader:
@@ -65,8 +77,9 @@ class LocalReader:
 
 def _tally(body: Block) -> Tally | None:
     """Usage as llama.cpp, text-generation-inference and LM Studio state it at the end."""
-    tally = Tally()
     details, stats = mapping(body, "details"), mapping(body, "stats")
+    tally = Tally(details, _DETAILS)
+    tally.check(stats, _STATS)
     if body.get("stop") is True or ("tokens_predicted" in body and "stop" not in body):
         cached = integer(mapping(body, "timings").get("cache_n"))
         read = integer(body.get("tokens_evaluated"))

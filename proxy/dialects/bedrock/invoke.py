@@ -18,6 +18,7 @@ from proxy.dialects.anthropic.messages import MessagesReader
 from proxy.dialects.bedrock.converse import note_exception, path_model, profile_terms, tally_usage
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import HARMLESS, READ, named
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -26,6 +27,12 @@ Block = Mapping[str, object]
 
 HEADER = "x-amzn-bedrock-{}-token-count"
 METRICS = "amazon-bedrock-invocationMetrics"
+_METRICS = {
+    **named(READ, "inputTokenCount", "outputTokenCount"),
+    **named(READ, "cacheReadInputTokenCount", "cacheWriteInputTokenCount"),
+    **named(HARMLESS, "invocationLatency", "firstByteLatency"),  # milliseconds
+}
+_BODY = named(READ, "prompt_tokens", "completion_tokens", "total_tokens")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _TEXTS = ("outputText", "generation", "completion", "text")
 
@@ -79,9 +86,11 @@ class InvokeReader:
         draft.finish(mapping(body, "messageStop").get("stopReason") or body.get("stopReason"))
         images = body.get("images") or body.get("artifacts")
         self._images += len(images) if isinstance(images, list) else 0
-        self._tally = _body_tally(body) or self._tally
         metrics = mapping(body, METRICS)
-        self._tally = _count_tally(metrics, "{}TokenCount", True) or self._tally
+        for tally in (_body_tally(body), _count_tally(metrics, "{}TokenCount", True)):
+            if tally is not None:
+                draft.flag(*tally.reasons)  # what another block counts in its place is no less odd
+                self._tally = tally
         draft.complete = draft.complete or bool(metrics) or not draft.ask.stream
 
     def close(self) -> Reading:
@@ -89,7 +98,7 @@ class InvokeReader:
         draft = self._draft
         tally = self._tally or _count_tally(draft.ask.response_headers, HEADER, False)
         if self._images:
-            tally = tally or Tally()
+            tally = tally or Tally.inferred()
             tally.add(Meter.IMAGES, self._images)
         if tally is not None:
             draft.part(tally, terms=profile_terms(draft.ask))
@@ -118,7 +127,9 @@ def _count_tally(counts: Mapping[str, object], form: str, camel: bool) -> Tally 
     said = {meter: _number(counts.get(form.format(name))) for meter, name in names.items()}
     if all(count is None for count in said.values()):
         return None
-    tally = Tally()
+    tally = Tally.inferred()
+    if camel:
+        tally.check(counts, _METRICS, METRICS)
     for meter, count in said.items():
         tally.add(meter, count)
     return tally
@@ -135,7 +146,7 @@ def _body_tally(body: Block) -> Tally | None:
     usage = mapping(body, "usage") or mapping(body, "metadata", "usage")
     if integer(usage.get("inputTokens")) is not None:
         return tally_usage(usage)
-    tally = Tally()
+    tally = Tally(usage, _BODY)
     pairs = (
         (usage.get("prompt_tokens"), usage.get("completion_tokens")),
         (body.get("prompt_token_count"), body.get("generation_token_count")),

@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 
+from pricing.cause import about
 from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.gemini.generate import call_terms
-from proxy.dialects.gemini.usage import by_modality, tally_input, tally_output
+from proxy.dialects.gemini.usage import (
+    by_modality,
+    tally_input,
+    tally_output,
+    tally_tool_use,
+)
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -16,6 +23,22 @@ from proxy.exchange import Operation, Reading
 Block = Mapping[str, object]
 
 _GROUNDING = {"google_maps": Meter.GROUNDING_MAPS, "google_search": Meter.GROUNDING_QUERIES}
+_SPLIT = {**named(READ, "tokens"), **named(HARMLESS, "modality")}
+_KNOWN: Fields = {
+    **named(READ, "total_input_tokens", "total_output_tokens", "total_cached_tokens"),
+    **named(READ, "total_thought_tokens", "total_tool_use_tokens", "total_tokens"),
+    **named(HARMLESS, "grounding_tool_count"),  # counted by type
+    "input_tokens_by_modality": _SPLIT,
+    "output_tokens_by_modality": _SPLIT,
+    "cached_tokens_by_modality": _SPLIT,
+    "tool_use_tokens_by_modality": _SPLIT,
+}
+# Types of steps, contents and deltas by how they end; what tools cost is in the usage block.
+# https://ai.google.dev/api/interactions-api
+_NO_FEE = (
+    *("text", "thought", "thought_summary", "thought_signature", "image", "audio", "video"),
+    *("document", "model_output", "user_input", "_call", "_result", "_annotation", "arguments"),
+)
 _ENDED = frozenset({"completed", "incomplete", "failed", "cancelled", "requires_action"})
 
 
@@ -62,6 +85,8 @@ class InteractionReader:
 
     def _block(self, block: Block, at_ns: int) -> None:
         kind = text(block.get("type"))
+        if kind and not kind.endswith(_NO_FEE):
+            self._draft.flag(about(Reason.UNKNOWN_OUTPUT_ITEM, kind))
         hidden = kind.startswith("thought")
         self._draft.delta(text(block.get("text")), at_ns, visible=not hidden)
         self._draft.delta(text(mapping(block, "content").get("text")), at_ns, visible=not hidden)
@@ -81,7 +106,7 @@ class InteractionReader:
 
     def _tally(self) -> Tally:
         usage = self._usage
-        tally = Tally()
+        tally = Tally(usage, _KNOWN)
         tally_input(
             tally,
             integer(usage.get("total_input_tokens")) or 0,
@@ -92,7 +117,8 @@ class InteractionReader:
         made = integer(usage.get("total_output_tokens"))
         tally_output(tally, made, by_modality(usage.get("output_tokens_by_modality"), "tokens"))
         tally.add(Meter.OUTPUT_REASONING, integer(usage.get("total_thought_tokens")))
-        tally.add(Meter.INPUT_TOOL_USE, integer(usage.get("total_tool_use_tokens")))
+        tool_use = by_modality(usage.get("tool_use_tokens_by_modality"), "tokens")
+        tally_tool_use(tally, integer(usage.get("total_tool_use_tokens")), tool_use)
         tally.expect_total(integer(usage.get("total_tokens")))
         for entry in mappings(usage.get("grounding_tool_count")):
             count = integer(entry.get("count")) or 0
@@ -101,6 +127,8 @@ class InteractionReader:
                 if meter is Meter.GROUNDING_QUERIES and by_prompt:
                     meter, count = Meter.GROUNDING_PROMPTS, min(count, 1)
                 tally.add(meter, count)
+            elif count:
+                tally.flag(about(Reason.UNKNOWN_TOOL, text(entry.get("type"))))
         return tally
 
 

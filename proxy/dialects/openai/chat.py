@@ -7,6 +7,7 @@ choices, on every event (cumulative), or under `x_groq`.  The last one that is n
 
 from collections.abc import Mapping
 
+from pricing.cause import about
 from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
@@ -95,6 +96,8 @@ class ChatReader:
         for tool in mappings(said.get("executed_tools")):
             if meter := _EXECUTED.get(text(tool.get("type"))):
                 self._executed[meter] = self._executed.get(meter, 0) + 1
+            else:
+                draft.flag(about(Reason.UNKNOWN_TOOL, text(tool.get("type"))))
         if said.get("refusal"):
             draft.attributes["response.refusal"] = True
 

@@ -11,6 +11,7 @@ from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, body_model
 from proxy.dialects.draft import Draft
+from proxy.dialects.openai.fields import DURATION
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -86,7 +87,7 @@ class RealtimeReader:
             draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
 
     def _transcribed(self, usage: Mapping[str, object]) -> None:
-        tally = Tally()
+        tally = Tally(usage, DURATION)
         length = seconds(decimal(usage.get("seconds")))
         if length is not None:
             tally.add(Meter.AUDIO_SECONDS, length)
