@@ -43,6 +43,7 @@ class Reason(Enum):
     UNREACHABLE = FREE, "The provider could not be reached, so it bills nothing."
     TOKEN_COUNTING = FREE, "The call only counts or converts tokens, which is free."
     NO_CHARGE_ENDPOINT = FREE, "Providers do not charge for this kind of call."
+    NO_USAGE_STATED = FREE, "The call states neither usage nor cost."
     FREE_OF_CHARGE = FREE, "The provider offers this endpoint free of charge."
     POLL = FREE, "The call only asks whether a job is done."
     CHARGED_WHEN_POLLED = (
@@ -50,7 +51,7 @@ class Reason(Enum):
         "The call starts a job; the call that fetches its result is charged.",
     )
     FETCHED_AGAIN = FREE, "Another call was charged for this response already."
-    REPEATS_USAGE = FREE, "The call repeats the usage of an interaction that was charged before."
+    REPEATS_USAGE = FREE, "The call repeats the usage of one that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."
     NO_ITEM_SUCCEEDED = FREE, "No item of the batch succeeded, and failed items are free."
     BATCH_RESULTS_ELSEWHERE = FREE, "The batch's results go to a bucket; its cost is in no row."

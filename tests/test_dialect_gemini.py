@@ -382,7 +382,7 @@ def test_a_video_is_billed_by_the_second_asked_for() -> None:
         ("POST", "/v1beta/models/gemini-2.5-flash:countTokens", "token_counting"),
         ("POST", "/v1beta/models/m:batchGenerateContent", "billed_by_item"),
         ("GET", "/v1beta/cachedContents/c1", "no_charge_endpoint"),
-        ("GET", "/v1beta/interactions/i1", "repeats_usage"),
+        ("GET", "/v1beta/interactions/i1", "poll"),
         ("POST", "/v1/projects/p/locations/l/batchPredictionJobs", "batch_results_elsewhere"),
     ],
 )

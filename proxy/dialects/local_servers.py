@@ -111,7 +111,10 @@ COMPLETION = Endpoint(
 CHAT = Endpoint(name="local.chat", operation=Operation.CHAT, reader=LocalReader)
 TOKENIZE = free_endpoint("local.tokenize", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
+STATUS = free_endpoint("local.status", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
+
 ROUTES = (
+    EndpointPath("^|^/(health|healthz|ping|ready|metrics)", STATUS, frozenset({"GET"})),
     EndpointPath("^/(completion|infill|generate|generate_stream)", COMPLETION),
     EndpointPath("/api/v1/chat", CHAT),
     EndpointPath("/(tokenize|detokenize|apply-template)", TOKENIZE),

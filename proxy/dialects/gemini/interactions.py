@@ -39,7 +39,7 @@ _NO_FEE = (
     *("text", "thought", "thought_summary", "thought_signature", "image", "audio", "video"),
     *("document", "model_output", "user_input", "_call", "_result", "_annotation", "arguments"),
 )
-_ENDED = frozenset({"completed", "incomplete", "failed", "cancelled", "requires_action"})
+_PENDING = frozenset({"queued", "in_progress"})
 
 
 class InteractionReader:
@@ -49,6 +49,7 @@ class InteractionReader:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
         self._tier = ""
+        self._pending = False
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
@@ -67,7 +68,8 @@ class InteractionReader:
 
     def _interaction(self, body: Block, at_ns: int) -> None:
         draft = self._draft
-        draft.response_model = text(body.get("model")).rpartition("/")[2] or draft.response_model
+        model = text(body.get("model")) or text(body.get("agent"))  # deep research names no model
+        draft.response_model = model.rpartition("/")[2] or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
         self._tier = text(body.get("service_tier")) or self._tier
         usage = mapping(body, "usage")
@@ -77,7 +79,8 @@ class InteractionReader:
         for step in mappings(body.get("steps")) or mappings(body.get("outputs")):
             self._block(step, at_ns)
         status = text(body.get("status"))
-        if status in _ENDED:
+        self._pending = status in _PENDING
+        if status and not self._pending:
             draft.finish(status)
             draft.complete = True
         if status == "failed":
@@ -100,8 +103,13 @@ class InteractionReader:
         """See `Reader.close`."""
         draft = self._draft
         terms = call_terms(draft, self._tier)
-        if self._usage:
-            draft.part(self._tally(), terms=terms)
+        background = mapping(draft.ask.request).get("background") is True
+        if self._usage and not (background and self._pending):
+            # The call that began it and any that fetch it may show it: the first one is charged.
+            draft.part(self._tally(), terms=terms, item=draft.response_id)
+        elif background:
+            draft.countable = False  # the answer does not come this way
+            draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
         return draft.reading()
 
     def _tally(self) -> Tally:
@@ -132,12 +140,32 @@ class InteractionReader:
         return tally
 
 
+class FetchedReader(InteractionReader):
+    """Reads an interaction by its id: charged if no call before showed its usage."""
+
+    def close(self) -> Reading:
+        """See `Reader.close`."""
+        draft = self._draft
+        draft.countable = False
+        if self._usage and not self._pending:
+            draft.operation = Operation.GENERATE_CONTENT
+        else:
+            draft.billable = False
+            draft.flag(Reason.POLL)
+            self._usage = {}
+        return super().close()
+
+
 INTERACTIONS = Endpoint(
     name="gemini.interactions", operation=Operation.GENERATE_CONTENT, reader=InteractionReader
 )
-FETCH = free_endpoint("gemini.interaction", Operation.FETCH_RESPONSE, Reason.REPEATS_USAGE)
+FETCH = Endpoint(
+    name="gemini.interaction", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
+)
+DELETE = free_endpoint("gemini.interaction", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 
 ROUTES = (
     EndpointPath("/interactions", INTERACTIONS),
-    EndpointPath("/interactions/[^/]+(/cancel)?", FETCH, frozenset({"GET", "POST", "DELETE"})),
+    EndpointPath("/interactions/[^/]+(/cancel)?", FETCH, frozenset({"GET", "POST"})),
+    EndpointPath("/interactions/[^/]+", DELETE, frozenset({"DELETE"})),
 )

@@ -48,6 +48,7 @@ class ChatReader:
         self._executed: dict[Meter, int] = {}
         self._tool_indexes: set[tuple[int, int]] = set()
         self._reasoned = False
+        self.item = ""  # what the answer is charged as, where several calls may show it
         note_request(self._draft)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
@@ -118,9 +119,18 @@ class ChatReader:
         self._draft.delta(text(function.get("name")), at_ns, of=key)
         self._draft.delta(text(function.get("arguments")), at_ns, of=key)
 
+    @property
+    def states_usage(self) -> bool:
+        """Whether usage was stated so far."""
+        return bool(self._usage)
+
     def close(self) -> Reading:
         """See `Reader.close`."""
         draft = self._draft
+        deferred = mapping(draft.ask.request).get("deferred") is True and not self.item
+        if deferred and not self._usage and not draft.finish_reasons:
+            draft.countable = False
+            draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
         if self._usage:
             draft.reported_usd = reported_usd(self._usage)
             if self._usage.get("is_byok") is True:  # the owner of the upstream key pays that
@@ -129,7 +139,7 @@ class ChatReader:
                 )
                 draft.attributes["response.byok"] = True
                 draft.attributes["response.byok_upstream_usd"] = str(upstream or "")
-            draft.part(self._tally(), terms=self._terms())
+            draft.part(self._tally(), terms=self._terms(), item=self.item)
             # Not every server sends [DONE].  Usage on every event is no last word if none ended.
             draft.complete = draft.complete or bool(draft.finish_reasons)
             draft.usage_final = draft.complete

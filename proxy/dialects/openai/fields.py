@@ -59,6 +59,7 @@ _OUTPUT_DETAILS: Fields = {
     # https://developers.openai.com/api/docs/guides/predicted-outputs
     **named(READ, "accepted_prediction_tokens", "rejected_prediction_tokens"),
 }
+COSTS: Fields = named(HARMLESS, "cost", "cost_details", "cost_in_usd_ticks", "estimated_cost")
 KNOWN: Fields = {
     **named(READ, "prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"),
     **named(READ, "total_tokens", "cached_tokens", "num_cached_tokens", "reasoning_tokens"),
@@ -85,7 +86,7 @@ KNOWN: Fields = {
     # The sum of the details beside it, or of the output items: https://docs.x.ai/docs/guides/tools
     **named(READ, "num_server_side_tools_used"),
     # The cost that the provider states, see `reported_usd`, and its parts.
-    **named(HARMLESS, "cost", "cost_details", "cost_in_usd_ticks", "estimated_cost"),
+    **COSTS,
     # What a gateway reckons: https://ai.pydantic.dev/gateway
     **named(HARMLESS, "pydantic_ai_gateway"),
     # Seconds that the provider took: https://console.groq.com/docs/api-reference

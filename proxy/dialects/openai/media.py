@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pricing.usage import Meter, Quantity, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
-from proxy.dialects.openai.fields import DURATION, KNOWN
+from proxy.dialects.openai.fields import COSTS, DURATION
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.tally import Tally, seconds
 from proxy.dialects.values import decimal, mapping, mappings, text
@@ -42,7 +42,7 @@ class ImagesReader:
             draft.reported_usd = reported_usd(usage)
             draft.part(tally, terms=self._terms(body))
         elif images := len(mappings(body.get("data"))):
-            tally = Tally(usage, KNOWN)
+            tally = Tally(usage, COSTS)
             tally.add(Meter.IMAGES, images)
             draft.part(tally, terms=self._terms(body))
         draft.complete = draft.complete or not draft.ask.stream or kind.endswith(".completed")
@@ -80,7 +80,7 @@ class VideosReader:
         draft.complete = bool(body)
         length = _seconds(body.get("seconds")) or _seconds(request.get("seconds"))
         if length is not None and body:
-            tally = Tally(mapping(body, "usage"), KNOWN)
+            tally = Tally(mapping(body, "usage"), {**DURATION, **COSTS})
             tally.add(Meter.VIDEO_SECONDS, length)
             size = text(body.get("size")) or text(request.get("size"))
             draft.part(tally, terms={"size": size[:32]} if size else {})

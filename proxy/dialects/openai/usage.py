@@ -66,10 +66,15 @@ class _Sums:
     total: int | None
 
 
+def counts_tokens(usage: object) -> bool:
+    """Whether a usage block states token counts."""
+    names = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens")
+    return isinstance(usage, dict) and any(usage.get(name) is not None for name in names)
+
+
 def has_usage(usage: object) -> bool:
     """Whether a usage block states token counts or seconds."""
-    names = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens", "seconds")
-    return isinstance(usage, dict) and any(usage.get(name) is not None for name in names)
+    return counts_tokens(usage) or mapping(usage).get("seconds") is not None
 
 
 def details(usage: Block, *sides: str) -> Block:
