@@ -16,7 +16,7 @@ from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.draft import PARTS_MAX, Draft
 from proxy.dialects.fields import is_quantity, unknown
 from proxy.dialects.openai.fields import COSTS, DURATION
-from proxy.dialects.openai.usage import counts_tokens, reported_usd, served_terms, tally_usage
+from proxy.dialects.openai.usage import counts_tokens, served_terms, stated_usd, tally_usage
 from proxy.dialects.tally import Tally, seconds
 from proxy.dialects.values import EMPTY, decimal, integer, mapping, text
 from proxy.exchange import Operation, Reading
@@ -85,8 +85,7 @@ def statements(body: Block, id: str = "", model: str = "", depth: int = 0) -> It
     id = text(body.get("id"))[:ID_CHARS_MAX] or id
     model = text(body.get("model")) or model
     usage = next((found for name in _USAGE if (found := mapping(body, name))), EMPTY)
-    usd = reported_usd(usage)
-    usd = reported_usd(body) if usd is None else usd
+    usd = stated_usd({**body, "usage": usage})
     trained = integer(body.get("trained_tokens"))
     if any(unknown(usage, {})) or usd is not None or is_quantity(trained):
         yield Statement(id, model, body, usage, usd, trained)

@@ -9,6 +9,7 @@ from proxy.dialects.cohere import tally_billed
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.fields import READ, named
+from proxy.dialects.openai.usage import stated_usd
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, text
 from proxy.exchange import Operation, Reading
@@ -32,6 +33,7 @@ class RerankReader:
         draft.response_model = text(body.get("model"))
         draft.response_id = text(body.get("id"))
         draft.complete = bool(body)
+        draft.reported_usd = stated_usd(body)
         billed = mapping(body, "meta", "billed_units")
         usage = mapping(body, "usage")
         tokens = integer(usage.get("total_tokens"))

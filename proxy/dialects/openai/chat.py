@@ -16,9 +16,9 @@ from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.usage import (
     asks_for_tier,
     has_usage,
-    reported_usd,
     served_terms,
     served_tier,
+    stated_usd,
     tally_usage,
 )
 from proxy.dialects.tally import Tally
@@ -61,16 +61,20 @@ class ChatReader:
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
         if draft.fail(document):  # OpenRouter bills nothing then, and says so
-            draft.reported_usd = reported_usd(mapping(body, "usage"))
+            draft.reported_usd = stated_usd(body)
             return
         draft.service_tier = served_tier(body) or draft.service_tier
         for name, attribute in _ATTRIBUTES.items():
             if value := text(body.get(name)):
                 draft.attributes[attribute] = value[:128]
-        for usage in (body.get("usage"), mapping(body, "x_groq").get("usage")):
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
+        choices = mappings(body.get("choices"))
+        # Moonshot and vLLM put it into the last choice of a stream.
+        blocks = [choice.get("usage") for choice in choices]
+        for usage in (*blocks, body.get("usage"), mapping(body, "x_groq").get("usage")):
             if has_usage(usage):
                 self._usage = mapping(usage)
-        for choice in mappings(body.get("choices")):
+        for choice in choices:
             self._choice(choice, at_ns)
         if not draft.ask.stream and body:
             draft.complete = True
@@ -132,7 +136,7 @@ class ChatReader:
             draft.countable = False
             draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
         if self._usage:
-            draft.reported_usd = reported_usd(self._usage)
+            draft.reported_usd = stated_usd({"usage": self._usage}, draft.reported_usd)
             if self._usage.get("is_byok") is True:  # the owner of the upstream key pays that
                 upstream = decimal(
                     mapping(self._usage, "cost_details").get("upstream_inference_cost")

@@ -11,7 +11,7 @@ from pricing.usage import Meter, Quantity, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.fields import COSTS, DURATION
-from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
+from proxy.dialects.openai.usage import has_usage, stated_usd, tally_usage
 from proxy.dialects.tally import Tally, seconds
 from proxy.dialects.values import decimal, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -37,9 +37,9 @@ class ImagesReader:
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.service_tier = text(body.get("service_tier")) or draft.service_tier
         usage = mapping(body, "usage")
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
         if has_usage(usage):
             tally = tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_IMAGE)
-            draft.reported_usd = reported_usd(usage)
             draft.part(tally, terms=self._terms(body))
         elif images := len(mappings(body.get("data"))):
             tally = Tally(usage, COSTS)
@@ -78,6 +78,7 @@ class VideosReader:
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
         draft.complete = bool(body)
+        draft.reported_usd = stated_usd(body)
         length = _seconds(body.get("seconds")) or _seconds(request.get("seconds"))
         if length is not None and body:
             tally = Tally(mapping(body, "usage"), {**DURATION, **COSTS})
@@ -112,6 +113,7 @@ class TranscriptionReader:
         draft.response_model = text(body.get("model")) or draft.response_model
         usage = mapping(body, "usage")
         self._usage = usage or self._usage
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
         self._duration = usage.get("seconds") or body.get("duration") or self._duration
         if has_usage(usage) and usage.get("seconds") is None:
             draft.part(tally_usage(usage, draft.ask, default_input=Meter.INPUT_AUDIO))
@@ -151,6 +153,7 @@ class SpeechReader:
         if kind == "speech.audio.delta":
             draft.times.token(at_ns)
         usage = mapping(body, "usage")
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
         if has_usage(usage):
             draft.part(tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_AUDIO))
         draft.complete = draft.complete or kind == "speech.audio.done"

@@ -273,6 +273,12 @@ def _is_perplexity(usage: Block, ask: Ask) -> bool:
     return "prompt_tokens" in usage and (seen or "perplexity_search" in ask.quirks)
 
 
+def stated_usd(body: Block, before: Decimal | None = None) -> Decimal | None:
+    """What a body says the call cost, in its usage block or beside it; else `before`."""
+    costs = reported_usd(mapping(body, "usage")), reported_usd(body), before
+    return next((cost for cost in costs if cost is not None), None)
+
+
 def reported_usd(usage: Block) -> Decimal | None:
     """What the provider says the call cost, in USD.
 
