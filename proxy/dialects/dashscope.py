@@ -61,6 +61,7 @@ class DashScopeReader:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
         self._task = ""
+        self._searched = False  # https://www.alibabacloud.com/help/en/model-studio/web-search
         parameters = mapping(ask.request, "parameters")
         self._incremental = parameters.get("incremental_output")  # the default is the model's own
         self._thinking = parameters.get("enable_thinking")
@@ -82,6 +83,7 @@ class DashScopeReader:
             self._usage = usage
         output = mapping(body, "output")
         self._task = text(output.get("task_id"))[:128] or self._task
+        self._searched = self._searched or bool(mapping(output, "search_info"))
         self._say("text", output.get("text"), at_ns)
         self._end(output.get("finish_reason"))
         for number, choice in enumerate(mappings(output.get("choices"))):
@@ -128,6 +130,8 @@ class DashScopeReader:
             terms: dict[str, TermValue] = {}
             if reasoned or isinstance(self._thinking, bool):
                 terms[Term.MODE] = "thinking" if reasoned or self._thinking else "non_thinking"
+            if self._searched and not tally.quantity(Meter.CALLS_WEB_SEARCH):
+                tally.add(Meter.CALLS_WEB_SEARCH, 1)
             # A task is polled any number of times and billed once.
             draft.part(tally, terms=terms, item=f"tasks/{self._task}" if self._task else "")
             draft.usage_final = draft.complete

@@ -46,5 +46,6 @@ def unknown(value: object, known: "Fields | Field | None", path: str = "") -> It
 
 def is_quantity(value: object) -> bool:
     """Whether `value` is a number other than 0."""
-    number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    return number and value != 0
+    if isinstance(value, Decimal):
+        return not value.is_zero()  # what is no number is not comparable, and no zero
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0

@@ -89,12 +89,7 @@ class ConverseReader:
         trace = mapping(body, "trace")
         if routed := text(mapping(trace, "promptRouter").get("invokedModelId")):
             draft.response_model = routed.rpartition("/")[2]  # a prompt router chose it
-        guardrail = mapping(trace, "guardrail")
-        for name in ("inputAssessment", "outputAssessments"):
-            for assessment in mapping(guardrail, name).values():
-                entries = assessment if isinstance(assessment, list) else [assessment]
-                for entry in entries:
-                    count_guardrail(self._guardrail, mapping(entry, "invocationMetrics", "usage"))
+        count_trace(self._guardrail, trace)
 
     def _block(self, block: Block, at_ns: int) -> None:
         draft = self._draft
@@ -153,6 +148,18 @@ def tally_usage(usage: Block) -> Tally:
 def _either(usage: Block, stem: str) -> int | None:
     tokens = integer(usage.get(f"{stem}s"))
     return integer(usage.get(f"{stem}Count")) if tokens is None else tokens
+
+
+def count_trace(tally: Tally, trace: Block) -> None:
+    """Count the units of every assessment in a trace, of Converse or of InvokeModel."""
+    guardrail = mapping(trace, "guardrail")
+    listed = mappings(guardrail.get("outputs"))  # InvokeModel's; Converse has one object
+    one = (mapping(guardrail, name) for name in ("input", "inputAssessment", "outputAssessments"))
+    for found in (*one, *listed):
+        for assessment in found.values():
+            entries = assessment if isinstance(assessment, list) else [assessment]
+            for entry in entries:
+                count_guardrail(tally, mapping(entry, "invocationMetrics", "usage"))
 
 
 def count_guardrail(tally: Tally, usage: Block) -> None:

@@ -13,9 +13,16 @@ from decimal import Decimal
 
 import msgspec
 
-from pricing.usage import Meter
+from pricing.reason import Reason
+from pricing.usage import Meter, Usage
 from proxy.dialects.anthropic.messages import MessagesReader
-from proxy.dialects.bedrock.converse import note_exception, path_model, profile_terms, tally_usage
+from proxy.dialects.bedrock.converse import (
+    count_trace,
+    note_exception,
+    path_model,
+    profile_terms,
+    tally_usage,
+)
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.draft import Draft
 from proxy.dialects.fields import HARMLESS, READ, named
@@ -26,6 +33,7 @@ from proxy.exchange import Operation, Reading
 Block = Mapping[str, object]
 
 HEADER = "x-amzn-bedrock-{}-token-count"
+TRACE = "amazon-bedrock-trace"  # of a guardrail, if the request asked for it
 METRICS = "amazon-bedrock-invocationMetrics"
 _METRICS = {
     **named(READ, "inputTokenCount", "outputTokenCount"),
@@ -37,19 +45,27 @@ _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _TEXTS = ("outputText", "generation", "completion", "text")
 
 
+def guarded(ask: Ask) -> bool:
+    """Whether the call asked for a guardrail."""
+    return "x-amzn-bedrock-guardrailidentifier" in ask.request_headers
+
+
 class ClaudeReader:
     """Reads a Claude model's message; the model is priced by the name that the path gives it."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._ask = ask
         self._reader = MessagesReader(ask, endpoint)
+        self._guardrail = Tally.inferred()
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
         if event.endswith("Exception"):
             message = mapping(document).get("message")
             document = {"error": {"type": event, "message": message}}
-        self._reader.read(unwrapped(document), at_ns)
+        document = unwrapped(document)
+        count_trace(self._guardrail, mapping(document, TRACE))
+        self._reader.read(document, at_ns)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
@@ -59,7 +75,19 @@ class ClaudeReader:
             replace(part, model=part.model or path_model(self._ask), terms={**part.terms, **terms})
             for part in reading.parts
         )
-        return replace(reading, parts=parts)
+        return self._guarded(replace(reading, parts=parts))
+
+    def _guarded(self, reading: Reading) -> Reading:
+        """The reading with what a guardrail took; it is billed beside the first part."""
+        units = self._guardrail.usage().quantities
+        reasons = [*self._guardrail.reasons]
+        if guarded(self._ask) and not units:
+            reasons.append(Reason.GUARDRAIL_UNITS_NOT_REPORTED)
+        parts = reading.parts
+        if parts and units:
+            usage = Usage({**parts[0].usage.quantities, **units}, parts[0].usage.origin)
+            parts = (replace(parts[0], usage=usage), *parts[1:])
+        return replace(reading, parts=parts, reasons=(*reading.reasons, *reasons))
 
 
 class InvokeReader:
@@ -68,6 +96,7 @@ class InvokeReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._tally: Tally | None = None
+        self._guardrail = Tally.inferred()
         self._images = 0
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
@@ -86,6 +115,7 @@ class InvokeReader:
         draft.finish(mapping(body, "messageStop").get("stopReason") or body.get("stopReason"))
         images = body.get("images") or body.get("artifacts")
         self._images += len(images) if isinstance(images, list) else 0
+        count_trace(self._guardrail, mapping(body, TRACE))
         metrics = mapping(body, METRICS)
         for tally in (_body_tally(body), _count_tally(metrics, "{}TokenCount", True)):
             if tally is not None:
@@ -101,7 +131,10 @@ class InvokeReader:
             tally = tally or Tally.inferred()
             tally.add(Meter.IMAGES, self._images)
         if tally is not None:
+            tally.merge(self._guardrail)
             draft.part(tally, terms=profile_terms(draft.ask))
+        if guarded(draft.ask) and not self._guardrail.usage().quantities:
+            draft.flag(Reason.GUARDRAIL_UNITS_NOT_REPORTED)
         return draft.reading()
 
 

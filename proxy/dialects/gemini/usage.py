@@ -168,7 +168,7 @@ def served_tier(usage: Block) -> str:
 
 @dataclass(slots=True)
 class Grounding:
-    """Searches and map lookups of one answer, from `groundingMetadata` of any number of chunks.
+    """Searches and lookups of one answer, from `groundingMetadata` of any number of chunks.
 
     Gemini 2.x is billed by the grounded prompt, 3.x by the query:
     https://ai.google.dev/gemini-api/docs/pricing.  A tool that was declared and not used is free.
@@ -177,6 +177,7 @@ class Grounding:
     queries: dict[str, None] = field(default_factory=dict)
     web: bool = False
     maps: bool = False
+    own_data: bool = False  # the caller's own, by Vertex AI Search or the like
     other_tools: bool = False  # file search, URL context or code, whose results are billed as input
 
     def take(self, metadata: Block) -> None:
@@ -186,11 +187,21 @@ class Grounding:
             for query in said if isinstance(said, list) else []:
                 if isinstance(query, str) and query and len(self.queries) < QUERIES_MAX:
                     self.queries[query] = None
+        self.own_data = self.own_data or bool(metadata.get("retrievalQueries"))
         chunks = mappings(metadata.get("groundingChunks"))
         self.web = self.web or any("web" in chunk or "image" in chunk for chunk in chunks)
         self.maps = self.maps or any("maps" in chunk for chunk in chunks)
         self.maps = self.maps or bool(metadata.get("googleMapsWidgetContextToken"))
         self.other_tools = self.other_tools or any("retrievedContext" in chunk for chunk in chunks)
+
+    def take_own_data(self, metadata: Block) -> None:
+        """Note, of an answer of Vertex, whether it draws on the caller's own data.
+
+        The Gemini API's file search returns the same chunks and has no fee for a query:
+        https://ai.google.dev/gemini-api/docs/file-search#pricing
+        """
+        chunks = mappings(metadata.get("groundingChunks"))
+        self.own_data = self.own_data or any("retrievedContext" in chunk for chunk in chunks)
 
     @property
     def searched(self) -> bool:
@@ -199,6 +210,7 @@ class Grounding:
 
     def count(self, tally: Tally, model: str) -> None:
         """Count it as the model's generation is billed."""
+        tally.add(Meter.GROUNDING_OWN_DATA, int(self.own_data))
         if not self.searched and not self.maps:
             return
         if not self.other_tools and tally.quantity(Meter.INPUT_TOOL_USE):

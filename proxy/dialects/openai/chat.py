@@ -31,6 +31,11 @@ _EXECUTED = {  # https://console.groq.com/docs/browser-search, message.executed_
     "browser.search": Meter.CALLS_BROWSER_SEARCH,
     "browser.open": Meter.CALLS_BROWSER_OPEN,
 }
+# Results of a search beside the choices: https://docs.z.ai/guides/tools/web-search, and Qwen's
+# https://www.alibabacloud.com/help/en/model-studio/web-search
+_RESULTS = ("web_search", "search_info")
+# A tool that Kimi's platform answers: https://platform.moonshot.ai/docs/guide/use-web-search
+_BUILTIN_SEARCH = "$web_search"
 # Models that search at every call, and say so only by citing.
 # https://developers.openai.com/api/docs/pricing, "Built-in tools"
 _SEARCHING = {
@@ -46,6 +51,8 @@ class ChatReader:
         self._draft = Draft(ask, endpoint)
         self._usage: Mapping[str, object] = {}
         self._executed: dict[Meter, int] = {}
+        self._searched = False  # results of a search that the provider ran
+        self._searches: set[tuple[int, int]] = set()  # tool calls that the provider answers
         self._tool_indexes: set[tuple[int, int]] = set()
         self._reasoned = False
         self.item = ""  # what the answer is charged as, where several calls may show it
@@ -68,6 +75,7 @@ class ChatReader:
             if value := text(body.get(name)):
                 draft.attributes[attribute] = value[:128]
         draft.reported_usd = stated_usd(body, draft.reported_usd)
+        self._searched = self._searched or any(body.get(name) for name in _RESULTS)
         choices = mappings(body.get("choices"))
         # Moonshot and vLLM put it into the last choice of a stream.
         blocks = [choice.get("usage") for choice in choices]
@@ -120,6 +128,8 @@ class ChatReader:
             self._tool_indexes.add(key)
             self._draft.tool_calls += 1
         function = mapping(call, "function")
+        if function.get("name") == _BUILTIN_SEARCH and len(self._searches) < TOOL_CALLS_MAX:
+            self._searches.add(key)
         self._draft.delta(text(function.get("name")), at_ns, of=key)
         self._draft.delta(text(function.get("arguments")), at_ns, of=key)
 
@@ -153,7 +163,10 @@ class ChatReader:
         tally = tally_usage(self._usage, self._draft.ask)
         for meter, quantity in self._executed.items():
             tally.add(meter, quantity)
-        tally.add(Meter.CALLS_FUNCTION, self._draft.tool_calls)
+        # Results do not say how many searches they are of: one at least.
+        searches = len(self._searches) or int(self._searched)
+        tally.add(Meter.CALLS_WEB_SEARCH, searches)
+        tally.add(Meter.CALLS_FUNCTION, self._draft.tool_calls - len(self._searches))
         for name, meter in _SEARCHING.items():
             tally.add(meter, int(name in (self._draft.response_model or self._draft.request_model)))
         return tally

@@ -129,6 +129,10 @@ def tally_usage(
             tally.flag(Reason.USAGE_INPUT_MISSING)
     sums = _Sums(read, made, total)
     left_out = _tally_input(tally, usage, read, ask, default_input)
+    connectors = integer(usage.get("connector_tokens"))
+    if connectors and total == read + made + connectors:  # else they are inside the prompt
+        tally.add(Meter.INPUT_TOOL_USE, connectors)
+        sums = _Sums(read, made, total - connectors)
     left_out += _tally_output(tally, usage, sums, ask, default_output)
     if total is not None:
         tally.expect_total(total + left_out)
