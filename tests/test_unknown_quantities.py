@@ -327,4 +327,8 @@ def test_fields() -> None:
     known: Fields = {"read": READ, "below": {"read": READ}, "other": HARMLESS}
     usage = {"read": 1, "below": {"read": 2, "more": 3}, "other": {"any": 4}, "new": [5, True]}
     assert [*unknown(usage, known)] == ["below.more", "new"]
+    assert [*unknown({"read": "7", "new": "0.0", "other": "3", "below": {"x": "1.5"}}, known)] == [
+        "read",
+        "below.x",
+    ]
     assert [*unknown({"read": {"inner": 1}, "below": 2}, known)] == ["read.inner", "below"]

@@ -4,6 +4,7 @@ Every `Tally` is made from a block and the fields that its reader knows, so that
 provider adds makes the charge partial, with its path as the detail, and never exact by default.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
@@ -20,6 +21,8 @@ class Field(Enum):
 READ, HARMLESS = Field
 Fields = Mapping[str, Union["Fields", Field]]  # by name; a list has the fields of its elements
 
+_NUMERAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+
 
 def named(field: Field, *names: str) -> dict[str, "Fields | Field"]:
     """`names`, each as `field`."""
@@ -29,7 +32,7 @@ def named(field: Field, *names: str) -> dict[str, "Fields | Field"]:
 def unknown(value: object, known: "Fields | Field | None", path: str = "") -> Iterator[str]:
     """The dotted path of each quantity below `value` that `known` does not name.
 
-    A quantity is a number other than 0.
+    A quantity is a number other than 0.  One in text is unknown under any name: no reader takes it.
     """
     if known is HARMLESS:
         return
@@ -40,8 +43,15 @@ def unknown(value: object, known: "Fields | Field | None", path: str = "") -> It
     elif isinstance(value, list):
         for inner in value:
             yield from unknown(inner, known, path)
-    elif known is not READ and is_quantity(value):
+    elif is_numeral(value) or (known is not READ and is_quantity(value)):
         yield path
+
+
+def is_numeral(value: object) -> bool:
+    """Whether `value` is a text that spells a number other than 0."""
+    return (
+        isinstance(value, str) and _NUMERAL.fullmatch(value) is not None and value.strip("0.") != ""
+    )
 
 
 def is_quantity(value: object) -> bool:

@@ -57,4 +57,6 @@ def figure(value: object) -> int | float | None:
 
 def _is_finite(value: int | float | Decimal) -> bool:
     """False for infinities and for what is no number, which cannot be compared."""
-    return value.is_finite() if isinstance(value, Decimal) else isfinite(value)
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int) or isfinite(value)
