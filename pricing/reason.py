@@ -205,6 +205,10 @@ class Reason(Enum):
         MISSING,
         "The response holds an output item that Taximeter does not know, which may bear a fee.",
     )
+    TOOL_OF_UNKNOWN_RESPONSE = (
+        MISSING,
+        "A tool ran while several responses were in progress, and nothing says for which one.",
+    )
     BILLED_UNIT_UNKNOWN = MISSING, "The provider billed a unit that Taximeter has no meter for."
     CACHE_STORAGE_NOT_REPORTED = (
         MISSING,
