@@ -138,7 +138,7 @@ async def measured(calls: int) -> dict[str, dict[str, float]]:
     book = TariffBook.load()
     rounds: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as root:
-        for number in range(1 + calls // CALLS_A_ROUND):
+        for number in range(1 + max(1, calls // CALLS_A_ROUND)):
             for kind in KINDS:
                 for how in ("off", "on"):
                     folder = Path(root) / f"{number}-{kind}-{how}"

@@ -190,7 +190,7 @@ async def _under_load(served: Served, collector: Collector, kind: str, name: str
     await making
     await _spans(result, served, collector, callers)
     enough = collector.faults >= 1 if always else collector.faults == 2
-    result.check(enough, f"{collector.faults} exports failed so")
+    result.check(enough, f"{collector.faults} exports failed this way")
     collector.times = 0
     return result
 

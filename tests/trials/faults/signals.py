@@ -44,8 +44,8 @@ async def _term(world: World) -> AuditResult:
         code = await _exit_code(served.served.pid, STOP_S)
         result.check(code == 0, f"exit code {code}")
         took = time.monotonic() - ended
-        result.check(took < STOP_S, f"gone {took:.1f} s after the last stream, which took its time")
-        result.notes.append(f"{ended - began:.1f} s of streams were let finish")
+        result.check(took < STOP_S, f"exited {took:.1f} s after the last stream ended")
+        result.notes.append(f"{ended - began:.1f} s of open streams finished")
     await audit(result, served, callers)
     return result
 
@@ -64,7 +64,7 @@ async def _term_twice(world: World) -> AuditResult:
         code = await _exit_code(served.served.pid, HURRIED_S)
         await making
         took = time.monotonic() - began
-        result.check(took < HURRIED_S, f"gone {took:.1f} s after the second one, exit code {code}")
+        result.check(took < HURRIED_S, f"exited {took:.1f} s after it, exit code {code}")
     await audit(result, served, callers, cuts=True)
     return result
 
@@ -80,7 +80,7 @@ async def _hangup(world: World, rounds: int) -> AuditResult:
             os.kill(served.served.pid, signal.SIGHUP)
             await _replaced(served, number + 1)
             kept = before & {*served.processes("meter")}
-            result.check(not kept, f"SIGHUP {number + 1}: relays and meter are new ones")
+            result.check(not kept, f"SIGHUP {number + 1}: every relay and the meter were replaced")
         stop.set()
         await making
         await audit(result, served, callers)
