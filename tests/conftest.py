@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: an embedded store, a server, records; and Hypothesis."""
+"""Fixtures of several test files (stores, records, the product), and Hypothesis's profile."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from support import clickhouse
 from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer
 from support.product import Product
 
-# A slow machine is not a fault of the code: no example has a deadline.
+# No deadlines: a busy machine is not a fault of the code.
 settings.register_profile("taximeter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if settings.get_current_profile_name() == "default":  # `trials.mutation` has loaded its own
     settings.load_profile("taximeter")
@@ -28,7 +28,7 @@ _databases = count(1)
 
 @pytest.fixture(scope="session")
 def chdb_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The only chDB directory this process can open.  Use `database` to be alone in it."""
+    """The only chDB directory that this process can open.  Use `database` to be alone in it."""
     dsn = f"chdb://{tmp_path_factory.mktemp('chdb')}"
     keeper = connection.connect(connection.parse(dsn))  # opening the engine again costs 0.5 s
     yield dsn
@@ -60,14 +60,14 @@ def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clic
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The product and the stand-in.  Tell your rows by a tag that no other test uses."""
+    """The product and the stand-in.  Tag your calls with something that no other test uses."""
     with support.product.running(tmp_path_factory.mktemp("product")) as running:
         yield running
 
 
 @pytest.fixture(scope="module", params=["chdb", "server"])
 def store_dsn(request: pytest.FixtureRequest) -> str:
-    """Each way to a store in turn: embedded, and a server over HTTP."""
+    """Each kind of store in turn: embedded, and a server over HTTP."""
     if request.param == "chdb":
         dsn: str = request.getfixturevalue("chdb_dsn")
         return dsn
@@ -86,7 +86,7 @@ RecordMaker = Callable[[int], list[Record]]
 
 @pytest.fixture(scope="session")
 def make_records() -> RecordMaker:
-    """Some records of the last two hours, always the same but for their time; a fifth unpriced."""
+    """Makes records of the last two hours, equal but for their time; a fifth is unpriced."""
 
     def make(n: int) -> list[Record]:
         chance = random.Random(n)

@@ -266,6 +266,22 @@ def test_the_package_is_ours(name: str) -> None:
     assert Path(import_module(name).__file__ or "").is_relative_to(ROOT)
 
 
+def test_what_must_be_covered() -> None:
+    """make holds every package that is measured to its limit."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    make = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (packages,) = re.findall(r"^COVERED := (.+)$", make, re.MULTILINE)
+    assert packages.split() == project["tool"]["coverage"]["run"]["source"]
+    assert [name for name in packages.split() if not (ROOT / name).is_dir()] == []
+
+
+def test_every_target_is_phony() -> None:
+    """A file that happens to have a target's name does not hide it."""
+    make = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", make, re.MULTILINE)
+    assert sorted(phony.split()) == sorted(re.findall(r"^([a-z-]+):", make, re.MULTILINE))
+
+
 def test_one_version() -> None:
     """The image is named after the version of the distribution."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import chdb
-import lz4.frame  # type: ignore[import-untyped]  # it has no stubs
+import lz4.frame  # type: ignore[import-untyped]  # no stubs
 from aiohttp import web
 from chdb.state.sqlitelike import Connection
 
 DECODERS = {"": bytes, "gzip": gzip.decompress, "lz4": lz4.frame.decompress}
-# Of the URL's parameters, what is not a setting of the query.
+# Parameters of the URL that are not settings of the query.
 TRANSPORT = frozenset(
     {
         "query",
@@ -55,7 +55,7 @@ INSERT = re.compile(rb"\s*INSERT\s+INTO\s+(.+?)\s+FORMAT\s+(\w+)\s", re.IGNORECA
 
 
 class QueryError(Exception):
-    """An exception of the database; `code` is ClickHouse's."""
+    """An error of the database; `code` is ClickHouse's."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -64,11 +64,11 @@ class QueryError(Exception):
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `count` queries; `only` inserts unless it is "any".
+    """A fault for the next `count` inserts, or queries of any kind if `only` is "any".
 
-    `drop_before` and `commit_then_drop` cut the connection, `status` answers with `code` as HTTP
-    status, `exception` with `code` as ClickHouse's, `slow` and `hang` wait `seconds`, before doing
-    it or instead of it; `refuse` stops listening for `seconds`.
+    `drop_before` and `commit_then_drop` cut the connection; `status` answers with the HTTP status
+    `code`, `exception` with ClickHouse's error `code`; `slow` waits `seconds` before the query,
+    `hang` instead of it; `refuse` stops listening for `seconds`.
     """
 
     kind: str = ""
@@ -80,17 +80,17 @@ class Fault:
 
 @dataclass
 class Server:
-    """The engine, the account and the fault of the moment."""
+    """The engine, its accounts and the current fault."""
 
     directory: str
     user: str
     password: str
     reader: Mapping[str, str] = field(default_factory=dict)  # profile of user `reader`
     fault: Fault = field(default_factory=Fault)
-    sent: list[str] = field(default_factory=list)  # beginnings of the queries that came
+    sent: list[str] = field(default_factory=list)  # beginnings of the queries received
 
     def __post_init__(self) -> None:
-        self.engine = self._connect()  # kept open, so that the engine stays
+        self.engine = self._connect()  # keeps the engine open
 
     def _connect(self) -> Connection:
         connection: Connection = chdb.connect(  # type: ignore[no-untyped-call]  # chDB's own
@@ -140,14 +140,14 @@ class Server:
         )
 
     def _run(self, sql: bytes, url: Mapping[str, str], profile: Mapping[str, str]) -> web.Response:
-        """Run `sql` on a connection of its own, so that settings end with the query."""
+        """Run `sql` on a connection of its own, so that its settings end with it."""
         connection = self._connect()
         try:
             if database := url.get("database"):
                 connection.query(f"USE `{database}`")
             for name, value in profile.items():
                 connection.query(f"SET {name} = {_literal(value)}")
-            # All at once on a server; here one by one, and after `readonly` none could be set.
+            # One by one, and `readonly` last, since it forbids to set the others.
             for name, value in sorted(url.items(), key=lambda item: item[0] == "readonly"):
                 if name not in TRANSPORT and not name.startswith("param_"):
                     connection.query(f"SET {name} = {_literal(value)}")
@@ -203,7 +203,7 @@ def _refusal(error: QueryError) -> web.Response:
 
 
 def _cut(request: web.Request) -> web.Response:
-    """End the connection without an answer."""
+    """Close the connection without a response."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
@@ -234,7 +234,7 @@ async def serve(port: int, server: Server) -> None:
     print(port, flush=True)
     while await refusing.wait():
         refusing.clear()
-        await asyncio.sleep(0.05)  # so that the answer to /fault is out
+        await asyncio.sleep(0.05)  # until the response to /fault is sent
         await site.stop()
         await asyncio.sleep(server.fault.seconds)
         site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
@@ -247,7 +247,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--user", default="default")
     parser.add_argument("--password", default="")
-    parser.add_argument("--reader", type=json.loads, default={}, help="settings of user reader")
+    parser.add_argument(
+        "--reader", type=json.loads, default={}, help="settings of user reader, as JSON"
+    )
     args = parser.parse_args()
     args.data.mkdir(parents=True, exist_ok=True)
     asyncio.run(

@@ -1,7 +1,7 @@
-"""What Grafana does with the files of grafana/, as far as it can be done without one.
+"""Does what Grafana does with the files of grafana/, as far as that is possible without it.
 
-`sent` does to a panel's SQL what grafana-clickhouse-datasource 4.20 does before the database sees
-it: in the browser $__conditionalAll and the variables, in its back end the other macros.
+`sent` expands a panel's SQL as grafana-clickhouse-datasource 4.20 does: $__conditionalAll and the
+variables in the browser, the other macros in its back end.
 https://github.com/grafana/clickhouse-datasource (src/data/CHDatasource.ts, pkg/macros/macros.go)
 """
 
@@ -23,7 +23,7 @@ DASHBOARDS: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
     for path in sorted((GRAFANA / "dashboards").glob("*.json"))
 }
-TO = datetime.now(UTC) + timedelta(hours=1)  # after the rows that tests are going to make
+TO = datetime.now(UTC) + timedelta(hours=1)  # after the rows that tests make
 FROM = TO - timedelta(hours=4)
 ALL: tuple[str, ...] = ()
 
@@ -33,7 +33,7 @@ Chosen = dict[str, Sequence[str]]
 def sent(
     sql: str, chosen: Chosen, *, since: datetime = FROM, until: datetime = TO, step_s: int = 60
 ) -> str:
-    """The SQL that the database is sent; `chosen` are the values of each variable, () for All."""
+    """The SQL sent to the database; `chosen` has the values of each variable, () for All."""
     while (start := sql.rfind("$__conditionalAll(")) >= 0:
         condition, variable, end = _arguments(sql, start + len("$__conditionalAll("))
         sql = sql[:start] + (condition if chosen[variable.strip("${} ")] else "1=1") + sql[end:]
@@ -61,7 +61,7 @@ def sent(
 
 
 def _arguments(sql: str, start: int) -> tuple[str, str, int]:
-    """The two arguments of a macro whose bracket opens before `start`, and where it is over."""
+    """The two arguments of a macro whose bracket opens before `start`, and where it ends."""
     depth, edges = 1, [start - 1]
     for index in range(start, len(sql)):
         depth += {"(": 1, ")": -1}.get(sql[index], 0)
@@ -70,7 +70,7 @@ def _arguments(sql: str, start: int) -> tuple[str, str, int]:
         if depth == 0:
             first, last, end = edges
             return sql[first + 1 : last], sql[last + 1 : end], end + 1
-    raise AssertionError("the macro is not closed")
+    raise AssertionError("the macro has no closing bracket")
 
 
 def keys(text: str) -> set[str]:
@@ -82,7 +82,7 @@ TARGET_KEYS = keys("refId datasource editorType queryType format pluginVersion r
 
 
 async def answer(store: Store, sql: str) -> tuple[dict[str, str], list[list[Any]]]:
-    """Column → type, and the rows."""
+    """The columns with their types, and the rows."""
     panel: Any = await store.panel(sql)
     columns = {column["name"]: column["type"] for column in panel["meta"]}
     assert len(columns) == len(panel["meta"]), "two columns of one name"
@@ -91,12 +91,12 @@ async def answer(store: Store, sql: str) -> tuple[dict[str, str], list[list[Any]
 
 
 def is_number(column_type: str) -> bool:
-    """Whether Grafana takes a column of this type for a value."""
+    """Whether Grafana treats a column of this type as a value."""
     return re.search(r"\b(U?Int\d+|Float\d+|Decimal)\b", column_type) is not None
 
 
 def is_text(column_type: str) -> bool:
-    """Whether Grafana takes a column of this type for a label."""
+    """Whether Grafana treats a column of this type as a label."""
     return column_type in ("String", "LowCardinality(String)")
 
 

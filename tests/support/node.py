@@ -1,4 +1,4 @@
-"""What the tests need from npm, installed when it is first asked for."""
+"""Installs what the tests need from npm when it is first used, and runs scripts."""
 
 import shutil
 import subprocess
@@ -8,13 +8,13 @@ INSTALL_TIMEOUT_S = 120.0
 
 
 class NodeError(Exception):
-    """Node, npm or a package cannot be had; the message says which."""
+    """Node, npm or a package is missing, or a script failed; the message says which."""
 
 
 def packages(folder: Path) -> Path:
     """`folder/node_modules`, with what `folder/package.json` names.  Raises NodeError.
 
-    No lock file is written: it would record the registry that this machine happens to use.
+    No lock file is written: it would record which registry this machine uses.
     """
     modules = folder / "node_modules"
     if not shutil.which("node"):

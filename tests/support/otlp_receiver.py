@@ -1,4 +1,4 @@
-"""A real OTLP receiver for tests: HTTP/protobuf and gRPC on loopback, with faults to switch on."""
+"""An OTLP receiver for tests: HTTP/protobuf and gRPC on loopback, with faults on demand."""
 
 import asyncio
 import ssl
@@ -32,7 +32,7 @@ GRPC_CODES = {
 
 @dataclass
 class Receiver:
-    """What came in, and what to answer: `status` is HTTP's on both protocols."""
+    """What was received, and what to answer; `status` is an HTTP status in both protocols."""
 
     requests: list[ExportTraceServiceRequest] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -41,12 +41,12 @@ class Receiver:
     retry_after_s: int | None = None
     delay_s: float = 0.0
     rejected: int = 0
-    failures: int = 0  # answer so many requests with `status`, the others with success
-    after: int = 0  # let so many requests through before the failures begin
+    failures: int = 0  # how many requests to answer with `status`
+    after: int = 0  # how many requests to accept before that
 
     @property
     def spans(self) -> list[Span]:
-        """All spans taken, in order."""
+        """All accepted spans, in order."""
         return [
             span
             for request in self.requests
@@ -56,11 +56,11 @@ class Receiver:
         ]
 
     def fail(self, status: int, *, times: int = 1, after: int = 0) -> None:
-        """Answer `status` to `times` requests, once `after` more have been taken."""
+        """Answer `times` requests with `status`, after accepting `after` more."""
         self.status, self.failures, self.after = status, times, after
 
     def take(self, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Keep a request, unless a failure is due."""
+        """Accept a request, unless a failure is due."""
         self.headers.append(headers)
         if self.failures and not self.after:
             self.failures -= 1
@@ -125,7 +125,7 @@ class HttpServer:
 class GrpcServer:
     """Serves a receiver over gRPC on `http://127.0.0.1:{port}`, or https with `tls`.
 
-    `message_bytes_max` is the most that it takes at once; -1: as much as comes.
+    `message_bytes_max` limits a message; -1: no limit.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ checked = 2026-11-20
 
 
 def book(tariffs: str, *private: str) -> TariffBook:
-    """A book of one provider, with private files laid over it."""
+    """A book of one provider, overlaid with private files."""
     return TariffBook.parse(
         {"acme.toml": HEAD + tariffs}, *({"private.toml": HEAD + text} for text in private)
     )
@@ -56,7 +56,7 @@ def charge(tariffs: str, usage: Mapping[Meter, Quantity], /, **terms: TermValue)
 
 
 def counted(tariffs: str, usage: Mapping[Meter, Quantity], counters: Counters) -> Charge:
-    """The same, after what the counters say was used before."""
+    """The same, with volume counters that start at what was used before."""
     return price([call(usage)], book(tariffs), counters=counters)
 
 

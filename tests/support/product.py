@@ -1,6 +1,6 @@
 """The whole product in front of the stand-in provider, for tests that only make calls.
 
-Tests share it, so each tells its rows by a tag of its own.
+Tests share it, so each tags its calls with something of its own.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class Product:
     served: processes.Serving
 
     def trip(self, call: TaggedCall[T], provider: str, feature: str) -> Roundtrip[T]:
-        """The same call straight to the stand-in and through the product."""
+        """Make the same call directly to the stand-in and through the product."""
         return make(
             call, upstream=self.upstream, served=self.served, provider=provider, feature=feature
         )

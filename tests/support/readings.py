@@ -1,4 +1,4 @@
-"""Reads documents as a dialect does: what the tests of dialects have in common."""
+"""Reads documents with a dialect, as all tests of dialects do."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +29,6 @@ def read(
 
 
 def quantities(reading: Reading, part: int = 0) -> dict[str, int]:
-    """Quantities of a part by the meter's name, but for the request itself."""
+    """Quantities of a part by the meter's name, without the request itself."""
     found = reading.parts[part].usage.quantities
     return {meter.value: int(n) for meter, n in found.items() if meter is not Meter.REQUESTS}

@@ -1,7 +1,6 @@
-"""The same call made twice, straight to the stand-in and through the proxy, and both compared.
+"""Makes the same call twice, directly to the stand-in and through the proxy, and compares them.
 
-What the stand-in received the first time is what the client sends; the second time it must have
-received the same.  What it answered is what the row must say.
+The stand-in must receive the same both times, and the row must say what it answered.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +11,10 @@ from evaluation.standin import processes
 from pricing.usage import INPUT_METERS, OUTPUT_METERS
 
 T = TypeVar("T")
-TaggedCall = Callable[[str, Mapping[str, str]], T]  # base URL, headers to send as well
+TaggedCall = Callable[[str, Mapping[str, str]], T]  # base URL, headers to add
 Exchange = dict[str, Any]  # as in the stand-in's journal
 
-# Headers that a client makes up anew for every call, and those that are each connection's own.
+# Headers that differ in every call, and those of a single connection.
 UNCOMPARED = frozenset(
     {
         "idempotency-key",
@@ -47,7 +46,7 @@ def make(
     provider: str,
     feature: str,
 ) -> Roundtrip[T]:
-    """`call(base URL, extra headers)` both ways; the rows are those tagged with `feature`."""
+    """Make `call` both ways; its rows are those tagged with `feature`."""
     processes.clear_journal(upstream)
     direct = call(upstream, {})
     alone = _journal(upstream)
@@ -65,9 +64,9 @@ def make(
 
 
 def changes(trip: Roundtrip[T], uncompared: frozenset[str] = UNCOMPARED) -> list[str]:
-    """What the proxy changed on the way; nothing is what is wanted.
+    """What the proxy changed; empty is right.
 
-    `uncompared` are the lower-case names of headers that differ from call to call anyway.
+    `uncompared` are the lower-case names of headers that differ in every call.
     """
     if len(trip.alone) != len(trip.behind):
         return [f"{len(trip.alone)} calls directly, {len(trip.behind)} through the proxy"]
@@ -79,7 +78,7 @@ def changes(trip: Roundtrip[T], uncompared: frozenset[str] = UNCOMPARED) -> list
 
 
 def _apart(sent: object, got: object) -> str:
-    """Two values that differ; of headers those that do, unless it is their order."""
+    """The values that differ; of headers only those that do, unless it is their order."""
     if isinstance(sent, list) and isinstance(got, list):
         lost, new = ([p for p in a if p not in b] for a, b in ((sent, got), (got, sent)))
         if lost or new:
@@ -88,7 +87,7 @@ def _apart(sent: object, got: object) -> str:
 
 
 def mismeasured(trip: Roundtrip[T]) -> list[str]:
-    """Where the rows say another thing than the provider answered; nothing is what is wanted."""
+    """Where the rows differ from the provider's responses; empty is right."""
     if len(trip.rows) != len(trip.behind):
         return [f"{len(trip.behind)} calls, {len(trip.rows)} rows"]
     pairs = zip(trip.behind, trip.rows, strict=True)
@@ -124,7 +123,7 @@ def _faults(answered: Mapping[str, Any], row: processes.Row) -> list[str]:
             "cache_write_tokens": usage["cache_write"] + usage["cache_write_1h"],
             "reasoning_tokens": usage["reasoning"],
         }
-        tokens = INPUT_METERS | OUTPUT_METERS  # the partition has counted things besides
+        tokens = INPUT_METERS | OUTPUT_METERS  # the partition also counts other things
         partition = sum(int(n) for meter, n in row["usage"].items() if meter in tokens)
         if partition != usage["input_total"] + usage["output_total"]:
             return [f"usage {row['usage']} does not add up to {usage}"]

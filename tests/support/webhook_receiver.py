@@ -1,4 +1,4 @@
-"""A webhook on a real socket that answers as it is told to, and remembers what came."""
+"""A webhook on a real socket that answers as told and remembers what it received."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from aiohttp.test_utils import TestServer
 
 
 class Receiver:
-    """Answers with the `statuses`, one for each request, then 200.  0: never; -1: hangs up."""
+    """Answers with each of the `statuses` in turn, then with 200.  0: never; -1: disconnects."""
 
     def __init__(self, *statuses: int, retry_after: str = "", path: str = "/hook") -> None:
         self.statuses = list(statuses)
         self.retry_after = retry_after
-        self.bodies: list[dict[str, Any]] = []  # of those that were taken
+        self.bodies: list[dict[str, Any]] = []  # of accepted requests
         self.headers: list[dict[str, str]] = []
         self.asked = 0
         app = web.Application()
@@ -51,7 +51,7 @@ class Receiver:
         return web.Response(status=status if status > 0 else 200, headers=extra)
 
     def told(self) -> list[tuple[str, str]]:
-        """(status, alert's name) in the order in which they came."""
+        """(status, name) of each alert, in order of arrival."""
         return [
             (alert["status"], alert["labels"]["alertname"])
             for body in self.bodies

@@ -1,1 +1,1 @@
-"""Our tests of ourselves that take minutes: `python -m trials.NAME` with tests/ on the path."""
+"""Tests that take minutes: `python -m trials.NAME`, with the folder tests/ in PYTHONPATH."""

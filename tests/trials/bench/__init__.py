@@ -1,1 +1,1 @@
-"""Measures what the proxy, the price engine and content capture cost."""
+"""Measures the cost of proxy, pricing and content capture, and the error of token counts."""

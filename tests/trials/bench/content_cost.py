@@ -1,10 +1,10 @@
-"""What content capture costs the meter: CPU time of a call, with capture off and on.
+"""Measures what content capture costs the meter: CPU time per call, with capture off and on.
 
     python -m trials.bench.content_cost [--calls 2000] [--json]
 
-Calls of three kinds are put into a journal, and one meter reads them, prices them and writes their
-records, and their content where that is captured.  The store is not part of it.  The kinds take
-turns, so that a machine that is busy for a while slows all of them.
+Calls of three kinds are written to a journal, and one meter reads and prices them and writes their
+records, and their content if it is captured.  There is no store.  The kinds take turns, so that a
+busy machine slows all of them alike.
 """
 
 import argparse
@@ -44,7 +44,7 @@ COLUMNS = (
 
 
 def words(size: int) -> str:
-    """A text of so many bytes, with an address to hide after every tenth sentence."""
+    """A text of that many bytes, with an address to redact after every tenth sentence."""
     sentences = (SENTENCE.format(n=n) + ADDRESS * (n % 10 == 9) for n in range(1 + size // 60))
     return "".join(sentences)[:size]
 
@@ -75,7 +75,7 @@ def events() -> bytes:
     )
 
 
-# Kind → request, content type of the answer, answer.
+# Kind → request, content type of the response, response.
 KINDS = {
     "small JSON call": (request(500), "application/json", body()),
     "stream of 100 tokens": (request(500, stream=True), "text/event-stream", events()),
@@ -84,7 +84,7 @@ KINDS = {
 
 
 def put(folder: Path, kind: str, first: int) -> None:
-    """`CALLS_A_ROUND` calls of a kind into a relay's journal."""
+    """Write `CALLS_A_ROUND` calls of a kind to a relay's journal."""
     asked, answer_type, answer = KINDS[kind]
     head = ResponseHead(status=200, headers=(("content-type", answer_type),))
     journal = Journal(folder, "relay-0", JournalOptions(fsync="never"))
@@ -108,7 +108,7 @@ def put(folder: Path, kind: str, first: int) -> None:
 
 
 async def spent(folder: Path, kind: str, book: TariffBook, *, capture: bool) -> float:
-    """CPU milliseconds of the meter for each of a round of calls."""
+    """CPU milliseconds of the meter per call, over a round of calls."""
     state = folder / "state"
     state.mkdir(parents=True)
     config = Config(
@@ -134,11 +134,11 @@ async def spent(folder: Path, kind: str, book: TariffBook, *, capture: bool) -> 
 
 
 async def measured(calls: int) -> dict[str, dict[str, float]]:
-    """The median round of each kind, off and on, in milliseconds a call."""
+    """The median round of each kind, off and on, in milliseconds per call."""
     book = TariffBook.load()
     rounds: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as root:
-        for number in range(1 + calls // CALLS_A_ROUND):
+        for number in range(1 + max(1, calls // CALLS_A_ROUND)):
             for kind in KINDS:
                 for how in ("off", "on"):
                     folder = Path(root) / f"{number}-{kind}-{how}"
@@ -151,12 +151,12 @@ async def measured(calls: int) -> dict[str, dict[str, float]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print what a call takes, off and on."""
+    """Print the time per call, off and on."""
     parser = argparse.ArgumentParser(
         prog="python -m trials.bench.content_cost", description=__doc__
     )
     parser.add_argument("--calls", type=int, default=2000, help="of each kind (2000)")
-    parser.add_argument("--json", action="store_true", help="JSON for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     logging.disable(logging.WARNING)
     found = asyncio.run(measured(arguments.calls))

@@ -1,4 +1,4 @@
-"""A light HTTP/1.1 client for measuring: it must cost less than what it measures."""
+"""A minimal HTTP/1.1 client for benchmarks: it must cost less than what it measures."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True)
 class CallTimes:
-    """Seconds from the first byte sent; the body's first event or, if it has none, its end."""
+    """Seconds from the first byte sent to the first event of the body, or else to its end."""
 
     first_s: float
     total_s: float
@@ -41,7 +41,7 @@ def ask(url: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Connection:
-    """One kept-alive connection."""
+    """One connection, kept alive."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -53,12 +53,12 @@ class Connection:
         )
 
     async def call(self, request: LoadRequest) -> CallTimes:
-        """Send it and read the answer to its end.  Raises RuntimeError unless it is a 200."""
+        """Send it and read the whole response.  Raises RuntimeError unless its status is 200."""
         start = time.perf_counter()
         self._writer.write(request.data)
         head = await self._reader.readuntil(HEAD_END)
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"an answer begins {head[:80]!r}")
+            raise RuntimeError(f"unexpected response: {head[:80]!r}")
         length = _content_length(head)
         if length is not None:
             await self._reader.readexactly(length)
@@ -75,12 +75,12 @@ class Connection:
 
 
 async def one_by_one(connection: Connection, request: LoadRequest, calls: int) -> list[CallTimes]:
-    """`calls` calls, each after the one before."""
+    """Make `calls` calls, one after another."""
     return [await connection.call(request) for _ in range(calls)]
 
 
 async def at_once(request: LoadRequest, *, concurrency: int, seconds: float) -> float:
-    """Calls a second that `concurrency` connections get done, each without a pause."""
+    """Calls a second over `concurrency` connections, each of which is always busy."""
     loop = asyncio.get_running_loop()
     done, start = 0, loop.time()
 

@@ -1,7 +1,7 @@
-"""`python -m trials.bench.overhead`: what the proxy adds to a call, on this machine, now.
+"""`python -m trials.bench.overhead`: measures what the proxy adds to a call on this machine.
 
-Client, stand-in provider, relays and meter are processes of their own.  Calls with and without the
-proxy take turns in one run, so that their ratio holds where absolute numbers do not.
+Client, stand-in provider, relays and meter are separate processes.  Calls with and without the
+proxy alternate in one run: their ratio is meaningful even where the absolute numbers are not.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from evaluation.standin import processes
 from evaluation.standin.answers import WORDS
 from trials.bench import load
 
-BLOCK_CALLS = 25  # one after another with the proxy, then as many without
+BLOCK_CALLS = 25  # in a row through the proxy, then as many directly
 WARM_UP_CALLS = 50
 SETTLE_TIMEOUT_S = 60.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -32,7 +32,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A kind of call, as a path and a body."""
+    """A kind of call: path and body."""
 
     name: str
     body: dict[str, object]
@@ -40,7 +40,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Milliseconds of single calls, calls a second of many, microseconds of CPU for each call."""
+    """Latencies of single calls in ms, calls a second under load, CPU time per call in µs."""
 
     scenario: str
     direct_p50_ms: float
@@ -133,24 +133,24 @@ async def _in_turns(
 
 
 def metered(served: processes.Serving) -> int:
-    """Calls that have a row."""
+    """How many calls have a row."""
     rows = processes.get_json(f"{served.console_url}/api/spend?since=1h&by=provider")
     return sum(int(row["calls"]) for row in rows)
 
 
 def settled(served: processes.Serving) -> int:
-    """Calls that have a row, once no more come.  Raises TimeoutError."""
+    """How many calls have a row, once no more arrive.  Raises TimeoutError."""
     deadline, count = time.monotonic() + SETTLE_TIMEOUT_S, -1
     while (now := metered(served)) != count:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"rows still come after {SETTLE_TIMEOUT_S:g} s")
+            raise TimeoutError(f"rows still arrive after {SETTLE_TIMEOUT_S:g} s")
         count = now
-        time.sleep(2.0)  # longer than a batch of rows waits
+        time.sleep(2.0)  # longer than a batch waits
     return count
 
 
 def processor_s(pid: int) -> dict[str, float]:
-    """CPU seconds so far of the relays and of the meter below the supervisor `pid`; Linux only."""
+    """CPU seconds so far of the relays and the meter of the supervisor `pid`; Linux only."""
     used = {"relay": 0.0, "meter": 0.0}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         command = Path(f"/proc/{child}/cmdline").read_text()
@@ -168,7 +168,7 @@ def _quantile(seconds: Iterable[float], percent: int) -> float:
 
 
 def table(measured: Sequence[Measured]) -> Table:
-    """The numbers for a terminal, a column for each scenario."""
+    """The numbers as a table for a terminal, with a column for each scenario."""
     shown = Table("", title="With the proxy and without", title_justify="left", box=box.SIMPLE_HEAD)
     for one in measured:
         shown.add_column(one.scenario, justify="right")
@@ -193,15 +193,17 @@ def table(measured: Sequence[Measured]) -> Table:
 
 
 def main() -> int:
-    """Returns the exit code: 1 if something did not start."""
-    parser = argparse.ArgumentParser(prog="trials.bench.overhead", description=__doc__)
-    parser.add_argument("--calls", type=int, default=500, help="single calls, each way")
+    """Returns the exit code: 1 if a process did not start."""
+    parser = argparse.ArgumentParser(prog="python -m trials.bench.overhead", description=__doc__)
     parser.add_argument(
-        "--seconds", type=float, default=5.0, help="of many calls at once, each way"
+        "--calls", type=int, default=500, help="single calls, with and without the proxy"
     )
-    parser.add_argument("--concurrency", type=int, default=16, help="connections then")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="of load, with and without the proxy"
+    )
+    parser.add_argument("--concurrency", type=int, default=16, help="connections under load")
     parser.add_argument("--relays", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="numbers for a machine")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="taximeter-overhead-") as name:
         data = Path(name)

@@ -1,9 +1,9 @@
-"""How many calls a second are priced, beside genai-prices in the same run.
+"""Measures how many calls a second are priced, by Taximeter and by genai-prices.
 
     python -m trials.bench.price_speed [--seconds 2] [--json]
 
-CPU time of one thread.  Both price the same call of a model with prompt tiers, usage already read.
-genai-prices is a test dependency: where it is absent, ours is measured alone.
+CPU time of one thread.  Both price the same call to a model with prompt tiers, whose usage is
+already read.  genai-prices is a test dependency; without it, Taximeter is measured alone.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from proxy.commands.terminal import Column
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODEL = "gpt-5.5"
 FRESH, CACHED, MADE = 1_500, 500, 300
-BATCH = 500  # calls between two looks at the clock
-LEAST = 20_000  # charges a second that we promise
+BATCH = 500  # calls between two readings of the clock
+LEAST = 20_000  # charges a second
 COLUMNS = (
     Column("who", "priced by"),
     Column("calls", "calls", number=True),
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 def ours() -> Callable[[], object]:
-    """One charge by the shipped book."""
+    """One charge by the shipped tariffs."""
     book = TariffBook.load()
     usage = Usage({Meter.INPUT: FRESH, Meter.CACHE_READ: CACHED, Meter.OUTPUT: MADE})
     call = Subcall(provider="openai", model=MODEL, at=AT, usage=usage)
@@ -40,7 +40,7 @@ def ours() -> Callable[[], object]:
 
 
 def theirs() -> Callable[[], object] | None:
-    """One price by genai-prices; None where it is not installed."""
+    """One price by genai-prices; None if it is not installed."""
     if find_spec("genai_prices") is None:
         return None
     genai = import_module("genai_prices")
@@ -49,7 +49,7 @@ def theirs() -> Callable[[], object] | None:
 
 
 def rate(call: Callable[[], object], seconds: float) -> tuple[int, float]:
-    """(calls, calls a CPU second), after a first one that fills what is remembered."""
+    """(calls, calls per CPU second), after a first call that fills caches."""
     call()
     done, begun = 0, process_time()
     while (spent := process_time() - begun) < seconds:
@@ -60,10 +60,10 @@ def rate(call: Callable[[], object], seconds: float) -> tuple[int, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print both rates; 1 if ours is below what we promise."""
+    """Print both rates; returns 1 if ours is below `LEAST`."""
     parser = argparse.ArgumentParser(prog="python -m trials.bench.price_speed", description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="CPU seconds for each (2)")
-    parser.add_argument("--json", action="store_true", help="JSON for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     measured = {"taximeter": rate(ours(), arguments.seconds)}
     other = theirs()

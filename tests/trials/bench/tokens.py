@@ -1,4 +1,4 @@
-"""How far our token counts are from the bills: `python -m trials.bench.tokens PATH [--json]`.
+"""Measures the error of token counts: `python -m trials.bench.tokens PATH [--json]`.
 
 PATH is a JSONL file of cases: `kind`, `provider`, `model`, and either `request` with the
 `input_tokens` that were billed, or `width`, `height`, `detail` with `image_tokens`.
@@ -25,19 +25,19 @@ BYTES_MAX = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Absolute errors of one group of cases, relative to the bill."""
+    """Absolute errors of a group of cases, relative to what was billed."""
 
     provider: str
     kind: str
     cases: int
-    exact: int  # cases without any error
+    exact: int  # cases without error
     median: float
     p90: float
     worst: float
 
 
 def estimate(case: Mapping[str, object]) -> tuple[int, int]:
-    """(our count, the bill) of one case."""
+    """(tokens counted, tokens billed) of one case."""
     model = str(case["model"])
     if isinstance(request := case.get("request"), Mapping):
         counted = count(str(case["provider"]), model, CountRequest(request=request), BYTES_MAX)
@@ -51,7 +51,7 @@ def estimate(case: Mapping[str, object]) -> tuple[int, int]:
 
 
 def table(cases: Iterable[Mapping[str, object]]) -> list[Line]:
-    """One line for each provider and kind of case, in order of name."""
+    """One line for each provider and kind of case, sorted by name."""
     errors: dict[tuple[str, str], list[float]] = defaultdict(list)
     for case in cases:
         ours, billed = estimate(case)
@@ -79,10 +79,10 @@ def quantile(values: Iterable[float], share: float) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table; 2 if the file cannot be read."""
+    """Print the table; returns 2 if the file cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m trials.bench.tokens", description=__doc__)
     parser.add_argument("path", type=Path)
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     try:
         text = options.path.read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""The SDKs and agents that people really use, through the whole product, and none the wiser."""
+"""Runs real SDKs and agents through the whole product, and checks that none of them notices."""

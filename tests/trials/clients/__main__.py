@@ -1,8 +1,8 @@
-"""`python -m trials.clients`: real SDKs and agents through the real proxy to the stand-in.
+"""`python -m trials.clients`: runs real SDKs and agents against the stand-in provider.
 
-Each runs once directly and once through Taximeter.  The stand-in must have received the same bytes,
-the client must have got the same, and the rows must say what was answered.  The first run installs
-the clients into a cache directory; what cannot be installed is skipped, with the reason.
+Each runs once directly and once through Taximeter.  The stand-in must receive the same bytes, the
+client must get the same result, and the rows must match the responses.  The first run installs the
+clients into a cache directory; those that cannot be installed are skipped, with the reason.
 """
 
 import argparse
@@ -27,7 +27,7 @@ CACHE = Path.home() / ".cache" / "taximeter-clients"
 
 
 def results(clients: Sequence[Client], cache: Path) -> Iterator[ClientResult]:
-    """Each client's result as soon as it is there."""
+    """The result of each client, as soon as it is known."""
     providers = {client.provider for client in clients}
     with tempfile.TemporaryDirectory(prefix="taximeter-clients-") as folder:
         data = Path(folder)
@@ -61,15 +61,15 @@ def table(found: Sequence[ClientResult]) -> Table:
 
 
 def main() -> int:
-    """Exit code 1 if a client noticed something or a row is wrong."""
-    parser = argparse.ArgumentParser(prog="trials.clients", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", help="clients whose name contains this")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where clients are installed")
-    parser.add_argument("--json", action="store_true", help="one JSON array on standard output")
+    """Returns the exit code: 1 if a client noticed a difference or a row is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m trials.clients", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", help="run only clients whose name contains NAME")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="directory for installed clients")
+    parser.add_argument("--json", action="store_true", help="print one JSON array")
     arguments = parser.parse_args()
     chosen = [one for one in CLIENTS if (arguments.only or "").lower() in one.name.lower()]
     if not chosen:
-        parser.error(f"no such client; known: {', '.join(one.name for one in CLIENTS)}")
+        parser.error(f"unknown client; choose from: {', '.join(one.name for one in CLIENTS)}")
     found = _with_progress(chosen, arguments.cache)
     if arguments.json:
         sys.stdout.write(msgspec.json.encode([asdict(result) for result in found]).decode() + "\n")

@@ -1,7 +1,7 @@
-"""Environments that are thrown away: one a client, because generations of SDKs conflict.
+"""Installs each client into an environment of its own, because generations of SDKs conflict.
 
-Kept in a cache directory outside of the tree, so that the second run installs nothing; remove the
-directory to get what is newest.
+The environments are cached outside the checkout, so that the next run installs nothing; delete the
+cache directory to get the newest versions.
 """
 
 import importlib.metadata
@@ -14,17 +14,17 @@ import sys
 from pathlib import Path
 
 INSTALL_TIMEOUT_S = 600.0
-NODE_MAJOR = 24  # what openai 7, ai 7 and @google/genai 3 ask for is 22 or newer
-INSTALLED = ".installed"  # in an environment: what was installed there
+NODE_MAJOR = 24  # openai 7, ai 7 and @google/genai 3 require 22 or newer
+INSTALLED = ".installed"  # in an environment: the packages installed there
 ERROR_CHARS_MAX = 200
 
 
 class InstallError(Exception):
-    """A client cannot be had here; the message says why."""
+    """A client cannot be installed here; the message says why."""
 
 
 def python(cache: Path, packages: tuple[str, ...]) -> Path:
-    """The interpreter of an environment that holds `packages`.  Raises InstallError."""
+    """The interpreter of an environment with `packages`.  Raises InstallError."""
     folder = cache / "python" / re.sub(r"[^a-z0-9]+", "-", packages[0]).strip("-")
     interpreter = folder / "bin" / "python"
     stamp, wanted = folder / INSTALLED, "\n".join(packages)
@@ -39,7 +39,7 @@ def python(cache: Path, packages: tuple[str, ...]) -> Path:
 
 
 def node(cache: Path, packages: tuple[str, ...]) -> tuple[str, Path]:
-    """A Node that is new enough, and a folder whose `node_modules` holds `packages`."""
+    """A recent Node, and a folder whose `node_modules` has `packages`.  Raises InstallError."""
     folder = cache / "node" / re.sub(r"[^a-z0-9]+", "-", packages[0]).strip("-")
     machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     binary = f"node-{sys.platform}-{machine}"

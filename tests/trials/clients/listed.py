@@ -1,15 +1,15 @@
-"""The clients, and the setting of each that brings its calls to Taximeter."""
+"""The clients, and the setting that sends the calls of each to Taximeter."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# What differs in each call that boto3 signs: its time, its id, and so its signature.
+# These differ in every call that boto3 signs: time, id, and thus the signature.
 SIGNED = frozenset({"authorization", "x-amz-date", "amz-sdk-invocation-id"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A script of `calls/`, what it needs, and how it is pointed at a base URL.
+    """A script of `calls/`, the packages it needs, and how its base URL is set.
 
     In `variables` and `code`, `{base}` is `http://127.0.0.1:4000/PROVIDER`.
     """
@@ -19,10 +19,10 @@ class Client:
     provider: str
     packages: tuple[str, ...] = ()  # of PyPI, or of npm for a .mjs; the first one is the client
     variables: Mapping[str, str] = field(default_factory=dict)  # of the environment
-    code: str = ""  # the setting in the caller's own code or files, where there is no variable
+    code: str = ""  # the setting in the caller's code or files, if there is no variable
     arguments: tuple[str, ...] = ()  # of the script, after the base URL
-    priced: bool = True  # False: what runs on one's own machine has no tariff
-    fresh: frozenset[str] = frozenset()  # lower-case headers that the client makes anew each time
+    priced: bool = True  # False: a local model has no tariff
+    fresh: frozenset[str] = frozenset()  # lower-case names of headers that differ in every call
 
 
 OPENAI = {"OPENAI_BASE_URL": "{base}/v1"}

@@ -1,4 +1,4 @@
-"""One client, straight to the stand-in and through the product; and what came of it."""
+"""Runs one client directly and through the product, and compares the two."""
 
 import json
 import os
@@ -30,12 +30,12 @@ KEYS = (
 ENVIRONMENT = {
     "NO_PROXY": "127.0.0.1",
     "PYTHONUTF8": "1",
-    "PYTHONHASHSEED": "0",  # boto3 lists what it uses in the order of a set
+    "PYTHONHASHSEED": "0",  # boto3 lists its features in the order of a set
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": KEY,
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
-    # These would call somebody else than their provider.
+    # Without these, some clients would call others than their provider.
     "OPENAI_AGENTS_DISABLE_TRACING": "1",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "AI_SDK_LOG_WARNINGS": "false",
@@ -48,18 +48,18 @@ class RunError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientResult:
-    """What one client did.  `changed` and `wrong` are empty where all is well."""
+    """The result of one client; `changed` and `wrong` are empty if all is well."""
 
     name: str
     version: str = ""
     calls: int = 0
-    changed: tuple[str, ...] = ()  # bytes on the way, and what the client got
+    changed: tuple[str, ...] = ()  # requests and results that differ
     wrong: tuple[str, ...] = ()  # in the rows
-    skipped: str = ""  # why it was not run
+    skipped: str = ""  # the reason, if it did not run
 
     @property
     def right(self) -> bool:
-        """Whether it ran and nothing was found."""
+        """Whether it ran without a finding."""
         return not (self.skipped or self.changed or self.wrong)
 
 
@@ -78,11 +78,11 @@ def prepare(client: Client, cache: Path) -> ClientReady:
     if script.suffix == ".py":
         interpreter = installing.python(cache, client.packages)
         version = installing.python_version(interpreter, client.packages[0])
-        # -P: a script's neighbours must not stand before the packages that they are named after.
+        # -P: scripts are named after packages and must not shadow them.
         return ClientReady((str(interpreter), "-P", str(script)), None, version)
     if script.suffix == ".mjs":
         node, folder = installing.node(cache, client.packages)
-        copy = folder / script.name  # Node looks for packages beside the script
+        copy = folder / script.name  # Node looks for packages next to the script
         shutil.copyfile(script, copy)
         return ClientReady(
             (node, str(copy)), folder, installing.node_version(folder, client.packages[0])
@@ -97,11 +97,11 @@ def prepare(client: Client, cache: Path) -> ClientReady:
 def run(
     client: Client, ready: ClientReady, upstream: str, served: processes.Serving
 ) -> ClientResult:
-    """Both ways, and the findings."""
+    """Run it both ways; returns the findings."""
     feature = re.sub(r"[^a-z0-9]+", "-", client.name.lower()).strip("-")
 
     def call(base_url: str, headers: Mapping[str, str]) -> object:
-        if headers:  # through the product: tagged in the path, for not every client has headers
+        if headers:  # through the product; not every client can set headers
             host, _, provider = base_url.rpartition("/")
             base_url = f"{host}/~feature={feature}/{provider}"
         return _output(client, ready, base_url)
@@ -127,7 +127,7 @@ def run(
 
 
 def environment(client: Client, base_url: str) -> dict[str, str]:
-    """All that a client's script knows of the world."""
+    """The whole environment of a client's script."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     settings = {name: value.format(base=base_url) for name, value in client.variables.items()}
     return kept | dict.fromkeys(KEYS, KEY) | ENVIRONMENT | settings
@@ -152,4 +152,4 @@ def _output(client: Client, ready: ClientReady, base_url: str) -> object:
     try:
         return json.loads(done.stdout)
     except ValueError:
-        return done.stdout  # text, of a command
+        return done.stdout  # a command prints text

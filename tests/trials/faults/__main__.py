@@ -1,4 +1,4 @@
-"""`python -m trials.faults`: breaks things for some minutes and prints what was lost."""
+"""`python -m trials.faults`: injects faults for a quarter of an hour and prints what was lost."""
 
 import argparse
 import asyncio
@@ -46,11 +46,11 @@ FAMILIES: dict[str, Family] = {
     "streams": streams.run,
     "content": contents.run,
 }
-ON_DEMAND: dict[str, Family] = {"soak": soak.run, "outage": outage.run}  # these take an hour
+ON_DEMAND: dict[str, Family] = {"soak": soak.run, "outage": outage.run}  # each takes an hour
 
 
 def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[AuditResult]:
-    """The results of these families, one after the other."""
+    """Run these families one after another."""
     results: list[AuditResult] = []
     with tempfile.TemporaryDirectory(prefix="taximeter-faults-") as name:
         folder = Path(name)
@@ -63,12 +63,12 @@ def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Audit
                 say(f"{family} …")
                 try:
                     found = asyncio.run((FAMILIES | ON_DEMAND)[family](world, rounds))
-                except Exception as failure:  # noqa: BLE001 — the other families are worth their run
+                except Exception as failure:  # noqa: BLE001 — one family must not stop the others
                     found = [
-                        AuditResult(fault=family, wrong=1, notes=[f"it broke off: {failure!r}"])
+                        AuditResult(fault=family, wrong=1, notes=[f"stopped early: {failure!r}"])
                     ]
                 for result in found:
-                    say(f"  {result.fault}: {'ok' if result.ok else f'NOT OK {result}'}")
+                    say(f"  {result.fault}: {'ok' if result.ok else f'FAILED {result}'}")
                 results += found
     return results
 
@@ -77,7 +77,7 @@ COLUMNS = ("rounds", "calls", "cut", "lost", "doubled", "wrong", "errors")
 
 
 def cells(one: AuditResult) -> list[str]:
-    """What stands in the columns."""
+    """One row of the table, without its first column."""
     if one.skipped:
         return ["skipped"] + [""] * (len(COLUMNS) - 1)
     return [f"{getattr(one, name):,}" for name in COLUMNS]
@@ -94,7 +94,7 @@ def table(results: list[AuditResult]) -> Table:
 
 
 def markdown(results: list[AuditResult]) -> str:
-    """The results for docs/reliability.md, and what was noted of each."""
+    """The results for docs/reliability.md, with the notes on each."""
     lines = [" | ".join(("", "fault", *COLUMNS, "")).strip(), "|---|" + "--:|" * len(COLUMNS)]
     lines += [f"| {one.fault} | {' | '.join(cells(one))} |" for one in results]
     notes = [f"- {one.fault}: {'; '.join(one.notes)}" for one in results if one.notes]
@@ -102,19 +102,18 @@ def markdown(results: list[AuditResult]) -> str:
 
 
 def main() -> int:
-    """Returns the exit code: 1 if anything was lost, doubled, wrong or felt by a caller."""
-    parser = argparse.ArgumentParser(prog="trials.faults", description=__doc__)
+    """Returns the exit code: 1 if a call was lost, doubled or wrong, or a caller saw an error."""
+    parser = argparse.ArgumentParser(prog="python -m trials.faults", description=__doc__)
     parser.add_argument("--rounds", type=int, default=50, help="of kill -9; others scale with it")
-    parser.add_argument("--only", action="append", choices=[*FAMILIES, *ON_DEMAND])
+    families = [*FAMILIES, *ON_DEMAND]
+    parser.add_argument("--only", action="append", choices=families, help="can be repeated")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true")
+    form.add_argument("--json", action="store_true", help="print one JSON array")
     form.add_argument("--markdown", action="store_true", help="as in docs/reliability.md")
     options = parser.parse_args()
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # so that children are stopped as well
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup, and then for children too
-        signal.signal(signal.SIGHUP, lambda *_: None)  # a handler is not inherited
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that children are stopped too
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup: children would ignore it
+        signal.signal(signal.SIGHUP, lambda *_: None)  # which they do not inherit
     terminal, errors = Console(), Console(stderr=True)
     results = run(options.only or list(FAMILIES), options.rounds, errors.print)
     if options.json:

@@ -13,7 +13,7 @@ from trials.faults.callers import SeenCall
 
 SETTLE_S = 45.0
 POLL_S = 0.25
-TOLD_OF_ROWS = (  # of a row that is not as it should be
+TOLD_OF_ROWS = (  # of a row that differs from the answer
     *("outcome", "cost_status", "usage_origin", "input_tokens_total", "output_tokens_total"),
     *("reasons", "error_type", "dropped_bytes", "source"),
 )
@@ -22,11 +22,11 @@ ROLLED_UP = ("input_tokens_total", "output_tokens_total", "cost_usd")
 
 @dataclass(slots=True, kw_only=True)
 class AuditResult:
-    """A line of the table.
+    """One line of the table.
 
-    `cut` are calls broken by the death of the very process that carried them; any other failure
-    that a caller saw is in `errors`.  `lost`: dispatched and without a row; `wrong`: a finished
-    call whose totals are not the provider's, or a rollup that is not the sum of the rows.
+    `cut` counts calls that broke because the process that carried them died; `errors` counts every
+    other failure that a caller saw.  `lost` calls were dispatched and have no row.  `wrong` counts
+    finished calls whose totals differ from the provider's, and rollups that differ from the rows.
     """
 
     fault: str
@@ -45,13 +45,13 @@ class AuditResult:
         return not (self.lost or self.doubled or self.wrong or self.errors)
 
     def check(self, holds: bool, what: str) -> None:
-        """Note a claim, and count it as wrong where it does not hold."""
-        self.notes.append(what if holds else f"NOT SO: {what}")
+        """Note a claim, and count it as wrong if it does not hold."""
+        self.notes.append(what if holds else f"FALSE: {what}")
         self.wrong += not holds
 
 
 def dispatched(answers: Iterable[dict[str, Any]], group: str) -> dict[str, dict[str, Any]]:
-    """What the provider answered by ticket.  Raises ValueError if a call came twice."""
+    """The provider's answers by ticket.  Raises ValueError if a call reached it twice."""
     found: dict[str, dict[str, Any]] = {}
     for exchange in answers:
         body = exchange["received"]["body"] or ""
@@ -67,7 +67,7 @@ def dispatched(answers: Iterable[dict[str, Any]], group: str) -> dict[str, dict[
 async def settled(
     rows: Callable[[], Awaitable[list[Row]]], count: int, timeout_s: float = SETTLE_S
 ) -> list[Row]:
-    """The rows once `count` of them are there, or what is there when the time is over."""
+    """The rows once there are `count`, or those there are at the timeout."""
     deadline = time.monotonic() + timeout_s
     while len(found := await rows()) < count and time.monotonic() < deadline:
         await asyncio.sleep(POLL_S)
@@ -75,9 +75,9 @@ async def settled(
 
 
 async def agreeing(read: Callable[[], Awaitable[Row]], rows: Sequence[Row]) -> Row:
-    """The rollup once it is the sum of `rows`: the store fills it a moment after the table.
+    """The rollup once it is the sum of `rows`, or as it is at the timeout.
 
-    If it does not become so, as it is.
+    The store fills it a moment after the table.
     """
     deadline = time.monotonic() + SETTLE_S
     while not same_sums(rows, found := await read()) and time.monotonic() < deadline:
@@ -95,9 +95,9 @@ def compare(
     totals: bool = True,
     cuts: bool = False,
 ) -> None:
-    """Add to `result` what one group of calls shows.
+    """Add what one group of calls shows to `result`.
 
-    `totals` false: bodies may be missing.  `cuts`: a process that carries calls was ended.
+    `totals`: whether every body was kept.  `cuts`: whether a process that carries calls was killed.
     """
     by_ticket = Counter(str(row["tags"]["ticket"]) for row in rows)
     result.calls += len(seen)
@@ -123,7 +123,7 @@ def compare(
 
 
 def exact(row: Row, answered: dict[str, Any]) -> bool:
-    """Whether a row of a finished call says what the provider billed."""
+    """Whether the row of a finished call has the totals that the provider billed."""
     usage = answered["usage"]
     return bool(
         row["outcome"] == "ok"
@@ -134,7 +134,7 @@ def exact(row: Row, answered: dict[str, Any]) -> bool:
 
 
 def same_sums(rows: Sequence[Row], rollup: Row) -> bool:
-    """Whether the rollup holds exactly these rows."""
+    """Whether the rollup is exactly the sum of these rows."""
     if rollup.get("calls", 0) != len(rows):
         return False
     return all(

@@ -1,4 +1,4 @@
-"""A great many calls that are all alike, so that their sums are known beforehand."""
+"""Very many identical calls, whose sums are known in advance."""
 
 import asyncio
 import time
@@ -13,28 +13,28 @@ from trials.faults.audit import POLL_S, ROLLED_UP, AuditResult
 from trials.faults.callers import Stream
 from trials.faults.world import Served
 
-SETTLE_S = 600.0  # for the rows of a long outage to arrive
+SETTLE_S = 600.0  # for rows to arrive after a long outage
 ERRORS_SHOWN = 5
 ANSWER = Stream(tokens=20, seconds=0.0)
 
 
 @dataclass(slots=True, kw_only=True)
 class Bulk:
-    """Calls of one team, from a fixed number of connections, until `stop` or `calls` are made."""
+    """Makes calls of one team over a fixed number of connections, until `stop` or `calls`."""
 
     proxy_url: str
     team: str
     connections: int
-    per_s: float = 0.0  # of all connections together; 0: as fast as they are answered
+    per_s: float = 0.0  # over all connections together; 0: as fast as they are answered
     streamed: bool = False
-    go: asyncio.Event = field(default_factory=asyncio.Event)  # clear: no new calls for now
+    go: asyncio.Event = field(default_factory=asyncio.Event)  # cleared: pause
     begun: int = 0
     finished: int = 0
     errors: int = 0
     failures: list[str] = field(default_factory=list)  # the first ones
 
     def ask(self) -> load.LoadRequest:
-        """The call that is made over and over."""
+        """The call that is repeated."""
         body: dict[str, object] = {
             "model": ANSWER.model,
             "messages": [{"role": "user", "content": "What does it cost?"}],
@@ -46,7 +46,7 @@ class Bulk:
         return load.ask(url, msgspec.json.encode(body), headers)
 
     async def make(self, calls: int, stop: asyncio.Event) -> None:
-        """Up to `calls`, each connection one after another."""
+        """Make up to `calls` calls, one after another on each connection."""
         self.go.set()
         async with asyncio.TaskGroup() as group:
             for number in range(self.connections):
@@ -76,7 +76,7 @@ class Bulk:
 
 
 async def one_row(served: Served, team: str, *, streamed: bool = False) -> processes.Row:
-    """The row of one such call, made by a team of its own."""
+    """The row of one such call, made under a team of its own."""
     first = Bulk(
         proxy_url=served.served.proxy_url, team=f"{team}-first", connections=1, streamed=streamed
     )
@@ -86,7 +86,7 @@ async def one_row(served: Served, team: str, *, streamed: bool = False) -> proce
 
 
 def check_sums(result: AuditResult, bulk: Bulk, sums: processes.Row, one: processes.Row) -> None:
-    """Add to `result` what the sums over all rows of a team show; `one` is the row of one call."""
+    """Add what the sums over a team's rows show to `result`; `one` is the row of one call."""
     rows = int(sums["calls"])
     result.calls += bulk.begun
     result.errors += bulk.errors
@@ -94,7 +94,7 @@ def check_sums(result: AuditResult, bulk: Bulk, sums: processes.Row, one: proces
     result.lost += max(0, bulk.begun - int(sums["sources"]))
     result.doubled += rows - int(sums["sources"])
     same = all(sums[name] == rows for name in ("call_ids", "span_ids", "ok", "exact"))
-    result.check(same, "every row has ids of its own, outcome ok and an exact cost")
+    result.check(same, "every row has unique ids, outcome ok and an exact cost")
     told = {name: Decimal(str(sums[name])) for name in ROLLED_UP}
     wanted = {name: Decimal(str(one[name])) * bulk.finished for name in ROLLED_UP}
     shown = ", ".join(f"{name} {value.normalize():f}" for name, value in told.items())
@@ -103,7 +103,7 @@ def check_sums(result: AuditResult, bulk: Bulk, sums: processes.Row, one: proces
 
 
 def check_rollup(result: AuditResult, sums: processes.Row, rollup: processes.Row) -> None:
-    """Whether the rollup adds up to the same, to the last digit."""
+    """Check that the rollup has the same sums, to the last digit."""
     same = int(rollup.get("calls", 0)) == int(sums["calls"]) and all(
         Decimal(str(rollup.get(name) or 0)) == Decimal(str(sums[name])) for name in ROLLED_UP
     )
@@ -111,7 +111,7 @@ def check_rollup(result: AuditResult, sums: processes.Row, rollup: processes.Row
 
 
 async def settled_sums(served: Served, team: str, count: int) -> processes.Row:
-    """What the console says of a team once it has so many calls, or when the time is over."""
+    """The console's report of a team once it has `calls` calls, or at the timeout."""
     deadline = time.monotonic() + SETTLE_S
     while True:
         found: list[processes.Row] = processes.get_json(

@@ -1,4 +1,4 @@
-"""Applications that call through the proxy, and remember how each call ended for them."""
+"""Applications that call through the proxy and remember how each call ended."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,29 +13,29 @@ TIMEOUT_S = 180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """How long an answer is, and how slowly it comes."""
+    """The length of an answer, and how slowly it is streamed."""
 
     tokens: int = 8
     seconds: float = 1.0
 
     @property
     def model(self) -> str:
-        """The stand-in reads what to do from the model's name."""
+        """The model's name, from which the stand-in takes its orders."""
         pace = f",tokens-per-s={self.tokens / self.seconds:g}" if self.seconds else ""
         return f"gpt-4o-mini@output-tokens={self.tokens}{pace}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenCall:
-    """One call as its caller saw it.  `finished`: status 200, and the final event came."""
+    """One call as its caller saw it.  `finished`: status 200 and the final event arrived."""
 
     ticket: str
     finished: bool
-    error: str = ""  # what the caller saw instead
+    error: str = ""  # what the caller saw if it did not finish
 
 
 class Callers:
-    """Makes calls whose prompt and tags name them: `ticket` each, `group` the team and session."""
+    """Makes calls named by their tags and prompts: `ticket` each, `group` as team and session."""
 
     def __init__(self, proxy_url: str, group: str) -> None:
         self._url = f"{proxy_url}/openai/v1/chat/completions"
@@ -44,7 +44,7 @@ class Callers:
         self.seen: list[SeenCall] = []
 
     async def make(self, count: int, streams: Sequence[Stream], random: Random) -> None:
-        """`count` calls at once, each on a connection of its own, begun within half a second."""
+        """Start `count` calls within half a second, each on a connection of its own."""
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -56,7 +56,7 @@ class Callers:
             )
 
     async def keep_on(self, per_s: float, stream: Stream, stop: asyncio.Event) -> None:
-        """`per_s` calls a second until `stop`, each on a connection of its own."""
+        """Start `per_s` calls a second until `stop`, each on a connection of its own."""
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -91,5 +91,5 @@ class Callers:
         except (aiohttp.ClientError, TimeoutError) as failure:
             error = type(failure).__name__
         finished = not error and END in tail
-        error = error or ("" if finished else "no end")
+        error = error or ("" if finished else "no final event")
         self.seen.append(SeenCall(ticket=ticket, finished=finished, error=error))

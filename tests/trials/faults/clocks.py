@@ -1,7 +1,7 @@
-"""A clock that is set back an hour, a leap day, and the hour that a summer time ends with.
+"""A clock that is set back an hour, a leap day, and the end of summer time.
 
-The clock is set by libfaketime (Debian: apt-get install faketime), and those faults are skipped
-without it; the summer time is one of our own, that ends while we look.
+libfaketime sets the clock (Debian: apt-get install faketime); without it those faults are skipped.
+The summer time is one of our own that ends during the run.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from trials.faults.world import World
 
 LIBRARIES = tuple(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 SHORT = Stream(tokens=6, seconds=0.3)
-BEFORE_MIDNIGHT_S = 4  # the clock is set to, when a day is to end
+BEFORE_MIDNIGHT_S = 4  # to which the clock is set before a day ends
 STEP_S = 12.0  # from the start of `taximeter serve` to the end of summer time
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """All three."""
+    """Run all three."""
     faults = (("clock set back an hour, meter killed", _set_back), ("a leap day", _leap_day))
     results = []
     for name, fault in faults:
@@ -33,7 +33,7 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
 
 
 async def _leap_day(world: World, name: str) -> AuditResult:
-    """29 February begins and ends while calls are made; each row is of its own day."""
+    """29 February begins and ends while calls are made; each row is stored under its own day."""
     result = AuditResult(fault=name)
     clock = world.folder / "leap.offset"
     clock.write_text("+0")
@@ -53,7 +53,7 @@ async def _leap_day(world: World, name: str) -> AuditResult:
 
 
 async def _set_back(world: World, name: str) -> AuditResult:
-    """Writers begun later still sort later, so nothing is passed over or metered twice."""
+    """Writers that start later still sort later, so no call is skipped or metered twice."""
     result = AuditResult(fault=name)
     clock = world.folder / "clock.offset"
     clock.write_text("+0")
@@ -65,7 +65,7 @@ async def _set_back(world: World, name: str) -> AuditResult:
         for part in ("meter", "relay", "meter"):
             victims = served.kill(part)
             await served.restarted(part, None, victims)
-            await asyncio.sleep(5)  # to be steady, so that the next start is not put off
+            await asyncio.sleep(5)  # to count as steady, so that the next start is not delayed
             await _load(callers)
         await audit(result, served, callers)
         rows = await served.rows(callers.group)
@@ -77,7 +77,7 @@ async def _set_back(world: World, name: str) -> AuditResult:
 
 
 async def _summer_ends(world: World, name: str) -> AuditResult:
-    """Local time falls back an hour while calls are made; rows and hours know only UTC."""
+    """Local time falls back an hour while calls are made; rows and hours stay in UTC."""
     result = AuditResult(fault=name)
     began = datetime.now(UTC)
     zone = summer_time_until(began + timedelta(seconds=STEP_S))
@@ -94,13 +94,13 @@ async def _summer_ends(world: World, name: str) -> AuditResult:
 
 
 def summer_time_until(end: datetime) -> str:
-    """A value of TZ (POSIX, rule and all) whose summer time, an hour ahead, ends at `end`."""
-    local = end + timedelta(hours=1)  # the rule is in the time that ends
+    """A POSIX value of TZ with a rule by which summer time, an hour ahead, ends at `end`."""
+    local = end + timedelta(hours=1)  # the rule is stated in summer time
     return f"WINTER0SUMMER-1,0/0,{local.timetuple().tm_yday - 1}/{local:%H:%M:%S}"
 
 
 def _faked(clock: Path) -> dict[str, str]:
-    """What makes a process take its wall clock from a file; its monotonic one stays true."""
+    """Variables that let a process read its wall clock, and no other, from a file."""
     return {
         "LD_PRELOAD": str(LIBRARIES[0]),
         "FAKETIME_TIMESTAMP_FILE": str(clock),

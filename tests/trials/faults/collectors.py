@@ -1,4 +1,4 @@
-"""An OTLP collector that is down, slow, refuses for now, fails, or takes a part."""
+"""An OTLP collector that is down, slow, overloaded, failing, or accepts only part of an export."""
 
 import asyncio
 import time
@@ -23,33 +23,33 @@ from trials.faults.world import Served, World
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 SHORT = Stream(tokens=6, seconds=0.2)
-TIMEOUT_S = 1.0  # the exporter's; the standard is ten times that
-BURST = 60  # calls at once, so that some spans go out together
+TIMEOUT_S = 1.0  # of the exporter; its default is ten times that
+BURST = 60  # simultaneous calls, so that some spans share an export
 CALL_ID = "taximeter.call.id"
-SMALL_BYTES = 8 * 1024  # of one export, to a collector that takes no more: a few spans
+SMALL_BYTES = 8 * 1024  # of an export, at most: a few spans
 TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
 CODES = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 500: grpc.StatusCode.INTERNAL}
-TOO_LARGE = "Received message larger than max"  # as gRPC says it
+TOO_LARGE = "Received message larger than max"  # gRPC's own words
 
 
 class Collector:
-    """Takes spans on loopback; `kind` is how it fails, for the next `times` requests."""
+    """Receives spans on loopback; fails the next `times` requests as `kind` says."""
 
     def __init__(self, protocol: str = "http/protobuf") -> None:
         self.protocol = protocol
-        self.spans: Counter[tuple[str, str]] = Counter()  # (call id, span id) → times taken
+        self.spans: Counter[tuple[str, str]] = Counter()  # (call id, span id) → times received
         self.kind, self.times = "", 0
         self.faults = 0  # requests that it failed
         self.port = 0
 
     @property
     def table(self) -> str:
-        """What the configuration says of it."""
+        """Its table in the configuration."""
         where = f'endpoint = "http://127.0.0.1:{self.port}"'
         return f'[otlp]\n{where}\nprotocol = "{self.protocol}"\n'
 
     async def take(self, body: bytes) -> tuple[int, bytes]:
-        """One export: the HTTP status of its answer, and the answer."""
+        """Receive one export; returns an HTTP status and a body."""
         kind = self.kind if self.times > 0 else ""
         if kind == "small" and len(body) <= SMALL_BYTES:
             kind = ""
@@ -63,7 +63,7 @@ class Collector:
         status = {"429": 429, "500": 500, "small": 413}.get(kind, 200)
         if status == 200:
             self._keep(body)
-        if kind == "slow":  # it has the spans, but says so too late
+        if kind == "slow":  # it has the spans, but answers too late
             await asyncio.sleep(1.2 * TIMEOUT_S)
         return status, answer.SerializeToString()
 
@@ -76,7 +76,7 @@ class Collector:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Serve within the block; a second time on the same port."""
+        """Serve within the block; again, on the same port."""
         serving = self._grpc() if self.protocol == "grpc" else self._http()
         async with serving:
             yield
@@ -118,7 +118,7 @@ class Collector:
 
     async def _take_grpc(self, body: bytes, context: Context) -> bytes:
         status, answer = await self.take(body)
-        if status == 413:  # what a smaller grpc.max_receive_message_length would say
+        if status == 413:  # as with a small grpc.max_receive_message_length
             await context.abort(CODES[429], f"{TOO_LARGE} ({len(body)} vs. {SMALL_BYTES})")
         if status != 200:
             await context.abort(CODES[status])
@@ -141,12 +141,12 @@ FAULTS_GRPC = (
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """Each fault under load, by both protocols; the rows must not notice."""
+    """Inject each fault under load, over both protocols; rows must not be affected."""
     results = []
     for protocol, faults in (("http/protobuf", FAULTS), ("grpc", FAULTS_GRPC)):
         collector = Collector(protocol)
         async with collector.listening():
-            pass  # to have a port; down until the end of the first fault
+            pass  # takes a port; down until the first fault ends
         variables = {"OTEL_EXPORTER_OTLP_TIMEOUT": f"{TIMEOUT_S * 1000:.0f}"}
         name = "collector" if protocol != "grpc" else "gRPC collector"
         with world.serve(
@@ -161,7 +161,7 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
 
 
 async def _down(served: Served, collector: Collector, fault: str) -> AuditResult:
-    """Rows arrive meanwhile; afterwards the spans do."""
+    """Rows arrive during the fault, and the spans after it."""
     result = AuditResult(fault=fault)
     group = f"{collector.protocol[:4]}down"
     callers, stop = Callers(served.served.proxy_url, group), asyncio.Event()
@@ -179,7 +179,7 @@ async def _down(served: Served, collector: Collector, fault: str) -> AuditResult
 
 async def _under_load(served: Served, collector: Collector, kind: str, name: str) -> AuditResult:
     result = AuditResult(fault=name)
-    always = kind == "small"  # halves may be too large as well
+    always = kind == "small"  # halves may be too large too
     collector.kind, collector.times, collector.faults = kind, 1000 if always else 2, 0
     group = f"{collector.protocol[:4]}{kind}"
     callers, stop = Callers(served.served.proxy_url, group), asyncio.Event()
@@ -190,7 +190,7 @@ async def _under_load(served: Served, collector: Collector, kind: str, name: str
     await making
     await _spans(result, served, collector, callers)
     enough = collector.faults >= 1 if always else collector.faults == 2
-    result.check(enough, f"{collector.faults} exports failed so")
+    result.check(enough, f"{collector.faults} exports failed this way")
     collector.times = 0
     return result
 
@@ -198,7 +198,7 @@ async def _under_load(served: Served, collector: Collector, kind: str, name: str
 async def _spans(
     result: AuditResult, served: Served, collector: Collector, callers: Callers
 ) -> None:
-    """Every row has its span; then the rows are audited as ever."""
+    """Check that every row has its span, then audit the rows."""
     answered = dispatched(served.world.answers(), callers.group)
     rows = await settled(lambda: served.rows(callers.group), len(answered))
     await check_spans(result, collector, rows)
@@ -206,7 +206,7 @@ async def _spans(
 
 
 async def check_spans(result: AuditResult, collector: Collector, rows: Sequence[Row]) -> None:
-    """Each row's call has one span id, its own; how often it was sent is noted."""
+    """Check that each call has exactly one span id, its own, and note how often it was sent."""
     wanted = {str(row["call_id"]): str(row["span_id"]) for row in rows}
 
     def ids() -> dict[str, set[str]]:

@@ -1,7 +1,7 @@
-"""Content capture under faults: rows stay exact, content is there once, losses are counted.
+"""Content capture under faults: rows stay exact, content is stored once, losses are counted.
 
-`kill -9` of the meter with calls in flight, and a store that is down while hardly any content may
-wait.
+The faults are `kill -9` of the meter with calls in flight, and a store that is down while there is
+little room for content to wait.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ WAIT_S = 20.0  # for content to arrive
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """Both faults."""
+    """Run both."""
     return [await killed(world, max(1, rounds // 5)), await no_room(world)]
 
 
 async def killed(world: World, rounds: int, calls: int = 100) -> AuditResult:
-    """The meter dies at random moments; each call's content is read once, and is its own."""
+    """The meter dies at random moments; each call has its own content, once."""
     result = AuditResult(fault="kill -9 of the meter, content captured", rounds=rounds)
     random = Random(11)
     with world.serve("content", tables=CAPTURE) as served:
@@ -47,7 +47,7 @@ async def killed(world: World, rounds: int, calls: int = 100) -> AuditResult:
 
 
 async def no_room(world: World, calls: int = 60) -> AuditResult:
-    """The store is down and little content may wait: every row arrives, drops are counted."""
+    """The store is down and there is little room for content: rows arrive, drops are counted."""
     result = AuditResult(fault="store down, no room for content", rounds=1)
     tables = f"{CAPTURE}journal_bytes_max = 20_000\n"
     with world.serve("room", tables=tables) as served:
@@ -63,7 +63,8 @@ async def no_room(world: World, calls: int = 60) -> AuditResult:
         kept = await _contents(world, "noroom", int(content["captured"]) - 1)
         result.check(0 < content["dropped"] < calls, f"{content['dropped']} drops are counted")
         result.check(
-            len(kept) == content["captured"] - 1, f"the {len(kept)} that were not are there"
+            len(kept) == content["captured"] - 1,
+            f"the {len(kept)} that were not dropped are stored",
         )
     return result
 
@@ -74,7 +75,7 @@ def _content(served: Served) -> dict[str, int]:
 
 
 async def _contents(world: World, group: str, wanted: int) -> list[Row]:
-    """What the console would show of each call of a group, once so many have something."""
+    """What the console would show of each call of a group, once `wanted` calls have content."""
     store = Store(world.dsn)
     deadline = time.monotonic() + WAIT_S
     try:

@@ -1,4 +1,4 @@
-"""No room, no right to write, no directory: calls go on, and what was not kept is counted."""
+"""A disk that is full, read-only or missing: calls continue, and what was not kept is counted."""
 
 import asyncio
 import os
@@ -25,11 +25,13 @@ NO_GROWTH: tuple[Change, Change] = (
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """Each in a `taximeter serve` of its own."""
+    """Run each fault in a `taximeter serve` of its own."""
     results = [await broken(world, "files", "no file may grow (RLIMIT_FSIZE)", *NO_GROWTH)]
     if not _may_mount(world.folder):
         names = ("disk full (tmpfs)", "journal read-only (mount)")
-        skipped = [AuditResult(fault=name, skipped=True, notes=["may not mount"]) for name in names]
+        skipped = [
+            AuditResult(fault=name, skipped=True, notes=["not allowed to mount"]) for name in names
+        ]
         return [*results, *skipped, await _removed(world)]
     with _tmpfs(world.folder / "full" / "data"):
         results.append(await broken(world, "full", "disk full (tmpfs)", _fill, _free))
@@ -38,7 +40,7 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
 
 
 async def broken(world: World, name: str, fault: str, begin: Change, end: Change) -> AuditResult:
-    """Calls before, during and after; none fails, and the last ones are metered whole."""
+    """Make calls before, during and after; none fails, and the last ones are metered completely."""
     result = AuditResult(fault=fault)
     with world.serve(name, journal="segment_age_max_s = 1.0") as served:
         for phase in ("before", "during", "after"):
@@ -59,7 +61,7 @@ async def broken(world: World, name: str, fault: str, begin: Change, end: Change
 
 
 async def _removed(world: World) -> AuditResult:
-    """Somebody deletes the directory of the relays' journals while calls are in flight."""
+    """Delete the directory of the relays' journals while calls are in flight."""
     result = AuditResult(fault="journal directory removed")
     with world.serve("removed", relays=2) as served:
         callers = Callers(served.served.proxy_url, "removed")
@@ -71,7 +73,7 @@ async def _removed(world: World) -> AuditResult:
         after = Callers(served.served.proxy_url, "removedafter")
         await _load(after)
         await audit(result, served, after)
-        result.notes.append("afterwards calls are metered whole again")
+        result.notes.append("afterwards calls are metered completely again")
     return result
 
 
@@ -84,7 +86,7 @@ async def _load(callers: Callers) -> None:
 
 
 def _fill(served: Served) -> None:
-    """Take all room there is."""
+    """Fill the disk."""
     with suppress(OSError), (served.data / "filler").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
@@ -95,7 +97,7 @@ def _free(served: Served) -> None:
 
 
 def _forbid(served: Served) -> None:
-    """From now on nothing new can be made or opened for writing below `calls`."""
+    """From now on no file below `calls` can be created or opened for writing."""
     calls = str(served.data / "calls")
     subprocess.run(["mount", "--bind", calls, calls], check=True)
     subprocess.run(["mount", "-o", "remount,bind,ro", calls], check=True)
@@ -117,7 +119,7 @@ def _tmpfs(folder: Path) -> Iterator[None]:
 
 
 def _may_mount(folder: Path) -> bool:
-    """Whether this process may mount; containers often may not."""
+    """Whether this process may mount; in containers it often may not."""
     if os.geteuid() != 0:
         return False
     try:

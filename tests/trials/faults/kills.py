@@ -16,7 +16,7 @@ from trials.faults.stores import audit
 from trials.faults.world import Served, World
 
 STREAMS = (Stream(tokens=6, seconds=0.5), Stream(tokens=8, seconds=1.5), Stream(seconds=0.0))
-STEADY_S = 5.5  # one that dies sooner after its start is started again later and later
+STEADY_S = 5.5  # a process that dies sooner is restarted after longer and longer delays
 # Who dies, round by round: (process, slot).
 VICTIMS: tuple[tuple[tuple[str, int | None], ...], ...] = (
     (("relay", 0),),
@@ -28,7 +28,7 @@ VICTIMS: tuple[tuple[tuple[str, int | None], ...], ...] = (
 
 
 async def kill_9(world: World, rounds: int, calls: int = 200) -> list[AuditResult]:
-    """Relays, the meter and both in turn, in one `taximeter serve` with two relays."""
+    """Kill relays, the meter and both in turn, in one `taximeter serve` with two relays."""
     result, collector = (
         AuditResult(fault="kill -9 of relay, meter, both", rounds=rounds),
         Collector(),
@@ -41,7 +41,7 @@ async def kill_9(world: World, rounds: int, calls: int = 200) -> list[AuditResul
 
 
 async def kill_9_embedded(world: World, rounds: int, calls: int = 100) -> list[AuditResult]:
-    """The same with chDB inside the meter: the engine dies with it."""
+    """The same with chDB embedded in the meter: the engine dies with it."""
     rounds = max(1, rounds // 5)
     result = AuditResult(fault="kill -9, store embedded in the meter", rounds=rounds)
     with world.serve("embedded", relays=2, embedded=True) as served:
@@ -50,7 +50,7 @@ async def kill_9_embedded(world: World, rounds: int, calls: int = 100) -> list[A
 
 
 async def kill_9_supervisor(world: World, rounds: int, calls: int = 200) -> list[AuditResult]:
-    """The supervisor alone, whose relays then let their calls finish; and everything at once."""
+    """Kill the supervisor alone, whose relays then finish their calls; then everything at once."""
     rounds = max(1, rounds // 10)
     alone = AuditResult(fault="kill -9 of the supervisor alone", rounds=rounds)
     every = AuditResult(fault="kill -9 of supervisor, relays and meter", rounds=rounds)
@@ -59,13 +59,13 @@ async def kill_9_supervisor(world: World, rounds: int, calls: int = 200) -> list
         for number in range(rounds):
             again = await _without_supervisor(world, result, calls, number, port, whole=whole)
             port, slowest = again.port, max(slowest, again.took_s)
-        result.notes.append(f"longest until it served again: {slowest:.1f} s")
+        result.notes.append(f"longest time until it served again: {slowest:.1f} s")
     return [alone, every]
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A `taximeter serve` that took over from a dead one: where, and after how long."""
+    """A `taximeter serve` that took over from a dead one, and after how many seconds."""
 
     port: int
     took_s: float
@@ -74,12 +74,12 @@ class Again:
 async def _without_supervisor(
     world: World, result: AuditResult, calls: int, number: int, port: int, *, whole: bool
 ) -> Again:
-    """One round: kill, start again on the same data and port, and audit."""
+    """One round: kill, restart on the same data and port, audit."""
     name, random = "every" if whole else "alone", Random(number)
     with world.serve(name, relays=2, port=port) as served:
         callers = Callers(served.served.proxy_url, f"{name}{number}")
         making = asyncio.create_task(callers.make(calls, STREAMS, random))
-        await asyncio.sleep(random.uniform(0.5, 1.5) if whole else 0.6)  # all have been dispatched
+        await asyncio.sleep(random.uniform(0.5, 1.5) if whole else 0.6)  # all were dispatched
         below = served.processes("relay") + served.processes("meter")
         for pid in (served.served.pid, *(below if whole else ())):
             os.kill(pid, signal.SIGKILL)
@@ -124,12 +124,12 @@ async def _rounds(
         every += rows
     processes.clear_journal(served.world.provider)
     times = ", ".join(f"{part} {took:.2f} s" for part, took in slowest.items())
-    result.notes.append(f"longest until a dead one was started again: {times}")
+    result.notes.append(f"longest time until a dead one was restarted: {times}")
     return every
 
 
 def _only_the_dead_relays_calls_were_cut(result: AuditResult, rows: list[processes.Row]) -> None:
-    """A relay's death must not touch what others carry."""
+    """Check that the death of a relay cuts only its own calls."""
     cut = {str(row["source"]).partition(":")[0] for row in rows if row["outcome"] == "interrupted"}
     if len(cut) > 1:
         result.wrong += 1

@@ -1,4 +1,4 @@
-"""What the relays say of how late their event loops were.  Pure."""
+"""Reports how late the event loops of relays were.  Pure."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ SHARES = (0.5, 0.99, 0.999)
 
 
 def lag_since(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    """Quantiles of the looks between two readings, as the bound that they stayed below."""
+    """Quantiles of the lag between two readings, as upper bounds."""
     counts = [after[name] - before.get(name, 0) for name in LAG_COUNTS]
     total = sum(counts)
     told = ", ".join(f"p{share * 100:g} {_bound(counts, share * total)}" for share in SHARES)

@@ -10,12 +10,12 @@ from trials.faults.world import Served, World
 SECONDS_PER_ROUND = 72.0
 CALLS_PER_S = 25.0
 SAMPLE_S = 5.0
-MEMORY_MAX = 64 * 1024 * 1024  # what an outage may add to the meter
-ROW_BYTES_MAX = 8 * 1024  # on disk, for each call that waits
+MEMORY_MAX = 64 * 1024 * 1024  # by which an outage may let the meter grow
+ROW_BYTES_MAX = 8 * 1024  # on disk, for each waiting call
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """`rounds` is its length: 72 s each, so that the usual 50 make an hour."""
+    """An outage of `rounds` times 72 s: the default of 50 rounds is an hour."""
     seconds = SECONDS_PER_ROUND * rounds
     result = AuditResult(fault=f"ClickHouse down for {seconds / 60:.0f} min under load")
     with world.serve("outage") as served:
@@ -45,7 +45,7 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
 
 
 async def _watch(served: Served, seconds: float) -> tuple[int, int]:
-    """The most that the meter grew by, and that waited on disk, until the server is back."""
+    """The largest growth of the meter and of the journals until the server is back."""
     end, before, grown, disk = time.monotonic() + seconds, served.memory("meter"), 0, 0
     while time.monotonic() < end:
         await asyncio.sleep(SAMPLE_S)

@@ -1,4 +1,4 @@
-"""Two machines: a `taximeter serve` each, one ClickHouse for both."""
+"""Two machines, each with a `taximeter serve`, that share one ClickHouse."""
 
 import asyncio
 from functools import partial
@@ -13,7 +13,7 @@ STREAMS = (Stream(tokens=6, seconds=0.5), Stream(seconds=0.0))
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """Both at once, started at once, one group of calls over both; one meter dies on the way."""
+    """Both start at the same time and share a group of calls; then one meter is killed."""
     result = AuditResult(fault="two taximeter serve on one ClickHouse")
     with world.serve("left") as left, world.serve("right") as right:
         callers = [Callers(one.served.proxy_url, f"pair{n}") for n, one in enumerate((left, right))]

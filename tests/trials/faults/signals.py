@@ -15,12 +15,12 @@ from trials.faults.world import Served, World
 DRAIN_S = 30
 LONG = Stream(tokens=12, seconds=6.0)
 ENDLESS = Stream(tokens=60, seconds=60.0)
-STOP_S = 8.0  # relays and meter, once the last call is over: what SIGTERM may take longer
+STOP_S = 8.0  # for relays and meter to end once the last call is over
 HURRIED_S = 15.0
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """The three of them."""
+    """Run all three."""
     return [
         await _term(world),
         await _term_twice(world),
@@ -29,7 +29,7 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
 
 
 async def _term(world: World) -> AuditResult:
-    """New callers are refused at once, streams in flight finish, rows arrive, exit code 0."""
+    """New callers are refused at once, open streams finish, rows arrive, the exit code is 0."""
     result = AuditResult(fault="SIGTERM with long streams")
     with world.serve("term", relays=2, settings=f"drain_timeout_s = {DRAIN_S}") as served:
         callers = Callers(served.served.proxy_url, "term")
@@ -44,14 +44,14 @@ async def _term(world: World) -> AuditResult:
         code = await _exit_code(served.served.pid, STOP_S)
         result.check(code == 0, f"exit code {code}")
         took = time.monotonic() - ended
-        result.check(took < STOP_S, f"gone {took:.1f} s after the last stream, which took its time")
-        result.notes.append(f"{ended - began:.1f} s of streams were let finish")
+        result.check(took < STOP_S, f"exited {took:.1f} s after the last stream ended")
+        result.notes.append(f"{ended - began:.1f} s of open streams finished")
     await audit(result, served, callers)
     return result
 
 
 async def _term_twice(world: World) -> AuditResult:
-    """The second one cuts what is in flight, and the rows say so."""
+    """The second SIGTERM cuts open calls, and their rows say so."""
     result = AuditResult(fault="second SIGTERM hurries")
     with world.serve("hurry", relays=2, settings=f"drain_timeout_s = {DRAIN_S}") as served:
         callers = Callers(served.served.proxy_url, "hurry")
@@ -64,13 +64,13 @@ async def _term_twice(world: World) -> AuditResult:
         code = await _exit_code(served.served.pid, HURRIED_S)
         await making
         took = time.monotonic() - began
-        result.check(took < HURRIED_S, f"gone {took:.1f} s after the second one, exit code {code}")
+        result.check(took < HURRIED_S, f"exited {took:.1f} s after it, exit code {code}")
     await audit(result, served, callers, cuts=True)
     return result
 
 
 async def _hangup(world: World, rounds: int) -> AuditResult:
-    """Everything is replaced under load, and no caller notices."""
+    """Every process is replaced under load, and no caller notices."""
     result = AuditResult(fault="SIGHUP rolling restart under load", rounds=rounds)
     with world.serve("hangup", relays=2) as served:
         callers, stop = Callers(served.served.proxy_url, "hangup"), asyncio.Event()
@@ -80,7 +80,7 @@ async def _hangup(world: World, rounds: int) -> AuditResult:
             os.kill(served.served.pid, signal.SIGHUP)
             await _replaced(served, number + 1)
             kept = before & {*served.processes("meter")}
-            result.check(not kept, f"SIGHUP {number + 1}: relays and meter are new ones")
+            result.check(not kept, f"SIGHUP {number + 1}: every relay and the meter were replaced")
         stop.set()
         await making
         await audit(result, served, callers)
@@ -88,7 +88,7 @@ async def _hangup(world: World, rounds: int) -> AuditResult:
 
 
 async def _replaced(served: Served, times: int, timeout_s: float = 60.0) -> None:
-    """Wait until the supervisor says so; it takes no other SIGHUP before."""
+    """Wait until the supervisor logs it; until then it ignores another SIGHUP."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if served.served.log.read_text().count("Everything was replaced") == times:
@@ -107,7 +107,7 @@ def _accepts(served: Served) -> bool:
 
 
 async def _exit_code(pid: int, timeout_s: float) -> int | None:
-    """Of a child of ours; None if it is still there.  It stays for others to wait for."""
+    """The exit code of a child, which others can still wait for; None if it is running."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT

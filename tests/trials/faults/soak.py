@@ -1,4 +1,4 @@
-"""A million calls, as fast as this machine meters them: is any missing, and does anything grow?"""
+"""A million calls, as fast as this machine meters them: none is missing, and nothing grows."""
 
 import asyncio
 import time
@@ -15,17 +15,17 @@ from trials.faults.world import Served, World, sums
 CALLS_PER_ROUND = 20_000
 CONNECTIONS = 8  # of each kind
 SAMPLE_S = 2.0
-BACKLOG_BYTES = 48 * 1024 * 1024  # of journals; the relay alone would be faster than the meter
-GROWTH_MAX = 0.1  # of its size, in the second half: what is called flat
-JUDGED_CALLS = 500_000  # fewer are over before caches have their size: growth is told, not judged
-QUARTERS, FLOORS = 4, 10  # pieces of the whole, and of the second half
-FILES_MAX = 64  # descriptors that may come and go
+BACKLOG_BYTES = 48 * 1024 * 1024  # of journals; without a limit the relay would outrun the meter
+GROWTH_MAX = 0.1  # of its size, in the second half; less counts as flat
+JUDGED_CALLS = 500_000  # with fewer, caches still fill: growth is reported, not judged
+QUARTERS, FLOORS = 4, 10  # parts of the run, and of its second half
+FILES_MAX = 64  # descriptors that may vary
 STREAMED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look: calls made so far, bytes of memory, descriptors, bytes of the journals."""
+    """One sample: calls so far, bytes of memory, descriptors, bytes of the journals."""
 
     calls: int
     relay: int
@@ -35,7 +35,7 @@ class Sample:
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """`rounds` is the length: 20,000 calls each."""
+    """Make `rounds` times 20,000 calls."""
     calls = rounds * CALLS_PER_ROUND
     result = AuditResult(fault=f"soak of {calls:,} calls")
     with world.serve("soak", embedded=True, batch_age_s=1.0) as served:
@@ -46,7 +46,7 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
         behind = time.monotonic()
         rollups = [await settled_sums(served, bulk.team, bulk.begun) for bulk, _ in kinds]
         result.notes.append(f"the last row came {time.monotonic() - behind:.1f} s after its call")
-    store = Store(f"chdb://{served.data / 'chdb'}")  # nobody else has it open any more
+    store = Store(f"chdb://{served.data / 'chdb'}")  # nobody else has it open now
     for (bulk, one), rollup in zip(kinds, rollups, strict=True):
         found = await sums(store, bulk.team)
         check_sums(result, bulk, found, one)
@@ -59,7 +59,7 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
 
 
 async def _kinds(served: Served) -> list[tuple[Bulk, dict[str, object]]]:
-    """Whole answers and streams, each with the row of one such call."""
+    """Whole answers and streams, each kind with the row of one such call."""
     kinds = []
     for team, streamed in (("whole", False), ("streamed", True)):
         one = await one_row(served, team, streamed=streamed)
@@ -76,7 +76,7 @@ async def _kinds(served: Served) -> list[tuple[Bulk, dict[str, object]]]:
 async def _make(
     served: Served, kinds: list[tuple[Bulk, dict[str, object]]], calls: int
 ) -> list[Sample]:
-    """All the calls, with a look at the processes every few seconds."""
+    """Make all calls, and sample the processes every few seconds."""
     whole, streamed = (bulk for bulk, _ in kinds)
     stop, samples = asyncio.Event(), list[Sample]()
     share = round(calls * STREAMED_SHARE)
@@ -96,9 +96,9 @@ async def _make(
 
 
 def _check_growth(result: AuditResult, samples: list[Sample]) -> None:
-    """By what a process holds at least: a merge of the engine takes 100 MiB and gives them back.
+    """Judge the minimum that a process holds: a merge of the engine takes 100 MiB and returns them.
 
-    The first half is for pools, caches and the allocator to grow into their size.
+    In the first half pools, caches and the allocator reach their size.
     """
     half = samples[len(samples) // 2 :]
     for part in ("relay", "meter"):
@@ -129,7 +129,7 @@ def _floor(samples: list[Sample], part: str) -> int:
 
 
 def _slope(points: list[tuple[int, int]]) -> float:
-    """Least squares."""
+    """Slope by least squares."""
     n = len(points)
     mean_x, mean_y = sum(x for x, _ in points) / n, sum(y for _, y in points) / n
     spread = sum((x - mean_x) ** 2 for x, _ in points)

@@ -1,4 +1,4 @@
-"""A ClickHouse that refuses, hangs, fails, forgets to answer, or takes one row never."""
+"""A ClickHouse that refuses, hangs, fails, does not answer, or rejects one row for good."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from trials.faults.world import Served, World
 
 SHORT = Stream(tokens=6, seconds=0.3)
 CALLS_PER_S = 25
-# Name, and what the server is told: see `support.clickhouse_server.Fault`.
+# Name, and what the server does: see `support.clickhouse_server.Fault`.
 FAULTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("ClickHouse refuses connections", {"kind": "refuse", "seconds": 5.0}),
     ("ClickHouse hangs", {"kind": "hang", "seconds": 30.0, "count": 2}),
@@ -20,16 +20,16 @@ FAULTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("ClickHouse drops before it works", {"kind": "drop_before", "count": 4}),
     ("ClickHouse commits, then drops", {"kind": "commit_then_drop", "count": 4}),
 )
-MEMORY_MAX = 64 * 1024 * 1024  # what an outage may add to the meter
+MEMORY_MAX = 64 * 1024 * 1024  # by which an outage may let the meter grow
 LIMIT = 200_000  # bytes of each journal
-OVER = 256 * 1024  # that a journal may go beyond it: the records of one slice of metering
-QUIET_S = 4.0  # without any more of it, until an alert is over
+OVER = 256 * 1024  # beyond the limit: the records of one slice of metering
+QUIET_S = 4.0  # without it, until an alert ends
 TOLD = {"frames_dropped", "journal_nearly_full"}  # of a full journal, at least
-CANNOT_PARSE = 27  # ClickHouse's code for a row it cannot take
+CANNOT_PARSE = 27  # ClickHouse's code for a row that it cannot parse
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """Each fault under load, in one `taximeter serve`."""
+    """Inject each fault under load, in one `taximeter serve`."""
     results = []
     with world.serve("store") as served:
         await _warm(served)
@@ -50,12 +50,12 @@ async def _under_load(served: Served, name: str, fault: dict[str, object]) -> Au
     stop.set()
     await making
     await audit(result, served, callers)
-    result.check(bool(served.health()["clickhouse"]["ok"]), "well again")
+    result.check(bool(served.health()["clickhouse"]["ok"]), "recovered")
     return result
 
 
 async def _down_for_long(served: Served, seconds: float) -> AuditResult:
-    """Rows wait on disk, not in memory."""
+    """Check that rows wait on disk and not in memory."""
     result = AuditResult(fault=f"ClickHouse down for {seconds:.0f} s under load")
     memory = served.memory("meter")
     served.world.server.fault("refuse", seconds=seconds)
@@ -77,7 +77,7 @@ async def _down_for_long(served: Served, seconds: float) -> AuditResult:
 
 
 async def _poison(served: Served) -> AuditResult:
-    """A row that is refused for good is set aside with its reason; those after it arrive."""
+    """A row that is rejected for good is set aside with its reason; those after it arrive."""
     result = AuditResult(fault="one poison row")
     served.world.server.fault("exception", code=CANNOT_PARSE, count=1)
     callers = Callers(served.served.proxy_url, "poison")
@@ -103,7 +103,7 @@ async def _poison(served: Served) -> AuditResult:
 
 
 async def limit(world: World, rounds: int) -> list[AuditResult]:
-    """The limit is reached while the store is down: drops are counted and told, calls go on."""
+    """The limit is reached while the store is down: drops are reported, calls continue."""
     result = AuditResult(fault="journal.total_bytes_max reached")
     journal = f"total_bytes_max = {LIMIT}\nsegment_bytes_max = 40_000\nsegment_age_max_s = 1.0"
     async with webhook() as told:
@@ -129,24 +129,24 @@ async def limit(world: World, rounds: int) -> list[AuditResult]:
             await asyncio.sleep(3)
             await _one(after)
             await audit(result, served, after)
-            result.notes.append("afterwards calls are metered whole again")
-            result.check(served.disk() < LIMIT, "metered bytes have left the disk")
+            result.notes.append("afterwards calls are metered completely again")
+            result.check(served.disk() < LIMIT, "metered bytes are deleted from disk")
             await _over(result, served, told)
     return [result]
 
 
 def _firing(result: AuditResult, served: Served, told: WebhookServer) -> None:
-    """While it lasts, console and webhook name what is full and what is lost."""
+    """Check that console and webhook name what is full and what is lost while it lasts."""
     shown = {alert["name"] for alert in served.alerts()["firing"]}
     result.check(shown >= TOLD, f"/api/alerts shows {', '.join(sorted(shown))}")
     began = {title.split()[0] for title, said in told.told.items() if said == ["firing"]}
-    result.check(began >= TOLD, f"the webhook was told of {', '.join(sorted(told.told))}")
+    result.check(began >= TOLD, f"the webhook was notified of {', '.join(sorted(told.told))}")
 
 
 async def _over(result: AuditResult, served: Served, told: WebhookServer) -> None:
-    """Afterwards each alert has ended, the loss was told once, and the log was quiet.
+    """Check that each alert has ended, the loss was reported once, and the log was quiet.
 
-    A journal may be nearly full a second time, when the rows that waited are on their way.
+    A journal may be nearly full again while the waiting rows are sent.
     """
     deadline = time.monotonic() + 10 * QUIET_S
     while not told.over() and time.monotonic() < deadline:
@@ -154,13 +154,13 @@ async def _over(result: AuditResult, served: Served, told: WebhookServer) -> Non
     turns = all(said == ["firing", "resolved"] * (len(said) // 2) for said in told.told.values())
     once = turns and len(told.told["frames_dropped"]) == 2
     result.check(once, "each was resolved" if once else f"told: {dict(told.told)}")
-    result.check(not served.alerts()["firing"], "/api/alerts shows none any more")
+    result.check(not served.alerts()["firing"], "/api/alerts shows none now")
     for name, times in complaints(served.served.log).items():
         result.check(once_a_minute(times), f"{len(times)} lines in the log of {name}")
 
 
 async def _warm(served: Served) -> None:
-    """One call all the way, so that the schema is there."""
+    """Make one call and wait for its row, so that the schema exists."""
     callers = Callers(served.served.proxy_url, "warm")
     await _one(callers)
     await settled(lambda: served.rows(callers.group), 1)
@@ -182,7 +182,7 @@ async def audit(
     totals: bool = True,
     cuts: bool = False,
 ) -> None:
-    """Wait for the rows of these calls and compare; `totals` and `cuts` as in `compare`."""
+    """Wait for the rows of these calls and compare them; `totals` and `cuts` as in `compare`."""
     answered = dispatched(served.world.answers(), callers.group)
     rows = await settled(lambda: served.rows(callers.group), len(answered))
     rollup = await agreeing(lambda: served.world.rollup(callers.group), rows)

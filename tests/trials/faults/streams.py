@@ -1,4 +1,4 @@
-"""Thousands of slow streams at once: does every one of them get through?"""
+"""Thousands of slow streams at once: every one of them gets through."""
 
 import asyncio
 import resource
@@ -11,16 +11,16 @@ from trials.faults.stores import audit
 from trials.faults.world import World
 
 STREAMS_AT_ONCE = 10_000
-RELAYS = 3  # a stream takes two descriptors of its relay, and many systems give 20,000
-SPARE = 500  # descriptors for everything but the streams, in callers and provider
+RELAYS = 3  # a stream takes two descriptors of its relay; many systems allow 20,000
+SPARE = 500  # descriptors for everything else, in callers and provider
 SLOW = Stream(tokens=10, seconds=60.0)
-BEGUN_S = 30.0  # by then all have begun, and none has ended
-IDLE_S = 35.0  # idle connections to the provider are looked through every 15 s
-LEFT_MAX = 64  # descriptors of a relay with nothing to do
+BEGUN_S = 30.0  # by then all have started, and none has ended
+IDLE_S = 35.0  # idle connections to the provider are closed every 15 s
+LEFT_MAX = 64  # descriptors of an idle relay
 
 
 async def run(world: World, rounds: int) -> list[AuditResult]:
-    """One result."""
+    """Run it."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     count = min(STREAMS_AT_ONCE, limit - SPARE)

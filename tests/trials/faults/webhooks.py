@@ -1,4 +1,4 @@
-"""Who is told of a fault: a webhook on loopback, and what it was told."""
+"""A webhook on loopback that collects alerts, and the complaints in the log."""
 
 import re
 from collections import defaultdict
@@ -12,20 +12,20 @@ from typing import Any
 
 from aiohttp import web
 
-MINUTE_S = 59.0  # a log's clock has no sight of the monotonic one
-# Each process writes a journal of its own, and names it in its complaints.
+MINUTE_S = 59.0  # not 60: log times come from the wall clock
+# Each process has a journal of its own, which it names when it complains.
 COMPLAINT = re.compile(r"^(\S+ \S+),\d+ ERROR Journal of (\S+):", re.MULTILINE)
 
 
 @dataclass(slots=True)
 class WebhookServer:
-    """What came, by alert: its name and labels; `firing` and `resolved` in their order."""
+    """The statuses received, in order, by alert (name and labels)."""
 
     url: str = ""
     told: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     async def take(self, request: web.Request) -> web.Response:
-        """Alertmanager's format."""
+        """Receive alerts in Alertmanager's format."""
         body: dict[str, Any] = await request.json()
         for alert in body["alerts"]:
             labels = alert["labels"]
@@ -34,13 +34,13 @@ class WebhookServer:
         return web.Response()
 
     def over(self) -> bool:
-        """Whether everything that began has ended."""
+        """Whether every alert has ended."""
         return all(statuses[-1] == "resolved" for statuses in self.told.values())
 
 
 @asynccontextmanager
 async def webhook() -> AsyncIterator[WebhookServer]:
-    """A running one."""
+    """A running server."""
     found = WebhookServer()
     app = web.Application()
     app.router.add_post("/", found.take)
@@ -57,7 +57,7 @@ async def webhook() -> AsyncIterator[WebhookServer]:
 
 
 def complaints(log: Path) -> dict[str, list[datetime]]:
-    """When each process complained of its journal."""
+    """When each process complained about its journal."""
     found: dict[str, list[datetime]] = defaultdict(list)
     for at, name in COMPLAINT.findall(log.read_text(errors="replace")):
         found[name].append(datetime.fromisoformat(at))
@@ -65,5 +65,5 @@ def complaints(log: Path) -> dict[str, list[datetime]]:
 
 
 def once_a_minute(times: list[datetime]) -> bool:
-    """Whether no two are closer."""
+    """Whether the times are at least a minute apart."""
     return all((later - at).total_seconds() >= MINUTE_S for at, later in pairwise(times))

@@ -1,4 +1,4 @@
-"""The product over real sockets: stand-in provider, ClickHouse stand-in, `taximeter serve`."""
+"""The product over real sockets: stand-in provider, ClickHouse test server, `taximeter serve`."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ INSERTS = (
 
 
 async def sums(store: Store, group: str) -> Row:
-    """`calls`, how many different `sources`, `call_ids` and `span_ids`, tokens, cost; of a team."""
+    """Calls, distinct `sources`, `call_ids` and `span_ids`, tokens and cost of a team."""
     (row,) = await store.ask(
         "SELECT count() AS calls, uniqExact(source) AS sources, uniqExact(call_id) AS call_ids,"
         " uniqExact(span_id) AS span_ids, countIf(outcome = 'ok') AS ok,"
@@ -54,7 +54,7 @@ class World:
 
     @property
     def dsn(self) -> str:
-        """The server's, with time limits short enough for it to be away for seconds only."""
+        """The server's, with timeouts for outages of seconds."""
         return f"{self.server.dsn}?connect_timeout_s=2&timeout_s=3"
 
     @contextmanager
@@ -71,11 +71,11 @@ class World:
         port: int = 0,
         batch_age_s: float = 0.05,
     ) -> Iterator["Served"]:
-        """`taximeter serve` with data of its own, in a database that all of them share.
+        """Run `taximeter serve` with data of its own, in a database that all of them share.
 
-        `settings` is TOML of the top level, `tables` whole tables, `journal` keys of that table;
-        `variables` are set in its environment.  The same `name` and `port` again: the one before
-        is started anew.  `batch_age_s` is shorter than the default, so that rows come at once.
+        `settings` are top-level keys in TOML, `tables` whole tables, `journal` keys of that table;
+        `variables` are set in its environment.  With the `name` and `port` of an earlier one, it is
+        its successor.  `batch_age_s` is short, so that rows arrive at once.
         """
         dsn = "" if embedded else self.dsn
         text = (
@@ -94,14 +94,14 @@ class World:
             yield Served(served=served, world=self, embedded=embedded)
 
     def answers(self) -> list[dict[str, Any]]:
-        """What the provider was asked and answered, since it was cleared."""
+        """The exchanges of the provider since its journal was cleared."""
         found: list[dict[str, Any]] = processes.get_json(f"{self.provider}/__standin/journal")[
             "exchanges"
         ]
         return found
 
     async def rows(self, group: str) -> list[Row]:
-        """The rows of a group of calls, straight from the server."""
+        """The rows of a group of calls, from the server itself."""
         store = Store(self.dsn)
         try:
             return await store.calls(ROWS_MAX, filters={"session_id": group})
@@ -111,7 +111,7 @@ class World:
             await store.close()
 
     async def sums(self, group: str) -> Row:
-        """The rows of a group added up by the server, and how many different calls they are."""
+        """The sums over the rows of a group, from the server itself."""
         store = Store(self.dsn)
         try:
             return await sums(store, group)
@@ -119,9 +119,9 @@ class World:
             await store.close()
 
     async def in_order(self, group: str) -> bool:
-        """Whether calls came into the table in the order in which they ended.
+        """Whether calls were inserted in the order in which they ended.
 
-        All rows of an insert have one `ingested_at`; an overlap of `ORDER_MS` is the clock's.
+        The rows of an insert share one `ingested_at`; clocks may overlap by `ORDER_MS`.
         """
         store = Store(self.dsn)
         try:
@@ -153,16 +153,16 @@ class Served:
 
     @property
     def port(self) -> int:
-        """Where callers come in."""
+        """The port of the proxy."""
         return int(self.served.proxy_url.rpartition(":")[2])
 
     @property
     def data(self) -> Path:
-        """Journals and state."""
+        """The data directory."""
         return self.served.data / "data"
 
     def health(self) -> dict[str, Any]:
-        """What the console says of every part, also when it says that one fails."""
+        """The state of every part by the console, whether or not one fails."""
         try:
             parts: dict[str, Any] = processes.get_json(f"{self.served.console_url}/api/health")
         except urllib.error.HTTPError as answer:
@@ -173,20 +173,20 @@ class Served:
         return found
 
     def alerts(self) -> dict[str, Any]:
-        """What the console says of alerts."""
+        """The alerts by the console."""
         found: dict[str, Any] = processes.get_json(f"{self.served.console_url}/api/alerts")
         return found
 
     def loop_lag(self) -> dict[str, int]:
-        """How late the relays' loops were so far: see `proxy.relay.lag`."""
+        """The lag of the relays' event loops so far: see `proxy.relay.lag`."""
         return dict(self.health().get("meter", {}).get("loop_lag", {}))
 
     def open_calls(self) -> int:
-        """Calls that the meter knows to be in flight."""
+        """Calls that are open, by the meter."""
         return int(self.health().get("meter", {}).get("open", 0))
 
     def processes(self, module: str, slot: int | None = None) -> list[int]:
-        """Process ids of our children: "relay" (of one slot, if given) or "meter"."""
+        """Process ids of the "relay" processes (of one slot, if given) or of the "meter"."""
         pid = self.served.pid
         found = []
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
@@ -201,7 +201,7 @@ class Served:
         return found
 
     def kill(self, module: str, slot: int | None = None) -> list[int]:
-        """`kill -9`; returns who died.  Raises LookupError if there was nobody."""
+        """`kill -9`; returns the process ids.  Raises LookupError if there is no such process."""
         victims = self.processes(module, slot)
         if not victims:
             raise LookupError(f"no {module} process to kill")
@@ -212,7 +212,7 @@ class Served:
     async def restarted(
         self, module: str, slot: int | None, victims: list[int], timeout_s: float = 40.0
     ) -> float:
-        """Seconds until another process is there."""
+        """Seconds until another process has taken their place."""
         began = time.monotonic()
         while time.monotonic() - began < timeout_s:
             if set(self.processes(module, slot)) - set(victims):
@@ -221,13 +221,13 @@ class Served:
         return time.monotonic() - began
 
     def limit_files(self, size: int) -> None:
-        """Let no file of relays and meter grow beyond `size` bytes; -1: as they like."""
+        """Let no file of relays and meter grow beyond `size` bytes; -1: no limit."""
         for pid in (*self.processes("relay"), *self.processes("meter")):
             hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
     def memory(self, module: str) -> int:
-        """Bytes of memory of these processes together that no file backs."""
+        """Anonymous memory of these processes together, in bytes."""
         total = 0
         for pid in self.processes(module):
             status = Path(f"/proc/{pid}/status").read_text()
@@ -239,7 +239,7 @@ class Served:
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.processes(module))
 
     def disk(self) -> int:
-        """Bytes of both journals."""
+        """Size of both journals in bytes."""
         folders = (self.data / "calls", self.data / "records")
         return sum(p.stat().st_size for folder in folders for p in folder.glob("*/*.seg"))
 

@@ -1,5 +1,5 @@
-"""Random damage to calls, through every parser: nothing raises, nothing hangs, no cut matters.
+"""Damages calls at random and reads them: nothing raises or hangs, however the bytes are cut.
 
-`calls` are what is damaged, `damage` does it, `checks` says what must hold.  Everything follows
-from a seed and a number, so that a finding can be replayed.
+`calls` has the calls, `damage` damages them, `checks` says what must hold.  A seed and a number
+determine everything, so that a finding can be replayed.
 """

@@ -1,9 +1,9 @@
-"""`python -m trials.fuzz`: a million damaged calls through every parser.
+"""`python -m trials.fuzz`: reads a million damaged calls with every parser.
 
-The stand-in's answers in every dialect, and recordings where they lie beside the checkout, are
-damaged at random.  Nothing may raise, take longer than two seconds of CPU time, fill the memory or
-be read differently when it comes in other pieces.  A finding names the seed and the number that
-make it again: `--seed S --only N` shows the call and the whole error.
+Responses of the stand-in in every dialect, and recordings if there are any next to the checkout,
+are damaged at random.  Nothing may raise, take more than two seconds of CPU time, fill the memory,
+or be read differently in other pieces.  A finding names the seed and the number that reproduce it:
+`--seed S --only N` shows the call and the whole error.
 """
 
 import argparse
@@ -25,15 +25,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from trials.fuzz import calls, checks
 
 MUTATIONS = 1_000_000
-CHUNK = 500  # damaged calls that a process takes at once
-MEMORY_BYTES_MAX = 1024 * 1024 * 1024  # of one process, at its largest
-FINDINGS_MAX = 20  # printed, one of a kind
+CHUNK = 500  # damaged calls in one task of a process
+MEMORY_BYTES_MAX = 1024 * 1024 * 1024  # peak of one process
+FINDINGS_MAX = 20  # printed, one of each kind
 NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class OddReading:
-    """A call that broke a promise; `kind` says where, so that one of each is shown."""
+    """A call that broke a rule; `kind` says where, so that one of each kind is shown."""
 
     number: int
     kind: str
@@ -42,12 +42,12 @@ class OddReading:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a chunk."""
+    """The outcome of a chunk."""
 
     count: int
     findings: tuple[OddReading, ...]
     slowest_s: float
-    memory_bytes: int  # the most that the process has held so far
+    memory_bytes: int  # peak of the process so far
 
 
 def run(seed: int, numbers: Sequence[int]) -> Done:
@@ -67,7 +67,7 @@ def run(seed: int, numbers: Sequence[int]) -> Done:
 
 
 def _kind(error: BaseException) -> str:
-    """Where it was raised; of readings that differ, in what."""
+    """Where an error was raised, or in which fields readings differ."""
     if isinstance(error, checks.Disagreement):
         return str(error).partition(":")[0]
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -75,20 +75,22 @@ def _kind(error: BaseException) -> str:
 
 
 def every_chunk(seed: int, mutations: int, jobs: int) -> Iterator[Done]:
-    """The chunks as they are done, in their order."""
+    """The outcomes of the chunks, in order."""
     chunks = [range(at, min(at + CHUNK, mutations)) for at in range(0, mutations, CHUNK)]
     with ProcessPoolExecutor(jobs, initializer=os.nice, initargs=(NICENESS,)) as pool:
         yield from pool.map(run, repeat(seed), chunks)
 
 
 def main() -> int:
-    """Exit code 1 if there are findings."""
-    parser = argparse.ArgumentParser(prog="trials.fuzz", description=__doc__)
+    """Returns the exit code: 1 if there are findings."""
+    parser = argparse.ArgumentParser(prog="python -m trials.fuzz", description=__doc__)
     parser.add_argument("--mutations", type=int, default=MUTATIONS, help="damaged calls to make")
-    parser.add_argument("--seed", type=int, default=None, help="all that chance depends on")
+    parser.add_argument("--seed", type=int, default=None, help="of the random numbers")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--only", type=int, metavar="N", help="only this one, with its whole error")
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument(
+        "--only", type=int, metavar="N", help="run only call number N and show its whole error"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 32) if arguments.seed is None else arguments.seed
     if arguments.only is not None:
@@ -114,7 +116,7 @@ def main() -> int:
         sys.stdout.write(" ".join(f"{name}={value}" for name, value in about.items()) + "\n")
     _show(found, seed)
     if not small:
-        sys.stderr.write(f"a process held more than {MEMORY_BYTES_MAX >> 20} MB\n")
+        sys.stderr.write(f"a process used more than {MEMORY_BYTES_MAX >> 20} MB\n")
     return 0 if small and not found else 1
 
 
@@ -144,7 +146,7 @@ def _show(found: Sequence[OddReading], seed: int) -> None:
         first = alike[0]
         sys.stderr.write(
             f"{len(alike)} x {kind}\n  {first.message}\n"
-            f"  again: python -m trials.fuzz --seed {seed} --only {first.number}\n"
+            f"  reproduce: python -m trials.fuzz --seed {seed} --only {first.number}\n"
         )
 
 
@@ -152,7 +154,7 @@ def _replay(seed: int, number: int) -> int:
     call = checks.case(seed, number)
     sys.stdout.write(f"{call}\n")
     checks.check(seed, number)
-    sys.stdout.write("Nothing wrong.\n")
+    sys.stdout.write("No findings.\n")
     return 0
 
 

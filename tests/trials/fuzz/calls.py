@@ -1,4 +1,4 @@
-"""The calls to damage: the stand-in's answers in every dialect, and recordings if there are any."""
+"""The calls to damage: responses of the stand-in in every dialect, and recordings if any."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from evaluation.standin import routes, sessions
 from evaluation.standin.answers import Answer
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "responses"
-RECORDED_BYTES_MAX = 16 * 1024  # a larger one would take the time of many
+RECORDED_BYTES_MAX = 16 * 1024  # a larger one would take as long as many
 JSON = (("content-type", "application/json"),)
 FOLDERS = {"google": "gemini", "google_vertex": "vertex", "dashscope": "qwen"}
 FAMILIES = {
@@ -26,7 +26,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCall:
-    """A call as the journal tells it; `messages` are (up, opcode and payload) of a WebSocket."""
+    """A call as in the journal; `messages` are (up, opcode and payload) of a WebSocket."""
 
     name: str
     method: str = "POST"
@@ -120,7 +120,7 @@ TOLD: tuple[tuple[str, str, tuple[object, ...]], ...] = (
 
 @cache
 def every() -> tuple[RecordedCall, ...]:
-    """All calls, always in the same order."""
+    """Every call, always in the same order."""
     return (*_answered(), *_batches(), *_told(), *_recorded())
 
 
@@ -149,7 +149,7 @@ def _ask(name: str, provider: str, target: str, body: bytes, headers: Headers) -
 
 
 def _batches() -> Iterator[RecordedCall]:
-    """What is downloaded when a batch is done: one JSON value a line, each an item to charge."""
+    """The download of a finished batch: one JSON value per line, each an item to charge."""
     shelves = routes.Shelves()
     requests = [{"custom_id": name, "params": CLAUDE} for name in "abc"]
     batch_id = json.loads(shelves.anthropic.create({"requests": requests}).steps[0].data)["id"]
@@ -174,7 +174,7 @@ def _field(answer: Answer | None, name: str) -> str:
 
 def _downloaded(provider: str, target: str, answer: Answer | None) -> RecordedCall:
     if answer is None:
-        raise ValueError(f"the stand-in has nothing at {target}")
+        raise ValueError(f"the stand-in serves nothing at {target}")
     return RecordedCall(
         name=f"standin/{provider}-batch",
         method="GET",

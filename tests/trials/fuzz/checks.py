@@ -1,8 +1,8 @@
-"""What must hold for a damaged call, however it is damaged.
+"""Checks what must hold for every damaged call.
 
 Nothing raises, nothing takes longer than `CPU_S_MAX`, the reading is the same at random cuts, and
-the row is one that the store can take.  Only where a content coding itself is broken does it depend
-on the cuts how far it can be undone, and whether zstd notices at all; there one must say so.
+the store can take the row.  There is one exception: how much of a broken content coding can be
+decoded depends on the cuts, and so does whether zstd notices; one of the readings must report it.
 """
 
 import json
@@ -29,17 +29,17 @@ from trials.fuzz.damage import damaged
 
 T = TypeVar("T")
 
-CPU_S_MAX = 2.0  # of one damaged call, all its readings together
+CPU_S_MAX = 2.0  # for all readings of one damaged call
 CUTS_MAX = 12
-SMALL_DOCUMENT_BYTES = 512  # a limit that makes almost every document be pruned
+SMALL_DOCUMENT_BYTES = 512  # so low that almost every document is pruned
 SMALL_SHARE = 0.15
-ROW_EVERY = 5  # of so many calls one is metered as well, and its content captured
+ROW_EVERY = 5  # one in so many calls is also metered, and its content captured
 CAPTURE = ContentOptions(capture=True, bytes_max=4_096, redact=tuple(set(KINDS) - {CREDENTIAL}))
 BROKEN = frozenset({Reason.CONTENT_ENCODING_CORRUPT, Reason.REQUEST_CONTENT_ENCODING_CORRUPT})
 
 
 class TooSlow(BaseException):
-    """`CPU_S_MAX` was used up.  No `Exception`: what is measured catches those."""
+    """`CPU_S_MAX` was used up.  Not an `Exception`, which the code under test may catch."""
 
 
 class Disagreement(Exception):
@@ -47,14 +47,14 @@ class Disagreement(Exception):
 
 
 class Strict(CallReader):
-    """Lets out what the meter would survive."""
+    """A meter that raises the errors which the real one survives."""
 
     def _guard(self, step: Callable[[], object]) -> None:
         step()
 
 
 def check(seed: int, number: int) -> None:
-    """Damage one call and check what must hold.  Raises whatever is wrong."""
+    """Damage one call and check it.  Raises what is wrong with it."""
     random = Random(f"{seed}/{number}")
     calls = every()
     call = damaged(random.choice(calls), calls, random)
@@ -74,7 +74,7 @@ def check(seed: int, number: int) -> None:
 
 
 class StrictCapture(Capture):
-    """Lets out what the meter would survive, and remembers what was kept."""
+    """Raises the errors which the real one survives, and keeps the content."""
 
     kept: Captured | None = None
 
@@ -87,7 +87,7 @@ class StrictCapture(Capture):
 
 
 def content(call: RecordedCall, limits: MeteringOptions, random: Random) -> None:
-    """What is captured is bounded JSON and the same at random cuts, and nothing stays held."""
+    """Check that captured content is bounded JSON, the same at random cuts, and not held back."""
     capturing = Capturing(CAPTURE)
     free = capturing.free
     whole, cut = StrictCapture(capturing), StrictCapture(capturing)
@@ -107,12 +107,12 @@ def content(call: RecordedCall, limits: MeteringOptions, random: Random) -> None
 
 
 def _broken(whole: Reading, cut: Reading) -> bool:
-    """Whether a reading says that a content coding is broken."""
+    """Whether a reading reports a broken content coding."""
     return not BROKEN.isdisjoint((*whole.reasons, *cut.reasons))
 
 
 def case(seed: int, number: int) -> RecordedCall:
-    """The damaged call of that number, to look at."""
+    """The damaged call with that number."""
     random = Random(f"{seed}/{number}")
     return damaged(random.choice(every()), every(), random)
 
@@ -123,7 +123,7 @@ def read(
     cut: Callable[[bytes], list[bytes]],
     capture: Capture | None = None,
 ) -> Reading:
-    """The reading of a call whose bodies come in the pieces that `cut` makes."""
+    """The reading of a call whose bodies arrive in the pieces that `cut` makes."""
     begun = Begun(
         call_id="fuzz",
         wall_ns=0,
@@ -147,7 +147,7 @@ def read(
 
 
 def parts(call: RecordedCall, random: Random) -> None:
-    """The parsers that stand alone: they may refuse, by the one error that they promise."""
+    """Run the standalone parsers: they may raise only the error that they document."""
     events = EventStream()
     with suppress(ValueError):
         for piece in pieces(call.response, random):
@@ -184,10 +184,10 @@ def frame(message: bytes) -> bytes:
 
 
 def pieces(data: bytes, random: Random) -> list[bytes]:
-    """`data` cut at random; empty pieces are possible, single bytes too."""
+    """`data` cut at random, also into single bytes and empty pieces."""
     count = random.randint(0, CUTS_MAX)
     edges = sorted(random.randint(0, len(data)) for _ in range(count))
-    if edges and random.random() < 0.5:  # some bytes one by one: inside a character, a CRLF
+    if edges and random.random() < 0.5:  # single bytes, to cut characters and CRLFs
         edges += range(edges[0], min(edges[0] + 16, len(data)))
         edges.sort()
     starts, ends = [0, *edges], [*edges, len(data)]
@@ -205,7 +205,7 @@ def difference(one: Reading, other: Reading) -> str:
 
 @contextmanager
 def cpu_limited() -> Iterator[None]:
-    """Raises TooSlow in the middle of what takes too long; CPU time, for machines are shared."""
+    """Raises TooSlow inside the block once it has used `CPU_S_MAX` of CPU time."""
 
     def stop(number: int, at: object) -> None:
         raise TooSlow(f"more than {CPU_S_MAX:g} s of CPU time")

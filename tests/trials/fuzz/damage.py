@@ -1,4 +1,4 @@
-"""What may happen to a call: bits, slices, values of JSON, heads, encodings, paths, messages."""
+"""Damages a call: bits, slices, JSON values, heads, encodings, paths, messages."""
 
 import gzip
 import json
@@ -14,13 +14,13 @@ from evaluation.standin import bedrock
 from proxy.reading.eventstream import EventStream
 from trials.fuzz.calls import RecordedCall
 
-ROUNDS_MAX = 4  # pieces of damage to one call
+ROUNDS_MAX = 4  # changes to one call
 SLICE_BYTES_MAX = 64
-JSON_BYTES_MAX = 64 * 1024  # of a document that is taken apart
+JSON_BYTES_MAX = 64 * 1024  # of a document whose values are changed
 DEPTH = 5_000
-HERE = "\ue000"  # stands in a document where a raw value goes
+HERE = "\ue000"  # marks the place of a raw value in a document
 
-# Values of JSON that have surprised somebody; some are no JSON at all.
+# Values that have surprised parsers; some are not valid JSON.
 VALUES: tuple[bytes, ...] = (
     b"null",
     b"true",
@@ -83,7 +83,7 @@ STATUSES = (200, 201, 206, 301, 400, 429, 500, 529, 0, 999)
 
 
 def damaged(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
-    """`call` with one to `ROUNDS_MAX` pieces of damage."""
+    """`call` with one to `ROUNDS_MAX` changes."""
     for _ in range(random.randint(1, ROUNDS_MAX)):
         kind = random.choices(KINDS, WEIGHTS)[0]
         call = kind(call, every, random)
@@ -91,7 +91,7 @@ def damaged(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random)
 
 
 def _body(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
-    """Bytes of a body, or of one message."""
+    """Change bytes of a body or of one message."""
     if call.messages:
         return _message(call, random, lambda data: _bytes(data, random))
     if random.random() < 0.25:
@@ -100,7 +100,7 @@ def _body(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -
 
 
 def _values(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
-    """A value inside of a document, whose form stays as it is."""
+    """Change a value inside a document that stays well-formed."""
     if call.messages:
         return _message(call, random, lambda data: data[:1] + _value(data[1:], random))
     if random.random() < 0.25:
@@ -119,7 +119,7 @@ def _message(call: RecordedCall, random: Random, change: Callable[[bytes], bytes
 
 
 def _head(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
-    """Status and type of the response, the type of the request."""
+    """Change the status or the content types."""
     kind = ("content-type", random.choice(TYPES))
     if random.random() < 0.2:
         return replace(call, request_headers=(kind,))
@@ -130,7 +130,7 @@ def _head(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -
 
 
 def _encoding(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
-    """A content coding, and sometimes damage to what is encoded."""
+    """Encode a body, and sometimes damage the encoded bytes."""
     name, encode = random.choice([*ENCODINGS.items()])
     pair = ("content-encoding", name)
     if random.random() < 0.2:
@@ -143,13 +143,13 @@ def _encoding(call: RecordedCall, every: tuple[RecordedCall, ...], random: Rando
 
 
 def _target(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
-    """The path of another call, so that a reader meets what is not its own."""
+    """Take the path of another call, so that a reader gets a foreign document."""
     other = random.choice(every)
     return replace(call, method=other.method, target=other.target, provider=other.provider)
 
 
 def _splice(call: RecordedCall, every: tuple[RecordedCall, ...], random: Random) -> RecordedCall:
-    """The end of another call's response after the beginning of this one's."""
+    """Join the beginning of the response to the end of another call's."""
     other = random.choice(every).response
     start = random.randint(0, len(call.response))
     return replace(call, response=call.response[:start] + other[random.randint(0, len(other)) :])
@@ -163,23 +163,23 @@ def _bytes(data: bytes, random: Random) -> bytes:
     at = random.randint(0, len(data))
     end = min(len(data), at + random.randint(1, SLICE_BYTES_MAX))
     kind = random.randrange(7)
-    if kind == 0 and data:  # a bit
+    if kind == 0 and data:  # flip a bit
         at = min(at, len(data) - 1)
         return data[:at] + bytes([data[at] ^ 1 << random.randrange(8)]) + data[at + 1 :]
-    if kind == 1:  # a slice goes
+    if kind == 1:  # delete a slice
         return data[:at] + data[end:]
-    if kind == 2:  # a slice comes twice
+    if kind == 2:  # repeat a slice
         return data[:end] + data[at:end] * random.randint(1, 20) + data[end:]
-    if kind == 3:  # noise
+    if kind == 3:  # overwrite with noise
         return data[:at] + random.randbytes(random.randint(1, 16)) + data[at:]
-    if kind == 4:  # it ends here
+    if kind == 4:  # cut off the end
         return data[:at]
     piece = random.choice(TOKENS if kind == 5 else VALUES)
     return data[:at] + piece + data[at:]
 
 
 def _value(data: bytes, random: Random) -> bytes:
-    """One value of one JSON document in `data`: the whole of it, or a line of a stream."""
+    """Change one value of a JSON document in `data`: all of it, or a line of a stream."""
     lines = [data] if data[:1] in b"{[" and b"\n" not in data else data.split(b"\n")
     held = [n for n, line in enumerate(lines) if b"{" in line and len(line) < JSON_BYTES_MAX]
     if not held:
@@ -195,7 +195,7 @@ def _value(data: bytes, random: Random) -> bytes:
 
 
 def _exchanged(document: object, random: Random) -> bytes:
-    """The document with another value, or without one, or with a second one of the same name."""
+    """The document with a value changed, removed or repeated under the same name."""
     places: list[tuple[dict[str, object] | list[object], str | int]] = []
     waiting: list[object] = [document]
     while waiting:
@@ -214,7 +214,7 @@ def _exchanged(document: object, random: Random) -> bytes:
 
 
 def _event(data: bytes, random: Random) -> bytes:
-    """An AWS event stream with another value in one payload, and right checksums."""
+    """An AWS event stream with a changed value in one payload, and correct checksums."""
     try:
         messages = [*EventStream().feed(data)]
     except ValueError:

@@ -1,4 +1,4 @@
-"""From a damaged call's reading to its row: it is priced, and the store and a span can hold it."""
+"""Meters a damaged call and checks that the store and a span can hold its rows."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class Unfit(Exception):
 
 
 def check(call: RecordedCall, reading: Reading) -> None:
-    """Meter the call and look at each of its rows.  Raises Unfit, or whatever raised."""
+    """Meter the call and check each of its rows.  Raises Unfit, or the error of the meter."""
     exchange = Exchange(
         begun=Begun(
             call_id="00000000-0000-7000-8000-000000000000",
@@ -52,7 +52,7 @@ def _fits(row: Record) -> None:
         raise Unfit(f"metering failed: {row.endpoint}")
     kept = record.encode(row)
     if record.encode(record.decode(kept)) != kept:
-        raise Unfit(f"not the same after the journal: {row.endpoint}")
+        raise Unfit(f"changed by the journal: {row.endpoint}")
     clickhouse.columns([row])
     for name, bits in _widths().items():
         value = getattr(row, name)
@@ -71,7 +71,7 @@ def _metering() -> Metering:
 
 @cache
 def _widths() -> Mapping[str, int]:
-    """Bits of each column that holds a whole number."""
+    """The bits of each integer column."""
     folder = resources.files("exporters").joinpath("schema")
     first = next(file for file in folder.iterdir() if file.name.startswith("001"))
     return {name: int(bits) for name, bits in _WHOLE.findall(first.read_text())}

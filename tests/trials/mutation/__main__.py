@@ -103,7 +103,7 @@ def outcomes(wanted: Sequence[str], memory: Memory) -> Iterator[Outcome]:
 
 def main() -> int:
     """Exit code 1 if a mutant survives, or if one listed as equivalent does not."""
-    parser = argparse.ArgumentParser(prog="trials.mutation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m trials.mutation", description=__doc__)
     parser.add_argument("modules", nargs="*", help="parts of paths, such as pricing/steps")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
     arguments = parser.parse_args()

@@ -1,8 +1,8 @@
-"""`python -m trials.receivers.__main__`: real calls, read back from receivers that others wrote.
+"""`python -m trials.receivers`: sends calls to receivers by others, and reads back what they saw.
 
-Installs each into a place of its own that is thrown away, starts it, sends calls through the proxy
-to the stand-in provider, and asks the receiver what it knows of them.  What cannot be installed is
-skipped with the reason.  The first run downloads about 600 MB.
+Installs each receiver into a directory of its own, starts it, makes calls through the proxy to the
+stand-in provider, and asks the receiver for them.  Receivers that cannot be installed are skipped,
+with the reason.  The first run downloads about 600 MB.
 """
 
 import argparse
@@ -32,7 +32,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SentCall:
-    """One call with its caller's span, by which it is found again."""
+    """One call with its caller's span, by which it is found."""
 
     name: str
     path: str
@@ -43,7 +43,7 @@ class SentCall:
 
 
 def calls() -> list[SentCall]:
-    """A cached answer, a stream that writes a cache, a refusal: each in a trace of its own."""
+    """A cached response, a stream that writes a cache, an error: each in a trace of its own."""
     messages = [{"role": "user", "content": "Hello"}]
     chat = {"model": "gpt-5.4-mini", "messages": messages}
     stream = {"model": "claude-sonnet-5-5", "max_tokens": 400, "stream": True, "messages": messages}
@@ -59,7 +59,7 @@ def calls() -> list[SentCall]:
 
 
 def send(call: SentCall, proxy_url: str) -> None:
-    """Make the call and read its answer; a refusal is an answer."""
+    """Make the call and read the response, whatever its status."""
     headers = {
         "content-type": "application/json",
         "authorization": "Bearer sk-not-a-key",
@@ -76,7 +76,7 @@ def send(call: SentCall, proxy_url: str) -> None:
 
 
 def expected(call: SentCall, rows: Sequence[processes.Row]) -> Seen:
-    """What our own row says of the call."""
+    """The call as in its row."""
     (row,) = (row for row in rows if row["trace_id"] == call.trace_id)
     usd = row["cost_usd"]
     return Seen(
@@ -90,7 +90,7 @@ def expected(call: SentCall, rows: Sequence[processes.Row]) -> Seen:
 
 
 def compare(want: Seen, got: Seen | None, unread: frozenset[str]) -> dict[str, str]:
-    """By column: `yes`, `-` where the receiver does not say, or what it says instead."""
+    """By column: `yes`, `-` if the receiver does not tell, or what it tells instead."""
     found: dict[str, str] = {}
     for name in Seen.__match_args__:
         ours, theirs = getattr(want, name), getattr(got, name, None)
@@ -112,7 +112,7 @@ def _near(ours: float, theirs: object) -> bool:
 def examine(receiver: Receiver, upstream: str, data: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """(call, comparison) for each call.  Raises SkippedError or processes.LaunchError."""
     made = calls()
-    shutil.rmtree(data / "served", ignore_errors=True)  # of an earlier run
+    shutil.rmtree(data / "served", ignore_errors=True)  # from an earlier run
     with receiver.started(data) as ready:
         upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
         with processes.serve(
@@ -133,7 +133,7 @@ def examine(receiver: Receiver, upstream: str, data: Path) -> Iterator[tuple[str
 
 
 def _read(read: Callable[[], dict[str, Seen]], count: int) -> dict[str, Seen]:
-    """What the receiver has once all is there, or when the time is over."""
+    """What the receiver has once everything has arrived, or at the timeout."""
     deadline = time.monotonic() + READ_TIMEOUT_S
     seen: dict[str, Seen] = {}
     while time.monotonic() < deadline:
@@ -146,13 +146,13 @@ def _read(read: Callable[[], dict[str, Seen]], count: int) -> dict[str, Seen]:
 
 
 def main() -> int:
-    """Returns the exit code: 1 if a receiver that was started did not see what we sent."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Returns the exit code: 1 if a receiver that started did not see what was sent."""
+    parser = argparse.ArgumentParser(prog="python -m trials.receivers", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(RECEIVERS)}; default: all")
-    parser.add_argument("--data", type=Path, help="keep installations and logs here")
+    parser.add_argument("--data", type=Path, help="directory to keep installations and logs in")
     options = parser.parse_args()
     if unknown := set(options.names) - set(RECEIVERS):
-        parser.error(f"not known: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown receiver: {', '.join(sorted(unknown))}")
     terminal = Console()
     table = Table("receiver", "call", *Seen.__match_args__, box=None)
     wrong = False

@@ -1,6 +1,6 @@
-"""Phoenix, MLflow, Rotel and Prometheus: how each is installed, started and asked.
+"""Phoenix, MLflow, Rotel and Prometheus: how each is installed, started and queried.
 
-Versions are pinned: what a receiver recognises in a span changes between them.
+Versions are pinned, because what a receiver recognises in a span changes between them.
 """
 
 import base64
@@ -24,11 +24,11 @@ START_TIMEOUT_S = 120.0
 
 
 class SkippedError(Exception):
-    """This receiver cannot be had here; the text says why."""
+    """A receiver cannot run here; the message says why."""
 
 
 class Seen(NamedTuple):
-    """What a receiver knows of one call."""
+    """What a receiver knows about one call."""
 
     model: str | None = None
     input_tokens: int | None = None
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverReady:
-    """A started receiver: what the proxy has to be told, and how it is asked about calls."""
+    """A running receiver: settings for the proxy, and a function that queries calls."""
 
     read: Callable[[Mapping[str, str]], dict[str, Seen]]  # trace id → model asked for
     settings: str = ""  # TOML
@@ -50,7 +50,7 @@ class ReceiverReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """`unread` are the facts that it has no place for, or replaces by its own."""
+    """`unread` are facts that it has no field for, or replaces by its own."""
 
     version: str
     started: Callable[[Path], AbstractContextManager[ReceiverReady]]
@@ -58,7 +58,7 @@ class Receiver:
 
 
 def _run(*command: str) -> None:
-    """Raises SkippedError with the last line of what the command said."""
+    """Raises SkippedError with the last line of the command's output."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
@@ -90,7 +90,7 @@ def _json(url: str, body: object = None) -> Any:
 
 
 def _wait_for(url: str, log: Path) -> None:
-    """Until `url` answers.  Raises SkippedError."""
+    """Wait until `url` answers.  Raises SkippedError."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -109,7 +109,7 @@ def _otlp(endpoint: str, headers: str = "{}") -> str:
 
 @contextmanager
 def phoenix(directory: Path) -> Iterator[ReceiverReady]:
-    """Arize Phoenix: spans over HTTP; the tokens and the model in its own attributes."""
+    """Arize Phoenix: spans over HTTP; tokens and model in its own attributes."""
     directory.mkdir(parents=True, exist_ok=True)
     binary = _installed(directory, f"arize-phoenix=={RECEIVERS['phoenix'].version}") / "bin"
     port, log = processes.free_port(), directory / "phoenix.log"
@@ -143,7 +143,7 @@ def phoenix(directory: Path) -> Iterator[ReceiverReady]:
 
 @contextmanager
 def mlflow(directory: Path) -> Iterator[ReceiverReady]:
-    """MLflow: spans over HTTP, into the experiment that a header names."""
+    """MLflow: spans over HTTP, to the experiment that a header names."""
     directory.mkdir(parents=True, exist_ok=True)
     binary = _installed(directory, f"mlflow=={RECEIVERS['mlflow'].version}") / "bin"
     port, log = processes.free_port(), directory / "mlflow.log"
@@ -166,7 +166,7 @@ def mlflow(directory: Path) -> Iterator[ReceiverReady]:
 
 
 def _mlflow_span(span: Mapping[str, Any]) -> Seen:
-    """What MLflow made of the span: its own attributes beside ours."""
+    """What MLflow made of the span: its own attributes next to ours."""
     values = {pair["key"]: pair["value"] for pair in span["attributes"]}
     usage = {
         pair["key"]: int(pair["value"]["int_value"])
@@ -186,7 +186,7 @@ _NOTHING: Mapping[str, Any] = {"kvlist_value": {"values": []}}
 
 @contextmanager
 def rotel(directory: Path) -> Iterator[ReceiverReady]:
-    """Rotel decodes strictly and prints what it has decoded: spans, and metrics as well."""
+    """Rotel decodes strictly and prints what it decoded: spans and metrics."""
     environment = _installed(directory, f"rotel=={RECEIVERS['rotel'].version}")
     (agent,) = environment.glob("lib/python*/site-packages/rotel/rotel-agent")
     ports = processes.free_port(), processes.free_port()
@@ -234,7 +234,7 @@ def _rotel_span(text: str) -> tuple[str, Seen]:
 
 @contextmanager
 def prometheus(directory: Path) -> Iterator[ReceiverReady]:
-    """Prometheus scrapes the console; it knows sums by model, and no single call."""
+    """Prometheus scrapes the console; it knows sums by model, not single calls."""
     directory.mkdir(parents=True, exist_ok=True)
     binary, log = _unpacked(directory, "prometheus") / "usr/bin/prometheus", directory / "log"
     console_port, port = processes.free_port(), processes.free_port()
@@ -274,7 +274,7 @@ def _whole(number: float | None) -> int | None:
 
 
 def _unpacked(directory: Path, package: str) -> Path:
-    """The files of a Debian package, unpacked and not installed."""
+    """The files of a Debian package, unpacked but not installed."""
     root = directory / "root"
     if not root.exists():
         done = subprocess.run(

@@ -1,6 +1,6 @@
-"""What each client does: scripts that run in environments of their own and import nothing of ours.
+"""The script of each client: it runs in an environment of its own and imports nothing of ours.
 
-Each is called with a base URL, finds its settings in the environment, and prints what its SDK
-returned as one JSON value; what changes from call to call by itself is left out.  mypy is told not
-to look for the SDKs that only those environments have.
+A script gets a base URL as its argument and its settings from the environment, and prints what its
+SDK returned as one JSON value, without what differs in every call.  mypy skips the SDKs that only
+those environments have.
 """

@@ -1,0 +1,1 @@
+"""Changes the pricing code in one place at a time, and checks that some test notices."""
