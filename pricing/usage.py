@@ -45,6 +45,7 @@ class Meter(StrEnum):
     OUTPUT_REASONING = "output.reasoning"
     OUTPUT_AUDIO = "output.audio"
     OUTPUT_IMAGE = "output.image"
+    OUTPUT_VIDEO = "output.video"
     CITATION_TOKENS = "citation_tokens"
     # Counted things: one each.
     REQUESTS = "requests"
