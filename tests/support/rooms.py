@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
         *("usage", "terms", "condition", "tariff", "charge", "steps", "rated", "sheet", "book"),
-        *("rating", "quote", "upkeep"),
+        *("near_names", "rating", "quote", "upkeep"),
     ),
     "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),
     "proxy": (
