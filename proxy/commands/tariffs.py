@@ -4,7 +4,13 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxy.commands import tariff_check, tariff_compare, tariff_list
+from proxy.commands import (
+    tariff_add,
+    tariff_check,
+    tariff_compare,
+    tariff_import,
+    tariff_list,
+)
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.metering.book import tariff_book
 
@@ -24,12 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     added.add_argument("--genai", type=Path, metavar="FILE", help="genai-prices' data.json")
     added.add_argument("--litellm", type=Path, metavar="FILE", help="LiteLLM's prices")
     added.add_argument("--lines", action="store_true", help="lines for pricing/upkeep/review.toml")
+    help = "take the prices of a public price set into tariff files of your own"
+    tariff_import.add_arguments(actions.add_parser("import", parents=shared, help=help))
+    help = "add one model's price to the tariffs of your own, in dollars a million tokens"
+    tariff_add.add_arguments(actions.add_parser("add", parents=shared, help=help))
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Entry of the command."""
     config = configuration(arguments)
-    book, now = tariff_book(config), datetime.now(UTC)
+    now = datetime.now(UTC)
+    match arguments.action_name:
+        case "import":
+            return tariff_import.main(arguments, config, now.date())
+        case "add":
+            return tariff_add.main(arguments, config, now.date())
+    book = tariff_book(config)
     match arguments.action_name:
         case "list":
             return tariff_list.list_tariffs(book, arguments.name, as_json=arguments.json)
