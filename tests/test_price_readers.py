@@ -254,6 +254,14 @@ def test_a_variant_without_prices_ends_the_one_before() -> None:
     assert len(only(genai({"input_mtok": "2"}, price_variants=[batch, ended])).periods[0].rows) == 1
 
 
+@pytest.mark.parametrize("match", [{"regex": "("}, {"equals": 7}, {"or_": 7}, [], None])
+def test_an_odd_match_does_not_cost_the_set(match: object) -> None:
+    """A model whose names cannot be read is left out."""
+    found = genai({"input_mtok": "1"}, match=match)
+    assert not found.listings
+    assert [each.model for each in found.left_out] == ["big"]
+
+
 def test_an_undated_price_is_known_since_its_release() -> None:
     """The set dates every change, so its price holds from the day in the name, not before it."""
     name = "big-2026-03-05"

@@ -5,6 +5,7 @@ A reader for each set (`litellm_prices`, `genai_prices`, `models_dev`, `openrout
 out, and the field named.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +23,10 @@ INCLUSIVE = frozenset({"xai"})
 FIGURE_DIGITS = 12  # of a binary float that a set wrote out: 9.999999999999999e-07 is 0.000001
 FIGURE_PLACES = 20  # before or behind the point; no price of one unit needs as many
 # What an entry of an unexpected shape raises while it is read: the entry is left out, not the set.
-ODD_ENTRY = (AttributeError, IndexError, KeyError, TypeError, ValueError, DecimalException)
+ODD_ENTRY = (
+    *(AttributeError, IndexError, KeyError, TypeError, ValueError),
+    *(DecimalException, re.error),
+)
 
 UNIT_KEYS: Mapping[Unit, str] = {
     Unit.TOKEN: "usd_per_mtok",
