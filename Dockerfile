@@ -2,7 +2,7 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/taximeter
-# Dependencies change seldom: their layer is kept as long as pyproject.toml stays the same.
+# Dependencies seldom change: their layer is cached until pyproject.toml does.
 COPY pyproject.toml README.md LICENSE ./
 RUN /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check ".[embedded]"
 COPY pricing pricing
@@ -17,7 +17,7 @@ COPY --from=build /opt/taximeter /opt/taximeter
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin taximeter \
  && install -d -o taximeter -g taximeter -m 0700 /data
 USER 10001
-# In a container the address is the container's own, hence "insecure".  Publish it with care:
+# In a container the address is the container's own, hence "insecure".  Publish it with care: as
 # -p 127.0.0.1:4000:4000, or with TAXIMETER_PROXY_TOKEN and TAXIMETER_CONSOLE_TOKEN (or …_TOKEN_FILE).
 ENV PATH=/opt/taximeter/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -30,7 +30,7 @@ VOLUME /data
 EXPOSE 4000 4001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", \
   "import urllib.request as u; u.urlopen('http://127.0.0.1:4001/api/health', timeout=4)"]
-# Streams may finish: give `docker stop` as long as drain_timeout_s, with --time.
+# Calls in flight may finish: give `docker stop` drain_timeout_s and 35 s more, with --time.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["taximeter"]
 CMD ["serve"]

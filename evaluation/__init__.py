@@ -1,1 +1,1 @@
-"""Measured claims: a stand-in provider, traffic, benchmarks.  Imported by nothing but tests."""
+"""A stand-in provider, with traffic and a demo.  Nothing but tests imports it."""

@@ -1,7 +1,7 @@
-"""What was said in one call, if content capture is on: redacted, bounded, one row of `contents`.
+"""The content of one call, if content capture is on: redacted, bounded, one row of `contents`.
 
-The field names are the columns of `schema/004_contents.sql`.  It never goes where records go: no
-span, metric or log has it.
+The field names are the columns of `schema/004_contents.sql`.  Content is never exported with
+records: no span, metric or log holds any.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from exporters.record import Record
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True):
-    """The texts of one call, redacted.  `*_cut`: something was left out to stay within the limit.
+    """The texts of one call, redacted.  `*_cut`: text was left out to stay within the limit.
 
-    `request` and `response` are JSON documents, or one a line where several passed; "" if there
-    was none.  `output` is the text that the model made, whichever way it came.
+    `request` and `response` are JSON documents, one per line if there were several; "" if there
+    was none.  `output` is the text that the model generated, streamed or not.
     """
 
     request: str = ""
@@ -24,11 +24,11 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
     request_cut: bool = False
     response_cut: bool = False
     output_cut: bool = False
-    redactions: Mapping[str, int] = msgspec.field(default_factory=dict)  # how many, by kind
+    redactions: Mapping[str, int] = msgspec.field(default_factory=dict)  # count by kind
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """`Captured` with the facts of the call that it is found by."""
+    """`Captured`, and the facts by which a call is looked up."""
 
     ts_us: int
     call_id: str
@@ -63,7 +63,7 @@ _decoder = msgspec.json.Decoder(Content)
 
 
 def content_of(record: Record, captured: Captured) -> Content:
-    """The row of `contents` beside the call's own row."""
+    """The row of `contents` that belongs to a call's record."""
     facts = {name: getattr(record, name) for name in _FACTS}
     return Content(**facts, **msgspec.structs.asdict(captured))
 

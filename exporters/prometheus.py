@@ -1,7 +1,7 @@
-"""Metrics as Prometheus reads them: the text format, version 0.0.4.  Pure.
+"""Metrics in the Prometheus text format, version 0.0.4.  Pure.
 
-Names are made as the OpenTelemetry Collector makes them, so that a dashboard does not care which
-way the numbers came: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
+Names are the ones the OpenTelemetry Collector would give, so that one dashboard serves both:
+https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/.
 Format: https://prometheus.io/docs/instrumenting/exposition_formats/.
 """
 
@@ -12,24 +12,20 @@ from decimal import Decimal
 from exporters.series import Distribution, Family, Labels, Value
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-UNITS = {
-    "s": "seconds",
-    "By": "bytes",
-    "1": "ratio",
-}  # others as they are; {annotations} not at all
+UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}  # others unchanged; {annotations} left out
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 _HELP = str.maketrans({"\\": r"\\", "\n": r"\n"})
 _LABEL = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 def render(families: Iterable[Family]) -> bytes:
-    """The whole page.  A family without series is left out."""
+    """The whole page, without the families that have no series."""
     lines = (line for family in families if family.points for line in _family(family))
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 def name(family: Family) -> str:
-    """`taximeter.cost` in USD, a counter, is `taximeter_cost_USD_total`."""
+    """The counter `taximeter.cost` with unit USD becomes `taximeter_cost_USD_total`."""
     unit = "" if family.unit.startswith("{") else UNITS.get(family.unit, family.unit)
     parts = [family.name, unit, "total" if family.kind == "counter" else ""]
     return _clean("_".join(filter(None, parts)))
@@ -61,7 +57,7 @@ def _clean(text: str) -> str:
 
 
 def _number(value: Value) -> str:
-    """All digits of a decimal: the reader rounds, we do not."""
+    """All digits of a decimal: rounding is left to the reader."""
     if isinstance(value, Decimal):
         text = f"{value:f}"
         return text.rstrip("0").rstrip(".") if "." in text else text

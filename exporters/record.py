@@ -14,14 +14,14 @@ import msgspec
 SCALE = Decimal(1).scaleb(-18)  # Decimal(38, 18) in the store
 QUANTITY_SCALE = Decimal(1).scaleb(-9)  # Decimal(38, 9) in the store
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # the default 28 digits end below COST_USD_MAX
-COST_USD_MAX = Decimal(10) ** 15  # far above any call; beyond it something is wrong upstream of us
+EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN)  # the default 28 digits are too few for both
+COST_USD_MAX = Decimal(10) ** 15  # far above any real call: a larger cost is a fault in its inputs
 
-JsonText = str  # a JSON document kept as text: decoded by whoever shows it
+JsonText = str  # a JSON document kept as text; its readers decode it
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream attempt.  None is unknown; 0 and "" are known to be nothing."""
+    """One upstream attempt.  None means unknown; 0 and "" mean known to be none."""
 
     ts_us: int  # start of the call, microseconds since the epoch (UTC)
     call_id: str
@@ -48,7 +48,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str = ""
     stream: bool = False
     attempt: int = 1
-    http_status: int = 0  # 0: no response head came
+    http_status: int = 0  # 0: no response head arrived
     outcome: str
     error_type: str = ""
     error_message: str = ""
@@ -61,7 +61,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    # Money, USD.  None is unknown; never zero for want of a price.
+    # Money, USD.  None means unknown: a missing price is never zero.
     cost_usd: Decimal | None = None
     cost_input_usd: Decimal | None = None
     cost_output_usd: Decimal | None = None
@@ -72,8 +72,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     cost_status: str
     reasons: Sequence[str] = ()
     tariff: str = ""  # version of the tariff that priced the call
-    receipt: JsonText = "{}"  # {"subcalls": [...], "lines": [...]}: enough to price it again
-    # Time, microseconds.  None: did not happen, or a non-streamed call has none.
+    receipt: JsonText = "{}"  # {"subcalls": [...], "lines": [...]}: enough to reprice the call
+    # Time, microseconds.  None: it did not happen, or only streamed calls have it.
     duration_us: int = 0
     first_byte_us: int | None = None
     first_token_us: int | None = None
@@ -93,7 +93,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     source: str = ""  # position in the relay's journal: writer:call number[:item]
     schema_version: int = 1
-    # What the call added to the counters of prices by volume: {"gemini/day.grounding": 1}.
+    # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
 
 
@@ -112,35 +112,35 @@ def decode(data: bytes | memoryview) -> Record:
 
 
 def rounded(usd: Decimal | None) -> Decimal | None:
-    """To 18 places, half to even: the only rounding between tariff and row.
+    """Round to 18 places, half to even: the only rounding between tariff and row.
 
-    Raises ValueError above `COST_USD_MAX`: ClickHouse would store such a number wrongly.
+    Raises ValueError from `COST_USD_MAX` up: ClickHouse would store such a number wrongly.
     """
     if usd is None:
         return None
     if abs(usd) >= COST_USD_MAX:
-        raise ValueError(f"a cost of {usd} USD is beyond {COST_USD_MAX}")
+        raise ValueError(f"cost of {usd} USD exceeds the limit of {COST_USD_MAX} USD")
     return usd.quantize(SCALE, context=EXACT)
 
 
 def nine_places(quantity: Decimal) -> Decimal:
-    """As the store holds a quantity; its client would cut off further digits instead of rounding.
+    """Round to 9 places, as the store holds quantities; its client would truncate.
 
-    Raises ArithmeticError for one that the store cannot hold.
+    Raises ArithmeticError for a quantity that the store cannot hold.
     """
     return quantity.quantize(QUANTITY_SCALE, context=EXACT)
 
 
 class TransientError(Exception):
-    """The same batch may be taken later: refused, timed out, overloaded."""
+    """The same batch may succeed later: the destination refused it, timed out or is overloaded."""
 
 
 class PermanentError(Exception):
-    """The rows themselves will never be taken: a wrong type, say.  A wrong password is not it."""
+    """The rows will never be accepted, such as for a wrong type.  A wrong password is transient."""
 
 
 class Sendable(Protocol):
-    """What every row that is delivered has, whichever table it is for."""
+    """What delivery needs to know of a row, whatever its table."""
 
     @property
     def ts_us(self) -> int: ...
@@ -157,7 +157,7 @@ S_contra = TypeVar("S_contra", bound=Sendable, contravariant=True)
 
 
 class Lot(msgspec.Struct, Generic[S_co], frozen=True):
-    """Consecutive rows with the token that names exactly them: `segment:first-last`."""
+    """Consecutive rows and the token that identifies exactly them: `segment:first-last`."""
 
     token: str
     records: tuple[S_co, ...]
@@ -169,7 +169,10 @@ class Destination(Protocol[S_contra]):
     name: str
 
     async def export(self, batch: Lot[S_contra]) -> None:
-        """Write all of `batch`, or raise TransientError or PermanentError.  May see it twice."""
+        """Write all of `batch`, or raise TransientError or PermanentError.
+
+        May be called again with the same batch.
+        """
 
     async def close(self) -> None:
         """Release what the exporter holds."""

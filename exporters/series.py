@@ -1,8 +1,8 @@
-"""Counters and histograms by label: exact inside, and of a number that has a limit.  Pure.
+"""Counters and histograms by label: exact sums, a bounded number of series.  Pure.
 
 Quantities are whole numbers of the smallest unit (microseconds, attodollars), so that no sum
-drifts; they become decimals when read.  Whoever writes keeps label values few; past `SERIES_MAX`
-label sets of one name, further ones are counted together as `other`.
+drifts; they become decimals when read.  Callers keep label values few; beyond `SERIES_MAX` label
+sets of one name, further ones are counted together as `other`.
 """
 
 from bisect import bisect_left
@@ -16,13 +16,13 @@ SERIES_MAX = 2_000  # label sets of one name, as in the OpenTelemetry SDK
 OTHER = "other"
 _WIDE = Context(prec=100)  # a sum is never rounded here
 
-Kind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str | int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How many values were at most each bound; the last count is of those above all of them."""
+    """Counts of values by bucket; each bound is inclusive, the last count is above all bounds."""
 
     bounds: tuple[Decimal, ...]
     counts: tuple[int, ...]
@@ -33,7 +33,7 @@ class Distribution:
         return sum(self.counts)
 
     def cumulative(self) -> tuple[int, ...]:
-        """As Prometheus wants the counts."""
+        """The counts as Prometheus expects them: each includes those below."""
         return tuple(accumulate(self.counts))
 
 
@@ -42,14 +42,14 @@ Value = Decimal | int | float | Distribution
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One metric with all its series, as it is now.
+    """One metric and the current values of all its series.
 
-    `name` is OpenTelemetry's and `unit` UCUM's.  `lasting` counters survive the process, so their
-    beginning is not the process's.
+    `name` follows OpenTelemetry and `unit` UCUM.  `lasting` counters survive a restart, so they
+    did not start with this process.
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     unit: str
     help: str
     points: Sequence[tuple[Labels, Value]]
@@ -58,7 +58,7 @@ class Family:
 
 @dataclass(slots=True, kw_only=True)
 class Counter:
-    """Sums that only grow; `add` takes units of ten to the minus `places`."""
+    """Sums that only grow; `add` takes multiples of 10 ** -`places`."""
 
     name: str
     unit: str
@@ -78,13 +78,13 @@ class Counter:
         return Family(name=self.name, kind="counter", unit=self.unit, help=self.help, points=points)
 
     def total(self) -> Decimal:
-        """Over all labels."""
+        """The sum over all labels."""
         return _decimal(sum(self._sums.values()), self.places)
 
 
 @dataclass(slots=True, kw_only=True)
 class Histogram:
-    """Distributions; `add` takes units of ten to the minus `places`, `bounds` are in the unit."""
+    """Distributions; `add` takes multiples of 10 ** -`places`, `bounds` are in `unit`."""
 
     name: str
     unit: str
@@ -110,12 +110,12 @@ class Histogram:
 
 
 def gauge(name: str, unit: str, help: str, *points: tuple[Labels, Value]) -> Family:
-    """What is so at the moment."""
+    """A metric of current values."""
     return Family(name=name, kind="gauge", unit=unit, help=help, points=points)
 
 
 def _within(held: Mapping[Labels, object], labels: Labels) -> Labels:
-    """`labels`, or those of the series that stands for all beyond the limit."""
+    """`labels`, or those of the series that stands in for all beyond the limit."""
     if labels in held or len(held) < SERIES_MAX - 1:
         return labels
     return tuple((name, OTHER) for name, value in labels if isinstance(value, str))

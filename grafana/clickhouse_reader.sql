@@ -1,18 +1,18 @@
--- A ClickHouse user that can only read, for Grafana and for `taximeter report` elsewhere.
+-- A read-only ClickHouse user, for Grafana and for `taximeter report` on other machines.
 --
 --   clickhouse-client --multiquery < grafana/clickhouse_reader.sql
 --
--- Choose a password first.  `taximeter` below is store.database.  On a cluster add ON CLUSTER to the
--- first two statements and the last; the tables named *_local are there only.  Nothing here can write, on any table: readonly = 1 refuses it,
--- and so does the grant.
+-- Choose a password first.  `taximeter` below is store.database.  On a cluster, add ON CLUSTER to all
+-- three statements; only there do the tables named *_local exist.  The user cannot write to any table:
+-- readonly = 1 forbids it, and so does the grant.
 
 CREATE SETTINGS PROFILE IF NOT EXISTS taximeter_reader SETTINGS
     readonly = 1,
-    -- Grafana's ClickHouse plugin sets it with every query and fails if it may not.
+    -- Grafana's ClickHouse plugin sets this with every query and fails if it may not.
     max_execution_time = 60 CHANGEABLE_IN_READONLY,
     max_result_rows = 1000000,
     max_memory_usage = 4000000000,
-    -- How taximeter reads: exact decimals as text.  A read-only user may not set them itself.
+    -- Taximeter needs these to read exact decimals as text.  A read-only user may not set them itself.
     date_time_output_format = 'iso',
     output_format_json_quote_decimals = 1,
     output_format_json_quote_64bit_integers = 0,
@@ -23,7 +23,7 @@ CREATE USER IF NOT EXISTS taximeter_reader
     IDENTIFIED WITH sha256_password BY 'choose a password'
     SETTINGS PROFILE 'taximeter_reader';
 
--- Table by table, for one is left out: `contents` holds what was said, where that is captured.
+-- Table by table, to leave out `contents`, which holds captured prompts and answers.
 GRANT
     SELECT ON taximeter.calls,
     SELECT ON taximeter.corrections,

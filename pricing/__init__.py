@@ -1,8 +1,8 @@
-"""What a call costs: pure, exact, and never zero for want of a price."""
+"""What a call costs: pure, exact, and never zero because a price is missing."""
 
+from pricing.bill import price
 from pricing.book import TariffBook
 from pricing.charge import NO_COUNTERS, Charge, ChargeLine, Counters, Status, not_billed
-from pricing.rating import price
 from pricing.sheet.entry import TariffError
 from pricing.tariff import Tariff
 from pricing.terms import Term

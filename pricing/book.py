@@ -1,8 +1,8 @@
 """All tariffs: the shipped ones, and private ones laid over them.
 
-A name is found exactly, or by the longest pattern that matches the whole of it.  Nothing is ever
-matched by likeness: a wrong price looks right, no price is seen.  This module is the one in
-`pricing` that opens files, and only tariffs.
+A name is found exactly, or by the longest pattern that matches all of it.  Nothing is matched by
+similarity: a wrong price looks right, while a missing one is noticed.  No other module in `pricing`
+opens files, and this one opens only tariffs.
 """
 
 from bisect import bisect_right
@@ -22,13 +22,13 @@ from pricing.steps import WITHIN_CALL
 from pricing.tariff import Factor, Rule, Tariff
 
 SHIPPED = Path(__file__).with_name("tariffs")
-NAMES_MAX = 4_096  # model names remembered; callers choose them, so they must not pile up
+NAMES_MAX = 4_096  # model names remembered; callers choose them, so there must be a limit
 
 Layer = Mapping[str, str]  # text of each file by its name
 
 
 class TariffBook:
-    """Finds the tariff of a call.  Immutable but for what it remembers."""
+    """Finds the tariff of a call.  Immutable, except for what it remembers."""
 
     def __init__(self, layers: Sequence[Sequence[Sheet]], version: str) -> None:
         self.version = version  # hash of the contents of all files
@@ -43,16 +43,16 @@ class TariffBook:
 
     @classmethod
     def load(cls, *directories: Path) -> "TariffBook":
-        """The shipped tariffs with those of `directories` laid over them, later ones winning.
+        """The shipped tariffs, overlaid with those of `directories`; later ones win.
 
-        Raises TariffError, a ValueError, that lists all problems with file and line, and OSError
-        if a directory cannot be read.
+        Raises TariffError, which lists all problems with file and line, and OSError if a directory
+        cannot be read.
         """
         return cls.parse(*(_texts(directory) for directory in (SHIPPED, *directories)))
 
     @classmethod
     def parse(cls, *layers: Layer) -> "TariffBook":
-        """A book of the given texts alone.  Raises TariffError, as `load` does."""
+        """A book of these texts alone.  Raises TariffError, as `load` does."""
         problems: list[Problem] = []
         documents = []
         calendars: dict[str, Calendar] = {}
@@ -75,12 +75,12 @@ class TariffBook:
 
     @property
     def tariffs(self) -> tuple[Tariff, ...]:
-        """Every period of every model as the files state it, private ones first."""
+        """Every period of every model as the files state it; private ones first."""
         return tuple(t for layer in self._layers for sheet in layer.sheets for t in sheet.tariffs)
 
     @property
     def counters(self) -> frozenset[str]:
-        """What must be known of earlier calls: `gemini/day.grounding`, of prices by volume."""
+        """The counters that prices by volume need, such as `gemini/day.grounding`."""
         return frozenset(
             f"{sheet.provider}/{rule.ladder.counter}"
             for layer in self._layers
@@ -90,9 +90,9 @@ class TariffBook:
         )
 
     def find(self, provider: str, model: str, at: datetime) -> Tariff | None:
-        """The tariff that prices `model` at the instant `at`; None: no price is known.
+        """The tariff of `model` at the instant `at`; None if no price is known.
 
-        What the provider charges on all models (fees, discounts) is already part of it.
+        It includes what the provider charges on all models: fees, discounts.
         """
         key = provider, model
         found = self._found.get(key)
@@ -171,7 +171,7 @@ class _Layer:
                     self._exact.setdefault((tariff.provider, name), []).append(tariff)
 
     def named(self, provider: str, model: str) -> list[Tariff]:
-        """The periods of the exact name, else of the longest pattern; ties go by the alphabet."""
+        """The periods of the exact name, else of the longest pattern, the first in the alphabet."""
         exact = self._exact.get((provider, model))
         if exact is not None:
             return exact
@@ -181,7 +181,7 @@ class _Layer:
 
 
 def _with_shared(tariff: Tariff, rules: Sequence[Rule], factors: Sequence[Factor]) -> Tariff:
-    """The tariff with what the provider charges on all models; prices under conditions first."""
+    """The tariff with what the provider charges on all models; conditional prices first."""
     own = {factor.name for factor in tariff.factors}
     return replace(
         tariff,
@@ -195,7 +195,7 @@ def _is_for(shared: Rule | Factor, model: str) -> bool:
 
 
 def _currencies(sheets: Iterable[Sheet]) -> dict[str, list[Currency]]:
-    """Rates by code in order of time; of two from the same instant, the later layer's."""
+    """Exchange rates by code in order of time; of two for one instant, the later layer's."""
     found: dict[str, dict[datetime, Currency]] = {}
     for sheet in sheets:
         for rate in sheet.currencies:

@@ -1,21 +1,23 @@
-"""Turns usage into money.
+"""What a call costs as a value: lines, their sum, and how far to trust it.
 
 Exact: Decimal from tariff to charge, no rounding, no clock, no files.  Rounding happens once, where
-a record is written (`exporters.record`).  What cannot be priced is named in `reasons` and missing
-from the sum; it is never zero.
+a record is written (`exporters.record`).  What cannot be priced is named in `reasons` and left out
+of the sum; it never counts as zero.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
+from pricing.cause import Cause
+from pricing.reason import Effect
 from pricing.tariff import EXACT
 from pricing.usage import Meter, Quantity
 
-# What was used before this call, by counter: `gemini/day.grounding` → 1,499.  A name that is
-# missing is not known, which is not 0.
+# What was used before this call, by counter: `gemini/day.grounding` → 1,499.  A counter that is
+# missing is unknown, which is not 0.
 Counters = Mapping[str, Quantity]
 NO_COUNTERS: Counters = MappingProxyType({})
 
@@ -23,11 +25,24 @@ NO_COUNTERS: Counters = MappingProxyType({})
 class Status(StrEnum):
     """How far a charge can be trusted."""
 
-    EXACT = "exact"  # what the provider bills, by its price list or by its own word
-    ESTIMATED = "estimated"  # complete, but from a quantity or a fact that is not certain
-    PARTIAL = "partial"  # a lower bound: something that was used has no known price
-    UNPRICED = "unpriced"  # no usage, or no tariff
+    EXACT = "exact"  # what the provider bills, by its price list or as it reported
+    ESTIMATED = "estimated"  # complete, but based on a quantity or a fact that is not certain
+    PARTIAL = "partial"  # a lower bound: something that is billed has no known price
+    UNPRICED = "unpriced"  # no known usage, or no tariff
     NOT_BILLED = "not_billed"  # the provider does not charge this call
+
+
+# The best status of a charge for which a reason of this effect was given.
+AT_BEST: Mapping[Effect, Status] = MappingProxyType(
+    {
+        Effect.NONE: Status.EXACT,
+        Effect.FREE: Status.EXACT,
+        Effect.GUESS: Status.ESTIMATED,
+        Effect.MISSING: Status.PARTIAL,
+        Effect.UNKNOWN: Status.UNPRICED,
+    }
+)
+_ORDER = (Status.EXACT, Status.ESTIMATED, Status.PARTIAL, Status.UNPRICED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +67,7 @@ class Charge:
 
     usd: Decimal | None
     status: Status
-    reasons: tuple[str, ...] = ()  # machine-readable: `unknown_model:NAME`, `missing_rate:METER`
+    reasons: tuple[Cause, ...] = ()
     lines: tuple[ChargeLine, ...] = ()
     tariff: str = ""  # provider/model@start of each tariff used, and the hash of the book
     reported_usd: Decimal | None = None  # what the provider said it costs
@@ -60,9 +75,9 @@ class Charge:
 
     @property
     def drift_usd(self) -> Decimal | None:
-        """What the provider reported beyond what we computed; None if there is nothing to compare.
+        """The reported cost less the computed one; None if there is nothing to compare.
 
-        Anything but 0 means that a price changed or that we do not know all of the bill.
+        Anything but 0 means that a price changed, or that the bill holds something we do not know.
         """
         if self.reported_usd is None or self.usd is None:
             return None
@@ -80,13 +95,36 @@ def total(amounts: Sequence[Decimal]) -> Decimal:
     return usd
 
 
-def not_billed(*reasons: str) -> Charge:
-    """The charge of a call that the provider does not bill, such as a poll or an error."""
-    return Charge(usd=Decimal(0), status=Status.NOT_BILLED, reasons=reasons)
+def allowed(causes: Iterable[Cause], *, priced: bool) -> Status:
+    """The best status that a charge with these reasons can have.
+
+    `priced` says whether anything has a price: what has none then makes the sum a lower bound.
+    """
+    statuses = (AT_BEST[cause.reason.effect] for cause in causes)
+    worst = max(statuses, key=_ORDER.index, default=Status.EXACT)
+    return Status.PARTIAL if priced and worst is Status.UNPRICED else worst
+
+
+def lowered(charge: Charge, causes: Iterable[Cause]) -> Charge:
+    """`charge` with the status that these reasons allow, or the one it has if that is worse."""
+    if charge.status is Status.NOT_BILLED:
+        return charge
+    best = allowed(causes, priced=charge.status is not Status.UNPRICED)
+    return replace(charge, status=max(charge.status, best, key=_ORDER.index))
+
+
+def not_billed(*causes: Cause) -> Charge:
+    """The charge of a call that the provider does not bill, such as a poll or an error.
+
+    Raises ValueError if no cause says why: a call is never free by default.
+    """
+    if not any(cause.reason.effect is Effect.FREE for cause in causes):
+        raise ValueError(f"no reason says why the call is free: {', '.join(map(str, causes))}")
+    return Charge(usd=Decimal(0), status=Status.NOT_BILLED, reasons=causes)
 
 
 def line_document(line: ChargeLine) -> dict[str, object]:
-    """A charge line as people and machines read it; numbers are exact decimal text."""
+    """A charge line as JSON; numbers are exact decimal text."""
     return {
         "subcall": line.subcall,
         "model": line.model,

@@ -1,4 +1,4 @@
-"""When a rate or a factor applies: clauses about the facts of a call, all of which must hold."""
+"""When a rate or a factor applies: clauses about a call, all of which must hold."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -11,8 +11,8 @@ from typing import Any
 from pricing.usage import TermValue
 
 Facts = Mapping[str, TermValue]
-AT = "at"  # the instant that selects the price; a clause may name it like a term
-SCHEDULE = "schedule"  # a named set of hours; held against `AT`
+AT = "at"  # the instant that selects the price; clauses may use it like a term
+SCHEDULE = "schedule"  # a named set of hours, compared with `AT`
 
 
 class Op(StrEnum):
@@ -28,7 +28,7 @@ class Op(StrEnum):
     DURING = "during"
 
 
-# Any: the loader lets only numbers meet numbers, and instants instants.
+# Any: the loader only compares numbers with numbers and instants with instants.
 COMPARE: Mapping[Op, Callable[[Any, Any], bool]] = {
     Op.GT: operator.gt,
     Op.GE: operator.ge,
@@ -39,7 +39,7 @@ COMPARE: Mapping[Op, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Public holidays of a country, known from `first` to `last` (inclusive)."""
+    """Public holidays of a country; the list covers `first` to `last`, inclusive."""
 
     name: str
     first: date
@@ -49,7 +49,7 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Hours of the week at a fixed offset from UTC, half-open; a span may cross midnight."""
+    """Hours of the week at a fixed offset from UTC; half-open spans, which may cross midnight."""
 
     name: str
     hours: tuple[tuple[time, time], ...]
@@ -65,7 +65,7 @@ class Schedule:
         return self._within(local)
 
     def known(self, at: datetime) -> bool:
-        """False where a holiday that nobody has listed yet could change the answer."""
+        """Whether the answer is certain; a holiday that is not listed yet could change it."""
         if self.holidays is None:
             return True
         local = at.astimezone(timezone(self.offset))
@@ -83,16 +83,16 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One fact held against one value.  A fact that is not known meets no clause but `not`."""
+    """Compares one fact with one value.  An unknown fact only satisfies `not`."""
 
     term: str
     op: Op
     value: frozenset[TermValue] | int | Decimal | datetime | str | Schedule
 
     def holds(self, facts: Facts) -> bool:
-        """Whether the facts of a call meet it."""
+        """Whether the facts of a call satisfy it."""
         if isinstance(self.value, Schedule):
-            at = facts[AT]
+            at = facts.get(AT)
             return isinstance(at, datetime) and self.value.holds(at)
         fact = facts.get(self.term)
         if isinstance(self.value, frozenset):
@@ -103,11 +103,11 @@ class Clause:
             return self.value in [flag.strip() for flag in str(fact).split(",")]
         try:
             return COMPARE[self.op](fact, self.value)
-        except TypeError:  # a term of the wrong type: `Tariff.unknown_terms` tells of it
+        except TypeError:  # a term of the wrong type, which `Tariff.unknown_terms` reports
             return False
 
     def implies(self, other: "Clause") -> bool:
-        """Whether every call that meets this clause meets `other` too; False if in doubt."""
+        """Whether every call that satisfies this clause satisfies `other`; False if in doubt."""
         if self == other:
             return True
         if self.term != other.term:
@@ -135,5 +135,5 @@ When = frozenset[Clause]
 
 
 def implies(when: When, other: When) -> bool:
-    """Whether every call under `when` is also under `other`; False if in doubt."""
+    """Whether every call that satisfies `when` satisfies `other`; False if in doubt."""
     return all(any(clause.implies(wanted) for clause in when) for wanted in other)

@@ -1,7 +1,7 @@
 """What a workload costs, model by model and tier by tier.
 
-What a model has no price for leaves its quote `partial`, and such quotes come last however low
-their sum is.  Counters of prices by volume begin at 0: the workload is all that its month sees.
+A quote is `partial` if the model has no price for something, and such quotes come last, however
+low their sum.  Counters of prices by volume start at 0: the workload is all that its month sees.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,9 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
+from pricing.bill import price
 from pricing.book import TariffBook
 from pricing.charge import Charge, Status
-from pricing.rating import price
 from pricing.steps import WITHIN_CALL
 from pricing.tariff import EXACT, Tariff
 from pricing.usage import Meter, Subcall, TermValue, Usage
@@ -48,7 +48,7 @@ class Quote:
 
     @property
     def order(self) -> tuple[bool, bool, Decimal, str, str, str]:
-        """Cheapest first, but what is not whole comes after what is, and the unknown last."""
+        """Complete quotes by price, then incomplete ones, then those without any price."""
         unknown = self.usd is None
         return not self.whole, unknown, self.usd or Decimal(0), self.provider, self.model, self.tier
 
@@ -56,14 +56,14 @@ class Quote:
 def workload(
     tokens: tuple[int, int], cached: Decimal, uses: Iterable[str], calls: int, at: datetime
 ) -> Workload:
-    """What one call uses: `tokens` in and out, a share `cached` of those in from a cache.
+    """What one call uses: `tokens` in and out, of those in the share `cached` from a cache.
 
-    `uses` are more, as `METER=QUANTITY`.  Raises ValueError that says what is wrong.
+    `uses` adds meters, as `METER=QUANTITY`.  Raises ValueError that says what is wrong.
     """
     if not 0 <= cached <= 1:
-        raise ValueError("--cached is a share from 0 to 1")
+        raise ValueError("--cached must be between 0 and 1, or 0% and 100%")
     if calls < 1 or min(tokens) < 0:
-        raise ValueError("a workload has calls, and no negative tokens")
+        raise ValueError("--calls must be 1 or more, and token counts 0 or more")
     read = int(tokens[0] * cached)
     quantities = {
         Meter.INPUT: tokens[0] - read,
@@ -87,9 +87,9 @@ def quotes(book: TariffBook, models: Iterable[tuple[str, str]], work: Workload) 
 def models(
     book: TariffBook, wanted: Iterable[str], providers: Iterable[str], at: datetime
 ) -> list[tuple[str, str]]:
-    """(provider, model) of `[PROVIDER/]MODEL` and of all that `providers` sell at that instant.
+    """(provider, model) of each `[PROVIDER/]MODEL`, and of all that `providers` sell at `at`.
 
-    Raises ValueError for a name that nobody sells.
+    Raises ValueError for a name that has no price.
     """
     known = sorted({tariff.provider for tariff in book.tariffs})
     found: dict[tuple[str, str], None] = {}
@@ -101,18 +101,18 @@ def models(
         ]
         sold = [pair for pair in pairs if book.knows(*pair)]
         if not sold:
-            raise ValueError(f"no price is known for {name}; see taximeter tariffs list")
+            raise ValueError(f"no price is known for {name}; see `taximeter tariffs list`")
         found |= dict.fromkeys(sold)
     for provider in providers:
         if provider not in known:
-            raise ValueError(f"no tariff of {provider}; providers: {', '.join(known)}")
+            raise ValueError(f"{provider} has no tariffs; providers that do: {', '.join(known)}")
         sold = [(provider, name) for name in _sold(book, provider, at)]
         found |= dict.fromkeys(sold)
     return list(found)
 
 
 def _sold(book: TariffBook, provider: str, at: datetime) -> Iterator[str]:
-    """The first plain name of each tariff of a provider that is in force."""
+    """The first plain name of each tariff in force."""
     for tariff in book.tariffs:
         plain_names = (name for name in tariff.names if not PATTERN & set(name))
         name = next(plain_names, "") if tariff.provider == provider else ""
@@ -149,9 +149,9 @@ def _counters(tariff: Tariff | None) -> set[str]:
 def _stretches(
     tariff: Tariff | None, first: Charge, calls: int, provider: str
 ) -> Iterator[tuple[int, int]]:
-    """(number of the first call, how many) of each run of calls that cost the same.
+    """(index of the first call, how many) of each run of calls that cost the same.
 
-    A step lies in one call at most; the price can only change at that call and after it.
+    The price only changes at the call that crosses a step, and after it.
     """
     edges = {0, calls}
     for rule in tariff.rules if tariff else ():

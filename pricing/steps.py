@@ -1,4 +1,4 @@
-"""Prices that change with volume: where a call stands on each ladder, and how it is split."""
+"""Prices by volume: the position of a call on each ladder, and its shares by step."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -9,11 +9,11 @@ from pricing.charge import Counters
 from pricing.tariff import EXACT, Ladder, Volume
 from pricing.usage import Quantity
 
-WITHIN_CALL = "call"  # the counter of a ladder that starts anew with each call
+WITHIN_CALL = "call"  # the counter of a ladder that starts at 0 for each call
 
 
 class Positions:
-    """How far each counter has come, from before the call to its last line."""
+    """The value of each counter, from before the call to its last line."""
 
     def __init__(self, counters: Counters) -> None:
         self._before = counters
@@ -32,7 +32,7 @@ class Positions:
         )
 
     def expect(self, quantities: Iterable[tuple[str, Quantity]]) -> None:
-        """Announce what is to be split, since the whole call may be priced by where it ends."""
+        """Announce what will be split: the whole call may be priced by where it ends."""
         for name, quantity in quantities:
             if name and (start := self._start(name)) is not None:
                 self._after[name] = EXACT.add(self._after.get(name, start), Decimal(quantity))
@@ -40,11 +40,10 @@ class Positions:
     def split(
         self, name: str, ladder: Ladder | None, quantity: Quantity
     ) -> list[tuple[int, Quantity]] | None:
-        """Shares of `quantity` by step, in order; None if the counter is not known.
+        """Shares of `quantity` by step, in order; None if the counter is unknown.
 
-        Without a ladder there is one step.
-        Unit number `steps[i]` is the last of the step before: 100 units at a ladder of 0 and 100
-        are all on the first step.
+        Without a ladder there is one step.  The unit with number `steps[i]` is the last of the step
+        before: with steps at 0 and 100, 100 units are all on the first step.
         """
         if ladder is None:
             return [(0, quantity)]

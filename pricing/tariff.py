@@ -1,9 +1,9 @@
 """Published prices as values: rules, factors, and a `Tariff` for each model and period.
 
 A rule prices meters under conditions; the first rule that holds and names a meter prices it.  A
-factor multiplies what it applies to, except a price that was published for the very conditions of
-the factor.  `Tariff.selection` works this out once for each combination of conditions that calls
-bring about, and remembers it.
+factor multiplies what it applies to, except a price that was published for the factor's own
+conditions.  `Tariff.selection` resolves this once for each combination of conditions that occurs,
+and remembers it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,15 @@ from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation,
 from enum import StrEnum
 from types import MappingProxyType
 
-from pricing.condition import AT, SCHEDULE, Facts, Op, Schedule, When, implies
+from pricing.cause import Cause, about
+from pricing.condition import AT, SCHEDULE, Facts, Schedule, When, implies
+from pricing.reason import Reason
 from pricing.terms import TERMS, Term, valid
 from pricing.usage import Meter, TermValue
 
-# Exact: digits enough for a price of one unit (`EACH_DIGITS_MAX`) times any quantity
-# (`charge.QUANTITY_DIGITS_MAX`), and for sums of such.  Rounded: for divisions that need not
-# terminate, by an hour or in another currency.
+# Exact: enough digits for the price of one unit (`EACH_DIGITS_MAX`) times any quantity
+# (`charge_line.QUANTITY_DIGITS_MAX`), and for their sums.  Rounded: for divisions that may not
+# terminate, such as a price by the hour or in another currency.
 _TRAPS = [InvalidOperation, DivisionByZero, Overflow]
 EXACT = Context(prec=200, traps=[*_TRAPS, Inexact])
 ROUNDED = Context(prec=40, traps=_TRAPS)
@@ -27,8 +29,8 @@ EACH_DIGITS_MAX = 120
 
 SELECTIONS_MAX = 1_024  # combinations of conditions remembered for one tariff
 
-# What a meter is billed as where the tariff does not name it.  Only where providers do so: a
-# one-hour cache write at the five-minute rate, say, would be a wrong bill that looks right.
+# What a meter is billed as if the tariff does not name it.  Only where providers do so: a one-hour
+# cache write at the five-minute rate, for example, would be a wrong bill that looks right.
 FALLBACK: Mapping[Meter, tuple[Meter, ...]] = MappingProxyType(
     {
         Meter.OUTPUT_REASONING: (Meter.OUTPUT,),
@@ -42,12 +44,12 @@ FALLBACK: Mapping[Meter, tuple[Meter, ...]] = MappingProxyType(
         Meter.CACHE_WRITE: (Meter.CACHE_WRITE_5M, Meter.CACHE_WRITE_30M),  # the default lifetimes
     }
 )
-# Counted by dialects, charged by hardly anybody: free unless the tariff names them.
+# Counted by dialects, charged by hardly any provider: free unless the tariff names them.
 FREE_UNLESS_NAMED = frozenset({Meter.REQUESTS, Meter.CALLS_FUNCTION, Meter.CALLS_STRUCTURED_OUTPUT})
 
 
 class Volume(StrEnum):
-    """How steps by volume apply: unit by unit, or the step reached prices the whole call."""
+    """How steps by volume apply: to each unit, or the step that is reached to the whole call."""
 
     MARGINAL = "marginal"
     WHOLE_CALL = "whole_call"
@@ -57,8 +59,8 @@ class Volume(StrEnum):
 class Ladder:
     """Steps by volume.  `steps[i]` is how many units come before price i; the first is 0.
 
-    `counter` names what was used before this call in its window, such as `month.tokens` (free
-    allowances are steps at price 0), or is `call`, which starts at 0.
+    `counter` names what was used earlier in its window, such as `month.tokens`, or is `call`, which
+    starts at 0.  A free allowance is a step with price 0.
     """
 
     counter: str
@@ -70,8 +72,8 @@ class Ladder:
 class Rule:
     """Prices of some meters under `when`.  `prices` has one entry, or one per step of `ladder`.
 
-    `per` is in the meter's unit: 1,000,000 tokens, 3,600 seconds.  `unpriced` meters are known to
-    be sold under these conditions at a price that is not known: they do not fall through.
+    `per` is in the meter's unit: 1,000,000 tokens, 3,600 seconds.  `unpriced` meters are sold under
+    these conditions at an unknown price: no later rule prices them.
     """
 
     id: str  # file:line
@@ -100,9 +102,9 @@ class Factor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What one meter costs under known conditions, factors worked in.
+    """What one meter costs under known conditions, with its factors.
 
-    `each` is the exact price of one unit where that terminates, so that a line is one product.
+    `each` is the exact price of one unit if it terminates, so that a line is one multiplication.
     """
 
     prices: tuple[Decimal, ...]
@@ -113,7 +115,7 @@ class Rate:
 
     @property
     def plain(self) -> bool:
-        """One price, US dollars, the quantity as it is: nearly every rate."""
+        """One price, in US dollars, for the quantity as it is: nearly every rate."""
         rule = self.rule
         return (
             rule.ladder is None
@@ -124,7 +126,7 @@ class Rate:
 
 
 class _Memory:
-    """Where a frozen tariff remembers what was worked out of it."""
+    """Where a frozen tariff remembers what was derived from it."""
 
     __slots__ = ("compiled",)
 
@@ -134,11 +136,11 @@ class _Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tariff:
-    """What one provider asks for one model during one period, half-open."""
+    """What one provider charges for one model in one half-open period."""
 
     provider: str
     names: tuple[str, ...]  # exact names and patterns
-    start: datetime | None  # None: no other price is known to have come before
+    start: datetime | None  # None: no earlier price is known
     end: datetime | None = None  # None: until the next period of the same name
     source: str
     checked: date
@@ -147,7 +149,7 @@ class Tariff:
     rules: tuple[Rule, ...]
     factors: tuple[Factor, ...] = ()
     same_price: Mapping[str, frozenset[TermValue]] = field(default_factory=dict)
-    by_completion: bool = False  # prices go by the end of the call, not its start
+    by_completion: bool = False  # the end of the call selects the price, not its start
     minimum_usd: Decimal | None = None  # least charge of a request
     line: int = 0
     file: str = ""
@@ -155,7 +157,7 @@ class Tariff:
 
     @property
     def id(self) -> str:
-        """`provider/name@start`, the first name standing for all."""
+        """`provider/name@start`, with the first of its names."""
         start = "" if self.start is None else f"@{self.start:%Y-%m-%dT%H:%M:%SZ}"
         return f"{self.provider}/{self.names[0]}{start}"
 
@@ -173,20 +175,40 @@ class Tariff:
         """Whether any rule prices `meter`, under whatever conditions."""
         return meter in self._compiled().named
 
-    def unknown_terms(self, terms: Facts) -> list[str]:
-        """Reasons for each value that this tariff does not know what to do with."""
-        return self._compiled().unknown_terms(terms)
+    def unknown_terms(self, facts: Facts) -> list[Cause]:
+        """A reason for each value of a term that no price in force under `facts` is stated for.
 
-    def unknown_holidays(self, at: datetime) -> list[str]:
-        """Reasons for each schedule whose holidays are not listed yet for `at`."""
+        That some other row of the tariff names the value proves nothing: a flex price for long
+        prompts alone says nothing about short ones.
+        """
+        selection = self.selection(facts)
         return [
-            f"unknown_holidays:{schedule.holidays.name}"
+            about(Reason.UNKNOWN_TERM, f"{name}={value}")
+            for name, value in facts.items()
+            if name != AT
+            and ((term := TERMS.get(name)) is None or not self._knows(term, value, selection))
+        ]
+
+    def _knows(self, term: Term, value: TermValue, selection: "Selection") -> bool:
+        if not valid(term, value):
+            return False
+        if value in term.plain or value in self.same_price.get(term.value, ()):
+            return True
+        compiled = self._compiled()
+        if term.value not in compiled.asked:
+            return not term.strict
+        return term.value in selection.settled or term.value in compiled.compared
+
+    def unknown_holidays(self, at: datetime) -> list[Cause]:
+        """A reason for each schedule whose calendar does not cover `at`."""
+        return [
+            about(Reason.UNKNOWN_HOLIDAYS, schedule.holidays.name)
             for schedule in self._compiled().schedules
             if schedule.holidays is not None and not schedule.known(at)
         ]
 
     def selection(self, facts: Facts) -> "Selection":
-        """The rates in force under `facts`; the same object for the same outcome of conditions."""
+        """The rates in force under `facts`; one object for each outcome of the conditions."""
         compiled = self._compiled()
         key = 0
         for bit, clause in compiled.clauses:
@@ -208,11 +230,14 @@ class Tariff:
 
 
 class Selection:
-    """The rates of a tariff for calls on which exactly the clauses `holding` hold."""
+    """The rates of a tariff for calls that satisfy exactly the clauses in `holding`."""
 
     def __init__(self, tariff: Tariff, holding: When) -> None:
         self._rules = [rule for rule in tariff.rules if rule.when <= holding]
         self._factors = [factor for factor in tariff.factors if factor.when <= holding]
+        # Terms whose value one of these was stated for.
+        conditions = [*(rule.when for rule in self._rules), *(f.when for f in self._factors)]
+        self.settled = frozenset(clause.term for when in conditions for clause in when)
         self._named = tariff.names_meter
         self._rates: dict[Meter, Rate | None] = {}
 
@@ -230,7 +255,7 @@ class Selection:
                 if candidate in rule.prices:
                     return self._rate(candidate, rule)
             if self._named(candidate):
-                return None  # priced, but not under these conditions: no stand-in can know
+                return None  # priced, but not under these conditions: a fallback would be a guess
         return None
 
     def _rate(self, meter: Meter, rule: Rule) -> Rate:
@@ -257,36 +282,15 @@ def _each(price: Decimal, factors: Iterable[tuple[str, Decimal]], per: Decimal) 
 
 
 class _Compiled:
-    """What the rules and factors of a tariff ask about, each thing once."""
+    """What the rules and factors of a tariff depend on, each clause once."""
 
     def __init__(self, tariff: Tariff) -> None:
         asked = [rule.when for rule in tariff.rules] + [factor.when for factor in tariff.factors]
         distinct = dict.fromkeys(clause for when in asked for clause in when)
         self.clauses = [(1 << number, clause) for number, clause in enumerate(distinct)]
         self.asked = frozenset(clause.term for clause in distinct) - {AT, SCHEDULE}
+        # Terms with an order, or flags: every value lies on one side of each bound.
+        self.compared = frozenset(c.term for c in distinct if not isinstance(c.value, frozenset))
         self.named = frozenset(meter for rule in tariff.rules for meter in rule.prices)
         self.schedules = [c.value for c in distinct if isinstance(c.value, Schedule)]
         self.selections: dict[int, Selection] = {}
-        self._same_price = tariff.same_price
-
-    def unknown_terms(self, terms: Facts) -> list[str]:
-        reasons = []
-        for name, value in terms.items():
-            term = TERMS.get(name)
-            if term is None or not self._knows(term, value):
-                reasons.append(f"unknown_term:{name}={value}")
-        return reasons
-
-    def _knows(self, term: Term, value: TermValue) -> bool:
-        if not valid(term, value):
-            return False
-        if value in term.plain or value in self._same_price.get(term.value, ()):
-            return True
-        if term.value not in self.asked:
-            return not term.strict
-        return any(
-            clause.op is not Op.IN
-            or (isinstance(clause.value, frozenset) and value in clause.value)
-            for _, clause in self.clauses
-            if clause.term == term.value
-        )

@@ -1,8 +1,8 @@
 """The facts besides quantity that a price may depend on: a closed list.
 
-Dialects and the configuration fill them, tariffs ask about them in `when`.  A name or a value that
-the list and the tariff do not know makes a charge `partial`; it is never taken for the standard
-price.  A term that nobody stated is left out; "" is the same.
+Dialects and the configuration state them, tariffs use them in `when`.  A name or a value that the
+list and the tariff do not know makes a charge `partial`; it never gets the standard price.  A term
+that nobody stated is left out, or "".
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ NOTHING: frozenset[str] = frozenset()
 class Term(StrEnum):
     """A name in `Subcall.terms`, with the type of its value, and the values that change no price.
 
-    `strict` terms are said by the provider about the service it gave; a value of theirs is never
-    ignored, even by a tariff that asks nothing about the term.  The others only matter to a tariff
-    that asks about them.
+    The provider states `strict` terms about the service it gave: their values are never ignored,
+    not even by a tariff that does not use the term.  Other terms only matter to tariffs that use
+    them.
     """
 
     kind: type
@@ -49,7 +49,7 @@ class Term(StrEnum):
         str,
         "The tier SERVED, in the provider's own spelling (`SERVICE_TIERS` reads the known ones: "
         "OpenAI's `default`, Vertex's trafficType `ON_DEMAND_FLEX`).  The tier asked for is no "
-        "evidence: leave the term out if the response does not say.",
+        "evidence: leave the term out if the response does not state it.",
         frozenset({"standard"}),
         True,
     )
@@ -144,12 +144,12 @@ class Term(StrEnum):
 
 TERMS: Mapping[str, Term] = MappingProxyType({term.value: term for term in Term})
 
-# Providers' spellings (lower case) of the served tier → ours.  A spelling that is not here is kept
-# as it is: a tariff may name it, and one that does not is told of it.
+# Providers' spellings (lower case) of the served tier → ours.  Any other spelling is kept as it is:
+# a tariff may name it, and for one that does not it is an unknown term.
 SERVICE_TIERS: Mapping[str, str] = MappingProxyType(
     {
         "default": "standard",  # OpenAI, Azure, Bedrock
-        "auto": "standard",  # echoed by relays; says nothing
+        "auto": "standard",  # echoed by relays: no statement
         "on_demand": "standard",  # Groq; Vertex trafficType
         "traffic_type_unspecified": "standard",
         "service_tier_unspecified": "standard",
@@ -170,12 +170,12 @@ SERVICE_TIERS: Mapping[str, str] = MappingProxyType(
 
 
 def service_tier(spelling: str) -> str:
-    """The name by which tariffs know a served tier; `spelling` itself if it is not a known one."""
+    """The name that tariffs use for a served tier; `spelling` itself if it is unknown."""
     return SERVICE_TIERS.get(spelling.lower(), spelling)
 
 
 def valid(term: Term, value: TermValue) -> bool:
-    """Whether `value` is of the term's type; True is no int, and a naive instant no instant."""
+    """Whether `value` has the term's type; bools are not ints, and instants need a zone."""
     if isinstance(value, datetime):
         return term.kind is datetime and value.tzinfo is not None
     return type(value) is term.kind

@@ -1,9 +1,9 @@
 """What one call consumed.
 
-A `Usage` is a partition: every token, call and second is counted under exactly one `Meter`, so a
-plain sum is always right.  Providers overlap their counts (OpenAI's `prompt_tokens` contains the
-cached ones, Anthropic's `input_tokens` does not); `proxy.dialects` undoes the overlap, and the edge
-(`exporters`) puts it back where OpenTelemetry and the API want inclusive totals.
+A `Usage` is a partition: every token, call and second is counted under exactly one `Meter`, so
+sums never double-count.  Providers' counts overlap (OpenAI's `prompt_tokens` include cached ones,
+Anthropic's `input_tokens` do not): `proxy.dialects` removes the overlap, and `exporters` restores
+it where OpenTelemetry and the API expect inclusive totals.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ NO_TERMS: Terms = MappingProxyType({})
 
 
 class Meter(StrEnum):
-    """A separately billed quantity.  Closed: a tariff that names another does not load."""
+    """A separately billed quantity.  Closed: a tariff that names any other does not load."""
 
-    # Tokens read by the model and not cached.  A modality is split off where the provider says so.
+    # Tokens that the model read, not from a cache; by modality where the provider states it.
     INPUT = "input"
     INPUT_AUDIO = "input.audio"
     INPUT_IMAGE = "input.image"
@@ -34,20 +34,20 @@ class Meter(StrEnum):
     CACHE_READ_IMAGE = "cache_read.image"
     CACHE_READ_VIDEO = "cache_read.video"
     CACHE_READ_DOCUMENT = "cache_read.document"
-    CACHE_READ_EXPLICIT = "cache_read.explicit"  # DashScope bills explicit and implicit hits apart
-    CACHE_WRITE = "cache_write"  # the provider gives no time to live
+    CACHE_READ_EXPLICIT = "cache_read.explicit"  # DashScope's price differs from implicit hits
+    CACHE_WRITE = "cache_write"  # of unstated lifetime
     CACHE_WRITE_5M = "cache_write_5m"
     CACHE_WRITE_30M = "cache_write_30m"
     CACHE_WRITE_1H = "cache_write_1h"
     CACHE_WRITE_12H = "cache_write_12h"
-    # Tokens made by the model.
+    # Tokens that the model made.
     OUTPUT = "output"
     OUTPUT_REASONING = "output.reasoning"
     OUTPUT_AUDIO = "output.audio"
     OUTPUT_IMAGE = "output.image"
     OUTPUT_VIDEO = "output.video"
     CITATION_TOKENS = "citation_tokens"
-    # Counted things: one each.
+    # Things, counted one by one.
     REQUESTS = "requests"
     IMAGES = "images"
     PAGES = "pages"
@@ -82,12 +82,12 @@ class Meter(StrEnum):
     STORAGE_TOKEN_HOURS = "storage.token_hours"
     STORAGE_GB_DAYS = "storage.gb_days"
     RESERVED_TOKENS = "reserved.tokens"
-    # Only in charges: what the provider says it charged beyond the lines that we can explain, USD.
+    # Only in charges: the reported cost less what the other lines explain, in USD.
     REPORTED_USD = "reported_usd"
 
 
 class Unit(StrEnum):
-    """What a quantity counts.  A rate states the unit it is for, so that it cannot be mistaken."""
+    """What a quantity counts.  A rate states its unit, so that it cannot be mistaken."""
 
     TOKEN = "token"
     THING = "thing"
@@ -133,16 +133,16 @@ class Origin(StrEnum):
 
     REPORTED = "reported"  # the provider's own usage block
     COUNTED = "counted"  # our tokenizer, by the provider's own method
-    ESTIMATED = "estimated"  # our tokenizer with a stand-in vocabulary, or a stream cut short
-    NONE = "none"  # nothing was reported and nothing could be counted
+    ESTIMATED = "estimated"  # our tokenizer with another vocabulary, or a stream that was cut
+    NONE = "none"  # nothing was reported, and nothing could be counted
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Quantities by meter, in the meter's own unit; zero quantities are dropped.
 
-    Raises ValueError for a quantity that is negative or no number: a dialect subtracted an overlap
-    that was not there, and a wrong bill must not look like a small one.
+    Raises ValueError for a quantity that is negative or not finite: a dialect then subtracted an
+    overlap that did not exist, and a wrong bill must not look like a small one.
     """
 
     quantities: Mapping[Meter, Quantity] = field(default_factory=dict)
@@ -157,12 +157,12 @@ class Usage:
 
     @property
     def input_tokens(self) -> int:
-        """Everything the model read, cached or not: the size that prompt tiers look at."""
+        """Everything the model read, cached or not: the length that selects a prompt tier."""
         return sum(int(n) for meter, n in self.quantities.items() if meter in INPUT_METERS)
 
     @property
     def output_tokens(self) -> int:
-        """Everything the model made, reasoning included."""
+        """Everything the model made, including reasoning."""
         return sum(int(n) for meter, n in self.quantities.items() if meter in OUTPUT_METERS)
 
 
@@ -171,9 +171,9 @@ class Subcall:
     """A part of a call that is billed by its own model and terms; most calls have exactly one.
 
     Anthropic's `iterations`, an image tool inside a response and realtime turns make several.
-    `terms` are the facts besides quantity that a price depends on; `pricing.terms.Term` lists
-    them.  `at` is the instant that selects the tariff period: the start of the request unless the
-    tariff says completion, for which `terms["completed_at"]` is read.
+    `terms` are the facts besides quantity that a price depends on, see `pricing.terms.Term`.  `at`
+    selects the tariff period: it is the start of the request.  For a tariff by completion,
+    `terms["completed_at"]` does.
     """
 
     provider: str

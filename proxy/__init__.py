@@ -1,1 +1,1 @@
-"""The passthrough: relay, journal, meter, console, command line."""
+"""The proxy: relay, journal, meter, console, command line."""

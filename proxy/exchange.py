@@ -12,6 +12,7 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+from pricing.cause import Cause
 from pricing.usage import NO_TERMS, Terms, Usage
 
 
@@ -104,12 +105,14 @@ class Part:
 
     `model` is the one that served; "" means the call's own.  `item` names what several calls may
     show and one is charged for: a batch item, or a background response by its response id.
+    `reasons` are those that concern this usage; the reading has them, too.
     """
 
     usage: Usage
     model: str = ""
     terms: Terms = field(default_factory=lambda: NO_TERMS)
     item: str = ""
+    reasons: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +141,7 @@ class Reading:
     """What the bodies of one exchange say.  Empty text and None mean: not said.
 
     `billable` is False for calls that providers do not charge (token counting, polls, errors);
-    `reasons` then says why, machine-readable, as it does for usage that is missing or doubtful.
+    `reasons` then says why, as it does for usage that is missing or doubtful.
     """
 
     endpoint: str  # e.g. "openai.chat"
@@ -159,7 +162,7 @@ class Reading:
     error_message: str = ""
     session_id: str = ""  # a conversation named by the protocol itself
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Cause, ...] = ()
     timing: Timing = Timing()
 
 

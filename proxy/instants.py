@@ -1,4 +1,4 @@
-"""Instants as people and documents write them.  No clock: `now` is given."""
+"""Parses instants and ages as people and documents write them.  No clock: `now` is a parameter."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ BARE_PLUS = re.compile(r" (\d\d:\d\d)$")  # "+02:00" in a query that was not per
 
 
 def instant(text: str, now: datetime) -> datetime:
-    """ISO 8601, seconds since the epoch, or an age such as `15m`, `24h`, `7d`.
+    """Parse ISO 8601, seconds since the epoch, or an age such as `15m`, `24h`, `7d`.
 
-    Raises ValueError with what to write instead.
+    Raises ValueError that says which forms are accepted.
     """
     number, unit = text[:-1], text[-1:]
     try:
@@ -21,15 +21,15 @@ def instant(text: str, now: datetime) -> datetime:
         return iso_instant(BARE_PLUS.sub(r"+\1", text))
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError(
-            f"{text!r} is not an instant: "
-            "write 2026-11-23T12:00:00Z, seconds since the epoch, or an age such as 24h"
+            f"invalid time {text!r}: "
+            "expected 2026-11-23T12:00:00Z, seconds since the epoch, or an age such as 24h"
         ) from error
 
 
 def iso_instant(text: str) -> datetime:
-    """ISO 8601; UTC where no offset is given.  Raises ValueError."""
+    """Parse ISO 8601; UTC if it has no offset.  Raises ValueError."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is not an instant such as 2026-11-20T12:00:00Z") from error
+        raise ValueError(f"invalid time {text!r}: expected 2026-11-20T12:00:00Z") from error
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""TLS contexts, outgoing proxies, and how this machine reaches an address of ours."""
+"""TLS contexts, outgoing proxies, and the URLs of our own addresses."""
 
 import ipaddress
 import ssl
@@ -11,7 +11,7 @@ from proxy.settings.config import Listen
 
 
 def client_tls(ca_file: Path | None) -> ssl.SSLContext:
-    """Verifies against the system's authorities and, if given, those in `ca_file`."""
+    """A client context that trusts the system's authorities and, if given, those in `ca_file`."""
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
@@ -20,7 +20,7 @@ def client_tls(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def server_tls(listen: Listen) -> ssl.SSLContext | None:
-    """For a server there; None where no certificate is configured.  Raises OSError."""
+    """A server context; None if no certificate is configured.  Raises OSError."""
     if listen.tls_cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -33,7 +33,7 @@ def outgoing_proxy(url: URL) -> URL | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for `url`.
 
     Loopback is always reached directly, as in Go's net/http: a local model is not behind a proxy.
-    aiohttp's own `trust_env` is not used: it would add credentials from .netrc to a caller's call.
+    We do not use aiohttp's `trust_env`, which would add credentials from .netrc to calls.
     """
     host = url.host or ""
     if host == "localhost" or _is_loopback(host):
@@ -49,7 +49,7 @@ def outgoing_proxy(url: URL) -> URL | None:
 
 
 def url_of(listen: Listen) -> str:
-    """How this machine reaches the address; "any address" is reached as loopback."""
+    """The URL at which this machine reaches the address; loopback for "any address"."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(listen.host, listen.host)
     scheme = "http" if listen.tls_cert is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listen.port}"

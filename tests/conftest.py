@@ -1,12 +1,7 @@
-"""Fixtures that several test files share: an embedded store, and a server for the other path."""
+"""Fixtures that several test files share: an embedded store, a server, records; and Hypothesis."""
 
-import json
 import random
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -14,55 +9,21 @@ from time import time_ns
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+import support.product
 from exporters.clickhouse import connection
 from exporters.record import Record, rounded
+from support import clickhouse
+from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer
+from support.product import Product
 
-PASSWORD = "kept secret/äöü"  # must show up in no error and no log
-QUOTED = "kept%20secret%2F%C3%A4%C3%B6%C3%BC"
+# A slow machine is not a fault of the code: no example has a deadline.
+settings.register_profile("taximeter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if settings.get_current_profile_name() == "default":  # `trials.mutation` has loaded its own
+    settings.load_profile("taximeter")
 
 _databases = count(1)
-
-
-@dataclass
-class ClickHouseServer:
-    """`tests/support/clickhouse_server.py` in a process of its own."""
-
-    process: subprocess.Popen[str]
-    port: int
-
-    @classmethod
-    def start(cls, data: Path, port: int = 0) -> "ClickHouseServer":
-        """Start it on `data`; returns when it listens."""
-        script = Path(__file__).parent / "support" / "clickhouse_server.py"
-        command = [sys.executable, str(script), "--port", str(port), "--data", str(data)]
-        process = subprocess.Popen(
-            [*command, "--user", "meter", "--password", PASSWORD], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        return cls(process, int(process.stdout.readline()))
-
-    @property
-    def dsn(self) -> str:
-        return f"clickhouse://meter:{QUOTED}@127.0.0.1:{self.port}/"
-
-    def fault(self, kind: str, **fields: object) -> None:
-        """Make the next queries fail: see `Fault` in the script."""
-        data = json.dumps({"kind": kind, **fields}).encode()
-        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/fault", data=data).close()
-
-    def sent(self) -> list[str]:
-        """The beginnings of all queries that came."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/fault") as answer:
-            texts: list[str] = json.load(answer)
-        return texts
-
-    def kill(self) -> None:
-        """As `kill -9` does."""
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="session")
@@ -74,16 +35,15 @@ def chdb_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     keeper.close()
 
 
-ServerStarter = Callable[[Path, int], ClickHouseServer]  # data directory and port, 0 for any
-
-
 @pytest.fixture
-def start_clickhouse() -> Iterator[ServerStarter]:
-    """Starts servers that a test may kill, and ends those it did not."""
+def start_clickhouse() -> Iterator[StartServer]:
+    """Starts servers that a test may kill, and ends those that it did not."""
     started: list[ClickHouseServer] = []
 
-    def start(data: Path, port: int) -> ClickHouseServer:
-        started.append(ClickHouseServer.start(data, port))
+    def start(
+        data: Path, port: int = 0, *, reader: Mapping[str, str] = NO_PROFILE
+    ) -> ClickHouseServer:
+        started.append(ClickHouseServer.start(data, port, reader=reader))
         return started[-1]
 
     yield start
@@ -94,9 +54,15 @@ def start_clickhouse() -> Iterator[ServerStarter]:
 @pytest.fixture(scope="session")
 def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseServer]:
     """A server on a real socket.  Use `database` to be alone in it; leave no fault behind."""
-    server = ClickHouseServer.start(tmp_path_factory.mktemp("clickhouse"))
-    yield server
-    server.kill()
+    with clickhouse.running(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The product and the stand-in.  Tell your rows by a tag that no other test uses."""
+    with support.product.running(tmp_path_factory.mktemp("product")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=["chdb", "server"])
@@ -157,7 +123,7 @@ def _record(chance: random.Random, ts_us: int) -> Record:
         cost_usd=cost if priced else None,
         cost_input_usd=cost if priced else None,
         cost_status=chance.choice(("exact", "estimated")) if priced else "unpriced",
-        reasons=() if priced else ("no_tariff",),
+        reasons=() if priced else ("unknown_model:large-2026",),
         receipt='{"subcalls": [{"model": "small"}], "lines": [{"meter": "input", "usd": "0.10"}]}',
         duration_us=chance.randrange(10**8),
         first_token_us=chance.randrange(10**7) if streamed else None,

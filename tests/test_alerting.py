@@ -46,7 +46,7 @@ def health() -> Health:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks come faster than people need them."""
-    monkeypatch.setattr(module, "LOOK_S", 0.02)
+    monkeypatch.setattr(module, "CHECK_S", 0.02)
 
 
 @asynccontextmanager
@@ -85,8 +85,11 @@ async def test_from_loss_to_quiet(
         await until(alerting, firing=1)
         await until(alerting, firing=0, ended=1)
     assert receiver.told() == [("firing", "frames_dropped"), ("resolved", "frames_dropped")]
-    levels = [(record.levelname, record.getMessage()[:23]) for record in caplog.records]
-    assert levels == [("ERROR", "Alert frames_dropped: 7"), ("WARNING", "Alert frames_dropped is")]
+    levels = [(record.levelname, record.getMessage()[:29]) for record in caplog.records]
+    assert levels == [
+        ("ERROR", "Alert frames_dropped: 7 journ"),
+        ("WARNING", "Alert frames_dropped resolved"),
+    ]
 
 
 async def test_a_restart_in_between(tmp_path: Path, health: Health) -> None:
@@ -153,7 +156,7 @@ async def test_what_the_webhook_did_not_take_goes_out_after_the_restart(
     tmp_path: Path, health: Health, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stop does not wait for a webhook that hangs, and what it did not take is not forgotten."""
-    monkeypatch.setattr(module, "LAST_WORDS_S", 0.2)
+    monkeypatch.setattr(module, "STOP_WAIT_S", 0.2)
     async with Receiver(*[0] * 50) as hanging:
         async with running(tmp_path / "alerts.json", health, hanging.url, LONG_S) as alerting:
             health.parts = status(**DROPPED)
@@ -177,7 +180,7 @@ async def test_a_damaged_file(
     health.parts = status(**DROPPED)
     async with running(tmp_path / "alerts.json", health) as alerting:
         await until(alerting, firing=0)
-    assert "alerts begin anew" in caplog.text
+    assert "starting without earlier alerts" in caplog.text
     caplog.clear()
     async with running(tmp_path / "alerts.json", health):
         pass
@@ -201,7 +204,7 @@ async def test_a_watch_that_fails_is_said_once(
             "meter": {"journal_bytes": {"calls": "many"}, "journal_bytes_max": {"calls": 1}}
         }
         await asyncio.sleep(0.2)
-        assert caplog.text.count("The watch over our own losses fails") == 1
+        assert caplog.text.count("The check of our own health failed") == 1
         health.parts = status(**DROPPED)
         await until(alerting, firing=1)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from exporters.notify.alert import Alert, fingerprint, tell_log, webhook_body
+from exporters.notify.alert import Alert, fingerprint, log_alert, webhook_body
 
 BEGAN = datetime(2026, 11, 23, 12, 0, 1, 500_000, tzinfo=UTC)
 BEHIND = Alert(
@@ -101,11 +101,11 @@ def test_slack_reads_no_markup_from_a_name() -> None:
         (
             replace(LOST, ended_at=BEGAN + timedelta(minutes=5)),
             logging.WARNING,
-            "Alert calls_lost is over after 300 s: 2 calls have no row.",
+            "Alert calls_lost resolved after 300 s: 2 calls have no row.",
         ),
     ],
 )
 def test_the_log(alert: Alert, level: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
     """One line when it begins, an error if something was lost, and one when it is over."""
-    tell_log(alert)
+    log_alert(alert)
     assert caplog.record_tuples == [("exporters.notify.alert", level, said)]

@@ -1,5 +1,6 @@
 """The console's API answers what is asked, and says what is wrong with a question."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
+from pricing.reason import Reason
 from proxy.console.api import application
 from proxy.instants import instant
 from proxy.settings.config import Listen
@@ -20,23 +22,28 @@ if TYPE_CHECKING:
     from conftest import RecordMaker
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DATABASE = "test_api"
 WELL: dict[str, dict[str, object]] = {"meter": {"ok": True}}
 
 
-@pytest.fixture
-def records(make_records: "RecordMaker") -> list[Record]:
-    return make_records(20)
+@pytest.fixture(scope="module")
+def records(make_records: "RecordMaker", chdb_dsn: str) -> list[Record]:
+    """Those in the store."""
+    records = make_records(20)
+
+    async def fill() -> None:
+        exporter = ClickHouse(chdb_dsn, database=DATABASE)
+        await exporter.export(Batch("s:0-19", tuple(records)))
+        await exporter.close()
+
+    asyncio.run(fill())
+    return records
 
 
 @pytest.fixture
-async def console(
-    chdb_dsn: str, database: str, records: list[Record]
-) -> AsyncIterator[ClientSession]:
+async def console(chdb_dsn: str, records: list[Record]) -> AsyncIterator[ClientSession]:
     """A session whose base is a console over a store with those records."""
-    exporter = ClickHouse(chdb_dsn, database=database)
-    await exporter.export(Batch("s:0-19", tuple(records)))
-    await exporter.close()
-    store = Store(chdb_dsn, database=database)
+    store = Store(chdb_dsn, database=DATABASE)
     server = TestServer(application(store, lambda: WELL, Listen()))
     await server.start_server()
     async with ClientSession(server.make_url("/")) as session:
@@ -84,6 +91,17 @@ async def test_a_call_has_its_lines(console: ClientSession, records: list[Record
     assert "no call" in wrong["error"]
 
 
+async def test_a_call_explains_its_reasons(console: ClientSession, records: list[Record]) -> None:
+    """Beside the texts that the row holds stand their parts and a sentence for each."""
+    for unpriced in (True, False):
+        record = next(record for record in records if bool(record.reasons) is unpriced)
+        row = await get(console, f"/api/calls/{record.call_id}")
+        sentence = Reason.UNKNOWN_MODEL.sentence
+        told = {"reason": "unknown_model", "detail": "large-2026", "sentence": sentence}
+        assert row["reasons"] == list(record.reasons)
+        assert row["explained"] == ([told] if unpriced else [])
+
+
 async def test_spend_adds_up(console: ClientSession, records: list[Record]) -> None:
     """With nothing to group by there is one row with everything."""
     [total] = await get(console, "/api/spend?since=1d&by=")
@@ -104,7 +122,7 @@ async def test_health_names_every_part(console: ClientSession) -> None:
     [
         ("/api/calls?limit=0", "limit"),
         ("/api/calls?limit=many", "limit"),
-        ("/api/calls?since=yesterday", "is not an instant"),
+        ("/api/calls?since=yesterday", "invalid time 'yesterday': expected 2026-"),
         ("/api/calls?colour=red", "colour"),
         ("/api/spend?by=colour", "colour"),
         ("/api/timeline?step=0", "step"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pricing.reason import Reason
 from proxy.commands import terminal
 from proxy.commands.cli import main
 from proxy.commands.terminal import Column, Exit
@@ -86,6 +87,16 @@ def test_price_of_the_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert charge["reasons"] == ["unknown_model:nobody-1"]
 
 
+def test_price_explains_a_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The receipt of a call without a price says why, in a sentence."""
+    response = {**CALL["response"], "model": "nobody-1"}  # type: ignore[dict-item]  # it is a dict
+    request = {"model": "nobody-1", "messages": []}
+    unknown = {**CALL, "request": request, "response": response}
+    assert main(["price", "--explain", document(tmp_path, unknown)]) == Exit.UNPRICED
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"because unknown_model:nobody-1 {Reason.UNKNOWN_MODEL.sentence}" in shown
+
+
 def test_price_goes_on_after_a_bad_document(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,13 +136,13 @@ def test_tariffs(capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert any(rule["meter"] == "output" for rule in shown[0]["rules"])
     assert main(["tariffs", "check"]) == Exit.OK
-    assert "no problem" in capsys.readouterr().out
+    assert "No problems found." in capsys.readouterr().out
 
 
 def test_no_tariff(capsys: pytest.CaptureFixture[str]) -> None:
     """A model without a price says which providers have some."""
     assert main(["tariffs", "show", "nobody-1"]) == Exit.UNPRICED
-    assert "No price is known for nobody-1.  Providers with tariffs: " in capsys.readouterr().out
+    assert "No tariff for nobody-1.  Providers with tariffs: " in capsys.readouterr().out
     assert main(["tariffs", "list", "nobody"]) == Exit.UNPRICED
 
 

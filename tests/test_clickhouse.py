@@ -24,9 +24,10 @@ from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS, FIELDS, ClickHouse, columns
 from exporters.clickhouse.writer import INSERT_SETTINGS, token
 from exporters.record import EXACT, Batch, PermanentError, Record, TransientError, rounded
+from support.clickhouse import ClickHouseServer, StartServer
 
 if TYPE_CHECKING:
-    from conftest import ClickHouseServer, RecordMaker, ServerStarter
+    from conftest import RecordMaker
 
 FULL = Record(
     ts_us=int(time()) * 1_000_000 + 123_457,  # of today: rollups forget after a month
@@ -86,7 +87,7 @@ async def exporter(store_dsn: str, database: str) -> AsyncIterator[ClickHouse]:
 
 @pytest.fixture
 async def to_server(
-    clickhouse_server: "ClickHouseServer", database: str
+    clickhouse_server: ClickHouseServer, database: str
 ) -> AsyncIterator[ClickHouse]:
     """One over HTTP, connected."""
     exporter = ClickHouse(clickhouse_server.dsn, database=database)
@@ -170,25 +171,25 @@ async def test_a_token_used_again_loses_nothing(
     assert token(Batch("s:0-0", (FULL,))) != token(Batch("s:0-0", (other,)))
 
 
-@pytest.mark.parametrize(
-    "poison",
-    [
-        {"call_id": "not a UUID"},
-        {"http_status": 70_000},
-        {"duration_us": -1},
-        {"cost_usd": Decimal(10) ** 16},
-        {"error_message": "\ud800"},
-    ],
-    ids=lambda fields: next(iter(fields)),
+POISON: tuple[dict[str, Any], ...] = (
+    {"call_id": "not a UUID"},
+    {"http_status": 70_000},
+    {"duration_us": -1},
+    {"cost_usd": Decimal(10) ** 16},
+    {"error_message": "\ud800"},
 )
+
+
 async def test_a_poison_row_is_permanent(
-    exporter: ClickHouse, store_dsn: str, database: str, poison: dict[str, Any]
+    exporter: ClickHouse, store_dsn: str, database: str
 ) -> None:
     """A value that cannot be stored fails its batch for good, and the next batch goes through."""
-    with pytest.raises(PermanentError):
-        await exporter.export(Batch("s:0-1", (FULL, msgspec.structs.replace(FULL, **poison))))
-    await exporter.export(Batch("s:2-2", (FULL,)))
-    assert ask(store_dsn, database, "SELECT count() FROM calls") == [(1,)]
+    for number, poison in enumerate(POISON, 1):
+        with pytest.raises(PermanentError):
+            await exporter.export(Batch("s:0-1", (FULL, msgspec.structs.replace(FULL, **poison))))
+        good = msgspec.structs.replace(FULL, call_id=str(UUID(int=number)))
+        await exporter.export(Batch(f"s:{number}-{number}", (good,)))
+        assert ask(store_dsn, database, "SELECT count() FROM calls") == [(number,)], poison
 
 
 async def test_tables_that_went_are_made_again(
@@ -197,7 +198,7 @@ async def test_tables_that_went_are_made_again(
     """A database dropped under a running meter delays rows and loses none."""
     await exporter.export(Batch("s:0-0", (FULL,)))
     ask(store_dsn, "default", f"DROP DATABASE {database} SYNC")
-    with pytest.raises(TransientError, match="is missing"):
+    with pytest.raises(TransientError, match="database not found"):
         await exporter.export(Batch("s:1-1", (FULL,)))
     await exporter.export(Batch("s:1-1", (FULL,)))
     assert ask(store_dsn, database, "SELECT count() FROM calls") == [(1,)]
@@ -215,7 +216,7 @@ async def test_a_larger_batch_after_a_smaller_one(
 
 
 async def test_the_event_loop_does_not_wait(
-    to_server: ClickHouse, clickhouse_server: "ClickHouseServer"
+    to_server: ClickHouse, clickhouse_server: ClickHouseServer
 ) -> None:
     """The database is spoken to on one other thread."""
     threads = set()
@@ -244,7 +245,7 @@ async def test_the_event_loop_does_not_wait(
 )
 async def test_a_failed_insert_is_sent_again(
     to_server: ClickHouse,
-    clickhouse_server: "ClickHouseServer",
+    clickhouse_server: ClickHouseServer,
     database: str,
     fault: dict[str, Any],
     rows_before_the_retry: int,
@@ -260,12 +261,12 @@ async def test_a_failed_insert_is_sent_again(
     assert totals(clickhouse_server.dsn, database) == [expected([FULL])] * 3
 
 
-async def test_a_server_that_hangs(clickhouse_server: "ClickHouseServer", database: str) -> None:
+async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, database: str) -> None:
     """An insert is given up after the DSN's timeout, and sent again it is there once."""
     exporter = ClickHouse(f"{clickhouse_server.dsn}?timeout_s=1", database=database)
     await exporter.open()
     clickhouse_server.fault("slow", seconds=1.5)
-    with pytest.raises(TransientError, match="no answer: TimeoutError"):
+    with pytest.raises(TransientError, match=r"store http://\S+: timed out"):
         await exporter.export(Batch("s:0-0", (FULL,)))
     await asyncio.sleep(1)  # the first one is written after all
     await exporter.export(Batch("s:0-0", (FULL,)))
@@ -274,7 +275,7 @@ async def test_a_server_that_hangs(clickhouse_server: "ClickHouseServer", databa
 
 
 async def test_the_client_sends_twice_and_it_counts_once(
-    to_server: ClickHouse, clickhouse_server: "ClickHouseServer", database: str
+    to_server: ClickHouse, clickhouse_server: ClickHouseServer, database: str
 ) -> None:
     """On a lost answer clickhouse-connect repeats the insert itself: the token makes it one."""
     clickhouse_server.fault("commit_then_drop", count=1)
@@ -286,7 +287,7 @@ async def test_the_client_sends_twice_and_it_counts_once(
 
 
 async def test_no_type_is_asked_for_twice(
-    to_server: ClickHouse, clickhouse_server: "ClickHouseServer"
+    to_server: ClickHouse, clickhouse_server: ClickHouseServer
 ) -> None:
     """After the first batch an export is one INSERT and nothing else."""
     await to_server.export(Batch("s:0-0", (FULL,)))
@@ -296,7 +297,7 @@ async def test_no_type_is_asked_for_twice(
 
 
 async def test_a_data_error_from_the_server_is_permanent(
-    to_server: ClickHouse, clickhouse_server: "ClickHouseServer"
+    to_server: ClickHouse, clickhouse_server: ClickHouseServer
 ) -> None:
     """A code that blames the rows is not retried for ever."""
     clickhouse_server.fault("exception", code=53)  # TYPE_MISMATCH
@@ -305,7 +306,7 @@ async def test_a_data_error_from_the_server_is_permanent(
 
 
 async def test_no_error_of_connecting_blames_the_rows(
-    clickhouse_server: "ClickHouseServer", database: str
+    clickhouse_server: ClickHouseServer, database: str
 ) -> None:
     """The same code while the tables are made leaves the batch waiting."""
     exporter = ClickHouse(clickhouse_server.dsn, database=database)
@@ -333,13 +334,13 @@ async def test_a_server_that_is_away_is_told_once_and_by_us(
 
 
 async def test_a_server_that_comes_late(
-    to_server: ClickHouse, clickhouse_server: "ClickHouseServer", database: str
+    to_server: ClickHouse, clickhouse_server: ClickHouseServer, database: str
 ) -> None:
     """While nobody listens a batch is refused, clearly; when somebody does it goes through."""
     clickhouse_server.fault("refuse", seconds=0.5, count=0)
     late = ClickHouse(clickhouse_server.dsn, database=database)
     await asyncio.sleep(0.2)
-    with pytest.raises(TransientError, match="no answer: ConnectionRefusedError"):
+    with pytest.raises(TransientError, match=r"store http://\S+: connection refused"):
         await late.export(Batch("s:0-0", (FULL,)))
     await asyncio.sleep(0.6)
     await late.export(Batch("s:0-0", (FULL,)))
@@ -348,7 +349,7 @@ async def test_a_server_that_comes_late(
 
 @pytest.mark.slow
 async def test_kill_minus_nine(
-    tmp_path: Path, start_clickhouse: "ServerStarter", make_records: "RecordMaker"
+    tmp_path: Path, start_clickhouse: StartServer, make_records: "RecordMaker"
 ) -> None:
     """The engine dies amid inserts; the batch in flight is sent again, then all are: each is once.
 
@@ -380,13 +381,13 @@ async def test_kill_minus_nine(
 
 
 async def test_a_wrong_password_is_told_and_not_repeated(
-    clickhouse_server: "ClickHouseServer", caplog: pytest.LogCaptureFixture
+    clickhouse_server: ClickHouseServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error names the server and the mistake; no password is in it, in its causes or a log."""
     caplog.set_level(logging.DEBUG)
     dsn = clickhouse_server.dsn.replace("meter:kept", "meter:forgotten")
     exporter = ClickHouse(dsn)
-    with pytest.raises(TransientError, match="user or the password is wrong") as caught:
+    with pytest.raises(TransientError, match="wrong user or password") as caught:
         await exporter.open()
     await exporter.close()
     chain: list[BaseException | None] = [caught.value]
@@ -438,5 +439,5 @@ def test_money_is_rounded_once_and_never_too_big() -> None:
     assert rounded(Decimal("1e-18") / 2) == 0
     assert rounded(Decimal("3e-18") / 2) == Decimal("2e-18")
     assert rounded(Decimal("999999999999999.9")) == Decimal("999999999999999.9")
-    with pytest.raises(ValueError, match="beyond"):
+    with pytest.raises(ValueError, match="exceeds the limit of 1000000000000000 USD"):
         columns([msgspec.structs.replace(FULL, reported_usd=Decimal(10) ** 15)])

@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from websockets.asyncio.client import connect
 
 from evaluation.standin import processes
 from proxy.settings import sources
+from support.product import Product
 from support.relay_bench import make_certificate
 from trials.clients import installing, listed, running
 from trials.clients.__main__ import table
@@ -29,27 +28,6 @@ TURN: Any = {"role": "user", "content": "time people year"}
 DOCUMENT = Path(__file__).parents[1] / "docs" / "clients.md"
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """The stand-in and the product in front of it."""
-
-    upstream: str
-    served: processes.Serving
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    data = tmp_path_factory.mktemp("clients")
-    providers = {client.provider for client in CLIENTS}
-    with (
-        processes.stand_in(data / "stand-in.log") as (upstream, _),
-        processes.serve(
-            data, dict.fromkeys(providers, upstream), settings=processes.FAST_ROWS
-        ) as served,
-    ):
-        yield House(upstream, served)
-
-
 def client(name: str) -> Client:
     return next(one for one in CLIENTS if one.name == name)
 
@@ -59,30 +37,30 @@ def here(one: Client) -> ClientReady:
     return ClientReady((sys.executable, "-P", str(running.CALLS / one.script)), None, "")
 
 
-def test_realtime_and_responses_over_websockets(house: House) -> None:
+def test_realtime_and_responses_over_websockets(product: Product) -> None:
     """OpenAI's SDK sees and sends the same; each session is one row, its turns summed."""
     one = client("openai 3, WebSocket")
-    result = running.run(one, here(one), house.upstream, house.served)
+    result = running.run(one, here(one), product.upstream, product.served)
     assert (result.changed, result.wrong, result.calls) == ((), (), 2)
-    rows = house.served.calls(feature="openai-3-websocket")
+    rows = product.served.calls(feature="openai-3-websocket")
     assert sorted(row["endpoint"] for row in rows) == ["openai.realtime", "openai.responses"]
     assert {row["cost_status"] for row in rows} == {"exact"}
     assert [int(row["usage"]["requests"]) for row in rows] == [1, 1]
 
 
-def test_curl_in_ways_that_no_sdk_calls(house: House) -> None:
+def test_curl_in_ways_that_no_sdk_calls(product: Product) -> None:
     """Compressed, chunked, asking before it sends, in HTTP/1.0: the same bytes, the right rows."""
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     ready = running.prepare(client("curl"), Path("unused"))
-    result = running.run(client("curl"), ready, house.upstream, house.served)
+    result = running.run(client("curl"), ready, product.upstream, product.served)
     assert (result.changed, result.wrong, result.calls) == ((), (), 5)
 
 
-async def test_gemini_live_adds_its_turns(house: House) -> None:
+async def test_gemini_live_adds_its_turns(product: Product) -> None:
     """Two turns of a Live session are one row with the sum of both, as its messages stated them."""
-    processes.clear_journal(house.upstream)
-    base = house.served.proxy_url.replace("http", "ws", 1)
+    processes.clear_journal(product.upstream)
+    base = product.served.proxy_url.replace("http", "ws", 1)
     stated: list[Any] = []
     async with connect(
         f"{base}/~feature=live/gemini/{LIVE}?key=AIza-standin", proxy=None
@@ -96,20 +74,20 @@ async def test_gemini_live_adds_its_turns(house: House) -> None:
                 stated.append(json.loads(await socket.recv()))
             stated.append({})
     usage = [said["usageMetadata"] for said in stated if "usageMetadata" in said]
-    (row,) = await asyncio.to_thread(house.served.calls_when, 1, feature="live")
+    (row,) = await asyncio.to_thread(product.served.calls_when, 1, feature="live")
     assert (row["outcome"], row["usage_origin"], row["http_status"]) == ("ok", "reported", 101)
     assert row["input_tokens_total"] == sum(turn["promptTokenCount"] for turn in usage)
     assert row["output_tokens_total"] == sum(turn["responseTokenCount"] for turn in usage)
     assert row["request_model"] == "gemini-live-2.5-flash"
 
 
-def test_googles_sdk_reaches_live_over_tls(house: House, tmp_path: Path) -> None:
+def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> None:
     """It insists on wss: with a certificate of ours it holds its session, and that is one row."""
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes the certificate, is not installed")
     cert, key = make_certificate(tmp_path)
     tls = f'{processes.FAST_ROWS}\n[proxy]\ntls_cert = "{cert}"\ntls_key = "{key}"\n'
-    with processes.serve(tmp_path, {"gemini": house.upstream}, settings=tls) as served:
+    with processes.serve(tmp_path, {"gemini": product.upstream}, settings=tls) as served:
         url = served.proxy_url.replace("http://127.0.0.1", "https://localhost")
         script = running.CALLS / "google_genai_live.py"
         done = subprocess.run(
@@ -133,9 +111,9 @@ def test_googles_sdk_reaches_live_over_tls(house: House, tmp_path: Path) -> None
     assert row["output_tokens_total"] == sum(len(text.split()) for text in texts)
 
 
-def test_anthropics_batch_results_pass_by_unless_fetched_here(house: House) -> None:
+def test_anthropics_batch_results_pass_by_unless_fetched_here(product: Product) -> None:
     """Its SDK goes to the provider's own URL for them; fetched through us they are charged once."""
-    base = f"{house.served.proxy_url}/~feature=results/anthropic"
+    base = f"{product.served.proxy_url}/~feature=results/anthropic"
     asked: Any = {"model": "claude-sonnet-5-5", "max_tokens": 50, "messages": [TURN]}
     with anthropic.Anthropic(base_url=base, api_key=running.KEY) as sdk:
         batch = sdk.messages.batches.create(
@@ -151,7 +129,7 @@ def test_anthropics_batch_results_pass_by_unless_fetched_here(house: House) -> N
     usage = [json.loads(line)["result"]["message"]["usage"] for line in through[0]]
     items = len(usage)
     calls = 1 + 2 + 1 + 2  # create, polls (one more by `results`), and the two downloads
-    rows = house.served.calls_when(calls + items, feature="results")
+    rows = product.served.calls_when(calls + items, feature="results")
     charged = [row for row in rows if row["input_tokens_total"]]
     assert (len(rows), len(charged)) == (calls + items, items)
     assert sum(row["output_tokens_total"] for row in charged) == sum(
@@ -160,13 +138,13 @@ def test_anthropics_batch_results_pass_by_unless_fetched_here(house: House) -> N
     assert {row["cost_status"] for row in charged} == {"exact"}
 
 
-def test_a_response_fetched_again_costs_nothing(house: House) -> None:
+def test_a_response_fetched_again_costs_nothing(product: Product) -> None:
     """`GET /v1/responses/{id}` repeats the usage and is not billed."""
-    base = f"{house.served.proxy_url}/~feature=fetched/openai/v1"
+    base = f"{product.served.proxy_url}/~feature=fetched/openai/v1"
     with openai.OpenAI(base_url=base, api_key=running.KEY) as sdk:
         made = sdk.responses.create(model="gpt-5.4", input="life")
         assert sdk.responses.retrieve(made.id).usage == made.usage
-    rows = house.served.calls_when(2, feature="fetched")
+    rows = product.served.calls_when(2, feature="fetched")
     assert sorted(row["cost_status"] for row in rows) == ["exact", "not_billed"]
 
 
@@ -195,11 +173,11 @@ def test_the_document_names_every_client_and_its_setting() -> None:
             assert f"`{setting}`" in text, (one.name, setting)
 
 
-def test_a_client_that_fails_is_a_finding(house: House, tmp_path: Path) -> None:
+def test_a_client_that_fails_is_a_finding(product: Product, tmp_path: Path) -> None:
     """Its error is in the result, and the table says that its row is not right."""
     one = client("openai 3")
     ready = ClientReady((sys.executable, "-c", "import sys; sys.exit('no such model')"), None, "0")
-    result = running.run(one, ready, house.upstream, house.served)
+    result = running.run(one, ready, product.upstream, product.served)
     assert result.wrong == ("openai_sdk.py: no such model",)
     assert not result.right
     assert table([result, ClientResult(name="gone", skipped="not installed")]).row_count == 2

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporters.content import Captured
+from pricing.cause import texts
 from proxy.content.capture import CHANNELS_MAX, Capturing, sampled
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.exchange import Begun, ResponseHead
 from proxy.reading.reading import CallReader
 from proxy.secrecy.redaction import MARGIN
@@ -54,7 +55,7 @@ def captured(
     for piece in pieces:
         reader.response(piece, 0)
     reading = reader.close()
-    assert not [reason for reason in reading.reasons if reason.startswith("reading_failed")]
+    assert not [reason for reason in texts(reading.reasons) if reason.startswith("reading_failed")]
     assert shared.free == capturing().free  # nothing is held any more
     return reader.captured
 
@@ -282,6 +283,6 @@ def test_a_fault_of_ours_costs_no_reading(
     reader.response(BODY, 0)
     reading = reader.close()
     assert reading.request_model == "m"
-    assert not [reason for reason in reading.reasons if "failed" in reason]
+    assert not [reason for reason in texts(reading.reasons) if "failed" in reason]
     assert reader.captured is None
     assert shared.dropped == 1

@@ -72,12 +72,12 @@ def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert status(f"{served.console_url}/api/content/delete", b"{}")[0] == 403
         assert content("--delete", "--user", "ann") == (
             Exit.OK,
-            "The content of 2 calls was deleted.  Their rows stay.\n",
+            "Deleted the content of 2 calls.  Their rows are kept.\n",
         )
         assert json.loads(content(bob, "--json")[1])["call_id"] == bob
         ann = next(one for one, user in ids.items() if user == "ann")
         code, shown = content(ann)
-        assert (code, "no content is kept" in shown) == (Exit.FAILED, True)
+        assert (code, "no content for this call" in shown) == (Exit.FAILED, True)
         assert len(served.calls()) == 3
 
     def alone(*arguments: str) -> tuple[int, str]:

@@ -249,7 +249,7 @@ async def test_nothing_is_kept_unless_asked(tmp_path: Path) -> None:
         asked = json.loads(running.ask(f"/api/calls/{row['call_id']}/content"))
         health = json.loads(running.ask("/api/health"))["parts"]
         data = running.served.data / "data"
-    assert "no content is kept" in asked["error"]
+    assert "no content for this call" in asked["error"]
     assert "content" not in health
     assert not (data / "contents").exists()
     assert not [line for line in dump(data).splitlines() if b"request_cut" in line]

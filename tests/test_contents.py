@@ -113,7 +113,7 @@ async def test_deleted(exporter: Contents, store: Store) -> None:
     assert (
         await exporter.delete(ContentSelection(before=datetime.now(UTC) + timedelta(days=1))) == 1
     )
-    with pytest.raises(ValueError, match="say whose"):
+    with pytest.raises(ValueError, match="specify which content"):
         ContentSelection()
     with pytest.raises(ValueError, match="UUID"):
         ContentSelection(call_id="x")

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects import Ask
+from pricing.cause import texts
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
 from support.readings import quantities
@@ -29,7 +30,7 @@ def read(
     )
     reader = endpoint.reader(ask, endpoint)
     for number, document in enumerate(documents):
-        reader.feed(document, number * 1_000_000)
+        reader.read(document, number * 1_000_000)
     return reader.close()
 
 
@@ -115,7 +116,7 @@ def test_writes_without_a_split_live_as_long_as_the_request_asks(
     usage = {"input_tokens": 1, "cache_creation_input_tokens": 70, "output_tokens": 2}
     reading = read(message(usage), request=request_body)
     assert quantities(reading) == {"input": 1, meter: 70, "output": 2}
-    assert reading.reasons == reasons
+    assert texts(reading.reasons) == reasons
 
 
 def test_delta_usage_is_cumulative_and_replaces() -> None:
@@ -166,7 +167,7 @@ def test_later_passes_may_write_more_than_the_split_says(
     end = {"input_tokens": 6, "cache_creation_input_tokens": 140, "output_tokens": 9}
     reading = read(started(start), *ended(end), stream=True, request=request_body)
     assert quantities(reading) == expected
-    assert ("cache_write_ttl_unknown" in reading.reasons) is (request_body is None)
+    assert ("cache_write_ttl_unknown" in texts(reading.reasons)) is (request_body is None)
 
 
 def test_usage_may_come_in_the_delta_alone() -> None:
@@ -216,7 +217,7 @@ def test_container_time_is_nowhere_in_a_response(tools: object, flagged: bool) -
     content = [{"type": "server_tool_use", "name": "bash_code_execution", "input": {}}]
     body = message({"input_tokens": 1, "output_tokens": 1}, content=content)
     reading = read(body, request={"tools": tools})
-    assert ("container_time_not_reported" in reading.reasons) is flagged
+    assert ("container_time_not_reported" in texts(reading.reasons)) is flagged
     assert reading.attributes["response.code_executions"] == 1
 
 
@@ -255,7 +256,7 @@ def test_error_inside_a_stream_leaves_a_lower_bound() -> None:
     )
     assert quantities(reading) == {"input": 472, "output": 2}
     assert (reading.error_type, reading.complete) == ("overloaded_error", False)
-    assert "usage_not_final" in reading.reasons
+    assert "usage_not_final" in texts(reading.reasons)
     assert reading.count is not None
     assert reading.count.output == "Okay"
 
@@ -279,7 +280,7 @@ def test_a_redeemed_fallback_credit_is_flagged() -> None:
     """The bill is then lower than the counts show: anthropic SDK, `BetaFallbackCreditRedeemed`."""
     credit = {"status": {"type": "redeemed"}}
     usage = {"input_tokens": 1, "output_tokens": 1, "fallback_credit": credit}
-    assert read(message(usage)).reasons == ("fallback_credit_redeemed",)
+    assert texts(read(message(usage)).reasons) == ("fallback_credit_redeemed",)
 
 
 def test_beta_flags_and_session_are_facts_of_the_call() -> None:
@@ -302,7 +303,7 @@ def test_legacy_completions_state_no_usage() -> None:
     """`/v1/complete` must be counted: request and completion are kept for it."""
     body = {"type": "completion", "completion": " Hi", "stop_reason": "stop_sequence"}
     reading = read(body, path="/v1/complete", request={"model": "claude-2", "prompt": "p"})
-    assert (reading.parts, reading.reasons) == ((), ("no_usage",))
+    assert (reading.parts, texts(reading.reasons)) == ((), ("no_usage",))
     assert reading.count is not None
     assert reading.count.output == " Hi"
 
@@ -310,7 +311,7 @@ def test_legacy_completions_state_no_usage() -> None:
 def test_message_without_anything_is_not_zero() -> None:
     """No usage is unknown usage."""
     assert read({}).parts == ()
-    assert "no_usage" in read({}).reasons
+    assert "no_usage" in texts(read({}).reasons)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects import Ask
+from pricing.cause import texts
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Reading
 from support.readings import quantities
@@ -31,7 +32,7 @@ def read(
     reader = endpoint.reader(ask, endpoint)
     for number, document in enumerate(documents):
         body, event = document if isinstance(document, tuple) else (document, "")
-        reader.feed(body, number, event)
+        reader.read(body, number, event)
     return reader.close()
 
 
@@ -85,7 +86,7 @@ def test_caches_stand_beside_the_input_and_twins_are_the_same_tokens() -> None:
 )
 def test_what_is_doubtful_is_said(usage: object, reason: str) -> None:
     """Sums that do not hold and writes without a time to live are flagged."""
-    assert reason in read({"usage": usage}).reasons
+    assert reason in texts(read({"usage": usage}).reasons)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +146,9 @@ def test_guardrail_units_come_from_the_trace() -> None:
         "guardrail.content_units": 4,
         "guardrail.pii_units": 2,
     }
-    assert reading.reasons == ("guardrail_not_metered:topicPolicyUnits",)
+    assert texts(reading.reasons) == ("guardrail_not_metered:topicPolicyUnits",)
     unseen = read({"usage": {"inputTokens": 9}}, request={"guardrailConfig": {}})
-    assert unseen.reasons == ("guardrail_units_not_reported",)
+    assert texts(unseen.reasons) == ("guardrail_units_not_reported",)
     alone = read({"usage": units}, path="/guardrail/g/version/1/apply")
     assert quantities(alone) == {"guardrail.content_units": 2, "guardrail.pii_units": 1}
 
@@ -272,4 +273,8 @@ def test_the_last_chunk_has_bedrocks_own_count() -> None:
 def test_counting_tokens_is_free() -> None:
     """CountTokens has no charge: https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html"""
     reading = read({"inputTokens": 18}, path="/model/m/count-tokens")
-    assert (reading.billable, reading.parts, reading.reasons) == (False, (), ("token_counting",))
+    assert (reading.billable, reading.parts, texts(reading.reasons)) == (
+        False,
+        (),
+        ("token_counting",),
+    )

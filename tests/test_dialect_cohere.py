@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from pricing.cause import texts
 from proxy.exchange import Operation
 from support.readings import quantities
 from support.readings import read as read_call
@@ -89,7 +90,7 @@ def test_units_of_other_endpoints(
 def test_an_unknown_unit_is_flagged() -> None:
     """What may cost something is not dropped in silence."""
     reading = read({"meta": {"billed_units": {"input_tokens": 1, "classifications": 2}}})
-    assert reading.reasons == ("billed_unit_unknown:classifications",)
+    assert texts(reading.reasons) == ("billed_unit_unknown:classifications",)
 
 
 def test_a_stream_that_breaks_off_is_counted() -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.dialects import Ask, Conversation
+from pricing.cause import texts
+from proxy.dialects.contract import Ask, Conversation
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
 from support.readings import quantities
@@ -21,7 +22,7 @@ def read(*documents: object, path: str, method: str = "POST", stream: bool = Fal
             assert isinstance(reader, Conversation)
             reader.sent(document[0], number)
         else:
-            reader.feed(document, number)
+            reader.read(document, number)
     return reader.close()
 
 
@@ -102,9 +103,9 @@ def test_a_live_session_that_breaks_off_is_a_lower_bound() -> None:
     """A turn that was not completed may have cost more than was stated."""
     reading = read(SETUP, {**SOUND, "usageMetadata": turn_usage(1000, 5)}, path=LIVE, method="GET")
     assert (reading.complete, len(reading.parts)) == (False, 1)
-    assert reading.reasons == ("usage_not_final",)
+    assert texts(reading.reasons) == ("usage_not_final",)
     silent = read(SETUP, SOUND, path=LIVE, method="GET")
-    assert (silent.parts, silent.reasons) == ((), ("no_usage",))
+    assert (silent.parts, texts(silent.reasons)) == ((), ("no_usage",))
 
 
 def test_tool_calls_of_a_live_session_are_counted() -> None:
@@ -169,7 +170,7 @@ def test_an_interaction_streamed() -> None:
 def test_a_background_interaction_is_not_zero() -> None:
     """It answers before anything is done: usage is unknown."""
     reading = read({"id": "i1", "status": "in_progress"}, path=INTERACTIONS)
-    assert (reading.parts, reading.complete, reading.reasons) == ((), False, ("no_usage",))
+    assert (reading.parts, reading.complete, texts(reading.reasons)) == ((), False, ("no_usage",))
 
 
 def item(key: str, prompt: int) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def test_a_batch_that_still_runs_is_a_poll() -> None:
     """Nothing is billed until there are results."""
     running = {"name": "batches/b1", "metadata": {"state": "BATCH_STATE_RUNNING"}}
     reading = read(running, path="/v1beta/batches/b1", method="GET")
-    assert (reading.billable, reading.reasons) == (False, ("poll",))
+    assert (reading.billable, texts(reading.reasons)) == (False, ("poll",))
     assert reading.attributes == {"batch.state": "BATCH_STATE_RUNNING"}
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from pricing.cause import texts
 from proxy.exchange import Operation
 from support.readings import quantities
 from support.readings import read as read_call
@@ -41,7 +42,7 @@ def test_pages_without_usage_are_counted_from_the_body() -> None:
     """Each page is there; that they were counted is said."""
     reading = read({"model": "m", "pages": [{"index": 0}, {"index": 1}]})
     assert quantities(reading) == {"pages": 2}
-    assert reading.reasons == ("pages_counted_from_body",)
+    assert texts(reading.reasons) == ("pages_counted_from_body",)
 
 
 @pytest.mark.parametrize(

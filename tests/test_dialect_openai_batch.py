@@ -5,8 +5,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from pricing.cause import texts
 from pricing.usage import Meter
-from proxy.dialects import Ask, Conversation, table
+from proxy.dialects import table
+from proxy.dialects.contract import Ask, Conversation
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
 from proxy.settings.config import MeteringOptions
@@ -80,7 +82,7 @@ def test_error_file() -> None:
     """A file of failures costs nothing."""
     reading = download(line("a", FAILED, 400))
     assert not reading.billable
-    assert reading.reasons == ("no_item_succeeded",)
+    assert texts(reading.reasons) == ("no_item_succeeded",)
 
 
 @pytest.mark.parametrize("entry", [{"prompt": "x"}, [1], "text"])
@@ -88,14 +90,21 @@ def test_another_file(entry: object) -> None:
     """Any other file costs nothing to download."""
     reading = download(entry)
     assert not reading.billable
-    assert reading.reasons == ("file_download",)
+    assert texts(reading.reasons) == ("file_download",)
 
 
 def test_item_without_usage() -> None:
     """A result without usage is a reason beside the parts of the others."""
     reading = download(line("a", CHAT), line("b", {"object": "chat.completion"}))
     assert len(reading.parts) == 1
-    assert reading.reasons == ("item_without_usage",)
+    assert texts(reading.reasons) == ("item_without_usage",)
+
+
+def test_a_file_of_items_without_usage_is_not_free() -> None:
+    """Items that succeeded were billed, although no usage says how much."""
+    reading = download(line("a", {"object": "chat.completion"}))
+    assert reading.billable
+    assert texts(reading.reasons) == ("item_without_usage", "no_usage")
 
 
 @pytest.mark.parametrize(
@@ -107,11 +116,11 @@ def test_polls_are_free(method: str, path: str) -> None:
     ask = Ask(method=method, path=path)
     endpoint = table.find(method, path)
     reader = endpoint.reader(ask, endpoint)
-    reader.feed({"id": "batch_1", "status": "completed", "usage": USAGE}, 0)
+    reader.read({"id": "batch_1", "status": "completed", "usage": USAGE}, 0)
     reading = reader.close()
     assert not reading.billable
     assert reading.parts == ()
-    assert reading.reasons == ("billed_by_item",)
+    assert texts(reading.reasons) == ("billed_by_item",)
 
 
 REALTIME_USAGE = {
@@ -136,7 +145,7 @@ def session(*messages: Mapping[str, object], sent: Mapping[str, object] | None =
     if sent:
         reader.sent(sent, 0)
     for message in messages:
-        reader.feed(message, 0)
+        reader.read(message, 0)
     return reader.close()
 
 
@@ -184,13 +193,13 @@ def test_realtime_that_was_cut() -> None:
     """A response that began and did not end leaves the bill a lower bound."""
     reading = session(DONE, {"type": "response.created"})
     assert not reading.complete
-    assert reading.reasons == ("usage_not_final",)
+    assert texts(reading.reasons) == ("usage_not_final",)
 
 
 def test_realtime_without_usage() -> None:
     """Servers that state no usage leave it unknown."""
     done = {"type": "response.done", "response": {"status": "completed"}}
-    assert session(done).reasons == ("response_without_usage", "no_usage")
+    assert texts(session(done).reasons) == ("response_without_usage", "no_usage")
 
 
 def test_realtime_error() -> None:

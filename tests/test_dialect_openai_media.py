@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from proxy.dialects import Ask, table
+from pricing.cause import texts
+from proxy.dialects import table
+from proxy.dialects.contract import Ask
 from proxy.exchange import Operation, Part, Reading
 
 IMAGE_USAGE = {
@@ -21,7 +23,7 @@ def read(path: str, *documents: object, request: Mapping[str, object] | None = N
     endpoint = table.find(ask.method, path)
     reader = endpoint.reader(ask, endpoint)
     for document in documents:
-        reader.feed(document, 0)
+        reader.read(document, 0)
     return reader.close()
 
 
@@ -61,7 +63,7 @@ def test_moderations_are_free() -> None:
     """Moderation costs nothing."""
     reading = read("/v1/moderations", {"id": "modr-1", "model": "omni", "results": []})
     assert not reading.billable
-    assert reading.reasons == ("free_of_charge",)
+    assert texts(reading.reasons) == ("free_of_charge",)
 
 
 def test_images_bill_tokens() -> None:
@@ -162,7 +164,7 @@ def test_transcription_as_text() -> None:
     assert reading.billable
     assert reading.parts == ()
     assert reading.count is None
-    assert reading.reasons == ("no_usage",)
+    assert texts(reading.reasons) == ("no_usage",)
 
 
 def test_speech() -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pricing.cause import texts
 from pricing.usage import Meter
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 
 ASK = Ask(method="POST", path="/v1/chat/completions")
@@ -19,7 +20,7 @@ def leaves(usage: Mapping[str, object], ask: Ask = ASK) -> dict[str, object]:
     """Quantities by meter; the reasons beside them, if any, under "reasons"."""
     tally = tally_usage(usage, ask)
     found: dict[str, object] = {m.value: n for m, n in tally.usage().quantities.items()}
-    return {**found, **({"reasons": tally.reasons} if tally.reasons else {})}
+    return {**found, **({"reasons": list(texts(tally.reasons))} if tally.reasons else {})}
 
 
 USAGES = [
@@ -380,7 +381,7 @@ def test_conservation(text: int, image: int, audio: int, made: int, shares: list
         ASK,
     )
     usage = tally.usage()
-    assert [reason for reason in tally.reasons if reason.startswith("usage")] == []
+    assert [reason for reason in texts(tally.reasons) if reason.startswith("usage")] == []
     assert usage.input_tokens == read
     assert usage.output_tokens == made
     assert usage.quantities.get(Meter.CACHE_WRITE, 0) == written

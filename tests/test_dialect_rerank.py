@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pricing.cause import texts
 from proxy.exchange import Operation
 from support.readings import quantities
 from support.readings import read as read_call
@@ -30,5 +31,5 @@ def test_what_is_billed(body: Mapping[str, Any], expected: Mapping[str, int]) ->
 def test_without_usage_the_request_can_be_counted() -> None:
     """No usage is unknown usage."""
     reading = read({"data": []}, request={"query": "q", "documents": ["d"]})
-    assert (reading.parts, reading.reasons) == ((), ("no_usage",))
+    assert (reading.parts, texts(reading.reasons)) == ((), ("no_usage",))
     assert reading.count is not None

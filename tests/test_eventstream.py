@@ -75,7 +75,7 @@ def test_headers_of_every_type() -> None:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     payloads=st.lists(st.binary(max_size=40), max_size=4),
     cuts=st.lists(st.integers(0, 400), max_size=6),

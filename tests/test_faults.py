@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 
 from evaluation.standin import processes
+from support import clickhouse
 from trials.faults import __main__ as command
 from trials.faults import clocks, contents, disks, kills, webhooks
 from trials.faults.audit import AuditResult, compare, dispatched
 from trials.faults.callers import SeenCall
-from trials.faults.world import World, clickhouse
+from trials.faults.world import World
 
 USAGE = {"usage": {"input_total": 3, "output_total": 4}}
 
@@ -27,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("faults")
     with (
         processes.stand_in(folder / "stand-in.log") as (provider, _),
-        clickhouse(folder / "clickhouse") as server,
+        clickhouse.running(folder / "clickhouse") as server,
     ):
         yield World(folder=folder, provider=provider, server=server)
 

@@ -60,9 +60,9 @@ def test_not_known_before_is_not_unpriced_before() -> None:
     [
         (
             "from = 2026-03-01T00:00:00Z\nknown_from = 2026-02-01",
-            "known_from is earlier than from",
+            "known_from must not be earlier than from",
         ),
-        ("known_from = 2026-11-21", "known_from is later than checked"),
+        ("known_from = 2026-11-21", "known_from must not be later than checked"),
         ('known_from = "2026-11-01"', "known_from"),
         ("known_from = 2026-11-01T00:00:00Z", "known_from"),
     ],

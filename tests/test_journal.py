@@ -62,7 +62,7 @@ def everything(follower: Follower, writer: Followed) -> list[Frame]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames_strategy, st.booleans())
 def test_every_prefix_of_a_segment_reads_back_clean(
     frames: list[tuple[int, int, bytes]], seal: bool
@@ -78,7 +78,7 @@ def test_every_prefix_of_a_segment_reads_back_clean(
         assert scan.stop is (Stop.SEALED if seal and cut == len(data) else Stop.MORE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames_strategy.filter(bool), st.data())
 def test_a_flipped_byte_never_gives_a_wrong_frame(
     frames: list[tuple[int, int, bytes]], data: st.DataObject

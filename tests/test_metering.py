@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pricing import Meter, Origin, Status, TariffBook, Usage
+from pricing import Meter, Origin, TariffBook, Usage
+from pricing.cause import about
 from pricing.charge import Charge, plain
+from pricing.reason import Reason
 from proxy.exchange import (
     Begun,
     CountRequest,
@@ -22,8 +24,8 @@ from proxy.exchange import (
     ResponseHead,
     Timing,
 )
-from proxy.metering.doubts import doubted
-from proxy.metering.metering import Metering, subcalls_of
+from proxy.metering.charges import subcalls_of
+from proxy.metering.records import Metering
 from proxy.settings.config import Config, Provider
 
 TARIFF = """
@@ -61,6 +63,7 @@ READING = Reading(
     attributes={"provider_ms": 12, "request.temperature": 0.5},
 )
 """A chat call that the provider answered with usage: 0.002 + 0.0005 + 0.001 USD."""
+REFUSED = replace(READING, billable=False, parts=(), reasons=(Reason.HTTP_ERROR,))
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +139,7 @@ def test_the_model_asked_for_stands_in_for_an_unknown_one_served(book: TariffBoo
 @pytest.mark.parametrize(
     ("reading", "outcome", "status", "expected"),
     [
-        (replace(READING, billable=False, parts=()), Outcome.OK, 404, "http_error"),
+        (REFUSED, Outcome.OK, 404, "http_error"),
         (replace(READING, parts=()), Outcome.UNREACHABLE, 0, "unreachable"),
     ],
 )
@@ -172,7 +175,7 @@ def test_a_broken_stream_counts_the_output_that_was_seen(book: TariffBook) -> No
     reading = replace(
         READING,
         complete=False,
-        reasons=("usage_not_final",),
+        reasons=(Reason.USAGE_NOT_FINAL,),
         parts=(Part(usage=Usage({Meter.INPUT: 1000, Meter.OUTPUT: 1})),),
         count=CountRequest(request={}, output=text),
     )
@@ -186,7 +189,8 @@ def test_a_broken_stream_counts_the_output_that_was_seen(book: TariffBook) -> No
 def test_missing_usage_is_counted_from_the_text(book: TariffBook) -> None:
     """A stream without usage has counted tokens, marked as such."""
     request = {"model": "m", "messages": [{"role": "user", "content": "hello there"}]}
-    reading = replace(READING, parts=(), count=CountRequest(request=request, output="hi"))
+    count = CountRequest(request=request, output="hi")
+    reading = replace(READING, parts=(), count=count, reasons=(Reason.NO_USAGE,))
     [row] = metering(book).records(exchange(reading))
     assert row.usage_origin in ("counted", "estimated")
     assert (row.input_tokens_total or 0) > 2
@@ -214,6 +218,60 @@ def test_each_batch_item_is_a_row_and_charged_once(book: TariffBook) -> None:
     assert [row.call_id for row in later[:-1]] == [first[2].call_id]
 
 
+def test_a_doubtful_item_of_a_batch_is_not_exact(book: TariffBook) -> None:
+    """A doubt about the usage of one item is in its row and in no other item's."""
+    doubt = (about(Reason.USAGE_SUM_MISMATCH, "total:3!=4"),)
+    items = (
+        Part(usage=USAGE, model="m", item="batch_1/0", reasons=doubt),
+        Part(usage=USAGE, model="m", item="batch_1/1"),
+    )
+    rows = metering(book).records(exchange(replace(READING, parts=items, reasons=doubt)))
+    assert [row.cost_status for row in rows] == ["estimated", "exact", "not_billed"]
+    assert [row.reasons for row in rows[:2]] == [("usage_sum_mismatch:total:3!=4",), ()]
+
+
+def test_a_batch_that_lost_an_item_is_not_free(book: TariffBook) -> None:
+    """What was billed and is in no row leaves the download with an unknown cost."""
+    item = Part(usage=USAGE, model="m", item="batch_1/0")
+    reading = replace(READING, parts=(item,), reasons=(Reason.ITEM_WITHOUT_USAGE,))
+    shown, own = metering(book).records(exchange(reading))
+    assert (shown.cost_status, own.cost_status, own.cost_usd) == ("exact", "unpriced", None)
+    assert own.reasons == ("item_without_usage", "billed_by_item", "no_usage")
+
+
+def test_a_doubt_of_an_item_is_not_a_lost_item(book: TariffBook) -> None:
+    """An item's own row says what it lacks, also where the download has dropped the detail."""
+    doubt = about(Reason.BILLED_UNIT_UNKNOWN, "classifications")
+    item = Part(usage=USAGE, model="m", item="batch_1/0", reasons=(doubt,))
+    reading = replace(READING, parts=(item,), reasons=(Reason.BILLED_UNIT_UNKNOWN,))
+    rows = metering(book).records(exchange(reading))
+    assert [row.cost_status for row in rows] == ["partial", "not_billed"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.CONTAINER_SESSION_ELSEWHERE, "exact"),
+        (Reason.SERVICE_TIER_NOT_STATED, "estimated"),
+        (Reason.RESPONSE_WITHOUT_USAGE, "partial"),
+        (Reason.TRANSCRIPTION_WITHOUT_USAGE, "partial"),
+        (Reason.BYTES_DROPPED, "partial"),
+        (Reason.REQUEST_BODY_TOO_LARGE, "estimated"),
+        (Reason.UNKNOWN_ENDPOINT, "partial"),
+    ],
+)
+def test_a_doubt_of_the_reading_lowers_the_status(
+    book: TariffBook, reason: Reason, status: str
+) -> None:
+    """The charge of a call is never surer than what was read of it."""
+    [row] = metering(book).records(exchange(replace(READING, reasons=(reason,))))
+    assert (row.cost_usd, row.cost_status, row.reasons) == (
+        Decimal("0.0035"),
+        status,
+        (str(reason),),
+    )
+
+
 def test_a_fault_of_ours_still_gives_a_row(
     book: TariffBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,26 +280,10 @@ def test_a_fault_of_ours_still_gives_a_row(
     def broken(*_: object, **__: object) -> Charge:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("proxy.metering.metering.price", broken)
+    monkeypatch.setattr("proxy.metering.charges.price", broken)
     [row] = metering(book).records(exchange(READING))
     assert (row.call_id, row.cost_usd, row.outcome) == (BEGUN.call_id, None, "ok")
     assert "metering_failed" in row.reasons
-
-
-@pytest.mark.parametrize(
-    ("reason", "status"),
-    [
-        ("guardrail_not_metered:topic", Status.PARTIAL),
-        ("usage_sum_mismatch:total:3!=4", Status.ESTIMATED),
-        ("token_counting", Status.EXACT),
-    ],
-)
-def test_doubts_of_the_reading_lower_the_status(reason: str, status: Status) -> None:
-    """A charge is never called exact when the reading is not, and never raised by a reason."""
-    charge = Charge(usd=Decimal(1), status=Status.EXACT)
-    assert doubted(charge, [reason]).status is status
-    partial = replace(charge, status=Status.PARTIAL)
-    assert doubted(partial, [reason]).status is Status.PARTIAL
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_a_cent_is_a_cent() -> None:
 
 
 @given(st.lists(st.integers(0, 10**33 - 1), max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_cost_is_exact(attodollars: list[int]) -> None:
     """Whatever the calls cost, the counter is their sum to the last of 18 places."""
     found = Metrics()
@@ -256,7 +256,7 @@ def test_hostile_values() -> None:
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_value_survives(value: str) -> None:
     """A label is read back as it was, however it is spelt."""
     labels: Labels = (("x.y", value),)

@@ -76,8 +76,9 @@ def test_the_wheel_serves(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             instance = json.loads(process.stdout.readline())
-            with urllib.request.urlopen(f"{instance['console_url']}/") as page:
-                assert b"<html" in page.read().lower()
+            for path, text in (("/", b"<html"), ("/static/main.js", b"import ")):
+                with urllib.request.urlopen(instance["console_url"] + path) as answer:
+                    assert text in answer.read()
         finally:
             process.terminate()
     assert process.returncode == 0

@@ -392,6 +392,20 @@ def test_decimals_are_exact() -> None:
     assert price_sets.decode(b"[0.1]") == [Decimal("0.1")]
 
 
+@pytest.mark.parametrize("name", ["big*", "gpt-?", "[a-z]", " ", ""])
+def test_a_name_that_would_be_a_pattern_is_none(name: str) -> None:
+    """A set names models; a wildcard in it would price names that it never listed."""
+    cost = {"litellm_provider": "openai", "input_cost_per_token": Decimal("1e-6")}
+    models = {name: {"id": name, "cost": {"input": 1}}}
+    router_entry = {"id": name, "pricing": {"prompt": "0.000001"}}
+    for found in (
+        litellm_prices.read({name: cost}, DAY),
+        models_dev.read({"openai": {"models": models}}, DAY),
+        openrouter_prices.read({"data": [router_entry]}, DAY),
+    ):
+        assert why(found) == "the name is blank, or a pattern"
+
+
 @given(st.integers(1, 10**9), st.integers(-12, -4))
 def test_a_price_a_token_is_exact_a_million(digits: int, exponent: int) -> None:
     """No binary float comes between a set's figure and the tariff's."""

@@ -283,4 +283,4 @@ def test_check_is_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None
     assert tariff_check.check(book, None, NOW, as_json=False) == 0
     told = capsys.readouterr().out
     assert told.startswith("provider")
-    assert f"no problem; version {book.version}." in told
+    assert f"version {book.version}).  No problems found.\n" in told

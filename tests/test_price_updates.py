@@ -290,7 +290,7 @@ SETS: Mapping[str, tuple[str, object]] = {
 
 @pytest.mark.parametrize("name", SETS)
 @given(fresh=st.integers(0, 10**6), cached=st.integers(0, 10**6), made=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_what_is_written_prices_as_the_set_says(
     name: str, fresh: int, cached: int, made: int
 ) -> None:
@@ -321,7 +321,6 @@ def test_what_is_written_prices_as_the_set_says(
     more=st.integers(0, 10**6),
     tokens=st.integers(1, 10**9),
 )
-@settings(deadline=None)
 def test_figures_survive_being_written(digits: int, exponent: int, more: int, tokens: int) -> None:
     """No digit of a price is lost between a set and the book, or one that is left out says so."""
     each = Decimal(digits).scaleb(exponent - 6)

@@ -118,12 +118,12 @@ def test_version_changes_with_content() -> None:
 
 REFUSALS = [
     ("names = 1", "expected text, found 1"),
-    ('names = ["gpt-5*"]', "a * ends a name, alone or after : @ or /"),
-    ('names = ["*-mini"]', "a * ends a name, alone or after : @ or /"),
+    ('names = ["gpt-5*"]', "a * must stand alone, or at the end after :, @ or /"),
+    ('names = ["*-mini"]', "a * must stand alone, or at the end after :, @ or /"),
     ("usd_per_mtok = { inptu = 3 }", "unknown meter 'inptu'"),
-    ('usd_per_mtok = { "calls.web_search" = 3 }', "counts in the unit 'thing', not in this one"),
-    ("usd_per_thousand = { input = 3 }", "counts in the unit 'token', not in this one"),
-    ("usd_per_ktok = { input = 3 }", "unknown unit; use per_mtok"),
+    ('usd_per_mtok = { "calls.web_search" = 3 }', "after the currency, use per_thousand, each"),
+    ("usd_per_thousand = { input = 3 }", "'input' has another unit; after the currency, use"),
+    ("usd_per_ktok = { input = 3 }", "unknown unit; after the currency, use per_mtok"),
     ('usd_per_mtok = { input = "3" }', "expected a plain number, found '3'"),
     ("usd_per_mtok = { input = true }", "expected a plain number, found True"),
     ("usd_per_mtok = { input = -3 }", "expected a number of 0 or more, found -3"),
@@ -132,18 +132,18 @@ REFUSALS = [
     ("usd_per_mtok = { input = 0.123456789012345678901 }", "expected at most 20 digits"),
     ("usd_per_mtok = 3", "expected a table, found 3"),
     ("usd_per_mtok = { input = 1 }\nprice = 3", "unknown key 'price'"),
-    ("", "this tariff has no price"),
+    ("", "this tariff states no price"),
     ("from = 2026-01-01\nusd_each = { images = 1 }", "expected an instant with a zone"),
     ("from = 2026-01-01T00:00:00\nusd_each = { images = 1 }", "expected an instant with a zone"),
-    ("from = 2026-11-21T00:00:00Z\nusd_each = { images = 1 }", "say when it was announced"),
+    ("from = 2026-11-21T00:00:00Z\nusd_each = { images = 1 }", "state the date it was announced"),
     (
         "from = 2026-02-01T00:00:00Z\nuntil = 2026-02-01T00:00:00Z\nusd_each = { images = 1 }",
-        "until is not after from",
+        "until must be later than from",
     ),
     ("rates = [{ when = { colour = 1 }, usd_each = { images = 1 } }]", "unknown term 'colour'"),
     (
         'rates = [{ when = { prompt_tokens = "9" }, usd_each = { images = 1 } }]',
-        "prompt_tokens is of type int, found '9'",
+        "prompt_tokens: expected int, found '9'",
     ),
     (
         "rates = [{ when = { prompt_tokens = { above = 9 } }, usd_each = { images = 1 } }]",
@@ -151,56 +151,56 @@ REFUSALS = [
     ),
     (
         'rates = [{ when = { service_tier = "default" }, usd_each = { images = 1 } }]',
-        "service_tier 'default' is read as 'standard'",
+        "service_tier: 'default' means 'standard'; write that",
     ),
     (
         'rates = [{ when = { service_tier = "batch" }, usd_each = { images = 1 } }]',
-        'a batch is told by processing = "batch"',
+        'use processing = "batch" for batches',
     ),
     (
         'rates = [{ when = { schedule = "noon" }, usd_each = { images = 1 } }]',
         "unknown schedule 'noon'",
     ),
-    ('rates = [{ when = { size = "1" } }]', "this rule has no price"),
+    ('rates = [{ when = { size = "1" } }]', "this rule states no price"),
     (
         'usd_each = { images = 1 }\nfactors = [{ name = "x", factor = "2" }]',
         "expected a plain number",
     ),
     ("usd_each = { images = 1 }\nfactors = [{ factor = 2 }]", "name is missing"),
-    ("usd_each = { images = [1, 2] }", "one price, or one for each step of volume"),
+    ("usd_each = { images = [1, 2] }", "expected one price, found 2"),
     (
         'volume = { counter = "c", mode = "marginal", steps = [0, 5, 5] }\n'
         "usd_each = { images = [1, 2, 3] }",
-        "steps must begin with 0 and rise",
+        "steps: expected 0 first, then increasing numbers",
     ),
     (
         'volume = { counter = "c", mode = "graduated", steps = [0, 5] }\n'
         "usd_each = { images = [1, 2] }",
-        "mode must be marginal or whole_call",
+        'mode: expected "marginal" or "whole_call"',
     ),
     (
         "minimum = 5\nusd_each = { images = 1 }\nusd_per_mtok = { input = 1 }",
-        "need a rule with exactly one unit",
+        "must use exactly one unit",
     ),
     (
         "usd_each = { images = 1 }\ncny_per_mtok = { input = 1 }",
-        "a rule has prices in one currency",
+        "a rule may only use one currency",
     ),
     ("cny_per_mtok = { input = 1 }", "no [[currencies]] entry for CNY"),
     (
         "usd_per_mtok = { input = 1, output = 2 }\n"
         "rates = [{ when = { prompt_tokens = { gt = 9 } }, usd_per_mtok = { input = 2 } }]",
-        "this tier leaves out output, which its base prices",
+        "this tier has no rate for output; add it, or list it under unpriced",
     ),
     (
         "rates = [{ usd_each = { images = 1 } },"
         ' { when = { size = "1" }, usd_each = { images = 2 } }]',
-        "images is never reached: a.toml:6 holds first",
+        "the rate of images never applies: a.toml:6 comes first",
     ),
     (
         "rates = [{ when = { prompt_tokens = { gt = 5 } }, usd_per_mtok = { input = 1 } },"
         " { when = { prompt_tokens = { gt = 9 } }, usd_per_mtok = { input = 2 } }]",
-        "input is never reached",
+        "the rate of input never applies",
     ),
 ]
 
@@ -222,7 +222,7 @@ def test_refusal(lines: str, message: str) -> None:
     [
         ("", "'m' overlaps the period at a.toml:5"),
         ("from = 2026-02-01T00:00:00Z", "'m' overlaps the period at a.toml:5"),
-        ("from = 2026-04-01T00:00:00Z", "'m' has a gap after the period at a.toml:5"),
+        ("from = 2026-04-01T00:00:00Z", "'m' has no price between the period at a.toml:5 and this"),
     ],
 )
 def test_periods_are_disjoint_and_whole(second: str, message: str) -> None:
@@ -264,7 +264,7 @@ def test_all_problems_at_once_with_their_lines() -> None:
 
 def test_source_and_checked_are_required() -> None:
     """A price that nobody can look up does not load."""
-    with pytest.raises(TariffError, match="source and checked are missing"):
+    with pytest.raises(TariffError, match="source or checked is missing; state both"):
         TariffBook.parse({"a.toml": 'provider = "acme"\n' + named("m")})
 
 

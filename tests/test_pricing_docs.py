@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pricing import TariffBook, Term
+from pricing import Status, TariffBook, Term
+from pricing.cause import parse
+from pricing.reason import Reason
 from pricing.sheet.values import PER
 
 PAGE = (Path(__file__).parent.parent / "docs" / "pricing.md").read_text(encoding="utf-8")
@@ -37,12 +39,12 @@ def test_a_model_is_a_few_lines() -> None:
     assert len(lines) + 1 <= 4
 
 
-def test_units_and_reasons_are_complete() -> None:
-    """The page names every unit key, and every reason that the engine gives."""
+def test_units_statuses_and_reasons_are_those_of_the_code() -> None:
+    """The page names every unit key and status, and no reason that does not exist."""
     for unit in PER:
         assert f"usd_{unit}" in PAGE
-    engine = Path(__file__).parent.parent / "pricing"
-    source = "".join(path.read_text(encoding="utf-8") for path in engine.glob("*.py"))
-    for reason in re.findall(r"(?:_lack|_doubt)\(f?\"(\w+)", source):
-        assert reason.rstrip("_") in PAGE
+    for status in Status:
+        assert f"| `{status}` |" in PAGE
+    for name in re.findall(r"`(\w+):[A-Z=]+`", PAGE):
+        assert parse(f"{name}:x").reason is Reason[name.upper()]
     assert all(term.meaning for term in Term)

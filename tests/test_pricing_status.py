@@ -6,6 +6,8 @@ from decimal import Decimal
 import pytest
 
 from pricing import Meter, Origin, Quantity, Status, TariffBook, Usage, not_billed, price
+from pricing.cause import texts
+from pricing.reason import Reason
 from support.pricing_calls import HEAD, MODEL, PLAIN, TOKENS, book, call, call_of, charge
 
 
@@ -41,7 +43,7 @@ def test_reported_cost_compared() -> None:
     assert found.drift_usd == Decimal("0.005")
     unknown = price([call_of(TOKENS, model="x")], book(PLAIN), reported_usd=Decimal("0.05"))
     assert (unknown.usd, unknown.status) == (Decimal("0.05"), Status.ESTIMATED)
-    assert unknown.reasons == ("unknown_model:x", "reported_cost_only")
+    assert texts(unknown.reasons) == ("unknown_model:x", "reported_cost_only")
     odd = price([call(TOKENS)], book(PLAIN), reported_usd=Decimal("NaN"))
     assert (odd.usd, odd.reported_usd) == (Decimal("0.045"), None)
 
@@ -56,7 +58,7 @@ def test_unknown_is_never_zero() -> None:
         (call_of({}, origin=Origin.NONE), "no_usage"),
     ]:
         found = price([subcall], book(dated))
-        assert (found.usd, found.status, found.reasons) == (None, Status.UNPRICED, (reason,))
+        assert (found.usd, found.status, texts(found.reasons)) == (None, Status.UNPRICED, (reason,))
     assert price([], book(dated)).status is Status.UNPRICED
 
 
@@ -74,7 +76,7 @@ def test_missing_rate_is_partial() -> None:
     """A meter without a price leaves a lower bound, and is never billed as its neighbour."""
     found = charge(PLAIN, {**TOKENS, Meter.CACHE_WRITE_1H: 5, Meter.OUTPUT_IMAGE: 9})
     assert (found.usd, found.status) == (Decimal("0.045"), Status.PARTIAL)
-    assert found.reasons == ("missing_rate:cache_write_1h", "missing_rate:output.image")
+    assert texts(found.reasons) == ("missing_rate:cache_write_1h", "missing_rate:output.image")
     nothing = charge(PLAIN, {Meter.OUTPUT_AUDIO: 9})
     assert (nothing.usd, nothing.status) == (None, Status.PARTIAL)
 
@@ -84,22 +86,29 @@ def test_counted_usage_is_an_estimate(origin: Origin) -> None:
     """Quantities that the provider did not state make an estimate."""
     found = price([call_of(TOKENS, origin=origin)], book(PLAIN))
     assert (found.usd, found.status) == (Decimal("0.045"), Status.ESTIMATED)
-    assert found.reasons == (f"usage_{origin.value}",)
+    assert texts(found.reasons) == (f"usage_{origin.value}",)
 
 
 def test_absurd_quantity() -> None:
     """A quantity beyond any call is refused, quickly, and the rest is priced."""
     found = charge(PLAIN, {Meter.INPUT: 10**400, Meter.OUTPUT: 1_000})
-    assert (found.usd, found.reasons) == (Decimal("0.015"), ("quantity_too_large:input",))
+    assert (found.usd, texts(found.reasons)) == (Decimal("0.015"), ("quantity_too_large:input",))
     digits = charge(PLAIN, {Meter.INPUT: Decimal("0." + "1" * 40)})
-    assert digits.reasons == ("quantity_too_large:input",)
+    assert texts(digits.reasons) == ("quantity_too_large:input",)
 
 
 def test_not_billed() -> None:
-    """A poll or a cache hit of ours costs nothing, and says why."""
-    found = not_billed("status_poll")
+    """A poll costs nothing, and says why."""
+    found = not_billed(Reason.POLL)
     assert (found.usd, found.status) == (Decimal(0), Status.NOT_BILLED)
-    assert found.reasons == ("status_poll",)
+    assert texts(found.reasons) == ("poll",)
+
+
+@pytest.mark.parametrize("causes", [(), (Reason.BODY_NOT_JSON, Reason.CONTAINER_SESSION_ELSEWHERE)])
+def test_nothing_is_free_by_default(causes: tuple[Reason, ...]) -> None:
+    """A charge of a call that nobody bills needs a reason that says so."""
+    with pytest.raises(ValueError, match="no reason says why"):
+        not_billed(*causes)
 
 
 @pytest.mark.parametrize("odd", [-1, Decimal("NaN"), Decimal("Infinity"), Decimal(-1)])

@@ -78,7 +78,7 @@ async def test_the_same_request_gets_the_same_bytes(client: Client) -> None:
 tokens = st.integers(0, 5_000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     fresh=tokens,
     read=tokens,

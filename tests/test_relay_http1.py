@@ -36,7 +36,7 @@ CHUNKED = (b"Transfer-Encoding", b"chunked")
         (answer(LENGTH, keep_alive=False), False, False, True, True),
     ],
 )
-def test_framing(
+def test_framers(
     made: AnswerHead, chunked: bool, keep_alive: bool, delimited: bool, is_framed: bool
 ) -> None:
     """Who marks the end of a body, on either side, and whether the connection lives on."""

@@ -103,7 +103,7 @@ def test_run_passes_signals_on(tmp_path: Path) -> None:
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert err.splitlines() == ["Taximeter: no calls passed."]
+    assert err.splitlines() == ["Taximeter: no calls."]
     assert (tmp_path / "kept" / "chdb").is_dir()  # --data keeps it
 
 
@@ -122,7 +122,7 @@ except KeyboardInterrupt:
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 5
-    assert err == "Taximeter: no calls passed.\n"
+    assert err == "Taximeter: no calls.\n"
 
 
 def test_run_without_such_a_command(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_run_without_such_a_command(tmp_path: Path) -> None:
     with started("--", "no-such-command-anywhere", home=tmp_path) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 127
-    assert "no-such-command-anywhere: there is no such command." in err
+    assert "no-such-command-anywhere: command not found" in err
 
 
 def test_variables_of_sdks() -> None:
@@ -177,7 +177,7 @@ def test_own_values_become_upstreams(
     found = upstreams.read({variable: value}, CONFIGURED)
     assert found.base_urls == {provider: base_url}
     assert found.paths[variable] == path
-    assert not found.left
+    assert not found.unchanged
 
 
 def test_values_that_contradict_are_left() -> None:
@@ -192,8 +192,8 @@ def test_values_that_contradict_are_left() -> None:
         CONFIGURED,
     )
     assert found.base_urls == {"openai": "https://a.example.org"}
-    assert set(found.left) == {"OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"}
-    assert not set(found.left) & upstreams.variables(found, HERE, {}).keys()
+    assert set(found.unchanged) == {"OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"}
+    assert not set(found.unchanged) & upstreams.variables(found, HERE, {}).keys()
 
 
 def test_an_outgoing_proxy_is_not_for_us() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.standin import processes
 from support import node, roundtrip
+from support.product import Product
 
 FOLDER = Path(__file__).with_name("node")
 
@@ -25,15 +25,9 @@ def calls(base_url: str, headers: Mapping[str, str]) -> object:
     return json.loads(node.run(script, f"{base_url}/v1", json.dumps(dict(headers))))
 
 
-def test_the_node_sdk_arrives_unchanged_and_its_rows_are_right(tmp_path: Path) -> None:
+def test_the_node_sdk_arrives_unchanged_and_its_rows_are_right(product: Product) -> None:
     """Chat, responses and embeddings, streamed or not: the same without us, usage as reported."""
-    with (
-        processes.stand_in(tmp_path / "stand-in.log") as (upstream, _),
-        processes.serve(tmp_path, {"openai": upstream}, settings=processes.FAST_ROWS) as served,
-    ):
-        trip = roundtrip.make(
-            calls, upstream=upstream, served=served, provider="openai", feature="node"
-        )
+    trip = product.trip(calls, "openai", "node")
     assert roundtrip.changes(trip) == []
     assert roundtrip.mismeasured(trip) == []
     assert [row["operation"] for row in trip.rows] == ["chat"] * 4 + ["embeddings"]

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from google import genai
 from google.genai import types
 from openai.types.chat import ChatCompletionFunctionToolParam
 
-from evaluation.standin import processes
 from support import roundtrip
+from support.product import Product
 
 Call = Callable[[str, Mapping[str, str]], object]
 KEY = "sk-standin-sdk"
@@ -25,31 +24,6 @@ TOOL: ChatCompletionFunctionToolParam = {
     "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}},
 }
 CACHED = {"x-standin-input-tokens": "3000", "x-standin-cache-read-tokens": "2048"}
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """The stand-in and the product in front of it."""
-
-    upstream: str
-    served: processes.Serving
-
-    def trip(self, call: Call, provider: str, feature: str) -> roundtrip.Roundtrip[object]:
-        return roundtrip.make(
-            call, upstream=self.upstream, served=self.served, provider=provider, feature=feature
-        )
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    data = tmp_path_factory.mktemp("sdk")
-    with (
-        processes.stand_in(data / "stand-in.log") as (upstream, _),
-        processes.serve(
-            data, dict.fromkeys(processes.PROVIDERS, upstream), settings=processes.FAST_ROWS
-        ) as served,
-    ):
-        yield House(upstream, served)
 
 
 def chat(base_url: str, headers: Mapping[str, str]) -> object:
@@ -232,17 +206,17 @@ CALLS: tuple[tuple[str, Call], ...] = (
 )
 @pytest.mark.parametrize(("provider", "call"), CALLS, ids=[call.__name__ for _, call in CALLS])
 def test_an_sdk_call_arrives_unchanged_and_its_row_is_right(
-    house: House, provider: str, call: Call
+    product: Product, provider: str, call: Call
 ) -> None:
     """Path, headers, bodies and result are the same without us, and usage is as reported."""
-    trip = house.trip(call, provider, call.__name__)
+    trip = product.trip(call, provider, f"sdk-{call.__name__}")
     assert roundtrip.changes(trip) == []
     assert roundtrip.mismeasured(trip) == []
     assert {row["provider"] for row in trip.rows} == {provider}
     assert {row["cost_status"] for row in trip.rows} == {"exact"}
 
 
-def test_a_stream_without_usage_is_counted_exactly(house: House) -> None:
+def test_a_stream_without_usage_is_counted_exactly(product: Product) -> None:
     """The SDK does not ask for usage; what we count is what the provider would have billed."""
 
     def call(base_url: str, headers: Mapping[str, str]) -> object:
@@ -254,7 +228,7 @@ def test_a_stream_without_usage_is_counted_exactly(house: House) -> None:
         ):
             return [chunk.to_dict() for chunk in stream]
 
-    trip = house.trip(call, "openai", "no-usage")
+    trip = product.trip(call, "openai", "no-usage")
     assert roundtrip.changes(trip) == []
     (row,), usage = trip.rows, trip.behind[0]["answered"]["usage"]
     assert (row["outcome"], row["usage_origin"]) == ("ok", "counted")
@@ -263,27 +237,27 @@ def test_a_stream_without_usage_is_counted_exactly(house: House) -> None:
     assert row["cost_usd"] is not None
 
 
-def test_counting_tokens_is_not_billed(house: House) -> None:
+def test_counting_tokens_is_not_billed(product: Product) -> None:
     """`count_tokens` has a row whose cost is known to be nothing."""
-    trip = house.trip(count_tokens, "anthropic", "count")
+    trip = product.trip(count_tokens, "anthropic", "count")
     assert roundtrip.changes(trip) == []
     (row,) = trip.rows
     assert (row["operation"], row["cost_status"]) == ("count_tokens", "not_billed")
     assert row["outcome"] == "ok"
 
 
-def test_an_sdks_retry_is_a_row_of_its_own(house: House) -> None:
+def test_an_sdks_retry_is_a_row_of_its_own(product: Product) -> None:
     """The SDK sees one answer; the 429 before it is an attempt with its own row."""
-    trip = house.trip(openai_retries, "openai", "retries")
+    trip = product.trip(openai_retries, "openai", "retries")
     assert [row["http_status"] for row in trip.rows] == [429, 200]
     assert [row["attempt"] for row in trip.rows] == [1, 2]
     assert [row["outcome"] for row in trip.rows] == ["http_error", "ok"]
     assert roundtrip.mismeasured(trip) == []
 
 
-def test_no_key_is_kept(house: House) -> None:
+def test_no_key_is_kept(product: Product) -> None:
     """Callers' keys are in no file that the product writes."""
-    walk = os.walk(house.served.data)  # does not mind files that go meanwhile
+    walk = os.walk(product.served.data)  # does not mind files that go meanwhile
     files = [Path(folder, name) for folder, _, names in walk for name in names]
     assert len(files) > 1
     assert [str(path) for path in files if KEY.encode() in _content(path)] == []

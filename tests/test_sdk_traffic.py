@@ -3,38 +3,23 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import openai
-import pytest
 
 from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
+from support.product import Product
 
 CALLS = 150
 SEED = 58  # among its calls are errors of each kind, cuts, and streams that their reader leaves
 
 
-House = tuple[str, processes.Serving]  # URL of the stand-in, and the product in front of it
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    data = tmp_path_factory.mktemp("traffic")
-    with (
-        processes.stand_in(data / "stand-in.log") as (upstream, _),
-        processes.serve(
-            data, dict.fromkeys(processes.PROVIDERS, upstream), settings=processes.FAST_ROWS
-        ) as served,
-    ):
-        yield upstream, served
-
-
-def test_every_call_of_mixed_traffic_has_its_row(house: House) -> None:
+def test_every_call_of_mixed_traffic_has_its_row(product: Product) -> None:
     """As many rows as calls, with the statuses, models and usage that the provider answered."""
-    upstream, served = house
+    upstream, served = product.upstream, product.served
     processes.clear_journal(upstream)
     tally = asyncio.run(traffic.run(served.proxy_url, rate=100, calls=CALLS, seed=SEED, speed=30))
     rows = served.calls_when(CALLS, timeout_s=40, project=PROJECT)
@@ -57,9 +42,9 @@ def test_every_call_of_mixed_traffic_has_its_row(house: House) -> None:
     assert {row["team"] for row in rows} >= {"support", "search", "engineering", "research"}
 
 
-def test_a_batch_is_charged_by_item_once_and_at_half_price(house: House) -> None:
+def test_a_batch_is_charged_by_item_once_and_at_half_price(product: Product) -> None:
     """Polls cost nothing, and a second download of the output charges nothing again."""
-    _, served = house
+    served = product.served
     lines = [
         {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}
         for name in ("a", "b")
@@ -70,7 +55,7 @@ def test_a_batch_is_charged_by_item_once_and_at_half_price(house: House) -> None
     with openai.OpenAI(
         base_url=f"{served.proxy_url}/openai/v1",
         api_key="sk-standin-batch",
-        default_headers={"x-taximeter-feature": "batch"},
+        default_headers={"x-taximeter-feature": "sdk-batch"},
     ) as client:
         content = "\n".join(map(json.dumps, lines)).encode()
         file = client.files.create(file=("in.jsonl", content), purpose="batch")
@@ -87,7 +72,7 @@ def test_a_batch_is_charged_by_item_once_and_at_half_price(house: House) -> None
     tokens_in = sum(usage["prompt_tokens"] for usage in used)
     tokens_out = sum(usage["completion_tokens"] for usage in used)
     calls, items = 2 + polls + 2, len(lines)
-    rows = served.calls_when(calls + items, feature="batch")
+    rows = served.calls_when(calls + items, feature="sdk-batch")
     charged = [row for row in rows if row["input_tokens_total"]]
     assert (len(rows), len(charged)) == (calls + items, items)
     # USD 0.15 and 0.60 a million tokens: https://developers.openai.com/api/docs/pricing

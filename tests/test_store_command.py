@@ -99,7 +99,7 @@ def test_metrics_are_for_us(served: Served) -> None:
 def test_through_the_console(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     """A running console compares, on its own connection to the embedded store."""
     assert served.command("--quiet", "0") == Exit.OK
-    assert "are those of its rows" in capsys.readouterr().out
+    assert "The rollups match the rows on every day" in capsys.readouterr().out
     assert served.command("--quiet", "0", "--repair", "--json") == Exit.OK
     assert json.loads(capsys.readouterr().out) == []
 
@@ -156,7 +156,7 @@ def test_rows_that_wait(
     journal.append(1, Kind.RECORD, b"{}")
     journal.close()
     assert main([*broken, "--repair"]) == Exit.FAILED
-    assert "1 rows wait" in capsys.readouterr().out
+    assert "1 rows are waiting in the journal" in capsys.readouterr().out
     assert main(broken) == Exit.FAILED
 
 

@@ -1,25 +1,21 @@
 """A user that can only read: the store answers it exactly, or says what its profile lacks."""
 
-import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from conftest import QUOTED, RecordMaker
+from conftest import RecordMaker
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.migrations import schema_files
 from exporters.clickhouse.store import READ_SETTINGS, Store
 from exporters.record import Batch, TransientError
+from support.clickhouse import StartServer
 
 SQL = (Path(__file__).parents[1] / "grafana" / "clickhouse_reader.sql").read_text()
-SCRIPT = Path(__file__).parent / "support" / "clickhouse_server.py"
 
 
 def profile() -> dict[str, str]:
@@ -51,32 +47,16 @@ def test_what_was_said_is_not_granted(chdb_dsn: str) -> None:
     client.close()
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], int]]:
-    """Starts a server whose user `reader` has these settings; returns its port."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(settings: dict[str, str]) -> int:
-        command = [sys.executable, str(SCRIPT), "--data", str(tmp_path), "--user", "meter"]
-        command += ["--password", "kept secret/äöü", "--reader", json.dumps(settings)]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        assert started[-1].stdout is not None
-        return int(started[-1].stdout.readline())
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-async def test_reader(server: Callable[[dict[str, str]], int], make_records: RecordMaker) -> None:
+async def test_reader(
+    tmp_path: Path, start_clickhouse: StartServer, make_records: RecordMaker
+) -> None:
     """With the shipped profile it reads what was written, to the last digit."""
-    port = server(profile())
+    server = start_clickhouse(tmp_path, reader=profile())
     records = make_records(20)
-    writer = ClickHouse(f"clickhouse://meter:{QUOTED}@127.0.0.1:{port}")
+    writer = ClickHouse(server.dsn)
     await writer.export(Batch("w:1:0-1", tuple(records)))
     await writer.close()
-    store = Store(f"clickhouse://reader:{QUOTED}@127.0.0.1:{port}")
+    store = Store(server.reader_dsn)
     rows = await store.calls(100)
     costs = {str(row["call_id"]): row["cost_usd"] for row in rows}
     assert {
@@ -87,9 +67,11 @@ async def test_reader(server: Callable[[dict[str, str]], int], make_records: Rec
     await store.close()
 
 
-async def test_a_profile_without_our_settings(server: Callable[[dict[str, str]], int]) -> None:
+async def test_a_profile_without_our_settings(
+    tmp_path: Path, start_clickhouse: StartServer
+) -> None:
     """Costs as floats would be wrong: it is refused, with what to do."""
-    store = Store(f"clickhouse://reader:{QUOTED}@127.0.0.1:{server({'readonly': '1'})}")
+    store = Store(start_clickhouse(tmp_path, reader={"readonly": "1"}).reader_dsn)
     with pytest.raises(TransientError, match=r"may not set .*grafana/clickhouse_reader\.sql"):
         await store.calls(1)
     await store.close()

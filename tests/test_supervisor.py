@@ -75,13 +75,11 @@ class World:
         self.log = tmp_path / "log"
         self.log.touch()
         self.config = Config(data=tmp_path, relays=relays, drain_timeout_s=20)
-        script = tmp_path / "child.py"
-        script.write_text(CHILD)
         self.proxy = bind(Listen(port=0), "proxy")
         self.console = bind(Listen(port=0), "console")
         self.port = self.proxy.getsockname()[1]
         self.console_port = self.console.getsockname()[1]
-        command = (sys.executable, str(script))
+        command = (sys.executable, "-c", CHILD)
         self.supervisor = Supervisor(
             self.config,
             self.proxy,
@@ -332,17 +330,15 @@ async def test_failing_at_the_first_start_is_an_error(tmp_path: Path) -> None:
 
 async def test_children_notice_that_the_supervisor_is_gone(tmp_path: Path) -> None:
     """After kill -9 their standard input ends."""
-    driver = tmp_path / "driver.py"
-    driver.write_text(
-        "import asyncio, sys\nfrom pathlib import Path\n"
-        "sys.path.insert(0, sys.argv[1])\nfrom test_supervisor import World\n"
-        "world = World(Path(sys.argv[2]))\n"
+    driver = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom test_supervisor import World\n"
+        "world = World(Path(sys.argv[1]))\n"
         "asyncio.run(world.supervisor.run(lambda: print('up', flush=True)))\n"
     )
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(driver), str(ROOT / "tests"), str(tmp_path)),
+        *(sys.executable, "-c", driver, str(tmp_path)),
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
     )
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), 20) == b"up\n"

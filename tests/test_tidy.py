@@ -4,10 +4,12 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 STACK = ("pricing", "exporters", "proxy", "evaluation")
@@ -44,7 +46,7 @@ PURE = (
     "proxy/reading/",
     "proxy/content/capture.py",
     "proxy/content/walker.py",
-    "proxy/metering/doubts.py",
+    "proxy/metering/charges.py",
     "proxy/metering/rows.py",
     "proxy/repricing/differences.py",
     "proxy/health/vitals.py",
@@ -59,13 +61,22 @@ ONLY_IN = {  # package → the modules that may import it
     ),
     "clickhouse_connect": ("exporters/",),
 }
+BY_PATH = {  # file → why it starts programs by their path
+    "tests/test_clients.py": "the scripts of SDKs, which run in other environments too",
+}
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 300
+TEST_LINES_MAX = 500  # of a file of tests, whose parts do not depend on each other
+SCRIPT_LINES_MAX = 200  # of a JavaScript module
+SCRIPT_COLUMNS_MAX = 110
 LONGER = {  # file → its own limit, and why it is one thing
     "proxy/journal/journal.py": 330,  # one file format and its one writer
+    "tests/test_secrets.py": 531,  # the same canaries through every place that keeps something
 }
+PAGE = ROOT / "proxy" / "console" / "static"
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TEST_FILES = "tests/test_"
 
 
 def where(path: Path) -> str:
@@ -89,11 +100,27 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
             yield node
 
 
+def started(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """(line, the first argument after -P) of every command that starts our interpreter."""
+    for node in ast.walk(tree):
+        words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
+        for place, word in enumerate(words[:-1], 1):
+            if isinstance(word, ast.Attribute) and word.attr == "executable":
+                told = map(ast.unparse, words[place:])
+                yield word.lineno, next(text for text in told if text != "'-P'")
+
+
+@cache
+def parsed(path: Path) -> tuple[str, ast.Module]:
+    """The text of a file, and its tree."""
+    text = path.read_text(encoding="utf-8")
+    return text, ast.parse(text)
+
+
 def texts(*paths: Path) -> Iterator[tuple[str, str, ast.Module]]:
     """(name, text, tree) of each file."""
     for path in paths:
-        text = path.read_text(encoding="utf-8")
-        yield where(path), text, ast.parse(text)
+        yield where(path), *parsed(path)
 
 
 def test_modules_say_what_they_are_for() -> None:
@@ -118,6 +145,21 @@ def test_imports() -> None:
     assert wrong == []
 
 
+def test_programs_start_as_modules() -> None:
+    """By its path a program would find its neighbours' names before those of packages."""
+    by_path = [
+        f"{name}:{line}: {word}"
+        for name, _, tree in texts(*PACKAGES, *TESTS)
+        for line, word in started(tree)
+        if word not in ("'-m'", "'-c'")
+    ]
+    assert [line for line in by_path if not line.startswith(tuple(BY_PATH))] == []
+    assert {line.partition(":")[0] for line in by_path} == set(BY_PATH)
+    shells = [ROOT / "Makefile", ROOT / "Dockerfile", ROOT / "docker-compose.yml", ROOT / ".ci/run"]
+    program = re.compile(r"python[\d.]*[ \",']+[\w./-]+\.py\b")
+    assert [path.name for path in shells if program.search(path.read_text("utf-8"))] == []
+
+
 def test_functions_are_short() -> None:
     """They can be read at once."""
     assert [
@@ -128,15 +170,47 @@ def test_functions_are_short() -> None:
     ] == []
 
 
+def lines_max(name: str) -> int:
+    """How long a file may be, unless it is on the list."""
+    return TEST_LINES_MAX if name.startswith(TEST_FILES) else FILE_LINES_MAX
+
+
 def test_files_are_short() -> None:
     """So can files; a longer one is on the list with its reason, and leaves it when it shrinks."""
-    lines = {name: len(text.splitlines()) for name, text, _ in texts(*PACKAGES)}
+    lines = {name: len(text.splitlines()) for name, text, _ in texts(*PACKAGES, *TESTS)}
     assert [
         f"{name}: {lines[name]} lines"
         for name in lines
-        if lines[name] > LONGER.get(name, FILE_LINES_MAX)
+        if lines[name] > LONGER.get(name, lines_max(name))
     ] == []
-    assert [name for name in LONGER if lines.get(name, 0) <= FILE_LINES_MAX] == []
+    assert [name for name in LONGER if lines.get(name, 0) <= lines_max(name)] == []
+
+
+def test_scripts_are_short() -> None:
+    """So are the modules of the page and their functions, whose last line is a `}` in column 1."""
+    wrong = []
+    for path in PAGE.glob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > SCRIPT_LINES_MAX:
+            wrong.append(f"{where(path)}: too long")
+        if max(map(len, text.splitlines())) > SCRIPT_COLUMNS_MAX:
+            wrong.append(f"{where(path)}: too wide")
+        for begin in re.finditer(r"^(?:export )?(?:async )?function (\w+)", text, re.MULTILINE):
+            body = text[begin.start() :].partition("\n}\n")[0]
+            if body.count("\n") >= FUNCTION_LINES_MAX - 1:
+                wrong.append(f"{where(path)}: {begin[1]}")
+    assert wrong == []
+
+
+def test_the_page_loads_every_file() -> None:
+    """None is left behind, and the page asks for none that is not there."""
+    files = {path.name: path.read_text(encoding="utf-8") for path in PAGE.iterdir()}
+    asked = {
+        name
+        for text in files.values()
+        for name in re.findall(r'(?:from "\./|(?:href|src)="/static/)([\w.]+)"', text)
+    }
+    assert asked | {"index.html"} == files.keys()
 
 
 def test_pure_modules_exist() -> None:
@@ -151,6 +225,17 @@ def test_tests_state_facts() -> None:
         for name, _, tree in texts(*TESTS)
         for function in functions(tree)
         if function.name.startswith("test_") and not ast.get_docstring(function)
+    ] == []
+
+
+def test_no_example_has_a_deadline() -> None:
+    """Hypothesis has its limits from the one profile in `conftest.py`, under load too."""
+    assert settings().deadline is None
+    assert [
+        f"{name}:{node.lineno}"
+        for name, _, tree in texts(*TESTS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "deadline" and name.startswith(TEST_FILES)
     ] == []
 
 

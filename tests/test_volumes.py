@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,12 +17,10 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import Batch, Record, TransientError
 from pricing import Meter, Subcall, TariffBook, Usage
 from proxy.exchange import Part
-from proxy.metering.metering import Metering
+from proxy.metering.records import Metering
 from proxy.metering.volumes import Delivering, Volumes, window
 from proxy.settings.config import Config
-
-if TYPE_CHECKING:
-    from conftest import ClickHouseServer
+from support.clickhouse import ClickHouseServer
 
 TARIFFS = """
 provider = "acme"
@@ -130,7 +128,7 @@ async def test_a_ladder_goes_on_after_a_restart(
 
 
 async def test_two_meters_see_each_other(
-    book: TariffBook, clickhouse_server: "ClickHouseServer", database: str
+    book: TariffBook, clickhouse_server: ClickHouseServer, database: str
 ) -> None:
     """What the other wrote counts from the next reading on, and what is ours counts once."""
     dsn = clickhouse_server.dsn
@@ -150,7 +148,7 @@ async def test_two_meters_see_each_other(
 
 
 async def test_a_lost_answer_counts_nothing_twice(
-    book: TariffBook, clickhouse_server: "ClickHouseServer", database: str
+    book: TariffBook, clickhouse_server: ClickHouseServer, database: str
 ) -> None:
     """A batch that was not acknowledged may be in the store: nothing is read until it surely is."""
     proxy = Proxy(book, clickhouse_server.dsn, database, "p")
@@ -175,7 +173,7 @@ def used(proxy: Proxy, name: str) -> Any:
 
 
 @given(st.lists(st.sampled_from(["meter", "deliver", "read", "other"]), max_size=30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nothing_counts_twice(steps: list[str]) -> None:
     """However readings and deliveries fall: all that is ours, and of others what was read."""
     volumes, call = Volumes([TOKENS]), Subcall(provider="acme", model="m", at=NOW, usage=USAGE)

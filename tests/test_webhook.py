@@ -56,7 +56,7 @@ async def settled(webhook: Webhook) -> None:
 async def test_begin_and_end() -> None:
     """What begins together comes together; what ends comes after, with the headers configured."""
     async with Receiver() as receiver, running(receiver.url) as webhook:
-        webhook.tell([alert("a"), alert("b"), alert("a", over=True)])
+        webhook.send([alert("a"), alert("b"), alert("a", over=True)])
         await settled(webhook)
     assert [body["status"] for body in receiver.bodies] == ["firing", "resolved"]
     assert receiver.told() == [("firing", "a"), ("firing", "b"), ("resolved", "a")]
@@ -76,9 +76,9 @@ async def test_begin_and_end() -> None:
 async def test_what_fails_for_now_comes_later(status: int) -> None:
     """An answer that may change is asked for again, and what came meanwhile follows in order."""
     async with Receiver(status, status) as receiver, running(receiver.url) as webhook:
-        webhook.tell([alert("a")])
+        webhook.send([alert("a")])
         await asyncio.sleep(0.01)
-        webhook.tell([alert("a", over=True)])
+        webhook.send([alert("a", over=True)])
         await settled(webhook)
     assert receiver.told() == [("firing", "a"), ("resolved", "a")]
     assert (webhook.retries, webhook.lost, webhook.error) == (2, 0, "")
@@ -90,20 +90,20 @@ async def test_what_is_refused_for_good_is_lost_and_counted(
 ) -> None:
     """A wrong URL holds nothing up: the log says what to look at, and the next one is tried."""
     async with Receiver(status) as receiver, running(receiver.url) as webhook:
-        webhook.tell([alert("a")])
+        webhook.send([alert("a")])
         await settled(webhook)
-        webhook.tell([alert("a", over=True)])
+        webhook.send([alert("a", over=True)])
         await settled(webhook)
     assert receiver.asked == 2
     assert (webhook.lost, webhook.delivered) == (1, 1)
-    assert f"it refuses them with {status}; see alerts.webhook" in caplog.text
+    assert f"HTTP {status}; check alerts.webhook (alerts lost so far: 1)" in caplog.text
 
 
 async def test_retry_after_is_waited_for() -> None:
     """A receiver that names the time is not asked before it."""
     async with Receiver(429, retry_after="1") as receiver, running(receiver.url) as webhook:
         began = monotonic()
-        webhook.tell([alert("a")])
+        webhook.send([alert("a")])
         await settled(webhook)
         assert monotonic() - began >= 1
         assert receiver.asked == 2
@@ -113,7 +113,7 @@ async def test_one_that_hangs_delays_nobody() -> None:
     """Telling returns at once; the request is given up after its time and made again."""
     async with Receiver(0) as receiver, running(receiver.url, timeout_s=0.2) as webhook:
         began = monotonic()
-        webhook.tell([alert("a")])
+        webhook.send([alert("a")])
         assert monotonic() - began < 0.05
         await settled(webhook)
         assert 0.2 <= monotonic() - began < 5
@@ -125,11 +125,11 @@ async def test_one_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
     """A refused connection is complained of once a minute, without the URL."""
     url = f"http://127.0.0.1:{unused_port()}/{SECRET}?sig={SECRET}"
     async with running(url) as webhook:
-        webhook.tell([alert("a")])
+        webhook.send([alert("a")])
         while webhook.retries < 4:
             await asyncio.sleep(0.01)
     assert caplog.messages == [
-        "The webhook does not take alerts: it cannot be reached (ClientConnectorError)."
+        "Cannot deliver alerts to the webhook: cannot reach it (ClientConnectorError)."
     ]
     assert [one.name for one in webhook.waiting] == ["a"]
 
@@ -137,9 +137,9 @@ async def test_one_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
 async def test_what_waits_has_a_limit() -> None:
     """Without room the oldest go and are counted; the newest state still arrives."""
     async with Receiver(0) as receiver, running(receiver.url, timeout_s=0.3) as webhook:
-        webhook.tell([alert("first")])
+        webhook.send([alert("first")])
         await asyncio.sleep(0.1)  # it is on its way now
-        webhook.tell(alert(f"a{number}") for number in range(WAITING_MAX + 4))
+        webhook.send(alert(f"a{number}") for number in range(WAITING_MAX + 4))
         assert len(webhook.waiting) == WAITING_MAX
         await settled(webhook)
     assert webhook.lost == 5
@@ -164,7 +164,7 @@ async def test_a_body_without_end_is_not_read() -> None:
     port = server.sockets[0].getsockname()[1]
     async with running(f"http://127.0.0.1:{port}/") as webhook:
         began = monotonic()
-        webhook.tell([alert("a")])
+        webhook.send([alert("a")])
         await settled(webhook)
         assert monotonic() - began < 2
     server.close()
@@ -182,9 +182,9 @@ async def test_the_secret_is_nowhere(
     async with Receiver(500, 404, -1, 302, path=f"/{SECRET}") as receiver:
         for url in (receiver.url, bad_host):
             async with running(url) as webhook:
-                webhook.tell([alert("a")])
-                webhook.tell([alert("a", over=True)])
-                webhook.tell([replace(alert("b"), summary="\ud800", ended_at=BEGAN)])  # no text
+                webhook.send([alert("a")])
+                webhook.send([alert("a", over=True)])
+                webhook.send([replace(alert("b"), summary="\ud800", ended_at=BEGAN)])  # no text
                 await asyncio.sleep(0.5)
                 said = f"{webhook!r} {webhook.status()} {webhook.waiting}"
                 assert "SECRET" not in said
@@ -203,7 +203,7 @@ async def configured(url: str, ca_file: Path | None = None) -> Webhook:
     webhook = outlets.webhook(config)
     assert webhook is not None
     task = asyncio.create_task(webhook.run())
-    webhook.tell([alert("a")])
+    webhook.send([alert("a")])
     async with asyncio.timeout(10):
         while not (webhook.delivered or webhook.retries):
             await asyncio.sleep(0.01)
@@ -224,7 +224,7 @@ async def test_tls(tmp_path: Path) -> None:
         url = f"https://localhost:{port}/{SECRET}"
         strange = await configured(url)
         trusted = await configured(url, certificate)
-    assert strange.error == "it cannot be reached (ClientConnectorCertificateError)"
+    assert strange.error == "cannot reach it (ClientConnectorCertificateError)"
     assert (trusted.delivered, len(seen)) == (1, 1)
     assert seen[0].header(b"user-agent") == [b"taximeter"]
 

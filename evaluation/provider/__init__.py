@@ -1,1 +1,1 @@
-"""The old name of `evaluation.standin`; goes with the next release."""
+"""The old name of `evaluation.standin`; will be removed in the next release."""

@@ -1,8 +1,12 @@
-"""`python -m evaluation.provider` as it was; say `python -m evaluation.standin`."""
+"""`python -m evaluation.provider`, the old name of `python -m evaluation.standin`."""
 
 import sys
 
 from evaluation.standin.__main__ import main
 
-print("evaluation.provider is now evaluation.standin; this name goes next release", file=sys.stderr)
+print(
+    "evaluation.provider is deprecated and will be removed in the next release;"
+    " use evaluation.standin",
+    file=sys.stderr,
+)
 main()

@@ -1,4 +1,4 @@
-"""`python -m evaluation.standin --port 0` prints where it listens, as one line of JSON."""
+"""`python -m evaluation.standin` runs the stand-in and prints its address as one line of JSON."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ async def _serve(port: int) -> None:
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(prog="evaluation.standin", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 (the default) is any free port")
+    parser.add_argument("--port", type=int, default=0, help="port, 0 for any free one (default: 0)")
     asyncio.run(_serve(parser.parse_args().port))
 
 

@@ -1,4 +1,4 @@
-"""What a dialect makes of a request, and the made-up text and usage that it makes it from."""
+"""The types of requests and answers, and the invented text and usage that answers are made of."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ from evaluation.standin.steering import Steering
 
 Json = dict[str, Any]  # a decoded or to-be-encoded JSON object
 
-CREATED = 1_790_000_000  # every "created": an answer depends on nothing but its request
-MESSAGE_TOKENS = 4  # OpenAI's chat format: three marks and a role for each message
-REPLY_TOKENS = 3  # and three that open the reply
-STOP_TOKENS = 1  # OpenAI counts the unseen token that ends an answer as well
-TOOL_CALL_TOKENS = 12  # what a made-up tool call is said to cost
+CREATED = 1_790_000_000  # for every "created": an answer depends on its request alone
+MESSAGE_TOKENS = 4  # OpenAI's chat format: three marks and a role per message
+REPLY_TOKENS = 3  # OpenAI's chat format: start of the reply
+STOP_TOKENS = 1  # OpenAI also counts the hidden token that ends an answer
+TOOL_CALL_TOKENS = 12  # reported for an invented tool call
 
 # Each is one token in o200k_base and cl100k_base, with and without a leading space (a test checks).
 WORDS = tuple(
@@ -34,7 +34,7 @@ WORDS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request as the dialects see it."""
+    """A request as dialects need it."""
 
     method: str
     path: str  # percent-encoded, no query
@@ -42,13 +42,13 @@ class Request:
     headers: Mapping[str, str]  # lower-case names
     body: Json
     steering: Steering
-    model: str  # of the body or the path, without a steering suffix
-    seed: str  # hex digest of path and body: all that chance depends on
+    model: str  # from the body or the path, without a steering suffix
+    seed: str  # hex digest of path and body, the seed of all randomness
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to send: a whole body or one stream event, and the output tokens it brings."""
+    """One thing to send: a whole body or one stream event, and the output tokens in it."""
 
     data: bytes
     tokens: int = 0
@@ -56,7 +56,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A partition: every token is under one name, as the product's `Usage` has it."""
+    """A partition: each token is counted under exactly one name, as in `pricing.usage.Usage`."""
 
     input: int = 0  # neither read from a cache nor written to one
     cache_read: int = 0
@@ -76,7 +76,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What to send, and what it means: `tokens` is what such a call would be billed for."""
+    """What to send, and its meaning: `tokens` is what such a call would be billed for."""
 
     steps: tuple[Step, ...]
     status: int = 200
@@ -85,23 +85,23 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     model: str = ""
     tokens: Tokens | None = None
-    reported: bool = True  # False: the body leaves the usage out
-    error_event: bytes = b""  # what an overload in mid-stream looks like
+    reported: bool = True  # False: the body has no usage
+    error_event: bytes = b""  # an overload in mid-stream
     operation: str = ""  # for the journal
-    kept: Json | None = None  # what can be fetched again by its id
+    kept: Json | None = None  # a document that can be fetched by its id later
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """What the model is made to say."""
+class Reply:
+    """What the model is to say."""
 
-    words: tuple[str, ...]  # one token each; all but the first begin with a space
-    thoughts: tuple[str, ...]
+    words: tuple[str, ...]  # one token each; all but the first start with a space
+    thoughts: tuple[str, ...]  # words of the reasoning
     tool: str  # name of the tool to call; "": none
     tool_tokens: int
     stop_tokens: int
     tokens: Tokens
-    cut_short: bool  # the caller's own limit ended it
+    cut_short: bool  # the caller's own limit was reached
 
     @property
     def text(self) -> str:
@@ -121,13 +121,13 @@ def encode(document: object) -> bytes:
 
 
 def sse(document: object, event: str = "") -> bytes:
-    """One server-sent event; with a name where the dialect names its events."""
+    """One server-sent event, with a name if the dialect names its events."""
     head = f"event: {event}\n".encode() if event else b""
     return head + b"data: " + encode(document) + b"\n\n"
 
 
 def identifier(prefix: str, seed: str, *, length: int = 24, part: str = "") -> str:
-    """An id in the provider's manner, made of the seed."""
+    """An id in the provider's format, derived from the seed."""
     return prefix + hashlib.sha256(f"{seed}/{part}".encode()).hexdigest()[:length]
 
 
@@ -140,7 +140,7 @@ def words(random: Random, count: int) -> tuple[str, ...]:
 
 
 def strings(document: object) -> Iterator[str]:
-    """Every string inside a JSON document, keys left out."""
+    """All strings in a JSON document, without its keys."""
     if isinstance(document, str):
         yield document
     elif isinstance(document, dict):
@@ -152,19 +152,19 @@ def strings(document: object) -> Iterator[str]:
 
 
 def counted(document: object) -> int:
-    """Tokens in the text of a document: its words, exact for text made of `WORDS`."""
+    """Tokens in the strings of a document: its words, exact for text made of `WORDS`."""
     return sum(len(text.split()) for text in strings(document))
 
 
-def script(
+def make_reply(
     request: Request,
     *,
-    asked_tokens: int,
+    prompt_tokens: int,
     limit: int | None = None,
     thinks: bool = False,
     stop_tokens: int = 0,
-) -> Script:
-    """What the seed and the steering make the model say to a prompt of `asked_tokens`."""
+) -> Reply:
+    """The reply to a prompt of `prompt_tokens`, by the seed and the steering."""
     steering, random = request.steering, Random(request.seed)
     tool = _tool(request.body)
     wanted = steering.output_tokens if steering.output_tokens is not None else random.randint(8, 48)
@@ -177,22 +177,22 @@ def script(
     visible = total - reasoning
     calling = min(TOOL_CALL_TOKENS, visible) if tool else 0
     stop = min(stop_tokens, visible - calling) if total == wanted else 0
-    return Script(
+    return Reply(
         words=words(random, visible - calling - stop),
         thoughts=words(random, reasoning),
         tool=tool,
         tool_tokens=calling,
         stop_tokens=stop,
-        tokens=_tokens(steering, asked_tokens, visible, reasoning),
+        tokens=_tokens(steering, prompt_tokens, visible, reasoning),
         cut_short=total < wanted,
     )
 
 
-def _tokens(steering: Steering, asked: int, output: int, reasoning: int) -> Tokens:
-    """The partition; a prompt smaller than what it is said to cache is taken to be as large."""
+def _tokens(steering: Steering, prompt: int, output: int, reasoning: int) -> Tokens:
+    """The partition; the total is at least the cached tokens that the steering sets."""
     read, written = steering.cache_read_tokens, steering.cache_write_tokens
     written_1h = steering.cache_write_1h_tokens
-    total = steering.input_tokens if steering.input_tokens is not None else asked
+    total = steering.input_tokens if steering.input_tokens is not None else prompt
     return Tokens(
         input=max(total - read - written - written_1h, 0),
         cache_read=read,
@@ -204,7 +204,7 @@ def _tokens(steering: Steering, asked: int, output: int, reasoning: int) -> Toke
 
 
 def _tool(body: Json) -> str:
-    """The first function a request declares, unless it forbids tools; any dialect."""
+    """The first function that a request declares in any dialect, unless it forbids tools."""
     if body.get("tool_choice") == "none" or _answered_tool(body):
         return ""
     for tool in body.get("tools") or ():
@@ -215,7 +215,7 @@ def _tool(body: Json) -> str:
 
 
 def _answered_tool(body: Json) -> bool:
-    """Whether the newest message brings a tool's result, so that text is due."""
+    """Whether the newest message has a tool's result, so that the answer is text."""
     turns = body.get("messages") or body.get("input") or body.get("contents") or ()
     last = turns[-1] if isinstance(turns, list) and turns else None
     marks = (b'"role":"tool"', b'"tool_result"', b'"function_call_output"', b'"functionResponse"')

@@ -1,6 +1,6 @@
-"""Anthropic messages: input without cached tokens, cache writes split by their time to live.
+"""Anthropic messages: input excludes cached tokens, cache writes are split by time to live.
 
-`message_start` carries the input and the split, `message_delta` the cumulative totals without it.
+`message_start` has the input and the split, `message_delta` the cumulative totals without it.
 """
 
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from evaluation.standin.answers import (
     TOOL_ARGUMENTS,
     Answer,
     Json,
+    Reply,
     Request,
-    Script,
     Step,
     counted,
     encode,
     identifier,
-    script,
+    make_reply,
     sse,
 )
 
-PROMPT_TOKENS = 7  # what Claude's own frame costs around a text
+PROMPT_TOKENS = 7  # of Claude's own format around a text
 TOKENS_AT_START = 1  # message_start already counts the first output token
 
 
@@ -33,22 +33,22 @@ def answer(request: Request) -> Answer:
     """`POST /v1/messages`."""
     body = request.body
     thinking = (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")
-    said = script(
+    reply = make_reply(
         request,
-        asked_tokens=prompt_tokens(body),
+        prompt_tokens=prompt_tokens(body),
         limit=body.get("max_tokens"),
         thinks=thinking,
     )
     stream = bool(body.get("stream"))
-    whole = _message(request, said)
-    steps = _events(said, whole) if stream else [Step(encode(whole), said.tokens.output_total)]
+    whole = _message(request, reply)
+    steps = _events(reply, whole) if stream else [Step(encode(whole), reply.tokens.output_total)]
     return Answer(
         steps=tuple(steps),
         content_type="text/event-stream; charset=utf-8" if stream else "application/json",
         stream=stream,
         headers={"request-id": identifier("req_", request.seed)},
         model=request.model,
-        tokens=said.tokens,
+        tokens=reply.tokens,
         error_event=sse(error_document(529, "Overloaded"), "error"),
         operation="anthropic.messages",
     )
@@ -77,8 +77,8 @@ def error_document(status: int, message: str) -> Json:
     return {"type": "error", "error": {"type": kinds.get(status, "api_error"), "message": message}}
 
 
-def _usage(request: Request, said: Script) -> Json:
-    tokens = said.tokens
+def _usage(request: Request, reply: Reply) -> Json:
+    tokens = reply.tokens
     tier = request.steering.service_tier or "standard"
     usage: Json = {
         "input_tokens": tokens.input,
@@ -97,32 +97,32 @@ def _usage(request: Request, said: Script) -> Json:
     return usage
 
 
-def _message(request: Request, said: Script) -> Json:
-    reason = "max_tokens" if said.cut_short else "tool_use" if said.tool else "end_turn"
+def _message(request: Request, reply: Reply) -> Json:
+    reason = "max_tokens" if reply.cut_short else "tool_use" if reply.tool else "end_turn"
     return {
         "id": identifier("msg_01", request.seed),
         "type": "message",
         "role": "assistant",
         "model": request.model,
-        "content": [*_blocks(request, said)],
+        "content": [*_blocks(request, reply)],
         "stop_reason": reason,
         "stop_sequence": None,
-        "usage": _usage(request, said),
+        "usage": _usage(request, reply),
     }
 
 
-def _blocks(request: Request, said: Script) -> Iterator[Json]:
-    if said.thoughts:
+def _blocks(request: Request, reply: Reply) -> Iterator[Json]:
+    if reply.thoughts:
         signature = identifier("", request.seed, length=64, part="signature")
-        yield {"type": "thinking", "thinking": said.thought, "signature": signature}
-    if said.words or not said.tool:
-        yield {"type": "text", "text": said.text}
-    if said.tool:
+        yield {"type": "thinking", "thinking": reply.thought, "signature": signature}
+    if reply.words or not reply.tool:
+        yield {"type": "text", "text": reply.text}
+    if reply.tool:
         call = identifier("toolu_01", request.seed)
-        yield {"type": "tool_use", "id": call, "name": said.tool, "input": TOOL_ARGUMENTS}
+        yield {"type": "tool_use", "id": call, "name": reply.tool, "input": TOOL_ARGUMENTS}
 
 
-def _events(said: Script, whole: Json) -> Iterator[Step]:
+def _events(reply: Reply, whole: Json) -> Iterator[Step]:
     def event(kind: str, tokens: int = 0, **fields: object) -> Step:
         return Step(sse({"type": kind, **fields}, kind), tokens)
 
@@ -135,7 +135,7 @@ def _events(said: Script, whole: Json) -> Iterator[Step]:
         yield event("content_block_start", index=index, content_block=_blank(block))
         if index == 0:
             yield event("ping")
-        for tokens, delta in _deltas(said, block):
+        for tokens, delta in _deltas(reply, block):
             yield event("content_block_delta", tokens, index=index, delta=delta)
         yield event("content_block_stop", index=index)
     final = whole["usage"]
@@ -157,16 +157,16 @@ def _blank(block: Json) -> Json:
     return block | blanks[block["type"]]
 
 
-def _deltas(said: Script, block: Json) -> Iterator[tuple[int, Json]]:
+def _deltas(reply: Reply, block: Json) -> Iterator[tuple[int, Json]]:
     """Output tokens and delta of each event of a block."""
     if block["type"] == "thinking":
-        for thought in said.thoughts:
+        for thought in reply.thoughts:
             yield 1, {"type": "thinking_delta", "thinking": thought}
         yield 0, {"type": "signature_delta", "signature": block["signature"]}
     elif block["type"] == "text":
-        for word in said.words:
+        for word in reply.words:
             yield 1, {"type": "text_delta", "text": word}
     else:
         yield 0, {"type": "input_json_delta", "partial_json": ""}
         text = encode(block["input"]).decode()
-        yield said.tool_tokens, {"type": "input_json_delta", "partial_json": text}
+        yield reply.tool_tokens, {"type": "input_json_delta", "partial_json": text}

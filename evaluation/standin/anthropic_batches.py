@@ -6,7 +6,7 @@ from itertools import count
 from evaluation.standin import anthropic
 from evaluation.standin.answers import Answer, Json, Step, encode, identifier
 
-KEPT_MAX = 1_000  # batches; the oldest goes
+KEPT_MAX = 1_000  # batches; then the oldest is dropped
 CREATED_AT = "2026-09-21T13:33:20Z"
 EXPIRES_AT = "2026-09-22T13:33:20Z"
 PATH = "/v1/messages/batches"
@@ -45,7 +45,7 @@ class Batches:
     def poll(self, batch_id: str, host: str) -> Answer | None:
         """`GET /v1/messages/batches/{id}`: in progress once, then ended.
 
-        The results are at an absolute URL of the provider, `host`: an SDK goes there by itself.
+        The results have an absolute URL at `host`, which an SDK requests directly.
         """
         if batch_id not in self._batches:
             return None
@@ -63,7 +63,7 @@ class Batches:
         return answer
 
     def results(self, batch_id: str) -> Answer | None:
-        """`GET /v1/messages/batches/{id}/results`: one JSON value a line."""
+        """`GET /v1/messages/batches/{id}/results`: one JSON value per line."""
         if batch_id not in self._batches:
             return None
         _, requests = self._batches[batch_id]
@@ -82,9 +82,9 @@ class Batches:
         return {"custom_id": custom_id, "result": result}
 
 
-def _counts(**said: int) -> Json:
+def _counts(**counts: int) -> Json:
     names = ("processing", "succeeded", "errored", "canceled", "expired")
-    return {name: said.get(name, 0) for name in names}
+    return {name: counts.get(name, 0) for name in names}
 
 
 def _answer(data: bytes, content_type: str = "application/json") -> Answer:

@@ -1,6 +1,6 @@
 """Bedrock: Converse for any model, InvokeModel for Anthropic's; streams are AWS event streams.
 
-`inputTokens` leaves cached tokens out and `totalTokens` has them.  Signatures are not checked.
+`inputTokens` excludes cached tokens, `totalTokens` includes them.  Signatures are not checked.
 """
 
 import base64
@@ -16,13 +16,13 @@ from evaluation.standin.answers import (
     TOOL_ARGUMENTS,
     Answer,
     Json,
+    Reply,
     Request,
-    Script,
     Step,
     counted,
     encode,
     identifier,
-    script,
+    make_reply,
 )
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -56,20 +56,20 @@ def answer(request: Request) -> Answer:
     """`POST /model/M/converse` and `/converse-stream`."""
     body = request.body
     contents = [turn.get("content") for turn in body.get("messages") or ()]
-    said = script(
+    reply = make_reply(
         request,
-        asked_tokens=counted([contents, body.get("system")]),
+        prompt_tokens=counted([contents, body.get("system")]),
         limit=(body.get("inferenceConfig") or {}).get("maxTokens"),
     )
     stream = request.path.endswith("-stream")
-    whole = _document(request, said)
-    steps = _events(said, whole) if stream else [Step(encode(whole), said.tokens.output_total)]
+    whole = _document(request, reply)
+    steps = _events(reply, whole) if stream else [Step(encode(whole), reply.tokens.output_total)]
     return Answer(
         steps=tuple(steps),
         content_type=EVENT_STREAM if stream else "application/json",
         stream=stream,
         headers={"x-amzn-requestid": identifier("", request.seed, length=32)},
-        tokens=said.tokens,
+        tokens=reply.tokens,
         error_event=_exception(),
         operation="bedrock.converse",
     )
@@ -78,11 +78,10 @@ def answer(request: Request) -> Answer:
 def invoke(request: Request) -> Answer:
     """`POST /model/M/invoke` and `/invoke-with-response-stream` of an Anthropic model."""
     stream = request.path.endswith("-stream")
-    asked = replace(request, body=request.body | {"stream": stream})
-    said = anthropic.answer(asked)
+    answered = anthropic.answer(replace(request, body=request.body | {"stream": stream}))
     return replace(
-        said,
-        steps=tuple(map(_chunk, said.steps)) if stream else said.steps,
+        answered,
+        steps=tuple(map(_chunk, answered.steps)) if stream else answered.steps,
         content_type=EVENT_STREAM if stream else "application/json",
         error_event=_exception(),
         operation="bedrock.invoke",
@@ -90,7 +89,7 @@ def invoke(request: Request) -> Answer:
 
 
 def error_document(status: int, text: str) -> Json:
-    """The error body of AWS; what kind it is stands in a header."""
+    """The error body of AWS, which names the kind in a header."""
     return {"message": text}
 
 
@@ -104,22 +103,24 @@ def _exception() -> bytes:
 
 
 def _chunk(step: Step) -> Step:
-    """A server-sent event as the event that Bedrock makes of it."""
+    """Bedrock's form of a server-sent event."""
     data = step.data.partition(b"data: ")[2].strip()
     document = msgspec.json.decode(data)
     return Step(event("chunk", {"bytes": base64.b64encode(encode(document)).decode()}), step.tokens)
 
 
-def _document(request: Request, said: Script) -> Json:
-    tokens = said.tokens
+def _document(request: Request, reply: Reply) -> Json:
+    tokens = reply.tokens
     written = tokens.cache_write + tokens.cache_write_1h
-    content: list[Json] = [{"text": said.text}] if said.words or not said.tool else []
-    if said.tool:
+    content: list[Json] = [{"text": reply.text}] if reply.words or not reply.tool else []
+    if reply.tool:
         call = identifier("tooluse_", request.seed)
-        content.append({"toolUse": {"toolUseId": call, "name": said.tool, "input": TOOL_ARGUMENTS}})
+        content.append(
+            {"toolUse": {"toolUseId": call, "name": reply.tool, "input": TOOL_ARGUMENTS}}
+        )
     return {
         "output": {"message": {"role": "assistant", "content": content}},
-        "stopReason": "max_tokens" if said.cut_short else "tool_use" if said.tool else "end_turn",
+        "stopReason": "max_tokens" if reply.cut_short else "tool_use" if reply.tool else "end_turn",
         "usage": {
             "inputTokens": tokens.input,
             "outputTokens": tokens.output_total,
@@ -131,7 +132,7 @@ def _document(request: Request, said: Script) -> Json:
     }
 
 
-def _events(said: Script, whole: Json) -> Iterator[Step]:
+def _events(reply: Reply, whole: Json) -> Iterator[Step]:
     yield Step(event("messageStart", {"role": "assistant"}))
     for index, block in enumerate(whole["output"]["message"]["content"]):
         at = {"contentBlockIndex": index}
@@ -139,9 +140,9 @@ def _events(said: Script, whole: Json) -> Iterator[Step]:
             start = {"toolUse": {key: tool[key] for key in ("toolUseId", "name")}}
             yield Step(event("contentBlockStart", {"start": start, **at}))
             piece = {"toolUse": {"input": encode(tool["input"]).decode()}}
-            yield Step(event("contentBlockDelta", {"delta": piece, **at}), said.tool_tokens)
+            yield Step(event("contentBlockDelta", {"delta": piece, **at}), reply.tool_tokens)
         else:
-            for word in said.words:
+            for word in reply.words:
                 yield Step(event("contentBlockDelta", {"delta": {"text": word}, **at}), 1)
         yield Step(event("contentBlockStop", at))
     yield Step(event("messageStop", {"stopReason": whole["stopReason"]}))

@@ -1,6 +1,6 @@
-"""DashScope's native generation: every event of a stream repeats text and usage so far.
+"""DashScope's native generation: every event of a stream repeats the text and usage so far.
 
-With `incremental_output` the text comes in pieces; the usage is cumulative all the same.
+With `incremental_output` the text comes in pieces, but the usage is still cumulative.
 """
 
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from evaluation.standin.answers import (
     Answer,
     Json,
+    Reply,
     Request,
-    Script,
     Step,
     counted,
     encode,
     identifier,
-    script,
+    make_reply,
 )
 
 
@@ -23,23 +23,23 @@ def answer(request: Request) -> Answer:
     parameters = request.body.get("parameters") or {}
     given = request.body.get("input") or {}
     contents = [message.get("content") for message in given.get("messages") or ()]
-    said = script(
+    reply = make_reply(
         request,
-        asked_tokens=counted([contents, given.get("prompt")]),
+        prompt_tokens=counted([contents, given.get("prompt")]),
         limit=parameters.get("max_tokens"),
     )
     stream = request.headers.get("x-dashscope-sse") == "enable"
     pieces = bool(parameters.get("incremental_output"))
     if stream:
-        steps = [*_events(request, said, pieces)]
+        steps = [*_events(request, reply, pieces)]
     else:
-        whole = _document(request, said, said.text, said.tokens.output_total, _finish(said))
-        steps = [Step(encode(whole), said.tokens.output_total)]
+        whole = _document(request, reply, reply.text, reply.tokens.output_total, _finish(reply))
+        steps = [Step(encode(whole), reply.tokens.output_total)]
     return Answer(
         steps=tuple(steps),
         content_type="text/event-stream;charset=UTF-8" if stream else "application/json",
         stream=stream,
-        tokens=said.tokens,
+        tokens=reply.tokens,
         error_event=_event(0, error_document(503, "Overloaded."), "error"),
         operation="dashscope.generation",
     )
@@ -52,12 +52,12 @@ def error_document(status: int, message: str) -> Json:
     return {"request_id": identifier("", message), "code": code, "message": message}
 
 
-def _finish(said: Script) -> str:
-    return "length" if said.cut_short else "stop"
+def _finish(reply: Reply) -> str:
+    return "length" if reply.cut_short else "stop"
 
 
-def _document(request: Request, said: Script, text: str, made: int, finish: str) -> Json:
-    tokens = said.tokens
+def _document(request: Request, reply: Reply, text: str, made: int, finish: str) -> Json:
+    tokens = reply.tokens
     message = {"role": "assistant", "content": text}
     return {
         "request_id": identifier("", request.seed, length=32),
@@ -76,10 +76,10 @@ def _event(number: int, document: Json, name: str = "result") -> bytes:
     return head.encode() + encode(document) + b"\n\n"
 
 
-def _events(request: Request, said: Script, pieces: bool) -> Iterator[Step]:
-    for made, word in enumerate(said.words, 1):
-        text = word if pieces else "".join(said.words[:made])
-        yield Step(_event(made, _document(request, said, text, made, "null")), 1)
-    total = said.tokens.output_total
-    last = _document(request, said, "" if pieces else said.text, total, _finish(said))
-    yield Step(_event(len(said.words) + 1, last), total - len(said.words))
+def _events(request: Request, reply: Reply, pieces: bool) -> Iterator[Step]:
+    for made, word in enumerate(reply.words, 1):
+        text = word if pieces else "".join(reply.words[:made])
+        yield Step(_event(made, _document(request, reply, text, made, "null")), 1)
+    total = reply.tokens.output_total
+    last = _document(request, reply, "" if pieces else reply.text, total, _finish(reply))
+    yield Step(_event(len(reply.words) + 1, last), total - len(reply.words))

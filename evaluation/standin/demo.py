@@ -1,20 +1,22 @@
 """`taximeter demo`: the whole product at work, with no key and no provider.
 
 Starts the stand-in provider and `taximeter serve` in front of it, makes traffic, prints what it
-cost, and stops everything.  Ctrl-C ends the traffic early.
+cost, and stops everything.  Ctrl-C ends the traffic early.  With `--data` the rows stay, and the
+command that reports on them is printed last.
 """
 
 import argparse
 import asyncio
 import contextlib
+import shlex
 import signal
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +48,7 @@ class ModelTotal:
 
 
 def by_model(rows: Iterable[processes.Row]) -> dict[tuple[str, str], ModelTotal]:
-    """The rows summed by provider and model, most expensive first."""
+    """The rows summed by provider and model, the most expensive first."""
     lines: dict[tuple[str, str], ModelTotal] = {}
     for row in rows:
         model = row["response_model"] or row["request_model"]
@@ -55,14 +57,14 @@ def by_model(rows: Iterable[processes.Row]) -> dict[tuple[str, str], ModelTotal]
 
 
 def table(lines: Mapping[tuple[str, str], ModelTotal]) -> Table:
-    """What the calls cost, for a terminal."""
-    shown = Table("provider", title="The fare", title_justify="left", box=box.SIMPLE_HEAD)
-    shown.add_column("model", no_wrap=True)
-    for title in ("calls", "tokens in", "tokens out", "USD", "unknown"):
+    """Tokens by model and what they cost, for a terminal of 80 columns."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("provider", "model"):
+        shown.add_column(title, no_wrap=True)
+    for title in ("calls", "input", "output", "USD", "unknown"):
         shown.add_column(title, justify="right", no_wrap=True)
     for (provider, model), line in lines.items():
         shown.add_row(provider, model, *_cells(line))
-    shown.add_section()
     shown.add_row("", "all", *_cells(_total(lines.values())), style="bold")
     return shown
 
@@ -94,27 +96,44 @@ def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> N
             data, upstreams, port=options.port, console_port=options.console_port
         ) as served:
             _say(terminal, f"  proxy    {served.proxy_url}")
-            _say(terminal, f"  console  {served.console_url}  <- open this")
+            _say(terminal, f"  console  {served.console_url}  <- open this in a browser")
             _say(
                 terminal,
-                f"Making {options.rate:g} calls a second for {options.seconds:g} s; "
-                "Ctrl-C stops it early …",
+                f"Making {options.rate:g} calls per second for {options.seconds:g} s; "
+                "Ctrl-C stops early …",
             )
+            began = datetime.now(UTC)
             tally = asyncio.run(_drive(served.proxy_url, options))
-            _report(served, tally, terminal)
+            _report(served, tally, began, terminal)
     _say(terminal, "Everything is stopped.")
+    _say(terminal, what_next(options.data / "data" if options.data else None))
 
 
-def _report(served: processes.Serving, tally: traffic.TrafficTotals, terminal: Console) -> None:
-    """What was made and what it cost; a call without a row is said so."""
+def what_next(rows: Path | None) -> str:
+    """How to see the rows again; `rows` is the data directory that holds them, None: gone."""
+    if rows is None:
+        return "The rows were thrown away; --data DIR keeps them."
+    return (
+        f"The rows are kept.  Report on them:\n  taximeter report --data {shlex.quote(str(rows))}"
+    )
+
+
+def _report(
+    served: processes.Serving, tally: traffic.TrafficTotals, began: datetime, terminal: Console
+) -> None:
+    """Show how many calls were made, what they cost, and how many have no row yet.
+
+    Rows of before `began` are an earlier demo's, kept in the same directory.
+    """
     whole = tally.by_status[200]
     _say(
         terminal,
         f"  {tally.calls:,} calls made; {tally.calls - whole:,} of them failed, were cut off or "
-        "left, as some do in this traffic",
+        "abandoned by the caller, as this traffic intends",
     )
     wanted = min(tally.calls, ROWS_MAX)
-    rows = served.calls_when(wanted, SETTLE_TIMEOUT_S, limit=ROWS_MAX)
+    since = began.isoformat()
+    rows = served.calls_when(wanted, SETTLE_TIMEOUT_S, limit=ROWS_MAX, since=since)
     terminal.print(table(by_model(rows)))
     if len(rows) < wanted:
         _say(terminal, f"{wanted - len(rows):,} calls have no row yet.", style="red")
@@ -125,7 +144,7 @@ def _say(terminal: Console, text: str, style: str = "") -> None:
 
 
 async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.TrafficTotals:
-    """Traffic until its time is over or Ctrl-C or SIGTERM comes."""
+    """Make traffic until its time is over, or until Ctrl-C or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -141,12 +160,13 @@ async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.Traffic
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Those of the command line."""
-    parser.add_argument("--port", type=int, default=4000, help="of the proxy; 0 is any free port")
-    parser.add_argument("--console-port", type=int, default=4001, help="0 is any free port")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long to make traffic")
-    parser.add_argument("--rate", type=float, default=10.0, help="calls a second")
+    free = "0: any free port"
+    parser.add_argument("--port", type=int, default=4000, help=f"port of the proxy (4000); {free}")
+    parser.add_argument("--console-port", type=int, default=4001, help=f"console (4001); {free}")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of the traffic (60)")
+    parser.add_argument("--rate", type=float, default=10.0, help="calls per second (10)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same calls")
-    parser.add_argument("--data", type=Path, help="keep the data here; default: thrown away")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="keep rows and logs in DIR")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -155,8 +175,9 @@ def main(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     terminal = Console()
     with contextlib.ExitStack() as stack:
-        data = options.data
-        if data is None:
+        if options.data:
+            data = options.data.absolute()  # the processes work in a directory of their own
+        else:
             data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taximeter-demo-")))
         data.mkdir(parents=True, exist_ok=True)
         try:

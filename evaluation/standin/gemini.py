@@ -1,7 +1,7 @@
-"""Gemini: thoughts are outside of the candidates' count, cached tokens inside the prompt's.
+"""Gemini: the candidates' count excludes thoughts, the prompt's count includes cached tokens.
 
-A stream is server-sent events with `alt=sse`, else one JSON array that grows; every chunk carries
-the usage so far.
+A stream is server-sent events with `alt=sse`, else one growing JSON array; every chunk has the
+usage so far.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from evaluation.standin.answers import (
     TOOL_ARGUMENTS,
     Answer,
     Json,
+    Reply,
     Request,
-    Script,
     Step,
     Tokens,
     counted,
     encode,
     identifier,
-    script,
+    make_reply,
     sse,
 )
 
@@ -27,7 +27,7 @@ EMBEDDING_SIZE = 32
 
 
 def prompt_tokens(body: Json) -> int:
-    """Tokens of contents, system instruction and tools; one more for each content."""
+    """Tokens of contents, system instruction and tools, plus one per content."""
     contents = body.get("contents") or []
     given = [contents, body.get("systemInstruction"), body.get("tools")]
     return len(contents) + counted([_texts(part) for part in given])
@@ -37,18 +37,18 @@ def answer(request: Request) -> Answer:
     """`POST …/models/M:generateContent` and `:streamGenerateContent`."""
     body = request.body
     settings = body.get("generationConfig") or {}
-    said = script(
+    reply = make_reply(
         request,
-        asked_tokens=prompt_tokens(body),
+        prompt_tokens=prompt_tokens(body),
         limit=settings.get("maxOutputTokens"),
         thinks="thinkingConfig" in settings,
     )
     stream = request.path.endswith(":streamGenerateContent")
     events = stream and request.query.get("alt") == "sse"
     if not stream:
-        steps = [Step(encode(_whole(request, said)), said.tokens.output_total)]
+        steps = [Step(encode(_whole(request, reply)), reply.tokens.output_total)]
     else:
-        chunks = [*_chunks(request, said)]
+        chunks = [*_chunks(request, reply)]
         steps = [Step(sse(c), n) for n, c in chunks] if events else [*_array(chunks)]
     overload = error_document(503, "The model is overloaded. Please try again later.")
     return Answer(
@@ -56,7 +56,7 @@ def answer(request: Request) -> Answer:
         content_type="text/event-stream" if events else "application/json; charset=UTF-8",
         stream=stream,
         model=request.model,
-        tokens=said.tokens,
+        tokens=reply.tokens,
         error_event=sse(overload) if events else b"," + encode(overload) + b"]",
         operation="gemini.generate",
     )
@@ -74,11 +74,11 @@ def count(request: Request) -> Answer:
 
 def embeddings(request: Request) -> Answer:
     """`POST …:embedContent` and `:batchEmbedContents`: no usage in the answer."""
-    asked = request.body.get("requests")
-    contents = [item.get("content") for item in asked or [request.body]]
+    batch = request.body.get("requests")
+    contents = [item.get("content") for item in batch or [request.body]]
     random = Random(request.seed)
     vectors = [{"values": [random.uniform(-1, 1) for _ in range(EMBEDDING_SIZE)]} for _ in contents]
-    document = {"embeddings": vectors} if asked else {"embedding": vectors[0]}
+    document = {"embeddings": vectors} if batch else {"embedding": vectors[0]}
     tokens = sum(1 + counted(_texts(content)) for content in contents)
     return Answer(
         steps=(Step(encode(document)),),
@@ -103,7 +103,7 @@ def error_document(status: int, message: str) -> Json:
 
 
 def _texts(document: object) -> object:
-    """`document` without roles and the like: only what is under `text` counts."""
+    """The values of `text` in `document`: roles and the like do not count."""
     if isinstance(document, dict):
         return [v if k == "text" else _texts(v) for k, v in document.items()]
     if isinstance(document, list):
@@ -111,8 +111,8 @@ def _texts(document: object) -> object:
     return None
 
 
-def _usage(request: Request, said: Script, candidates: int) -> Json:
-    tokens = said.tokens
+def _usage(request: Request, reply: Reply, candidates: int) -> Json:
+    tokens = reply.tokens
     prompt = tokens.input_total
     usage: Json = {
         "promptTokenCount": prompt,
@@ -130,14 +130,14 @@ def _usage(request: Request, said: Script, candidates: int) -> Json:
 
 
 def _response(
-    request: Request, said: Script, parts: list[Json], candidates: int, finish: str = ""
+    request: Request, reply: Reply, parts: list[Json], candidates: int, finish: str = ""
 ) -> Json:
     candidate: Json = {"content": {"parts": parts, "role": "model"}, "index": 0}
     if finish:
         candidate["finishReason"] = finish
     return {
         "candidates": [candidate],
-        "usageMetadata": _usage(request, said, candidates),
+        "usageMetadata": _usage(request, reply, candidates),
         "modelVersion": request.model,
         "responseId": identifier("", request.seed, length=22),
     }
@@ -145,51 +145,49 @@ def _response(
 
 def _shows_thoughts(request: Request) -> bool:
     thinking = (request.body.get("generationConfig") or {}).get("thinkingConfig") or {}
-    return bool(
-        thinking.get("includeThoughts") or thinking.get("include_thoughts")
-    )  # both are taken
+    return bool(thinking.get("includeThoughts") or thinking.get("include_thoughts"))  # both work
 
 
-def _finish(said: Script) -> str:
-    return "MAX_TOKENS" if said.cut_short else "STOP"
+def _finish(reply: Reply) -> str:
+    return "MAX_TOKENS" if reply.cut_short else "STOP"
 
 
-def _call(said: Script) -> Json:
-    return {"functionCall": {"name": said.tool, "args": TOOL_ARGUMENTS}}
+def _call(reply: Reply) -> Json:
+    return {"functionCall": {"name": reply.tool, "args": TOOL_ARGUMENTS}}
 
 
-def _whole(request: Request, said: Script) -> Json:
+def _whole(request: Request, reply: Reply) -> Json:
     parts: list[Json] = []
-    if said.thoughts and _shows_thoughts(request):
-        parts.append({"text": said.thought, "thought": True})
-    if said.words or not said.tool:
-        parts.append({"text": said.text})
-    if said.tool:
-        parts.append(_call(said))
-    return _response(request, said, parts, said.tokens.output, _finish(said))
+    if reply.thoughts and _shows_thoughts(request):
+        parts.append({"text": reply.thought, "thought": True})
+    if reply.words or not reply.tool:
+        parts.append({"text": reply.text})
+    if reply.tool:
+        parts.append(_call(reply))
+    return _response(request, reply, parts, reply.tokens.output, _finish(reply))
 
 
-def _chunks(request: Request, said: Script) -> Iterator[tuple[int, Json]]:
+def _chunks(request: Request, reply: Reply) -> Iterator[tuple[int, Json]]:
     """Output tokens and document of each chunk; the last one has the finish reason."""
-    hidden = len(said.thoughts)
-    if said.thoughts and _shows_thoughts(request):
-        part = {"text": said.thought, "thought": True}
-        yield hidden, _response(request, said, [part], 0)
+    hidden = len(reply.thoughts)
+    if reply.thoughts and _shows_thoughts(request):
+        part = {"text": reply.thought, "thought": True}
+        yield hidden, _response(request, reply, [part], 0)
         hidden = 0
     groups = [
-        said.words[at : at + CHUNK_TOKENS] for at in range(0, len(said.words), CHUNK_TOKENS)
+        reply.words[at : at + CHUNK_TOKENS] for at in range(0, len(reply.words), CHUNK_TOKENS)
     ] or [()]
     sent = 0
     for number, group in enumerate(groups, 1):
         sent += len(group)
-        last = number == len(groups) and not said.tool
+        last = number == len(groups) and not reply.tool
         part = {"text": "".join(group)}
-        finish = _finish(said) if last else ""
-        yield hidden + len(group), _response(request, said, [part], sent, finish)
+        finish = _finish(reply) if last else ""
+        yield hidden + len(group), _response(request, reply, [part], sent, finish)
         hidden = 0
-    if said.tool:
-        whole = _response(request, said, [_call(said)], said.tokens.output, _finish(said))
-        yield said.tool_tokens, whole
+    if reply.tool:
+        whole = _response(request, reply, [_call(reply)], reply.tokens.output, _finish(reply))
+        yield reply.tool_tokens, whole
 
 
 def _array(chunks: list[tuple[int, Json]]) -> Iterator[Step]:

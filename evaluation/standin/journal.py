@@ -1,6 +1,6 @@
-"""What the stand-in received and answered, so that a test can compare both ends of a proxy.
+"""Records what the stand-in received and answered, to compare both ends of a proxy.
 
-Keys of callers are in it as they came: it is for made-up keys on loopback only.
+It holds callers' keys in plain text: use it with invented keys on loopback only.
 """
 
 import hashlib
@@ -13,32 +13,32 @@ BODY_KEPT_MAX = 65_536
 
 
 class Received(msgspec.Struct, kw_only=True):
-    """A request as it came off the wire."""
+    """A request as received."""
 
     method: str
     target: str  # path and query, not normalised
-    headers: list[tuple[str, str]]  # in order, with their case
+    headers: list[tuple[str, str]]  # in order, in their original case
     body_sha256: str
     body_bytes: int
     body: str | None = None  # None: larger than BODY_KEPT_MAX, or not text
 
 
 class Answered(msgspec.Struct, kw_only=True):
-    """What was answered; hash and size are of the body as sent, content coding included."""
+    """A response as sent; hash and size are of the body after content coding."""
 
     status: int = 0
     body_sha256: str = ""
     body_bytes: int = 0
-    outcome: str = ""  # ok | error_event | cut | client_gone; "": still under way
+    outcome: str = ""  # ok | error_event | cut | client_gone; "": in progress
     operation: str = ""
     model: str = ""
-    reported: bool = False  # the usage is in the body
-    usage: dict[str, int] | None = None  # the partition and its totals; None: nothing to bill
+    reported: bool = False  # the body has the usage
+    usage: dict[str, int] | None = None  # the partition and its totals; None: not billed
     output_tokens_sent: int = 0
 
 
 class SeenExchange(msgspec.Struct, kw_only=True):
-    """Both, numbered in order of arrival."""
+    """A request and its response, numbered in order of arrival."""
 
     number: int
     received: Received
@@ -46,7 +46,7 @@ class SeenExchange(msgspec.Struct, kw_only=True):
 
 
 class StandinJournal:
-    """The newest `ENTRIES_MAX` exchanges; what fell out is counted."""
+    """The newest `ENTRIES_MAX` exchanges; older ones are only counted."""
 
     def __init__(self) -> None:
         self._exchanges: deque[SeenExchange] = deque(maxlen=ENTRIES_MAX)
@@ -56,7 +56,7 @@ class StandinJournal:
     def receive(
         self, method: str, target: str, headers: list[tuple[str, str]], body: bytes
     ) -> SeenExchange:
-        """Note a request; the caller fills in `answered`."""
+        """Add a request; the caller fills in `answered`."""
         exchange = SeenExchange(
             number=self._count,
             received=Received(
@@ -74,16 +74,16 @@ class StandinJournal:
         return exchange
 
     def clear(self) -> None:
-        """Forget all of them; numbers go on."""
+        """Remove all exchanges; numbering continues."""
         self._exchanges.clear()
         self._cleared = self._count
 
     def exchanges(self) -> list[SeenExchange]:
-        """Oldest first."""
+        """All exchanges, oldest first."""
         return list(self._exchanges)
 
     def encoded(self) -> bytes:
-        """As JSON: the exchanges, and how many fell out."""
+        """As JSON: the exchanges, and how many were dropped."""
         dropped = self._count - self._cleared - len(self._exchanges)
         return msgspec.json.encode({"exchanges": self.exchanges(), "dropped": dropped})
 

@@ -1,4 +1,4 @@
-"""Ollama's own API: one JSON value a line, the last with the counts; streamed unless refused."""
+"""Ollama's own API: one JSON value per line, counts in the last; streams unless told not to."""
 
 from collections.abc import Iterator
 from random import Random
@@ -7,13 +7,13 @@ from evaluation.standin.answers import (
     TOOL_ARGUMENTS,
     Answer,
     Json,
+    Reply,
     Request,
-    Script,
     Step,
     Tokens,
     counted,
     encode,
-    script,
+    make_reply,
 )
 
 CREATED_AT = "2026-09-21T13:33:20Z"
@@ -24,22 +24,22 @@ def answer(request: Request) -> Answer:
     """`POST /api/chat`."""
     body = request.body
     contents = [message.get("content") for message in body.get("messages") or ()]
-    said = script(
+    reply = make_reply(
         request,
-        asked_tokens=counted([contents, body.get("tools")]),
+        prompt_tokens=counted([contents, body.get("tools")]),
         limit=(body.get("options") or {}).get("num_predict"),
     )
     stream = body.get("stream") is not False
     if stream:
-        steps = [*_lines(request, said)]
+        steps = [*_lines(request, reply)]
     else:
-        steps = [Step(encode(_end(request, said, said.text)), said.tokens.output_total)]
+        steps = [Step(encode(_end(request, reply, reply.text)), reply.tokens.output_total)]
     return Answer(
         steps=tuple(steps),
         content_type="application/x-ndjson" if stream else "application/json; charset=utf-8",
         stream=stream,
         model=request.model,
-        tokens=said.tokens,
+        tokens=reply.tokens,
         error_event=encode(error_document(500, "overloaded")) + b"\n",
         operation="ollama.chat",
     )
@@ -77,21 +77,21 @@ def _message(request: Request, content: str, tool: str = "") -> Json:
     return {"model": request.model, "created_at": CREATED_AT, "message": message}
 
 
-def _end(request: Request, said: Script, content: str) -> Json:
-    return _message(request, content, said.tool) | {
+def _end(request: Request, reply: Reply, content: str) -> Json:
+    return _message(request, content, reply.tool) | {
         "done": True,
-        "done_reason": "length" if said.cut_short else "stop",
+        "done_reason": "length" if reply.cut_short else "stop",
         "total_duration": 174_560_334,
         "load_duration": 101_397_084,
-        "prompt_eval_count": said.tokens.input_total,
+        "prompt_eval_count": reply.tokens.input_total,
         "prompt_eval_duration": 13_074_791,
-        "eval_count": said.tokens.output_total,
+        "eval_count": reply.tokens.output_total,
         "eval_duration": 52_479_709,
     }
 
 
-def _lines(request: Request, said: Script) -> Iterator[Step]:
-    for word in said.words:
+def _lines(request: Request, reply: Reply) -> Iterator[Step]:
+    for word in reply.words:
         yield Step(encode(_message(request, word) | {"done": False}) + b"\n", 1)
-    rest = said.tokens.output_total - len(said.words)
-    yield Step(encode(_end(request, said, "")) + b"\n", rest)
+    rest = reply.tokens.output_total - len(reply.words)
+    yield Step(encode(_end(request, reply, "")) + b"\n", rest)

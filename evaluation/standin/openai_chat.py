@@ -1,7 +1,7 @@
-"""OpenAI chat completions, and the usage shapes of those who speak the same dialect.
+"""OpenAI chat completions, and the usage shapes of other providers with the same dialect.
 
 Streams report usage only with `stream_options.include_usage`, in a last chunk without choices;
-Mistral and DeepSeek report it unasked, with the last choice.
+Mistral and DeepSeek always report it, with the last choice.
 """
 
 from collections.abc import Iterator
@@ -14,28 +14,29 @@ from evaluation.standin.answers import (
     TOOL_ARGUMENTS,
     Answer,
     Json,
+    Reply,
     Request,
-    Script,
     Step,
     counted,
     encode,
     identifier,
-    script,
+    make_reply,
     sse,
 )
 
+# Prefixes of models whose streams always report usage; Groq in a field of its own.
 UNASKED = ("mistral", "magistral", "codestral", "ministral", "deepseek")
-GROQ = ("openai/gpt-oss", "llama-3")  # states the usage of a stream unasked, in a place of its own
+GROQ = ("openai/gpt-oss", "llama-3")
 
 
 def answer(request: Request) -> Answer:
     """`POST …/chat/completions`."""
     body = request.body
     messages = body.get("messages") or []
-    asked = sum(MESSAGE_TOKENS + counted(m.get("content")) for m in messages) + REPLY_TOKENS
-    said = script(
+    prompt = sum(MESSAGE_TOKENS + counted(m.get("content")) for m in messages) + REPLY_TOKENS
+    reply = make_reply(
         request,
-        asked_tokens=asked + counted(body.get("tools")),
+        prompt_tokens=prompt + counted(body.get("tools")),
         limit=body.get("max_completion_tokens") or body.get("max_tokens"),
         thinks="reasoning_effort" in body or request.model == "deepseek-reasoner",
         stop_tokens=STOP_TOKENS,
@@ -43,23 +44,23 @@ def answer(request: Request) -> Answer:
     stream = bool(body.get("stream"))
     unasked = request.model.startswith(UNASKED)
     include = bool((body.get("stream_options") or {}).get("include_usage"))
-    steps = _chunks(request, said, include, unasked) if stream else [_whole(request, said)]
+    steps = _chunks(request, reply, include, unasked) if stream else [_whole(request, reply)]
     return Answer(
         steps=tuple(steps),
         content_type="text/event-stream" if stream else "application/json",
         stream=stream,
         headers={"x-request-id": identifier("req_", request.seed), "openai-processing-ms": "12"},
         model=request.model,
-        tokens=said.tokens,
+        tokens=reply.tokens,
         reported=not stream or include or request.model.startswith((*UNASKED, *GROQ)),
         error_event=sse(error_document(503, "The server is overloaded.")),
         operation="openai.chat",
     )
 
 
-def usage(model: str, said: Script) -> Json:
-    """The usage block in the shape of whoever owns `model`."""
-    tokens = said.tokens
+def usage(model: str, reply: Reply) -> Json:
+    """The usage block in the shape of the provider of `model`."""
+    tokens = reply.tokens
     totals: Json = {
         "prompt_tokens": tokens.input_total,
         "completion_tokens": tokens.output_total,
@@ -109,39 +110,39 @@ def _shared(request: Request, kind: str) -> Json:
         "model": request.model,
     }
     if not request.model.startswith((*UNASKED, "qwen", "Qwen")):
-        asked = request.body.get("service_tier")
+        wanted = request.body.get("service_tier")
         tier = request.steering.service_tier or (
-            asked if asked not in (None, "auto") else "default"
+            wanted if wanted not in (None, "auto") else "default"
         )
         shared |= {"service_tier": tier, "system_fingerprint": identifier("fp_", "", length=10)}
     return shared
 
 
-def _tool_call(request: Request, said: Script) -> Json:
+def _tool_call(request: Request, reply: Reply) -> Json:
     return {
         "id": identifier("call_", request.seed),
         "type": "function",
-        "function": {"name": said.tool, "arguments": encode(TOOL_ARGUMENTS).decode()},
+        "function": {"name": reply.tool, "arguments": encode(TOOL_ARGUMENTS).decode()},
     }
 
 
-def _finish(said: Script) -> str:
-    return "length" if said.cut_short else "tool_calls" if said.tool else "stop"
+def _finish(reply: Reply) -> str:
+    return "length" if reply.cut_short else "tool_calls" if reply.tool else "stop"
 
 
-def _whole(request: Request, said: Script) -> Step:
-    message: Json = {"role": "assistant", "content": said.text or None, "refusal": None}
-    if said.thoughts and not request.model.startswith(("gpt", "o")):
-        message["reasoning_content"] = said.thought  # OpenAI itself shows none
-    if said.tool:
-        message["tool_calls"] = [_tool_call(request, said)]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(said)}
+def _whole(request: Request, reply: Reply) -> Step:
+    message: Json = {"role": "assistant", "content": reply.text or None, "refusal": None}
+    if reply.thoughts and not request.model.startswith(("gpt", "o")):
+        message["reasoning_content"] = reply.thought  # OpenAI itself does not show it
+    if reply.tool:
+        message["tool_calls"] = [_tool_call(request, reply)]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
     document = _shared(request, "chat.completion")
-    document |= {"choices": [choice], "usage": usage(request.model, said)}
-    return Step(encode(document), said.tokens.output_total)
+    document |= {"choices": [choice], "usage": usage(request.model, reply)}
+    return Step(encode(document), reply.tokens.output_total)
 
 
-def _chunks(request: Request, said: Script, include: bool, unasked: bool) -> Iterator[Step]:
+def _chunks(request: Request, reply: Reply, include: bool, unasked: bool) -> Iterator[Step]:
     shared = _shared(request, "chat.completion.chunk")
     if include:
         shared["usage"] = None
@@ -151,23 +152,23 @@ def _chunks(request: Request, said: Script, include: bool, unasked: bool) -> Ite
         return sse(shared | {"choices": [choice], **more})
 
     hidden = request.model.startswith(("gpt", "o"))
-    yield Step(chunk({"role": "assistant", "content": ""}), len(said.thoughts) if hidden else 0)
-    for thought in () if hidden else said.thoughts:
+    yield Step(chunk({"role": "assistant", "content": ""}), len(reply.thoughts) if hidden else 0)
+    for thought in () if hidden else reply.thoughts:
         yield Step(chunk({"content": None, "reasoning_content": thought}), 1)
-    for word in said.words:
+    for word in reply.words:
         yield Step(chunk({"content": word}), 1)
-    if said.tool:
-        call = _tool_call(request, said)
+    if reply.tool:
+        call = _tool_call(request, reply)
         arguments = call["function"].pop("arguments")
         call["function"]["arguments"] = ""
         yield Step(chunk({"tool_calls": [{"index": 0, **call}]}))
         piece = {"index": 0, "function": {"arguments": arguments}}
-        yield Step(chunk({"tool_calls": [piece]}), said.tool_tokens)
-    reported = usage(request.model, said)
-    unasked_for: Json = {"usage": reported} if unasked else {}
+        yield Step(chunk({"tool_calls": [piece]}), reply.tool_tokens)
+    reported = usage(request.model, reply)
+    extra: Json = {"usage": reported} if unasked else {}
     if request.model.startswith(GROQ):
-        unasked_for = {"x_groq": {"id": identifier("req_", request.seed), "usage": reported}}
-    yield Step(chunk({}, _finish(said), **unasked_for), said.stop_tokens)
+        extra = {"x_groq": {"id": identifier("req_", request.seed), "usage": reported}}
+    yield Step(chunk({}, _finish(reply), **extra), reply.stop_tokens)
     if include and not unasked:
         yield Step(sse(shared | {"choices": [], "usage": reported}))
     yield Step(b"data: [DONE]\n\n")

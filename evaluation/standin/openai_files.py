@@ -1,6 +1,6 @@
-"""What OpenAI keeps between calls: files, batches and finished responses; and the plain answers.
+"""OpenAI's files, batches and stored responses; embeddings and models.
 
-A batch is validated when it is made, in progress at the first poll and completed at the second.
+A batch is validated when it is created, in progress at the first poll and completed at the second.
 """
 
 import base64
@@ -25,14 +25,14 @@ from evaluation.standin.answers import (
     identifier,
 )
 
-KEPT_MAX = 1_000  # files, and batches; the oldest goes
+KEPT_MAX = 1_000  # files, batches and responses each; then the oldest is dropped
 EMBEDDING_SIZE = 64
 MODELS = ("gpt-5.4", "gpt-5.4-mini", "gpt-4.1", "gpt-4o-mini", "text-embedding-3-small")
 ENDED = ("completed", "failed", "cancelled")
 
 
 class Shelf:
-    """Files and batches of one running stand-in."""
+    """Files, batches and responses of one running stand-in."""
 
     def __init__(self, ask: Callable[[str, Json, str], tuple[int, Json]]) -> None:
         """`ask(path, body, seed)` answers one line of a batch: status and document."""
@@ -43,7 +43,7 @@ class Shelf:
         self._made = count()  # numbers files and batches
 
     def upload(self, raw: bytes, content_type: str) -> Answer | None:
-        """`POST /v1/files`, multipart; None if there is no file in it."""
+        """`POST /v1/files`, multipart; None if it contains no file."""
         fields = form(raw, content_type)
         if "file" not in fields:
             return None
@@ -63,12 +63,12 @@ class Shelf:
         )
 
     def keep_response(self, response: Json) -> None:
-        """Keep a response that was asked to be stored, which is the default."""
+        """Keep a response unless its request said `store: false`."""
         self._responses[response["id"]] = response
         _trim(self._responses)
 
     def response(self, response_id: str) -> Answer | None:
-        """`GET /v1/responses/{id}`, which repeats its usage and costs nothing."""
+        """`GET /v1/responses/{id}`, which repeats the usage and costs nothing."""
         found = self._responses.get(response_id)
         return None if found is None else _json(found, "openai.responses.fetch")
 
@@ -97,7 +97,7 @@ class Shelf:
         return _json(batch, "openai.batches")
 
     def poll(self, batch_id: str) -> Answer | None:
-        """`GET /v1/batches/{id}`: moves it on by one state."""
+        """`GET /v1/batches/{id}`: advances the batch by one state."""
         batch = self._batches.get(batch_id)
         if batch is None:
             return None

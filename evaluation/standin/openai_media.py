@@ -1,4 +1,4 @@
-"""OpenAI's images and transcriptions, as their newer models report them: in tokens."""
+"""OpenAI's images and transcriptions, with usage in tokens as newer models report it."""
 
 import base64
 from random import Random
@@ -17,7 +17,7 @@ from evaluation.standin.openai_files import form
 
 IMAGE_TOKENS = 272  # gpt-image-1, low quality, 1024 x 1024
 IMAGE_BYTES = 64
-AUDIO_BYTES_PER_TOKEN = 3_200  # a tenth of a second of 16-bit sound at 16 kHz
+AUDIO_BYTES_PER_TOKEN = 3_200  # a tenth of a second of 16-bit audio at 16 kHz
 
 
 def images(request: Request) -> Answer:
@@ -46,22 +46,22 @@ def images(request: Request) -> Answer:
 
 
 def transcription(seed: str, raw: bytes, content_type: str) -> Answer:
-    """`POST …/audio/transcriptions`, a multipart form: the larger its file, the more it costs."""
+    """`POST …/audio/transcriptions`, a multipart form; tokens are by the size of its file."""
     _, content = form(raw, content_type).get("file", ("", b""))
-    sound = len(content) // AUDIO_BYTES_PER_TOKEN + 1
-    text = "".join(words(Random(seed), sound))
+    audio = len(content) // AUDIO_BYTES_PER_TOKEN + 1
+    text = "".join(words(Random(seed), audio))
     document = {
         "text": text,
         "usage": {
             "type": "tokens",
-            "input_tokens": sound,
-            "input_token_details": {"text_tokens": 0, "audio_tokens": sound},
-            "output_tokens": sound,
-            "total_tokens": 2 * sound,
+            "input_tokens": audio,
+            "input_token_details": {"text_tokens": 0, "audio_tokens": audio},
+            "output_tokens": audio,
+            "total_tokens": 2 * audio,
         },
     }
     return Answer(
-        steps=(Step(encode(document), sound),),
-        tokens=Tokens(input=sound, output=sound),
+        steps=(Step(encode(document), audio),),
+        tokens=Tokens(input=audio, output=audio),
         operation="openai.transcriptions",
     )

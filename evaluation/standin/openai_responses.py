@@ -1,4 +1,4 @@
-"""OpenAI responses: one document, or a stream of named events whose last one repeats it whole."""
+"""OpenAI responses: one document, or a stream of named events that ends with the document."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from evaluation.standin.answers import (
     TOOL_ARGUMENTS,
     Answer,
     Json,
+    Reply,
     Request,
-    Script,
     Step,
     counted,
     encode,
     identifier,
-    script,
+    make_reply,
     sse,
 )
 
@@ -35,17 +35,19 @@ def prompt_tokens(body: Json) -> int:
 def answer(request: Request) -> Answer:
     """`POST …/responses`."""
     body = request.body
-    said = script(
+    reply = make_reply(
         request,
-        asked_tokens=prompt_tokens(body),
+        prompt_tokens=prompt_tokens(body),
         limit=body.get("max_output_tokens"),
         thinks=bool(body.get("reasoning")),
         stop_tokens=STOP_TOKENS,
     )
     stream = bool(body.get("stream"))
-    whole = document(request, said)
+    whole = document(request, reply)
     steps = (
-        _events(request, said, whole) if stream else [Step(encode(whole), said.tokens.output_total)]
+        _events(request, reply, whole)
+        if stream
+        else [Step(encode(whole), reply.tokens.output_total)]
     )
     error = {"type": "error", "sequence_number": 0, "error": _overload()}
     return Answer(
@@ -54,7 +56,7 @@ def answer(request: Request) -> Answer:
         stream=stream,
         headers={"x-request-id": identifier("req_", request.seed), "openai-processing-ms": "12"},
         model=request.model,
-        tokens=said.tokens,
+        tokens=reply.tokens,
         error_event=sse(error, "error") + _failed(whole),
         operation="openai.responses",
         kept=None if body.get("store") is False else whole,
@@ -64,27 +66,27 @@ def answer(request: Request) -> Answer:
 def count(request: Request) -> Answer:
     """`POST …/responses/input_tokens`."""
     tokens = prompt_tokens(request.body)
-    said = {"object": "response.input_tokens", "input_tokens": tokens}
-    return Answer(steps=(Step(encode(said)),), operation="openai.input_tokens")
+    counts = {"object": "response.input_tokens", "input_tokens": tokens}
+    return Answer(steps=(Step(encode(counts)),), operation="openai.input_tokens")
 
 
-def document(request: Request, said: Script) -> Json:
+def document(request: Request, reply: Reply) -> Json:
     """The finished response."""
-    asked = request.body.get("service_tier")
-    tier = request.steering.service_tier or (asked if asked not in (None, "auto") else "default")
+    wanted = request.body.get("service_tier")
+    tier = request.steering.service_tier or (wanted if wanted not in (None, "auto") else "default")
     return {
         "id": identifier("resp_", request.seed, length=48),
         "object": "response",
         "created_at": CREATED,
-        "status": "incomplete" if said.cut_short else "completed",
+        "status": "incomplete" if reply.cut_short else "completed",
         "background": False,
         "error": None,
-        "incomplete_details": {"reason": "max_output_tokens"} if said.cut_short else None,
+        "incomplete_details": {"reason": "max_output_tokens"} if reply.cut_short else None,
         "instructions": request.body.get("instructions"),
         "max_output_tokens": request.body.get("max_output_tokens"),
         "metadata": {},
         "model": request.model,
-        "output": [*_items(request, said)],
+        "output": [*_items(request, reply)],
         "parallel_tool_calls": True,
         "previous_response_id": request.body.get("previous_response_id"),
         "reasoning": request.body.get("reasoning") or {"effort": None, "summary": None},
@@ -96,13 +98,13 @@ def document(request: Request, said: Script) -> Json:
         "tools": request.body.get("tools") or [],
         "top_p": 1.0,
         "truncation": "disabled",
-        "usage": _usage(said),
+        "usage": _usage(reply),
         "user": None,
     }
 
 
-def _usage(said: Script) -> Json:
-    tokens = said.tokens
+def _usage(reply: Reply) -> Json:
+    tokens = reply.tokens
     details = {"cached_tokens": tokens.cache_read}
     if written := tokens.cache_write + tokens.cache_write_1h:
         details["cache_write_tokens"] = written
@@ -115,11 +117,11 @@ def _usage(said: Script) -> Json:
     }
 
 
-def _items(request: Request, said: Script) -> Iterator[Json]:
-    if said.thoughts:
+def _items(request: Request, reply: Reply) -> Iterator[Json]:
+    if reply.thoughts:
         yield {"id": identifier("rs_", request.seed), "type": "reasoning", "summary": []}
-    if said.words or not said.tool:
-        part = {"type": "output_text", "annotations": [], "logprobs": [], "text": said.text}
+    if reply.words or not reply.tool:
+        part = {"type": "output_text", "annotations": [], "logprobs": [], "text": reply.text}
         yield {
             "id": identifier("msg_", request.seed),
             "type": "message",
@@ -127,13 +129,13 @@ def _items(request: Request, said: Script) -> Iterator[Json]:
             "role": "assistant",
             "content": [part],
         }
-    if said.tool:
+    if reply.tool:
         yield {
             "id": identifier("fc_", request.seed),
             "type": "function_call",
             "status": "completed",
             "call_id": identifier("call_", request.seed),
-            "name": said.tool,
+            "name": reply.tool,
             "arguments": encode(TOOL_ARGUMENTS).decode(),
         }
 
@@ -150,7 +152,7 @@ def _failed(whole: Json) -> bytes:
     )
 
 
-def _events(request: Request, said: Script, whole: Json) -> Iterator[Step]:
+def _events(request: Request, reply: Reply, whole: Json) -> Iterator[Step]:
     number = 0
 
     def event(kind: str, tokens: int = 0, **fields: object) -> Step:
@@ -164,7 +166,7 @@ def _events(request: Request, said: Script, whole: Json) -> Iterator[Step]:
         "usage": None,
         "incomplete_details": None,
     }
-    opened["service_tier"] = "auto"  # what was served is known at the end
+    opened["service_tier"] = "auto"  # the tier served is only known at the end
     yield event("response.created", response=opened)
     yield event("response.in_progress", response=opened)
     for index, item in enumerate(whole["output"]):
@@ -175,25 +177,25 @@ def _events(request: Request, said: Script, whole: Json) -> Iterator[Step]:
             yield event(
                 "response.content_part.added", **at, content_index=0, part=part | {"text": ""}
             )
-            for word in said.words:
+            for word in reply.words:
                 yield event(
                     "response.output_text.delta", 1, **at, content_index=0, delta=word, logprobs=[]
                 )
             yield event(
-                "response.output_text.done", **at, content_index=0, text=said.text, logprobs=[]
+                "response.output_text.done", **at, content_index=0, text=reply.text, logprobs=[]
             )
             yield event("response.content_part.done", **at, content_index=0, part=part)
         elif item["type"] == "function_call":
             kind, text = "response.function_call_arguments", item["arguments"]
-            yield event(f"{kind}.delta", said.tool_tokens, **at, delta=text)
+            yield event(f"{kind}.delta", reply.tool_tokens, **at, delta=text)
             yield event(f"{kind}.done", **at, arguments=text)
-        tokens = len(said.thoughts) if item["type"] == "reasoning" else 0
+        tokens = len(reply.thoughts) if item["type"] == "reasoning" else 0
         yield event("response.output_item.done", tokens, output_index=index, item=item)
-    yield event(f"response.{whole['status']}", said.stop_tokens, response=whole)
+    yield event(f"response.{whole['status']}", reply.stop_tokens, response=whole)
 
 
 def _blank(item: Json) -> Json:
-    """The item as it is announced: nothing in it yet."""
+    """The item as it is announced, still empty."""
     empty: Json = {"content": [], "arguments": ""}
     blank = {key: empty.get(key, value) for key, value in item.items()}
     return blank | ({"status": "in_progress"} if "status" in item else {})

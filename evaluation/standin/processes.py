@@ -1,6 +1,6 @@
-"""Starts the stand-in provider and `taximeter serve` as processes, and stops them again.
+"""Runs the stand-in provider and `taximeter serve` as processes.
 
-For the demo, the benchmarks and the tests: each gets the whole product over real sockets.
+For the demo, the benchmarks and the tests, which use the whole product over real sockets.
 """
 
 import json
@@ -26,19 +26,19 @@ STOP_TIMEOUT_S = 20.0
 POLL_S = 0.05
 LOG_SHOWN_LINES = 40
 
-# Providers of the configuration that the stand-in can be.
+# Configured providers that the stand-in can replace.
 PROVIDERS = ("openai", "anthropic", "gemini", "mistral", "deepseek", "qwen")
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # everything is on loopback
 
-# Settings for tests that wait for their rows: the store takes them at once, not by the second.
+# Settings for tests that wait for rows: they are stored at once rather than every second.
 FAST_ROWS = "[store]\nbatch_age_max_s = 0.05\n"
 
 Row = dict[str, Any]  # the columns of a record
 
 
 class LaunchError(Exception):
-    """A process did not come up; the message has the end of its log."""
+    """A process did not start; the message has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +52,14 @@ class Serving:
     log: Path
 
     def calls(self, limit: int = 1_000, **filters: str) -> list[Row]:
-        """The newest rows of the console's API, newest first; money is Decimal or text."""
+        """The newest rows by the console's API, newest first; money is Decimal or text."""
         query = urllib.parse.urlencode({"limit": limit, **filters})
         return list(get_json(f"{self.console_url}/api/calls?{query}"))
 
     def calls_when(
         self, count: int, timeout_s: float = 20.0, *, limit: int = 1_000, **filters: str
     ) -> list[Row]:
-        """The rows once `count` of them are there, or what is there when the time is over."""
+        """The rows once there are `count`, or as many as there are after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while len(rows := self.calls(limit, **filters)) < count and time.monotonic() < deadline:
             time.sleep(POLL_S)
@@ -67,7 +67,7 @@ class Serving:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at the moment."""
+    """A port of 127.0.0.1 on which nothing listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -80,9 +80,9 @@ def get_json(url: str) -> Any:
 
 
 def clear_journal(stand_in_url: str) -> None:
-    """Forget what the stand-in saw."""
-    asked = urllib.request.Request(f"{stand_in_url}/__standin/journal", method="DELETE")
-    _OPENER.open(asked, timeout=10).close()
+    """Clear the journal of the stand-in."""
+    request = urllib.request.Request(f"{stand_in_url}/__standin/journal", method="DELETE")
+    _OPENER.open(request, timeout=10).close()
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def stand_in(log: Path) -> Iterator[tuple[str, int]]:
     with process(command, log, first_line=True) as started:
         line = started.stdout.readline() if started.stdout else b""
         if not line:
-            raise LaunchError(f"the stand-in did not start\n{_end_of(log)}")
+            raise LaunchError(f"the stand-in provider failed to start\n{_end_of(log)}")
         yield str(json.loads(line)["url"]), started.pid
 
 
@@ -107,11 +107,10 @@ def serve(
     settings: str = "",
     environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Serving]:
-    """`taximeter serve` with its data in `data`, each provider's base URL as in `upstreams`.
+    """Run `taximeter serve` with its data in `data`; `upstreams` has base URLs by provider.
 
-    `settings` is more TOML, put before the providers; `environ` more variables.
-
-    Raises LaunchError.
+    `settings` is further TOML, put before the providers; `environ` adds variables.  Raises
+    LaunchError.
     """
     data.mkdir(parents=True, exist_ok=True)
     config, log = data / "taximeter.toml", data / "serve.log"
@@ -143,7 +142,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], serving: Serving, port: int
             time.sleep(POLL_S)
         else:
             return
-    raise LaunchError(f"taximeter serve did not come up\n{_end_of(serving.log)}")
+    raise LaunchError(f"taximeter serve failed to start\n{_end_of(serving.log)}")
 
 
 @contextmanager
@@ -154,9 +153,9 @@ def process(
     first_line: bool = False,
     environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A child that is gone when the block ends: SIGTERM, and SIGKILL if that is not enough.
+    """A child process, stopped when the block ends: by SIGTERM, then by SIGKILL.
 
-    In a session of its own, so that Ctrl-C reaches us alone and everything stops in order.  With
+    It has a session of its own, so that Ctrl-C reaches only us and everything stops in order.  With
     `first_line` its standard output can be read, else it goes to the log.
     """
     with (
@@ -177,11 +176,11 @@ def process(
             try:
                 started.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                os.killpg(started.pid, signal.SIGKILL)  # its own children as well
+                os.killpg(started.pid, signal.SIGKILL)  # including its own children
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what would make the product do more than it is told here."""
+    """Our environment, without variables that configure the product."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAXIMETER_", "OTEL_"))}
     return kept | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 

@@ -1,4 +1,4 @@
-"""Which dialect a request speaks, by the end of its path; any prefix before it is fine."""
+"""Chooses the dialect of a request by the end of its path, whatever the prefix."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ POSTS: Mapping[str, Callable[[Request], Answer]] = {
     "/invoke": bedrock.invoke,
     "/invoke-with-response-stream": bedrock.invoke,
 }
-# Whose error a path gets, by a part of it; OpenAI's if none is found.
+# The error document by a part of the path; OpenAI's by default.
 ERRORS: Mapping[str, Callable[[int, str], Json]] = {
     "/messages": anthropic.error_document,
     "/v1beta/": gemini.error_document,
@@ -58,7 +58,7 @@ ERRORS: Mapping[str, Callable[[int, str], Json]] = {
 
 
 class Shelves:
-    """What one running stand-in keeps between calls."""
+    """The state that one running stand-in keeps between calls."""
 
     def __init__(self) -> None:
         self.openai = openai_files.Shelf(batch_line)
@@ -66,7 +66,7 @@ class Shelves:
 
 
 def read(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Request:
-    """The request as the dialects see it; `raw` is the body, decoded.  Raises ValueError."""
+    """Parse a request; `raw` is the body without content coding.  Raises ValueError."""
     path, _, query = target.partition("?")
     body: object = {}
     if raw and "json" in headers.get("content-type", "json"):
@@ -87,12 +87,12 @@ def read(method: str, target: str, headers: Mapping[str, str], raw: bytes) -> Re
 
 
 def answer(request: Request, shelves: Shelves, raw: bytes) -> Answer:
-    """What the provider behind `request.path` says, errors that were asked for included."""
+    """The answer of the provider behind `request.path`, or the error that the steering sets."""
     if request.steering.status >= 400:
-        return error(request, request.steering.status, "This error was asked for.")
+        return error(request, request.steering.status, "This error was requested.")
     found = _post(request, shelves, raw) if request.method == "POST" else _get(request, shelves)
     if found is None:
-        return error(request, 404, f"There is nothing at {request.method} {request.path}.")
+        return error(request, 404, f"No such endpoint: {request.method} {request.path}.")
     if found.kept is not None:
         shelves.openai.keep_response(found.kept)
     return found
@@ -110,7 +110,7 @@ def error(request: Request, status: int, message: str) -> Answer:
 
 
 def error_document(path: str, headers: Mapping[str, str], status: int, message: str) -> Json:
-    """The error body of whoever owns `path`."""
+    """The error body of the provider behind `path`."""
     if "anthropic-version" in headers:
         return anthropic.error_document(status, message)
     if "x-goog-api-key" in headers:
@@ -120,7 +120,7 @@ def error_document(path: str, headers: Mapping[str, str], status: int, message: 
 
 
 def batch_line(path: str, body: Json, seed: str) -> tuple[int, Json]:
-    """One line of a batch: status and document.  The same line in another batch says another."""
+    """The answer to one line of a batch: status and document.  It differs by batch (`seed`)."""
     try:
         request = read("POST", path, {"content-type": "application/json"}, encode(body))
         request = replace(request, seed=seed)
@@ -153,7 +153,7 @@ def _get(request: Request, shelves: Shelves) -> Answer | None:
     before, _, last = request.path.rpartition("/")
     item, host = before.rpartition("/")[2], request.headers.get("host", "")
     fixed: Mapping[str, Callable[[], Answer | None]] = {
-        "": lambda: Answer(steps=(Step(b"{}"),)),  # Claude Code says HEAD / first
+        "": lambda: Answer(steps=(Step(b"{}"),)),  # Claude Code starts with HEAD /
         "models": openai_files.models,
         "content": lambda: shelves.openai.file(item, content=True),
         "results": lambda: shelves.anthropic.results(item),
@@ -170,7 +170,7 @@ def _get(request: Request, shelves: Shelves) -> Answer | None:
 
 
 def _model_in(path: str) -> str:
-    """The model that a path names: Gemini's `…/models/M:verb`, Bedrock's `/model/M/verb`."""
+    """The model in a path: Gemini's `…/models/M:verb`, Bedrock's `/model/M/verb`."""
     _, found, rest = path.rpartition("/models/")
     if found:
         return unquote(rest.partition(":")[0])

@@ -1,4 +1,4 @@
-"""Puts an answer on the wire: paced, compressed, cut up or cut off, as the steering says."""
+"""Sends an answer: paced, compressed, in pieces or cut off, as the steering says."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ PREFERRED = ("br", "zstd", "gzip", "deflate")
 
 
 class Sent:
-    """What went out: bytes on the wire, and the output tokens in them."""
+    """What was sent: bytes on the wire, and the output tokens in them."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -48,7 +48,7 @@ class Pace:
         await self._until(self._steering.head_s)
 
     async def tokens(self, count: int) -> None:
-        """Wait until `count` output tokens are made."""
+        """Wait until `count` output tokens are due."""
         steering = self._steering
         made = count / steering.tokens_per_s if steering.tokens_per_s else 0.0
         await self._until(steering.head_s + steering.first_token_s + made)
@@ -62,7 +62,7 @@ class Pace:
 
 
 class AnswerSender:
-    """Sends one answer; `sent` says what went out."""
+    """Sends one answer and records in `sent` what was sent."""
 
     def __init__(self, http: web.BaseRequest, request: Request, sent: Sent) -> None:
         self._http = http
@@ -73,7 +73,7 @@ class AnswerSender:
         self._sent = sent
 
     async def send(self, answer: Answer) -> web.StreamResponse:
-        """Send all of `answer`, or as much of it as the steering lets."""
+        """Send all of `answer`, or as much of it as the steering allows."""
         headers = {**answer.headers, "content-type": answer.content_type}
         if self._coding:
             headers["content-encoding"] = self._coding
@@ -91,13 +91,13 @@ class AnswerSender:
         return response
 
     def _at_once(self, answer: Answer, headers: dict[str, str]) -> web.Response:
-        """The plain way, and the fastest: aiohttp sends head and body in one write."""
+        """The fastest way: aiohttp sends head and body in one write."""
         data = self._coder.whole(answer.steps[0].data)
         self._sent.add(data, answer.steps[0].tokens)
         return web.Response(status=answer.status, headers=headers, body=data)
 
     async def _pieces(self, response: web.StreamResponse, answer: Answer) -> None:
-        """One body with its length, in pieces or cut at its half."""
+        """Send one body with its length, in pieces or cut in the middle."""
         data = self._coder.whole(answer.steps[0].data)
         response.content_length = len(data)
         await response.prepare(self._http)
@@ -131,8 +131,8 @@ class AnswerSender:
             if self._steering.reset:
                 self._http.transport.abort()
             else:
-                self._http.transport.close()  # what was written still arrives
-        raise ConnectionResetError("cut, as asked for")
+                self._http.transport.close()  # bytes already written still arrive
+        raise ConnectionResetError("cut by the steering")
 
     async def _write(self, response: web.StreamResponse, data: bytes, tokens: int = 0) -> None:
         size = self._steering.chunk_bytes or len(data) or 1
@@ -141,12 +141,12 @@ class AnswerSender:
             await response.write(piece)
             self._sent.add(piece)
             if len(piece) < len(data):
-                await asyncio.sleep(0)  # so that the pieces do not leave together
+                await asyncio.sleep(0)  # so that pieces are sent separately
         self._sent.tokens += tokens
 
 
 class Coder:
-    """Compresses as it goes: every piece can be decoded as soon as it arrives."""
+    """Compresses a stream so that every piece can be decoded as soon as it arrives."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ def _coder(coding: str) -> Coder:
 
 
 def _coding(asked: str, headers: Mapping[str, str]) -> str:
-    """The content coding to use: the one steered to, if the caller takes it."""
+    """The content coding to use: that of the steering, if the caller accepts it."""
     taken = {c.partition(";")[0].strip() for c in headers.get("accept-encoding", "").split(",")}
     if asked == "accept":
         return next((coding for coding in PREFERRED if coding in taken), "")

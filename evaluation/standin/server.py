@@ -1,4 +1,4 @@
-"""The sockets of the stand-in: reads a request, asks `routes`, sends, and keeps the journal."""
+"""The HTTP and WebSocket server of the stand-in; it also keeps the journal."""
 
 import asyncio
 import gzip
@@ -44,42 +44,44 @@ class StandIn:
         exchange = self.journal.receive(http.method, target, pairs, raw)
         headers = {name.lower(): value for name, value in pairs}
         request, answer = self._answer(http.method, target, headers, raw)
-        said, sent = exchange.answered, sending.Sent()
-        said.status, said.model, said.operation = answer.status, answer.model, answer.operation
-        said.usage, said.reported = _usage(answer.tokens), answer.reported and bool(answer.tokens)
+        answered, sent = exchange.answered, sending.Sent()
+        answered.status, answered.model = answer.status, answer.model
+        answered.operation, answered.usage = answer.operation, _usage(answer.tokens)
+        answered.reported = answer.reported and bool(answer.tokens)
         try:
             return await sending.AnswerSender(http, request, sent).send(answer)
         finally:
-            said.outcome, said.output_tokens_sent = sent.outcome, sent.tokens
-            said.body_sha256, said.body_bytes = sent.sha256, sent.bytes
+            answered.outcome, answered.output_tokens_sent = sent.outcome, sent.tokens
+            answered.body_sha256, answered.body_bytes = sent.sha256, sent.bytes
 
     async def _converse(
         self, http: web.BaseRequest, pairs: list[tuple[str, str]]
     ) -> web.StreamResponse:
-        """Hold a conversation; in the journal its messages are the two bodies."""
+        """Serve a WebSocket; in the journal its messages are the two bodies."""
         exchange = self.journal.receive(http.method, http.raw_path, pairs, b"")
         session = sessions.find(http.raw_path, {name.lower(): value for name, value in pairs})
         if session is None:
             exchange.answered.status = 404
             return web.Response(status=404)
         heard, sent = sending.Sent(), sending.Sent()
-        said = exchange.answered
-        said.status, said.operation, said.reported = 101, session.operation, True
+        answered = exchange.answered
+        answered.status, answered.operation, answered.reported = 101, session.operation, True
         socket = web.WebSocketResponse(max_msg_size=REQUEST_BYTES_MAX)
         await socket.prepare(http)
         try:
-            await _say(socket, session, session.open(), sent)
+            await _send(socket, session, session.open(), sent)
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     raw = message.data.encode() if isinstance(message.data, str) else message.data
                     heard.add(raw)
-                    await _say(socket, session, session.told(msgspec.json.decode(raw)), sent)
+                    await _send(socket, session, session.told(msgspec.json.decode(raw)), sent)
         finally:
             received = exchange.received
             received.body_sha256, received.body_bytes = heard.sha256, heard.bytes
-            said.body_sha256, said.body_bytes = sent.sha256, sent.bytes
-            said.model, said.usage = session.model, _usage(session.tokens)
-            said.outcome, said.output_tokens_sent = sent.outcome, session.tokens.output_total
+            answered.body_sha256, answered.body_bytes = sent.sha256, sent.bytes
+            answered.model, answered.usage = session.model, _usage(session.tokens)
+            answered.outcome = sent.outcome
+            answered.output_tokens_sent = session.tokens.output_total
         return socket
 
     def _answer(
@@ -90,14 +92,14 @@ class StandIn:
             request = self._failing_first(routes.read(method, target, headers, body))
             return request, routes.answer(request, self._shelves, body)
         except (ValueError, TypeError, AttributeError, KeyError) as failure:
-            # A body of another shape than the dialect's: a provider says 400, and so do we.
+            # The body does not have the dialect's shape: a provider would answer 400 as well.
             document = routes.error_document(target, headers, 400, str(failure))
             return _unread(method, target, headers), Answer(
                 steps=(Step(encode(document)),), status=400
             )
 
     def _failing_first(self, request: Request) -> Request:
-        """The request without its error, once it failed as often as it asked to."""
+        """The request without its error, once it has failed as often as the steering says."""
         steering = request.steering
         if steering.status < 400 or not steering.times:
             return request
@@ -120,7 +122,7 @@ class StandIn:
         return web.Response(body=self.journal.encoded(), content_type="application/json")
 
 
-async def _say(
+async def _send(
     socket: web.WebSocketResponse,
     session: sessions.Session,
     documents: Iterable[Json],
@@ -134,7 +136,7 @@ async def _say(
 
 @asynccontextmanager
 async def serving(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[tuple[StandIn, int]]:
-    """A stand-in that listens on `port` (0: any free one); gives it and its port."""
+    """A stand-in that listens on `port` (0: any free one), and the port."""
     stand_in = StandIn()
     server = web.Server(
         stand_in.handle, request_factory=_request, access_log=None, auto_decompress=False
@@ -156,7 +158,7 @@ def _request(
     writer: AbstractStreamWriter,
     task: "asyncio.Task[None]",
 ) -> web.BaseRequest:
-    """A request whose body may be as large as a provider takes."""
+    """A request whose body may be as large as providers accept."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(
         message, payload, protocol, writer, task, loop, client_max_size=REQUEST_BYTES_MAX
@@ -176,7 +178,7 @@ def _decoded(raw: bytes, coding: str) -> bytes:
 
 
 def _unread(method: str, target: str, headers: dict[str, str]) -> Request:
-    """Stands for a request that could not be understood."""
+    """Stands in for a request that could not be parsed."""
     return Request(
         method=method,
         path=target,

@@ -1,7 +1,7 @@
-"""Conversations over a WebSocket: OpenAI's realtime and responses, and Gemini Live.
+"""Sessions over a WebSocket: OpenAI's realtime and responses, and Gemini Live.
 
-A session is told messages and says what to send back; `server` does the sockets.  Each turn of
-Realtime and Live reads the whole session again and says its own usage.
+A session takes messages and returns the documents to send; `server` does the I/O.  Each turn of
+Realtime and Live reads the whole session again and reports its own usage.
 """
 
 from collections.abc import Iterator
@@ -14,36 +14,36 @@ import msgspec
 from evaluation.standin import openai_responses, steering
 from evaluation.standin.answers import (
     Json,
+    Reply,
     Request,
-    Script,
     Tokens,
     counted,
     encode,
     identifier,
-    script,
+    make_reply,
 )
 
 
 class Session(Protocol):
-    """One conversation.  `model` is the one that its messages name; `tokens` are of all turns."""
+    """One session.  `model` is the one that its messages name; `tokens` are of all turns."""
 
     operation: str
-    binary: bool  # documents are sent as binary messages
+    binary: bool  # whether documents are sent as binary messages
     model: str
     tokens: Tokens
 
     def open(self) -> Iterator[Json]:
-        """What is said first."""
+        """The documents to send first."""
 
     def told(self, message: Json) -> Iterator[Json]:
-        """What is said to a message."""
+        """The documents to send in response to a message."""
 
 
 def find(target: str, headers: dict[str, str]) -> Session | None:
-    """The session that a request for a WebSocket opens; None if there is none."""
+    """The session that a request for a WebSocket opens; None for an unknown path."""
     path, _, query = target.partition("?")
-    asked = parse_qs(query).get("model", [""])[0]
-    model, steered = steering.read(headers, asked)
+    wanted = parse_qs(query).get("model", [""])[0]
+    model, steered = steering.read(headers, wanted)
     request = Request(
         method="GET",
         path=path,
@@ -62,14 +62,14 @@ def find(target: str, headers: dict[str, str]) -> Session | None:
 
 
 def summed(before: Tokens, new: Tokens) -> Tokens:
-    """Both partitions together."""
+    """The sum of both partitions."""
     names = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
     return Tokens(**{name: getattr(before, name) + getattr(new, name) for name in names})
 
 
 @dataclass(slots=True)
 class _Turns:
-    """What the turns of one session have in common."""
+    """The state that the turns of one session share."""
 
     request: Request
     model: str = ""
@@ -77,14 +77,14 @@ class _Turns:
     context: int = 0  # tokens that the next turn reads
     turns: int = 0
 
-    def turn(self, limit: int | None = None) -> tuple[Request, Script]:
-        """The next turn: a seed of its own, and what is said."""
+    def turn(self, limit: int | None = None) -> tuple[Request, Reply]:
+        """The next turn: a request with a seed of its own, and the reply."""
         self.turns += 1
-        asked = replace(self.request, seed=f"{self.request.seed}/{self.turns}", model=self.model)
-        said = script(asked, asked_tokens=self.context, limit=limit)
-        self.tokens = summed(self.tokens, said.tokens)
-        self.context += said.tokens.output_total
-        return asked, said
+        request = replace(self.request, seed=f"{self.request.seed}/{self.turns}", model=self.model)
+        reply = make_reply(request, prompt_tokens=self.context, limit=limit)
+        self.tokens = summed(self.tokens, reply.tokens)
+        self.context += reply.tokens.output_total
+        return request, reply
 
 
 class Realtime(_Turns):
@@ -121,28 +121,28 @@ class Realtime(_Turns):
         return identifier("event_", f"{self.request.seed}/{self.turns}/{self.context}")
 
     def _respond(self) -> Iterator[Json]:
-        asked, said = self.turn()
+        request, reply = self.turn()
         response: Json = {
-            "id": identifier("resp_", asked.seed),
+            "id": identifier("resp_", request.seed),
             "object": "realtime.response",
             "status": "in_progress",
             "output": [],
             "usage": None,
         }
-        item = identifier("item_", asked.seed)
+        item = identifier("item_", request.seed)
         at = {"response_id": response["id"], "item_id": item, "output_index": 0}
         yield {"type": "response.created", "event_id": self._event(), "response": response}
-        for word in said.words:
+        for word in reply.words:
             delta = {"event_id": self._event(), "content_index": 0, "delta": word}
             yield {"type": "response.output_text.delta", **at, **delta}
-        part = {"type": "output_text", "text": said.text}
+        part = {"type": "output_text", "text": reply.text}
         spoken = {"id": item, "type": "message", "role": "assistant", "content": [part]}
-        done = response | {"status": "completed", "output": [spoken], "usage": _usage(said)}
+        done = response | {"status": "completed", "output": [spoken], "usage": _usage(reply)}
         yield {"type": "response.done", "event_id": self._event(), "response": done}
 
 
-def _usage(said: Script) -> Json:
-    tokens = said.tokens
+def _usage(reply: Reply) -> Json:
+    tokens = reply.tokens
     read, made, cached = tokens.input_total, tokens.output_total, tokens.cache_read
     return {
         "total_tokens": read + made,
@@ -176,8 +176,8 @@ class Responses(_Turns):
         model, steered = steering.read(self.request.headers, str(body.get("model")))
         self.turns += 1
         seed = f"{self.request.seed}/{self.turns}"
-        asked = replace(self.request, body=body, model=model, steering=steered, seed=seed)
-        answer = openai_responses.answer(asked)
+        request = replace(self.request, body=body, model=model, steering=steered, seed=seed)
+        answer = openai_responses.answer(request)
         self.model, self.tokens = model, summed(self.tokens, answer.tokens or Tokens())
         for step in answer.steps:
             document: Json = msgspec.json.decode(step.data.partition(b"data: ")[2].strip())
@@ -207,11 +207,11 @@ class Live(_Turns):
             yield from self._respond()
 
     def _respond(self) -> Iterator[Json]:
-        _, said = self.turn()
-        for word in said.words:
+        _, reply = self.turn()
+        for word in reply.words:
             yield {"serverContent": {"modelTurn": {"role": "model", "parts": [{"text": word}]}}}
         yield {"serverContent": {"generationComplete": True}}
-        read, made = said.tokens.input_total, said.tokens.output_total
+        read, made = reply.tokens.input_total, reply.tokens.output_total
         usage = {
             "promptTokenCount": read,
             "responseTokenCount": made,

@@ -1,4 +1,4 @@
-"""Makes the calls of the workload against a proxy in front of the stand-in provider.
+"""Sends the calls of the workload to a proxy in front of the stand-in provider.
 
 `python -m evaluation.standin.traffic http://127.0.0.1:4000` does so until it is stopped.
 """
@@ -17,17 +17,17 @@ import msgspec
 
 from evaluation.standin.workload import Planned, plan
 
-IN_FLIGHT_MAX = 256  # beyond it the traffic waits, and offers less than its rate
+IN_FLIGHT_MAX = 256  # at this limit the traffic waits and falls below its rate
 TIMEOUT_S = 120.0
-FINISH_S = 5.0  # for calls in flight when the command ends; the rest is left
+FINISH_S = 5.0  # for calls in flight when the command ends; others are cancelled
 
 
 @dataclass(slots=True)
 class TrafficTotals:
-    """How the calls ended, as the application saw it."""
+    """How the calls ended, as seen by the application."""
 
     calls: int = 0
-    by_status: Counter[int] = field(default_factory=Counter)  # 0: broken or left
+    by_status: Counter[int] = field(default_factory=Counter)  # 0: broken or abandoned
     response_bytes: int = 0
 
 
@@ -42,10 +42,10 @@ async def run(
     stop: asyncio.Event | None = None,
     finish_s: float = TIMEOUT_S,
 ) -> TrafficTotals:
-    """Make `rate` calls a second against the proxy for `seconds`, or so many `calls`.
+    """Send `rate` calls per second to the proxy, for `seconds` or until there were `calls`.
 
-    `speed` divides all times of the stand-in.  `stop` ends the traffic early.  Calls that are in
-    flight at the end have `finish_s` to finish, then they are left.
+    `speed` divides all times of the stand-in.  `stop` ends the traffic early.  Calls in flight at
+    the end have `finish_s` seconds to finish, then they are cancelled.
     """
     stop, tally, slots = stop or asyncio.Event(), TrafficTotals(), asyncio.Semaphore(IN_FLIGHT_MAX)
     running: set[asyncio.Task[None]] = set()
@@ -74,7 +74,7 @@ async def _due(
     calls: int | None,
     random: Random,
 ) -> AsyncIterator[Planned]:
-    """Each planned call when it is due: a Poisson process, as independent users make it."""
+    """Each planned call when it is due: a Poisson process, as of independent users."""
     start, due = time.monotonic(), 0.0
     for made, one in enumerate(planned):
         due += random.expovariate(rate)
@@ -107,14 +107,14 @@ async def _call(
             else:
                 status = response.status
     except (aiohttp.ClientError, TimeoutError):
-        pass  # broken streams are part of the plan, and counted under 0
+        pass  # broken streams are part of the workload, and counted under 0
     finally:
         slots.release()
         tally.by_status[status] += 1
 
 
 async def _until_stopped(options: argparse.Namespace) -> TrafficTotals:
-    """Traffic until its calls are made, or SIGINT or SIGTERM comes."""
+    """Send traffic until all calls are made, or until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -130,13 +130,14 @@ async def _until_stopped(options: argparse.Namespace) -> TrafficTotals:
 
 
 def main() -> None:
-    """Prints at the end, as one line of JSON, how many calls were made and how they ended."""
+    """Send traffic, then print the totals as one line of JSON."""
     parser = argparse.ArgumentParser(prog="evaluation.standin.traffic", description=__doc__)
-    parser.add_argument("url", help="of the proxy, e.g. http://127.0.0.1:4000")
-    parser.add_argument("--rate", type=float, default=10.0, help="calls a second (default 10)")
-    parser.add_argument("--calls", type=int, help="how many; default: until it is stopped")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same calls")
-    parser.add_argument("--speed", type=float, default=1.0, help="divides the stand-in's times")
+    add = parser.add_argument
+    add("url", help="URL of the proxy, such as http://127.0.0.1:4000")
+    add("--rate", type=float, default=10.0, metavar="N", help="calls per second (default: 10)")
+    add("--calls", type=int, metavar="N", help="number of calls (default: unlimited)")
+    add("--seed", type=int, default=1, metavar="N", help="seed of the workload (default: 1)")
+    add("--speed", type=float, default=1.0, metavar="N", help="divisor of all times (default: 1)")
     tally = asyncio.run(_until_stopped(parser.parse_args()))
     print(msgspec.json.encode(tally).decode(), flush=True)
 

@@ -1,7 +1,7 @@
-"""What a company asks of its models: teams, features, caches, and what goes wrong.  Values only.
+"""The workload of a company: teams, features, caches and errors.  Pure.
 
-Seeded: the same seed plans the same calls.  The stand-in provider's steering headers make the
-caches, errors and latencies.
+The same seed plans the same calls.  Steering headers of the stand-in provider produce the caches,
+errors and latencies.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,13 +12,13 @@ from typing import Any
 from evaluation.standin.answers import WORDS
 from evaluation.standin.steering import PREFIX
 
-PROJECT = "demo"  # of every call, so that its rows can be found
+PROJECT = "demo"  # of every call, to find its rows
 KEYS = ("sk-standin-web", "sk-standin-batch", "sk-standin-research")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """One thing the company does with one model."""
+    """One use of one model by the company."""
 
     weight: int
     provider: str
@@ -144,7 +144,7 @@ USES = (
     Use(weight=4, provider="mistral", model="mistral-large-2512", team="product", feature="drafts"),
 )
 
-# What goes wrong, as shares of all calls.
+# Errors, with their share of all calls.
 TROUBLES: tuple[tuple[float, Mapping[str, str]], ...] = (
     (0.010, {"status": "429", "retry-after-s": "1"}),
     (0.006, {"status": "500"}),
@@ -152,13 +152,13 @@ TROUBLES: tuple[tuple[float, Mapping[str, str]], ...] = (
     (0.004, {"error-after": "12"}),
     (0.003, {"cut-after": "15"}),
 )
-LEAVING = 0.01  # share of streams that their reader gives up
-NO_USAGE = 0.15  # share of OpenAI streams whose caller does not ask for usage
+LEAVING = 0.01  # share of streams that their reader abandons
+NO_USAGE = 0.15  # share of OpenAI streams whose caller does not request usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One call to make; `leave_after_bytes` is where its reader gives up."""
+    """One call to make; `leave_after_bytes` is where its reader abandons it."""
 
     use: Use
     path: str
@@ -168,7 +168,7 @@ class Planned:
 
 
 def plan(seed: int, speed: float = 1.0) -> Iterator[Planned]:
-    """Calls without end; `speed` divides every time the stand-in takes."""
+    """An endless sequence of calls; `speed` divides all times of the stand-in."""
     random = Random(seed)
     weights = [use.weight for use in USES]
     while True:

@@ -1,1 +1,1 @@
-"""ClickHouse and chDB: the schema, writing rows, correcting them, and asking."""
+"""ClickHouse and chDB: schema, writing and correcting rows, queries."""

@@ -1,8 +1,8 @@
-"""Rows and their new prices: one INSERT per batch, into chDB or a ClickHouse server alike.
+"""Writes rows and corrections to chDB or a ClickHouse server: one INSERT per batch.
 
-Every INSERT carries a token, and the table and its rollups remember the last 10 000.  So a batch
-that was written but not acknowledged may be written again and changes nothing: after `kill -9`,
-after a lost answer, and when the client library itself sends it twice (it does, on a reset).
+Every INSERT carries a token, and the table and its rollups remember the last 10 000.  So writing a
+batch again changes nothing: after `kill -9`, after a lost answer, and when the client library
+itself sends it twice (it does so when the connection is reset).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ COLUMNS = tuple("ts" if name == "ts_us" else name for name in FIELDS)
 
 
 def columns(records: Sequence[Record]) -> list[list[object]]:
-    """The values of `records`, a list per column in the order of `COLUMNS`.
+    """The values of `records`, one list per column, in the order of `COLUMNS`.
 
     Raises ValueError or ArithmeticError for an amount that the store cannot hold.
     """
@@ -45,9 +45,9 @@ def _column(name: str, values: list[object]) -> list[object]:
 
 
 class ClickHouse:
-    """Writes batches to table `calls`; makes and upgrades the schema when it first connects.
+    """Writes batches to table `calls`; creates or upgrades the schema when it first connects.
 
-    Raises what `Writer` raises.
+    Raises ValueError for an invalid DSN, otherwise what `Writer` raises.
     """
 
     name = "clickhouse"
@@ -60,26 +60,26 @@ class ClickHouse:
         ttl_days: int = 90,
         content_ttl_days: int | None = None,
     ) -> None:
-        """`content_ttl_days` is for table `contents`; None: as it is."""
+        """`content_ttl_days` is for table `contents`; None leaves its TTL unchanged."""
         self.dsn = connection.parse(dsn, database)
         self._ttl_days = ttl_days
         self._content_ttl_days = content_ttl_days
         self._writer = Writer("clickhouse", self.dsn, self._prepare)
-        self._context: InsertContext  # comes with a client
+        self._context: InsertContext  # set by _prepare
 
     async def open(self) -> None:
-        """Connect and bring the schema up to date now, not with the first batch."""
+        """Connect and upgrade the schema now rather than with the first batch."""
         await self._writer.do(lambda client: None)
 
     async def export(self, batch: Batch) -> None:
-        """See `Exporter.export`.  Never twice in the table, however often it is called."""
+        """See `Destination.export`.  Repeating a call does not duplicate rows."""
         if batch.records:
             await self._writer.do(lambda client: self._insert(client, batch))
 
     async def reconcile(
         self, *, repair: bool, quiet_s: float = 600
     ) -> list[reconcile.SumDifference]:
-        """Days on which a rollup is not the sum of the rows; with `repair`, rebuilt."""
+        """Days on which a rollup differs from the sum of the rows; `repair` rebuilds them."""
         return await self._writer.do(
             lambda client: reconcile.reconcile(
                 client, self.dsn, self._ttl_days, repair=repair, quiet_s=quiet_s
@@ -87,21 +87,21 @@ class ClickHouse:
         )
 
     async def correct(self, corrections: Corrections) -> None:
-        """Write new prices of stored calls.  Never twice, however often it is called."""
+        """Write new prices of stored calls.  Repeating a call does not duplicate them."""
         if corrections.rows:
             await self._writer.do(lambda client: _correct(client, corrections))
 
     async def counted(self, since: datetime) -> list[tuple[str, int, Decimal]]:
-        """What was added to each counter since then: (counter, start of an hour in s, quantity).
+        """What each counter gained since then: (counter, start of an hour in epoch s, quantity).
 
-        Between two inserts, so that a batch is in the answer or is not.
+        Runs on the writing thread, so the answer holds all of a batch or none of it.
         """
         sql, bound = counted(since)
         rows = await self._writer.do(lambda client: client.query(sql, bound).result_rows)
         return [(name, hour, quantity) for name, hour, quantity in rows]
 
     async def close(self) -> None:
-        """Wait for the insert in flight, then let the database go."""
+        """Wait for the insert in flight, then disconnect."""
         await self._writer.close()
 
     def _prepare(self, client: Client) -> None:
@@ -112,9 +112,8 @@ class ClickHouse:
             content_ttl_days=self._content_ttl_days,
             cluster=self.dsn.cluster,
         )
-        self._context = client.create_insert_context(  # asks for the columns' types, once
-            "calls", COLUMNS, column_oriented=True
-        )
+        # Queries the columns' types, so it is made once per client.
+        self._context = client.create_insert_context("calls", COLUMNS, column_oriented=True)
 
     def _insert(self, client: Client, batch: Batch) -> None:
         insert(client, self._context, columns(batch.records), token(batch))

@@ -1,14 +1,15 @@
-"""One way to chDB and to ClickHouse: a DSN in, a clickhouse-connect client or a clear error out.
+"""Connects to chDB or ClickHouse: takes a DSN, gives a clickhouse-connect client or a clear error.
 
 `chdb:///absolute/directory` is the engine inside this process, `clickhouse://` (or `http://`,
-`https://`) a server.  Clients are synchronous: whoever opens one keeps it on threads of its own.
-A password is in `Dsn.password` and in the Authorization header, and nowhere else.
+`https://`) a server.  Clients are synchronous: callers keep each on a thread of its own.
+The password is in `Dsn.password` and in the Authorization header, and nowhere else.
 """
 
 import fcntl
 import importlib.util
 import logging
 import os
+import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,16 +23,16 @@ from clickhouse_connect.driver.exceptions import Error as ClientError
 
 from exporters.record import PermanentError, TransientError
 
-# They log what they also raise, with a traceback that may hold a row's values, or many times a
-# second while a server is away; the raised is ours to tell.
+# These libraries log every error they raise, with a traceback that may hold a row's values, or
+# many times a second while a server is down.  We report the exceptions ourselves.
 for _name in ("clickhouse_connect", "urllib3"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 SCHEMES = ("chdb", "clickhouse", "http", "https")
 OPTIONS = ("secure", "verify", "ca_cert", "cluster", "connect_timeout_s", "timeout_s")
-ERROR_CHARS_MAX = 400  # of a database's message: it names columns, and need not tell their content
+ERROR_CHARS_MAX = 400  # of a database's message: it should name columns, not quote their content
 
-# The engine runs inside the meter, so its defaults for a whole machine are too much: marks alone
+# The engine runs inside the meter, so defaults meant for a whole machine are too large: marks alone
 # may take 5 GiB.  https://clickhouse.com/docs/operations/server-configuration-parameters/settings
 CHDB_OPTIONS = {
     "mark_cache_size": 64 * 1024**2,
@@ -41,8 +42,9 @@ CHDB_OPTIONS = {
     "max_server_memory_usage": 2 * 1024**3,
 }
 
-# Codes that say the rows themselves are wrong.  All others, a wrong password or a missing table
-# too, are the operator's to mend while the rows wait.  ClickHouse, src/Common/ErrorCodes.cpp.
+# Codes which mean that the rows themselves are wrong.  All others, such as a wrong password or a
+# missing table, are for the operator to fix while the rows wait.  ClickHouse,
+# src/Common/ErrorCodes.cpp.
 BAD_ROWS_CODES = frozenset(
     {
         6,  # CANNOT_PARSE_TEXT
@@ -69,32 +71,37 @@ BAD_VALUE_ERRORS = (
     ArithmeticError,
     AttributeError,
 )
-WHAT_TO_DO = {
-    60: "a table is missing; it is made when the meter next connects",
-    81: "the database is missing; it is made when the meter next connects",
-    192: "there is no such user",
-    193: "the password is wrong",
-    497: "the user lacks a right that the message names",
-    516: "the user or the password is wrong",
+HINTS = {
+    60: "table not found (the meter creates it when it next connects)",
+    81: "database not found (the meter creates it when it next connects)",
+    192: "unknown user",
+    193: "wrong password",
+    497: "the user lacks a privilege",
+    516: "wrong user or password",
+}
+CONNECTION_ERRORS: dict[type[BaseException], str] = {
+    ConnectionRefusedError: "connection refused",
+    TimeoutError: "timed out",
+    socket.gaierror: "cannot resolve the host name",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dsn:
-    """Where the database is.  `str()` of it is safe to show; the password is not part of it."""
+    """Where the database is.  `str()` of it leaves out the password, so it is safe to show."""
 
-    directory: Path | None = None  # of chDB; None: a server
+    directory: Path | None = None  # of chDB; None for a server
     host: str = "localhost"
     port: int = 8123
     secure: bool = False
     user: str = "default"
     password: str = field(default="", repr=False)
     database: str = "taximeter"
-    cluster: str = ""  # tables are Replicated* and Distributed over it
+    cluster: str = ""  # if set, tables are Replicated* and Distributed over it
     verify: bool = True
     ca_cert: str = ""
     connect_timeout_s: int = 10
-    timeout_s: int = 60  # for an answer; an insert is idempotent, so giving up is safe
+    timeout_s: int = 60  # for a response; inserts are idempotent, so giving up is safe
 
     def __str__(self) -> str:
         if self.directory is not None:
@@ -104,27 +111,29 @@ class Dsn:
 
 
 def parse(dsn: str, database: str = "taximeter") -> Dsn:
-    """Read `dsn`; a database it names goes before `database`.
+    """Read `dsn`; a database that it names takes precedence over `database`.
 
-    Raises ValueError that says what to write, without repeating the DSN (it may hold a password).
+    Raises ValueError with the expected form, without repeating the DSN (it may hold a password).
     """
     try:
         parts = urlsplit(dsn)
         port = parts.port
     except ValueError:
-        raise ValueError("store DSN: the host or the port cannot be read") from None
+        raise ValueError("store DSN: invalid host or port") from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(options.keys() - set(OPTIONS))
     if parts.scheme not in SCHEMES:
-        raise ValueError(
-            f"store DSN: it begins with one of {', '.join(s + '://' for s in SCHEMES)}"
-        )
+        raise ValueError(f"store DSN: expected one of {', '.join(s + '://' for s in SCHEMES)}")
     if parts.scheme == "chdb":
         if parts.netloc or not parts.path.startswith("/") or options:
-            raise ValueError("store DSN: write chdb:///absolute/directory, with three slashes")
+            raise ValueError(
+                "store DSN: expected chdb:///absolute/directory, with three slashes and no options"
+            )
         return Dsn(directory=Path(unquote(parts.path)).resolve(), database=database)
     if unknown:
-        raise ValueError(f"store DSN: unknown {', '.join(unknown)}; known: {', '.join(OPTIONS)}")
+        raise ValueError(
+            f"store DSN: unknown option {', '.join(unknown)}; expected: {', '.join(OPTIONS)}"
+        )
     secure = _flag(options, "secure", parts.scheme == "https" or port in (443, 8443))
     return Dsn(
         host=parts.hostname or "localhost",
@@ -144,19 +153,19 @@ def parse(dsn: str, database: str = "taximeter") -> Dsn:
 def _flag(options: Mapping[str, str], name: str, default: bool) -> bool:
     text = options.get(name, str(default)).lower()
     if text not in ("true", "false", "1", "0"):
-        raise ValueError(f"store DSN: {name} is true or false")
+        raise ValueError(f"store DSN: {name} must be true or false")
     return text in ("true", "1")
 
 
 def _seconds(options: Mapping[str, str], name: str, default: int) -> int:
     text = options.get(name, str(default))
     if not text.isdecimal() or int(text) == 0:
-        raise ValueError(f"store DSN: {name} is a whole number of seconds")
+        raise ValueError(f"store DSN: {name} must be a whole number of seconds, at least 1")
     return int(text)
 
 
 def require(dsn: Dsn) -> None:
-    """Raise ModuleNotFoundError, saying what to install, if `dsn` needs an engine not there."""
+    """Raise ModuleNotFoundError, saying what to install, if `dsn` needs chDB and it is missing."""
     if dsn.directory is not None and importlib.util.find_spec("chdb") is None:
         raise ModuleNotFoundError(
             "the embedded store needs chDB: pip install 'taximeter[embedded]',"
@@ -165,13 +174,13 @@ def require(dsn: Dsn) -> None:
         )
 
 
-_engine_pid: int | None = None  # the process that opened chDB
+_engine_pid: int | None = None  # of the process that opened chDB
 
 
 def connect(dsn: Dsn, settings: Mapping[str, str | int] | None = None) -> Client:
-    """A new client, in no database yet; `settings` hold for all it does, set in their order.
+    """A new client without a database; `settings` are set in order and apply to all it does.
 
-    Raises TransientError, and RuntimeError in a process that was forked off after chDB was opened.
+    Raises TransientError, and RuntimeError in a process that was forked after chDB was opened.
     """
     require(dsn)
     try:
@@ -195,17 +204,20 @@ def _connect_to_server(dsn: Dsn, settings: Mapping[str, str | int] | None) -> Cl
         connect_timeout=dsn.connect_timeout_s,
         send_receive_timeout=dsn.timeout_s,
         client_name="taximeter",
-        autogenerate_session_id=False,  # a session forbids concurrent queries and we need none
+        autogenerate_session_id=False,  # a session would forbid concurrent queries
         dedicated_pool=True,
         show_clickhouse_errors="scrub",
     )
 
 
 def _open_engine(directory: Path, settings: Mapping[str, str | int] | None) -> Client:
-    """chDB, in this process until it ends: no other process, and no other directory here."""
-    global _engine_pid  # noqa: PLW0603 — the engine itself is one per process
+    """Open chDB in this process, until it ends.
+
+    No other process can open the same directory, and this process cannot open another one.
+    """
+    global _engine_pid  # noqa: PLW0603 — there is one engine per process
     if _engine_pid not in (None, os.getpid()):
-        raise RuntimeError("chDB was opened before this process was forked, and would hang in it")
+        raise RuntimeError("chDB was opened before this process was forked; using it would hang")
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     client = clickhouse_connect.get_client(
         interface="chdb",
@@ -219,9 +231,9 @@ def _open_engine(directory: Path, settings: Mapping[str, str | int] | None) -> C
 
 
 def failure(dsn: Dsn, error: Exception) -> TransientError | PermanentError:
-    """What `error`, raised by a client of `dsn`, means for the batch that was being written.
+    """What `error`, raised by a client of `dsn`, means for the batch being written.
 
-    A value that cannot be encoded raises here, in this process, as a plain exception.
+    A value that cannot be encoded raises a plain exception in the client library.
     """
     if isinstance(error, TransientError | PermanentError):
         return error
@@ -232,14 +244,14 @@ def failure(dsn: Dsn, error: Exception) -> TransientError | PermanentError:
 
 
 def explanation(dsn: Dsn, error: Exception) -> str:
-    """Which store, what is wrong with it, and what to do where that is known."""
+    """The store, what is wrong with it and, where known, what to do."""
     if isinstance(error, ClientError) and error.code is not None:
-        hint = WHAT_TO_DO.get(error.code)
+        hint = HINTS.get(error.code)
         return f"store {dsn}: {hint}: {_short(error)}" if hint else f"store {dsn}: {_short(error)}"
     if dsn.directory is None:
-        return f"store {dsn}: no answer: {_root(error)}"
+        return f"store {dsn}: {_cause(error)}"
     if holder := _holder(dsn.directory):
-        return f"store {dsn}: in use by {holder}; only one process at a time can open a directory"
+        return f"store {dsn}: in use by {holder}; only one process can open a directory at a time"
     return f"store {dsn}: {_short(error)}"
 
 
@@ -248,18 +260,21 @@ def _short(error: Exception) -> str:
     return text if len(text) <= ERROR_CHARS_MAX else text[:ERROR_CHARS_MAX] + "…"
 
 
-def _root(error: BaseException) -> str:
-    """The innermost cause: urllib3 wraps a refused connection four times."""
+def _cause(error: BaseException) -> str:
+    """Why a server did not respond: the innermost error, as urllib3 wraps it four times."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
-    return f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
+    for kind, text in CONNECTION_ERRORS.items():
+        if isinstance(error, kind):
+            return text
+    return f"connection failed ({type(error).__name__}: {error})"[:ERROR_CHARS_MAX]
 
 
 def _holder(directory: Path) -> str:
-    """Which other process has the engine open in `directory`; "" for none.
+    """Which other process has the engine open in `directory`; "" if none has.
 
-    chDB says so on stderr only, so look at the lock it takes: flock on `status`, which holds its
-    process id (ClickHouse, src/Common/StatusFile.cpp).
+    chDB reports this on stderr only, so look at the lock it takes: flock on `status`, which holds
+    its process id (ClickHouse, src/Common/StatusFile.cpp).
     """
     status = directory / "status"
     try:

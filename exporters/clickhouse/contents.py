@@ -1,8 +1,7 @@
-"""What was said, into table `contents`, where content capture is on; and out of it again.
+"""Writes content to table `contents`, if content capture is on, and deletes it from there.
 
-It has a thread and a client of its own, so that no row waits for it, and makes no schema: the
-exporter of the rows does, and until then this one waits.  No error of it quotes what it was
-writing.
+It has a thread and a client of its own, so that no row waits for it.  It does not create the
+schema: it waits until the exporter of the rows has done so.  No error quotes the content.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,26 +20,26 @@ from exporters.clickhouse.writer import Writer, insert, token
 from exporters.content import COLUMNS, FIELDS, Content
 from exporters.record import Lot, PermanentError
 
-# Answer when the text is off every part, on every server: whoever asked for it will say so.
-AT_ONCE = {"mutations_sync": 2}
+# Return only when the text is gone from every part on every server: the caller reports it deleted.
+SYNCHRONOUS = {"mutations_sync": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentSelection:
-    """Whose content: all that is given must hold; nothing given is nothing selected."""
+    """Whose content: every criterion given must match, and at least one is required."""
 
     call_id: str = ""
     user_id: str = ""
-    before: datetime | None = None  # calls that began earlier
+    before: datetime | None = None  # calls that started earlier
 
     def __post_init__(self) -> None:
         if self.call_id:
             UUID(self.call_id)
         if not (self.call_id or self.user_id or self.before):
-            raise ValueError("say whose content: a call's id, a user, or before when")
+            raise ValueError("specify which content: call_id, user_id or before")
 
     def condition(self) -> str:
-        """As SQL.  The values are ours to quote: a mutation takes no bound ones everywhere."""
+        """As SQL, values quoted here: not every server accepts bound ones in a mutation."""
         return " AND ".join(self._conditions())
 
     def _conditions(self) -> Iterator[str]:
@@ -53,30 +52,33 @@ class ContentSelection:
 
 
 class Contents:
-    """Writes lots of `Content`, and deletes.  Raises what `Writer` raises."""
+    """Writes and deletes `Content`.
+
+    Raises ValueError for an invalid DSN, otherwise what `Writer` raises.
+    """
 
     name = "content"
 
     def __init__(self, dsn: str, *, database: str = "taximeter") -> None:
         self.dsn = connection.parse(dsn, database)
         self._writer = Writer("contents", self.dsn, self._prepare)
-        self._context: InsertContext  # comes with a client
+        self._context: InsertContext  # set by _prepare
 
     async def export(self, batch: Lot[Content]) -> None:
-        """See `Destination.export`.  Never twice in the table, however often it is called."""
+        """See `Destination.export`.  Repeating a call does not duplicate rows."""
         if not batch.records:
             return
         try:
             await self._writer.do(lambda client: self._insert(client, batch))
         except PermanentError as error:
-            raise PermanentError(_kind(error.__cause__ or error)) from None
+            raise PermanentError(_error_kind(error.__cause__ or error)) from None
 
     async def delete(self, whose: ContentSelection) -> int:
-        """Take content out of the table, for good; returns of how many calls."""
+        """Delete content for good; returns the number of calls it belonged to."""
         return await self._writer.do(lambda client: self._delete(client, whose))
 
     async def close(self) -> None:
-        """Wait for the insert in flight, then let the database go."""
+        """Wait for the insert in flight, then disconnect."""
         await self._writer.close()
 
     def _prepare(self, client: Client) -> None:
@@ -92,7 +94,7 @@ class Contents:
         found = client.query(f"SELECT uniqExact(call_id) FROM contents WHERE {where}").result_rows
         table = f"contents_local ON CLUSTER {quoted(cluster)}" if cluster else "contents"
         if count := int(found[0][0]):
-            client.command(f"ALTER TABLE {table} DELETE WHERE {where}", settings=AT_ONCE)
+            client.command(f"ALTER TABLE {table} DELETE WHERE {where}", settings=SYNCHRONOUS)
         return count
 
 
@@ -100,7 +102,7 @@ def _value(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _kind(error: BaseException) -> str:
-    """What is wrong, without the words: those of a database may quote the value."""
+def _error_kind(error: BaseException) -> str:
+    """The type and code of an error without its message, which may quote the value."""
     code = error.code if isinstance(error, ClientError) else None
     return f"{type(error).__name__}" + (f" {code}" if code is not None else "")

@@ -1,7 +1,7 @@
-"""New prices of stored calls: what a correction holds, and the SQL that stored prices are read by.
+"""Corrections, which are new prices of stored calls, and the SQL that reads stored prices.
 
-`calls` is never updated.  A correction names its call by `ts`, `call_id` and `source` (an item of a
-batch that two proxies saw has two rows), counts up `revision`, and keeps the price it replaces; the
+`calls` is never updated.  A correction names its call by `ts`, `call_id` and `source` (a batch item
+that two proxies saw has two rows), increments `revision`, and keeps the price it replaces; the
 rollups get the difference.  `priced_calls` is `calls` with the newest prices.
 """
 
@@ -23,7 +23,7 @@ COSTS = (
     "cost_cache_write_usd",
     "cost_other_usd",
 )
-GROUPS = (  # what a correction repeats of its call, for the rollups
+GROUPS = (  # columns of its call that a correction repeats for the rollups
     "project",
     "environment",
     "team",
@@ -42,13 +42,13 @@ Bound = dict[str, str | int]
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
-    """Another price for one row of `calls`.  The field names are the columns of `corrections`."""
+    """A new price for one row of `calls`.  The field names are the columns of `corrections`."""
 
     ts: int  # of the call, microseconds since the epoch (UTC)
     call_id: str
     source: str
     revision: int  # 1 is the first correction of this row
-    at: int  # when it was priced again, microseconds since the epoch
+    at: int  # when it was repriced, microseconds since the epoch (UTC)
     reason: str
     project: str = ""
     environment: str = ""
@@ -83,25 +83,25 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Corrections(msgspec.Struct, frozen=True):
-    """What one INSERT writes."""
+    """The corrections of one INSERT."""
 
     rows: tuple[Correction, ...]
 
     @property
     def token(self) -> str:
-        """What names exactly these corrections, for ever: sent again, they change nothing."""
-        named = blake2b(digest_size=16)
+        """Identifies exactly these corrections, so that sending them again changes nothing."""
+        digest = blake2b(digest_size=16)
         for row in self.rows:
             price = f"{row.cost_usd}:{row.cost_status}:{row.tariff}"
-            named.update(f"{row.call_id}:{row.source}:{row.revision}:{price}\n".encode())
-        return f"corrections:{named.hexdigest()}"
+            digest.update(f"{row.call_id}:{row.source}:{row.revision}:{price}\n".encode())
+        return f"corrections:{digest.hexdigest()}"
 
 
 FIELDS = Correction.__struct_fields__
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A row's place in the order in which stored calls are priced again."""
+    """A row's position in the order in which stored calls are repriced."""
 
     ts: int
     call_id: str = "00000000-0000-0000-0000-000000000000"
@@ -109,7 +109,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def hours(since: datetime, until: datetime) -> tuple[str, Bound]:
-    """SQL: (start in microseconds, calls) of each hour of the half-open period that has calls."""
+    """SQL: (start in microseconds, calls) for each hour of the half-open period that has calls."""
     return (
         "SELECT toInt64(toUnixTimestamp(toStartOfHour(t.ts))) * 1000000 AS hour, count() AS calls"
         " FROM calls AS t WHERE t.ts >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
@@ -119,9 +119,9 @@ def hours(since: datetime, until: datetime) -> tuple[str, Bound]:
 
 
 def page(after: Place, until_us: int, limit: int) -> tuple[str, Bound]:
-    """SQL: the next calls with their newest prices, in order, what pricing them again needs.
+    """SQL: the next calls in order, with their newest prices and whatever repricing them needs.
 
-    `until_us` is exclusive, and bounds what is read: give the end of an hour.
+    `until_us` is exclusive and limits how much is read: pass the end of an hour.
     """
     names = ("call_id", "source", "revision", *GROUPS, "reported_usd", *PRICE)
     first = "fromUnixTimestamp64Micro({ts:Int64}, 'UTC')"
@@ -153,9 +153,9 @@ def versions(call_id: str, source: str, ts_us: int) -> tuple[str, Bound]:
 
 
 def counted(since: datetime, until: datetime | None = None) -> tuple[str, Bound]:
-    """SQL: what was added to each counter, hour by hour: (counter, hour in seconds, quantity).
+    """SQL: what each counter gained, by hour: (counter, hour in epoch seconds, quantity).
 
-    `since` and `until` are beginnings of hours; the period is half-open.
+    `since` and `until` are starts of hours; the period is half-open.
     """
     end = " AND t.hour < fromUnixTimestamp({until:Int64})" if until else ""
     bound: Bound = {"since": microseconds(since) // 1_000_000}
@@ -170,7 +170,7 @@ def counted(since: datetime, until: datetime | None = None) -> tuple[str, Bound]
 
 
 def counted_in_rows(since: datetime, until: datetime) -> tuple[str, Bound]:
-    """SQL: the same from the calls themselves, for a part of an hour."""
+    """SQL: the same, read from the calls themselves, for part of an hour."""
     return (
         "SELECT used.1 AS counter, {since:Int64} AS at, sum(used.2) AS quantity"
         " FROM priced_calls AS t"

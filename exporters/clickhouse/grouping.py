@@ -1,6 +1,6 @@
-"""The SQL of reports: sums over groups of calls, from the hourly rollup where it will do.
+"""The SQL of reports: sums over groups of calls, from the hourly rollup where it suffices.
 
-The rollup is smaller and is kept for two years, the rows for store.ttl_days; both give the same
+The rollup is smaller and is kept for two years, the rows for store.ttl_days.  Both give the same
 sums to the last digit and the same quantiles (DDSketch merges without loss).
 """
 
@@ -11,7 +11,7 @@ from exporters.record import EPOCH
 
 HOUR = timedelta(hours=1)
 
-# Grouped by as they are.
+# Columns to group by: of the rollup and the rows, and of the rows alone.
 ROLLED_UP = (
     "project",
     "environment",
@@ -42,7 +42,7 @@ IN_ROWS = (
     "tariff",
     "node",
 )
-# The model that answered, or the one asked for where none did.
+# The model that answered, or the requested one if none did.
 MODEL = "if(t.response_model = '', t.request_model, t.response_model)"
 TAG = "tag."  # "tag.ticket" groups by the caller's own tag `ticket`
 
@@ -77,10 +77,10 @@ def grouped(
     step: timedelta | None = None,
     rows: str = "calls",
 ) -> tuple[str, dict[str, str | int]]:
-    """SQL and bound values for sums over [since, until) by `by` and, with `step`, by `time`.
+    """SQL and bound values for sums over [since, until), grouped by `by` and, with `step`, `time`.
 
-    `rows` is where rows are read where the rollup will not do: `calls`, or `priced_calls`.
-    Raises ValueError for a name that nothing is grouped by, and for a step below a second.
+    `rows` is the table to read if the rollup does not suffice: `calls` or `priced_calls`.
+    Raises ValueError for a name that calls cannot be grouped by, and a step below one second.
     """
     hourly = _in_rollup(since, until, by, step)
     column = "hour" if hourly else "ts"
@@ -88,7 +88,7 @@ def grouped(
     keys: dict[str, str] = {}
     if step is not None:
         if step < timedelta(seconds=1):
-            raise ValueError("a step is at least one second")
+            raise ValueError("step must be at least one second")
         parameters["step"] = int(step.total_seconds())
         keys["time"] = f"toStartOfInterval(t.{column}, toIntervalSecond({{step:UInt32}}), 'UTC')"
     for number, name in enumerate(by):
@@ -114,7 +114,7 @@ def grouped(
 
 
 def microseconds(instant: datetime) -> int:
-    """Since the epoch, exactly.  Raises ValueError for an instant without a time zone."""
+    """Exact microseconds since the epoch.  Raises ValueError for an instant without a time zone."""
     if instant.tzinfo is None:
         raise ValueError(f"{instant.isoformat()} has no time zone")
     return (instant - EPOCH) // timedelta(microseconds=1)
@@ -123,7 +123,7 @@ def microseconds(instant: datetime) -> int:
 def _in_rollup(
     since: datetime | None, until: datetime | None, by: Sequence[str], step: timedelta | None
 ) -> bool:
-    """Whether whole hours, and columns of the rollup, are all that is asked for."""
+    """Whether the query needs only whole hours and columns of the rollup."""
     edges = [
         instant - EPOCH for instant in (since, until) if instant is not None and instant.tzinfo
     ]
@@ -142,14 +142,14 @@ def _key(name: str, number: int, parameters: dict[str, str | int]) -> str:
         parameters[f"tag{number}"] = name.removeprefix(TAG)
         return f"t.tags[{{tag{number}:String}}]"
     known = ", ".join(sorted(("model", f"{TAG}NAME", *ROLLED_UP, *IN_ROWS)))
-    raise ValueError(f"calls cannot be grouped by {name!r}; by: {known}")
+    raise ValueError(f"cannot group calls by {name!r}; expected one of: {known}")
 
 
 def _measures(hourly: bool) -> dict[str, str]:
     """Output name → expression."""
     measures = {name: pair[hourly] for name, pair in COUNTS.items()}
     measures |= {name: f"sum(t.{name})" for name in SUMS}
-    # No calls cost nothing, known; where all costs became unknown the rollup's sum is 0.
+    # No calls cost a known 0.  If all costs became unknown, the rollup's sum is 0 instead of NULL.
     measures["cost_usd"] = "multiIf(calls = 0, 0, calls = unpriced_calls, NULL, sum(t.cost_usd))"
     for time in TIMES:
         merged = f"quantilesDDMerge{_QUANTILES}(t.{time}_q)"

@@ -1,8 +1,9 @@
-"""Brings a database to the schema of `schema/NNN_*.sql`: applied in order, once, recorded.
+"""Upgrades a database to the schema of `schema/NNN_*.sql`: each file is applied once, in order.
 
-Forward only: a file is never edited once released (its checksum is kept), and only adds.  So two
-versions of taximeter can share a database: inserts name their columns, and a newer file that this
-version does not know is left alone.  The same files serve chDB, a server and a cluster.
+Migrations only go forward: a released file is never edited (the database keeps its checksum), and
+files only add.  So two versions of Taximeter can share a database: inserts name their columns, and
+files that this version does not know are left alone.  The same files serve chDB, a server and a
+cluster.
 """
 
 import re
@@ -16,11 +17,8 @@ from clickhouse_connect.driver.client import Client
 from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).parents[1] / "schema"
-TTL = {
-    "calls": "ts",
-    "corrections": "ts",
-    "trace_ts": "first_start",
-}  # table → column whose age ttl_days limits
+# Table → the column whose age ttl_days limits.
+TTL = {"calls": "ts", "corrections": "ts", "trace_ts": "first_start"}
 CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
@@ -28,11 +26,11 @@ _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
 _PLAIN_VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
-# The server's own default forgets a token after an hour; an outage may be longer.
+# By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
 )
-# The tables that are written through Distributed; a call and its corrections are on one shard.
+# Tables that are written through Distributed; a call and its corrections are on the same shard.
 _SHARDING = dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)")
 
 
@@ -49,16 +47,16 @@ class SchemaFile:
 
 
 def schema_files() -> list[SchemaFile]:
-    """All of them, in the order in which they are applied."""
+    """All schema files, in the order in which they are applied."""
     return [SchemaFile(path.name, path.read_text()) for path in sorted(DIRECTORY.glob("*.sql"))]
 
 
 def statements(text: str, *, database: str = "", cluster: str = "") -> Iterator[str]:
-    """The statements of a file, for one server or, with a name, for a cluster.
+    """The statements of a file, for one server or, if `cluster` is given, for a cluster.
 
-    On a cluster a table `t` is `t_local` on every server, replicated within its shard, with views
-    beside it, and `t` is the Distributed table over them; so it is with a plain view.  Raises
-    ValueError for a statement that does not say which it is.
+    On a cluster, a table `t` becomes `t_local` on every server, replicated within its shard, and
+    `t` is the Distributed table over them; plain views likewise.  Materialized views read and
+    write the local tables.  Raises ValueError for any other kind of statement.
     """
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
     for statement in "\n".join(lines).split(";\n"):
@@ -91,7 +89,7 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         if action == "ADD COLUMN":
             yield f"ALTER TABLE {name} {on} {action}{rest}"
     else:
-        raise ValueError(f"no cluster form is known for: {sql.splitlines()[0]}")
+        raise ValueError(f"cannot run this statement on a cluster: {sql.splitlines()[0]}")
 
 
 def _distributed(name: str, on: str, database: str, cluster: str) -> str:
@@ -119,12 +117,12 @@ def migrate(
     content_ttl_days: int | None = None,
     cluster: str = "",
 ) -> list[str]:
-    """Create `database` if need be, apply what is new and set the age limits; names of the new.
+    """Create `database` if needed, apply new files and set TTLs; returns the new files' names.
 
-    `content_ttl_days` is for `contents`; None: as it is.
+    `content_ttl_days` is for `contents`; None leaves its TTL unchanged.
 
-    Leaves `client` in `database`.  A database that is up to date is only read, so a user without
-    the right to create will do.  Raises TransientError if an applied file was edited since.
+    Leaves `client` in `database`.  A database that is up to date is only read, so the user needs
+    no right to create.  Raises TransientError if a file was edited after it was applied.
     """
     if not _count(client, "databases WHERE name = {name:String}", name=database):
         on = f" ON CLUSTER {quoted(cluster)}" if cluster else ""
@@ -141,8 +139,8 @@ def migrate(
             new.append(file.name)
         elif applied[file.name] != file.checksum:
             raise TransientError(
-                f"{file.name} was edited after this database applied it: restore the file and put"
-                " the change into a new one with the next number"
+                f"{file.name} was edited after it was applied to this database; restore the file"
+                " and put the change into a new one with the next number"
             )
     _limit_age(client, database, TTL, ttl_days, cluster)
     if content_ttl_days is not None:
@@ -151,7 +149,7 @@ def migrate(
 
 
 def _applied(client: Client, database: str) -> dict[str, str]:
-    """Name → checksum of the files this database holds."""
+    """Name → checksum of the files that were applied to this database."""
     where = "tables WHERE database = {database:String} AND name = 'schema_files'"
     if not _count(client, where, database=database):
         return {}
@@ -162,7 +160,7 @@ def _applied(client: Client, database: str) -> dict[str, str]:
 def _limit_age(
     client: Client, database: str, columns: Mapping[str, str], ttl_days: int, cluster: str
 ) -> None:
-    """Set the TTL where it differs: doing so again would have the server rewrite every part."""
+    """Set the TTL where it differs: setting it makes the server rewrite all parts."""
     for table, column in columns.items():
         limit = f"TTL toDateTime({column}) + toIntervalDay({ttl_days:d})"
         local = f"{table}_local" if cluster else table
@@ -175,5 +173,5 @@ def _limit_age(
 
 
 def _count(client: Client, what: str, **parameters: str) -> int:
-    """Rows of a system table that match."""
+    """Number of matching rows in a system table."""
     return int(client.query(f"SELECT count() FROM system.{what}", parameters).result_rows[0][0])

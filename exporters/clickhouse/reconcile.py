@@ -1,7 +1,7 @@
-"""Compare the rollups with the rows and their new prices, day by day, and rebuild what differs.
+"""Compares the rollups with the rows and corrections, day by day, and rebuilds those that differ.
 
-Tokens keep them equal through crashes; this finds what tokens cannot mend: a view that was gone for
-a while, rows deleted by hand, a mistake of ours.
+Tokens keep them equal through crashes.  This finds what tokens cannot prevent: a view that was
+missing for a while, rows deleted by hand, a fault of ours.
 """
 
 import re
@@ -14,10 +14,10 @@ from clickhouse_connect.driver.client import Client
 
 from exporters.clickhouse.connection import Dsn
 
-# Rollup → its time column, and after how many days its rows go (schema/002_rollups.sql).
+# Rollup → its time column and its TTL in days (schema/002_rollups.sql).
 ROLLUPS = {"calls_1m": ("minute", 30), "calls_1h": ("hour", 730)}
 
-# What must be equal to the last digit: name → (over the rows, over a rollup).
+# Sums that must be equal to the last digit: name → (over the rows, over a rollup).
 SUMS = {
     "calls": ("count()", "sum(t.calls)"),
     "errors": ("countIf(t.outcome != 'ok')", "sum(t.errors)"),
@@ -30,12 +30,12 @@ SUMS = {
     ),
 }
 
-Sums = dict[str, int | Decimal | None]  # None: nothing known to add up; {}: no rows at all
+Sums = dict[str, int | Decimal | None]  # None: no known value to add up; {}: no rows at all
 
 
 @dataclass(frozen=True, slots=True)
 class SumDifference:
-    """A day (UTC, YYYY-MM-DD) on which a rollup is not the sum of the rows."""
+    """A day (UTC, YYYY-MM-DD) on which a rollup differs from the sum of the rows."""
 
     rollup: str
     day: str
@@ -47,12 +47,12 @@ class SumDifference:
 def reconcile(
     client: Client, dsn: Dsn, ttl_days: int, *, repair: bool, quiet_s: float
 ) -> list[SumDifference]:
-    """The days on which a rollup differs from the rows; with `repair` they are rebuilt.
+    """The days on which a rollup differs from the rows; `repair` rebuilds them.
 
-    Only days of which both sides still hold everything are looked at, and into which nothing was
-    written for `quiet_s` seconds: a rebuild must not race with an insert.  Nor should a batch be
-    waiting to be sent again: a rebuilt day has forgotten its tokens, so such a batch would be
-    counted twice, until the next reconcile.  On a cluster `client`'s own shard is looked at.
+    Days are compared only if both sides still hold all of them and nothing was written to them for
+    `quiet_s` seconds: a rebuild must not race with an insert.  No batch should be waiting to be
+    resent either: rebuilding a day forgets its tokens, so that batch would be counted twice until
+    the next reconcile.  On a cluster, only `client`'s own shard is compared.
     """
     suffix = "_local" if dsn.cluster else ""
     found = []
@@ -83,7 +83,7 @@ def _by_day(client: Client, table: str, time: str, reach: int, *, side: int) -> 
 
 
 def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
-    """Days that rows were written into during the last `quiet_s` seconds."""
+    """Days to which rows were written during the last `quiet_s` seconds."""
     result = client.query(
         f"SELECT DISTINCT toString(toDate(ts)) FROM {table}"
         " WHERE ingested_at >= now64(3) - toIntervalMillisecond({quiet_ms:UInt64})",
@@ -93,20 +93,20 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
 
 
 def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
-    """Drop `day` from a rollup and fill it with what its views select from the rows of that day."""
+    """Drop `day` from a rollup and refill it with what its views select from that day's rows."""
     views = (f"{rollup}_mv", f"{rollup.replace('calls', 'corrections')}_mv")
     selects = [_of_day(client, dsn, view, day) for view in views]
     client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
     for select in selects:
         client.command(
             f"INSERT INTO {table} {select}",
-            # Its own token: by content it could be taken for what was dropped.
+            # A token of its own: by content it could be taken for a duplicate of what was dropped.
             settings={"insert_deduplication_token": f"reconcile:{uuid4()}"},
         )
 
 
 def _of_day(client: Client, dsn: Dsn, view: str, day: str) -> str:
-    """What `view` writes for the rows of `day`: columns and a SELECT."""
+    """The columns and the SELECT with which `view` fills its table from the rows of `day`."""
     described = client.query(f"DESCRIBE TABLE {view}").result_rows
     select = client.query(
         "SELECT as_select FROM system.tables WHERE database = {database:String}"
@@ -117,5 +117,5 @@ def _of_day(client: Client, dsn: Dsn, view: str, day: str) -> str:
         r"\bFROM (\S+) AS t\b", rf"FROM \1 AS t WHERE toDate(t.ts) = '{day}'", str(select)
     )
     if places != 1:
-        raise RuntimeError(f"view {view} does not read from one table named t")
+        raise RuntimeError(f"view {view} does not read from exactly one table aliased t")
     return f"({', '.join(str(row[0]) for row in described)}) {text}"

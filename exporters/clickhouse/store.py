@@ -1,8 +1,8 @@
-"""Questions to the store, for the console and the command line.
+"""Queries the store, for the console and the command line.
 
-The SQL is ours, the values are bound, and the clients are read-only; no caller's text becomes SQL
-(on chDB, read-only does not stop `SELECT ... INTO OUTFILE`).  Answers are JSON-ready: money is
-exact decimal text, None is unknown, instants are ISO 8601 in UTC.
+The SQL is ours, values are bound, and clients are read-only.  No text from a caller becomes SQL
+(on chDB, read-only mode does not stop `SELECT ... INTO OUTFILE`).  Results are ready for JSON:
+money is exact decimal text, None means unknown, instants are ISO 8601 in UTC.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from exporters.clickhouse.grouping import grouped, microseconds
 from exporters.record import Record, TransientError
 
 Row = dict[str, object]
-Value = str | int | bool
+Scalar = str | int | bool
 
-THREADS_MAX = 4  # each holds one client; a slow question must not hold up the others
+THREADS_MAX = 4  # each has its own client; a slow query must not hold up the others
 QUERY_TIMEOUT_S = 30
 ROWS_MAX = 10_000  # of any list: calls, or groups of a report
 
@@ -34,20 +34,20 @@ READ_SETTINGS: dict[str, str | int] = {
     "date_time_output_format": "iso",
     "output_format_json_quote_decimals": 1,  # else a cost would become a float
     "output_format_json_quote_64bit_integers": 0,
-    "output_format_json_quote_denormals": 0,  # a quantile of nothing is null, not "nan"
+    "output_format_json_quote_denormals": 0,  # a quantile of no values is null, not "nan"
     "output_format_decimal_trailing_zeros": 0,
     "max_execution_time": QUERY_TIMEOUT_S,
-    "readonly": 1,  # last: after it nothing can be set
+    "readonly": 1,  # last: nothing can be set after it
 }
-# Without these, answers mean something else.
-SPELLING = frozenset(name for name in READ_SETTINGS if "output" in name)
-# Column → type of its field: what can be filtered by being equal.
+# Settings of how values are written: without them, results mean something else.
+FORMATS = frozenset(name for name in READ_SETTINGS if "output" in name)
+# Column → type of its field, for the columns that can be filtered for equality.
 FILTERS = {
     field.name: field.type
     for field in msgspec.structs.fields(Record)
     if field.type in (str, int, bool) and field.name not in ("ts_us", "call_id", "receipt")
 }
-_VERSION = ("revision", "at", "reason")  # what a price has that a row has not
+_VERSION = ("revision", "at", "reason")  # columns that a price has and a call does not
 _TYPES = {str: "String", bool: "Bool", int: "Int64"}
 
 
@@ -57,9 +57,10 @@ class _Answer(msgspec.Struct):
 
 
 class Store:
-    """Reads what `ClickHouse` wrote.  On chDB it must live in the same process as that.
+    """Reads what `ClickHouse` wrote.  With chDB, both must be in the same process.
 
-    Every method raises TransientError if the database does not answer, or has no tables yet.
+    Every method but `health` raises TransientError if the database does not respond, or has no
+    tables yet.
     """
 
     def __init__(self, dsn: str, *, database: str = "taximeter") -> None:
@@ -76,13 +77,13 @@ class Store:
         since: datetime | None = None,
         before: datetime | None = None,
         before_id: str = "",
-        filters: Mapping[str, Value] | None = None,
+        filters: Mapping[str, Scalar] | None = None,
     ) -> list[Row]:
-        """The newest calls, at most `limit` (and ROWS_MAX), with all columns.
+        """The newest calls, at most `limit` and ROWS_MAX, with all columns.
 
-        `before` and `before_id` are `ts` and `call_id` of the last row seen: the page after it.
-        `filters` compare columns for being equal; "200" and "true" will do for a number and a
-        Bool.  Raises ValueError for a column or a value that cannot be compared.
+        To get the next page, pass `ts` and `call_id` of the last row as `before` and `before_id`.
+        `filters` are column = value; numbers and Bools may be text, such as "200" and "true".
+        Raises ValueError for a column that cannot be filtered by or a value of the wrong type.
         """
         where, parameters = _where(since, before, before_id, filters or {})
         parameters["limit"] = min(limit, ROWS_MAX)
@@ -95,9 +96,9 @@ class Store:
         return [_readable(row) for row in rows]
 
     async def call(self, call_id: str) -> Row | None:
-        """One call, its receipt opened into `subcalls` and `lines`; None if there is none.
+        """One call, its receipt decoded into `subcalls` and `lines`; None if it is not stored.
 
-        `prices` are all it ever had, oldest first, the last of which is the one in the row.
+        `prices` are all prices the call ever had, oldest first; the last is the one in the row.
         """
         try:
             parameters = {"call_id": str(UUID(call_id))}
@@ -114,13 +115,13 @@ class Store:
         sql, bound = versions(call_id, str(row["source"]), int(str(row.pop("ts_us"))))
         first = {"revision": 0, "at": row["ingested_at"], "reason": "metered"}
         first |= {name: row[name] for name in PRICE}
-        prices = [_opened(price) for price in (first, *await self._rows(sql, bound))]
+        prices = [_with_receipt(price) for price in (first, *await self._rows(sql, bound))]
         newest = {name: value for name, value in prices[-1].items() if name not in _VERSION}
         row.pop("receipt")
         return row | newest | {"prices": prices}
 
     async def content(self, call_id: str) -> Row | None:
-        """What was said in a call; None if that is not kept.  See `exporters.content`."""
+        """The content of a call; None if it is not stored.  See `exporters.content`."""
         try:
             parameters = {"call_id": str(UUID(call_id))}
         except ValueError:
@@ -135,17 +136,17 @@ class Store:
     async def spend(
         self, since: datetime, by: Sequence[str] = ("provider", "response_model")
     ) -> list[Row]:
-        """What was spent since then, a row for each group, dearest first.  See `grouping`."""
+        """Spend since then, one row per group, the highest cost first.  See `grouping`."""
         return await self.report(since, None, by)
 
     async def report(
         self, since: datetime | None, until: datetime | None, by: Sequence[str] = ("model",)
     ) -> list[Row]:
-        """Calls, tokens, cost and times of the half-open period, a row for each group.
+        """Calls, tokens, cost and times of the half-open period, one row per group.
 
-        `cost_usd` adds up the known costs and is None where none is known; `unpriced_calls` are
-        missing from it, `inexact_calls` are in it as estimates or lower bounds.  With no `by`, one
-        row.  Raises ValueError for something that cannot be grouped by.
+        `cost_usd` is the sum of the known costs, None if none is known.  `unpriced_calls` are not
+        in it; `inexact_calls` are in it as estimates or lower bounds.  Without `by` there is one
+        row.  Raises ValueError for a name that calls cannot be grouped by.
         """
         sql, parameters = grouped(since, until, by, rows=await self._table())
         return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
@@ -157,23 +158,23 @@ class Store:
         until: datetime | None = None,
         by: Sequence[str] = ("model",),
     ) -> list[Row]:
-        """The same by `time`, in steps of whole seconds; steps with no calls have no row."""
+        """A report by `time`, in steps of whole seconds; steps without calls have no row."""
         sql, parameters = grouped(since, until, by, step=step, rows=await self._table())
         return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
 
-    async def ask(self, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
-        """Rows that our own `sql` selects, such as that of `exporters.clickhouse.corrections`."""
+    async def ask(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
+        """The rows that `sql` selects: SQL of ours, as in `exporters.clickhouse.corrections`."""
         return await self._rows(sql, parameters)
 
     async def _table(self) -> str:
-        """Where rows are read with their newest prices; the join costs, so only if it is needed."""
+        """The table that has the newest prices: the join of `priced_calls` only if it is needed."""
         found = await self._rows("SELECT 1 FROM corrections LIMIT 1", {})
         return "priced_calls" if found else "calls"
 
-    async def panel(self, sql: str, parameters: Mapping[str, Value] | None = None) -> Row:
-        """The answer to a shipped dashboard's SQL: `meta` (names, types), `data` (rows), `rows`.
+    async def panel(self, sql: str, parameters: Mapping[str, Scalar] | None = None) -> Row:
+        """The result of a dashboard's SQL: `meta` (names, types), `data` (rows), `rows`.
 
-        `sql` is one of our own files, never what a caller sent; values go into `parameters`.
+        `sql` comes from a file that we ship, never from a caller; values go into `parameters`.
         """
         answer: Row = msgspec.json.decode(await self._answer(sql, parameters or {}))
         return answer
@@ -187,7 +188,7 @@ class Store:
         )
 
     async def health(self) -> Row:
-        """Whether the store answers, what it holds, and if not, why.  Never raises."""
+        """Whether the store responds, and what it holds or why it does not.  Never raises."""
         try:
             (row,) = await self._rows(
                 "SELECT version() AS version, count() AS calls,"
@@ -200,29 +201,29 @@ class Store:
         return {"ok": True, "store": str(self.dsn)} | row
 
     async def close(self) -> None:
-        """Wait for the questions being answered, then let the database go."""
+        """Wait for the queries in flight, then disconnect."""
         await asyncio.to_thread(self._threads.shutdown)
         for client in self._clients:
             client.close()
         self._clients.clear()
 
-    async def _rows(self, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
+    async def _rows(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
         answer = msgspec.json.decode(await self._answer(sql, parameters), type=_Answer)
         names = [column["name"] for column in answer.meta]
         return [dict(zip(names, row, strict=True)) for row in answer.data]
 
-    async def _answer(self, sql: str, parameters: Mapping[str, Value]) -> bytes:
+    async def _answer(self, sql: str, parameters: Mapping[str, Scalar]) -> bytes:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._query, sql, dict(parameters))
 
-    def _query(self, sql: str, parameters: dict[str, Value]) -> bytes:
+    def _query(self, sql: str, parameters: dict[str, Scalar]) -> bytes:
         try:
             return self._client().raw_query(sql, parameters=parameters, fmt="JSONCompact")
         except Exception as error:
             raise TransientError(connection.explanation(self.dsn, error)) from error
 
     def _client(self) -> Client:
-        """This thread's own client."""
+        """The client of this thread, connected when first used."""
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
             client = connection.connect(self.dsn)
@@ -235,14 +236,14 @@ class Store:
 
 
 def _settable(client: Client, dsn: connection.Dsn) -> Iterator[tuple[str, str | int]]:
-    """Our settings, without those that the server has so already or does not let this user change.
+    """Our settings, without those that this user may not change.
 
-    Raises TransientError if one of them is how values are spelt: a cost would become a float.
+    Raises TransientError if one of FORMATS cannot be set: a cost would become a float.
     """
     for name, value in READ_SETTINGS.items():
         known = client.server_settings.get(name)
         if known is not None and known.readonly:
-            if name in SPELLING and known.value != str(value):
+            if name in FORMATS and known.value != str(value):
                 raise TransientError(
                     f"store {dsn}: this user may not set {name}; give it the settings profile in"
                     " grafana/clickhouse_reader.sql"
@@ -252,22 +253,24 @@ def _settable(client: Client, dsn: connection.Dsn) -> Iterator[tuple[str, str | 
 
 
 def _where(
-    since: datetime | None, before: datetime | None, before_id: str, filters: Mapping[str, Value]
-) -> tuple[str, dict[str, Value]]:
-    """A condition on `calls` and the values bound in it."""
-    conditions, parameters = ["1"], dict[str, Value]()
+    since: datetime | None, before: datetime | None, before_id: str, filters: Mapping[str, Scalar]
+) -> tuple[str, dict[str, Scalar]]:
+    """A condition on `calls` and the values to bind in it."""
+    conditions, parameters = ["1"], dict[str, Scalar]()
     if since is not None:
         conditions.append("t.ts >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
         parameters["since"] = microseconds(since)
     if before is not None:
         last = "fromUnixTimestamp64Micro({before:Int64}, 'UTC')"
-        conditions.append(f"t.ts <= {last}")  # the index knows ts alone
+        conditions.append(f"t.ts <= {last}")  # for the index, which does not read tuples
         conditions.append(f"(t.ts, t.call_id) < ({last}, {{before_id:UUID}})")
         parameters["before"] = microseconds(before)
         parameters["before_id"] = str(UUID(before_id)) if before_id else str(UUID(int=0))
     for number, (name, value) in enumerate(filters.items()):
         if name not in FILTERS:
-            raise ValueError(f"calls cannot be filtered by {name!r}; by: {', '.join(FILTERS)}")
+            raise ValueError(
+                f"cannot filter calls by {name!r}; expected one of: {', '.join(FILTERS)}"
+            )
         kind = FILTERS[name]
         try:
             parameters[f"f{number}"] = msgspec.convert(value, kind, strict=False)
@@ -277,14 +280,14 @@ def _where(
     return " AND ".join(conditions), parameters
 
 
-def _opened(price: Row) -> Row:
-    """A version of a price, its receipt opened."""
+def _with_receipt(price: Row) -> Row:
+    """One version of a price, its receipt decoded."""
     receipt = msgspec.json.decode(str(price.pop("receipt")) or "{}")
     return price | {"subcalls": receipt.get("subcalls", []), "lines": receipt.get("lines", [])}
 
 
 def _readable(row: Row) -> Row:
-    """`row` with its usage as numbers: int where whole, else exact decimal text."""
+    """`row` with quantities as numbers: int if whole, else exact decimal text."""
     for name in ("usage", "counts"):
         quantities = row[name]
         if isinstance(quantities, dict):

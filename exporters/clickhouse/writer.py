@@ -1,6 +1,6 @@
-"""One thread with one client of its own, on which everything is written in turn.
+"""Writes to the database on one thread with a client of its own, one operation at a time.
 
-So the event loop never waits for the database, and no two inserts of one exporter overlap.
+So the event loop never waits for the database, and inserts of one exporter never overlap.
 """
 
 import asyncio
@@ -17,23 +17,23 @@ from exporters.record import Lot, Sendable, TransientError
 
 T = TypeVar("T")
 
-# Servers before 26 know the first ones, later ones the last; each is sent what it knows.
+# Servers before 26 know the first ones, later servers the last; each gets those it knows.
 INSERT_SETTINGS: dict[str, str | int] = {
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,  # 0 before 26: rollups would double
     "update_insert_deduplication_token_in_dependent_materialized_views": 1,  # only in 24.x
-    "deduplicate_insert": "enable",  # 26.x, goes before insert_deduplicate
-    "async_insert": 0,  # its answer may come before the rows are safe
+    "deduplicate_insert": "enable",  # 26.x, takes precedence over insert_deduplicate
+    "async_insert": 0,  # it may acknowledge rows before they are safe
     "max_partitions_per_insert_block": 0,  # a partition is a day; a batch may span a long outage
-    "distributed_foreground_insert": 1,  # on a cluster, answer when the shards have the rows
+    "distributed_foreground_insert": 1,  # on a cluster, acknowledge once the shards have the rows
 }
 
 
 def token(batch: Lot[Sendable]) -> str:
-    """What names exactly these rows, for ever.
+    """Identifies exactly these rows: the batch's own token and a hash of its calls.
 
-    The batch's own token, and a hash of the calls in it: a journal that was deleted and begun again
-    gives the same positions to other calls, and the store would drop those without a word.
+    The hash is needed because a journal that was deleted and started again gives the same positions
+    to other calls, which the store would silently drop.
     """
     calls = blake2b(digest_size=8)
     for record in batch.records:
@@ -42,11 +42,11 @@ def token(batch: Lot[Sendable]) -> str:
 
 
 class Writer:
-    """Whatever is to be done with a client of `dsn`; `prepare` makes a new one ready for it.
+    """Runs work with a client of `dsn`; `prepare` is called with each new client.
 
-    Raises ValueError for a DSN that cannot be read, ModuleNotFoundError if chDB is needed and
-    absent; whatever else is wrong (password, rights, a directory in use) is a TransientError, since
-    the rows can wait until it is mended.
+    Raises ModuleNotFoundError if chDB is needed and missing, PermanentError for rows that can never
+    be stored, and TransientError for anything else (a wrong password, a missing privilege, a
+    directory in use), since the rows can wait until it is fixed.
     """
 
     def __init__(self, name: str, dsn: connection.Dsn, prepare: Callable[[Client], None]) -> None:
@@ -57,11 +57,11 @@ class Writer:
         self._client: Client | None = None
 
     async def do(self, work: Callable[[Client], T]) -> T:
-        """`work` with the connected client, on the thread."""
+        """Run `work` with the connected client, on the thread."""
         return await self._on_thread(lambda: work(self._connect()))
 
     async def close(self) -> None:
-        """Wait for the insert in flight, then let the database go."""
+        """Wait for the work in flight, then disconnect."""
         await self._on_thread(self._disconnect)
         self._thread.shutdown()
 
@@ -74,13 +74,13 @@ class Writer:
         except Exception as error:
             known = connection.failure(self._dsn, error)
             if isinstance(known, TransientError):
-                self._disconnect()  # the next try connects afresh, and makes what is missing
+                self._disconnect()  # the next attempt reconnects, and creates what is missing
             if known is error:
                 raise
             raise known from error
 
     def _connect(self) -> Client:
-        """The client, ready to insert.  No error here is the fault of the batch that waits."""
+        """The client, ready to insert.  Errors here are transient: no row caused them."""
         if self._client is None:
             client = connection.connect(self._dsn)
             try:
@@ -97,15 +97,13 @@ class Writer:
             client.close()
 
 
-def insert(client: Client, context: InsertContext, columns: list[list[object]], named: str) -> None:
-    """Write the values of `columns` as one block, under the token `named`.
-
-    In this order: the context cuts its data into blocks when it is given them, and a second block
-    under the same token would be dropped.
-    """
+def insert(client: Client, context: InsertContext, columns: list[list[object]], token: str) -> None:
+    """Write the values of `columns` as one block, under `token`."""
     known = client.server_settings
     settings = {name: value for name, value in INSERT_SETTINGS.items() if name in known}
-    context.settings = settings | {"insert_deduplication_token": named}
+    context.settings = settings | {"insert_deduplication_token": token}
+    # Before the data: the context cuts its data into blocks when it gets them, and the server would
+    # drop a second block under the same token.
     context.req_block_size = len(columns[0])
     context.data = columns
     client.insert(context=context)

@@ -1,1 +1,1 @@
-"""Where alerts go."""
+"""Sends alerts to a log and a webhook."""

@@ -1,8 +1,8 @@
-"""What somebody must be told: an `Alert`, and how it reads in a log and in a webhook's body.
+"""`Alert`, and its form in the log and in the body of a webhook.
 
-A webhook's body is Alertmanager's, version 4, so that what reads Alertmanager reads us, with one
-more key, `text`, for Slack and Mattermost.  It leaves this machine for wherever the user pointed
-it, so an alert holds numbers and names of parts, and nothing of a call.
+The body has Alertmanager's format, version 4, so that its receivers work unchanged, plus the key
+`text` for Slack and Mattermost.  It leaves this machine, so an alert holds numbers and names of
+components, and nothing of a call.
 
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
@@ -17,19 +17,19 @@ import msgspec
 
 log = logging.getLogger(__name__)
 
-Severity = Literal["warning", "critical"]  # nothing is lost yet; something was
+Severity = Literal["warning", "critical"]  # nothing is lost yet; something was lost
 
 RECEIVER = "taximeter"
-NEVER = datetime(1, 1, 1, tzinfo=UTC)  # Go's zero time: `endsAt` of what still fires
-# FNV-1a of 64 bits, as Prometheus makes fingerprints: common/model/signature.go.
+NEVER = datetime(1, 1, 1, tzinfo=UTC)  # Go's zero time: `endsAt` of a firing alert
+# FNV-1a of 64 bits, as Prometheus computes fingerprints: common/model/signature.go.
 _FNV_OFFSET, _FNV_PRIME, _SEPARATOR = 0xCBF29CE484222325, 0x100000001B3, b"\xff"
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that fires from `started_at` until `ended_at`; None: it still does.
+    """A condition that fires from `started_at` until `ended_at`; None while it is firing.
 
-    `name` is stable and snake_case, `labels` tell apart what fires under one name.  `summary` is a
+    `name` is stable and snake_case; `labels` distinguish alerts of one name.  `summary` is a
     sentence with its numbers, `action` says what to do about it.
     """
 
@@ -43,22 +43,22 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """The name, with what tells it apart: `exporter_behind (clickhouse)`."""
+        """The name and its labels' values: `exporter_behind (clickhouse)`."""
         return f"{self.name} ({', '.join(self.labels.values())})" if self.labels else self.name
 
 
-def tell_log(alert: Alert) -> None:
-    """One line when it begins and one when it ends; ERROR means that something was lost."""
+def log_alert(alert: Alert) -> None:
+    """Log one line when it starts and one when it ends; ERROR means that something was lost."""
     if alert.ended_at is not None:
         lasted_s = (alert.ended_at - alert.started_at).total_seconds()
-        log.warning("Alert %s is over after %.0f s: %s", alert.title, lasted_s, alert.summary)
+        log.warning("Alert %s resolved after %.0f s: %s", alert.title, lasted_s, alert.summary)
         return
     level = logging.ERROR if alert.severity == "critical" else logging.WARNING
     log.log(level, "Alert %s: %s  %s", alert.title, alert.summary, alert.action)
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """The same for the same labels, everywhere and for ever."""
+    """A hash of the labels, the same on every machine and after every restart."""
     parts = (part for pair in sorted(labels.items()) for part in pair)
     data = b"".join(part.encode("utf-8", "replace") + _SEPARATOR for part in parts)
     return f"{reduce(_fnv, data, _FNV_OFFSET):016x}"
@@ -69,9 +69,9 @@ def _fnv(sum: int, byte: int) -> int:
 
 
 def webhook_body(alerts: Sequence[Alert], *, node: str, console_url: str) -> bytes:
-    """JSON for a webhook: these alerts, all of which fire or all of which have ended.
+    """JSON for a webhook; the alerts must all be firing or all have ended.
 
-    `node` names this machine, in the label that Prometheus names a target with.
+    `node` is the name of this machine; it becomes the label `instance`, as in Prometheus.
     """
     firing = alerts[0].ended_at is None
     group = {"service": RECEIVER, "instance": node}
@@ -79,17 +79,17 @@ def webhook_body(alerts: Sequence[Alert], *, node: str, console_url: str) -> byt
         {**group, **one.labels, "alertname": one.name, "severity": one.severity} for one in alerts
     ]
     annotations = [{"summary": one.summary, "description": one.action} for one in alerts]
-    told = [
+    items = [
         {
             "status": "firing" if firing else "resolved",
             "labels": own,
-            "annotations": said,
+            "annotations": notes,
             "startsAt": one.started_at,
             "endsAt": one.ended_at or NEVER,
             "generatorURL": console_url,
             "fingerprint": fingerprint(own),
         }
-        for one, own, said in zip(alerts, labels, annotations, strict=True)
+        for one, own, notes in zip(alerts, labels, annotations, strict=True)
     ]
     pairs = ",".join(f"{name}={msgspec.json.encode(text).decode()}" for name, text in group.items())
     return msgspec.json.encode(
@@ -103,20 +103,20 @@ def webhook_body(alerts: Sequence[Alert], *, node: str, console_url: str) -> byt
             "commonLabels": _common(labels),
             "commonAnnotations": _common(annotations),
             "externalURL": console_url,
-            "alerts": told,
+            "alerts": items,
             "text": _text(alerts, node),
         }
     )
 
 
 def _common(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """What all of them say."""
+    """The items that all mappings share."""
     first, *others = (set(mapping.items()) for mapping in mappings)
     return dict(sorted(first.intersection(*others)))
 
 
 def _text(alerts: Iterable[Alert], node: str) -> str:
-    """A line for each, as Slack formats it: https://docs.slack.dev/messaging/formatting-message-text."""
+    """A line per alert in Slack's format: https://docs.slack.dev/messaging/formatting-message-text."""
     lines = []
     for one in alerts:
         head = one.severity.upper() if one.ended_at is None else "RESOLVED"

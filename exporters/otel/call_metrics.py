@@ -1,9 +1,9 @@
-"""What many calls come to: counters and histograms, made from the records as they are written.
+"""Counters and histograms of calls, updated with each record.  Pure.
 
-Metering happens once, so nothing here reads a body or a price.  Sums start at zero with the
-process.  A caller chooses the names of models and the text of some errors, so each label has a
-limit to its values; beyond it a value is `other`, and that is counted.  Nothing here is about one
-call, one user or one key.  Pure.
+Metering happens once, so nothing here reads a body or computes a price.  Sums start at zero with
+the process.  Callers choose the names of models and the text of some errors, so the number of
+values per label is limited: further ones become `other`, which is counted.  No label identifies a
+call, a user or a key.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,9 +16,9 @@ from exporters.record import EXACT, Record
 from exporters.series import OTHER, Counter, Family, Histogram, Labels, gauge
 from pricing.usage import INPUT_METERS, OUTPUT_METERS
 
-PRICED_MODELS_MAX = 256  # names of models that a tariff priced
-NAMES_MAX = 64  # of anything else, and of models that no tariff knows: a caller may send any name
-NAME_CHARS_MAX = 128  # a longer one is no name
+PRICED_MODELS_MAX = 256  # values of a model label that a tariff priced
+NAMES_MAX = 64  # values of any other label, and models without a tariff: callers may send any name
+NAME_CHARS_MAX = 128  # longer values become `other`
 MODELS = (semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
 INFERENCE = ("chat", "text_completion", "generate_content")
 ATTO_PLACES, MICRO_PLACES = 18, 6  # of a dollar, as in the rows; of a second
@@ -27,13 +27,13 @@ ATTO_PLACES, MICRO_PLACES = 18, 6  # of a dollar, as in the rows; of a second
 SECONDS = tuple(Decimal(2**n).scaleb(-2) for n in range(14))  # 0.01 to 81.92
 TOKENS = tuple(Decimal(4**n) for n in range(14))  # 1 to 67 108 864
 
-# Parts of the partition that are tokens of a modality the conventions know; video and documents
-# are not among them.  The rest of a usage is text if a modality was split off, else unknown.
+# Suffix of a meter → modality; the conventions have none for video and documents.  The remaining
+# tokens are text if audio or images are separate meters, else unknown.
 MODALITIES = {"audio": "audio", "image": "image", "video": "unknown", "document": "unknown"}
 
 
 class Metrics:
-    """Adds up records; `families` says what there is so far.
+    """Adds up records; `families` gives the sums so far.
 
     `names` gives `gen_ai.provider.name` by configured provider where the two differ.
     """
@@ -51,18 +51,18 @@ class Metrics:
         self.unpriced = Counter(
             name="taximeter.unpriced_calls",
             unit="{call}",
-            help="Calls whose cost is not known, and so not in taximeter.cost.",
+            help="Calls of unknown cost, which taximeter.cost does not include.",
         )
         self.cost = Counter(
             name="taximeter.cost",
             unit="USD",
-            help="Known cost of calls, US dollars.",
+            help="Cost of calls where it is known, in US dollars.",
             places=ATTO_PLACES,
         )
         self.others = Counter(
             name="taximeter.metrics.other_values",
             unit="{value}",
-            help="Label values that were counted as 'other' because there are too many.",
+            help="Label values counted as 'other' because there were too many.",
         )
 
     def add(self, record: Record) -> None:
@@ -83,21 +83,19 @@ class Metrics:
         self._gen_ai.add(record, base, error)
 
     def families(self) -> list[Family]:
-        """Every metric, without those that have no series yet."""
+        """Every metric that has a series."""
         own = (self.calls, self.errors, self.unpriced, self.cost, self.others)
         calls = self.calls.total()
         share = float(self.unpriced.total() / calls) if calls else 0.0
         found = [
             *(counter.family() for counter in own),
-            gauge(
-                "taximeter.unpriced", "1", "Share of calls whose cost is not known.", ((), share)
-            ),
+            gauge("taximeter.unpriced", "1", "Share of calls of unknown cost.", ((), share)),
             *self._gen_ai.families(),
         ]
         return [family for family in found if family.points]
 
     def _base(self, record: Record) -> Labels:
-        """What every metric of a call is labelled with; what is not known is absent."""
+        """The labels that all metrics of a call share; an unknown label is absent."""
         host, port = semconv.server(record.upstream)
         values = (
             (semconv.OPERATION_NAME, record.operation),
@@ -111,10 +109,10 @@ class Metrics:
         return (*labels, (semconv.SERVER_PORT, port)) if host else tuple(labels)
 
     def _value(self, label: str, text: str, priced: bool = False) -> str:
-        """`text`, or `other` where the label has all the values it may have.
+        """`text`, or `other` if the label already has as many values as it may.
 
-        Models that a tariff priced have a limit of their own, so that made-up names cannot use up
-        the room of real ones.
+        Models that a tariff priced have a limit of their own, so that made-up names cannot crowd
+        out real ones.
         """
         known = self._values.setdefault(label, set())
         if text in known:
@@ -135,9 +133,9 @@ class _Compat:
     """The GenAI conventions of core v1.41."""
 
     def __init__(self) -> None:
-        self._duration = _seconds("gen_ai.client.operation.duration", "How long calls took.")
+        self._duration = _seconds("gen_ai.client.operation.duration", "Duration of calls.")
         self._first = _seconds(
-            "gen_ai.client.operation.time_to_first_chunk", "Until the first bytes of a stream came."
+            "gen_ai.client.operation.time_to_first_chunk", "Time to the first bytes of a stream."
         )
         self._tokens = _tokens("gen_ai.client.token.usage", "Tokens of each call.")
 
@@ -155,13 +153,13 @@ class _Compat:
 
 
 class _Latest:
-    """semantic-conventions-genai v0.1.0: inference apart from other operations, usage counted."""
+    """semantic-conventions-genai v0.1.0: separates inference from the rest, and counts tokens."""
 
     def __init__(self) -> None:
-        self._duration = _seconds("gen_ai.client.inference.duration", "How long inference took.")
-        self._other = _seconds("gen_ai.client.operation.duration", "How long other calls took.")
+        self._duration = _seconds("gen_ai.client.inference.duration", "Duration of inference.")
+        self._other = _seconds("gen_ai.client.operation.duration", "Duration of other calls.")
         self._first = _seconds(
-            "gen_ai.client.inference.time_to_first_chunk", "Until the first bytes of a stream came."
+            "gen_ai.client.inference.time_to_first_chunk", "Time to the first bytes of a stream."
         )
         self._sizes = {
             kind: _tokens(
@@ -174,11 +172,11 @@ class _Latest:
                 name=f"gen_ai.client.inference.usage.{part}_tokens", unit="{token}", help=help
             )
             for part, help in (
-                ("input", "Tokens read, cached ones included."),
-                ("output", "Tokens made, reasoning included."),
-                ("cache_read.input", "Tokens read from a cache."),
-                ("cache_write.input", "Tokens written to a cache."),
-                ("reasoning.output", "Tokens made in reasoning."),
+                ("input", "Input tokens, cached ones included."),
+                ("output", "Output tokens, reasoning included."),
+                ("cache_read.input", "Input tokens read from a cache."),
+                ("cache_write.input", "Input tokens written to a cache."),
+                ("reasoning.output", "Output tokens used for reasoning."),
             )
         }
 
@@ -190,7 +188,7 @@ class _Latest:
             if inference and record.stream and record.first_byte_us is not None:
                 self._first.add((*base, *error), record.first_byte_us)
         known = semconv.tokens_known(record)
-        if known or error:  # a failed call is a call of no tokens
+        if known or error:  # a failed call counts with no tokens
             for kind, count in _totals(record) if known else (("input", 0), ("output", 0)):
                 self._sizes[kind].add((*base, *error), count)
         for part, modality, count in _parts(record) if known else _NO_PARTS:
@@ -242,7 +240,7 @@ def _split(tokens: Mapping[str, int]) -> dict[str, int]:
 
 
 def _is_item(record: Record) -> bool:
-    """Whether it is a row of a batch's item, whose times are those of the download."""
+    """Whether it is the row of a batch item, whose times are those of the download."""
     return record.source.count(":") > 1
 
 

@@ -1,7 +1,7 @@
-"""Metrics over OTLP: all of them, now and then, cumulative.
+"""Pushes all metrics over OTLP at an interval, as cumulative sums.
 
-A sum that does not arrive is in the next one, so nothing is kept and nothing is repeated: a
-receiver that is down costs a gap in its chart and no call.
+The next push includes what a failed one did not deliver, so nothing is queued or retried: a
+receiver that is down has a gap in its charts and misses no call.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.resources import Resource
 
-from exporters.otel.otlp import RefusedForNowError, sender
+from exporters.otel.otlp import RetryAfterError, sender
 from exporters.otel.spans import RETRY_AFTER_S_MAX, resource_of, scope
 from exporters.otel.target import Target, from_environment
 from exporters.record import PermanentError, TransientError
@@ -42,9 +42,9 @@ Families = Callable[[], Sequence[Family]]
 
 
 class OtelMetrics:
-    """Sends what `families` says every `interval_s` seconds to one OTLP receiver.
+    """Sends the metrics that `families` returns to one OTLP receiver every `interval_s` seconds.
 
-    `pushed` and `failed` count exports, `rejected` points that the receiver refused.
+    `pushed` and `failed` count exports, `rejected` counts points that the receiver refused.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class OtelMetrics:
         self._logged = -LOG_EVERY_S
 
     async def run(self) -> None:
-        """Push for ever; cancelled to stop."""
+        """Push until cancelled."""
         while True:
             await asyncio.sleep(self._interval_s)
             await self.push()
 
     async def push(self) -> None:
-        """Send everything once.  A failure is counted and never raised."""
+        """Send all metrics once.  Failures are counted and never raised."""
         if monotonic() < self._wait_until:
             return
         try:
@@ -83,25 +83,24 @@ class OtelMetrics:
             self.pushed += 1
         except (TransientError, PermanentError) as error:
             self.failed += 1
-            if isinstance(error, RefusedForNowError):
+            if isinstance(error, RetryAfterError):
                 self._wait_until = monotonic() + min(error.retry_after_s, RETRY_AFTER_S_MAX)
-            self._complain(str(error))
-        except Exception:  # whatever is wrong with a metric must not stop those that come later
+            self._warn(str(error))
+        except Exception:  # a fault in one push must not stop later ones
             self.failed += 1
-            log.exception("Metrics could not be sent.")
+            log.exception("Failed to send metrics.")
 
     async def close(self) -> None:
-        """Send what there is a last time, then let go."""
+        """Push a last time, then close connections."""
         await self.push()
         await self._sender.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _complain(self, error: str) -> None:
+    def _warn(self, error: str) -> None:
         if monotonic() - self._logged >= LOG_EVERY_S:
             self._logged = monotonic()
             log.warning(
-                "Metrics are not taken (%s); OTEL_METRICS_EXPORTER=none if none are wanted.",
-                error,
+                "Cannot push metrics (%s). To turn this off, set OTEL_METRICS_EXPORTER=none.", error
             )
 
     def _encode(self, families: Sequence[Family]) -> bytes:
@@ -113,7 +112,7 @@ class OtelMetrics:
 
 
 def from_config(families: Families, environ: Mapping[str, str] = os.environ) -> OtelMetrics | None:
-    """What the standard variables ask for; None where they name no endpoint or say `none`.
+    """The exporter that the standard variables configure; None without an endpoint or if disabled.
 
     Raises ValueError saying what to correct.
     """
@@ -126,10 +125,14 @@ def from_config(families: Families, environ: Mapping[str, str] = os.environ) -> 
         return None
     interval = environ.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip() or INTERVAL_MS
     if not interval.isdecimal() or not int(interval):
-        raise ValueError(f"OTEL_METRIC_EXPORT_INTERVAL is {interval!r}, expected milliseconds")
+        raise ValueError(f"OTEL_METRIC_EXPORT_INTERVAL: expected milliseconds, got {interval!r}")
     wanted = environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
     if wanted not in ("", "cumulative"):
-        log.warning("Metrics are sent cumulative; %r is not known here.", wanted)
+        log.warning(
+            "Ignoring OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=%r:"
+            " metrics are always cumulative.",
+            wanted,
+        )
     try:
         return OtelMetrics(target, families, interval_s=int(interval) / 1000)
     except OSError as error:
@@ -159,7 +162,7 @@ def _metric(family: Family, began_ns: int, now_ns: int) -> Metric:
 def _distribution(
     labels: Labels, value: Distribution, start: int, now_ns: int
 ) -> HistogramDataPoint:
-    """Without the smallest and the largest value: cumulative ones would say nothing of today."""
+    """Without minimum and maximum: over the life of the process they would mean little."""
     return HistogramDataPoint(
         attributes=_attributes(labels),
         start_time_unix_nano=start,
@@ -174,7 +177,7 @@ def _distribution(
 
 
 def _attributes(labels: Labels) -> dict[str, str | int]:
-    """A lone surrogate is no text for the encoder."""
+    """Labels as attributes; the encoder cannot take a lone surrogate."""
     return {
         name: value if isinstance(value, int) else value.encode("utf-8", "replace").decode()
         for name, value in labels
@@ -182,7 +185,7 @@ def _attributes(labels: Labels) -> dict[str, str | int]:
 
 
 def _number(value: Value) -> int | float:
-    """OTLP has no decimals, and its integers have 64 bits."""
+    """`value` as OTLP can hold it: it has no decimals, and integers of 64 bits."""
     if isinstance(value, Distribution):
-        raise TypeError("a distribution is no number")
+        raise TypeError("a distribution is not a number")
     return value if isinstance(value, int) and value < 2**63 else float(value)

@@ -1,8 +1,8 @@
-"""Bytes to an OTLP receiver, over HTTP or gRPC: one attempt, with what became of it.
+"""Sends bytes to an OTLP receiver over HTTP or gRPC: one attempt, and its result in detail.
 
-The official exporters reduce an answer to success or failure, after retries of their own.  We need
-the rest of it: whether to try again, when (`Retry-After`), and how much a partial success
-refused.  So these senders carry what the official encoder made.
+The official exporters retry by themselves and reduce a response to success or failure.  We need
+more: whether to retry, when (`Retry-After`), and how much a partial success refused.  So these
+senders send what the official encoder produced.
 Protocol: https://opentelemetry.io/docs/specs/otlp/, 1.9.
 """
 
@@ -33,17 +33,17 @@ GRPC_METHODS = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
 }
-# What was sent is itself refused.  A wrong key or address is not among them: it is mended by a
-# person, and the spans wait until then.
+# The data itself is refused.  A wrong key or address is transient: somebody has to correct it, and
+# the spans wait until then.
 PERMANENT_CODES = frozenset({grpc.StatusCode.INVALID_ARGUMENT})
-# How servers say that a message is larger than they take, under a code that means "later" besides:
-# grpc (C++, Go), grpc-java.  Sent in halves it may be small enough.
+# How servers report that a message is too large, under a code that otherwise means "retry later":
+# grpc (C++, Go), grpc-java.  Halves of it may be small enough.
 TOO_LARGE = ("larger than max", "exceeds maximum size")
 PERMANENT_STATUSES = frozenset({400, 413, 422})
 
 
-class RefusedForNowError(TransientError):
-    """The receiver asked to be left alone for `retry_after_s` seconds."""
+class RetryAfterError(TransientError):
+    """The receiver asked not to be called again for `retry_after_s` seconds."""
 
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
@@ -54,19 +54,22 @@ class Sender(Protocol):
     """Sends one serialized export request of the target's signal at a time."""
 
     async def send(self, request: bytes) -> int:
-        """How many spans or points were refused; or TransientError or PermanentError."""
+        """Send, and return how many spans or points were refused.
+
+        Raises TransientError or PermanentError.
+        """
 
     async def close(self) -> None:
         """Close connections."""
 
 
 def sender(target: Target, thread: Executor) -> Sender:
-    """The sender for the target's protocol.  `thread` runs what blocks."""
+    """The sender for the target's protocol.  Blocking calls run on `thread`."""
     return GrpcSender(target, thread) if target.protocol == GRPC else HttpSender(target)
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3)."""
+    """Seconds to wait by a Retry-After header, in either form (RFC 9110, 10.2.3)."""
     if not value:
         return None
     if value.strip().isdecimal():
@@ -78,9 +81,9 @@ def retry_after_s(value: str | None) -> float | None:
 
 
 def _refused(answer: bytes) -> int:
-    """What a partial success refused; an unreadable answer refuses nothing.
+    """How many items a partial success refused; 0 if the response is unreadable.
 
-    The answers to all signals have the same fields under the same numbers.
+    The responses of all signals have the same fields under the same numbers.
     """
     response = ExportTraceServiceResponse()
     try:
@@ -124,7 +127,7 @@ class HttpSender:
                 headers=headers,
                 ssl=self._tls,
                 proxy=self._proxy,
-                allow_redirects=False,  # a redirect would carry the keys elsewhere
+                allow_redirects=False,  # a redirect would send the keys to another host
             ) as answer:
                 if answer.status == 200:
                     return _refused(await answer.content.read(ANSWER_BYTES_MAX))
@@ -133,7 +136,7 @@ class HttpSender:
             raise TransientError(f"{target.place}: {type(error).__name__}") from None
         if status == 429 or status >= 500:
             if wait is not None:
-                raise RefusedForNowError(f"{target.place}: HTTP {status}", wait)
+                raise RetryAfterError(f"{target.place}: HTTP {status}", wait)
             raise TransientError(f"{target.place}: HTTP {status}")
         if 200 <= status < 300:
             return 0
@@ -184,7 +187,7 @@ class GrpcSender:
                 raise PermanentError(message) from None
             metadata = {item.key: item.value for item in error.trailing_metadata() or ()}
             if (wait := _retry_info_s(metadata.get("grpc-status-details-bin"))) is not None:
-                raise RefusedForNowError(message, wait) from None
+                raise RetryAfterError(message, wait) from None
             raise TransientError(message) from None
         return _refused(answer)
 

@@ -1,9 +1,9 @@
 """Every OpenTelemetry name we use, and the attributes of a call's span.  Pure.
 
-Two generations of the GenAI conventions are in use.  `compat` speaks core v1.41.1, which nearly
-every backend reads, with the newer names beside the older where they differ; `latest` speaks the
-standalone semantic-conventions-genai v0.1.0 alone.  Both are "development", so a golden test holds
-the whole set.  What has no name there is ours, under `taximeter.`; we add nothing to `gen_ai.`.
+Two generations of the GenAI conventions are in use.  `compat` follows core v1.41.1, which nearly
+every backend reads, and adds the newer names where they differ; `latest` follows only the
+standalone semantic-conventions-genai v0.1.0.  Both have the status "development", so a golden test
+pins the whole set.  Facts without a name there go under `taximeter.`; we add nothing to `gen_ai.`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Literal
 from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, SAMPLED
 from exporters.record import Record
 
-Value = str | bool | int | float | Sequence[str]
+AttributeValue = str | bool | int | float | Sequence[str]
 Profile = Literal["compat", "latest"]
 PROFILES: tuple[Profile, ...] = ("compat", "latest")
 VERSIONS: Mapping[Profile, str] = MappingProxyType({"compat": "1.41.1", "latest": "genai/0.1.0"})
@@ -35,8 +35,8 @@ CACHE_READ = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE = "gen_ai.usage.cache_write.input_tokens"
 CACHE_CREATION = "gen_ai.usage.cache_creation.input_tokens"  # CACHE_WRITE until v1.41
 REASONING = "gen_ai.usage.reasoning.output_tokens"
-# No convention: OpenLIT, Bifrost and Langfuse read it as US dollars.  The draft's
-# `gen_ai.usage.cost.amount` must never be sent beside it: a name cannot also be a namespace.
+# Not in a convention; OpenLIT, Bifrost and Langfuse read it as US dollars.  The draft's
+# `gen_ai.usage.cost.amount` must never be sent with it: a name cannot also be a namespace.
 USAGE_COST = "gen_ai.usage.cost"
 ERROR_TYPE = "error.type"
 SERVER_ADDRESS = "server.address"
@@ -48,8 +48,8 @@ OPENAI_RESPONSE_TIER = "openai.response.service_tier"
 SERVICE_NAME = "service.name"
 SERVICE_VERSION = "service.version"
 
-# Facts of the request and the response that dialects leave in `Record.attributes`, as text.
-FACTS: Mapping[str, tuple[str, Callable[[str], Value]]] = MappingProxyType(
+# Facts of request and response that dialects put into `Record.attributes`, as text.
+FACTS: Mapping[str, tuple[str, Callable[[str], AttributeValue]]] = MappingProxyType(
     {
         "request.temperature": ("gen_ai.request.temperature", float),
         "request.top_p": ("gen_ai.request.top_p", float),
@@ -67,8 +67,8 @@ FACTS: Mapping[str, tuple[str, Callable[[str], Value]]] = MappingProxyType(
 )
 API_TYPES = {"openai.chat": "chat_completions", "openai.responses": "responses"}
 OPENAI = ("openai", "azure.ai.openai")  # providers that the `openai.` attributes are for
-KNOWN_ORIGINS = ("reported", "counted")  # a guess never goes under `gen_ai.usage.`
-SCHEME_PORT = 443  # of an upstream whose name carries no port
+KNOWN_ORIGINS = ("reported", "counted")  # estimates never go under `gen_ai.usage.`
+HTTPS_PORT = 443  # of an upstream that names no port
 
 
 def span_name(record: Record) -> str:
@@ -82,7 +82,7 @@ def failed(record: Record) -> bool:
 
 
 def provider_name(record: Record, names: Mapping[str, str] = MappingProxyType({})) -> str:
-    """`gen_ai.provider.name`; `names` gives it by configured provider where the two differ."""
+    """`gen_ai.provider.name`; `names` maps configured providers to it where the two differ."""
     return names.get(record.provider) or record.provider
 
 
@@ -92,7 +92,7 @@ def error_type(record: Record) -> str | None:
 
 
 def tokens_known(record: Record) -> bool:
-    """Whether its token counts may go under `gen_ai.` names: no guess does."""
+    """Whether its token counts may go under `gen_ai.` names: estimates may not."""
     known = record.usage_origin in KNOWN_ORIGINS and record.operation != "fetch_response"
     return known and record.input_tokens_total is not None
 
@@ -101,13 +101,13 @@ def attributes(
     record: Record,
     profile: Profile = "compat",
     names: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, Value]:
-    """All attributes of the span of `record`; what is not known is absent, never empty.
+) -> dict[str, AttributeValue]:
+    """All attributes of the span of `record`; an unknown attribute is absent, never empty.
 
-    `names` gives `gen_ai.provider.name` by configured provider where the two differ.
+    `names` maps configured providers to `gen_ai.provider.name` where the two differ.
     """
     provider = provider_name(record, names)
-    found: dict[str, Value | None] = {
+    found: dict[str, AttributeValue | None] = {
         **_ours(record),
         **_facts(record, provider),
         **_call(record, provider),
@@ -123,12 +123,12 @@ def attributes(
 
 
 def meter_name(meter: str) -> str:
-    """A name may not be the namespace of another, as `input` would be of `input.audio`."""
+    """Without dots in the meter: a name may not be a namespace too (`input`, `input.audio`)."""
     return f"taximeter.meter.{meter.replace('.', '_')}"
 
 
-def _call(record: Record, provider: str) -> dict[str, Value | None]:
-    """Who was asked for what, and how it ended."""
+def _call(record: Record, provider: str) -> dict[str, AttributeValue | None]:
+    """The request, who served it and how it ended."""
     host, port = server(record.upstream)
     reasons = tuple(record.finish_reason.split(",")) if record.finish_reason else ()
     if record.stream and failed(record) and not reasons:
@@ -155,15 +155,15 @@ def _call(record: Record, provider: str) -> dict[str, Value | None]:
 
 
 def server(upstream: str) -> tuple[str, int]:
-    """Host and port of `host[:port]` or `[v6]:port`; 443 where no port is named."""
+    """Host and port of `host[:port]` or `[v6]:port`; the default port is 443."""
     host, colon, port = upstream.rpartition(":")
     if colon and port.isdecimal() and (":" not in host or host.endswith("]")):
         return host.strip("[]"), int(port)
-    return upstream.strip("[]"), SCHEME_PORT
+    return upstream.strip("[]"), HTTPS_PORT
 
 
-def _usage(record: Record, profile: Profile) -> dict[str, Value | None]:
-    """Inclusive totals: `input_tokens` holds the cached ones, `output_tokens` the reasoning."""
+def _usage(record: Record, profile: Profile) -> dict[str, AttributeValue | None]:
+    """Inclusive totals: `input_tokens` includes cached tokens, `output_tokens` reasoning."""
     if not tokens_known(record):
         estimated = record.usage_origin == "estimated"
         return {
@@ -180,8 +180,8 @@ def _usage(record: Record, profile: Profile) -> dict[str, Value | None]:
     }
 
 
-def _cost(record: Record, profile: Profile) -> dict[str, Value | None]:
-    """US dollars, as doubles: OTLP has no decimal.  An unknown cost has a status and no amount."""
+def _cost(record: Record, profile: Profile) -> dict[str, AttributeValue | None]:
+    """US dollars as doubles: OTLP has no decimals.  An unknown cost has a status and no amount."""
     amounts = {
         "taximeter.cost.total": record.cost_usd,
         "taximeter.cost.input": record.cost_input_usd,
@@ -201,9 +201,9 @@ def _cost(record: Record, profile: Profile) -> dict[str, Value | None]:
     }
 
 
-def _facts(record: Record, provider: str) -> dict[str, Value | None]:
-    """What dialects noted: under the convention's name where there is one, else under ours."""
-    found: dict[str, Value | None] = {}
+def _facts(record: Record, provider: str) -> dict[str, AttributeValue | None]:
+    """Facts from dialects, under the convention's name if there is one, else under ours."""
+    found: dict[str, AttributeValue | None] = {}
     for key, text in record.attributes.items():
         name, convert = FACTS.get(key, (f"taximeter.{key}", str))
         if key == "request.service_tier" and provider in OPENAI:
@@ -214,7 +214,7 @@ def _facts(record: Record, provider: str) -> dict[str, Value | None]:
             name, value = f"taximeter.{key}", text
         found[name] = value
     if found.get("gen_ai.request.choice.count") == 1:
-        del found["gen_ai.request.choice.count"]  # sent only where it is not 1
+        del found["gen_ai.request.choice.count"]  # the convention wants it only if it is not 1
     if found.get(OPENAI_REQUEST_TIER) == "auto":
         del found[OPENAI_REQUEST_TIER]
     for key in (LINK_TRACE_ID, LINK_SPAN_ID, SAMPLED):
@@ -222,8 +222,8 @@ def _facts(record: Record, provider: str) -> dict[str, Value | None]:
     return found
 
 
-def _ours(record: Record) -> dict[str, Value | None]:
-    """What no convention names."""
+def _ours(record: Record) -> dict[str, AttributeValue | None]:
+    """Attributes that no convention names."""
     seconds = {
         "taximeter.time_to_first_token": record.first_token_us,
         "taximeter.time_to_first_visible_token": record.first_visible_us,

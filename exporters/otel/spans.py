@@ -1,7 +1,7 @@
-"""One span per record, sent over OTLP.
+"""Sends one span per record over OTLP.
 
-The span is built after the call, from the record alone, so a record that is sent again is the same
-span.  Nothing is queued here: whoever calls `export` keeps the records until they are taken.
+The span is built after the call from the record alone, so a record that is sent again gives the
+same span.  Nothing is queued here: the caller of `export` keeps records until they are accepted.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from exporters.otel.otlp import RefusedForNowError, sender
+from exporters.otel.otlp import RetryAfterError, sender
 from exporters.otel.semconv import (
     PROFILES,
     SERVICE_NAME,
@@ -35,10 +35,10 @@ from exporters.record import Batch, PermanentError, Record, TransientError
 
 log = logging.getLogger(__name__)
 
-GRPC_BYTES_MAX = 4 * 1024 * 1024 - 64 * 1024  # gRPC servers take 4 MiB, headers included
-HTTP_BYTES_MAX = 4 * 1024 * 1024  # collectors take 20 MiB; smaller requests are lost less easily
+GRPC_BYTES_MAX = 4 * 1024 * 1024 - 64 * 1024  # gRPC servers accept 4 MiB, headers included
+HTTP_BYTES_MAX = 4 * 1024 * 1024  # collectors accept 20 MiB; small requests are cheaper to repeat
 BYTES_LIMIT = 64 * 1024 * 1024  # above it the official exporters refuse to send
-SPANS_MAX = 512  # in one request, as in the SDK: seldom too large, so seldom encoded twice
+SPANS_MAX = 512  # in one request, as in the SDK: rarely too large, so rarely encoded twice
 RETRY_AFTER_S_MAX = 300.0
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
@@ -46,8 +46,8 @@ SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 class Otel:
     """Sends spans to one OTLP receiver.
 
-    `rejected` counts spans that the receiver refused in a partial success: they are not sent again.
-    `unsampled` counts those that the sampler left out.
+    `rejected` counts spans that the receiver refused in a partial success, which are not resent.
+    `unsampled` counts those that the sampler dropped.
     """
 
     name = "otel"
@@ -62,7 +62,7 @@ class Otel:
         resource: Resource | None = None,
         bytes_max: int = 0,
     ) -> None:
-        """`bytes_max` is of one request before compression; 0 takes the protocol's own limit."""
+        """`bytes_max` limits one request before compression; 0 means the protocol's own limit."""
         self.rejected = self.unsampled = 0
         self._profile = profile
         self._names = names
@@ -76,12 +76,12 @@ class Otel:
         self._sender = sender(target, self._thread)
         self._place = target.place
         self._wait_until = 0.0  # monotonic
-        self._token, self._sent = "", 0  # the batch under way, and how many requests of it are in
+        self._token, self._sent = "", 0  # the current batch, and how many of its requests are sent
 
     async def export(self, batch: Batch) -> None:
-        """See `Exporter.export`.  Takes at most the timeout for each request the batch makes."""
+        """See `Destination.export`.  Takes at most the timeout per request of the batch."""
         if (wait := self._wait_until - monotonic()) > 0:
-            raise TransientError(f"{self._place}: asked for {wait:.0f} s of rest")
+            raise TransientError(f"{self._place}: retrying in {wait:.0f} s, as the receiver asked")
         loop = asyncio.get_running_loop()
         requests, left_out = await loop.run_in_executor(self._thread, self._requests, batch.records)
         if batch.token != self._token:
@@ -90,28 +90,28 @@ class Otel:
         for request in requests[self._sent :]:
             try:
                 refused = await self._sender.send(request)
-            except RefusedForNowError as error:
+            except RetryAfterError as error:
                 self._wait_until = monotonic() + min(error.retry_after_s, RETRY_AFTER_S_MAX)
                 raise
             self._sent += 1
             self.rejected += refused
             if refused:
-                log.error("%s refused %d spans of a batch for good.", self._place, refused)
+                log.error("%s permanently rejected %d spans.", self._place, refused)
 
     async def close(self) -> None:
-        """See `Exporter.close`."""
+        """See `Destination.close`."""
         await self._sender.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _requests(self, records: Sequence[Record]) -> tuple[list[bytes], int]:
-        """What to send, and how many records the sampler left out of it."""
+        """The requests to send, and how many records the sampler dropped."""
         try:
             spans = [self._span(record) for record in records if self._sampler.keeps(record)]
             groups = (spans[at : at + SPANS_MAX] for at in range(0, len(spans), SPANS_MAX))
             requests = [request for group in groups for request in self._encode(group)]
             return requests, len(records) - len(spans)
         except (ValueError, TypeError, UnicodeError) as error:
-            raise PermanentError(f"a record cannot be a span: {type(error).__name__}") from error
+            raise PermanentError(f"cannot encode the spans: {type(error).__name__}") from error
 
     def _encode(self, spans: Sequence[ReadableSpan]) -> list[bytes]:
         """Serialized requests of at most `bytes_max` each, in order."""
@@ -119,7 +119,9 @@ class Otel:
         if len(encoded) <= self._bytes_max:
             return [encoded]
         if len(spans) == 1:
-            raise PermanentError(f"a span of {len(encoded)} bytes is over {self._bytes_max}")
+            raise PermanentError(
+                f"a span of {len(encoded)} bytes exceeds the limit of {self._bytes_max}"
+            )
         middle = len(spans) // 2
         return self._encode(spans[:middle]) + self._encode(spans[middle:])
 
@@ -153,13 +155,13 @@ def from_config(
     names: Mapping[str, str] = MappingProxyType({}),
     environ: Mapping[str, str] = os.environ,
 ) -> Otel | None:
-    """The exporter that configuration and environment ask for; None where neither does.
+    """The exporter that configuration and environment describe; None if neither names an endpoint.
 
-    The arguments are those of `[otlp]` in the configuration and win over `OTEL_*`; `names` gives
-    `gen_ai.provider.name` by configured provider.  Raises ValueError saying what to correct.
+    The arguments are those of `[otlp]` in the configuration and override `OTEL_*`; `names` maps
+    configured providers to `gen_ai.provider.name`.  Raises ValueError saying what to correct.
     """
     if profile not in PROFILES:
-        raise ValueError(f"otlp.profile is {profile!r}, expected one of {', '.join(PROFILES)}")
+        raise ValueError(f"otlp.profile: expected one of {', '.join(PROFILES)}, got {profile!r}")
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if disabled or (not endpoint and environ.get("OTEL_TRACES_EXPORTER", "").strip() == "none"):
         return None
@@ -174,29 +176,29 @@ def from_config(
 
 
 def resource_of() -> Resource:
-    """Who sends: `taximeter` and its version, unless OTEL_SERVICE_NAME or _RESOURCE_ATTRIBUTES."""
+    """The sender: `taximeter` and its version, unless OTEL_SERVICE_NAME or _RESOURCE_ATTRIBUTES."""
     own = {SERVICE_NAME: "taximeter", SERVICE_VERSION: _version()}
     return Resource.create().merge(Resource(own)).merge(OTELResourceDetector().detect())
 
 
 def scope() -> InstrumentationScope:
-    """What made the telemetry: this program, of this version."""
+    """The source of the telemetry: this program and its version."""
     return InstrumentationScope("taximeter", _version())
 
 
 def sampler_of(environ: Mapping[str, str]) -> Sampler:
-    """The standard samplers; one that we do not have is the default, with a warning."""
+    """The sampler that OTEL_TRACES_SAMPLER names; an unknown one is the default, with a warning."""
     name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     argument = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
     try:
         return Sampler.named(name or Sampler.DEFAULT, argument)
     except ValueError as error:
-        log.warning("%s; every span is sent unless its caller's is not.", error)
+        log.warning("%s; using %s instead.", error, Sampler.DEFAULT)
         return Sampler()
 
 
 def _context(trace_id: str, span_id: str, *, remote: bool) -> SpanContext | None:
-    """None where an id is missing."""
+    """The context of these ids; None if one is missing."""
     if not trace_id or not span_id:
         return None
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=SAMPLED)

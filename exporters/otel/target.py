@@ -1,4 +1,4 @@
-"""Where spans and metrics go: what configuration and the standard variables say.  Pure.
+"""Where spans and metrics go, from configuration and the standard variables.  Pure.
 
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
@@ -34,7 +34,7 @@ class Target:
 
     @property
     def place(self) -> str:
-        """Host and port: all of the endpoint that a log may show."""
+        """Host and port, the only parts of the endpoint that a log may show."""
         return urlsplit(with_scheme(self.endpoint)).netloc.rpartition("@")[2]
 
 
@@ -46,10 +46,10 @@ def from_environment(
     headers: Mapping[str, str] = MappingProxyType({}),
     signal: Signal = "traces",
 ) -> Target | None:
-    """What the arguments say, and where they are silent the standard variables; None: no endpoint.
+    """The target by the arguments, else by the standard variables; None without an endpoint.
 
-    Timeouts are milliseconds there.  Raises ValueError naming the setting and the values it may
-    have.
+    The variables give timeouts in milliseconds.  Raises ValueError naming the setting and the
+    values it accepts.
     """
     own_prefix = f"OTEL_EXPORTER_OTLP_{signal.upper()}_"
 
@@ -61,18 +61,18 @@ def from_environment(
         return None
     protocol = protocol or find("PROTOCOL") or HTTP
     if protocol not in (HTTP, GRPC):
-        raise ValueError(f"OTLP protocol is {protocol!r}, expected {HTTP!r} or {GRPC!r}")
+        raise ValueError(f"OTLP protocol: expected {HTTP!r} or {GRPC!r}, got {protocol!r}")
     if protocol == HTTP:
         endpoint = _http_endpoint(environ, endpoint, signal)
     compression = find("COMPRESSION").lower() or "none"
     if compression not in ("none", "gzip"):
         raise ValueError(
-            f"OTEL_EXPORTER_OTLP_COMPRESSION is {compression!r}, expected none or gzip"
+            f"OTEL_EXPORTER_OTLP_COMPRESSION: expected none or gzip, got {compression!r}"
         )
     timeout_ms = find("TIMEOUT") or "10000"
     if not timeout_ms.isdecimal() or not 0 < int(timeout_ms) <= TIMEOUT_MS_MAX:
         raise ValueError(
-            f"OTEL_EXPORTER_OTLP_TIMEOUT is {timeout_ms!r}, expected milliseconds up to an hour"
+            f"OTEL_EXPORTER_OTLP_TIMEOUT: expected 1 to {TIMEOUT_MS_MAX} ms, got {timeout_ms!r}"
         )
     return Target(
         endpoint=endpoint or find("ENDPOINT"),
@@ -95,7 +95,7 @@ def from_environment(
 
 
 def _http_endpoint(environ: Mapping[str, str], endpoint: str, signal: Signal) -> str:
-    """The full URL.  Only the signal's own variable, and an argument with a path, hold one."""
+    """The full URL.  The signal's own variable and an argument with a path are used unchanged."""
     exact = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
     base = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
     if endpoint and not urlsplit(endpoint).path.strip("/"):
@@ -107,7 +107,7 @@ def _http_endpoint(environ: Mapping[str, str], endpoint: str, signal: Signal) ->
 
 
 def _checked(headers: dict[str, str]) -> dict[str, str]:
-    """The headers, if they can be sent.  Their names are not shown: a key may be among them."""
+    """`headers`, if all can be sent.  The error does not show names: one may be a key."""
     for name, value in headers.items():
         if not HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
             raise ValueError("OTLP headers: expected name=value,name=value in printable ASCII")
@@ -115,7 +115,7 @@ def _checked(headers: dict[str, str]) -> dict[str, str]:
 
 
 def parse_headers(text: str) -> dict[str, str]:
-    """`name=value,name=value`, percent-encoded.  A malformed pair is passed over, never logged."""
+    """Parse `name=value,name=value`, percent-encoded.  Skips malformed pairs, and logs none."""
     pairs = (pair.partition("=") for pair in text.split(","))
     return {
         unquote(name).strip().lower(): unquote(value).strip()

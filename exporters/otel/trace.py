@@ -1,6 +1,6 @@
-"""Where a call stands in its caller's trace: W3C Trace Context, level 2, section 3.2.
+"""The position of a call in its caller's trace: W3C Trace Context, level 2, section 3.2.
 
-Ids are functions of the call id alone, so that a call that is metered again is the same span.
+Ids depend only on the call id, so that a call that is metered again is the same span.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ SAMPLED = "trace.sampled"
 
 
 class Trace(NamedTuple):
-    """Where a call stands; ids are lower-case hex.
+    """The position of a call in a trace; ids are lower-case hex.
 
-    `parent_span_id` is "" for the root of a new trace.  `attributes` is what else a span needs of
-    the caller's context: its sampled flag, or the span to link to.
+    `parent_span_id` is "" for the root of a new trace.  `attributes` is what else the span needs
+    from the caller's context: its sampled flag, or the span to link to.
     """
 
     trace_id: str
@@ -40,8 +40,8 @@ class Trace(NamedTuple):
 def trace_of(headers: Mapping[str, str], call_id: str, incoming: str) -> Trace:
     """The trace of call `call_id`.  `headers` have lower-case names.
 
-    `incoming` says what a caller's valid `traceparent` is: `parent` makes the span its child,
-    `link` and `ignore` start a new trace, as does any invalid one.
+    `incoming` says what to do with a caller's valid `traceparent`: `parent` makes the span its
+    child, `link` and `ignore` start a new trace.  An invalid one always starts a new trace.
     """
     digest = hashlib.sha256(call_id.encode()).hexdigest()
     caller = None if incoming == "ignore" else _caller(headers)
@@ -64,10 +64,10 @@ def _caller(headers: Mapping[str, str]) -> re.Match[str] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
-    """Which spans are sent; what a call costs is counted whether or not its span is.
+    """Decides which spans are sent.  It does not affect metrics or rows.
 
-    `share` of new traces is kept, by trace id, so that all who sample a trace agree.  A span with a
-    caller follows the caller's sampled flag if `follow`.
+    Keeps `share` of new traces, by trace id, so that all samplers of a trace agree.  If `follow`, a
+    span with a parent follows the caller's sampled flag.
     """
 
     share: float = 1.0
@@ -77,9 +77,9 @@ class Sampler:
 
     @classmethod
     def named(cls, name: str, argument: str = "") -> "Sampler":
-        """One of OTEL_TRACES_SAMPLER's; `argument` is the share for `traceidratio`.
+        """The sampler that OTEL_TRACES_SAMPLER names; `argument` is the share for `traceidratio`.
 
-        Raises ValueError for a name or share that there is not.
+        Raises ValueError for an unknown name and an invalid share.
         https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
         """
         follow, base = name.startswith("parentbased_"), name.removeprefix("parentbased_")
@@ -92,8 +92,8 @@ class Sampler:
                 share = float(argument or 1.0)
                 if 0 <= share <= 1:
                     return cls(share=share, follow=follow)
-                raise ValueError(f"OTEL_TRACES_SAMPLER_ARG is {argument!r}, expected 0 to 1")
-        raise ValueError(f"OTEL_TRACES_SAMPLER is {name!r}, which is not known here")
+                raise ValueError(f"OTEL_TRACES_SAMPLER_ARG: expected 0 to 1, got {argument!r}")
+        raise ValueError(f"OTEL_TRACES_SAMPLER: unknown sampler {name!r}")
 
     def keeps(self, record: Record) -> bool:
         """Whether the span of `record` is sent."""

@@ -1,1 +1,1 @@
-"""Tariff files as TOML, read into rules and checked."""
+"""Reads tariff files (TOML) into tariffs and checks them."""

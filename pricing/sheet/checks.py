@@ -1,4 +1,4 @@
-"""What is wrong with tariffs that read well one by one: gaps, overlaps, rates nobody reaches."""
+"""Checks across tariffs and rules: gaps, overlaps, rates that never apply."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 def by_start(tariff: Tariff) -> datetime:
-    """Order of the periods of one name; one without `from` is the first."""
+    """The order of the periods of one name; one without `from` comes first."""
     return tariff.start or BEGINNING
 
 
 def check_periods(tariffs: Iterable[Tariff]) -> Iterator[Problem]:
-    """Periods of one name that overlap, or that leave a time without a price."""
+    """Periods of one name that overlap, or leave a gap without a price."""
     by_name = defaultdict(list)
     for tariff in tariffs:
         for name in tariff.names:
@@ -31,32 +31,35 @@ def check_periods(tariffs: Iterable[Tariff]) -> Iterator[Problem]:
             if by_start(earlier) == start or (earlier.end and earlier.end > start):
                 yield _problem(later, f"{name!r} overlaps the period at {other}")
             elif earlier.end and earlier.end < start:
-                yield _problem(later, f"{name!r} has a gap after the period at {other}")
+                yield _problem(
+                    later, f"{name!r} has no price between the period at {other} and this"
+                )
 
 
 def check_rules(tariff: Tariff) -> Iterator[Problem]:
-    """Rates that an earlier rule hides, and tiers that leave out what their base prices."""
+    """Rates that an earlier rule hides, and tiers that lack a rate their base has."""
     yield from check_reach(tariff.rules)
     for index, rule in enumerate(tariff.rules):
         missing = _left_out(rule, tariff.rules[index + 1 :])
         if missing:
             names = ", ".join(sorted(meter.value for meter in missing))
-            yield _at_rule(rule, f"this tier leaves out {names}, which its base prices")
+            message = f"this tier has no rate for {names}; add it, or list it under unpriced"
+            yield _at_rule(rule, message)
 
 
 def check_reach(rules: Sequence[Rule]) -> Iterator[Problem]:
-    """Rates that no call can reach, because an earlier rule always holds when they do."""
+    """Rates that never apply, because an earlier rule holds whenever they do."""
     for index, rule in enumerate(rules):
         for earlier in rules[:index]:
             covered = set(earlier.prices) | earlier.unpriced
             hidden = covered & (set(rule.prices) | rule.unpriced)
             if hidden and implies(rule.when, earlier.when) and _same_models(rule, earlier):
                 name = min(meter.value for meter in hidden)
-                yield _at_rule(rule, f"{name} is never reached: {earlier.id} holds first")
+                yield _at_rule(rule, f"the rate of {name} never applies: {earlier.id} comes first")
 
 
 def _left_out(tier: Rule, later: Sequence[Rule]) -> set[Meter]:
-    """Meters that calls outside the tier would find priced, and calls inside it would not."""
+    """Meters that have a rate outside the tier and none inside it."""
     base = _without_sizes(tier.when)
     if base == tier.when:
         return set()

@@ -1,4 +1,4 @@
-"""One table of a tariff file, and what is wrong with it, by line."""
+"""One table of a tariff file, and its problems with their lines."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """Why a file does not load."""
+    """One reason why a file does not load."""
 
     file: str
     line: int
@@ -32,7 +32,7 @@ class TariffError(ValueError):
 
 
 class TariffEntry:
-    """A table with its place in the file.  Reading it collects problems and does not raise."""
+    """A table and its place in the file.  Reading it collects problems and never raises."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TariffEntry:
         self._problems = problems
 
     def get(self, key: str, read: Callable[[object], T], default: D) -> T | D:
-        """The value of `key` as `read` makes it; `default` if it is absent or wrong."""
+        """The value of `key`, converted by `read`; `default` if it is absent or wrong."""
         if key not in self.table:
             return default
         try:
@@ -72,7 +72,7 @@ class TariffEntry:
                 self.problem(key, f"unknown key {key!r}")
 
     def problem(self, near: str, message: str) -> None:
-        """Note what is wrong, at the first line of this entry that holds the text `near`."""
+        """Report a problem at the first line of this entry that contains `near`."""
         line = self._lines.find(self._block, near) if near else self.line
         self._problems.append(Problem(self.file, line, message))
 
@@ -92,7 +92,7 @@ class TariffEntry:
         """The tables `[kind.name]` by name, for the entry that is the whole file."""
         found = self.table.get(kind, {})
         if not isinstance(found, dict):
-            self.problem(kind, f"{kind} must be tables: [{kind}.NAME]")
+            self.problem(kind, f"expected tables [{kind}.NAME]")
             return []
         return [
             (name, self._part(item, self._lines.entry(f"{kind}.{name}", 0)))

@@ -1,4 +1,4 @@
-"""Finds the line of a tariff file that an entry came from: a TOML decoder does not tell."""
+"""Finds the line of an entry in a tariff file, which a TOML decoder does not report."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ STRING_OR_COMMENT = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'|#.*")
 
 
 class Lines:
-    """The text of a file by line, and where its tables begin."""
+    """The lines of a file, and where its tables begin."""
 
     def __init__(self, text: str) -> None:
         self._lines = text.splitlines()
@@ -19,7 +19,7 @@ class Lines:
         ]
 
     def entry(self, kind: str, index: int) -> tuple[int, int]:
-        """First and last line of the `index`-th table headed `kind`, its sub-tables included."""
+        """First and last line of the `index`-th table `kind`, including its sub-tables."""
         starts = [number for number, name in self._headers if name == kind]
         if index >= len(starts):
             return 1, len(self._lines)

@@ -1,4 +1,4 @@
-"""One tariff file as values, with every problem in it at once.  Text in, values out.
+"""Reads one tariff file, and reports all its problems at once.  Text in, values out.
 
 docs/pricing.md describes the format.
 """
@@ -32,7 +32,7 @@ TARIFF_KEYS = frozenset(
     }
 )
 CURRENCY_KEYS = frozenset({"code", "from", "usd", "source", "checked"})
-# A star elsewhere lets a sibling in: `gpt-5*` is `gpt-5-mini` too.
+# Elsewhere a star would match other models: `gpt-5*` matches `gpt-5-mini`.
 LOOSE_STAR = re.compile(r"[^:@/]\*|\*.")
 
 Schedules = Mapping[str, Schedule]
@@ -50,7 +50,7 @@ class Currency:
 
 @dataclass(slots=True)
 class Sheet:
-    """What a file holds.  `tariffs` leaves out what was announced and is not confirmed yet."""
+    """What a file states.  Prices that were announced and not confirmed are not in `tariffs`."""
 
     file: str
     provider: str = ""
@@ -63,7 +63,7 @@ class Sheet:
 
 
 def decode(file: str, text: str) -> tuple[Mapping[str, object], list[Problem]]:
-    """The decoded file, decimals exact, or the one problem that kept it from being decoded."""
+    """The decoded file with exact decimals, or the problem that prevented decoding it."""
     try:
         return tomllib.loads(text, parse_float=Decimal), []
     except tomllib.TOMLDecodeError as error:
@@ -74,7 +74,7 @@ def decode(file: str, text: str) -> tuple[Mapping[str, object], list[Problem]]:
 def read_calendars(
     file: str, text: str, document: Mapping[str, object]
 ) -> tuple[dict[str, Calendar], list[Problem]]:
-    """The calendars of a file: read from all files first, since any schedule may name any."""
+    """The calendars of a file.  Those of all files are read first: any schedule may name any."""
     problems: list[Problem] = []
     found = {}
     for name, entry in _whole(file, text, document, problems).named("calendars"):
@@ -88,7 +88,7 @@ def read_calendars(
 def read(
     file: str, text: str, document: Mapping[str, object], calendars: Mapping[str, Calendar]
 ) -> Sheet:
-    """The sheet of a decoded file.  Never raises: what is wrong is in `problems`."""
+    """The sheet of a decoded file.  Never raises: `problems` lists what is wrong."""
     sheet = Sheet(file)
     whole = _whole(file, text, document, sheet.problems)
     whole.only(HEAD_KEYS | PARTS)
@@ -125,18 +125,18 @@ def _whole(
 def _tariff(
     entry: TariffEntry, head: TariffEntry, provider: str, schedules: Schedules
 ) -> Tariff | None:
-    """One model's prices in one period; None if they are wrong or not confirmed."""
+    """A model's prices in one period; None if they are wrong or not confirmed."""
     before = entry.problem_count
     entry.only(TARIFF_KEYS | _price_keys(entry))
     source = entry.get("source", values.text, None) or head.get("source", values.text, None)
     checked = entry.get("checked", values.day, None) or head.get("checked", values.day, None)
     if source is None or checked is None:
-        entry.problem("", "source and checked are missing, here and at the top of the file")
+        entry.problem("", "source or checked is missing; state both here or at the top of the file")
     rules = [rule for part in entry.inner("rates") for rule in _rule(part, schedules, RULE_KEYS)]
     if _price_keys(entry) or "unpriced" in entry.table:
         rules += _rule(entry, {}, TARIFF_KEYS)
     if not rules:
-        entry.problem("", "this tariff has no price")
+        entry.problem("", "this tariff states no price")
     nothing: SamePrice = {}
     same_price = dict(head.get("same_price", _same_price, nothing))
     same_price |= entry.get("same_price", _same_price, nothing)
@@ -166,18 +166,18 @@ def _tariff(
 
 
 def _applies(entry: TariffEntry, tariff: Tariff) -> bool:
-    """False for a price that was announced and is not confirmed: it may yet be cancelled."""
+    """False for a price that was announced and not confirmed: it may still be cancelled."""
     announced = entry.get("announced", values.day, None)
     confirmed = entry.get("confirmed", values.day, None)
     if tariff.start and tariff.end and tariff.start >= tariff.end:
-        entry.problem("until", "until is not after from")
+        entry.problem("until", "until must be later than from")
     if tariff.start and tariff.start.date() > tariff.checked and announced is None:
-        entry.problem("from", "from is later than checked: say when it was announced")
+        entry.problem("from", "from is later than checked; state the date it was announced")
     if tariff.known_from is not None:
         if tariff.start and tariff.known_from < tariff.start.date():
-            entry.problem("known_from", "known_from is earlier than from")
+            entry.problem("known_from", "known_from must not be earlier than from")
         if tariff.known_from > tariff.checked and announced is None:
-            entry.problem("known_from", "known_from is later than checked")
+            entry.problem("known_from", "known_from must not be later than checked")
     return announced is None or confirmed is not None
 
 
@@ -193,16 +193,19 @@ def _rule(entry: TariffEntry, schedules: Schedules, allowed: frozenset[str]) -> 
         prices |= {meter: figures for meter, (figures, _) in found.items()}
         per |= {meter: count for meter, (_, count) in found.items()}
     if len({key[:3] for key in keys}) > 1:
-        entry.problem(keys[0], "a rule has prices in one currency")
+        entry.problem(keys[0], "a rule may only use one currency")
     if len(keys) != 1 and entry.table.keys() & {"minimum", "round_up", "volume"}:
-        entry.problem("", "minimum, round_up and volume need a rule with exactly one unit")
+        entry.problem("", "a rule with minimum, round_up or volume must use exactly one unit")
     ladder = entry.get("volume", values.ladder, None)
+    expected = 1 if ladder is None else len(ladder.steps)
     for meter, figures in prices.items():
-        if len(figures) != (1 if ladder is None else len(ladder.steps)):
-            entry.problem(meter.value, f"{meter.value}: one price, or one for each step of volume")
+        if len(figures) != expected:
+            wanted = "one price" if ladder is None else f"{expected} prices, one for each step"
+            message = f"{meter.value}: expected {wanted}, found {len(figures)}"
+            entry.problem(meter.value, message)
     unpriced = entry.get("unpriced", _meters, frozenset[Meter]())
     if not keys and not unpriced:
-        entry.problem("", "this rule has no price")
+        entry.problem("", "this rule states no price")
     rule = Rule(
         id=f"{entry.file}:{entry.line}",
         source=entry.get("source", values.text, ""),
@@ -264,7 +267,7 @@ def _names(value: object) -> tuple[str, ...]:
     names = values.texts(value)
     for name in names:
         if LOOSE_STAR.search(name):
-            raise ValueError(f"{name!r}: a * ends a name, alone or after : @ or /")
+            raise ValueError(f"{name!r}: a * must stand alone, or at the end after :, @ or /")
     return names
 
 

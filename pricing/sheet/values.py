@@ -1,4 +1,4 @@
-"""Reads single values of a tariff file: prices, conditions, instants.  Raises ValueError."""
+"""Reads the values of a tariff file: prices, conditions, instants.  Raises ValueError."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ Prices = Mapping[Meter, tuple[tuple[Decimal, ...], Decimal]]  # figures, and wha
 
 
 def number(value: object, *, least: int = 0) -> Decimal:
-    """An exact number of at least `least`.  Text is refused: it would hide a wrong unit or sign."""
+    """An exact number of at least `least`.  Text is refused: it could hide a unit or a sign."""
     if type(value) is not int and not isinstance(value, Decimal):
         raise ValueError(f"expected a plain number, found {value!r}")
     figure = Decimal(value)
@@ -63,7 +63,7 @@ def truth(value: object) -> bool:
 
 
 def text(value: object) -> str:
-    """Text that says something."""
+    """Text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"expected text, found {value!r}")
     return value
@@ -112,9 +112,8 @@ def meters(pattern: str, units: Iterable[Unit]) -> list[Meter]:
         raise ValueError(f"unknown meter {pattern!r}")
     fitting = [meter for meter in named if UNITS[meter] in units]
     if not fitting:
-        raise ValueError(
-            f"{pattern!r} counts in the unit {UNITS[named[0]].value!r}, not in this one"
-        )
+        keys = (key for key, counts in PER.items() if UNITS[named[0]] in counts)
+        raise ValueError(f"{pattern!r} has another unit; after the currency, use {', '.join(keys)}")
     return fitting
 
 
@@ -122,7 +121,7 @@ def prices(key: str, value: object) -> Prices:
     """Prices and their `per` by meter, from a table such as `usd_per_mtok = {input = 3}`."""
     units = PER.get(key[4:])
     if units is None:
-        raise ValueError(f"unknown unit; use {', '.join(PER)} after the currency")
+        raise ValueError(f"unknown unit; after the currency, use {', '.join(PER)}")
     found: dict[Meter, tuple[tuple[Decimal, ...], Decimal]] = {}
     ordered = sorted(table(value).items(), key=lambda item: "*" not in item[0])  # exact names last
     for pattern, price in ordered:
@@ -136,17 +135,17 @@ def ladder(value: object) -> Ladder:
     """Steps by volume: `{counter = "month.tokens", mode = "marginal", steps = [0, 1_000]}`."""
     found = table(value)
     if set(found) != {"counter", "mode", "steps"}:
-        raise ValueError("volume takes counter, mode and steps")
+        raise ValueError("expected exactly counter, mode and steps")
     steps = found["steps"]
     if not isinstance(steps, list) or len(steps) < 2:
-        raise ValueError("steps must be a list of two or more numbers")
+        raise ValueError("steps: expected a list of two or more numbers")
     figures = tuple(number(step) for step in steps)
     if figures[0] != 0 or list(figures) != sorted(set(figures)):
-        raise ValueError("steps must begin with 0 and rise")
+        raise ValueError("steps: expected 0 first, then increasing numbers")
     try:
         mode = Volume(text(found["mode"]))
     except ValueError:
-        raise ValueError("mode must be marginal or whole_call") from None
+        raise ValueError('mode: expected "marginal" or "whole_call"') from None
     return Ladder(text(found["counter"]), mode, figures)
 
 
@@ -192,7 +191,7 @@ def _clauses(term: Term, wanted: object) -> list[Clause]:
 
 
 def term_values(term: Term, wanted: object) -> frozenset[TermValue]:
-    """One value of a term, or a list of them, each of a kind that a call can bring."""
+    """One value of a term, or a list of them; each must be one that a call can have."""
     return frozenset(
         _value(term, value) for value in (wanted if isinstance(wanted, list) else [wanted])
     )
@@ -200,12 +199,12 @@ def term_values(term: Term, wanted: object) -> frozenset[TermValue]:
 
 def _value(term: Term, value: object) -> TermValue:
     if not isinstance(value, str | int | Decimal | datetime) or not valid(term, value):
-        raise ValueError(f"{term.value} is of type {term.kind.__name__}, found {value!r}")
+        raise ValueError(f"{term.value}: expected {term.kind.__name__}, found {value!r}")
     if term is Term.SERVICE_TIER:
         if value == "batch":
-            raise ValueError('a batch is told by processing = "batch"')
-        if service_tier(str(value)) != value:
-            raise ValueError(f"service_tier {value!r} is read as {service_tier(str(value))!r}")
+            raise ValueError('use processing = "batch" for batches')
+        if (known := service_tier(str(value))) != value:
+            raise ValueError(f"service_tier: {value!r} means {known!r}; write that")
     return value
 
 
@@ -217,7 +216,7 @@ def schedule(name: str, value: object, calendars: Mapping[str, Calendar]) -> Sch
         raise ValueError(f"unknown key {sorted(extra)[0]!r}")
     days = texts(found.get("weekdays", list(WEEKDAYS)))
     if not set(days) <= set(WEEKDAYS):
-        raise ValueError(f"weekdays are {', '.join(WEEKDAYS)}")
+        raise ValueError(f"weekdays: expected some of {', '.join(WEEKDAYS)}")
     country = found.get("except_holidays")
     if country is not None and country not in calendars:
         raise ValueError(f"unknown calendar {country!r}")
@@ -233,14 +232,14 @@ def schedule(name: str, value: object, calendars: Mapping[str, Calendar]) -> Sch
 def _span(value: str) -> tuple[time, time]:
     found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", value)
     if not found:
-        raise ValueError(f"hours are written 09:00-12:00, found {value!r}")
+        raise ValueError(f"hours: expected a span such as 09:00-12:00, found {value!r}")
     return time.fromisoformat(found[1]), time.fromisoformat(found[2].replace("24:00", "00:00"))
 
 
 def _offset(value: str) -> timedelta:
     found = re.fullmatch(r"([+-])(\d\d):(\d\d)", value)
     if not found:
-        raise ValueError(f"utc_offset is written +08:00, found {value!r}")
+        raise ValueError(f"utc_offset: expected an offset such as +08:00, found {value!r}")
     offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
     return -offset if found[1] == "-" else offset
 
@@ -249,10 +248,10 @@ def calendar(name: str, value: object) -> Calendar:
     """Public holidays: `covers = [first, last]`, `days`, `source`, `checked`."""
     found = table(value)
     if set(found) != {"covers", "days", "source", "checked"}:
-        raise ValueError("a calendar takes covers, days, source and checked")
+        raise ValueError("expected exactly covers, days, source and checked")
     covers, days = found["covers"], found["days"]
     if not isinstance(covers, list) or len(covers) != 2 or not isinstance(days, list):
-        raise ValueError("covers is [first, last], days a list of dates")
+        raise ValueError("expected covers = [FIRST, LAST] and days = [DATE, …]")
     text(found["source"])
     day(found["checked"])
     return Calendar(name, day(covers[0]), day(covers[1]), frozenset(day(item) for item in days))

@@ -148,7 +148,7 @@ def price_of(tariff: Tariff, meter: Meter, when: When, at: datetime) -> Ours | N
     }
     for term, value in when:
         facts[term] = value + 1 if isinstance(value, int) else value
-    if tariff.unknown_terms({term: value for term, value in facts.items() if term != AT}):
+    if tariff.unknown_terms(facts):
         return None
     rate = tariff.selection(facts).rate(meter)
     if rate is None or not rate.plain:

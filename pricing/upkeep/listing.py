@@ -22,6 +22,7 @@ STANDARD: When = ()
 INCLUSIVE = frozenset({"xai"})
 FIGURE_DIGITS = 12  # of a binary float that a set wrote out: 9.999999999999999e-07 is 0.000001
 FIGURE_PLACES = 20  # before or behind the point; no price of one unit needs as many
+EXACT = re.compile(r"[^*?\[\]\s]+")  # a name that stands for itself alone in a tariff
 # What an entry of an unexpected shape raises while it is read: the entry is left out, not the set.
 ODD_ENTRY = (
     *(AttributeError, IndexError, KeyError, TypeError, ValueError),
@@ -115,6 +116,16 @@ class PriceSet:
 
 
 NO_STANDARD = "it has no standard price, only one under conditions"
+
+
+def exact_name(name: object) -> str:
+    """A model's name as the set writes it.
+
+    Raises Unreadable for one that a tariff would take for a pattern, and for blank text.
+    """
+    if not isinstance(name, str) or not EXACT.fullmatch(name):
+        raise Unreadable("the name is blank, or a pattern")
+    return name
 
 
 def key(meter: Meter) -> tuple[str, Meter]:

@@ -24,6 +24,7 @@ from pricing.upkeep.listing import (
     SetAside,
     Unreadable,
     When,
+    exact_name,
     grounded,
     key,
     price,
@@ -149,7 +150,7 @@ def read(
 
 def _check_name(found: _Read, entry: Entry) -> None:
     """Raises Unreadable where an entry's name does not say which call it is for."""
-    ours, model = found.provider, found.model
+    ours, model = found.provider, exact_name(found.model)
     if "/" in model and ours in UNSLASHED:
         raise Unreadable("the name holds a region or a size")
     if ours == "bedrock" and ("@" in model or "." not in model.partition(":")[0]):

@@ -18,6 +18,7 @@ from pricing.upkeep.listing import (
     SetAside,
     Unreadable,
     When,
+    exact_name,
     key,
     price,
     states_a_number,
@@ -93,6 +94,7 @@ def read(providers: Mapping[str, Entry], newest: date, via: str = "models.dev") 
 
 
 def _rows(entry: Entry, ours: str, model: str) -> dict[When, Prices]:
+    exact_name(model)
     if ours == "huggingface":
         raise Unreadable("the name does not tell the host, which sets the price")
     for name, value in entry.items():

@@ -18,6 +18,7 @@ from pricing.upkeep.listing import (
     SetAside,
     Unreadable,
     When,
+    exact_name,
     key,
     price,
     stepped,
@@ -58,7 +59,8 @@ def read(document: Mapping[str, Any], newest: date, via: str = "openrouter") -> 
         model = str(entry.get("id", ""))
         try:
             rows = _rows(entry, model)
-            names = tuple(dict.fromkeys((model, entry.get("canonical_slug") or model)))
+            names = dict.fromkeys((model, entry.get("canonical_slug") or model))
+            exact = tuple(exact_name(name) for name in names)
         except ODD_ENTRY as error:
             why = str(error) if isinstance(error, Unreadable) else "an entry of unknown shape"
             left_out.append(LeftOut(NAME, model, why))
@@ -72,7 +74,7 @@ def read(document: Mapping[str, Any], newest: date, via: str = "openrouter") -> 
             Listing(
                 via=via,
                 provider=NAME,
-                names=names,
+                names=exact,
                 source=SOURCE,
                 checked=newest,
                 known_from=newest,

@@ -1,1 +1,1 @@
-"""What `taximeter` does, a module for each command."""
+"""The commands of `taximeter`, one module each."""

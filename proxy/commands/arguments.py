@@ -1,4 +1,4 @@
-"""Arguments that most commands share, and the configuration they lead to."""
+"""Arguments that most commands share, and the configuration that results from them."""
 
 import argparse
 import os
@@ -21,20 +21,20 @@ FLAGS = {
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """--config, --data and --json."""
-    parser.add_argument("--config", metavar="FILE", help=f"TOML; or {CONFIG_VARIABLE}")
-    parser.add_argument("--data", metavar="DIR", help="journal, embedded store, state")
-    parser.add_argument("--json", action="store_true", help="JSON for machines")
+    parser.add_argument("--config", metavar="FILE", help=f"TOML file (or ${CONFIG_VARIABLE})")
+    parser.add_argument("--data", metavar="DIR", help="data directory: journal, store, state")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def common_again() -> argparse.ArgumentParser:
-    """The same for actions of a command: given there, they win; absent, nothing is changed."""
+    """The same for subcommands: a flag given there overrides the command's own."""
     shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add_common(shared)
     return shared
 
 
 def configuration(arguments: argparse.Namespace) -> Config:
-    """The settings in force.  Raises SettingsError."""
+    """The settings from flags, environment and file.  Raises SettingsError."""
     file = arguments.config or os.environ.get(CONFIG_VARIABLE)
     given = {key: getattr(arguments, flag, None) for flag, key in FLAGS.items()}
     flags = {key: value for key, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""`taximeter check`: what is in force, once nothing is wrong with it."""
+"""`taximeter check`: checks the configuration and shows the settings in force."""
 
 import argparse
 
@@ -11,8 +11,8 @@ from proxy.settings.config import QUIRKS, AlertOptions, Config, Provider
 
 PROVIDERS = (
     Column("name", "provider"),
-    Column("here", "base URL here"),
-    Column("base_url", "goes to"),
+    Column("here", "base URL"),
+    Column("base_url", "forwards to"),
     Column("dialect", "dialect"),
     Column("quirks", "quirks"),
     Column("owns", "also owns"),
@@ -20,19 +20,19 @@ PROVIDERS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     config = configuration(arguments)
     tariff_book(config)
     return check(config, as_json=arguments.json)
 
 
 def check(config: Config, *, as_json: bool) -> Exit:
-    """Print the addresses, the store, alerts and the providers; secrets are not among them."""
+    """Print the addresses, the store, the alerts and the providers, without secrets."""
     instance = describe(config)
     rows = [_row(provider, instance.proxy_url) for provider in config.providers.values()]
     where = {
@@ -62,11 +62,11 @@ def check(config: Config, *, as_json: bool) -> Exit:
 
 
 def _alerts(alerts: AlertOptions) -> str:
-    """Where they go and when, in a line."""
-    ways = "log, console and webhook" if alerts.webhook else "log and console"
+    """Where alerts go and when they fire, in one line."""
+    targets = "log, console and webhook" if alerts.webhook else "log and console"
     return (
-        f"to {ways}: a journal {alerts.journal_share_max:.0%} full, rows that wait for "
-        f"{alerts.lag_max_s:g} s, any loss; over after {alerts.quiet_s:g} s of quiet"
+        f"to {targets}: a journal {alerts.journal_share_max:.0%} full, rows waiting for "
+        f"{alerts.lag_max_s:g} s, any loss; resolved after {alerts.quiet_s:g} s"
     )
 
 

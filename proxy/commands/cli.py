@@ -1,4 +1,4 @@
-"""The command `taximeter`: one table of commands, each loaded when it is asked for.
+"""The command `taximeter`: a table of commands, each imported only when it is run.
 
 A command is named as text, `module:function`.  Its module has `add_arguments(parser)`, and the
 function takes the parsed arguments and returns the exit code.  This table is the only place where
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
-EPILOG = """exit codes: 0 done; 1 something did not start or answer; 2 a mistake in arguments,
-configuration or input; 3 the port or the data directory is in use; 4 a price is not known.
-`run` exits with the command's own code."""
-INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
+EPILOG = """exit codes: 0 success; 1 something failed to start or to respond; 2 invalid arguments,
+configuration or input; 3 port or data directory in use; 4 unknown price.
+`run` exits with the code of its command."""
+INTERRUPTED = 130  # 128 + SIGINT, as in a shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Command:
     help: str
 
     def load(self) -> ModuleType:
-        """The command's module."""
+        """Import the command's module."""
         return import_module(self.target.partition(":")[0])
 
     def action(self) -> Callable[[argparse.Namespace], int]:
-        """What the command does."""
+        """The function that runs the command."""
         action: Callable[[argparse.Namespace], int]
         action = getattr(self.load(), self.target.partition(":")[2])
         return action
@@ -42,15 +42,15 @@ class Command:
 COMMANDS = (
     Command("serve", "proxy.commands.serve:main", "Run the proxy, the meter and the console."),
     Command("run", "proxy.commands.run:main", "Run a command and print what its calls cost."),
-    Command("demo", "evaluation.standin.demo:main", "Try everything with a stand-in provider."),
-    Command("report", "proxy.commands.report:main", "Show what was spent."),
-    Command("price", "proxy.commands.price:main", "Price call documents, one JSON object a line."),
-    Command("quote", "proxy.commands.quote:main", "Compare what a workload costs across models."),
-    Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare the prices."),
-    Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls with today's tariffs."),
+    Command("demo", "evaluation.standin.demo:main", "Try Taximeter without a key."),
+    Command("report", "proxy.commands.report:main", "Report calls, tokens and cost."),
+    Command("price", "proxy.commands.price:main", "Price call documents (JSON lines)."),
+    Command("quote", "proxy.commands.quote:main", "Compare the cost of a workload across models."),
+    Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare tariffs."),
+    Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
     Command("store", "proxy.commands.store:main", "Check the store."),
-    Command("check", "proxy.commands.check:main", "Check the configuration, show providers."),
+    Command("check", "proxy.commands.check:main", "Check the configuration."),
 )
 
 
@@ -61,17 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = next((command for command in COMMANDS if command.name == named), None)
     arguments = _parser(chosen).parse_args(words)
     if arguments.version:
-        from importlib.metadata import version  # noqa: PLC0415 — costs half of what --help does
+        from importlib.metadata import version  # noqa: PLC0415 — takes half as long as --help
 
         print(f"taximeter {version('taximeter')}")
         return 0
-    if chosen is None:  # argparse let it pass: there was no word at all
+    if chosen is None:  # argparse exits at an unknown command, so there was none
         _parser(None).print_help(sys.stderr)
         return 2
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="taximeter: %(levelname)s: %(message)s"
     )
-    from proxy.commands.failures import exit_code  # noqa: PLC0415 — costs more than --help may
+    from proxy.commands.failures import exit_code  # noqa: PLC0415 — too slow for --help
 
     try:
         return chosen.action()(arguments)
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(chosen: Command | None) -> argparse.ArgumentParser:
-    """All commands by name, and the arguments of the one that is `chosen`."""
+    """A parser of all commands, with the arguments of the `chosen` one."""
     parser = argparse.ArgumentParser(
         prog="taximeter",
         description="Meters and prices LLM calls as they pass through.",

@@ -1,4 +1,4 @@
-"""Asks the running console, which owns the embedded store."""
+"""Queries the running console, whose process owns the embedded store."""
 
 import json
 import ssl
@@ -13,7 +13,7 @@ from typing import Any
 from proxy.serving.instance import find
 from proxy.settings.config import Config
 
-TIMEOUT_S = 60.0  # above that of the console's own questions
+TIMEOUT_S = 60.0  # longer than the console's own queries may take
 
 
 def ask(
@@ -24,17 +24,17 @@ def ask(
     method: str = "GET",
     timeout_s: float = TIMEOUT_S,
 ) -> Any:
-    """The running console's answer, decoded; None if there is none running.
+    """The running console's response, decoded; None if none is running.
 
-    Raises ValueError for a question that means nothing, OSError if it cannot be answered.
+    Raises ValueError if the console rejects the query, OSError if it cannot respond.
     """
-    asked = f"{path}?{urllib.parse.urlencode(query)}"
-    with asking(config, asked, method=method, timeout_s=timeout_s) as answer:
+    target = f"{path}?{urllib.parse.urlencode(query)}"
+    with request(config, target, method=method, timeout_s=timeout_s) as answer:
         return None if answer is None else json.load(answer)
 
 
 @contextmanager
-def asking(
+def request(
     config: Config,
     path: str,
     *,
@@ -43,7 +43,7 @@ def asking(
     headers: Mapping[str, str] | None = None,
     data: bytes | None = None,
 ) -> Iterator[HTTPResponse | None]:
-    """The same for an answer that is read as it comes; `data` is sent along."""
+    """The same for a response to be read as it arrives; `data` is the body to send."""
     running = find(config.data)
     if running is None:
         yield None
@@ -55,26 +55,34 @@ def asking(
     if config.console.token:
         sent["Authorization"] = f"Bearer {config.console.token}"
     url = f"{running.console_url}{path}"
-    asked = urllib.request.Request(url, data=data, method=method, headers=sent)
+    outgoing = urllib.request.Request(url, data=data, method=method, headers=sent)
     try:
-        answer = opener.open(asked, timeout=timeout_s)
+        answer = opener.open(outgoing, timeout=timeout_s)
     except urllib.error.HTTPError as error:
         with error:
-            text = error.read().decode(errors="replace")
+            text = _error_text(error.read())
         if error.code == 400:
             raise ValueError(text) from error
-        raise OSError(f"HTTP {error.code}: {text}") from error
+        raise OSError(text or f"the console answered HTTP {error.code}") from error
     except urllib.error.URLError as error:
         if not isinstance(error.reason, ConnectionRefusedError):
             raise
-        yield None  # it was killed, and its serve.json is still there
+        yield None  # it was killed and left its serve.json behind
         return
     with answer:
         yield answer
 
 
+def _error_text(body: bytes) -> str:
+    """The message in the console's JSON; other text, as from a reverse proxy, as it is."""
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")
+
+
 def _tls(config: Config) -> ssl.SSLContext:
-    """Trusts the console's own certificate, whatever name it bears: the address is this machine."""
+    """Trusts the console's own certificate, whatever its name: the address is this machine."""
     context = ssl.create_default_context(cafile=config.console.tls_cert)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = False

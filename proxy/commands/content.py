@@ -1,6 +1,6 @@
-"""`taximeter content`: what was said in a call, and its deletion.
+"""`taximeter content`: shows the content of a call, or deletes content.
 
-Asks the running console, which owns the embedded store; without one, opens the store itself.
+Queries the running console, whose process owns the embedded store; without one, opens the store.
 """
 
 import argparse
@@ -18,31 +18,31 @@ from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
-from proxy.commands.console_client import asking
+from proxy.commands.console_client import TIMEOUT_S, request
 from proxy.commands.terminal import Exit
 from proxy.console import command
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
 from proxy.delivery import timed
-from proxy.delivery.delivery import Cursor
 from proxy.settings.config import Config
 from proxy.settings.places import Places, has_store, store_dsn
 
-TIMEOUT_S = 60.0  # above that of the console's own questions
-DELETE_TIMEOUT_S = 3600.0  # every part that holds such a row is written anew
+DELETE_TIMEOUT_S = 3600.0  # ClickHouse rewrites every part that holds such a row
 TEXTS = ("request", "response", "output")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
-    parser.add_argument("call_id", nargs="?", default="", metavar="CALL_ID", help="as rows show it")
-    parser.add_argument("--delete", action="store_true", help="delete it from the store, for good")
-    parser.add_argument("--user", default="", metavar="NAME", help="with --delete: all of a user")
-    parser.add_argument("--before", default="", help="with --delete: instant or age, 7d")
+    parser.add_argument("call_id", nargs="?", default="", metavar="CALL_ID", help="ID of the call")
+    parser.add_argument("--delete", action="store_true", help="delete content for good")
+    help = "with --delete: content of this user"
+    parser.add_argument("--user", default="", metavar="NAME", help=help)
+    help = "with --delete: content older than this time or age, such as 7d"
+    parser.add_argument("--before", default="", metavar="TIME", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     config = configuration(arguments)
     whose = DeletionOrder(
         call_id=arguments.call_id, user_id=arguments.user, before=arguments.before
@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.delete:
             return delete(config, whose, as_json=arguments.json)
         if not arguments.call_id or arguments.user or arguments.before:
-            raise ValueError("name one call; --user and --before go with --delete")
+            raise ValueError("specify a CALL_ID; --user and --before require --delete")
         return show(config, arguments.call_id, as_json=arguments.json)
     except ValueError as error:
         terminal.say(f"content: {error}", sys.stderr)
@@ -59,13 +59,13 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def show(config: Config, call_id: str, *, as_json: bool) -> Exit:
-    """Print the content of a call.  FAILED: there is none, or the store does not answer."""
+    """Print the content of a call.  FAILED: there is none, or the store does not respond."""
     try:
         row = _ask(config, PATH.format(call_id=quote(call_id, safe="")), "GET", TIMEOUT_S)
         if row is None:
             row = asyncio.run(_from_store(config, call_id))
     except (TransientError, OSError) as error:
-        terminal.say(f"The content cannot be shown: {error}")
+        terminal.say(f"Cannot read the content: {error}")
         return Exit.FAILED
     if as_json:
         terminal.emit(row)
@@ -75,7 +75,7 @@ def show(config: Config, call_id: str, *, as_json: bool) -> Exit:
 
 
 def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
-    """Delete, and say of how many calls.  Raises ValueError for an order that means nothing."""
+    """Delete content and print of how many calls.  Raises ValueError for an invalid selection."""
     whose.selection(datetime.now(UTC))
     data = msgspec.json.encode(whose)
     try:
@@ -83,21 +83,21 @@ def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
         if done is None:
             done = {"deleted": asyncio.run(_delete(config, whose))}
     except (TransientError, OSError) as error:
-        terminal.say(f"The content cannot be deleted: {error}")
+        terminal.say(f"Cannot delete the content: {error}")
         return Exit.FAILED
     if as_json:
         terminal.emit(done)
     else:
-        terminal.say(f"The content of {done['deleted']:,} calls was deleted.  Their rows stay.")
+        terminal.say(f"Deleted the content of {done['deleted']:,} calls.  Their rows are kept.")
     return Exit.OK
 
 
 def _ask(
     config: Config, path: str, method: str, timeout_s: float, data: bytes | None = None
 ) -> Any:
-    """The running console's answer; None if there is none running."""
+    """The running console's response; None if none is running."""
     headers = command.headers(Places(config.data).command_token)
-    with asking(
+    with request(
         config, path, method=method, timeout_s=timeout_s, headers=headers, data=data
     ) as answer:
         return None if answer is None else json.load(answer)
@@ -115,29 +115,20 @@ async def _from_store(config: Config, call_id: str) -> Row:
 
 
 async def _delete(config: Config, whose: DeletionOrder) -> int:
-    """With nothing serving.  Raises TransientError if content still waits in the journal."""
-    if waiting := _waiting(config):
+    """Delete without a running meter.  Raises TransientError if content waits in the journal."""
+    places = Places(config.data)
+    if waiting := timed.undelivered(places.contents, places.cursor(Contents.name)):
         raise TransientError(
-            f"that of {waiting} calls waits in {Places(config.data).contents};"
-            " start `taximeter serve`, let it write them, and delete again"
+            f"content of {waiting} calls is waiting in {places.contents}."
+            "  Start `taximeter serve` to write it to the store, then delete again."
         )
     if not has_store(config):
-        return 0  # nothing was ever served from this data directory
+        return 0  # this data directory was never served from
     contents = Contents(store_dsn(config), database=config.store.database)
     try:
         return await contents.delete(whose.selection(datetime.now(UTC)))
     finally:
         await contents.close()
-
-
-def _waiting(config: Config) -> int:
-    """Contents that the store has not taken."""
-    try:
-        saved = Places(config.data).cursor(Contents.name).read_bytes()
-        cursor = msgspec.json.decode(saved, type=Cursor)
-    except FileNotFoundError:
-        cursor = Cursor()
-    return timed.waiting(Places(config.data).contents, cursor)
 
 
 def _show(row: Row) -> None:
@@ -148,9 +139,9 @@ def _show(row: Row) -> None:
     terminal.say(f"{row['ts']}  {row['provider']}  {model}  {row['outcome']}")
     for name in TEXTS:
         if row[name]:
-            cut = " (something is left out)" if row[f"{name}_cut"] else ""
+            cut = " (truncated)" if row[f"{name}_cut"] else ""
             terminal.say(f"\n{name}{cut}:\n{row[name]}")
-    hidden = row["redactions"]
-    if isinstance(hidden, dict) and hidden:
-        counts = ", ".join(f"{count} x {kind}" for kind, count in hidden.items())
+    redactions = row["redactions"]
+    if isinstance(redactions, dict) and redactions:
+        counts = ", ".join(f"{count} x {kind}" for kind, count in redactions.items())
         terminal.say(f"\nredacted: {counts}")

@@ -1,4 +1,4 @@
-"""What a command's exceptions mean to whoever ran it."""
+"""Turns a command's exceptions into messages and exit codes."""
 
 import sys
 
@@ -9,7 +9,7 @@ from proxy.settings.sources import SettingsError
 
 
 def exit_code(error: Exception, *, as_json: bool) -> Exit | None:
-    """Print the mistake and return the exit code; None for a fault of ours."""
+    """Print what is wrong and return the exit code; None for a bug, which needs its traceback."""
     if isinstance(error, SettingsError):
         if as_json:
             terminal.emit({"mistakes": error.mistakes})

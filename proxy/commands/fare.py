@@ -1,4 +1,4 @@
-"""The fare of a run: what its calls used and cost, and what has no price and why."""
+"""The fare of a run: usage and cost of its calls, and why some have no price."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ MONEY: Sequence[Column] = (
 
 
 class Fare(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` is a row like those of `models`; `reasons` counts calls whose cost is not whole."""
+    """`total` is a row like those of `models`; `reasons` counts calls that are not fully priced."""
 
     total: Row
     models: Sequence[Row]
@@ -44,9 +44,9 @@ async def read(store: Store) -> Fare:
 
 
 def show(fare: Fare, to: TextIO) -> None:
-    """The fare for people."""
+    """Print the fare."""
     if not fare.total["calls"]:
-        terminal.say("Taximeter: no calls passed.", to)
+        terminal.say("Taximeter: no calls.", to)
         return
     shown = cells(fare.total)
     failed = f" ({count(fare.total['errors'])} failed)" if fare.total["errors"] else ""
@@ -60,11 +60,12 @@ def show(fare: Fare, to: TextIO) -> None:
     for reason, calls in list(fare.reasons.items())[:REASONS_MAX]:
         terminal.say(f"not fully priced: {calls:,} x {reason}", to)
     if len(fare.reasons) > REASONS_MAX:
-        terminal.say(f"and {len(fare.reasons) - REASONS_MAX:,} more reasons (--json has all)", to)
+        more = len(fare.reasons) - REASONS_MAX
+        terminal.say(f"and {more:,} more reasons (use --json to see all)", to)
 
 
 def cells(row: Mapping[str, object]) -> dict[str, str]:
-    """A row of `Store.report` as text by column; group columns stay what they are."""
+    """The cells of a row of `Store.report` by column key; group columns are unchanged."""
     return {name: str(value) for name, value in row.items()} | {
         "calls": count(row["calls"]),
         "input": count(row["input_tokens_total"]),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from pricing import TariffBook
+from pricing.cause import parse
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Column, Exit
@@ -90,7 +91,7 @@ def _receipt(charge: Mapping[str, object]) -> None:
         terminal.show(LINE, [_cells(line) for line in lines])
     reasons = charge["reasons"]
     for reason in reasons if isinstance(reasons, list) else ():
-        terminal.say(f"  because {reason}")
+        terminal.say(f"  because {reason}\n    {parse(reason).reason.sentence}")
     terminal.say(f"  tariff {charge['tariff']}\n" if charge["tariff"] else "")
 
 

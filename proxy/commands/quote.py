@@ -1,4 +1,4 @@
-"""`taximeter quote`: what a workload costs, model by model and tier by tier."""
+"""`taximeter quote`: the cost of a workload, by model and service tier."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from pricing.cause import texts
 from pricing.charge import line_document, plain
 from pricing.quote import BATCH, STANDARD, Quote, Workload, models, quotes, workload
 from proxy.commands import terminal
@@ -16,6 +17,9 @@ from proxy.instants import instant
 from proxy.metering.book import tariff_book
 
 REASONS_SHOWN = 2
+CACHED_HELP = "cached share of the input, such as 0.8 or 80%% (default: 0)"
+USE_HELP = "other usage per call, such as calls.web_search=2; can be repeated"
+TIERS_HELP = "service tiers, such as standard,batch,flex (default: standard)"
 COLUMNS: Sequence[Column] = (
     Column("provider", "provider"),
     Column("model", "model"),
@@ -28,23 +32,24 @@ COLUMNS: Sequence[Column] = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
-    parser.add_argument("models", nargs="*", metavar="[PROVIDER/]MODEL")
-    parser.add_argument("--providers", default="", metavar="NAMES", help="all models of these")
-    parser.add_argument("--input", type=int, default=1000, metavar="N", help="per call (1000)")
-    parser.add_argument("--output", type=int, default=1000, metavar="N", help="per call (1000)")
-    parser.add_argument("--cached", type=_share, default=0, help="share of the input: 0.8 or 80%%")
-    parser.add_argument("--calls", type=int, default=1, metavar="N", help="how many (1)")
-    help = "what else a call uses: calls.web_search=2; may be repeated"
-    parser.add_argument("--use", action="append", default=[], metavar="METER=N", help=help)
-    parser.add_argument("--tiers", default=STANDARD, help="standard,batch,flex (standard)")
-    parser.add_argument("--batch", action="store_true", help="the same as --tiers batch")
-    parser.add_argument("--at", default="", help="instant of the prices (now)")
+    add = parser.add_argument
+    add("models", nargs="*", metavar="[PROVIDER/]MODEL", help="models to compare")
+    add("--providers", default="", metavar="NAMES", help="compare all models of these providers")
+    for name in ("input", "output"):
+        help = f"{name} tokens per call (default: 1000)"
+        add(f"--{name}", type=int, default=1000, metavar="N", help=help)
+    add("--cached", type=_share, default=0, metavar="SHARE", help=CACHED_HELP)
+    add("--calls", type=int, default=1, metavar="N", help="number of calls (default: 1)")
+    add("--use", action="append", default=[], metavar="METER=N", help=USE_HELP)
+    add("--tiers", default=STANDARD, metavar="NAMES", help=TIERS_HELP)
+    add("--batch", action="store_true", help="same as --tiers batch")
+    add("--at", default="", metavar="TIME", help="use the prices of this time (default: now)")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     book = tariff_book(configuration(arguments))
     now = datetime.now(UTC)
     try:
@@ -56,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
         providers = filter(None, arguments.providers.split(","))
         chosen = models(book, arguments.models, providers, at)
         if not chosen:
-            raise ValueError("name models, or --providers openai,anthropic")
+            raise ValueError("specify models, or providers as in --providers openai,anthropic")
     except ValueError as error:
         terminal.say(f"quote: {error}", sys.stderr)
         return Exit.MISTAKE
@@ -68,12 +73,12 @@ def _share(text: str) -> Decimal:
     try:
         number = Decimal(text.removesuffix("%"))
     except ArithmeticError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 0.8 or 80%") from None
     return number / 100 if text.endswith("%") else number
 
 
 def show(found: Sequence[Quote], work: Workload, *, as_json: bool) -> Exit:
-    """Print the quotes.  UNPRICED: none of them is whole."""
+    """Print the quotes.  UNPRICED: none of them is complete."""
     if as_json:
         terminal.emit([_document(quote, work) for quote in found])
     else:
@@ -85,8 +90,8 @@ def show(found: Sequence[Quote], work: Workload, *, as_json: bool) -> Exit:
 
 def _cells(quote: Quote) -> dict[str, str]:
     first = quote.first
-    reasons = first.reasons[:REASONS_SHOWN]
-    more = len(first.reasons) - len(reasons)
+    reasons = texts(first.reasons)
+    more = len(reasons) - REASONS_SHOWN
     return {
         "provider": quote.provider,
         "model": quote.model,
@@ -94,12 +99,12 @@ def _cells(quote: Quote) -> dict[str, str]:
         "cost": dollars(quote.usd, missing=not quote.whole),
         "first": dollars(first.usd, missing=not quote.whole),
         "status": first.status.value,
-        "why": ", ".join(reasons) + (f" and {more} more" if more else ""),
+        "why": ", ".join(reasons[:REASONS_SHOWN]) + (f" and {more} more" if more > 0 else ""),
     }
 
 
 def _document(quote: Quote, work: Workload) -> dict[str, object]:
-    """As JSON: money is exact decimal text; `lines` are those of the first call."""
+    """A quote for JSON: money is exact decimal text; `lines` are those of the first call."""
     first = quote.first
     return {
         "provider": quote.provider,
@@ -109,7 +114,7 @@ def _document(quote: Quote, work: Workload) -> dict[str, object]:
         "usd": None if quote.usd is None else plain(quote.usd),
         "first_call_usd": None if first.usd is None else plain(first.usd),
         "status": first.status.value,
-        "reasons": first.reasons,
+        "reasons": texts(first.reasons),
         "tariff": first.tariff,
         "lines": [line_document(line) for line in first.lines],
     }

@@ -1,6 +1,6 @@
-"""`taximeter report`: what was spent, by whatever calls are grouped by.
+"""`taximeter report`: calls, tokens and cost, by group.
 
-Asks the running console, which owns the embedded store; without one, opens the store itself.
+Queries the running console, whose process owns the embedded store; without one, opens the store.
 """
 
 import argparse
@@ -21,34 +21,37 @@ from proxy.settings.places import has_store, store_dsn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
-    parser.add_argument("--since", default="24h", help="instant or age: 2026-11-01, 7d (24h)")
-    parser.add_argument("--until", default="", help="instant or age (now)")
-    parser.add_argument("--by", default="provider,model", help="columns, tag.NAME (provider,model)")
+    help = "start, as a time or an age such as 2026-11-01 or 7d (default: 24h)"
+    parser.add_argument("--since", default="24h", metavar="TIME", help=help)
+    help = "end, as a time or an age (default: now)"
+    parser.add_argument("--until", default="", metavar="TIME", help=help)
+    help = "columns and tag.NAME to group by (default: provider,model)"
+    parser.add_argument("--by", default="provider,model", metavar="NAMES", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     by = tuple(filter(None, arguments.by.split(",")))
     since, until = arguments.since, arguments.until
     config = configuration(arguments)
     try:
         return report(config, since=since, until=until, by=by, as_json=arguments.json)
-    except ValueError as error:  # an instant or a column that there is not
+    except ValueError as error:
         terminal.say(f"report: {error}", sys.stderr)
         return Exit.MISTAKE
 
 
 def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json: bool) -> Exit:
-    """Print the rows.  Raises ValueError for an instant or a group that means nothing."""
+    """Print one row per group.  Raises ValueError for an invalid time or group."""
     try:
         query = {"since": since, "until": until, "by": ",".join(by)}
         rows: list[Row] | None = ask(config, "/api/spend", query)
         if rows is None:
             rows = asyncio.run(_from_store(config, since, until, by))
     except (TransientError, OSError) as error:
-        terminal.say(f"The store does not answer: {error}")
+        terminal.say(f"Cannot read the calls: {error}")
         return Exit.FAILED
     if as_json:
         terminal.emit(rows)
@@ -63,7 +66,7 @@ def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json
 async def _from_store(config: Config, since: str, until: str, by: Sequence[str]) -> list[Row]:
     now = datetime.now(UTC)
     if not has_store(config):
-        return []  # nothing was ever served from this data directory
+        return []  # this data directory was never served from
     store = Store(store_dsn(config), database=config.store.database)
     try:
         return await store.report(

@@ -1,6 +1,6 @@
-"""`taximeter reprice`: prices stored calls again with the tariffs now installed.
+"""`taximeter reprice`: reprices stored calls by the tariffs that are installed now.
 
-Asks the running meter, which owns the embedded store; without one, opens the store itself.
+Asks the running meter, which owns the embedded store; without one, opens the store.
 """
 
 import argparse
@@ -27,17 +27,17 @@ from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
-from proxy.commands.console_client import asking
+from proxy.commands.console_client import request
 from proxy.commands.terminal import Column, Exit, count, dollars
 from proxy.console import command
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
-from proxy.repricing.run import RepriceOrder, Restating
+from proxy.repricing.run import RepriceOrder, Repricing
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
-SILENCE_S = 300.0  # between two pages; one takes well below a second
-GROUPS_SHOWN = 20  # of each kind; --json has all
+SILENCE_S = 300.0  # longest wait between two pages; one takes well below a second
+GROUPS_SHOWN = 20  # of each kind; --json shows all
 COLUMNS: Sequence[Column] = (
     Column("old", "old", number=True),
     Column("new", "new", number=True),
@@ -47,35 +47,38 @@ COLUMNS: Sequence[Column] = (
     Column("no_longer_priced", "no longer priced", number=True),
 )
 
-Found = Mapping[str, Any]  # what `Restating.run` returns
-Seen = Callable[[int, int], None]  # calls done, calls there are
+Result = Mapping[str, Any]  # what `Repricing.run` returns
+Progressed = Callable[[int, int], None]  # calls done, calls in all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
-    parser.add_argument("--since", required=True, help="instant or age: 2026-11-01, 7d")
-    parser.add_argument("--until", default="", help="instant or age (now)")
-    parser.add_argument("--tariffs", default="", metavar="DIR", help="laid over the installed ones")
+    help = "start, as a time or an age such as 2026-11-01 or 7d"
+    parser.add_argument("--since", required=True, metavar="TIME", help=help)
+    help = "end, as a time or an age (default: now)"
+    parser.add_argument("--until", default="", metavar="TIME", help=help)
+    help = "directory of tariffs that override the installed ones"
+    parser.add_argument("--tariffs", default="", metavar="DIR", help=help)
     parser.add_argument("--dry-run", action="store_true", help="show differences, write nothing")
-    parser.add_argument("--yes", action="store_true", help="write them without asking")
+    parser.add_argument("--yes", action="store_true", help="write without asking")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     config = configuration(arguments)
-    asked = order(arguments.since, arguments.until, arguments.tariffs)
+    wanted = order(arguments.since, arguments.until, arguments.tariffs)
     choice = Choice(dry_run=arguments.dry_run, yes=arguments.yes, as_json=arguments.json)
     try:
-        return reprice(config, asked, choice)
-    except ValueError as error:  # an instant, or tariffs that do not load
+        return reprice(config, wanted, choice)
+    except ValueError as error:  # an invalid time, or tariffs that do not load
         terminal.say(f"reprice: {error}", sys.stderr)
         return Exit.MISTAKE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What becomes of the differences."""
+    """What to do with the differences."""
 
     dry_run: bool = False
     yes: bool = False
@@ -83,7 +86,7 @@ class Choice:
 
 
 def reprice(config: Config, order: RepriceOrder, choice: Choice) -> Exit:
-    """Show the differences and, if that is wanted, write them.  Raises ValueError for a mistake."""
+    """Show the differences and, if confirmed, write them.  Raises ValueError for a mistake."""
     try:
         found = _run(config, order)
         if not choice.as_json:
@@ -91,37 +94,37 @@ def reprice(config: Config, order: RepriceOrder, choice: Choice) -> Exit:
         if not found["changed"] or choice.dry_run:
             return _done(found, choice)
         if not choice.yes and not (choice.as_json is False and _confirmed(found)):
-            terminal.say("Nothing was written; --yes writes it.", sys.stderr)
+            terminal.say("Nothing was written.  Use --yes to write.", sys.stderr)
             return _done(found, choice, Exit.MISTAKE)
         write = msgspec.structs.replace(
             order, write=True, book=found["book"], until=found["until"], since=found["since"]
         )
         written = _run(config, write)
     except (TransientError, OSError) as error:
-        terminal.say(f"The calls cannot be priced again: {error}", sys.stderr)
+        terminal.say(f"Cannot reprice the calls: {error}", sys.stderr)
         return Exit.FAILED
     if not choice.as_json:
-        terminal.say(f"{count(written['written'])} corrections written; the old prices are kept.")
+        terminal.say(f"Wrote {count(written['written'])} corrections.  The old prices are kept.")
     return _done(written, choice)
 
 
-def _done(found: Found, choice: Choice, code: Exit = Exit.OK) -> Exit:
+def _done(found: Result, choice: Choice, code: Exit = Exit.OK) -> Exit:
     if choice.as_json:
         terminal.emit(found)
     return code
 
 
-def _run(config: Config, order: RepriceOrder) -> Found:
-    with _bar() as seen:
-        found = _from_meter(config, order, seen)
-        return asyncio.run(_directly(config, order, seen)) if found is None else found
+def _run(config: Config, order: RepriceOrder) -> Result:
+    with _bar() as progressed:
+        found = _from_meter(config, order, progressed)
+        return asyncio.run(_directly(config, order, progressed)) if found is None else found
 
 
-def _from_meter(config: Config, order: RepriceOrder, seen: Seen) -> Found | None:
-    """The running meter's answer; None if there is none running."""
+def _from_meter(config: Config, order: RepriceOrder, progressed: Progressed) -> Result | None:
+    """The running meter's response; None if none is running."""
     headers = command.headers(Places(config.data).command_token)
     data = msgspec.json.encode(order)
-    with asking(
+    with request(
         config, PATH, method="POST", timeout_s=SILENCE_S, headers=headers, data=data
     ) as answer:
         if answer is None:
@@ -129,31 +132,31 @@ def _from_meter(config: Config, order: RepriceOrder, seen: Seen) -> Found | None
         for text in answer:
             line = msgspec.json.decode(text)
             if "result" in line:
-                result: Found = line["result"]
+                result: Result = line["result"]
                 return result
             if "error" in line:
                 raise (ValueError if line["mistake"] else OSError)(line["error"])
-            seen(line["done"], line["calls"])
-    raise OSError("the meter went away; what it wrote is whole, run the command again")
+            progressed(line["done"], line["calls"])
+    raise OSError("the meter stopped; what it wrote is complete, so run the command again")
 
 
-async def _directly(config: Config, order: RepriceOrder, seen: Seen) -> Found:
-    async def tell(done: int, calls: int) -> None:
-        seen(done, calls)
+async def _directly(config: Config, order: RepriceOrder, progressed: Progressed) -> Result:
+    async def report(done: int, calls: int) -> None:
+        progressed(done, calls)
 
     dsn, database = store_dsn(config), config.store.database
     clickhouse = ClickHouse(dsn, database=database, ttl_days=config.store.ttl_days)
     store = Store(dsn, database=database)
     try:
         await clickhouse.open()
-        return await Restating(config, store, clickhouse).run(order, tell)
+        return await Repricing(config, store, clickhouse).run(order, report)
     finally:
         await store.close()
         await clickhouse.close()
 
 
 @contextmanager
-def _bar() -> Iterator[Seen]:
+def _bar() -> Iterator[Progressed]:
     """A progress bar on standard error, if that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     hidden = not sys.stderr.isatty()
@@ -164,27 +167,27 @@ def _bar() -> Iterator[Seen]:
         transient=True,
         disable=hidden,
     ) as progress:
-        task = progress.add_task("pricing again", total=None)
+        task = progress.add_task("repricing", total=None)
         yield lambda done, calls: progress.update(task, completed=done, total=calls)
 
 
-def _confirmed(found: Found) -> bool:
+def _confirmed(found: Result) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
     terminal.say(f"Write {count(found['changed'])} corrections?  The old prices are kept.")
     return input("Type yes: ").strip().lower() == "yes"
 
 
-def _show(found: Found) -> None:
-    """The differences for people."""
+def _show(found: Result) -> None:
+    """Print the differences."""
     since, until = (str(found[key])[:16] + "Z" for key in ("since", "until"))
     terminal.say(f"{since} to {until}, tariffs {found['book']}: {count(found['calls'])} calls.")
     if found["kept"]:
-        terminal.say(f"{count(found['kept'])} have a price that no tariff decides.")
+        terminal.say(f"{count(found['kept'])} have a price that does not come from a tariff.")
     if found["unreadable"]:
-        terminal.say(f"{count(found['unreadable'])} cannot be priced again: their rows are odd.")
+        terminal.say(f"{count(found['unreadable'])} cannot be repriced: unreadable receipts.")
     if not found["changed"]:
-        terminal.say("No price changes.")
+        terminal.say("No price changed.")
         return
     for kind in GROUPED_BY:
         groups = found["by"][kind]
@@ -194,11 +197,11 @@ def _show(found: Found) -> None:
             rows.append(_cells(found, "all"))
         terminal.show((Column("name", kind), *COLUMNS), rows)
         if len(groups) > GROUPS_SHOWN:
-            terminal.say(f"and {len(groups) - GROUPS_SHOWN:,} more (--json has all)")
+            terminal.say(f"and {len(groups) - GROUPS_SHOWN:,} more (use --json to see all)")
     terminal.say("")
 
 
-def _cells(group: Found, name: str) -> dict[str, str]:
+def _cells(group: Result, name: str) -> dict[str, str]:
     return {
         "name": name,
         "old": dollars(group["old_usd"]),
@@ -213,7 +216,7 @@ def _signed(usd: str) -> str:
 
 
 def order(since: str, until: str, tariffs: str) -> RepriceOrder:
-    """The order of a command line; the directory is named as the meter will find it."""
+    """The order for these arguments; the directory is absolute, as the meter will open it."""
     return RepriceOrder(
         since=since, until=until, tariffs=str(Path(tariffs).resolve()) if tariffs else ""
     )

@@ -1,8 +1,7 @@
-"""`taximeter run -- COMMAND`: meter one command, and say at its end what it cost.
+"""`taximeter run -- COMMAND`: meters one command and prints what it cost.
 
 The command keeps the terminal, its standard streams and its exit code; the fare goes to standard
-error.  Everything of ours is on free ports and, unless it is to be kept, in a directory that is
-thrown away.
+error.  We use free ports and, unless --data is given, a temporary data directory.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,41 +31,43 @@ from proxy.serving.supervisor import BindError, Supervisor
 from proxy.settings.config import Config, Listen
 from proxy.settings.places import store_dsn
 
-DRAIN_S = 5.0  # for calls that outlive the command
-NOT_EXECUTABLE, NOT_FOUND, KILLED = 126, 127, 128  # exit codes, as a shell has them
+DRAIN_S = 5.0  # for calls still in flight when the command ends
+NOT_EXECUTABLE, NOT_FOUND, KILLED = 126, 127, 128  # exit codes, as in a shell
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
-    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    help = "the command to run and its arguments"
+    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     command = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     if not command:
-        terminal.say("run: name a command, as in: taximeter run -- python app.py", sys.stderr)
+        terminal.say("run: specify a command: taximeter run -- python app.py", sys.stderr)
         return Exit.MISTAKE
-    logging.getLogger().setLevel(logging.WARNING)  # the terminal is the command's
+    logging.getLogger().setLevel(logging.WARNING)  # the terminal belongs to the command
     config = configuration(arguments)
     tariff_book(config)
     return run(config, command, keep=arguments.data is not None, as_json=arguments.json)
 
 
 def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) -> int:
-    """The command's exit code, 128 + N if signal N killed it; our own if it could not begin.
+    """The command's exit code, 128 + N if signal N killed it; our own if it could not start.
 
-    With `keep`, rows stay in the configured data directory and the fare is of all that is in it.
+    With `keep`, rows stay in the configured data directory and the fare is that of all its calls.
     """
     if shutil.which(command[0]) is None:
-        log.error("%s: there is no such command.", command[0])
+        log.error("%s: command not found", command[0])
         return NOT_FOUND
     found = upstreams.read(os.environ, {p.name: p.base_url for p in config.providers.values()})
-    if found.left:
-        terminal.say(f"Taximeter: {', '.join(found.left)} left as set; not metered.", sys.stderr)
+    if found.unchanged:
+        names = ", ".join(found.unchanged)
+        terminal.say(f"Taximeter: not metered, as set by you: {names}", sys.stderr)
     with ExitStack() as stack:
         data = config.data
         if not keep:
@@ -81,11 +82,11 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
             log.error("%s", error)
             return Exit.TAKEN
         except (BindError, StartError, OSError) as error:
-            log.error("Taximeter could not start: %s.", error)
+            log.error("Taximeter failed to start: %s", error)
             return Exit.FAILED
         if not clean:
-            log.warning("Not everything stopped in time; the fare may lack calls.")
-        _tell(config, as_json=as_json)
+            log.warning("Some processes were killed; the fare may lack calls.")
+        _print_fare(config, as_json=as_json)
         return code
 
 
@@ -107,7 +108,7 @@ def _for_one_command(config: Config, base_urls: Mapping[str, str], data: Path) -
 async def _supervised(
     supervisor: Supervisor, command: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[int, bool]:
-    """(the command's exit code, whether all of ours ended as it should).  Raises StartError."""
+    """(the command's exit code, whether our processes stopped cleanly).  Raises StartError."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, supervisor.stop)
@@ -116,47 +117,44 @@ async def _supervised(
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    if serving.done():  # did not start, or was told to stop before it had
+    if serving.done():  # it failed to start, or was stopped before it had started
         return KILLED + signal.SIGTERM, serving.result()
     try:
         code = await _command(command, environ)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, supervisor.stop)  # now they hurry us
+            loop.add_signal_handler(number, supervisor.stop)  # from now on they cut the drain short
         supervisor.stop()
         clean = await serving
     return code, clean
 
 
 async def _command(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run it in the foreground: the terminal's Ctrl-C reaches it by itself, others we pass on."""
+    """Run it in the foreground.  Ctrl-C reaches it from the terminal; we forward other signals."""
     try:
         process = await asyncio.create_subprocess_exec(*command, env=environ)
     except OSError as error:
         log.error("%s: %s.", command[0], error.strerror)
         return NOT_EXECUTABLE
 
-    def passed_on(number: signal.Signals) -> Callable[[], None]:
-        def pass_on() -> None:
-            with suppress(ProcessLookupError):
-                process.send_signal(number)
-
-        return pass_on
+    def forward(number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, passed_on(number))
+        loop.add_signal_handler(number, forward, number)
     code = await process.wait()
     return code if code >= 0 else KILLED - code
 
 
-def _tell(config: Config, *, as_json: bool) -> None:
-    """The fare, on standard error; the command's own output stays as it was."""
+def _print_fare(config: Config, *, as_json: bool) -> None:
+    """Print the fare on standard error, apart from the command's own output."""
     try:
         found = asyncio.run(_fare(config))
     except TransientError as error:
-        log.error("The fare cannot be told: %s", error)
+        log.error("Cannot read the fare: %s", error)
         return
     if as_json:
         terminal.emit(found, sys.stderr)

@@ -1,4 +1,4 @@
-"""`taximeter serve`: everything, until it is told to stop."""
+"""`taximeter serve`: runs proxy, meter and console until it is stopped."""
 
 import argparse
 import asyncio
@@ -22,18 +22,21 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
-    parser.add_argument("--host", help="address of the proxy (127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port of the proxy (4000); 0: any free one")
-    parser.add_argument("--console-port", type=int, help="port of the console (4001)")
-    parser.add_argument("--relays", type=int, metavar="N", help="relay processes (1)")
+    parser.add_argument("--host", help="address of the proxy (default: 127.0.0.1)")
+    help = "port of the proxy, 0 for any free one (default: 4000)"
+    parser.add_argument("--port", type=int, metavar="N", help=help)
+    help = "port of the console, 0 for any free one (default: 4001)"
+    parser.add_argument("--console-port", type=int, metavar="N", help=help)
+    help = "number of relay processes (default: 1)"
+    parser.add_argument("--relays", type=int, metavar="N", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     config = configuration(arguments)
-    tariff_book(config)  # the meter would refuse it as well, with less to read
+    tariff_book(config)  # report mistakes here, before any process starts
     return serve(config, as_json=arguments.json, reload=partial(configuration, arguments))
 
 
@@ -41,9 +44,9 @@ def main(arguments: argparse.Namespace) -> int:
 def prepared(
     config: Config, reload: Callable[[], Config] | None = None
 ) -> Iterator[tuple[Supervisor, Instance]]:
-    """A supervisor that holds the data directory and both ports, and is announced.
+    """A supervisor that holds the data directory and both ports; `serve.json` describes it.
 
-    Raises TakenError, BindError, OSError.
+    Raises TakenError, BindError and OSError.
     """
     with (
         claimed(config.data) as lock,
@@ -60,7 +63,7 @@ def prepared(
 
 
 def serve(config: Config, *, as_json: bool, reload: Callable[[], Config] | None = None) -> Exit:
-    """Run until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     try:
         with prepared(config, reload) as (supervisor, instance):
 
@@ -72,12 +75,12 @@ def serve(config: Config, *, as_json: bool, reload: Callable[[], Config] | None 
         log.error("%s", error)
         return Exit.TAKEN
     except (StartError, OSError) as error:
-        log.error("Taximeter could not start: %s.", error)
+        log.error("Taximeter failed to start: %s", error)
         return Exit.FAILED
 
 
 def banner(instance: Instance) -> str:
-    """What to paste, and where to look."""
+    """The variables to set and the addresses, for people."""
     proxy = instance.proxy_url
     return "\n".join(
         (

@@ -1,6 +1,6 @@
-"""`taximeter tariffs check`: how old the prices are, what is about to change, and who disagrees.
+"""`taximeter tariffs check`: ages of prices, upcoming changes, and differing public price sets.
 
-A file that does not load is told before this runs; what is shown here is for a person to judge.
+Files that do not load are reported before this runs; what it prints is for people to judge.
 """
 
 import tomllib
@@ -17,7 +17,7 @@ from pricing.upkeep.review import reviewed
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, Exit
 
-SOON = timedelta(days=45)  # a change that is nearer than this is shown
+SOON = timedelta(days=45)  # changes within this time are shown
 
 PROVIDERS = (
     Column("provider", "provider"),
@@ -53,11 +53,11 @@ DIFFERENCES = (
     Column("why", "why ours"),
     Column("source", "source"),
 )
-Row = dict[str, str]
+Cells = dict[str, str]  # by column key
 
 
 def check(book: TariffBook, private: Path | None, now: datetime, *, as_json: bool) -> Exit:
-    """Print the state of the book.  Always OK: a mistake in a file is told when it is loaded."""
+    """Print the state of the book.  Always OK: loading has already reported any mistake."""
     providers = list(_providers(book, now))
     changes = list(_changes(book, now))
     announced = list(_announced([SHIPPED, *([private] if private else [])]))
@@ -77,21 +77,21 @@ def check(book: TariffBook, private: Path | None, now: datetime, *, as_json: boo
     terminal.say(f"\nChanges within {SOON.days} days: {len(changes)}.")
     if changes:
         terminal.show(CHANGES, changes)
-    terminal.say(f"\nAnnounced, not confirmed, not applied: {len(announced)}.")
+    terminal.say(f"\nAnnounced prices that are not confirmed, so not applied: {len(announced)}.")
     if announced:
         terminal.show(ANNOUNCED, announced)
-    terminal.say(f"\nPrices that a public set gives otherwise: {len(differences)}.")
+    terminal.say(f"\nPrices that differ from a public price set: {len(differences)}.")
     if differences:
         terminal.show(DIFFERENCES, differences)
     terminal.say(
-        "\n{models} models of {providers} providers in force, {tariffs} tariffs in all, no problem;"
-        " version {version}.".format(**summary)
+        "\nPrices of {models} models from {providers} providers are in force ({tariffs} tariffs in"
+        " all, version {version}).  No problems found.".format(**summary)
     )
     return Exit.OK
 
 
 def _periods(book: TariffBook) -> dict[tuple[str, str], list[Tariff]]:
-    """The periods of each model in order; a model goes by its first name."""
+    """The tariffs of each model in order of time, by provider and the model's first name."""
     found: dict[tuple[str, str], list[Tariff]] = defaultdict(list)
     for tariff in book.tariffs:
         found[tariff.provider, tariff.names[0]].append(tariff)
@@ -99,11 +99,13 @@ def _periods(book: TariffBook) -> dict[tuple[str, str], list[Tariff]]:
 
 
 def _in_force(periods: Sequence[Tariff], now: datetime) -> Tariff | None:
-    begun = [tariff for tariff in periods if by_start(tariff) <= now]
-    return begun[-1] if begun and (begun[-1].end is None or begun[-1].end > now) else None
+    started = [tariff for tariff in periods if by_start(tariff) <= now]
+    if not started or (started[-1].end is not None and started[-1].end <= now):
+        return None
+    return started[-1]
 
 
-def _providers(book: TariffBook, now: datetime) -> Iterator[Row]:
+def _providers(book: TariffBook, now: datetime) -> Iterator[Cells]:
     by_provider: dict[str, list[Tariff]] = defaultdict(list)
     single: dict[str, int] = defaultdict(int)
     for (provider, _), periods in _periods(book).items():
@@ -124,8 +126,8 @@ def _providers(book: TariffBook, now: datetime) -> Iterator[Row]:
         }
 
 
-def _changes(book: TariffBook, now: datetime) -> Iterator[Row]:
-    """Models whose price ends soon, and what comes then."""
+def _changes(book: TariffBook, now: datetime) -> Iterator[Cells]:
+    """Models whose price ends soon, and the price that follows."""
     for (provider, model), periods in _periods(book).items():
         tariff = _in_force(periods, now)
         if tariff is None:
@@ -133,7 +135,7 @@ def _changes(book: TariffBook, now: datetime) -> Iterator[Row]:
         after = next((later for later in periods if by_start(later) > now), None)
         at = tariff.end or (after.start if after else None)
         if at is not None and at <= now + SOON:
-            what = _step(tariff, after) if after else "no price is known after that"
+            what = _step(tariff, after) if after else "no known price after that"
             yield {
                 "provider": provider,
                 "model": model,
@@ -143,7 +145,7 @@ def _changes(book: TariffBook, now: datetime) -> Iterator[Row]:
 
 
 def _step(before: Tariff, after: Tariff) -> str:
-    """`input 2 to 4, output 10 to 20`, of the standard prices that change."""
+    """The standard prices that change: `input 2 to 4, output 10 to 20`."""
     old, new = _standard(before), _standard(after)
     changed = [meter for meter in old if meter in new and old[meter] != new[meter]]
     return ", ".join(f"{meter} {old[meter]} to {new[meter]}" for meter in changed)
@@ -158,8 +160,8 @@ def _standard(tariff: Tariff) -> dict[str, Decimal]:
     }
 
 
-def _announced(directories: Sequence[Path]) -> Iterator[Row]:
-    """Prices that the book leaves out until somebody has confirmed them."""
+def _announced(directories: Sequence[Path]) -> Iterator[Cells]:
+    """Announced prices, which the book leaves out until they are confirmed."""
     for file in (file for each in directories for file in sorted(each.glob("*.toml"))):
         text = file.read_text(encoding="utf-8")
         if "announced" not in text:

@@ -1,4 +1,4 @@
-"""`taximeter tariffs compare`: the book against newer copies of public price sets."""
+"""`taximeter tariffs compare`: compares the tariffs with newer copies of public price sets."""
 
 import sys
 from collections.abc import Mapping
@@ -26,17 +26,17 @@ COLUMNS = (
 def compare(
     book: TariffBook, sets: Mapping[str, Path], now: datetime, *, lines: bool, as_json: bool
 ) -> Exit:
-    """Print the differences.  OK whatever differs: judging is for people.
+    """Print the differences.  OK even if there are some: they are for people to judge.
 
-    `sets` are files by set name; `lines` prints them as lines of the review file.
+    `sets` are files by name of the set; `lines` prints differences as lines for the review file.
     """
     if not sets:
-        terminal.say("compare: name at least one set: --genai FILE, --litellm FILE", sys.stderr)
+        terminal.say("compare: specify --genai FILE, --litellm FILE or both", sys.stderr)
         return Exit.MISTAKE
     try:
         listings = load(sets.get("genai"), sets.get("litellm"), names(book))
     except ValueError as error:
-        terminal.say(f"compare: not such a price set: {error}", sys.stderr)
+        terminal.say(f"compare: invalid price set: {error}", sys.stderr)
         return Exit.MISTAKE
     found = differences(book, listings, now)
     new, gone = unreviewed(found, reviewed(), sets)
@@ -46,8 +46,8 @@ def compare(
         for each in new:
             terminal.say(each.line())
     else:
-        terminal.say(f"{len(new)} differences to judge, of {len(found)} in all:")
+        terminal.say(f"{len(new)} differences to review, of {len(found)} in all:")
         terminal.show(COLUMNS, [each.row() for each in new])
-        terminal.say(f"\n{len(gone)} reviewed differences are gone:")
+        terminal.say(f"\n{len(gone)} reviewed differences no longer exist:")
         terminal.show(COLUMNS, [each.row() for each in gone])
     return Exit.OK

@@ -1,4 +1,4 @@
-"""`taximeter tariffs`: what is charged for what, since when, and who says so."""
+"""`taximeter tariffs list` and `show`: prices, their periods and their sources."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -28,10 +28,10 @@ PRICES = (
 
 
 def list_tariffs(book: TariffBook, provider: str, *, as_json: bool) -> Exit:
-    """All tariffs, or those of one provider."""
+    """Print all tariffs, or those of one provider."""
     tariffs = [t for t in book.tariffs if provider in ("", t.provider)]
     if not tariffs:
-        return _nothing(f"There is no tariff of {provider or 'any provider'}.", book)
+        return _nothing(f"No tariffs for {provider or 'any provider'}.", book)
     if as_json:
         terminal.emit([_head(tariff) for tariff in tariffs])
     else:
@@ -40,7 +40,7 @@ def list_tariffs(book: TariffBook, provider: str, *, as_json: bool) -> Exit:
 
 
 def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
-    """The tariffs of `MODEL` or `PROVIDER/MODEL` that are in force now, with all their rules."""
+    """Print the tariffs of `MODEL` or `PROVIDER/MODEL` in force now, with all their rules."""
     now = datetime.now(UTC)
     found = list(_in_force(book, wanted, now))
     if not found:
@@ -52,7 +52,7 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
         head = _head(tariff)
         terminal.say(f"{tariff.id}: {', '.join(tariff.names)}")
         since = f"since {head['since']}, " if head["since"] else ""
-        terminal.say(f"  {since}known from {head['first_known']}, read on {head['checked']}")
+        terminal.say(f"  {since}known from {head['first_known']}, checked on {head['checked']}")
         terminal.say(f"  {head['source']}")
         terminal.show(PRICES, _rules(tariff))
         for factor in tariff.factors:
@@ -69,19 +69,19 @@ def _unknown(wanted: str, book: TariffBook) -> Exit:
         provider, model = "PROVIDER", wanted
     near = near_names(book, provider, model)
     if not near:
-        return _nothing(f"No price is known for {wanted}.", book)
-    terminal.say(f"No price is known for {wanted}.  Near names that have one:")
+        return _nothing(f"No tariff for {wanted}.", book)
+    terminal.say(f"No tariff for {wanted}.  Similar names that have one:")
     for name in near:
         terminal.say(f"  {name}")
     terminal.say(
-        "None of them prices it.  Add its price with:\n"
+        "None of these prices it.  To add its price:\n"
         f"  taximeter tariffs add {provider}/{model} --input USD --output USD"
     )
     return Exit.UNPRICED
 
 
 def _in_force(book: TariffBook, wanted: str, now: datetime) -> Iterator[Tariff]:
-    """By provider and name; a name that several providers sell gives several."""
+    """The tariffs of `[PROVIDER/]MODEL`: several if several providers sell the model."""
     for provider in sorted({tariff.provider for tariff in book.tariffs}):
         named = wanted.removeprefix(f"{provider}/")
         if named != wanted or "/" not in wanted or book.knows(provider, wanted):
@@ -122,7 +122,7 @@ def _when(when: When) -> str:
 
 
 def _clause(clause: Clause) -> str:
-    """`service_tier in batch|flex`; a schedule goes by its name."""
+    """A clause as text, `service_tier in batch|flex`; a schedule as its name."""
     value = clause.value
     if isinstance(value, frozenset):
         shown = "|".join(sorted(map(str, value)))

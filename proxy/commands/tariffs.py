@@ -1,4 +1,4 @@
-"""`taximeter tariffs`: the prices that calls are charged by."""
+"""`taximeter tariffs`: lists, shows, checks and compares the tariffs in use."""
 
 import argparse
 from datetime import UTC, datetime
@@ -16,28 +16,30 @@ from proxy.metering.book import tariff_book
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
     actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
     shared = [common_again()]
-    added = actions.add_parser("list", parents=shared, help="all, or those of one provider")
+    added = actions.add_parser("list", parents=shared, help="list tariffs")
     added.add_argument("name", nargs="?", default="", metavar="PROVIDER")
-    added = actions.add_parser("show", parents=shared, help="one model's prices in force now")
+    added = actions.add_parser("show", parents=shared, help="show a model's prices in force now")
     added.add_argument("name", metavar="[PROVIDER/]MODEL")
-    actions.add_parser("check", parents=shared, help="ages, changes, and who disagrees")
-    help = "differences from public price sets that nobody has judged yet"
+    help = "show ages of prices, upcoming changes, and differences from public price sets"
+    actions.add_parser("check", parents=shared, help=help)
+    help = "show unreviewed differences from public price sets"
     added = actions.add_parser("compare", parents=shared, help=help)
-    added.add_argument("--genai", type=Path, metavar="FILE", help="genai-prices' data.json")
-    added.add_argument("--litellm", type=Path, metavar="FILE", help="LiteLLM's prices")
-    added.add_argument("--lines", action="store_true", help="lines for pricing/upkeep/review.toml")
-    help = "take the prices of a public price set into tariff files of your own"
+    added.add_argument("--genai", type=Path, metavar="FILE", help="data.json of genai-prices")
+    added.add_argument("--litellm", type=Path, metavar="FILE", help="cost map of LiteLLM")
+    help = "print lines for pricing/upkeep/review.toml"
+    added.add_argument("--lines", action="store_true", help=help)
+    help = "write the prices of a public price set to your own tariff files"
     tariff_import.add_arguments(actions.add_parser("import", parents=shared, help=help))
-    help = "add one model's price to the tariffs of your own, in dollars a million tokens"
+    help = "add one model's price to your own tariff files, in dollars per million tokens"
     tariff_add.add_arguments(actions.add_parser("add", parents=shared, help=help))
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     config = configuration(arguments)
     now = datetime.now(UTC)
     match arguments.action_name:

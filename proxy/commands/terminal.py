@@ -1,4 +1,4 @@
-"""What commands print: a table in a terminal, plain text in a pipe, JSON when asked.
+"""Output of commands: a table in a terminal, plain text in a pipe, JSON with --json.
 
 Values come from callers and providers, so control characters never reach the terminal.
 """
@@ -16,32 +16,32 @@ from rich.table import Table
 from rich.text import Text
 
 UNKNOWN = "unknown"
-USD_PLACES = 6  # shown of a sum; JSON has all of them
+USD_PLACES = 6  # decimal places shown of an amount; JSON has all
 
 
 class Exit(IntEnum):
-    """What the command's exit code says."""
+    """The exit codes of commands."""
 
     OK = 0
-    FAILED = 1  # something did not start, did not answer, or had to be killed
-    MISTAKE = 2  # in the arguments, the configuration or the input; nothing was done
+    FAILED = 1  # something did not start, did not respond, or had to be killed
+    MISTAKE = 2  # invalid arguments, configuration or input; nothing was done
     TAKEN = 3  # the port or the data directory is in use
-    UNPRICED = 4  # done, and the price of something is not known
+    UNPRICED = 4  # done, but some price is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: the key in the rows, and what stands above it."""
+    """A column of a table: its key in the rows, and its title."""
 
     key: str
     title: str
-    number: bool = False  # aligned to the right
+    number: bool = False  # right-aligned
 
 
 def show(
     columns: Sequence[Column], rows: Iterable[Mapping[str, str]], to: TextIO | None = None
 ) -> None:
-    """A table of texts on `to`, which is standard output by default."""
+    """Print a table; `to` is standard output by default."""
     stream = to or sys.stdout
     cells = [[printable(row.get(column.key, "")) for column in columns] for row in rows]
     if stream.isatty():
@@ -65,23 +65,23 @@ def show(
 
 
 def say(text: str, to: TextIO | None = None) -> None:
-    """Lines for people; `to` is standard output by default."""
+    """Print text; `to` is standard output by default."""
     stream = to or sys.stdout
     print("\n".join(map(printable, text.split("\n"))), file=stream, flush=True)
 
 
 def emit(document: object, to: TextIO | None = None) -> None:
-    """One line of JSON for machines."""
+    """Print one line of JSON; `to` is standard output by default."""
     print(msgspec.json.encode(document).decode(), file=to or sys.stdout, flush=True)
 
 
 def printable(text: str) -> str:
-    """`text` with control characters made visible."""
+    """`text` with control characters escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def dollars(usd: object, *, missing: bool = False) -> str:
-    """Exact decimal text as people read it; with `missing`, something is not in the sum."""
+    """Dollars rounded for people; `missing` means the sum is a lower bound, None is unknown."""
     if usd is None:
         return UNKNOWN
     amount = Decimal(str(usd))
@@ -97,12 +97,12 @@ def dollars(usd: object, *, missing: bool = False) -> str:
 
 
 def count(number: object) -> str:
-    """A whole number with its thousands apart; None is unknown."""
+    """A whole number with thousands separators; None is unknown."""
     return f"{number:,}" if isinstance(number, int) else UNKNOWN
 
 
 def seconds(microseconds: object) -> str:
-    """A duration; None did not happen."""
+    """A duration in ms or s; "-" for None, which did not happen."""
     if not isinstance(microseconds, int):
         return "-"
     return f"{microseconds / 1e6:.2f} s" if microseconds >= 1e6 else f"{microseconds / 1e3:.0f} ms"

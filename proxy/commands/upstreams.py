@@ -1,18 +1,18 @@
-"""The base-URL variables of well-known SDKs, and what a user's own values of them mean.
+"""The base-URL variables of well-known SDKs, and the meaning of values that the user set.
 
-Each variable holds a URL up to a point that its SDK decided on; the rest here is the `suffix` that
-the SDK expects at the end.  A value that the user had set says where that provider is for them:
-it becomes the provider's address behind us.
+SDKs differ in how much of the path the URL includes; `suffix` is the path that an SDK expects at
+its end.  A value that the user has set becomes the provider's address behind the proxy.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-# variable → provider, suffix.  Seen on the wire or read in the source (2026-11): openai, anthropic,
+# Variable → provider, suffix.  Seen on the wire or read in the source (2026-11): openai, anthropic,
 # google-genai, groq, cohere, dashscope, ollama, langchain-openai, langchain-anthropic.  By the
-# convention of their generator: together, cerebras, perplexity.  langchain-mistralai; mistralai has
-# none.  Not here: AWS_ENDPOINT_URL_BEDROCK_RUNTIME, for a signature covers the host it is made for.
+# convention of their generator: together, cerebras, perplexity.  MISTRAL_BASE_URL is that of
+# langchain-mistralai; mistralai has none.  AWS_ENDPOINT_URL_BEDROCK_RUNTIME is left out, because a
+# signature covers the host.
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "OPENAI_BASE_URL": ("openai", "/v1"),
     "OPENAI_API_BASE": ("openai", "/v1"),
@@ -38,51 +38,51 @@ PROXY_VARIABLES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 @dataclass(frozen=True, slots=True)
 class SdkBaseUrls:
-    """What the user's environment says of providers."""
+    """What the user's environment says about providers."""
 
     base_urls: Mapping[str, str] = field(default_factory=dict)  # by provider
     paths: Mapping[str, str] = field(default_factory=dict)  # by variable: what follows /provider
-    left: tuple[str, ...] = ()  # variables that stay as they are; their calls do not pass here
+    unchanged: tuple[str, ...] = ()  # variables that keep their value: their calls are not metered
 
 
 def read(environ: Mapping[str, str], configured: Mapping[str, str]) -> SdkBaseUrls:
     """Which variables to set, and where the providers are.
 
-    `configured` has the base URL of each provider; "" is none, so its variables are not set.
+    `configured` has the base URL of each provider; variables of one with "" are not set.
     """
     base_urls: dict[str, str] = {}
     paths: dict[str, str] = {}
-    left: list[str] = []
+    unchanged: list[str] = []
     for variable, (provider, suffix) in VARIABLES.items():
         value = environ.get(variable, "").rstrip("/")
         if not value:
             continue
         base_url = _http(value.removesuffix(suffix))
         if base_url is None or base_urls.setdefault(provider, base_url) != base_url:
-            left.append(variable)
+            unchanged.append(variable)
         else:
             paths[variable] = suffix if value.endswith(suffix) else ""
     for variable, (provider, suffix) in VARIABLES.items():
-        there = base_urls.get(provider) or configured.get(provider)
-        if there and variable not in paths and variable not in left:
+        known = base_urls.get(provider) or configured.get(provider)
+        if known and variable not in paths and variable not in unchanged:
             paths[variable] = suffix
-    return SdkBaseUrls(base_urls, paths, tuple(left))
+    return SdkBaseUrls(base_urls, paths, tuple(unchanged))
 
 
 def variables(found: SdkBaseUrls, proxy_url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What to add to a command's environment so that its calls come to `proxy_url`."""
+    """Variables to set for a command so that its calls go to `proxy_url`."""
     added = {}
     for variable, path in found.paths.items():
         url = f"{proxy_url}/{VARIABLES[variable][0]}{path}"
         added[variable] = "ws" + url.removeprefix("http") if "WEBSOCKET" in variable else url
-    if any(environ.get(name) for name in PROXY_VARIABLES):  # we are not behind that proxy
+    if any(environ.get(name) for name in PROXY_VARIABLES):  # reach us without that proxy
         for name in ("no_proxy", "NO_PROXY"):
             added[name] = ",".join(filter(None, (environ.get(name, ""), "127.0.0.1")))
     return added
 
 
 def _http(url: str) -> str | None:
-    """`url` with an HTTP scheme; None if calls could not be sent there as they are."""
+    """`url` with an HTTP scheme; None if it cannot be the address of a provider."""
     for scheme, websocket in WEBSOCKET.items():
         if url.startswith(f"{websocket}://"):
             url = scheme + url.removeprefix(websocket)

@@ -1,1 +1,1 @@
-"""What people and machines read over HTTP."""
+"""The console: web page, API, health and metrics over HTTP."""

@@ -1,9 +1,9 @@
-"""Who may look at the console.
+"""Access control of the console.
 
-A token is compared in constant time and written nowhere.  The console takes it as `Authorization:
+The token is compared in constant time and never stored.  The console accepts it as `Authorization:
 Bearer`; a browser opens `/?token=TOKEN` once and gets a cookie, which no script can read and no
-other site can have sent.  Without a token, a request must name this machine or an address: a page
-whose name was made to point here (DNS rebinding) is refused.
+other site can make the browser send.  Without a token, the Host of a request must be an address or
+a name of this machine, which stops pages whose name was pointed here (DNS rebinding).
 """
 
 import hmac
@@ -17,18 +17,19 @@ from aiohttp.typedefs import Handler, Middleware
 from proxy.settings.config import Listen
 
 COOKIE = "taximeter_console"
-LIVENESS = "/api/health"  # answers anybody, with no more than whether all is well
+LIVENESS = "/api/health"  # without the token, it only says whether everything works
 PAGE = "/"
-_SIGNED_IN = (  # not a redirect: after a link from another site that would not send the cookie
+_SIGNED_IN = (  # not a redirect: following a link from another site, it would not send the cookie
     '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Taximeter</title>'
+    '<link rel="icon" href="data:,">'  # none; a browser would ask for /favicon.ico
 )
 
 
 def admission(listen: Listen) -> Middleware:
-    """Lets in who may look at the console that listens there."""
+    """A middleware that admits only requests that may read the console at `listen`."""
     session = hmac.digest(listen.token.encode(), COOKIE.encode(), "sha256").hex()
 
-    def knows_token(request: web.Request) -> bool:
+    def has_token(request: web.Request) -> bool:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and listen.admits(given.strip()):
             return True
@@ -44,24 +45,28 @@ def admission(listen: Listen) -> Middleware:
             return await handler(request)
         if request.path == PAGE and listen.admits(request.query.get("token", "")):
             return _signed_in(session, secure=listen.tls_cert is not None)
-        if knows_token(request):
+        if has_token(request):
             return await handler(request)
         if request.path == LIVENESS:
             status = (await handler(request)).status
             return _answer({"ok": status == 200}, status)
-        text = "open /?token=TOKEN once, or send Authorization: Bearer TOKEN (console.token)"
+        text = (
+            "this console requires its token (console.token): open /?token=TOKEN once, or send"
+            " Authorization: Bearer TOKEN"
+        )
         return _refusal(401, text)
 
     return admit
 
 
 def _foreign(request: web.Request, listen: Listen) -> str:
-    """Why a request is another site's doing; "" if it is not."""
+    """Why a request counts as made by another site; "" if it does not."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.path != PAGE:
-        return "this console does not answer other sites' pages"
+        return "cross-site requests are not allowed"
     if not listen.token and not _names_us(request.host, listen.host):
         return (
-            "this console answers to localhost and to addresses; for other names set console.token"
+            "unknown Host: open the console by localhost or an IP address, or set console.token to"
+            " use other names"
         )
     return ""
 
@@ -73,7 +78,7 @@ def _signed_in(session: str, *, secure: bool) -> web.Response:
 
 
 def _names_us(host: str, listening: str) -> bool:
-    """Whether a Host header holds an address, or a name that only this machine answers to."""
+    """Whether a Host header is an address, localhost or the configured host."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:

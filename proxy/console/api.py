@@ -1,15 +1,13 @@
-"""The console's API: rows, receipts, spend, health and alerts as JSON, metrics for Prometheus.
+"""The console's API: calls, receipts, spend, health and alerts as JSON, metrics for Prometheus.
 
-It reads only, but for the repair of the store's sums, which the command line asks for.  Questions
-are our own and their values are checked; no SQL comes from a caller.  A page of another site cannot
-ask either: a request whose Host is not ours is refused (DNS rebinding), and so is a POST from any
-page.
+It is read-only, except for the repair of rollups, which the command line requests.  Queries are our
+own and their values are checked; no SQL comes from a caller.  Pages of other sites have no access:
+requests with a foreign Host are refused (DNS rebinding), and so is a POST from any page.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -18,15 +16,17 @@ from aiohttp.typedefs import Handler
 
 from exporters import prometheus
 from exporters.clickhouse.reconcile import SumDifference
+from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from exporters.series import Family
+from pricing.cause import explained
+from proxy.console import page
 from proxy.console.admission import admission
 from proxy.instants import instant
 from proxy.settings.config import Listen
 
 LIMIT_DEFAULT, LIMIT_MAX = 100, 10_000
-QUIET_S = 600  # days with rows newer than this are not compared: they are still being written
-HERE = Path(__file__).parent
+QUIET_S = 600  # days with rows newer than this are not compared, as they may still be written
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -35,11 +35,9 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-Row = dict[str, object]
 
-
-class Reads(Protocol):
-    """What the console asks of `exporters.clickhouse.store.Store`."""
+class Calls(Protocol):
+    """The queries of `exporters.clickhouse.store.Store` that the console needs."""
 
     async def calls(
         self,
@@ -69,26 +67,27 @@ class Reads(Protocol):
 
 
 def reply(document: object, status: int = 200) -> web.Response:
+    """A response with `document` as JSON."""
     return web.Response(
         body=msgspec.json.encode(document), status=status, content_type="application/json"
     )
 
 
 class Check(Protocol):
-    """Compares the store's sums with its rows; see `exporters.clickhouse.reconcile`.
+    """Compares rollups with rows; see `exporters.clickhouse.reconcile`.
 
-    Raises TransientError if the store does not answer, or rows still wait to be written.
+    Raises TransientError if the store does not respond, or rows are waiting to be written.
     """
 
     async def __call__(self, *, repair: bool, quiet_s: float) -> list[SumDifference]: ...
 
 
 class Api:
-    """Handlers over a store; `status` says how the parts of this process fare."""
+    """Handlers over a store; `status` gives the status of this process by component."""
 
     def __init__(
         self,
-        store: Reads,
+        store: Calls,
         status: Callable[[], Mapping[str, Row]],
         metrics: Callable[[], list[Family]] | None = None,
         check: Check | None = None,
@@ -102,9 +101,6 @@ class Api:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/", self.page),
-            web.get("/console.js", self.asset),
-            web.get("/console.css", self.asset),
             web.get("/api/calls", self.calls),
             web.get("/api/calls/{call_id}", self.call),
             web.get("/api/spend", self.spend),
@@ -116,18 +112,12 @@ class Api:
             web.get("/metrics", self.metrics),
         ]
 
-    async def page(self, _: web.Request) -> web.StreamResponse:
-        return web.FileResponse(HERE / "console.html")
-
-    async def asset(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(HERE / request.path.removeprefix("/"))
-
     async def calls(self, request: web.Request) -> web.StreamResponse:
         """The newest calls: `limit`, `since`, `before`, `before_id`; other names are filters."""
         now, query = datetime.now(UTC), dict(request.query)
         limit = query.pop("limit", str(LIMIT_DEFAULT))
         if not limit.isdecimal() or not 1 <= int(limit) <= LIMIT_MAX:
-            raise ValueError(f"limit is a number from 1 to {LIMIT_MAX}")
+            raise ValueError(f"limit must be a number from 1 to {LIMIT_MAX}")
         since, before = query.pop("since", ""), query.pop("before", "")
         rows = await self._store.calls(
             int(limit),
@@ -139,11 +129,14 @@ class Api:
         return reply(rows)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
-        """One call with its charge lines."""
+        """One call with its charge lines; `explained` says what its reasons mean."""
         row = await self._store.call(request.match_info["call_id"])
         if row is None:
-            return reply({"error": "no call has this id; new ones take about a second"}, 404)
-        return reply(row)
+            text = "no call with this id; a new call appears after about a second"
+            return reply({"error": text}, 404)
+        reasons = row["reasons"]
+        stored = map(str, reasons) if isinstance(reasons, list) else ()
+        return reply(row | {"explained": explained(stored)})
 
     async def spend(self, request: web.Request) -> web.StreamResponse:
         """Calls, tokens and cost since `since` (24h) until `until`, by `by` (provider,model)."""
@@ -157,11 +150,11 @@ class Api:
         return reply(rows)
 
     async def timeline(self, request: web.Request) -> web.StreamResponse:
-        """The same in steps of `step` seconds."""
+        """The same since `since` (1h) in steps of `step` seconds, by `by` (model)."""
         now = datetime.now(UTC)
         step = request.query.get("step", "60")
         if not step.isdecimal() or not int(step):
-            raise ValueError("step is a number of seconds")
+            raise ValueError("step must be a number of seconds, at least 1")
         rows = await self._store.timeline(
             instant(request.query.get("since", "1h"), now),
             timedelta(seconds=int(step)),
@@ -171,44 +164,44 @@ class Api:
         return reply(rows)
 
     async def health(self, _: web.Request) -> web.StreamResponse:
-        """Per part whether it works, what is queued and what was lost; 503 if one does not."""
+        """Per component whether it works, what is waiting and what was lost; 503 if one fails."""
         parts: dict[str, Row] = {"store": await self._store.health()}
         parts.update(self._status())
         ok = all(part.get("ok") for part in parts.values())
         return reply({"ok": ok, "parts": parts}, 200 if ok else 503)
 
     async def alerts(self, _: web.Request) -> web.StreamResponse:
-        """What fires now, the last that are over, newest first, and how the webhook does."""
+        """Firing alerts, the last that ended (newest first), and the webhook's status."""
         return reply(self._alerts())
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
-        """What Prometheus scrapes."""
+        """All metrics in the Prometheus text format."""
         body = await asyncio.to_thread(prometheus.render, self._metrics())
         return web.Response(body=body, headers={"Content-Type": prometheus.CONTENT_TYPE})
 
     async def check(self, request: web.Request) -> web.StreamResponse:
-        """Days on which the store's sums are not those of its rows; POST rebuilds them."""
+        """Days on which rollups and rows differ; POST rebuilds the rollups."""
         if self._check is None:
             return reply({"error": "this console has no store to check"}, 404)
         if "Origin" in request.headers:  # browsers send it with every POST
-            return reply({"error": "ask with: taximeter store check"}, 403)
+            return reply({"error": "not allowed from a browser; use: taximeter store check"}, 403)
         quiet = request.query.get("quiet_s", str(QUIET_S))
         if not quiet.isdecimal():
-            raise ValueError("quiet_s is a number of seconds")
+            raise ValueError("quiet_s must be a number of seconds")
         found = await self._check(repair=request.method == "POST", quiet_s=int(quiet))
         return reply(found)
 
 
 @web.middleware
 async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns mistakes into clear answers, adds security headers."""
+    """Turns exceptions into JSON errors and adds security headers."""
     response: web.StreamResponse
     try:
         response = await handler(request)
     except (ValueError, OverflowError) as error:
         response = reply({"error": str(error)}, 400)
     except TransientError as error:
-        response = reply({"error": f"the store does not answer: {error}"}, 503)
+        response = reply({"error": f"cannot read the store: {error}"}, 503)
     except web.HTTPException as error:
         response = reply({"error": error.reason}, error.status)
     response.headers.update(SECURITY_HEADERS)
@@ -216,7 +209,7 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def application(
-    store: Reads,
+    store: Calls,
     status: Callable[[], Mapping[str, Row]],
     listen: Listen,
     *,
@@ -225,10 +218,11 @@ def application(
     check: Check | None = None,
     commands: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """The console as an aiohttp application; `listen` says who may look at it.
+    """The console as an aiohttp application; `listen` has its token and host.
 
-    `commands` are routes that look after themselves, such as that of `proxy.console.reprice_api`.
+    `commands` are routes that check access themselves, such as that of `proxy.console.reprice_api`.
     """
     app = web.Application(middlewares=[guarded, admission(listen)])
-    app.add_routes([*Api(store, status, metrics, check, alerts).routes(), *commands])
+    api = Api(store, status, metrics, check, alerts)
+    app.add_routes([*page.routes(), *api.routes(), *commands])
     return app

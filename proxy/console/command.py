@@ -1,9 +1,8 @@
-"""What only a command of the same user may ask of the console.
+"""Authenticates commands of the same user to the console.
 
-The embedded store belongs to the meter's process, so commands must ask it.  The console is open to
-whoever reaches it, and without a token that is every user of this machine; a command therefore
-shows a token that the meter's process put into a file which only the same user can read, and comes
-from this machine.
+The embedded store belongs to the meter's process, so commands send their requests there.  A console
+without a token is open to every user of this machine.  So a command also sends a token that the
+meter's process wrote to a file that only the same user can read, and must come from this machine.
 """
 
 import hmac
@@ -19,12 +18,12 @@ HEADER = "X-Taximeter-Command"
 
 
 def token(file: Path) -> str:
-    """What the running meter wrote down.  Raises OSError."""
+    """The token that the running meter wrote to `file`.  Raises OSError."""
     return file.read_text()
 
 
 def headers(file: Path) -> dict[str, str]:
-    """What a command sends along; nothing where no meter wrote a token down."""
+    """The headers that a command adds; none if no meter has written a token."""
     try:
         return {HEADER: token(file)}
     except FileNotFoundError:
@@ -32,20 +31,20 @@ def headers(file: Path) -> dict[str, str]:
 
 
 class Command:
-    """Knows who is a command of ours.  Raises OSError if the token cannot be written down."""
+    """Recognises requests of our commands.  Raises OSError if it cannot write the token."""
 
     def __init__(self, file: Path) -> None:
         self._token = secrets.token_urlsafe(32)
         write_atomically(file, self._token.encode())
 
     def sent(self, request: web.Request) -> bool:
-        """Whether a command sent it, from here, and no page."""
+        """Whether a command on this machine sent `request`, rather than a page."""
         given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
         known = hmac.compare_digest(given, self._token.encode())
-        return known and _from_here(request) and "Origin" not in request.headers
+        return known and _is_local(request) and "Origin" not in request.headers
 
 
-def _from_here(request: web.Request) -> bool:
+def _is_local(request: web.Request) -> bool:
     peer = request.remote or ""
     try:
         address = ipaddress.ip_address(peer.partition("%")[0])

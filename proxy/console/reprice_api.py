@@ -1,6 +1,6 @@
-"""`POST /api/reprice`, for `taximeter reprice`; see `proxy.console.command` for who may.
+"""`POST /api/reprice`, for `taximeter reprice`; see `proxy.console.command` for access.
 
-The answer is lines of JSON: `done` and `calls` as it goes on, then `result`, or `error`.
+The response is lines of JSON: `done` and `calls` as it progresses, then `result` or `error`.
 """
 
 import msgspec
@@ -8,16 +8,16 @@ from aiohttp import web
 
 from exporters.record import TransientError
 from proxy.console.command import Command
-from proxy.repricing.run import RepriceOrder, Restating
+from proxy.repricing.run import RepriceOrder, Repricing
 
 PATH = "/api/reprice"
 
 
 class RepriceApi:
-    """Prices stored calls again for a command of ours."""
+    """Reprices stored calls for our own command."""
 
-    def __init__(self, restating: Restating, command: Command) -> None:
-        self._restating = restating
+    def __init__(self, repricing: Repricing, command: Command) -> None:
+        self._repricing = repricing
         self._command = command
 
     def routes(self) -> list[web.RouteDef]:
@@ -26,13 +26,13 @@ class RepriceApi:
     async def reprice(self, request: web.Request) -> web.StreamResponse:
         """See `RepriceOrder` for the body."""
         if not self._command.sent(request):
-            raise web.HTTPForbidden(reason="ask with: taximeter reprice")
+            raise web.HTTPForbidden(reason="not allowed here; use: taximeter reprice")
         order = msgspec.json.decode(await request.read(), type=RepriceOrder)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
             last: dict[str, object] = {
-                "result": await self._restating.run(order, _Progress(response))
+                "result": await self._repricing.run(order, _Progress(response))
             }
         except (ValueError, OSError, TransientError) as error:
             last = {"error": str(error), "mistake": isinstance(error, ValueError)}
@@ -41,7 +41,7 @@ class RepriceApi:
 
 
 class _Progress:
-    """Says how far it is.  Raises ConnectionError once the command is gone, which ends the run."""
+    """Reports progress.  Raises ConnectionError once the command is gone, which ends the run."""
 
     def __init__(self, response: web.StreamResponse) -> None:
         self._response = response

@@ -1,1 +1,1 @@
-"""What was said, kept where that is asked for: redacted, bounded, apart from the rows."""
+"""Content capture, off by default: redacted, bounded, stored apart from the rows."""

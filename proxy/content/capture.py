@@ -1,7 +1,7 @@
-"""Takes what one call says while it is read, and gives it bounded and redacted.  No I/O.
+"""Collects the content of a call while it is read, bounded and redacted.  No I/O.
 
-What is held of an open call is bounded, and so is what is held of all; a call beyond that limit has
-its row and no content.
+The memory for one open call is bounded, and so is the memory for all of them; a call that exceeds
+it has a row but no content.
 """
 
 from collections import deque
@@ -12,37 +12,37 @@ from uuid import UUID
 
 from exporters.content import Captured
 from proxy.content.walker import Walker
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.exchange import Begun
 from proxy.secrecy.redaction import MARGIN, Redactor
 from proxy.settings.config import ContentOptions
 
 T = TypeVar("T")
 
-OPEN_BYTES_MAX = 64 * 1024 * 1024  # held of all open calls, beyond their requests
+OPEN_BYTES_MAX = 64 * 1024 * 1024  # content of all open calls, without their requests
 CHARACTER_BYTES = 4  # at most, in memory
-CHANNELS_MAX = 1_024  # choices and tool calls of one answer kept; the rest is not
+CHANNELS_MAX = 1_024  # choices and tool calls kept of one response
 TAG = "content"  # x-taximeter-content: off
 
 
 class Capturing:
-    """What all calls share: the settings, and how much is held.  Raises what `Redactor` raises."""
+    """What all captures share: settings and free memory.  Raises what `Redactor` raises."""
 
     def __init__(self, settings: ContentOptions, open_bytes_max: int = OPEN_BYTES_MAX) -> None:
         self.settings = settings
         self.redactor = Redactor(settings.redact, settings.patterns)
         self.free = open_bytes_max
-        self.dropped = 0  # calls whose content was given up
+        self.dropped = 0  # calls whose content was dropped
 
     def begin(self, begun: Begun) -> "Capture | None":
-        """For a call that has begun; None: it was asked to be left out, or is not in the sample."""
+        """A capture for a new call; None if the caller opted out or the call is not sampled."""
         if begun.tags.get(TAG, "on") != "on" or not sampled(begun.call_id, self.settings.sample):
             return None
         return Capture(self)
 
 
 def sampled(call_id: str, share: float) -> bool:
-    """Whether a call is among that share of all; a call that is metered again is so again."""
+    """Whether a call is in a sample of this share; depends on its id alone."""
     try:
         chance = UUID(call_id).int & 0xFFFF_FFFF
     except ValueError:
@@ -51,9 +51,9 @@ def sampled(call_id: str, share: float) -> bool:
 
 
 class Capture:
-    """One call's.  `close` is called once; after it nothing is held.
+    """The content of one call.  `close` is called once and releases all memory.
 
-    Nothing here raises: a fault of ours may cost the content, never the reading beside it.
+    Nothing here raises: a bug may cost the content, but never the reading of the call.
     """
 
     def __init__(self, capturing: Capturing) -> None:
@@ -63,40 +63,41 @@ class Capture:
         self._walker = Walker(capturing.redactor, self._counts)
         self._sent = NewestLines(self._most)
         self._answered = NewestLines(self._most)
-        self._said: dict[Hashable, StringIO] = {}
-        self._room = self._most + MARGIN  # characters of output that are still kept
-        self._left_out = False  # a channel found no room at all
-        self._unheard: set[Hashable] = set()  # channels whose text goes on beyond that
-        self._taken = 0  # bytes of what all calls may hold
-        self.dropped = False  # there was no room: the call has no content
+        self._texts: dict[Hashable, StringIO] = {}
+        self._room = self._most + MARGIN  # characters of output that still fit
+        self._left_out = False  # a channel did not fit at all
+        self._truncated: set[Hashable] = set()  # channels of which only the start fits
+        self._taken = 0  # bytes of the memory for all calls
+        self.dropped = False  # the memory was full: the call has no content
 
     def hear(self, text: str, channel: Hashable) -> None:
-        """Take text that the model made; that of one channel is one text."""
+        """Add text that the model generated to the text of its channel."""
         self._guarded(lambda: self._hear(text, channel))
 
     def _hear(self, text: str, channel: Hashable) -> None:
-        if channel not in self._said and (not self._room or len(self._said) >= CHANNELS_MAX):
+        if channel not in self._texts and (not self._room or len(self._texts) >= CHANNELS_MAX):
             self._left_out = True
             return
         if len(text) > self._room:
-            self._unheard.add(channel)
+            self._truncated.add(channel)
             text = text[: self._room]
         if text and self._take(CHARACTER_BYTES * len(text)):
             self._room -= len(text)
-            self._said.setdefault(channel, StringIO()).write(text)
+            self._texts.setdefault(channel, StringIO()).write(text)
 
     def sent(self, document: Json) -> None:
-        """Take a message of the caller, where a call has many."""
+        """Add a message from the caller, if a call has several."""
         self._guarded(lambda: self._add(self._sent, document))
 
     def answered(self, document: Json) -> None:
-        """Take a document of a response that is no stream."""
+        """Add a document of a response that is not a stream."""
         self._guarded(lambda: self._add(self._answered, document))
 
     def close(self, request: Json, *, cut: bool = False) -> Captured | None:
-        """What was said; `request` is the request body, if it is one document.  None: no room.
+        """The content; None if it was dropped.
 
-        `cut`: the request was too large to be read whole.
+        `request` is the request body, if it is one document; `cut` means that it was too large to
+        be read completely.
         """
         if request is not None:
             self.sent(request)
@@ -107,16 +108,16 @@ class Capture:
         return captured
 
     def _release(self) -> None:
-        """Hold nothing any more."""
+        """Release all memory."""
         self._capturing.free += self._taken
         self._taken = 0
-        for held in (self._said, self._sent.lines, self._answered.lines):
+        for held in (self._texts, self._sent.lines, self._answered.lines):
             held.clear()
 
     def _guarded(self, step: Callable[[], T]) -> T | None:
         try:
             return step()
-        except Exception:  # noqa: BLE001 — see above
+        except Exception:  # noqa: BLE001 — a bug here must not cost the reading of the call
             self.dropped = True
             return None
 
@@ -133,12 +134,12 @@ class Capture:
         )
 
     def _output(self) -> tuple[str, bool]:
-        """The channels' texts below each other, and whether something is left out."""
-        texts, cut = [], self._left_out or bool(self._unheard)
-        for channel, said in self._said.items():
-            text = said.getvalue()
-            # What begins in the margin of a text that goes on may be half a secret.
-            most = max(0, len(text) - MARGIN) if channel in self._unheard else self._most
+        """The texts of the channels, one below the other, and whether something is left out."""
+        texts, cut = [], self._left_out or bool(self._truncated)
+        for channel, written in self._texts.items():
+            text = written.getvalue()
+            # A secret that starts in the margin of a truncated text may be incomplete.
+            most = max(0, len(text) - MARGIN) if channel in self._truncated else self._most
             texts.append(self._walker.text(text, min(most, self._most)))
             cut |= self._walker.cut
         output = "\n\n".join(filter(None, texts)).encode()
@@ -152,7 +153,7 @@ class Capture:
             self._take(lines.add(line))
 
     def _take(self, size: int) -> bool:
-        """Hold `size` bytes more, if all calls together may."""
+        """Take `size` bytes of the memory for all calls; drops the content if they do not fit."""
         if size > self._capturing.free:
             self.dropped = True
             self._release()
@@ -164,7 +165,7 @@ class Capture:
 
 
 class NewestLines:
-    """The newest lines that are together no longer than `bytes_max`, line ends included."""
+    """The newest lines that fit into `bytes_max`, line ends included."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -173,7 +174,7 @@ class NewestLines:
         self.cut = False
 
     def add(self, line: str) -> int:
-        """Keep a line, at most `bytes_max` long; returns by how many bytes more is held now."""
+        """Add a line of at most `bytes_max` bytes; returns by how many bytes the total grew."""
         before = self._size
         self.lines.append(line)
         self._size += len(line.encode()) + 1

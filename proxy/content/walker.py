@@ -1,9 +1,9 @@
-"""A decoded document as bounded JSON without what must not be kept.  No I/O.
+"""Turns a decoded document into bounded, redacted JSON.  No I/O.
 
-Secrets hide from patterns in bytes: as \\u0040, split over events, in JSON that is text in JSON.
-So values are looked at, each as a whole, after decoding.  What does not fit is left out in a way
-that shows: of an array its first elements (the newest messages of a chat are what is new), of an
-object the largest values, of a text its end.  The result is a function of the value alone.
+Patterns over raw bytes would miss secrets: escaped as \\u0040, split over events, or in JSON inside
+a JSON string.  So values are redacted after decoding, each as a whole.  What does not fit is left
+out visibly: the first elements of an array (the last messages of a chat are the new ones), the
+largest values of an object, the end of a text.  The result depends on the value alone.
 """
 
 import re
@@ -12,19 +12,19 @@ from contextlib import suppress
 
 import msgspec
 
-from proxy.dialects import Json
-from proxy.reading.decoding import decode
+from proxy.dialects.contract import Json
+from proxy.reading.document import decode
 from proxy.secrecy.kinds import CREDENTIAL
 from proxy.secrecy.patterns import HIDDEN, is_secret
 from proxy.secrecy.redaction import Redactor
 
-DEPTH_MAX = 64  # of containers in each other
-NESTED_MAX = 3  # of JSON that is text in JSON
+DEPTH_MAX = 64  # of nested containers
+NESTED_MAX = 3  # levels of JSON inside JSON strings
 NESTED_CHARS_MAX = 1024 * 1024
 KEY_CHARS_MAX = 256
-BULK_CHARS_MIN = 1_024  # of base64: an image, sound, an encrypted thought
-ROOM_MIN = 64  # bytes: a container that has less is left out as a whole
-NOTE_BYTES = 48  # at most, of what says how much was left out
+BULK_CHARS_MIN = 1_024  # of base64: an image, audio, encrypted reasoning
+ROOM_MIN = 64  # bytes; a container with less room is left out completely
+NOTE_BYTES = 48  # at most, of a note that says how much was left out
 CUT = "[cut]"
 
 _BULK = re.compile(
@@ -36,22 +36,22 @@ _encode = msgspec.json.encode
 
 
 class Walker:
-    """Takes the documents of one call; `counts` is how often it hid what, by kind."""
+    """Takes the documents of one call; adds its redactions to `counts`, by kind."""
 
     def __init__(self, redactor: Redactor, counts: dict[str, int]) -> None:
         self._redactor = redactor
         self._counts = counts
         self._steps = 0
-        self.cut = False  # something of the last document was left out
+        self.cut = False  # part of the last document was left out
 
     def document(self, value: Json, bytes_max: int) -> str:
         """`value` as JSON of at most `bytes_max` bytes, which is at least `ROOM_MIN`."""
         self.cut = False
-        self._steps = bytes_max  # values whose size is looked at: bounds the work
+        self._steps = bytes_max  # values that may still be measured: bounds the work
         return self._value(value, bytes_max, 0).decode()
 
     def text(self, text: str, bytes_max: int) -> str:
-        """`text`, not as JSON, in at most `bytes_max` bytes of UTF-8."""
+        """`text` itself, not as JSON, in at most `bytes_max` bytes of UTF-8."""
         self.cut = False
         text = self._redacted(text, bytes_max)
         if len(text.encode()) <= bytes_max:
@@ -76,7 +76,7 @@ class Walker:
         return _encode(CUT)
 
     def _array(self, value: list[Json], room: int, depth: int, nested: int) -> bytes:
-        """The last elements first: each may take all that is left."""
+        """Last elements first; each may take all the room that is left."""
         room -= 2
         parts: list[bytes] = []
         for index in range(len(value) - 1, -1, -1):
@@ -90,7 +90,7 @@ class Walker:
         return b"[" + b",".join(reversed(parts)) + b"]"
 
     def _object(self, value: dict[str, Json], room: int, depth: int, nested: int) -> bytes:
-        """Small values first: each gets its share of the room, and what those before it left."""
+        """Small values first; each gets its share of the room and what earlier ones left over."""
         room -= 2 + NOTE_BYTES
         order = sorted(value, key=lambda key: self._size(value[key], room))
         parts: dict[str, bytes] = {}
@@ -110,13 +110,13 @@ class Walker:
         return b"{" + b",".join(members) + b"}"
 
     def _key(self, key: str, taken: Mapping[str, bytes]) -> bytes:
-        """A name, redacted as well; one that becomes another's gets a number."""
+        """The redacted key; if redaction made it equal to another, it gets a number."""
         name, cut = self._redactor.redact(key, self._counts, KEY_CHARS_MAX)
         self.cut |= cut
         data = _encode(name)
-        return (
-            data if name == key or data not in taken.values() else _encode(f"{name} {len(taken)}")
-        )
+        if name == key or data not in taken.values():
+            return data
+        return _encode(f"{name} {len(taken)}")
 
     def _member(self, key: str, value: Json, room: int, depth: int, nested: int) -> bytes:
         if value is None or isinstance(value, bool) or not is_secret(key.lower()):
@@ -142,7 +142,7 @@ class Walker:
         return _encode(text[:low] + CUT)
 
     def _nested(self, value: Json, room: int, depth: int, nested: int) -> bytes:
-        """JSON that is text: such as the arguments of a tool."""
+        """JSON inside a string, such as the arguments of a tool."""
         before = self.cut
         for free in (room - 2, room // 2 - 2):  # quotes and backslashes double
             self.cut = before
@@ -153,7 +153,7 @@ class Walker:
         return _encode(CUT)
 
     def _redacted(self, text: str, room: int) -> str:
-        """Redacted and without bulk; not much longer than what there is room for."""
+        """`text` redacted and without bulk data; not much longer than the room."""
         head = text[: 2 * BULK_CHARS_MIN]
         if len(text) > len(head) and (found := _BULK.match(head)) and found.end() == len(head):
             return f"[{len(text)} characters of data]"
@@ -165,7 +165,7 @@ class Walker:
         return text
 
     def _size(self, value: Json, most: int) -> int:
-        """About how many bytes `value` takes; no more than a little over `most` is counted."""
+        """About how many bytes `value` takes; counting stops soon after `most`."""
         if isinstance(value, str):
             return len(value) + 2
         if not isinstance(value, dict | list):

@@ -1,1 +1,1 @@
-"""Carries records from the record journal to each exporter, exactly once."""
+"""Delivers records and content from their journals to each exporter, exactly once."""

@@ -1,10 +1,10 @@
-"""Carries records from the record journal to one exporter, each exactly once if it deduplicates.
+"""Delivers records from a journal to one exporter, each exactly once if the exporter deduplicates.
 
-The cursor file says up to where the exporter has taken everything, and which range is being sent.
-That range is written down before it is sent, so that after a crash the very same records go out
-under the same token (`writer:segment:first-last`), which ClickHouse then drops if it had them.
-A batch that fails for reasons outside its rows is tried again for ever; a row that can never be
-taken is set aside with its reason.
+The cursor file says up to where everything was delivered, and which range is being sent.  The range
+is saved before it is sent, so that after a crash the same records are sent again under the same
+token (`writer:segment:first-last`), and ClickHouse drops them if it already has them.  A batch that
+fails for reasons other than its rows is retried until it succeeds; a row that can never be accepted
+is set aside with the reason.
 """
 
 import asyncio
@@ -36,24 +36,24 @@ RETRY_S_MIN, RETRY_S_MAX = 0.5, 30.0
 LOG_EVERY_S = 60.0
 ASIDE_BYTES_MAX = 64 * 1024 * 1024
 POLL_S = 0.1
-BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch, however few rows that is
+BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch
 
 S = TypeVar("S", bound=Sendable)
 
 
 class Cursor(msgspec.Struct, kw_only=True):
-    """Everything before `offset` was taken; `sending_to` is the end of the range on its way."""
+    """Everything before `offset` was delivered; `sending_to` is the end of the range being sent."""
 
     writer: str = ""
     segment: int = 0
     offset: int = 0
-    sending_to: int = 0  # 0: nothing is on its way
-    set_aside: int = 0  # rows that were refused for good, ever
+    sending_to: int = 0  # 0: nothing is being sent
+    set_aside: int = 0  # rows permanently rejected, since the file was created
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Generic[S]):
-    """A record and its place in the segment."""
+class JournalRow(Generic[S]):
+    """A record and its bytes in the segment: `start` to `end`, exclusive."""
 
     start: int
     end: int
@@ -66,7 +66,7 @@ class Range(Generic[S]):
 
     writer: str
     segment: int
-    rows: Sequence[Row[S]]
+    rows: Sequence[JournalRow[S]]
 
     @property
     def token(self) -> str:
@@ -79,9 +79,9 @@ class Range(Generic[S]):
 
 
 class Delivery(Generic[S]):
-    """One exporter's way through a journal of records, which `decode` reads.
+    """Follows a journal for one exporter; `decode` reads its records.
 
-    `synced` is awaited before a batch is formed: what an exporter gets is on the disk, so a power
+    `synced` is awaited before a batch is formed: whatever an exporter gets is on disk, so a power
     cut cannot bring a record back under another token.
     """
 
@@ -97,13 +97,13 @@ class Delivery(Generic[S]):
         age_max_s: float,
         aside: Callable[[S], object] = lambda record: record,
     ) -> None:
-        """`aside` is what is kept of a record that is refused for good."""
+        """`aside` gives what to keep of a record that is permanently rejected."""
         self.exporter = exporter
         self._records = records
         self._path = places.cursor(exporter.name)
         self._aside = places.aside(exporter.name)
         self._decode = decode
-        self._kept_aside = aside
+        self._aside_of = aside
         self._synced = synced
         self._rows_max = rows_max
         self._age_max_s = age_max_s
@@ -112,16 +112,16 @@ class Delivery(Generic[S]):
         if self.cursor.writer:
             start[self.cursor.writer] = Position(self.cursor.segment, self.cursor.offset)
         self._follower = Follower(records, start)
-        self.passed = self.cursor.writer, self.cursor.segment  # segments before it may go
+        self.passed = self.cursor.writer, self.cursor.segment  # segments before it can be deleted
         self.delivered = self.retries = 0
         self.error = ""
         self._logged = -LOG_EVERY_S
         self._idle = asyncio.Event()
-        self._full = False  # the last batch was as large as one may be
+        self._full = False  # the last batch reached BATCH_BYTES_MAX
 
     @property
     def name(self) -> str:
-        """The exporter's."""
+        """The name of the exporter."""
         return self.exporter.name
 
     def _load(self) -> Cursor:
@@ -131,18 +131,18 @@ class Delivery(Generic[S]):
             return Cursor()
         except msgspec.DecodeError as error:
             raise ValueError(
-                f"{self._path} is damaged ({error}); remove it to send all of {self._records} again"
+                f"{self._path} is damaged ({error}); remove it to resend all of {self._records}"
             ) from error
 
     async def run(self) -> None:
-        """Deliver for ever; cancelled to stop.  A cancelled batch is sent again under its token."""
+        """Deliver until cancelled.  A cancelled batch will be sent again under its token."""
         while True:
             rows = await self.step()
             if rows < self._rows_max and not self._full:
                 await asyncio.sleep(self._age_max_s if rows else min(POLL_S, self._age_max_s))
 
     async def step(self) -> int:
-        """Deliver the next batch, if there is one; returns how many rows it had."""
+        """Deliver the next batch, if there is one; returns its number of rows."""
         await self._synced()
         found = self._next()
         if found is None:
@@ -156,12 +156,12 @@ class Delivery(Generic[S]):
         return len(found.rows)
 
     async def drained(self) -> None:
-        """Wait until a look at the journal found nothing more."""
+        """Wait until the journal has nothing more to deliver."""
         self._idle.clear()
         await self._idle.wait()
 
     def _next(self) -> Range[S] | None:
-        """The next rows, all of one segment; after a crash exactly those that were on their way."""
+        """The next rows, all of one segment; after a crash exactly those that were being sent."""
         for writer in self._follower.scan():
             before = None
             while writer.writer >= self.cursor.writer and before != writer.position:
@@ -170,7 +170,7 @@ class Delivery(Generic[S]):
                 for frame in self._follower.poll(writer):
                     segment = writer.segment
                     if frame.kind == Kind.RECORD:
-                        rows.append(Row(frame.start, frame.end, self._decode(frame.payload)))
+                        rows.append(JournalRow(frame.start, frame.end, self._decode(frame.payload)))
                     self._full = bool(rows) and frame.end - rows[0].start >= BATCH_BYTES_MAX
                     whole = len(rows) == self._rows_max or self._full
                     if whole or frame.end == self.cursor.sending_to:
@@ -183,20 +183,20 @@ class Delivery(Generic[S]):
         pending = [rows]
         while pending:
             part = pending.pop()
-            await self._lasting(partial(self._save_sending, part))
+            await self._until_saved(partial(self._save_sending, part))
             try:
                 await self._export(part)
             except PermanentError as error:
                 if len(part.rows) > 1:
                     pending += reversed(part.halves())
                     continue
-                await self._lasting(partial(self._put_aside, part.rows[0].record, str(error)))
-            self._save_taken(part)
+                await self._until_saved(partial(self._set_aside, part.rows[0].record, str(error)))
+            self._save_delivered(part)
 
-    async def _lasting(self, write: Callable[[], None]) -> None:
-        """Do what must be on disk before we go on, as often as it takes.
+    async def _until_saved(self, write: Callable[[], None]) -> None:
+        """Repeat `write`, which must be on disk before we continue, until it succeeds.
 
-        A range sent but not written down would go out in other pieces after a crash, and twice.
+        After a crash, a range sent without being saved could be split differently and duplicated.
         """
         wait_s = RETRY_S_MIN
         while True:
@@ -204,12 +204,12 @@ class Delivery(Generic[S]):
                 write()
                 return
             except OSError as error:
-                self._complain(f"its state cannot be written: {error.strerror}")
+                self._warn(f"cannot write {self._path.parent}: {error.strerror}")
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, RETRY_S_MAX)
 
     async def _export(self, part: Range[S]) -> None:
-        """Send until taken.  Raises PermanentError if the rows themselves are refused."""
+        """Send until accepted.  Raises PermanentError if the rows themselves are rejected."""
         batch = Lot(part.token, tuple(row.record for row in part.rows))
         wait_s = RETRY_S_MIN
         while True:
@@ -218,10 +218,10 @@ class Delivery(Generic[S]):
             except PermanentError:
                 raise
             except Exception as error:
-                if not isinstance(error, TransientError):  # a fault of ours must not cost the rows
-                    log.exception("%s failed.", self.exporter.name)
+                if not isinstance(error, TransientError):  # a bug of ours must not cost the rows
+                    log.exception("Exporter %s failed; still retrying.", self.exporter.name)
                 self.retries += 1
-                self._complain(str(error) or type(error).__name__)
+                self._warn(str(error) or type(error).__name__)
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
                 wait_s = min(wait_s * 2, RETRY_S_MAX)
             else:
@@ -229,15 +229,15 @@ class Delivery(Generic[S]):
                 self.error = ""
                 return
 
-    def _complain(self, error: str) -> None:
+    def _warn(self, error: str) -> None:
         self.error = error
         if monotonic() - self._logged >= LOG_EVERY_S:
             self._logged = monotonic()
-            log.warning("%s does not take rows (%s); they wait.", self.exporter.name, error)
+            log.warning("Cannot deliver rows to %s (%s); still retrying.", self.name, error)
 
-    def _put_aside(self, record: S, reason: str) -> None:
-        """Keep a refused row with its reason; beyond the file's limit it is counted only."""
-        kept = self._kept_aside(record)
+    def _set_aside(self, record: S, reason: str) -> None:
+        """Save a rejected row with the reason; beyond the file's limit it is only counted."""
+        kept = self._aside_of(record)
         line = msgspec.json.encode({"reason": reason, "record": kept}) + b"\n"
         size = self._aside.stat().st_size if self._aside.exists() else 0
         if size + len(line) <= ASIDE_BYTES_MAX:
@@ -245,19 +245,19 @@ class Delivery(Generic[S]):
                 if file.write(line) != len(line):
                     file.truncate(size)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        log.error("%s refused call %s for good: %s.", self.exporter.name, record.call_id, reason)
+        log.error("%s rejected call %s: %s.", self.exporter.name, record.call_id, reason)
         self.cursor.set_aside += 1
 
     def _save_sending(self, part: Range[S]) -> None:
         self._save(part, part.rows[0].start, sending_to=part.rows[-1].end)
 
-    def _save_taken(self, part: Range[S]) -> None:
-        """A disk that refuses costs nothing: the next range waits until it is written down."""
+    def _save_delivered(self, part: Range[S]) -> None:
+        """A failure costs nothing: the next range is not sent before the cursor is saved."""
         with suppress(OSError):
             self._save(part, part.rows[-1].end)
 
     def _save(self, part: Range[S], offset: int, sending_to: int = 0) -> None:
-        """Write the cursor down.  Raises OSError."""
+        """Save the cursor.  Raises OSError."""
         self.cursor = Cursor(
             writer=part.writer,
             segment=part.segment,
@@ -268,7 +268,7 @@ class Delivery(Generic[S]):
         write_atomically(self._path, msgspec.json.encode(self.cursor))
 
     def status(self) -> dict[str, object]:
-        """For health: what was delivered, what failed, and the error that holds things up now."""
+        """For health: the counters, and the error that currently stops delivery."""
         return {
             "ok": not self.error,
             "error": self.error,
@@ -279,9 +279,9 @@ class Delivery(Generic[S]):
 
 
 def prune(records: Path, passed: tuple[str, int]) -> int:
-    """Delete the segments before `passed`, (writer, number), in all writers; returns how many.
+    """Delete the segments of all writers before `passed`, (writer, number); returns how many.
 
-    Every exporter must have taken them, and the meter must not need them to know what it did.
+    Every exporter must be past them, and the meter must not need them for its own recovery.
     """
     gone = 0
     with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What the configuration says of the ways out: spans, alerts, and how much may wait for them."""
+"""Makes the span exporter and the webhook from the configuration; the limits of the journals."""
 
 from yarl import URL
 
@@ -11,7 +11,7 @@ from proxy.settings.config import Config
 
 
 def spans(config: Config) -> Exporter | None:
-    """The span exporter, where the configuration or the environment name an endpoint."""
+    """The span exporter, if the configuration or the environment names an endpoint."""
     otlp = config.otlp
     return from_config(
         endpoint=otlp.endpoint,
@@ -23,7 +23,7 @@ def spans(config: Config) -> Exporter | None:
 
 
 def webhook(config: Config) -> Webhook | None:
-    """The way out for alerts, where one is configured.  Called in the running loop."""
+    """The webhook for alerts, if one is configured.  Call it in the running loop."""
     url = config.alerts.webhook
     if not url:
         return None
@@ -38,17 +38,17 @@ def webhook(config: Config) -> Webhook | None:
 
 
 def journals(config: Config) -> dict[str, int]:
-    """What each journal may hold, in bytes; that of content only where there is one."""
+    """The size limit of each journal in bytes; that of contents only if capture is on."""
     most = config.journal.total_bytes_max
     own = {"contents": config.content.journal_bytes_max} if config.content.capture else {}
     return {"calls": most, "records": most, **own}
 
 
 def names(config: Config) -> dict[str, str]:
-    """`gen_ai.provider.name` by provider, where the two differ."""
+    """`gen_ai.provider.name` by configured provider, where the two differ."""
     return {p.name: p.telemetry_name for p in config.providers.values() if p.telemetry_name}
 
 
 def profile(config: Config) -> Profile:
-    """Which generation of conventions spans and metrics speak."""
+    """Which generation of the conventions spans and metrics follow."""
     return "latest" if config.otlp.profile == "latest" else "compat"

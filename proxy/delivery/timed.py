@@ -1,9 +1,11 @@
-"""How far behind an exporter is, and how long it takes: what a delivery does not need to know."""
+"""Measures how far behind an exporter is and how long it takes."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from time import monotonic, time
+
+import msgspec
 
 from exporters.record import Batch, Exporter, PermanentError, Record
 from exporters.series import Family, Histogram
@@ -11,80 +13,80 @@ from proxy.delivery.delivery import Cursor
 from proxy.exchange import Kind
 from proxy.journal.follower import Follower, Position
 
-# An insert takes milliseconds, one that waits for a lock or a merge tens of seconds.
+# An insert takes milliseconds, but tens of seconds if it waits for a lock or a merge.
 BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
-# Counters that a span exporter has of its own.
-LOST = (
-    ("rejected", "Spans refused in a partial success: lost there."),
-    ("unsampled", "Spans that the sampler left out."),
+# Attributes that only a span exporter has.
+SPAN_COUNTERS = (
+    ("rejected", "Spans that the receiver refused in a partial success."),
+    ("unsampled", "Spans that the sampler dropped."),
 )
 
 
 class Timed:
-    """`exporter`, with a count of the records that wait for it.
+    """Wraps `exporter` and counts the records waiting for it.
 
-    Whoever writes records says so with `expect`; what is taken is subtracted here.
+    The writer of records calls `expect` for each; those delivered are subtracted here.
     """
 
     def __init__(self, exporter: Exporter) -> None:
         self.name = exporter.name
         self.waiting = 0
         self.inner = exporter
-        self._sending: Record | None = None  # the oldest that the exporter has not taken
-        self._last_us = int(time() * 1e6)  # no record that waits and is not being sent ended before
+        self._sending: Record | None = None  # the oldest record of the batch being sent
+        self._last_us = int(time() * 1e6)  # waiting records that are not being sent ended after it
         self._label = (("taximeter.exporter", exporter.name),)
         self._durations = Histogram(
             name="taximeter.export.duration",
             unit="s",
-            help="How long an exporter took for a batch that it took.",
+            help="Duration of successful exports of a batch.",
             bounds=tuple(Decimal(ms) / 1000 for ms in BOUNDS_MS),
             places=6,
         )
 
     def expect(self, record: Record) -> None:
-        """There is another record to take."""
-        if not self.waiting:  # it is the oldest, however long there was none
+        """Count another record to deliver."""
+        if not self.waiting:  # it is the oldest that waits
             self._last_us = _end_us(record)
         self.waiting += 1
 
     async def export(self, batch: Batch) -> None:
-        """See `Exporter.export`."""
+        """See `Destination.export`."""
         self._sending = batch.records[0]
         began = monotonic()
         try:
             await self.inner.export(batch)
         except PermanentError:
-            if len(batch.records) == 1:  # it is set aside; a larger batch is sent again in halves
-                self._took(batch)
+            if len(batch.records) == 1:  # it is set aside; a larger batch is split and resent
+                self._subtract(batch)
             raise
         self._durations.add(self._label, round((monotonic() - began) * 1e6))
-        self._took(batch)
+        self._subtract(batch)
 
-    def _took(self, batch: Batch) -> None:
+    def _subtract(self, batch: Batch) -> None:
         self.waiting = max(0, self.waiting - len(batch.records))
         self._last_us = _end_us(batch.records[-1])
         self._sending = None
 
     async def close(self) -> None:
-        """See `Exporter.close`."""
+        """See `Destination.close`."""
         await self.inner.close()
 
     @property
     def lag_s(self) -> float:
-        """Age of the oldest record that waits; 0 if none does."""
+        """Age of the oldest waiting record in seconds; 0 if none is waiting."""
         if not self.waiting:
             return 0.0
         oldest = self._last_us if self._sending is None else _end_us(self._sending)
         return max(0.0, time() - oldest / 1e6)
 
     def status(self) -> dict[str, object]:
-        """For health, beside what the delivery says."""
+        """For health, in addition to the delivery's own status."""
         return {"waiting": self.waiting, "lag_s": round(self.lag_s, 3)}
 
     def families(self) -> Iterator[Family]:
-        """Metrics of this exporter alone, beside those made of its status."""
+        """Metrics that are not in the exporter's status."""
         yield self._durations.family()
-        for name, help in LOST:
+        for name, help in SPAN_COUNTERS:
             if isinstance(value := getattr(self.inner, name, None), int):
                 yield Family(
                     name=f"taximeter.delivery.{name}",
@@ -95,8 +97,17 @@ class Timed:
                 )
 
 
+def undelivered(records: Path, cursor_file: Path) -> int:
+    """How many records of a journal are not delivered, by a saved cursor; reads all of them."""
+    try:
+        cursor = msgspec.json.decode(cursor_file.read_bytes(), type=Cursor)
+    except FileNotFoundError:
+        cursor = Cursor()
+    return waiting(records, cursor)
+
+
 def waiting(records: Path, cursor: Cursor) -> int:
-    """How many records the journal holds behind `cursor`; reads all of them."""
+    """How many records of a journal come after `cursor`; reads all of them."""
     start = {cursor.writer: Position(cursor.segment, cursor.offset)} if cursor.writer else {}
     follower = Follower(records, start)
     found = 0

@@ -1,14 +1,16 @@
 """Cohere's chat, embeddings, reranking and classification, versions 1 and 2.
 
-https://docs.cohere.com/reference/chat.  What is billed stands in `billed_units`; `tokens` counts
-what the model saw, hidden preambles included, and is not billed.  Version 2 has both under `usage`,
+https://docs.cohere.com/reference/chat.  `billed_units` is what is billed; `tokens` counts what the
+model saw, including hidden preambles, and is not billed.  Version 2 has both under `usage`,
 version 1 and the other endpoints under `meta`.
 """
 
 from collections.abc import Mapping
 
+from pricing.cause import about
+from pricing.reason import Reason
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -34,8 +36,8 @@ class CohereReader:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if document == "[DONE]" or draft.fail(document):
             return
@@ -76,7 +78,7 @@ class CohereReader:
         draft.complete = True
 
     def _message(self, message: Block, at_ns: int, *, starts: bool) -> None:
-        """Take a message or a piece of one: in a stream its parts stand alone, not in lists."""
+        """Take a message or a piece of one; a stream has single parts instead of lists."""
         draft = self._draft
         contents = mappings(message.get("content")) or [mapping(message, "content")]
         for content in contents:
@@ -118,13 +120,13 @@ class CohereReader:
 
 
 def tally_billed(billed: Block) -> Tally:
-    """The leaves of `billed_units`; an unknown unit is flagged, for it may cost something."""
+    """The leaves of `billed_units`; unknown units are flagged, since they may cost something."""
     tally = Tally()
     for name, value in billed.items():
         if meter := _BILLED.get(name):
             tally.add(meter, integer(value))
         elif value:
-            tally.reasons.append(f"billed_unit_unknown:{name[:64]}")
+            tally.flag(about(Reason.BILLED_UNIT_UNKNOWN, name[:64]))
     return tally
 
 
@@ -132,7 +134,7 @@ CHAT = Endpoint(name="cohere.chat", operation=Operation.CHAT, reader=CohereReade
 EMBED = Endpoint(name="cohere.embed", operation=Operation.EMBEDDINGS, reader=CohereReader)
 RERANK = Endpoint(name="cohere.rerank", operation=Operation.RERANK, reader=CohereReader)
 CLASSIFY = Endpoint(name="cohere.classify", operation=Operation.OTHER, reader=CohereReader)
-TOKENIZE = free_endpoint("cohere.tokenize", Operation.COUNT_TOKENS, "token_counting")
+TOKENIZE = free_endpoint("cohere.tokenize", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath("/v[12]/chat", CHAT),

@@ -1,15 +1,16 @@
 """DashScope's native API (Qwen): generation, multimodal generation, embeddings and reranking.
 
 https://www.alibabacloud.com/help/en/model-studio/qwen-api-via-dashscope.  Every event of a stream
-repeats the whole usage so far.  Its text is the whole so far as well, unless the request asks for
+repeats the usage so far.  It also repeats the text so far, unless the request asks for
 `incremental_output`.
 """
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.errors import find_error_body
 from proxy.dialects.other import free_endpoint
@@ -41,10 +42,10 @@ class DashScopeReader:
         parameters = mapping(ask.request, "parameters")
         self._incremental = parameters.get("incremental_output")  # the default is the model's own
         self._thinking = parameters.get("enable_thinking")
-        self._seen: dict[str, str] = {}  # what streams that repeat their text said last
+        self._seen: dict[str, str] = {}  # the last text of streams that repeat it
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if event == "error" or (text(body.get("code")) and "output" not in body):
@@ -68,7 +69,7 @@ class DashScopeReader:
             draft.complete = True
 
     def _end(self, reason: object, choice: int = 0) -> None:
-        if reason and reason != "null":  # "null" as text while it goes on
+        if reason and reason != "null":  # the text "null" until the end
             self._draft.finish(reason, choice)
             self._draft.complete = True
 
@@ -90,7 +91,7 @@ class DashScopeReader:
         before = self._seen.get(where, "")
         if said and self._draft.ask.stream and self._incremental is not True:
             self._seen[where] = said
-            said = said.removeprefix(before)  # a piece of its own hardly begins with the one before
+            said = said.removeprefix(before)  # a new piece hardly ever begins with the previous one
         self._draft.delta(said, at_ns, visible=visible, of=where)
 
     def close(self) -> Reading:
@@ -98,14 +99,14 @@ class DashScopeReader:
         draft = self._draft
         if self._task and not self._usage:
             draft.billable = False
-            draft.flag("charged_when_polled" if draft.ask.method == "POST" else "poll")
+            draft.flag(Reason.CHARGED_WHEN_POLLED if draft.ask.method == "POST" else Reason.POLL)
         if self._usage:
             tally = tally_usage(self._usage)
             reasoned = tally.quantity(Meter.OUTPUT_REASONING)
             terms: dict[str, TermValue] = {}
             if reasoned or isinstance(self._thinking, bool):
                 terms[Term.MODE] = "thinking" if reasoned or self._thinking else "non_thinking"
-            # A task is polled any number of times and billed once.
+            # A task may be polled many times and is billed once.
             draft.part(tally, terms=terms, item=f"tasks/{self._task}" if self._task else "")
             draft.usage_final = draft.complete
         return draft.reading()
@@ -114,8 +115,8 @@ class DashScopeReader:
 def tally_usage(usage: Block) -> Tally:
     """The leaves of a native `usage` block.
 
-    Image, video and audio tokens are inside the input, cached ones inside its text; embeddings and
-    reranking state a total only.  Modalities stand beside `input_tokens` or in its details.
+    The input includes image, video and audio tokens, and its text includes cached ones; embeddings
+    and reranking state only a total.  Modalities are beside `input_tokens` or in its details.
     """
     tally = Tally()
     total = integer(usage.get("total_tokens"))
@@ -156,7 +157,7 @@ IMAGE = Endpoint(
     name="dashscope.image", operation=Operation.IMAGE_GENERATION, reader=DashScopeReader
 )
 TASK = Endpoint(name="dashscope.task", operation=Operation.OTHER, reader=DashScopeReader)
-CANCEL = free_endpoint("dashscope.task", Operation.OTHER, "no_charge_endpoint")
+CANCEL = free_endpoint("dashscope.task", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 
 ROUTES = (
     EndpointPath("/services/aigc/(text|multimodal)-generation/generation", GENERATION),

@@ -1,33 +1,34 @@
-"""A `Reading` in the making: what every reader gathers, whichever dialect it reads."""
+"""A `Reading` under construction: what every reader collects, in any dialect."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from pricing.cause import Cause, Reasons
+from pricing.reason import Reason
 from pricing.usage import NO_TERMS, Meter, Terms
-from proxy.dialects import Ask, Endpoint, Json
+from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.errors import find_error, find_error_body
 from proxy.dialects.tally import Tally
-from proxy.dialects.timing import TokenTimes
+from proxy.dialects.token_times import TokenTimes
 from proxy.dialects.values import mapping
 from proxy.exchange import CountRequest, Part, Reading, Timing
 
 PARTS_MAX = 100_000  # a batch output file holds at most 50,000 lines
 CHOICES_MAX = 128  # finish reasons kept
-REASONS_MAX = 32
 
 Attribute = str | int | float | bool
 
 
 class Draft:
-    """Fields to fill while documents come; `reading()` makes the value."""
+    """Fields to fill as documents arrive; `reading()` returns the value."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self.ask = ask
         self.endpoint = endpoint
         self.operation = endpoint.operation
         self.stream = ask.stream or mapping(ask.request).get("stream") is True
-        self.billable = not endpoint.free
+        self.billable = endpoint.free is None
         self.request_model = endpoint.model(ask)
         self.response_model = ""
         self.response_id = ""
@@ -45,24 +46,22 @@ class Draft:
         self.session_id = ""
         self.attributes: dict[str, Attribute] = {}
         self.times = TokenTimes()
-        self._reasons: dict[str, None] = {}
+        self._reasons = Reasons()
         self._hear = ask.hear
         self._text: list[str] = []
         self._text_chars = 0
-        if endpoint.free:
+        if endpoint.free is not None:
             self.flag(endpoint.free)
 
-    def flag(self, *reasons: str) -> None:
-        """Add machine-readable reasons; each is kept once."""
-        for reason in reasons:
-            if len(self._reasons) < REASONS_MAX:
-                self._reasons[reason] = None
+    def flag(self, *causes: Cause) -> None:
+        """Say why the call is not billed, or what is doubtful about its usage."""
+        self._reasons.add(*causes)
 
     def hear(self, text: str, of: Hashable = 0) -> None:
-        """Pass on text that the model made, where content is captured.
+        """Pass on text that the model made, if content is captured.
 
-        `of` tells apart what comes at the same time: choices, tool calls.  A secret that is spread
-        over events is found if its pieces are put together again, and no others between them.
+        `of` separates texts that arrive interleaved, such as choices and tool calls: a secret that
+        is split over several events can only be found in a text that is joined correctly.
         """
         if self._hear is not None and text:
             self._hear(text, of)
@@ -79,17 +78,17 @@ class Draft:
             self._text_chars += min(len(text), room)
 
     def asked(self, request: Mapping[str, object]) -> None:
-        """Take the request of one response where a call holds many (WebSocket)."""
+        """Take the request of one response, where a call has many (WebSocket)."""
         self.ask = replace(self.ask, request=request)
         self.request_model = self.endpoint.model(self.ask) or self.request_model
 
     def settle(self) -> None:
-        """Forget the text so far: its usage was stated."""
+        """Drop the text so far: its usage was stated."""
         self._text.clear()
         self._text_chars = 0
 
     def delta(self, text: str, at_ns: int, *, visible: bool = True, of: Hashable = 0) -> None:
-        """Keep text of a stream event; text of no length is not a token.  `of` as in `hear`."""
+        """Keep the text of a stream event; empty text is not a token.  `of` as in `hear`."""
         if text:
             self.say(text, of if visible else ("hidden", of))
             self.times.token(at_ns, visible=visible)
@@ -97,43 +96,44 @@ class Draft:
     def part(
         self, tally: Tally, *, model: str = "", terms: Terms = NO_TERMS, item: str = ""
     ) -> None:
-        """Add what one usage block states; the call's first one, and each item, is one request."""
+        """Add what one usage block states.  The first block and each item count as one request."""
         if item or not self.parts:
             tally.add(Meter.REQUESTS, 1)
         usage = tally.usage()
-        self.flag(*tally.reasons)
-        self.add(Part(usage=usage, model=model, terms=terms, item=item))
+        reasons = tuple(tally.reasons)
+        self.add(Part(usage=usage, model=model, terms=terms, item=item, reasons=reasons))
 
     def add(self, part: Part) -> None:
-        """Add a part; past `PARTS_MAX` it is flagged instead, for a lost part is a wrong bill."""
+        """Add a part; past `PARTS_MAX`, flag instead: a lost part makes the bill wrong."""
+        self.flag(*part.reasons)
         if len(self.parts) < PARTS_MAX:
             self.parts.append(part)
         else:
-            self.flag("too_many_parts")
+            self.flag(Reason.TOO_MANY_PARTS)
 
     def fail(self, document: Json) -> bool:
-        """Note the error if `document` holds one, and say whether it did."""
+        """Record the error in `document`, if any; returns whether there was one."""
         found = find_error(document)
         if found is not None:
             self.error_type, self.error_message = found[0] or "error", found[1]
         return found is not None
 
     def finish(self, reason: object, choice: int = 0) -> None:
-        """Note why a choice ended; null is not a reason."""
+        """Record why a choice ended; null is not a reason."""
         known = choice in self.finish_reasons or len(self.finish_reasons) < CHOICES_MAX
         if isinstance(reason, str) and reason and known:
             self.finish_reasons[choice] = reason[:64]
 
     def reading(self) -> Reading:
-        """What was gathered."""
+        """The finished value."""
         if self.error_type and self.billable:
-            self.flag("error_in_body")
-            # Nothing was made, so nothing is billed; what was made before an error is.
+            self.flag(Reason.ERROR_IN_BODY)
+            # Only what was made before the error is billed.
             self.billable = bool(self.parts or self._text or self.times.any)
         if self.billable and not self.parts:
-            self.flag("no_usage")
+            self.flag(Reason.NO_USAGE)
         if self.parts and not self.usage_final:
-            self.flag("usage_not_final")
+            self.flag(Reason.USAGE_NOT_FINAL)
         return Reading(
             endpoint=self.endpoint.name,
             operation=self.operation,
@@ -158,7 +158,7 @@ class Draft:
         )
 
     def _count(self) -> CountRequest | None:
-        """What to count: where no final usage was stated, and something may have been billed."""
+        """What to count, if no final usage was stated and something may have been billed."""
         if not self.billable or not self.countable or (self.parts and self.usage_final):
             return None
         return CountRequest(
@@ -174,11 +174,11 @@ class Failed:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.billable = False
-        self._draft.flag("http_error")
+        self._draft.flag(Reason.HTTP_ERROR)
         self._draft.error_type = str(ask.status)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         kind, message = find_error_body(document)
         self._draft.error_type = kind or self._draft.error_type
         self._draft.error_message = message or self._draft.error_message

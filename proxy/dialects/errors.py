@@ -1,15 +1,15 @@
-"""What went wrong, from the error shapes that providers use; text cut short and without secrets."""
+"""Finds errors in the shapes that providers use; messages are shortened and hold no secrets."""
 
 import re
 
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.dialects.values import mapping, text
 
 MESSAGE_CHARS_MAX = 500
 TYPE_CHARS_MAX = 64
 
-# Keys by their published prefixes, credentials by the word before them, and any long run of letters
-# and digits mixed: an identifier we lose costs nothing, a key we keep costs trust.
+# Keys by their published prefixes, credentials by the word before them, and any long run of mixed
+# letters and digits: losing an identifier costs nothing, keeping a key costs trust.
 _SECRETS = re.compile(
     r"""
     (?i:bearer|basic)\s+\S+
@@ -25,8 +25,8 @@ _TYPE = re.compile(rf"(?=.{{1,{TYPE_CHARS_MAX}}}$)[A-Za-z0-9_](?:[\w.:/-]*\w)?")
 
 
 def redacted(message: str) -> str:
-    """`message` on one line, bounded, with everything that looks like a credential replaced."""
-    # Cut only after replacing: half a key is still half a key.  The factor bounds the work.
+    """`message` on one line, shortened; everything that looks like a credential is replaced."""
+    # Shorten after replacing, since half a key is still a secret.  The factor bounds the work.
     line = " ".join(message[: 8 * MESSAGE_CHARS_MAX].split())
     return _SECRETS.sub(_mask, line)[:MESSAGE_CHARS_MAX]
 
@@ -36,13 +36,13 @@ def _mask(found: re.Match[str]) -> str:
 
 
 def error_type(*candidates: object) -> str:
-    """The first candidate that can label a metric: a short word or code."""
+    """The first candidate that is short enough to label a metric: a word or a code."""
     words = (str(c) for c in candidates if isinstance(c, str | int) and not isinstance(c, bool))
     return next((word for word in words if _TYPE.fullmatch(word)), "")
 
 
 def find_error(document: Json) -> tuple[str, str] | None:
-    """(type, message) if `document` is an error or holds one; None if it says of none.
+    """(type, message) if `document` is an error or contains one, else None.
 
     Shapes: {"error": {"type", "code", "message"}} (OpenAI, Anthropic, and Gemini with "status",
     also wrapped in an array), {"error": "text"} (Ollama), {"type": "error", "message", "code"}
@@ -65,7 +65,7 @@ def find_error(document: Json) -> tuple[str, str] | None:
 
 
 def find_error_body(document: Json) -> tuple[str, str]:
-    """(type, message) of the body of a 4xx or 5xx, whatever its shape; "" where it does not say."""
+    """(type, message) of the body of a 4xx or 5xx, in any shape; "" if unstated."""
     if found := find_error(document):
         return found
     if isinstance(document, str):

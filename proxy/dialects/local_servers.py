@@ -1,15 +1,16 @@
-"""The own APIs of servers for local models, where they differ from OpenAI's.
+"""Native APIs of servers for local models, where they differ from OpenAI's.
 
 llama.cpp `/completion` and `/infill`
 (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md), `/generate` and
 `/generate_stream` of https://huggingface.co/docs/text-generation-inference, LM Studio's
-`/api/v1/chat` (https://lmstudio.ai/docs/developer/rest), and tokenizing, which is not billed.
+`/api/v1/chat` (https://lmstudio.ai/docs/developer/rest), and tokenizers, which are not billed.
 """
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally, split
@@ -26,8 +27,8 @@ class LocalReader:
         self._draft = Draft(ask, endpoint)
         self._tally: Tally | None = None
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -63,7 +64,7 @@ class LocalReader:
 
 
 def _tally(body: Block) -> Tally | None:
-    """Usage as llama.cpp, text-generation-inference and LM Studio state it at the end."""
+    """The final usage as llama.cpp, text-generation-inference and LM Studio state it."""
     tally = Tally()
     details, stats = mapping(body, "details"), mapping(body, "stats")
     if body.get("stop") is True or ("tokens_predicted" in body and "stop" not in body):
@@ -77,7 +78,7 @@ def _tally(body: Block) -> Tally | None:
     if (made := integer(details.get("generated_tokens"))) is not None:
         read = integer(details.get("input_length"))
         if read is None and not (prefill := mappings(details.get("prefill"))):
-            tally.reasons.append("input_tokens_not_reported")
+            tally.flag(Reason.INPUT_TOKENS_NOT_REPORTED)
         elif read is None:
             read = len(prefill)
         tally.add(Meter.INPUT, read)
@@ -95,7 +96,7 @@ COMPLETION = Endpoint(
     name="local.completion", operation=Operation.TEXT_COMPLETION, reader=LocalReader
 )
 CHAT = Endpoint(name="local.chat", operation=Operation.CHAT, reader=LocalReader)
-TOKENIZE = free_endpoint("local.tokenize", Operation.COUNT_TOKENS, "token_counting")
+TOKENIZE = free_endpoint("local.tokenize", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath("^/(completion|infill|generate|generate_stream)", COMPLETION),

@@ -1,10 +1,11 @@
 """What Mistral has beyond OpenAI's API: fill-in-the-middle, OCR and agents.
 
-https://docs.mistral.ai/api.  Its usage is OpenAI's, and a stream states it unasked.
+https://docs.mistral.ai/api.  Usage is as in OpenAI's API, and streams state it by default.
 """
 
+from pricing.reason import Reason
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.chat import ChatReader
 from proxy.dialects.tally import Tally, split
@@ -13,7 +14,7 @@ from proxy.exchange import Operation, Reading
 
 
 class OcrReader:
-    """Reads one document's text: billed by the page, at another rate if it was annotated.
+    """Reads OCR of one document: billed by the page, at another rate if it was annotated.
 
     https://docs.mistral.ai/capabilities/document_ai/basic_ocr/
     """
@@ -22,8 +23,8 @@ class OcrReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -33,7 +34,7 @@ class OcrReader:
         pages = integer(usage.get("pages_processed"))
         if pages is None and "pages" in body:
             pages = len(mappings(body.get("pages")))
-            draft.flag("pages_counted_from_body")
+            draft.flag(Reason.PAGES_COUNTED_FROM_BODY)
         if pages is not None:
             tally = Tally()
             annotated = integer(usage.get("pages_processed_annotation"))

@@ -1,13 +1,14 @@
-"""Ollama's own API: chat, generate and embeddings, whole or as one JSON value a line.
+"""Ollama's native API: chat, generate and embeddings, whole or as one JSON value per line.
 
-https://docs.ollama.com/api.  The last value bears `prompt_eval_count` and `eval_count`; a prompt
-that is still in the model's memory may be left out, and is then not known to be zero.
+https://docs.ollama.com/api.  The last value has `prompt_eval_count` and `eval_count`.  The first
+may be missing if the prompt is still in the model's memory, which does not mean zero.
 """
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -33,8 +34,8 @@ class OllamaReader:
             if (value := figure(options.get(name))) is not None:
                 self._draft.attributes[attribute] = value
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -68,7 +69,7 @@ class OllamaReader:
         tally.add(Meter.INPUT, read)
         tally.add(Meter.OUTPUT, made)
         if read is None:
-            tally.reasons.append("input_tokens_not_reported")
+            tally.flag(Reason.INPUT_TOKENS_NOT_REPORTED)
         draft.part(tally)
 
     def close(self) -> Reading:
@@ -81,7 +82,7 @@ GENERATE = Endpoint(
     name="ollama.generate", operation=Operation.TEXT_COMPLETION, reader=OllamaReader
 )
 EMBED = Endpoint(name="ollama.embed", operation=Operation.EMBEDDINGS, reader=OllamaReader)
-MODELS = free_endpoint("ollama.models", Operation.OTHER, "no_charge_endpoint")
+MODELS = free_endpoint("ollama.models", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 
 ROUTES = (
     EndpointPath("/api/chat", CHAT),

@@ -1,6 +1,7 @@
-"""Calls that no dialect knows: free by their method, or read in the hope of a usage block."""
+"""Calls that no dialect knows: free because of their method, or searched for a usage block."""
 
-from proxy.dialects import Ask, Endpoint, Json
+from pricing.reason import Reason
+from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.values import mapping, text
@@ -8,13 +9,13 @@ from proxy.exchange import Operation, Reading
 
 
 class FreeReader:
-    """Reads a call that no provider charges for: only what it was about, and whether it failed."""
+    """Reads a call that no provider charges for: its model and id, and whether it failed."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         draft.fail(document)
@@ -28,15 +29,15 @@ class FreeReader:
 
 
 class OtherReader:
-    """Reads a POST that no dialect knows: a usage block like OpenAI's is believed."""
+    """Reads a POST that no dialect knows; a usage block like OpenAI's counts."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
         self._usage: Json = None
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         draft.fail(document)
@@ -54,14 +55,14 @@ class OtherReader:
             self._draft.reported_usd = reported_usd(usage)
             self._draft.part(tally_usage(usage, self._draft.ask))
         else:
-            self._draft.flag("unknown_endpoint")
+            self._draft.flag(Reason.UNKNOWN_ENDPOINT)
         return self._draft.reading()
 
 
-def free_endpoint(name: str, operation: Operation, reason: str) -> Endpoint:
-    """An endpoint that providers do not charge for, because of `reason`."""
+def free_endpoint(name: str, operation: Operation, reason: Reason) -> Endpoint:
+    """An endpoint that providers do not charge for, with the reason."""
     return Endpoint(name=name, operation=operation, reader=FreeReader, free=reason)
 
 
 UNKNOWN = Endpoint(name="other", operation=Operation.OTHER, reader=OtherReader)
-UNCHARGED = free_endpoint("other", Operation.OTHER, "no_charge_endpoint")
+UNCHARGED = free_endpoint("other", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)

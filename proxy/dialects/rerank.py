@@ -1,12 +1,12 @@
-"""Reranking as Voyage, Jina, Together and others have it: one total of tokens.
+"""Reranking by Voyage, Jina, Together and others, who state one total of tokens.
 
-https://docs.voyageai.com/reference/reranker-api.  Cohere's, also where others copy it, is billed by
-search units.
+https://docs.voyageai.com/reference/reranker-api.  Cohere's format, also where others use it, is
+billed by search units.
 """
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.cohere import tally_billed
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, text
@@ -19,8 +19,8 @@ class RerankReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return

@@ -1,25 +1,16 @@
 """Which endpoint a call goes to: by method and by the end of its path.
 
-A dialect is added by a line in `MODULES`.  The first route that matches wins, so a module whose
-paths are narrower stands before one whose paths are wider.
+To add a dialect, add its module to `MODULES`.  The first route that matches wins, so modules with
+narrow paths come before those with wide ones.
 """
 
 from functools import lru_cache
 
-from proxy.dialects import (
-    Endpoint,
-    EndpointPath,
-    cohere,
-    dashscope,
-    local_servers,
-    mistral,
-    ollama,
-    other,
-    rerank,
-)
+from proxy.dialects import cohere, dashscope, local_servers, mistral, ollama, other, rerank
 from proxy.dialects.anthropic import messages as anthropic
 from proxy.dialects.bedrock import converse as bedrock
 from proxy.dialects.bedrock import invoke as bedrock_invoke
+from proxy.dialects.contract import Endpoint, EndpointPath
 from proxy.dialects.gemini import batch as gemini_batch
 from proxy.dialects.gemini import embed as gemini_embed
 from proxy.dialects.gemini import generate as gemini
@@ -60,11 +51,11 @@ FOUND_MAX = 1024
 UNCHARGED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
-@lru_cache(maxsize=FOUND_MAX)  # paths hold ids that callers choose
+@lru_cache(maxsize=FOUND_MAX)  # paths contain ids, so there must be a limit
 def find(method: str, path: str, family: str = "openai") -> Endpoint:
-    """The endpoint of a call; never fails: an unknown one is read generically.
+    """The endpoint of a call.  Never fails: an unknown one is read generically.
 
-    `path` has no query; `family` is the provider's dialect and settles shared paths only.
+    `path` has no query.  `family` is the provider's dialect, which only decides shared paths.
     """
     method = method.upper()
     for route in ROUTES:

@@ -1,54 +1,60 @@
-"""From a provider's overlapping counts to a partition, with conservation checked.
+"""From a provider's overlapping counts to a partition whose sum is checked.
 
-The rule for every dialect: disjoint leaves first; the leaves sum to the provider's own total, else
-`usage_sum_mismatch:...`; a negative leaf is a data error, flagged as `usage_negative:<meter>` and
-left out, never clamped silently.
+The rule for every dialect: disjoint leaves first; they must sum to the provider's own total, else
+the tally says `usage_sum_mismatch`.  A negative leaf is a data error: it is left out and flagged as
+`usage_negative`, never clamped silently.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 
+from pricing.cause import Cause, Reasons, about
+from pricing.reason import Reason
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Meter, Origin, Quantity, Usage
 
 
 class Tally:
-    """Quantities by meter while one usage block is read."""
+    """Quantities by meter of one usage block."""
 
     def __init__(self) -> None:
-        self.reasons: list[str] = []
+        self.reasons = Reasons()
         self._quantities: dict[Meter, Quantity] = {}
 
+    def flag(self, *causes: Cause) -> None:
+        """Say what is doubtful about these quantities."""
+        self.reasons.add(*causes)
+
     def add(self, meter: Meter, quantity: Quantity | None) -> None:
-        """Count `quantity` more of `meter`; None is nothing."""
+        """Add `quantity` to `meter`; None adds nothing."""
         if quantity:
             self._quantities[meter] = self._quantities.get(meter, 0) + quantity
 
     def quantity(self, meter: Meter) -> Quantity:
-        """What was counted under `meter` so far."""
+        """What `meter` has so far."""
         return self._quantities.get(meter, 0)
 
     def merge(self, other: "Tally") -> None:
-        """Count what `other` counted, too."""
+        """Add what `other` counted, and its reasons."""
         for meter, quantity in other._quantities.items():
             self.add(meter, quantity)
-        self.reasons += other.reasons
+        self.flag(*other.reasons)
 
     def expect(self, what: str, total: int | None, meters: frozenset[Meter]) -> None:
-        """Flag it if `meters` do not sum to the provider's `total`; None: it states none."""
+        """Flag a sum of `meters` that differs from the provider's `total`, if it states one."""
         got = sum(self._quantities.get(meter, 0) for meter in meters)
         if total is not None and got != total:
-            self.reasons.append(f"usage_sum_mismatch:{what}:{got}!={total}")
+            self.flag(about(Reason.USAGE_SUM_MISMATCH, f"{what}:{got}!={total}"))
 
     def expect_total(self, total: int | None) -> None:
-        """Flag it if input and output do not sum to the provider's `total`."""
+        """Flag a sum of input and output that differs from the provider's `total`."""
         self.expect("total", total, INPUT_METERS | OUTPUT_METERS)
 
     def usage(self, origin: Origin = Origin.REPORTED) -> Usage:
-        """The partition.  Look at `reasons` afterwards: negative leaves are flagged here."""
+        """The partition.  Read `reasons` afterwards: negative leaves are flagged here."""
         kept: dict[Meter, Quantity] = {}
         for meter, quantity in self._quantities.items():
             if quantity < 0:
-                self.reasons.append(f"usage_negative:{meter.value}")
+                self.flag(about(Reason.USAGE_NEGATIVE, meter.value))
             else:
                 kept[meter] = quantity
         return Usage(kept, origin)
@@ -60,7 +66,7 @@ def split(
     whole: Meter,
     parts: Mapping[Meter, int | None],
 ) -> None:
-    """Count `parts` of `total` under their meters and what is left under `whole`."""
+    """Count the `parts` of `total` under their meters, and the rest under `whole`."""
     rest = total
     for meter, quantity in parts.items():
         tally.add(meter, quantity)
@@ -69,5 +75,5 @@ def split(
 
 
 def seconds(value: Decimal | None) -> Quantity | None:
-    """Seconds as a quantity: an int where it is whole, so that equal usage is equal."""
+    """Seconds as a quantity; an int if they are whole, so that equal usage compares equal."""
     return int(value) if value is not None and value == value.to_integral_value() else value

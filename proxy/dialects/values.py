@@ -1,13 +1,13 @@
 """Reads fields of decoded JSON that may be absent, null or of the wrong type.  Never raises.
 
-An object is a `dict`, as msgspec makes it: the check against `Mapping` takes ten times as long.
+Objects are `dict`s, as msgspec makes them: checking for `Mapping` takes ten times as long.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 
 EMPTY: Mapping[str, object] = {}
-QUANTITY_MAX = 10**18  # nothing is counted beyond; 1e999999999 must not become an int
+QUANTITY_MAX = 10**18  # larger numbers are ignored: 1e999999999 must not become an int
 
 
 def mapping(value: object, *keys: str) -> Mapping[str, object]:
@@ -18,7 +18,7 @@ def mapping(value: object, *keys: str) -> Mapping[str, object]:
 
 
 def mappings(value: object) -> list[Mapping[str, object]]:
-    """The objects in a list; other elements and other values are left out."""
+    """The objects in a list; other elements are left out, and other values give none."""
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
@@ -28,7 +28,7 @@ def text(value: object) -> str:
 
 
 def integer(value: object) -> int | None:
-    """A whole number of 0 or more; None if it was not said or makes no sense."""
+    """A whole number of 0 or more; None if it is absent or makes no sense."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     if not 0 <= value < QUANTITY_MAX:
@@ -38,7 +38,7 @@ def integer(value: object) -> int | None:
 
 
 def decimal(value: object) -> Decimal | None:
-    """A number of 0 or more, exact; None if it was not said or makes no sense."""
+    """An exact number of 0 or more; None if it is absent or makes no sense."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     exact = Decimal(str(value))
@@ -46,7 +46,7 @@ def decimal(value: object) -> Decimal | None:
 
 
 def figure(value: object) -> int | float | None:
-    """A number to show, whole ones as such; None for anything else and for absurdly large ones."""
+    """A number for display; None for anything else, and for absurdly large ones."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     if not -QUANTITY_MAX < value < QUANTITY_MAX:

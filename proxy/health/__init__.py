@@ -1,1 +1,1 @@
-"""What we lose, and who is told."""
+"""Our own health: losses and faults as alerts and metrics."""

@@ -1,12 +1,12 @@
-"""Looks at our own health every few seconds, and tells whoever should know: the shell of the watch.
+"""Checks our own health every few seconds and sends alerts: the I/O around `watch`.
 
-What fires, and what the webhook has not taken, is written down, so that a restarted meter neither
-tells twice nor forgets to say that something is over.
+Firing alerts, and those the webhook has not accepted, are saved to a file, so that a restarted
+meter neither repeats an alert nor forgets to resolve one.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from time import monotonic
 
 import msgspec
 
-from exporters.notify.alert import Alert, tell_log
+from exporters.notify.alert import Alert, log_alert
 from exporters.notify.webhook import Webhook
 from exporters.series import Family
 from proxy.health import vitals
@@ -24,21 +24,22 @@ from proxy.settings.config import AlertOptions
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 2.0
-LAST_WORDS_S = 2.0  # how long a stop waits for the webhook; what is left goes out after a start
+CHECK_S = 2.0
+STOP_WAIT_S = 2.0  # how long a stop waits for the webhook; the rest is sent after the next start
 
 
-class Kept(msgspec.Struct):
-    """The file."""
+class SavedAlerts(msgspec.Struct):
+    """The content of the file."""
 
     state: State
-    untold: list[Alert]  # to the webhook, oldest first
+    # For the webhook, oldest first.  The key is the one that files already have.
+    undelivered: list[Alert] = msgspec.field(name="untold")
 
 
 class Alerting:
-    """One watch and its ways out: always the log, and `webhook` if there is one.
+    """Sends the alerts of one watch to the log and, if given, to `webhook`.
 
-    Nothing here raises into the meter: a watch that fails is our fault and costs no row.
+    Nothing here raises into the meter: a fault of the watch must not cost a row.
     """
 
     def __init__(
@@ -51,72 +52,71 @@ class Alerting:
         self._path = file
         self._status = status
         self._webhook = webhook
-        self._telling: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self._failing = False
-        kept = self._load()
-        self._written = msgspec.json.encode(kept) if kept else b""
-        self._watch = Watch(limits, kept.state if kept else None)
-        if kept and webhook:
-            webhook.tell(kept.untold)
+        saved = self._load()
+        self._written = msgspec.json.encode(saved) if saved else b""
+        self._watch = Watch(limits, saved.state if saved else None)
+        if saved and webhook:
+            webhook.send(saved.undelivered)
 
-    def _load(self) -> Kept | None:
+    def _load(self) -> SavedAlerts | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Kept)
+            return msgspec.json.decode(self._path.read_bytes(), type=SavedAlerts)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError) as error:
-            log.warning("%s cannot be read (%s); alerts begin anew.", self._path, error)
+            log.warning("Cannot read %s (%s); starting without earlier alerts.", self._path, error)
             return None
 
     async def run(self) -> None:
-        """Look for ever; cancelled to stop, and then `close` is to be called."""
+        """Check until cancelled; call `close` after that."""
         if self._webhook:
-            self._telling = asyncio.create_task(self._webhook.run())
+            self._sending = asyncio.create_task(self._webhook.run())
         while True:
-            await self.look()
-            await asyncio.sleep(LOOK_S)
+            await self.check()
+            await asyncio.sleep(CHECK_S)
 
-    async def look(self) -> None:
-        """Look once, tell what begins or ends, and write down what has changed."""
+    async def check(self) -> None:
+        """Check once, send alerts that start or end, and save the state if it changed."""
         try:
-            self.tell(self._watch.look(self._status(), datetime.now(UTC), monotonic()))
-            untold = self._webhook.waiting if self._webhook else []
-            data = msgspec.json.encode(Kept(self._watch.state, untold))
+            self._send(self._watch.look(self._status(), datetime.now(UTC), monotonic()))
+            undelivered = self._webhook.waiting if self._webhook else []
+            data = msgspec.json.encode(SavedAlerts(self._watch.state, undelivered))
         except Exception:
             if not self._failing:
-                log.exception("The watch over our own losses fails; its alerts are missing.")
+                log.exception("The check of our own health failed; alerts may be missing.")
             self._failing = True
             return
         self._failing = False
         if data != self._written:
-            with suppress(OSError):  # a disk that refuses has an alert of its own
+            with suppress(OSError):  # a failing disk has alerts of its own
                 await asyncio.to_thread(write_atomically, self._path, data)
                 self._written = data
 
-    def tell(self, alerts: Iterable[Alert]) -> None:
-        """Send alerts, begun or over, every way out.  Waits for nobody."""
-        told = list(alerts)
-        for alert in told:
-            tell_log(alert)
-        if self._webhook and told:
-            self._webhook.tell(told)
+    def _send(self, alerts: Sequence[Alert]) -> None:
+        """Send alerts that started or ended to the log and the webhook, without waiting."""
+        for alert in alerts:
+            log_alert(alert)
+        if self._webhook and alerts:
+            self._webhook.send(alerts)
 
     async def close(self) -> None:
-        """Look a last time, and give the webhook a moment; what it does not take is kept."""
-        await self.look()
+        """Check a last time and wait briefly for the webhook; what it does not accept is saved."""
+        await self.check()
         if self._webhook is None:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_S):
+            async with asyncio.timeout(STOP_WAIT_S):
                 await self._webhook.settled()
-        if self._telling:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
-        await self.look()
+        if self._sending:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+        await self.check()
         await self._webhook.close()
 
     def shown(self) -> Mapping[str, object]:
-        """For `/api/alerts`: what fires, the last that are over, and how the webhook is."""
+        """For `/api/alerts`: firing alerts, the last that ended, and the webhook's status."""
         return {
             "firing": self._watch.firing,
             "ended": list(self._watch.ended),

@@ -1,4 +1,4 @@
-"""Everything that `/metrics` and OTLP metrics show, kept together as it happens."""
+"""Collects everything that `/metrics` and OTLP metrics show."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Adds up the records that the meter writes, and knows how far each exporter has come."""
+    """Adds up the records that the meter writes, and knows how far behind each exporter is."""
 
     def __init__(
         self,
@@ -30,35 +30,35 @@ class Observer:
         names: Mapping[str, str],
         journals: Iterable[str],
     ) -> None:
-        """`journals`: folders in `data`."""
+        """`journals` are the names of folders in `data`."""
         self._records = Places(data).records
         self._sizes = {name: Sizes(data / name) for name in journals}
         self._metrics = Metrics(profile, names)
         self._exporters: list[Timed] = []
 
     def timed(self, exporter: Exporter) -> Timed:
-        """`exporter`, watched from now on."""
+        """`exporter`, wrapped to measure how far behind it is."""
         self._exporters.append(Timed(exporter))
         return self._exporters[-1]
 
     def tell(self, record: Record) -> None:
-        """Count a record that the meter has made.  Never raises: the record is what matters."""
+        """Count a new record.  Never raises: the record matters more than the metrics."""
         for exporter in self._exporters:
             exporter.expect(record)
         try:
             self._metrics.add(record)
-        except Exception:  # nothing that is wrong with a sum may stop the metering
-            log.exception("Call %s is missing from the metrics.", record.call_id)
+        except Exception:  # a fault in the metrics must not stop metering
+            log.exception("Failed to count call %s in the metrics.", record.call_id)
 
     async def count_waiting(self, deliveries: Sequence[Delivery[Record]]) -> None:
-        """Look once for what an earlier process left to deliver."""
+        """Count the records that an earlier process left undelivered; call once, at start."""
         for exporter, delivery in zip(self._exporters, deliveries, strict=True):
             exporter.waiting += await asyncio.to_thread(
                 timed.waiting, self._records, delivery.cursor
             )
 
     def journal_bytes(self) -> dict[str, int]:
-        """What each journal holds on disk."""
+        """Size of each journal on disk."""
         return {name: sizes.total() for name, sizes in self._sizes.items()}
 
     def status(self, exporter: str) -> dict[str, object]:
@@ -66,7 +66,7 @@ class Observer:
         return next(one.status() for one in self._exporters if one.name == exporter)
 
     def families(self, status: vitals.Status) -> list[Family]:
-        """All metrics now but those of alerts; `status` is that of the parts of this process."""
+        """All current metrics except those of alerts; `status` is as `/api/health` shows it."""
         return vitals.merged(
             self._metrics.families(),
             *(exporter.families() for exporter in self._exporters),

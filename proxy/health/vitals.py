@@ -1,7 +1,7 @@
-"""Our own health as metrics: what waits, what was lost, how much disk it takes.  Pure.
+"""Our own health as metrics: what is waiting, what was lost, how much disk it uses.  Pure.
 
-Made from the same `status` that `/api/health` shows and that `proxy.health.watch` judges, so the
-three never disagree.
+They are made from the status that `/api/health` shows and `proxy.health.watch` checks, so the three
+never disagree.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,54 +10,54 @@ from decimal import Decimal
 from itertools import chain
 
 from exporters.notify.alert import Severity
-from exporters.series import Distribution, Family, Kind, Labels, Value, gauge
+from exporters.series import Distribution, Family, Labels, MetricKind, Value, gauge
 from proxy.journal.counters import LAG_BOUNDS_MS, LAG_COUNTS, LAG_SUM
 
 Status = Mapping[str, Mapping[str, object]]
 
-# Key of a part's status → last part of the name, kind, unit, help.
-METER: Mapping[str, tuple[str, Kind, str, str]] = {
-    "metered": ("metered_calls", "counter", "{call}", "Calls that became records."),
-    "interrupted": ("interrupted_calls", "counter", "{call}", "Calls whose relay went away."),
-    "failed": ("failed_frames", "counter", "{frame}", "Frames we could not read: our fault."),
-    "orphan_frames": ("orphan_frames", "counter", "{frame}", "Frames of calls not known."),
-    "write_errors": ("write_errors", "counter", "{error}", "Writes of records that failed."),
-    "damaged_bytes": ("damaged", "gauge", "By", "Ends of journals that were not whole."),
+# Key in a component's status → last part of the name, kind, unit, help.
+METER: Mapping[str, tuple[str, MetricKind, str, str]] = {
+    "metered": ("metered_calls", "counter", "{call}", "Calls metered."),
+    "interrupted": ("interrupted_calls", "counter", "{call}", "Calls whose relay died."),
+    "failed": ("failed_frames", "counter", "{frame}", "Unreadable journal frames: our fault."),
+    "orphan_frames": ("orphan_frames", "counter", "{frame}", "Frames of unknown calls."),
+    "write_errors": ("write_errors", "counter", "{error}", "Failed writes of records."),
+    "damaged_bytes": ("damaged", "gauge", "By", "Incomplete frames at the ends of journal files."),
     "open": ("open_calls", "gauge", "{call}", "Calls in flight, or not metered yet."),
-    "uptime_s": ("uptime", "gauge", "s", "How long the meter has been running."),
+    "uptime_s": ("uptime", "gauge", "s", "Time since the meter started."),
 }
-EXPORTER: Mapping[str, tuple[str, Kind, str, str]] = {
-    "ok": ("ok", "gauge", "", "1 if the exporter takes records, 0 if it does not."),
-    "waiting": ("waiting", "gauge", "{record}", "Records not yet taken."),
-    "lag_s": ("lag", "gauge", "s", "Age of the oldest record not yet taken."),
-    "delivered": ("delivered", "counter", "{record}", "Records taken."),
-    "set_aside": ("set_aside", "counter", "{record}", "Records refused for good, kept in a file."),
-    "retries": ("retries", "counter", "{batch}", "Attempts that failed and were repeated."),
+EXPORTER: Mapping[str, tuple[str, MetricKind, str, str]] = {
+    "ok": ("ok", "gauge", "", "1 if the newest delivery succeeded, else 0."),
+    "waiting": ("waiting", "gauge", "{record}", "Records waiting to be delivered."),
+    "lag_s": ("lag", "gauge", "s", "Age of the oldest record waiting."),
+    "delivered": ("delivered", "counter", "{record}", "Records delivered."),
+    "set_aside": ("set_aside", "counter", "{record}", "Rejected records, set aside in a file."),
+    "retries": ("retries", "counter", "{batch}", "Failed attempts that were repeated."),
 }
-WEBHOOK: Mapping[str, tuple[Kind, str, str]] = {
-    "ok": ("gauge", "", "1 if the webhook takes alerts, 0 if it does not."),
-    "waiting": ("gauge", "{alert}", "Alerts that the webhook has not taken yet."),
-    "delivered": ("counter", "{alert}", "Alerts that the webhook took, begun or over."),
-    "lost": ("counter", "{alert}", "Alerts that the webhook refused, or that found no room."),
-    "retries": ("counter", "{attempt}", "Attempts that failed and were repeated."),
+WEBHOOK: Mapping[str, tuple[MetricKind, str, str]] = {
+    "ok": ("gauge", "", "1 if the newest request to the webhook succeeded, else 0."),
+    "waiting": ("gauge", "{alert}", "Alerts waiting for the webhook."),
+    "delivered": ("counter", "{alert}", "Alerts delivered to the webhook, firing or resolved."),
+    "lost": ("counter", "{alert}", "Alerts that the webhook refused or the queue had no room for."),
+    "retries": ("counter", "{attempt}", "Failed attempts that were repeated."),
 }
 CONTENT = {
-    "captured": ("captured_calls", "{call}", "Calls whose content was kept."),
-    "dropped": ("dropped_calls", "{call}", "Calls whose content found no room; they have rows."),
+    "captured": ("captured_calls", "{call}", "Calls whose content was captured."),
+    "dropped": ("dropped_calls", "{call}", "Calls whose content was dropped (journal full)."),
 }
 RELAY = {
     "calls_begun": ("calls_begun", "{call}", "Calls dispatched."),
     "calls_ended": ("calls_ended", "{call}", "Calls ended."),
-    "calls_lost": ("calls_lost", "{call}", "Calls the journal could not take: they have no row."),
-    "frames_dropped": ("frames_dropped", "{frame}", "Journal frames that were not written."),
-    "bytes_dropped": ("dropped", "By", "What passed and was not kept in the journal."),
-    "write_errors": ("write_errors", "{error}", "Writes of the journal that failed."),
-    "segments": ("segments", "{file}", "Journal files begun."),
+    "calls_lost": ("calls_lost", "{call}", "Calls not recorded in the journal: they have no row."),
+    "frames_dropped": ("frames_dropped", "{frame}", "Journal frames dropped."),
+    "bytes_dropped": ("dropped", "By", "Bytes dropped instead of written to the journal."),
+    "write_errors": ("write_errors", "{error}", "Failed writes of the journal."),
+    "segments": ("segments", "{file}", "Journal files created."),
 }
 
 
 def families(status: Status) -> Iterator[Family]:
-    """`status` is that of the parts of the meter's process."""
+    """The metrics of the meter, the exporters, content capture, the relays and the journals."""
     meter = status.get("meter", {})
     for key, (name, kind, unit, help) in METER.items():
         if isinstance(value := meter.get(key), int | float):
@@ -72,9 +72,10 @@ def families(status: Status) -> Iterator[Family]:
                 yield replace(_single(full, "counter", unit, help, value), lasting=True)
     if isinstance(lag := meter.get("loop_lag"), Mapping):
         yield _loop_lag(lag)
-    yield gauge("taximeter.journal.size", "By", "On disk.", *_by_journal(meter, "journal_bytes"))
+    sizes = _by_journal(meter, "journal_bytes")
+    yield gauge("taximeter.journal.size", "By", "Size of each journal on disk.", *sizes)
     limits = _by_journal(meter, "journal_bytes_max")
-    yield gauge("taximeter.journal.limit", "By", "What each may hold.", *limits)
+    yield gauge("taximeter.journal.limit", "By", "Size limit of each journal.", *limits)
 
 
 def _by_journal(meter: Mapping[str, object], key: str) -> Iterator[tuple[Labels, Value]]:
@@ -83,15 +84,15 @@ def _by_journal(meter: Mapping[str, object], key: str) -> Iterator[tuple[Labels,
 
 
 def _content(part: Mapping[str, object]) -> Iterator[Family]:
-    """Where content is captured: how much of it, and how often something was hidden, by kind."""
+    """If content is captured: of how many calls, and the redactions by kind."""
     for key, (name, unit, help) in CONTENT.items():
         if isinstance(value := part.get(key), int):
             yield _single(f"taximeter.content.{name}", "counter", unit, help, value)
-    if isinstance(hidden := part.get("redactions"), Mapping):
+    if isinstance(redactions := part.get("redactions"), Mapping):
         points: list[tuple[Labels, Value]] = [
-            ((("taximeter.kind", kind),), count) for kind, count in sorted(hidden.items())
+            ((("taximeter.kind", kind),), count) for kind, count in sorted(redactions.items())
         ]
-        help = "What was taken out of content."
+        help = "Redactions in captured content."
         name = "taximeter.content.redactions"
         yield Family(name=name, kind="counter", unit="{redaction}", help=help, points=points)
 
@@ -99,7 +100,7 @@ def _content(part: Mapping[str, object]) -> Iterator[Family]:
 def alert_families(
     known: Mapping[str, Severity], firing: Iterable[str], webhook: Mapping[str, object] | None
 ) -> Iterator[Family]:
-    """Every alert that is `known`, 1 while one of its name fires; and how the webhook does."""
+    """Every `known` alert, 1 while it fires; and the webhook's metrics, if there is one."""
     names = frozenset(firing)
     points: list[tuple[Labels, Value]] = [
         ((("taximeter.alert", name), ("taximeter.severity", severity)), int(name in names))
@@ -115,12 +116,12 @@ def _loop_lag(counts: Mapping[str, int]) -> Family:
     bounds = tuple(Decimal(ms) / 1000 for ms in LAG_BOUNDS_MS)
     seconds = Decimal(counts[LAG_SUM]) / 1_000_000
     value = Distribution(bounds, tuple(counts[name] for name in LAG_COUNTS), seconds)
-    help = "How much later than due the relays' event loops woke up."
+    help = "How late the relays' event loops woke up."
     family = _single("taximeter.relay.loop_lag", "histogram", "s", help, value)
     return replace(family, lasting=True)
 
 
-def _single(name: str, kind: Kind, unit: str, help: str, value: Value) -> Family:
+def _single(name: str, kind: MetricKind, unit: str, help: str, value: Value) -> Family:
     return Family(name=name, kind=kind, unit=unit, help=help, points=[((), value)])
 
 
@@ -139,7 +140,7 @@ def _exporters(status: Status) -> Iterator[Family]:
 
 
 def merged(*groups: Iterable[Family]) -> list[Family]:
-    """One family of each name, as both formats want it."""
+    """One family per name, as both formats require."""
     found: dict[str, Family] = {}
     for family in chain(*groups):
         held = found.get(family.name)

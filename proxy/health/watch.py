@@ -1,7 +1,7 @@
-"""Which alerts fire about our own losses, judged by what `/api/health` shows.  Pure.
+"""Decides which alerts about our own health fire, from what `/api/health` shows.  Pure.
 
-Nothing flaps: an alert fires from the first look that sees its reason until there was none of it
-for `alerts.quiet_s`.  A number that is not known is no reason, neither to begin nor to end.
+Alerts do not flap: an alert fires from the first look that finds a reason for it until there was
+none for `alerts.quiet_s`.  An unknown number neither starts nor ends an alert.
 """
 
 from collections import deque
@@ -18,39 +18,39 @@ from exporters.notify.alert import Alert, Severity
 from proxy.health.vitals import Status
 from proxy.settings.config import AlertOptions
 
-ENDED_MAX = 100  # alerts that are over and still shown
-CATCHING_UP_S = 30.0  # rows that a stopped meter left are old, and soon gone
+ENDED_MAX = 100  # ended alerts that are still shown
+CATCHING_UP_S = 30.0  # rows left by a stopped meter are old, and are soon delivered
 
 _DISK = (
-    "Look at the disk of the data directory: full, read-only or over its quota.  The few frames "
-    "that rows need are held in memory meanwhile, up to 8 MiB in each process."
+    "Check the disk of the data directory: it may be full, read-only or over quota.  Frames that "
+    "rows need are held in memory meanwhile, up to 8 MiB per process."
 )
 _FULL = {
-    "calls": "what passes is dropped",
+    "calls": "frames are dropped",
     "records": "calls wait to be metered",
-    "contents": "what was said is dropped, and no row with it",
+    "contents": "content is dropped and rows are kept",
 }
 _ROOM = (
-    "Give the journal room: free the disk, raise journal.total_bytes_max, or mend the exporter "
-    "that takes no rows; /api/health names it."
+    "Give the journal room: free disk space, raise journal.total_bytes_max, or fix the exporter "
+    "that accepts no rows (see /api/health)."
 )
-_CONTENT_ROOM = "Raise content.journal_bytes_max, or mend the store; /api/health has its error."
+_CONTENT_ROOM = "Raise content.journal_bytes_max, or fix the store (see its error in /api/health)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """A counter that should stand still.  Its alert fires while it grows.
+    """A counter that should not grow.  Its alert fires while it does.
 
-    `key` leads to it in the status of the meter, or in that of each exporter.  `lasting` ones go on
-    where they were after a restart, the others begin at 0.
+    `key` is its path in the status of the meter, or of each exporter.  `lasting` counters survive a
+    restart, the others start at 0.
     """
 
     name: str
     severity: Severity
     key: tuple[str, ...]
-    summary: str  # {count}: by how much it grew since the alert began, {part}: whose it is
+    summary: str  # {count}: growth since the alert started, {part}: the component's name
     action: str
-    journal: str = ""  # label that tells two of one name apart
+    journal: str = ""  # label that distinguishes two losses of one name
     of_exporters: bool = False
     lasting: bool = True
 
@@ -67,22 +67,22 @@ LOSSES = (
         name="calls_lost",
         severity="critical",
         key=("journal", "calls_lost"),
-        summary="{count:,} calls will have no row: the journal could take nothing of them.",
+        summary="{count:,} calls will have no row: the journal could not record them.",
         action=_ROOM,
     ),
     Loss(
         name="rows_set_aside",
         severity="critical",
         key=("set_aside",),
-        summary="{count:,} rows were refused by {part} for good.",
-        action="They are in state/{part}.aside.jsonl in the data directory, each with its reason.",
+        summary="{part} permanently rejected {count:,} rows.",
+        action="Find them with their reasons in state/{part}.aside.jsonl in the data directory.",
         of_exporters=True,
     ),
     Loss(
         name="content_dropped",
         severity="critical",
         key=("dropped",),
-        summary="What was said in {count:,} calls was not kept for want of room; their rows are.",
+        summary="Content of {count:,} calls was dropped (journal full); their rows were kept.",
         action=_CONTENT_ROOM,
         of_exporters=True,
         lasting=False,
@@ -92,22 +92,22 @@ LOSSES = (
         severity="critical",
         key=("failed",),
         summary="{count:,} journal frames could not be read; their calls are incomplete.",
-        action="This is a fault of Taximeter: please report what the log says of these frames.",
+        action="This is a bug in Taximeter.  Please report the log lines about these frames.",
         lasting=False,
     ),
     Loss(
         name="journal_damaged",
         severity="critical",
         key=("damaged_bytes",),
-        summary="{count:,} bytes at the ends of journal files were not whole and were left out.",
-        action="Find out whether a process was killed, the power failed, or the disk is failing.",
+        summary="{count:,} bytes at the ends of journal files were damaged and skipped.",
+        action="Check whether a process was killed, the power failed or the disk is failing.",
         lasting=False,
     ),
     Loss(
         name="journal_write_errors",
         severity="warning",
         key=("journal", "write_errors"),
-        summary="{count:,} writes of calls to the journal failed.",
+        summary="{count:,} journal writes of calls failed.",
         action=_DISK,
         journal="calls",
     ),
@@ -115,22 +115,22 @@ LOSSES = (
         name="journal_write_errors",
         severity="warning",
         key=("write_errors",),
-        summary="{count:,} writes of records to the journal failed; calls wait to be metered.",
+        summary="{count:,} journal writes of records failed; calls are waiting to be metered.",
         action=_DISK,
         journal="records",
         lasting=False,
     ),
 )
-_BEGIN_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
+_START_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
 NEARLY_FULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
-# Every alert that there is, and its severity.
+# Every alert and its severity.
 KNOWN: Mapping[str, Severity] = MappingProxyType(
     {loss.name: loss.severity for loss in LOSSES} | {NEARLY_FULL: "warning", BEHIND: "warning"}
 )
 
 
 class Finding(NamedTuple):
-    """A reason for an alert, which begins once there was one for `after_s` without a pause."""
+    """A reason for an alert, which starts once it was found for `after_s` without a pause."""
 
     alert: Alert
     lost: int = 0  # since the last look
@@ -138,35 +138,36 @@ class Finding(NamedTuple):
 
 
 class Firing(msgspec.Struct):
-    """An alert that fires, and what its summary counts."""
+    """A firing alert, and the count in its summary."""
 
     alert: Alert
     count: int = 0
 
 
 class State(msgspec.Struct):
-    """What another process must know to go on where this one was."""
+    """What another process needs in order to continue from here."""
 
     firing: list[Firing]
     counts: dict[str, int]  # lasting counters at the last look
 
 
 class Watch:
-    """Judges one status after the other.  `state` is what an earlier watch said last.
+    """Checks one status after the other.  `state` is that of an earlier watch.
 
-    Counters that this is the first to see may be years old: they are where it begins.
+    The first value seen of a lasting counter may be years old, so it is no loss: counting starts
+    there.
     """
 
     def __init__(self, limits: AlertOptions, state: State | None = None) -> None:
         self._limits = limits
         self._firing = {one.alert.title: one for one in state.firing} if state else {}
         self._counts = dict(state.counts) if state else {}
-        self._since_s: dict[str, float] = {}  # title → since when there is reason, while there is
-        self._seen_s: dict[str, float] = {}  # title → when there was reason last
-        self.ended: deque[Alert] = deque(maxlen=ENDED_MAX)  # the newest first
+        self._since_s: dict[str, float] = {}  # title → when its current reason was first found
+        self._seen_s: dict[str, float] = {}  # title → when a reason was last found
+        self.ended: deque[Alert] = deque(maxlen=ENDED_MAX)  # newest first
 
     def look(self, status: Status, now: datetime, at_s: float) -> list[Alert]:
-        """The alerts that begin or end now.  `at_s` is monotonic, of this process alone."""
+        """The alerts that start or end now.  `at_s` is this process's monotonic clock."""
         changed = []
         found = [*self._levels(status, now), *self._losses(status, now)]
         titles = {finding.alert.title for finding in found}
@@ -195,21 +196,21 @@ class Watch:
 
     @property
     def firing(self) -> list[Alert]:
-        """In the order in which they began."""
+        """Firing alerts, in the order in which they started."""
         return [one.alert for one in self._firing.values()]
 
     @property
     def state(self) -> State:
-        """For the next watch."""
+        """What the next process's watch starts from."""
         lasting = {
             at: count
             for at, count in self._counts.items()
-            if tuple(at.split(".")[1:]) not in _BEGIN_AT_ZERO
+            if tuple(at.split(".")[1:]) not in _START_AT_ZERO
         }
         return State(list(self._firing.values()), lasting)
 
     def _levels(self, status: Status, now: datetime) -> Iterator[Finding]:
-        """What is beyond its limit at the moment."""
+        """Levels that currently exceed their limit."""
         meter = status.get("meter", {})
         sizes, limits = meter.get("journal_bytes"), meter.get("journal_bytes_max")
         if isinstance(sizes, Mapping) and isinstance(limits, Mapping):
@@ -220,7 +221,7 @@ class Watch:
                         name=NEARLY_FULL,
                         severity="warning",
                         summary=f"The journal of {name} holds {size:,} of {most:,} bytes "
-                        f"({size / most:.0%}); when it is full, {_FULL.get(name, 'it waits')}.",
+                        f"({size / most:.0%}); once it is full, {_FULL.get(name, 'it waits')}.",
                         action=_CONTENT_ROOM if name == "contents" else _ROOM,
                         started_at=now,
                         labels={"journal": name},
@@ -233,15 +234,15 @@ class Watch:
                     name=BEHIND,
                     severity="warning",
                     summary=f"{waiting} rows wait for {name}, the oldest for {lag_s:,.0f} s.",
-                    action="See its error in /api/health.  Rows wait on disk, and none is lost "
-                    "while the journal has room.",
+                    action="See its error in /api/health.  Rows wait on disk; none is lost while "
+                    "the journal has room.",
                     started_at=now,
                     labels={"exporter": name},
                 )
                 yield Finding(alert, after_s=CATCHING_UP_S)
 
     def _losses(self, status: Status, now: datetime) -> Iterator[Finding]:
-        """What has grown since the last look, and by how much."""
+        """Loss counters that have grown since the last look, and by how much."""
         for loss in LOSSES:
             parts = _exporters(status) if loss.of_exporters else [("meter", status.get("meter"))]
             for name, part in parts:

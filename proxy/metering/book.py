@@ -1,4 +1,4 @@
-"""The tariff book that a configuration asks for."""
+"""The tariff book of a configuration."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from proxy.settings.config import Config
 
 
 def tariff_book(config: Config, *laid_over: Path) -> TariffBook:
-    """The shipped tariffs, the configured ones over them, then `laid_over`.
+    """The shipped tariffs, overlaid with the configured ones, then with `laid_over`.
 
-    Raises TariffError, which lists every problem, and OSError for a directory that is not there.
+    Raises TariffError, which lists every problem, and OSError for a directory that cannot be read.
     """
     private = [config.metering.tariffs] if config.metering.tariffs else []
     return TariffBook.load(*private, *laid_over)

@@ -1,8 +1,8 @@
-"""Prices call documents: JSON objects that say what was called, when, and what came back.
+"""Prices call documents: JSON objects with a request, when it was made, and its response.
 
 A document has `provider`, `path`, `at`, `request`, `response`, and optionally `id`, `method`,
 `request_headers`, `response_headers`, `upstream` (`base_url`, `region`, `deployment_type`) and
-`batch`.  It is read by the very code that meters live calls.
+`batch`.  The code that meters live calls reads it.
 """
 
 from collections.abc import Mapping
@@ -13,28 +13,29 @@ from typing import cast
 
 import msgspec
 
-from pricing import Charge, Subcall, TariffBook
+from pricing import Charge, TariffBook
+from pricing.cause import texts
 from pricing.charge import line_document, plain
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Part, ResponseHead
 from proxy.instants import iso_instant
-from proxy.metering.metering import charge_of, counted, subcalls_of
+from proxy.metering.charges import charge_of, counted, subcalls_of
 from proxy.reading.reading import CallReader
 from proxy.settings.config import Config, Provider
 
-# Decimals go back into bodies as the numbers they were, so no figure passes through a float.
+# Decimals are written back into bodies as numbers, so no figure passes through a float.
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 EVENT_STREAM, JSON = "text/event-stream", "application/json"
 
 
 def parse(line: bytes | str) -> dict[str, object]:
-    """One document.  Raises ValueError that says what is wrong with it."""
+    """One document.  Raises ValueError, which says what is wrong with it."""
     try:
         document = _decode(line)
     except msgspec.DecodeError as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise ValueError("a call document is a JSON object")
+        raise ValueError("a call document must be a JSON object")
     missing = [key for key in ("provider", "path", "at") if not isinstance(document.get(key), str)]
     if missing:
         raise ValueError(f"missing or not text: {', '.join(missing)}")
@@ -48,21 +49,19 @@ def price_document(
 
     Raises ValueError for a document that is not one.
     """
-    charge, _, reasons = charge_document(document, book, config)
+    charge = charge_document(document, book, config)
     return {
         "id": document.get("id"),
         "usd": None if charge.usd is None else plain(charge.usd),
         "status": charge.status.value,
-        "reasons": list(dict.fromkeys([*reasons, *charge.reasons])),
+        "reasons": list(texts(charge.reasons)),
         "lines": [line_document(line) for line in charge.lines],
         "tariff": charge.tariff,
     }
 
 
-def charge_document(
-    document: Mapping[str, object], book: TariffBook, config: Config
-) -> tuple[Charge, tuple[Subcall, ...], tuple[str, ...]]:
-    """The charge, what it was made from, and the reading's own reasons."""
+def charge_document(document: Mapping[str, object], book: TariffBook, config: Config) -> Charge:
+    """The charge of a call document.  Raises ValueError for a document that is not one."""
     provider = _provider(document, config)
     exchange = _exchange(document, provider, config)
     reading = counted(exchange.reading, provider.name, config)
@@ -70,7 +69,7 @@ def charge_document(
         parts = tuple(_in_batch(part) for part in reading.parts)
         reading = replace(reading, parts=parts, billable=reading.billable or bool(parts))
     subcalls = subcalls_of(exchange, reading.parts, provider)
-    return charge_of(reading, subcalls, book), subcalls, reading.reasons
+    return charge_of(reading, subcalls, book)
 
 
 def _in_batch(part: Part) -> Part:
@@ -78,7 +77,7 @@ def _in_batch(part: Part) -> Part:
 
 
 def _provider(document: Mapping[str, object], config: Config) -> Provider:
-    """The configured provider with what the document says of the upstream."""
+    """The configured provider with the upstream that the document states."""
     name = str(document["provider"])
     provider = config.providers.get(name) or Provider(name=name, base_url="")
     upstream = document.get("upstream")
@@ -93,7 +92,7 @@ def _provider(document: Mapping[str, object], config: Config) -> Provider:
 
 
 def _exchange(document: Mapping[str, object], provider: Provider, config: Config) -> Exchange:
-    """The call as the journal would have told it."""
+    """The call as the journal would have recorded it."""
     response = document.get("response")
     text = isinstance(response, str)
     headers = {"content-type": EVENT_STREAM if text else JSON} | _headers(
@@ -128,7 +127,7 @@ def _exchange(document: Mapping[str, object], provider: Provider, config: Config
 def _headers(document: Mapping[str, object], key: str) -> dict[str, str]:
     value = document.get(key) or {}
     if not isinstance(value, dict):
-        raise ValueError(f"{key} is not an object")
+        raise ValueError(f"{key} must be a JSON object")
     return {str(name).lower(): str(text) for name, text in value.items()}
 
 

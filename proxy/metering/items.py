@@ -1,8 +1,8 @@
-"""Which batch items and background responses have been charged: each once, for ever.
+"""Which batch items and background responses were charged: each exactly once.
 
-A batch's output may be downloaded many times and a background response polled many times.  The
-first reading that shows an item charges it; the ledger remembers which call that was, so that
-metering the same call again after a crash charges it again and no other call does.
+The output of a batch may be downloaded many times, and a background response polled many times.
+The first reading that shows an item charges it.  The ledger remembers which call that was, so that
+only the same call, metered again after a crash, charges it again.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ PRUNE_EVERY = 10_000
 
 
 class Items:
-    """The ledger, in one SQLite file.  Raises sqlite3.Error on a bad disk."""
+    """The ledger, in one SQLite file.  Raises sqlite3.Error if the disk fails."""
 
     def __init__(self, path: Path) -> None:
-        # Calls whose tokens are counted are metered in a thread: one at a time in here.
+        # Calls whose tokens are counted are metered in threads; the lock admits one at a time.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._lock = threading.Lock()
         path.chmod(0o600)
@@ -33,7 +33,7 @@ class Items:
         self._claims = 0
 
     def claim(self, provider: str, items: Iterable[str], source: str) -> set[str]:
-        """The items that `source`, one call, is the first to show."""
+        """The items that this call, `source`, is the first to show."""
         mine = set()
         with self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")

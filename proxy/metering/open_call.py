@@ -1,9 +1,10 @@
-"""A call that has begun and has no record yet: takes its frames, gives the exchange."""
+"""A call that has begun and has no record yet: from its frames to the exchange."""
 
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from pricing.reason import Reason
 from proxy.content.capture import Capturing
 from proxy.exchange import Begun, Ended, Exchange, Kind, Outcome, Reading, ResponseHead
 from proxy.journal.follower import Position
@@ -18,7 +19,7 @@ _ended = msgspec.json.Decoder(Ended)
 
 @dataclass(slots=True)
 class OpenCall:
-    """`first` is where its BEGUN stands, `segments` are those that hold frames of it."""
+    """`first` is the position of its BEGUN, `segments` are those with frames of it."""
 
     writer: str
     number: int
@@ -43,7 +44,7 @@ class OpenCall:
         config: Config,
         capturing: Capturing | None,
     ) -> "OpenCall":
-        """From a BEGUN frame.  Raises msgspec.DecodeError for a payload that is none."""
+        """From a BEGUN frame.  Raises msgspec.DecodeError for an invalid payload."""
         begun = _begun.decode(frame.payload)
         provider = config.providers.get(begun.provider)
         capture = capturing.begin(begun) if capturing else None
@@ -58,7 +59,7 @@ class OpenCall:
         )
 
     def take(self, segment: int, frame: Frame) -> Ended | None:
-        """One more frame; the last one gives how the call ended."""
+        """Take one more frame; returns how the call ended if it is the last."""
         self.segments.add(segment)
         at_ns = max(0, frame.at_ns - self.begun_ns)
         self.last_ns = max(self.last_ns, at_ns)
@@ -86,7 +87,7 @@ class OpenCall:
         return None
 
     def interrupted(self) -> Ended:
-        """How it ended if nobody is left to say."""
+        """How it ended if its relay is gone."""
         return Ended(
             outcome=Outcome.INTERRUPTED,
             request_bytes=self.request_bytes,
@@ -99,7 +100,7 @@ class OpenCall:
         reading = self.reader.close()
         missing = max(0, ended.request_bytes - self.request_bytes)
         missing += max(0, ended.response_bytes - self.response_bytes)
-        if missing:  # what was in flight when the disk refused is not in the relay's own count
+        if missing:  # the relay's count lacks what was in flight when the disk refused
             ended = msgspec.structs.replace(ended, dropped_bytes=max(ended.dropped_bytes, missing))
             reading = incomplete(reading)
         return Exchange(
@@ -118,6 +119,6 @@ class OpenCall:
 
 
 def incomplete(reading: Reading) -> Reading:
-    """The reading of bodies that were not kept whole: a count of their text is a lower bound."""
+    """The reading of bodies that were not kept in full: a count of their text is incomplete."""
     count = reading.count and replace(reading.count, output_known=False)
-    return replace(reading, count=count, reasons=(*reading.reasons, "bytes_dropped"))
+    return replace(reading, count=count, reasons=(*reading.reasons, Reason.BYTES_DROPPED))

@@ -1,8 +1,8 @@
-"""What the meter has done, in a file that survives it: which calls have their record.
+"""Which calls have their record, in a file that survives the meter.
 
-Call numbers of a writer grow by one, so "done" is a number below which all are, and the few above
-it.  The file is written after the records it speaks of; records that came later are found in the
-record journal itself.
+Call numbers of a writer increase by one, so "done" is a number below which all calls are done, and
+the few above it.  The file is written after the records; later records are found in the record
+journal itself.
 """
 
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ from proxy.journal.disk import write_atomically
 
 
 class WriterProgress(msgspec.Struct, kw_only=True):
-    """One relay's journal: where to read on from, and which of its calls are done."""
+    """One relay's journal: where to continue reading, and which of its calls are done."""
 
     segment: int = 0
     offset: int = 0
     below: int = 1
     above: set[int] = msgspec.field(default_factory=set)
-    seen: int = 0  # the highest call number met
+    seen: int = 0  # the highest call number seen
 
     def is_done(self, call: int) -> bool:
         return call < self.below or call in self.above
@@ -35,7 +35,7 @@ class WriterProgress(msgspec.Struct, kw_only=True):
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """The whole file.  `records_*` is where the record journal stood when it was written."""
+    """The whole file.  `records_*` is the position of the record journal when it was written."""
 
     records_writer: str = ""
     records_segment: int = 0
@@ -44,13 +44,13 @@ class Progress(msgspec.Struct, kw_only=True):
 
     @classmethod
     def load(cls, path: Path) -> "Progress":
-        """What `save` wrote; empty if there is no file.  Raises ValueError for a damaged one."""
+        """What `save` wrote; empty if there is no file.  Raises ValueError if it is damaged."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
             return cls()
         except msgspec.DecodeError as error:
-            raise ValueError(f"{path} is damaged ({error}); remove it to meter anew") from error
+            raise ValueError(f"{path} is damaged ({error}); remove it to start over") from error
 
     def save(self, path: Path) -> None:
         write_atomically(path, msgspec.json.encode(self))

@@ -1,8 +1,8 @@
-"""Follows the relays' journals and turns every call into its record, once.
+"""Follows the relays' journals and turns every call into its record, exactly once.
 
-A call is read as its frames come, so a long stream costs no memory and is ready when it ends.  What
-has been done is known from the record journal and the progress file; a call whose relay is gone
-becomes a record with outcome `interrupted`.
+A call is read as its frames arrive, so a long stream takes no memory and is ready when it ends.
+The record journal and the progress file say what has been done.  A call whose relay is gone becomes
+a record with outcome `interrupted`.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
-COUNTING_MAX = 1_000  # calls that wait for their tokens to be counted
+COUNTING_MAX = 1_000  # calls waiting for their tokens to be counted
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
 Tell = Callable[[Record], None]
@@ -39,17 +39,17 @@ Tell = Callable[[Record], None]
 
 @dataclass(slots=True)
 class Totals:
-    """What health shows of the meter."""
+    """What the health check shows about the meter."""
 
     metered: int = 0
     interrupted: int = 0
-    orphan_frames: int = 0  # their call's beginning was never written or is done already
-    failed: int = 0  # calls that could not be turned into a record: a fault of ours
+    orphan_frames: int = 0  # the beginning of their call was never written, or is done
+    failed: int = 0  # calls that could not be turned into a record: a bug
 
 
 @dataclass(slots=True)
 class Finished:
-    """A call that is over; `records` are those that the record journal has not taken yet."""
+    """A call that has ended; `records` are those that the record journal has not taken yet."""
 
     call: OpenCall
     records: list[bytes]
@@ -59,7 +59,7 @@ class Recorder:
     """`make` turns an exchange into its records and never raises.
 
     `tell` is called with each new record, on the event loop, and must not raise either.  `contents`
-    takes what was said, where content is captured.
+    takes what was said, if content is captured.
     Raises OSError or ValueError at construction if its state cannot be read.
     """
 
@@ -79,7 +79,7 @@ class Recorder:
         self._progress_path = places.progress
         self.progress = Progress.load(self._progress_path)
         self.totals = Totals()
-        self._written: set[str] = set()  # sources of records that an earlier meter left behind
+        self._written: set[str] = set()  # sources of records that an earlier meter wrote
         self._recover()
         self.saved = (self.progress.records_writer, self.progress.records_segment)
         self.journal = Journal(
@@ -96,7 +96,7 @@ class Recorder:
         self._upkept = monotonic()
 
     def _recover(self) -> None:
-        """Learn from the record journal what an earlier meter finished after its last save."""
+        """Read in the record journal what an earlier meter finished after its last save."""
         here = (self.progress.records_writer, self.progress.records_segment)
         follower = Follower(self._records)
         for writer in follower.scan():
@@ -116,7 +116,7 @@ class Recorder:
     # -- following ------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Follow for ever; cancelled to stop."""
+        """Follow until cancelled."""
         idle_s = IDLE_S_MIN
         while True:
             busy = await self.step()
@@ -128,7 +128,7 @@ class Recorder:
     async def step(self) -> bool:
         """Read what there is, for a slice of time; returns whether there was anything."""
         if not self._confirm():
-            return False  # no room for records: the calls wait on disk
+            return False  # no space for records: the calls wait on disk
         until = monotonic() + SLICE_S
         busy = False
         for writer in self._follower.scan():
@@ -148,9 +148,9 @@ class Recorder:
         return busy
 
     async def drain(self) -> None:
-        """Read what dead writers left, until every call of theirs has its record; for stopping.
+        """Before stopping, read until every call of a dead writer has its record.
 
-        A relay that lives needs no waiting for: the next meter reads on where this one was.
+        Live relays need no waiting: the next meter continues where this one stopped.
         """
         while True:
             await self.step()
@@ -159,7 +159,7 @@ class Recorder:
             await asyncio.sleep(IDLE_S_MIN)
 
     def _take(self, writer: Followed, frame: Frame) -> None:
-        """One frame.  Never raises: a frame that cannot be understood is counted."""
+        """Take one frame.  Never raises: a frame that cannot be read is counted."""
         progress = self.progress.writer(writer.writer)
         progress.seen = max(progress.seen, frame.call)
         if progress.is_done(frame.call):
@@ -175,12 +175,12 @@ class Recorder:
                 self.totals.orphan_frames += 1
             elif ended := call.take(writer.segment, frame):
                 self._finish(call, ended)
-        except Exception:  # one odd call must not stop the metering of the others
+        except Exception:  # one odd call must not stop metering
             log.exception("A frame of call %s:%d could not be read.", *key)
             self.totals.failed += 1
 
     def _interrupt(self, writer: Followed) -> None:
-        """The relay is gone: what it left open has ended."""
+        """End the open calls of a relay that is gone."""
         for call in [c for c in self._open.values() if c.writer == writer.writer]:
             if not call.finishing:
                 self.totals.interrupted += 1
@@ -198,11 +198,11 @@ class Recorder:
         task.add_done_callback(self._counting.discard)
 
     async def _count(self, call: OpenCall, exchange: Exchange) -> None:
-        """Counting tokens takes long: in a thread."""
+        """Make the records in a thread, since counting tokens takes long."""
         self._keep(call, await asyncio.to_thread(self._make, exchange))
 
     def _keep(self, call: OpenCall, records: Sequence[Record]) -> None:
-        """Have the records written; the one that stands for the call itself is last."""
+        """Queue the records for writing; that of the call itself is last."""
         new = [record for record in records if record.source not in self._written]
         self._finished.append(Finished(call, list(map(encode, new))))
         if self._contents and new:
@@ -211,7 +211,7 @@ class Recorder:
             self._tell(record)
 
     def _confirm(self) -> bool:
-        """Append records, mark as done what the record journal took; False if some must wait."""
+        """Append records, and mark calls as done that the journal took; False if some must wait."""
         if self._finished and self.journal.blocked:
             return False
         if self._contents:
@@ -232,7 +232,7 @@ class Recorder:
         return not waiting
 
     def _append(self, record: bytes) -> int:
-        """The number under which the journal says whether it lost it."""
+        """The number by which the journal reports whether it lost the record."""
         self._kept += 1
         self.journal.append(self._kept, Kind.RECORD, record)
         return self._kept
@@ -240,7 +240,7 @@ class Recorder:
     # -- state ----------------------------------------------------------------------------------
 
     async def upkeep(self) -> None:
-        """Save the progress, then let go of segments that nothing needs any more."""
+        """Save the progress, then release segments that nothing needs any more."""
         self._upkept = monotonic()
         await self.journal.synced()
         for writer in list(self._follower.writers.values()):
@@ -275,7 +275,7 @@ class Recorder:
         self._follower.close()
 
     def status(self) -> dict[str, object]:
-        """For health: what was metered, what waits, what was lost, how late relays' loops are."""
+        """For the health check: what was metered, waits or was lost, and the lag of relays."""
         lost = dict(self.progress.lost)
         for writer in self._follower.writers.values():
             for name, value in read_counters(writer.path).items():

@@ -19,13 +19,14 @@ from pricing import (
     Subcall,
     Usage,
 )
+from pricing.cause import Cause, texts
 from pricing.charge import line_document, plain
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
 from proxy.settings.config import Config
 
 ERROR_MESSAGE_MAX = 500  # characters of a provider's own error text
-# Tags with a column of their own; any other stays in the map.
+# Tags that have a column; any other stays in the map.
 TAG_COLUMNS: Mapping[str, str] = {
     "project": "project",
     "environment": "environment",
@@ -42,9 +43,9 @@ RETRY_HEADER = "x-stainless-retry-count"  # the OpenAI and Anthropic SDKs count 
 
 
 def outcome_of(exchange: Exchange) -> Outcome:
-    """How the call ended, for somebody who reads bills.
+    """How the call ended, from the view of a bill.
 
-    A caller that leaves, or a relay that dies, after the final event ended nothing: openai-python
+    If a caller leaves or a relay dies after the final event, the call is complete: openai-python
     closes the connection right after `[DONE]`.
     """
     ended, reading = exchange.ended.outcome, exchange.reading
@@ -69,18 +70,18 @@ def total_usage(subcalls: Sequence[Subcall]) -> dict[Meter, Quantity]:
 
 
 def usage_origin(subcalls: Sequence[Subcall]) -> Origin:
-    """The worst origin of any part: one guess makes the whole a guess."""
+    """The worst origin of any part: one guess makes the total a guess."""
     order = list(Origin)
     return max((s.usage.origin for s in subcalls), key=order.index, default=Origin.NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What a charge is made from besides the subcalls and the tariffs."""
+    """What a charge depends on besides the subcalls and the tariffs."""
 
     asked: str = ""  # the model asked for, and the one that answered
     served: str = ""
-    reasons: tuple[str, ...] = ()  # the reading's own
+    reasons: tuple[Cause, ...] = ()  # the reading's own
     reported_usd: Decimal | None = None
     cut_short: bool = False  # more may have been made than was seen
     # What was used before, for prices by volume.
@@ -88,9 +89,9 @@ class Basis:
 
 
 def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
-    """Everything needed to follow the charge line by line, or to make it again: a JSON text.
+    """JSON with everything to follow the charge line by line, or to compute it again.
 
-    Of the counters only those that the charge moved.
+    It holds only the counters that the charge moved.
     """
     reported = basis.reported_usd
     document = {
@@ -110,7 +111,7 @@ def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
             for subcall in subcalls
         ],
         "basis": {
-            "reasons": basis.reasons,
+            "reasons": texts(basis.reasons),
             "reported_usd": None if reported is None else str(reported),
             "cut_short": basis.cut_short,
             "counters": {name: plain(basis.counters[name]) for name in charge.counts},
@@ -127,7 +128,7 @@ def row(
     basis: Basis,
     config: Config,
 ) -> Record:
-    """The record of a call.  Raises ValueError for a cost beyond any call."""
+    """The record of a call.  Raises ValueError for a cost that no call can have."""
     headers = {name.lower(): value for name, value in exchange.begun.headers}
     trace = trace_of(headers, exchange.begun.call_id, config.otlp.incoming)
     return Record(
@@ -143,7 +144,7 @@ def row(
 def _identity(
     exchange: Exchange, config: Config, headers: Mapping[str, str], trace: Trace
 ) -> dict[str, Any]:
-    """Who called whom, and under which ids."""
+    """Who called which provider, and the ids of the call."""
     begun = exchange.begun
     tags = dict(begun.tags)
     columns = {column: tags.pop(tag) for tag, column in TAG_COLUMNS.items() if tag in tags}
@@ -200,7 +201,7 @@ def _answer(exchange: Exchange, trace: Trace) -> dict[str, Any]:
 
 
 def _usage(subcalls: Sequence[Subcall]) -> dict[str, Any]:
-    """Quantities: the partition, and the inclusive totals, unknown where nothing was read."""
+    """Quantities: the partition and the inclusive totals, which are None if usage is unknown."""
     usage = total_usage(subcalls)
     origin = usage_origin(subcalls)
     known = origin is not Origin.NONE
@@ -221,7 +222,7 @@ def _starting(usage: Mapping[Meter, Quantity], prefix: str) -> int:
 
 
 def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
-    """What of a record is its price; dollars rounded once, the parts None where the whole is."""
+    """The price fields of a record; dollars rounded once, parts None if the sum is."""
     parts = dict.fromkeys(("input", "output", "cache_read", "cache_write", "other"), Decimal(0))
     for line in charge.lines:
         parts[_part(line.meter)] += line.usd
@@ -231,7 +232,7 @@ def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> d
         **{f"cost_{name}_usd": rounded(usd) if known else None for name, usd in parts.items()},
         "cost_status": charge.status.value,
         "tariff": charge.tariff,
-        "reasons": tuple(dict.fromkeys((*basis.reasons, *charge.reasons))),
+        "reasons": texts(charge.reasons),
         "receipt": receipt(charge, subcalls, basis),
         "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
     }
@@ -245,7 +246,7 @@ def _part(meter: Meter) -> str:
 
 
 def _times(exchange: Exchange) -> dict[str, Any]:
-    """Microseconds since the call began; None for what did not happen."""
+    """Microseconds since the call began; None for events that did not happen."""
     timing, ended = exchange.reading.timing, exchange.ended
     provider_ms = exchange.reading.attributes.get("provider_ms")
     return {

@@ -2,10 +2,10 @@
 
     used = what the store holds + what this meter metered and the store did not hold at that moment
 
-The store is read at start and every minute, on the thread that writes, so that no batch is half in
-the answer.  What other meters wrote since is not seen until then.  Windows are days and months of
-UTC, by the start of the call.  Until the first answer, and for a window older than last month,
-nothing is known, and unknown is not zero: the price is then missing (`unknown_counter`).
+The store is read at the start and every minute, on the thread that writes, so that no answer has
+half a batch.  What other meters wrote since then is not seen.  Windows are days and months in UTC,
+by the start of the call.  Before the first answer, and for windows older than last month, counters
+are unknown, which is not zero: the price is then missing (`unknown_counter`).
 """
 
 import asyncio
@@ -30,9 +30,9 @@ Read = Callable[[datetime], Awaitable[Hourly]]  # what the store holds since the
 
 
 def window(counter: str, at: datetime) -> datetime | None:
-    """Start of the day or month that `counter` counts in at that instant; None for another kind.
+    """The start of the day or month of `counter` at that instant; None for any other window.
 
-    The kind is the word before the dot: `gemini/day.grounding`.
+    The window is the word before the dot: `gemini/day.grounding`.
     """
     kind = counter.partition("/")[2].partition(".")[0]
     midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -40,7 +40,7 @@ def window(counter: str, at: datetime) -> datetime | None:
 
 
 def oldest(now: datetime) -> datetime:
-    """Start of the month before: calls that ended late fall into no earlier window."""
+    """The start of the previous month: calls that end late fall into no earlier window."""
     this = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (this - timedelta(days=1)).replace(day=1)
 
@@ -54,35 +54,35 @@ class CounterSums(dict[Key, Decimal]):
             self[key] = EXACT.add(self.get(key, Decimal(0)), quantity)
 
     def forget(self, before: datetime) -> None:
-        """Windows that began earlier."""
+        """Drop windows that began earlier."""
         for key in [key for key in self if key[1] < before]:
             del self[key]
 
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """A call on its way through the counters."""
+    """The counters before a call, and how to add what it used."""
 
     before: Counters
     add: Callable[[Counters], None]
 
 
 class Volumes:
-    """The counters `names`, kept for one meter.  Calls are priced one after the other."""
+    """The counters `names` of one meter.  Calls are priced one after the other."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = frozenset(names)
         self.ready = asyncio.Event()  # the store has been read
         self._lock = Lock()  # calls with counted tokens are priced on other threads
         self._since: datetime | None = None  # windows from here on are known
-        self._base = CounterSums()  # what the store held, less what was ours in it since the start
-        self._metered = CounterSums()  # by us, since the start
-        self._delivered = CounterSums()  # of that, what the store has taken
+        self._base = CounterSums()  # what the store held, less what we had delivered to it
+        self._metered = CounterSums()  # by this meter, since its start
+        self._delivered = CounterSums()  # the part of it that the store has taken
         self._uncertain = False  # a batch may be in the store, or not
 
     @contextmanager
     def passing(self, subcalls: Sequence[Subcall]) -> Iterator[Passing]:
-        """Price a call within: what was used before it, and where to add what it used."""
+        """The context in which to price a call, one at a time."""
         providers = {subcall.provider for subcall in subcalls}
         mine = [name for name in self.names if name.partition("/")[0] in providers]
         if not mine:
@@ -105,18 +105,18 @@ class Volumes:
         """The store has taken these."""
         self._uncertain = False
         if self._since is None:
-            return  # of an earlier process: the first reading will have them
+            return  # from an earlier process: the first reading will include them
         for record in records:
             if record.counts:
                 at = datetime.fromtimestamp(record.ts_us / 1e6, UTC)
                 _add(self._delivered, record.counts, at)
 
     def not_delivered(self) -> None:
-        """A batch failed, and may be in the store all the same."""
+        """A batch failed, and may still be in the store."""
         self._uncertain = True
 
     async def read(self, read: Read, now: datetime) -> None:
-        """Ask the store.  Raises TransientError; what was known before then stays."""
+        """Ask the store.  Raises TransientError; the counters then stay as they are."""
         if self._uncertain:
             return
         since = oldest(now)
@@ -133,21 +133,21 @@ class Volumes:
         self.ready.set()
 
     async def keep_reading(self, read: Read, drained: Callable[[], Awaitable[None]]) -> None:
-        """For ever; cancelled to stop.  First `drained`: what an earlier process left is written.
+        """Read until cancelled, starting when what an earlier process left is written (`drained`).
 
-        Rows of that process would be taken for ours if they came after the first reading.
+        Rows of that process that arrive after the first reading would count as ours.
         """
         await drained()
         while True:
             try:
                 await self.read(read, datetime.now(UTC))
             except TransientError as error:
-                log.warning("What was used before is not known anew: %s", error)
+                log.warning("Could not refresh volume counters from the store: %s", error)
             await asyncio.sleep(READ_S)
 
 
 class Delivering:
-    """An exporter whose deliveries `volumes` hears of."""
+    """An exporter that reports its deliveries to `volumes`."""
 
     def __init__(self, exporter: Exporter, volumes: Volumes) -> None:
         self.name = exporter.name
@@ -172,4 +172,4 @@ def _add(tally: CounterSums, counts: Counters, at: datetime) -> None:
         tally.add(name, at, nine_places(Decimal(quantity)))
 
 
-NO_VOLUMES = Volumes(())  # for books without such prices
+NO_VOLUMES = Volumes(())  # for books without prices by volume

@@ -1,9 +1,9 @@
-"""AWS event stream framing: messages out of bytes, however they are cut.  Sans-I/O.
+"""AWS event stream framing: messages from bytes, however they are cut.  Sans-I/O.
 
 A message is a prelude (total length, headers length, CRC-32 of those eight bytes), headers, a
 payload and the CRC-32 of everything before it, all big-endian:
 https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html#streaming-event-stream
-Header names and string values are UTF-8; the ones that matter are `:message-type`, `:event-type`,
+Header names and string values are UTF-8.  The relevant ones are `:message-type`, `:event-type`,
 `:exception-type` and `:error-code`.
 """
 
@@ -25,11 +25,11 @@ Message = tuple[dict[str, object], bytes]
 
 
 class EventStream:
-    """Feeds on bytes and gives (headers, payload) of each whole message.
+    """Takes bytes and yields (headers, payload) of each complete message.
 
-    Raises ValueError, which names the broken CRC or length, at the message it concerns: the
-    messages before it have been given by then, and nothing after it can be trusted, so every later
-    `feed` raises again.
+    Raises ValueError, which names the broken CRC or length, at the damaged message.  Earlier
+    messages have been yielded by then; nothing after it can be trusted, so every later `feed`
+    raises again.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class EventStream:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """Give each message that `data` completes.  Takes the bytes only as it is iterated."""
+        """Yield each message that `data` completes.  Takes the bytes only when iterated."""
         self._refuse_broken()
         self._buffer += data
         start = 0
@@ -64,7 +64,7 @@ class EventStream:
             raise ValueError(self._broken)
 
     def _length_at(self, start: int) -> int | None:
-        """Length of the message at `start`, checked; None while its prelude is unfinished."""
+        """The checked length of the message at `start`; None while its prelude is incomplete."""
         if len(self._buffer) - start < _PRELUDE.size:
             return None
         total, headers, stated = _PRELUDE.unpack_from(self._buffer, start)

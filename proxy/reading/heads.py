@@ -1,4 +1,4 @@
-"""What the heads of a call say about it, besides the bodies.  No I/O."""
+"""What the heads of a call say about it.  No I/O."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from proxy.exchange import Reading
 
 VALUE_CHARS_MAX = 128
 COST_TEXT = re.compile(r"\d{1,12}(\.\d{1,24})?(e-\d{1,2})?", re.ASCII)
-# Response headers → attributes.  Of a limit: what the provider will still take.
+# Response headers → attributes.  Of a rate limit: what remains of it.
 _NUMBERS = {
     "openai-processing-ms": "provider_ms",
     "x-envoy-upstream-service-time": "provider_ms",
@@ -19,21 +19,21 @@ _NUMBERS = {
     "anthropic-ratelimit-tokens-remaining": "ratelimit.remaining_tokens",
     "x-portkey-retry-attempt-count": "gateway.retries",
 }
-# What gateways say: https://portkey.ai/docs/api-reference/inference-api/response-schema and
-# https://docs.litellm.ai/docs/proxy/response_headers.  LiteLLM's cost is known only before the
-# head is sent, so a stream has none.
+# Headers of gateways: https://portkey.ai/docs/api-reference/inference-api/response-schema and
+# https://docs.litellm.ai/docs/proxy/response_headers.  LiteLLM must know the cost before it sends
+# the head, so a stream has none.
 _GATEWAY = {
     "x-portkey-cache-status": "gateway.cache_status",
     "x-litellm-model-api-base": "gateway.upstream",
 }
 _COST = "x-litellm-response-cost"
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
-# Request headers by which agents name a session (Claude Code, Codex CLI, and others).
+# Request headers in which agents name a session (Claude Code, Codex CLI, and others).
 SESSIONS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 
 
 def lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers by lower-case name; repeated ones joined as RFC 9110, 5.2 has it."""
+    """Headers by lower-case name; repeated ones are joined as in RFC 9110, 5.2."""
     joined: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -46,7 +46,7 @@ def first(headers: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def cost(reading: Reading, headers: Mapping[str, str]) -> Decimal | None:
-    """The cost that the body states, else the one in a gateway's header."""
+    """The cost in the body, else the one in a gateway's header."""
     said = headers.get(_COST, "")
     if reading.reported_usd is not None or not COST_TEXT.fullmatch(said):
         return reading.reported_usd
@@ -54,7 +54,7 @@ def cost(reading: Reading, headers: Mapping[str, str]) -> Decimal | None:
 
 
 def facts(headers: Mapping[str, str]) -> dict[str, Attribute]:
-    """What the response head says besides the body."""
+    """Attributes from the response head."""
     found: dict[str, Attribute] = {}
     for name, attribute in _NUMBERS.items():
         value = headers.get(name, "")

@@ -1,8 +1,8 @@
-"""Undoes content-encoding on our copy of a body, however it is cut, in bounded steps.  Sans-I/O.
+"""Decompresses our copy of a body, however it is cut, in bounded steps.  Sans-I/O.
 
 gzip, deflate (zlib and raw: RFC 9110, 8.4.1.2, notes that both are sent), br, zstd, and stacks of
-them.  A body that says gzip or zstd and does not begin like it is taken as it is: clients and
-recordings that decode a body often leave the header.
+them.  A body that is declared as gzip or zstd and does not begin like it is passed through: clients
+and recordings that decode a body often keep the header.
 """
 
 import zlib
@@ -12,7 +12,9 @@ from typing import Protocol
 import brotli  # type: ignore[import-untyped]
 import zstandard
 
-STEP_BYTES_MAX = 256 * 1024  # decoded bytes given out at once
+from pricing.reason import Reason
+
+STEP_BYTES_MAX = 256 * 1024  # decoded bytes yielded at once
 ENCODINGS_MAX = 4  # encodings stacked on one body
 ZSTD_SLICE_BYTES = 64  # a four-byte block may hold 128 KiB, so 64 bytes give 2 MiB at most
 ZSTD_WINDOW_BYTES_MAX = 8 * 1024 * 1024  # RFC 9659: the most that HTTP content may ask for
@@ -20,43 +22,43 @@ ZSTD_WINDOW_BYTES_MAX = 8 * 1024 * 1024  # RFC 9659: the most that HTTP content 
 
 class _Codec(Protocol):
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Give what `data` decodes to; raises `_BROKEN` if it cannot."""
+        """Yield what `data` decodes to; raises `_BROKEN` if it cannot."""
 
 
 _BROKEN = (zlib.error, brotli.error, zstandard.ZstdError)
 
 
 class Inflate:
-    """Decodes one body.  Never raises: what stopped it is in `reason`, and the rest is dropped."""
+    """Decodes one body.  Never raises: `reason` says what stopped it; the rest is dropped."""
 
     def __init__(self, content_encoding: str, bytes_max: int) -> None:
         """`content_encoding` is the header; more than `bytes_max` decoded bytes are dropped."""
-        self.reason = ""
+        self.reason: Reason | None = None
         self._room = bytes_max
         self._codecs: list[_Codec] = []
         names = [name.strip().lower() for name in content_encoding.split(",")]
-        # Encodings are listed in the order they were applied.
+        # Encodings are listed in the order in which they were applied.
         for name in reversed([name for name in names if name not in ("", "identity")]):
             codec = _CODECS.get(name)
             if codec is None or len(self._codecs) == ENCODINGS_MAX:
-                self.reason = "content_encoding_unknown"
+                self.reason = Reason.CONTENT_ENCODING_UNKNOWN
                 return
             self._codecs.append(codec())
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Give the decoded bytes of `data`, `STEP_BYTES_MAX` or a little more at a time."""
-        if self.reason:
+        """Yield the decoded bytes of `data`, `STEP_BYTES_MAX` or a little more at a time."""
+        if self.reason is not None:
             return
         try:
             for piece in self._through(data, 0):
                 if len(piece) > self._room:
-                    self.reason = "decoded_body_too_large"
-                    yield piece[: self._room]  # so that it does not matter how the body was cut
+                    self.reason = Reason.DECODED_BODY_TOO_LARGE
+                    yield piece[: self._room]  # independent of how the body was cut
                     return
                 self._room -= len(piece)
                 yield piece
         except _BROKEN:
-            self.reason = "content_encoding_corrupt"
+            self.reason = Reason.CONTENT_ENCODING_CORRUPT
 
     def _through(self, data: bytes, stage: int) -> Iterator[bytes]:
         if stage == len(self._codecs):
@@ -102,7 +104,7 @@ class _Zlib:
         self._inner = zlib.decompressobj(15 if header else -15)
 
     def _next_member(self, data: bytes) -> bool:
-        """Start the next gzip member; what follows the last one is padding, to the end."""
+        """Start the next gzip member; whatever follows the last one is padding."""
         self._padding = self._padding or not self._gzip or data[0] != 0x1F
         if self._padding:
             return False
@@ -117,13 +119,13 @@ class _Brotli:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """See `_Codec`."""
         if data and self._inner.is_finished():
-            raise brotli.error("data after the end")  # as where both come at once
+            raise brotli.error("data after the end")  # as if both came at once
         while True:
             piece: bytes = self._inner.process(data, output_buffer_limit=STEP_BYTES_MAX)
             data = b""
             if piece:
                 yield piece
-            if not piece or self._inner.is_finished():  # it may hold back what it has decoded
+            if not piece or self._inner.is_finished():  # it may hold back decoded bytes
                 return
 
 

@@ -1,12 +1,12 @@
-"""The plain fields of a multipart/form-data request, without keeping its files.  Sans-I/O.
+"""The plain fields of a multipart/form-data request, without its files.  Sans-I/O.
 
-RFC 7578.  A transcription names its model in one field and carries megabytes of sound in another.
+RFC 7578.  A transcription names its model in one field and has megabytes of audio in another.
 """
 
 import re
 
 FIELDS_MAX = 64
-FIELD_BYTES_MAX = 64 * 1024  # of a value kept; a longer one is cut
+FIELD_BYTES_MAX = 64 * 1024  # kept of a value; a longer one is cut
 HEADER_BYTES_MAX = 16 * 1024  # of one part
 
 _NAME = re.compile(rb'[;\s]name="?([^";\r\n]*)', re.IGNORECASE)
@@ -15,21 +15,21 @@ _BOUNDARY = re.compile(r'boundary="?([^";,]+)', re.IGNORECASE)
 
 
 def boundary_of(content_type: str) -> bytes:
-    """The boundary that a multipart content type names; b"" if this is none."""
+    """The boundary in a multipart content type; b"" for any other type."""
     found = _BOUNDARY.search(content_type)
     multipart = content_type.strip().lower().startswith("multipart/form-data")
     return found[1].strip().encode("latin-1", "replace") if multipart and found else b""
 
 
 class Multipart:
-    """Feeds on the body; `close` gives the fields: text by name, for a file `{"bytes": size}`."""
+    """Takes the body; `close` returns the fields: text by name, `{"bytes": size}` for files."""
 
     def __init__(self, boundary: bytes) -> None:
         self._delimiter = b"\r\n--" + boundary
-        self._held = bytearray(b"\r\n")  # so that the first delimiter looks like the others
+        self._held = bytearray(b"\r\n")  # makes the first delimiter look like the others
         self._fields: dict[str, object] = {}
         self._in_head = False
-        self._name: str | None = None  # of the part we are in; None: not in one
+        self._name: str | None = None  # of the current part; None outside of one
         self._is_file = False
         self._value = bytearray()
         self._size = 0
@@ -41,11 +41,11 @@ class Multipart:
             pass
 
     def close(self) -> dict[str, object]:
-        """What the fields say; a part that was cut short is left out."""
+        """The fields; a part that was cut is left out."""
         return self._fields
 
     def _body(self) -> bool:
-        """Read up to the next delimiter; True if one was found."""
+        """Read up to the next delimiter; returns whether there was one."""
         at = self._held.find(self._delimiter)
         end = at if at >= 0 else max(0, len(self._held) - len(self._delimiter) + 1)
         self._size += end
@@ -64,7 +64,7 @@ class Multipart:
         return True
 
     def _head(self) -> bool:
-        """Read the headers of a part; True if they are whole."""
+        """Read the headers of a part; returns whether they are complete."""
         at = self._held.find(b"\r\n\r\n")
         if at < 0:
             del self._held[: max(0, len(self._held) - HEADER_BYTES_MAX)]

@@ -1,7 +1,7 @@
-"""Reads one call: undoes encodings and framing, finds the dialect, feeds its reader.  Sans-I/O.
+"""Reads one call: undoes encodings and framing, and gives documents to its dialect.  Sans-I/O.
 
-The bytes may come cut anywhere; the reading is the same (only the times of tokens depend on when
-they came).  Nothing that comes in raises or blocks: what cannot be read becomes a reason.
+The bytes may be cut anywhere; the reading is the same (only the times of tokens depend on when they
+arrived).  No input makes it raise or block: what cannot be read becomes a reason.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -10,40 +10,50 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from exporters.content import Captured
-from proxy.dialects import Ask, Conversation, Json, Reader, table
+from pricing.cause import Reasons, about
+from pricing.reason import Reason
+from proxy.dialects import table
+from proxy.dialects.contract import Ask, Conversation, Json, Reader
 from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
-from proxy.reading.decoding import Document, Limits
-from proxy.reading.framing import SNIFF_BYTES, Framer, Item, choose
+from proxy.reading.document import Document, Limits
+from proxy.reading.framers import SNIFF_BYTES, Framer, Item, choose
 from proxy.reading.inflate import Inflate
 from proxy.reading.multipart import Multipart, boundary_of
 from proxy.settings.config import MeteringOptions, Provider
 
-DECODED_PER_DOCUMENT = 16  # decoded bytes of one body at most, in document_bytes_max
+DECODED_PER_DOCUMENT = 16  # most decoded bytes of one body, as a multiple of document_bytes_max
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
 BOM = b"\xef\xbb\xbf"
 SPACE = b" \t\r\n"
+# Why a body was not read → the same for a request, which leaves terms unknown rather than usage.
+_OF_REQUEST: Mapping[Reason, Reason] = {
+    Reason.BODY_TOO_LARGE: Reason.REQUEST_BODY_TOO_LARGE,
+    Reason.DECODED_BODY_TOO_LARGE: Reason.REQUEST_DECODED_BODY_TOO_LARGE,
+    Reason.CONTENT_ENCODING_UNKNOWN: Reason.REQUEST_CONTENT_ENCODING_UNKNOWN,
+    Reason.CONTENT_ENCODING_CORRUPT: Reason.REQUEST_CONTENT_ENCODING_CORRUPT,
+}
 
 
 class Listener(Protocol):
-    """Takes what was said, where content is captured.  Nothing here raises."""
+    """Takes what was said, if content is captured.  Nothing here raises."""
 
     def hear(self, text: str, channel: Hashable) -> None:
-        """Text that the model made; that of one channel is one text."""
+        """Take text that the model made; the pieces of one channel are one text."""
 
     def sent(self, document: Json) -> None:
-        """A message of the caller, where a call has many."""
+        """Take a message of the caller, if a call has many."""
 
     def answered(self, document: Json) -> None:
-        """A document of a response that is not a stream."""
+        """Take a document of a response that is not a stream."""
 
     def close(self, request: Json, *, cut: bool = False) -> Captured | None:
-        """What was said; `request` is the request body, `cut` whether it was read in part only."""
+        """What was said.  `request` is the request body, `cut` whether only a part was read."""
 
 
 class CallReader:
-    """Takes the frames of one call in their order, then `close` gives its `Reading`."""
+    """Takes the frames of one call in order; `close` returns its `Reading`."""
 
     def __init__(
         self,
@@ -53,9 +63,9 @@ class CallReader:
         began_ns: int = 0,
         capture: Listener | None = None,
     ) -> None:
-        """`began_ns` is when the call began on the clock of `at_ns`; times are counted from it.
+        """`began_ns` is when the call began on the clock of `at_ns`; times count from it.
 
-        `capture` gets what was said, where content is captured.
+        `capture` takes what was said, if content is captured.
         """
         self._capture = capture
         self.captured: Captured | None = None  # after `close`
@@ -63,7 +73,7 @@ class CallReader:
         self._provider = provider
         self._limits = limits
         self._began_ns = self._last_ns = began_ns
-        self._reasons: dict[str, None] = {}
+        self._reasons = Reasons()
         self._headers = heads.lower(begun.headers)
         self._path, _, query = begun.target.partition("?")
         self._query = dict(parse_qsl(query, keep_blank_values=True))
@@ -76,18 +86,18 @@ class CallReader:
         self._reader: Reader | None = None
 
     def request(self, data: bytes, at_ns: int) -> None:
-        """Take bytes of the request body as sent."""
+        """Take bytes of the request body, as sent."""
         self._guard(lambda: self._request.feed(data))
 
     def head(self, head: ResponseHead, at_ns: int) -> None:
-        """Take the response head; of several (1xx first) the last one counts."""
+        """Take the response head; of several (1xx come first), the last one counts."""
         self._head = head
         headers = heads.lower(head.headers)
         kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
         self._response = _Response(kind, headers.get("content-encoding", ""), self._limits)
 
     def response(self, data: bytes, at_ns: int) -> None:
-        """Take bytes of the response body as they came off the wire."""
+        """Take bytes of the response body, as received."""
         self._last_ns = at_ns
         if (response := self._response) is not None:
             self._guard(lambda: self._hand_over(response.feed(data)))
@@ -99,10 +109,10 @@ class CallReader:
             self._guard(lambda: self._message(up, data[1:]))
 
     def close(self) -> Reading:
-        """What the call says.  Called once, at any time."""
+        """The reading.  Called once, at any time."""
         if (response := self._response) is not None:
             self._guard(lambda: self._hand_over(response.close()))
-            self._flag(response.reasons())
+            self._reasons.add(*response.reasons())
         self._guard(self._open)
         readings: list[Reading] = []
         if (reader := self._reader) is not None:
@@ -120,18 +130,15 @@ class CallReader:
             self.captured = capture.close(body, cut=cut or self._request.limits.pruned)
 
     def _guard(self, step: Callable[[], object]) -> None:
-        """Take a step of reading.  A fault of ours may cost one reading, never the meter."""
+        """Take a step of reading.  A bug here may spoil one reading, never the meter."""
         try:
             step()
         except Exception as error:  # noqa: BLE001 — see above
-            self._flag([f"reading_failed:{type(error).__name__}"])
-
-    def _flag(self, reasons: Iterable[str]) -> None:
-        self._reasons |= dict.fromkeys(reasons)
+            self._reasons.add(about(Reason.READING_FAILED, type(error).__name__))
 
     def _hand_over(self, found: Iterable[Item]) -> None:
         for document, event in found:
-            self._open().feed(document, self._last_ns - self._began_ns, event)
+            self._open().read(document, self._last_ns - self._began_ns, event)
             if self._capture is not None and self._response and not self._response.stream:
                 self._capture.answered(document)
 
@@ -140,10 +147,10 @@ class CallReader:
         document = Document(limits)
         document.feed(payload)
         value, at_ns = document.close(), self._last_ns - self._began_ns
-        self._flag(limits.reasons)
+        self._reasons.add(*limits.reasons)
         reader = self._open()
         if not up:
-            reader.feed(value, at_ns)
+            reader.read(value, at_ns)
             return
         if self._capture is not None and value is not None:
             self._capture.sent(value)
@@ -151,7 +158,7 @@ class CallReader:
             reader.sent(value, at_ns)
 
     def _open(self) -> Reader:
-        """The dialect's reader, made when it is first needed: the request is whole by then."""
+        """The dialect's reader, created when it is first needed: the request is complete then."""
         if self._reader is None:
             ask = self._ask()
             failed = self._head.status >= 300  # a redirect is not billed either
@@ -177,10 +184,10 @@ class CallReader:
         )
 
     def _finished(self, reading: Reading) -> Reading:
-        """`reading` with what the heads say, and with what is doubtful about the bodies."""
-        self._flag(self._request.reasons())
+        """`reading` with what the heads say, and the reasons for bodies that were not read."""
+        self._reasons.add(*self._request.reasons())
         if self._response is None and not self._begun.websocket:
-            self._flag(["no_response"])
+            self._reasons.add(Reason.NO_RESPONSE)
         count = reading.count
         if count is not None:
             known = count.output_known and not self._cut_short(reading)
@@ -193,11 +200,11 @@ class CallReader:
             session_id=heads.first(self._headers, heads.SESSIONS) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},
-            reasons=tuple({**dict.fromkeys(reading.reasons), **self._reasons}),
+            reasons=tuple(dict.fromkeys((*reading.reasons, *self._reasons))),
         )
 
     def _cut_short(self, reading: Reading) -> bool:
-        """Whether the model may have made more than the reader was shown."""
+        """Whether the model may have made more than the reader saw."""
         if self._begun.websocket:
             return False
         response = self._response
@@ -220,13 +227,13 @@ class _Request:
         self._is_closed = False
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as sent; those that come after the body was needed are too late."""
+        """Take bytes as sent; those that arrive after the body was needed are ignored."""
         if not self._is_closed:
             for piece in self._inflate.feed(data):
                 self._body.feed(piece)
 
     def document(self) -> Json:
-        """The body; None if there is none or it is not JSON or a form."""
+        """The body; None if there is none, or if it is neither JSON nor a form."""
         if not self._is_closed:
             self._is_closed = True
             body = self._body.close()
@@ -234,14 +241,14 @@ class _Request:
             del self._body
         return self._closed
 
-    def reasons(self) -> Iterator[str]:
-        """Why the body could not be read, or not in full."""
-        names = [self._inflate.reason, *self.limits.reasons]
-        return (f"request_{name}" for name in names if name)
+    def reasons(self) -> Iterator[Reason]:
+        """Why the body was not read, or not in full."""
+        found = (self._inflate.reason, *self.limits.reasons)
+        return (_OF_REQUEST.get(reason, reason) for reason in found if reason)
 
 
 class _Response:
-    """The response body up to its documents."""
+    """The response body, down to its documents."""
 
     def __init__(self, kind: str, encoding: str, limits: MeteringOptions) -> None:
         self.limits = Limits(limits.document_bytes_max)
@@ -252,11 +259,11 @@ class _Response:
 
     @property
     def stream(self) -> bool:
-        """Whether documents come over time; known once there is a document."""
+        """Whether documents arrive over time; known once there is one."""
         return self._framer is not None and self._framer.stream
 
     def feed(self, data: bytes) -> Iterator[Item]:
-        """Give the documents that `data` completes."""
+        """Yield the documents that `data` completes."""
         for piece in self._inflate.feed(data):
             yield from self._frame(piece)
 
@@ -271,16 +278,15 @@ class _Response:
         yield from self._framer.feed(data)
 
     def close(self) -> Iterator[Item]:
-        """Give the documents that the end completes."""
+        """Yield the documents that the end completes."""
         if self._framer is None and self._start:
             yield from self._frame(b"", last=True)
         if self._framer is not None:
             yield from self._framer.close()
 
-    def reasons(self) -> Iterator[str]:
-        """Why the body could not be read, or not in full."""
-        names = [self._inflate.reason, *self.limits.reasons]
-        return (name for name in names if name)
+    def reasons(self) -> Iterator[Reason]:
+        """Why the body was not read, or not in full."""
+        return (reason for reason in (self._inflate.reason, *self.limits.reasons) if reason)
 
 
 def _inflate(encoding: str, limits: MeteringOptions) -> Inflate:

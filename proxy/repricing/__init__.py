@@ -1,1 +1,1 @@
-"""Prices stored calls again and says what changes."""
+"""Reprices stored calls and reports what changes."""

@@ -1,4 +1,4 @@
-"""What another price of stored calls changes, added up by model, day and team.  Pure."""
+"""What repricing changes, summed by model, day and team.  Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from exporters.clickhouse.corrections import Correction
 from exporters.record import EXACT
 from pricing.charge import plain
 
-GROUPS_MAX = 1_000  # of each kind; callers choose the names of models and teams
+GROUPS_MAX = 1_000  # per kind; callers choose the names of models and teams
 OTHERS = "(others)"
 GROUPED_BY = ("model", "day", "team")
 
 
 @dataclass(slots=True)
 class Sums:
-    """Calls and what they cost, before and after; a cost that is not known is in no sum."""
+    """Calls and their cost before and after; an unknown cost is in neither sum."""
 
     calls: int = 0
     changed: int = 0
@@ -49,7 +49,7 @@ class Sums:
 
 @dataclass(slots=True)
 class Differences:
-    """Of all calls looked at."""
+    """The sums of all calls, and of each group."""
 
     total: Sums = field(default_factory=Sums)
     by: dict[str, dict[str, Sums]] = field(
@@ -57,7 +57,7 @@ class Differences:
     )
 
     def add(self, row: Mapping[str, Any], correction: Correction | None) -> None:
-        """A call, and its other price if it has one."""
+        """Add a call, and its correction if its price changes."""
         text = row["cost_usd"]
         old = None if text is None else Decimal(text)
         new = correction.cost_usd if correction else old
@@ -77,7 +77,7 @@ class Differences:
         return groups.setdefault(name, Sums())
 
     def document(self) -> dict[str, object]:
-        """As JSON: the whole, and each group in which something changed."""
+        """As JSON: the total, and each group with a change."""
         return self.total.document() | {
             "by": {
                 kind: [
@@ -91,6 +91,6 @@ class Differences:
 
 
 def _order(group: tuple[str, Sums]) -> tuple[Decimal, str]:
-    """What changed most comes first."""
+    """The largest change comes first."""
     name, sums = group
     return -abs(sums.new_usd - sums.old_usd), name

@@ -1,8 +1,8 @@
-"""Goes through stored calls page by page, prices them again and writes what differs.
+"""Reprices stored calls page by page and writes corrections.
 
-Exactly once: a page of corrections is on disk before it is sent, and goes out again under the same
-token after a crash, so that table and rollups get all of it or have it already.  A run that is
-broken off has written whole pages, and the next one finds the rest.
+Exactly once: a page of corrections is on disk before it is sent, and is sent again under the same
+token after a crash, so that the table and the rollups get all of it once.  An interrupted run has
+written complete pages; the next one does the rest.
 """
 
 import asyncio
@@ -35,30 +35,30 @@ from proxy.journal.disk import write_atomically
 from proxy.metering.book import tariff_book
 from proxy.metering.volumes import CounterSums
 from proxy.repricing.differences import Differences
-from proxy.repricing.repricing import Ledger, Repricing, StoredCall
+from proxy.repricing.repricer import Ledger, Repricer, StoredCall
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
 PAGE_ROWS = 1_000
 HOUR_US = 3_600_000_000
 
-Tell = Callable[[int, int], Awaitable[None]]  # calls done, calls there are
+Tell = Callable[[int, int], Awaitable[None]]  # calls done, calls in all
 
 
 class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What to price again.  `book`: only if that is still the version of the tariffs."""
+    """What to reprice.  `book`: only if the tariffs still have this version."""
 
     since: str
     until: str = ""
-    tariffs: str = ""  # a directory that is laid over the others
+    tariffs: str = ""  # a directory to overlay on the others
     write: bool = False
     book: str = ""
 
 
-class Restating:
-    """Over one store.
+class Repricing:
+    """Reprices the calls of one store.
 
-    `run` and `finish` raise TransientError if the store does not answer, or another one is at work.
+    `run` and `finish` raise TransientError if the store does not answer, or during another run.
     """
 
     def __init__(self, config: Config, store: Store, clickhouse: ClickHouse) -> None:
@@ -71,22 +71,22 @@ class Restating:
     async def run(self, order: RepriceOrder, tell: Tell) -> dict[str, object]:
         """The differences, and how many corrections were written.
 
-        `kept` calls have a price that no tariff decides; `unreadable` ones cannot be made again.
-        Raises ValueError for an order that means nothing or tariffs that do not load, OSError if
-        the tariffs cannot be read or the state cannot be written.
+        No tariff decides the price of `kept` calls; the receipts of `unreadable` ones are damaged.
+        Raises ValueError for an invalid order or invalid tariffs, OSError if the tariffs cannot be
+        read or the state cannot be written.
         """
         now = datetime.now(UTC)
         since = instant(order.since, now).astimezone(UTC)
         until = min(instant(order.until, now).astimezone(UTC), now) if order.until else now
         if since >= until:
-            raise ValueError(f"nothing lies between {since:%Y-%m-%dT%H:%MZ} and the end")
+            raise ValueError(f"the period from {since:%Y-%m-%dT%H:%MZ} to its end is empty")
         book = await asyncio.to_thread(self._load, order)
         with self._alone():
             await self._send_pending()
-            repricing = Repricing(book, await self._ledger(book, since), time_ns() // 1000)
+            repricer = Repricer(book, await self._ledger(book, since), time_ns() // 1000)
             found, written = Differences(), 0
             async for rows in self._pages(since, until, tell):
-                corrections = await asyncio.to_thread(_page, repricing, rows, found)
+                corrections = await asyncio.to_thread(_page, repricer, rows, found)
                 if order.write and corrections:
                     await self._write(Corrections(tuple(corrections)))
                     written += len(corrections)
@@ -94,14 +94,14 @@ class Restating:
             "since": since.isoformat(),
             "until": until.isoformat(),
             "book": book.version,
-            "kept": repricing.kept,
-            "unreadable": repricing.unreadable,
+            "kept": repricer.kept,
+            "unreadable": repricer.unreadable,
             **found.document(),
             "written": written,
         }
 
     async def finish(self) -> None:
-        """Send what a process that died may not have sent."""
+        """Send what an earlier process may not have sent."""
         if self._places.reprice_pending.exists():
             with self._alone():
                 await self._send_pending()
@@ -112,24 +112,24 @@ class Restating:
             raise ValueError(f"{order.tariffs} is not a directory")
         book = tariff_book(self._config, *laid_over)
         if order.book not in ("", book.version):
-            raise ValueError("the tariffs changed meanwhile; look at the differences again")
+            raise ValueError("the tariffs have changed since; review the differences again")
         return book
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Two at once would both correct the same price."""
+        """Hold the lock: two runs at once would both correct the same price."""
         lock = os.open(self._places.reprice_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise TransientError("another reprice is at work on this data") from None
+                raise TransientError("another reprice is running on this data") from None
             yield
         finally:
             os.close(lock)
 
     async def _ledger(self, book: TariffBook, since: datetime) -> Ledger:
-        """Counters as they stood at `since`, from the beginning of its month on."""
+        """The counters at `since`, counted from the beginning of its month."""
         stored = CounterSums()
         if names := book.counters:
             hour = since.replace(minute=0, second=0, microsecond=0)
@@ -143,7 +143,7 @@ class Restating:
     async def _pages(
         self, since: datetime, until: datetime, tell: Tell
     ) -> AsyncIterator[Sequence[StoredCall]]:
-        """All calls of the period in order of time, hour by hour: the table is sorted so."""
+        """All calls of the period in order of time, hour by hour, as the table is sorted."""
         sql, bound = hours(since, until)
         there = await self._store.ask(sql, bound)
         total, done = sum(int(str(row["calls"])) for row in there), 0
@@ -179,11 +179,11 @@ class Restating:
             path.unlink()
 
 
-def _page(repricing: Repricing, rows: Sequence[StoredCall], found: Differences) -> list[Correction]:
-    """The other prices in a page; runs on a thread, so that calls are metered meanwhile."""
+def _page(repricer: Repricer, rows: Sequence[StoredCall], found: Differences) -> list[Correction]:
+    """The corrections of a page.  Runs in a thread, so that metering continues."""
     corrections = []
     for row in rows:
-        correction = repricing.again(row)
+        correction = repricer.again(row)
         found.add(row, correction)
         if correction:
             corrections.append(correction)

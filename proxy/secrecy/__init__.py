@@ -1,1 +1,1 @@
-"""What must not be written down, and how it is found: one table of secret patterns."""
+"""Finds and hides what must not be stored: one table of secret patterns."""

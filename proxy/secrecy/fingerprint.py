@@ -1,9 +1,8 @@
-"""Finds a caller's credential and names it without keeping it.
+"""Identifies a caller's credential by a fingerprint, without storing the credential.
 
-The name is HMAC-SHA256 under a random key of this installation.
-
-The key lies in the data directory (mode 0600) and is made at the first start, so that fingerprints
-stay the same over restarts and mean nothing elsewhere.
+The fingerprint is HMAC-SHA256 under a random key of this installation.  The key is in the data
+directory (mode 0600) and is created at the first start, so that fingerprints survive restarts and
+mean nothing elsewhere.
 """
 
 import hmac
@@ -15,18 +14,18 @@ from pathlib import Path
 from urllib.parse import unquote_plus
 
 KEY_BYTES = 32
-_INSECURE_KEY = "openai-insecure-api-key."  # OpenAI realtime from a browser
-FINGERPRINT_HEX = 16  # 64 bits: no collision among any number of keys that a company has
+_INSECURE_KEY = "openai-insecure-api-key."  # subprotocol of OpenAI realtime in a browser
+FINGERPRINT_HEX = 16  # 64 bits: enough to avoid collisions among the keys of any company
 
 
 def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
-    """What the caller proves who it is with, the same text by whichever way it came; or ""."""
+    """The caller's credential, the same text however it was sent; "" if there is none."""
     found: dict[bytes, str] = {}
     for name, value in headers:
         found.setdefault(name.lower(), value.decode("latin-1"))
     if authorization := found.get(b"authorization", ""):
         scheme, _, rest = authorization.partition(" ")
-        if scheme.upper().startswith("AWS4-"):  # the signature differs each time, the key id not
+        if scheme.upper().startswith("AWS4-"):  # unlike the signature, the key id stays the same
             return rest.partition("Credential=")[2].partition("/")[0] or rest
         return rest.strip() or scheme
     for name in (b"x-api-key", b"api-key", b"x-goog-api-key"):
@@ -43,7 +42,7 @@ def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
 
 
 class Fingerprints:
-    """Fingerprints under one key.  `names` maps a fingerprint to what its owner is called."""
+    """Fingerprints under one key.  `names` maps fingerprints to configured names."""
 
     def __init__(self, key: bytes, names: Mapping[str, str]) -> None:
         self._key = key
@@ -59,9 +58,9 @@ class Fingerprints:
 
 
 def load_key(file: Path) -> bytes:
-    """The key in `file`, made if there is none; several processes may ask at once.
+    """The key in `file`, created if it is missing; safe to call from several processes at once.
 
-    Raises OSError if the directory cannot be written, ValueError if the file is not a key.
+    Raises OSError if the directory is not writable, ValueError if the file is not a key.
     """
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -71,10 +70,10 @@ def load_key(file: Path) -> bytes:
             os.write(descriptor, secrets.token_bytes(KEY_BYTES))
         finally:
             os.close(descriptor)
-        with suppress(FileExistsError):  # another process was first: its key holds
+        with suppress(FileExistsError):  # another process was first: use its key
             os.link(draft, file)
         draft.unlink()
     key = file.read_bytes()
     if len(key) != KEY_BYTES:
-        raise ValueError(f"{file} is not a key of {KEY_BYTES} bytes; remove it to have a new one")
+        raise ValueError(f"{file} is not a key of {KEY_BYTES} bytes; remove it to create a new one")
     return key

@@ -1,6 +1,6 @@
-"""What the redactor knows to look for: a pattern, and a check where a pattern alone is too wide.
+"""What the redactor looks for: patterns, and checks where a pattern alone matches too much.
 
-Patterns are RE2's, which has no look-around and takes linear time; they work on UTF-8 bytes.
+Patterns are RE2's, which has no look-around and takes linear time; they match UTF-8 bytes.
 """
 
 import re
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from proxy.secrecy.patterns import SECRET_STEMS, SECRET_VALUE, is_secret
 
 Span = tuple[int, int]
-CREDENTIAL = "credential"  # always looked for
+CREDENTIAL = "credential"  # always redacted
 _SCHEMES = (b"bearer", b"basic")
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`find` gets the text and the spans of a match and its groups; it gives what to hide."""
+    """`find` takes the text and the spans of a match and its groups; returns the spans to hide."""
 
     regex: str
     find: "Callable[[bytes, tuple[Span, ...]], list[Span]]"
@@ -27,7 +27,7 @@ def _all(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
 
 
 def _value(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """Of `name: value` the value, if that is what a credential is named."""
+    """The value of `name: value`, if the name is that of a credential."""
     name = text[slice(*spans[1])].decode().lower()
     value = next((span for span in spans[2:] if span[0] >= 0), None)
     if value is None or text[slice(*value)].lower() in _SCHEMES:
@@ -36,21 +36,21 @@ def _value(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
 
 
 def _scheme(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """What stands behind `Bearer` or `Basic`, unless it is a word: basic understanding."""
+    """What follows `Bearer` or `Basic`, unless it is a word, as in "basic understanding"."""
     word = text[slice(*spans[1])]
     plain = word.isalpha() and (word.islower() or word.istitle())
     return [] if plain else [spans[1]]
 
 
 def _mixed(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """A long run of letters and digits, unless it is an identifier, which opens nothing."""
+    """A long run of letters and digits, unless it is an identifier, which is not a secret."""
     run = text[slice(*spans[0])]
     digits = sum(48 <= byte <= 57 for byte in run)
     mixed = digits >= 3 and any(byte > 64 and byte != 95 for byte in run)
     return [spans[0]] if mixed and not _IDENTIFIER.fullmatch(run) else []
 
 
-# UUIDs, and what providers name answers, calls and messages by.
+# UUIDs, and providers' ids of responses, calls and messages.
 _IDENTIFIER = re.compile(
     rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
     rb"|(?:chatcmpl|cmpl|resp|msg|call|fc|rs|item|event|evt|toolu|srvtoolu|req|gen|batch|file)[-_]"
@@ -64,9 +64,9 @@ _DOUBLE = bytes.maketrans(b"0123456789", _DOUBLED)
 
 
 def _cards(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """Of digits in groups those that make a card number: a known first digit, and Luhn's sum.
+    """Groups of digits that form a card number: a known first digit, and a valid Luhn checksum.
 
-    A group has two digits at least: nobody writes a card number digit by digit.
+    A group has at least two digits: nobody writes a card number digit by digit.
     """
     start = spans[0][0]
     groups = [(m.start() + start, m.end() + start) for m in _GROUP.finditer(text[slice(*spans[0])])]
@@ -81,7 +81,7 @@ def _cards(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
 
 
 def _card(text: bytes, groups: list[Span]) -> int:
-    """How many of the first groups make a card number; the longest counts, 0 is none."""
+    """How many of the first groups form the longest card number; 0 if they form none."""
     if not 50 <= text[groups[0][0]] <= 54:
         return 0
     digits, found = b"", 0
@@ -95,7 +95,7 @@ def _card(text: bytes, groups: list[Span]) -> int:
 
 
 def luhn(digits: bytes) -> bool:
-    """ISO/IEC 7812-1, annex B."""
+    """Whether the checksum is valid: ISO/IEC 7812-1, annex B."""
     total = sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLE)) - 48 * len(digits)
     return total % 10 == 0
 
@@ -104,9 +104,9 @@ _IBAN = re.compile(rb"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
 
 
 def _iban(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """From where one may begin the longest text that is one: ISO 13616, mod 97.
+    """The longest valid IBAN that starts at the match: ISO 13616, mod 97.
 
-    No more than the beginning is matched, so that the next one is found as well.
+    The pattern matches only the start of an IBAN, so that the search goes on right after it.
     """
     start = spans[0][0]
     whole = _IBAN.match(text, start)
@@ -124,7 +124,7 @@ def _as_number(text: bytes) -> str:
 
 
 def _phone(text: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """A number of 8 to 15 digits: ITU-T E.164."""
+    """A number with 8 to 15 digits: ITU-T E.164."""
     digits = sum(48 <= byte <= 57 for byte in text[slice(*spans[0])])
     return [spans[0]] if 8 <= digits <= 15 else []
 
@@ -150,9 +150,10 @@ KINDS: Mapping[str, tuple[Pattern, ...]] = {
     "email": (Pattern(r"\b[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b", _all),),
     "card": (Pattern(r"\b\d(?:[ -]?\d){12,}\b", _cards),),
     "iban": (Pattern(r"\b[A-Z]{2}\d{2}", _iban),),
-    # International form only: a national one looks like any other number.
+    # International form only: a national number looks like any other number.
     "phone": (Pattern(r"\+\d(?:[ ()./-]{0,2}\d){6,14}\b", _phone),),
-    # https://www.ssa.gov/employer/randomization.html: areas and groups that are never given out
+    # Without areas and groups that are never assigned:
+    # https://www.ssa.gov/employer/randomization.html
     "ssn": (
         Pattern(
             r"\b(?:00[1-9]|0[1-9]\d|[1-57-8]\d\d|6[0-57-9]\d|66[0-57-9])-(?:0[1-9]|[1-9]\d)-"

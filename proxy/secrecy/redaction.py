@@ -1,7 +1,7 @@
-"""Takes out of a text what must not be kept.  No I/O.
+"""Redacts texts.  No I/O.
 
-Patterns are run by RE2, in linear time whatever the text is: no pattern, and nobody who writes a
-prompt for one, can stall the meter.
+Patterns are run by RE2, in linear time for any text: no pattern, and no prompt written to abuse
+one, can stall the meter.
 """
 
 import re
@@ -11,17 +11,20 @@ import re2
 
 from proxy.secrecy.kinds import CREDENTIAL, KINDS, Pattern, Span
 
-FINDS_MAX = 1_000  # of one pattern in one text: where there are more, the text ends there
-# A find is seen whole if its beginning is this far before the end of what is looked at.
+FINDS_MAX = 1_000  # of one pattern in one text; the text is cut before the next one
+# Characters searched beyond the limit, so that a find that starts before it is found completely.
 MARGIN = 4_096
 PATTERN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_ESCAPE = re.compile(r"\\+u00([2-7][0-9A-Fa-f])")  # an ASCII character, in JSON that is text
-ESCAPES_MAX = 4  # of escapes that are escaped
-PATTERN_BYTES_MAX = 4 * 1024 * 1024  # memory of a compiled pattern, of its finds too
+_ESCAPE = re.compile(r"\\+u00([2-7][0-9A-Fa-f])")  # an ASCII character, in JSON inside a string
+ESCAPES_MAX = 4  # levels of escaped escapes
+PATTERN_BYTES_MAX = 4 * 1024 * 1024  # memory of a compiled pattern and its matching
 
 
 def compiled(pattern: str) -> "re2._Regexp":
-    """Raises ValueError that says why RE2 refuses it, or that it matches nothing at all."""
+    """Compile `pattern`.
+
+    Raises ValueError saying why RE2 rejects it, or that it matches the empty text.
+    """
     options = re2.Options()
     options.log_errors = False
     options.max_mem = PATTERN_BYTES_MAX
@@ -33,14 +36,14 @@ def compiled(pattern: str) -> "re2._Regexp":
         raise ValueError(text) from None
     found = regex.search(b" a1-")
     if regex.match(b"") or (found is not None and found.start() == found.end()):
-        raise ValueError("it matches the empty text, which is everywhere")
+        raise ValueError("it matches the empty string, so it would match everywhere")
     return regex
 
 
 class Redactor:
-    """Finds of the built-in `kinds` and of own `patterns` by name; credentials are always found.
+    """Redacts built-in `kinds` and the user's `patterns` (by name); credentials always.
 
-    Raises ValueError for a kind that there is not, and for a pattern that RE2 refuses.
+    Raises KeyError for an unknown kind, and ValueError for a pattern that RE2 rejects.
     """
 
     def __init__(
@@ -51,15 +54,15 @@ class Redactor:
         self._patterns = [
             (name, compiled(one.regex), one) for name, group in chosen.items() for one in group
         ]
-        self._any = _together([one.regex for *_, one in self._patterns])
-        # What stands in the place of a find.  A find that lies within one is none.
+        self._any = _combined([one.regex for *_, one in self._patterns])
+        # The text that replaces a find.  Finds inside it do not count.
         self._mark = re.compile(rb"\[redacted:(?:%b)\]|\*\*\*" % "|".join(chosen).encode())
 
     def redact(self, text: str, counts: dict[str, int], limit: int) -> tuple[str, bool]:
-        """The first `limit` characters of `text` without its finds, and whether some are left out.
+        """The first `limit` characters of `text`, redacted, and whether text was left out.
 
-        `counts` gets how many there were of each kind.  What begins within the limit is hidden
-        whole.
+        Adds the redactions to `counts`, by kind.  A find that starts within the limit is redacted
+        completely.
         """
         window = text[: limit + MARGIN]
         for _ in range(ESCAPES_MAX):
@@ -83,7 +86,7 @@ class Redactor:
         return b"".join(pieces).decode("utf-8", "replace"), cut or end < len(data)
 
     def _spans(self, data: bytes, end: int) -> tuple[list[tuple[int, int, str]], int]:
-        """All finds that count, and where the text ends."""
+        """All finds that count, and the end of the text: before the first find over FINDS_MAX."""
         marks = [found.span() for found in self._mark.finditer(data)]
         spans = []
         for kind, regex, pattern in self._patterns:
@@ -99,10 +102,10 @@ class Redactor:
         return spans, end
 
 
-def _together(patterns: list[str]) -> "re2._Regexp | None":
-    """Finds whether there is anything to find: most texts have nothing in them, as one look tells.
+def _combined(patterns: list[str]) -> "re2._Regexp | None":
+    """All patterns in one, to skip texts without any find, as most are, after one search.
 
-    None: own patterns can be such that they are no pattern together.
+    None if they cannot be combined, which the user's patterns may prevent.
     """
     try:
         return compiled("|".join(f"(?:{pattern})" for pattern in patterns))
@@ -116,12 +119,12 @@ def _matches(regex: "re2._Regexp", data: bytes) -> Iterator[tuple[Span, ...]]:
 
 
 def _whole(data: bytes, spans: tuple[Span, ...]) -> list[Span]:
-    """Own patterns hide all that they match; a match of nothing hides nothing."""
+    """The user's patterns hide all that they match; an empty match hides nothing."""
     return [spans[0]] if spans[0][0] < spans[0][1] else []
 
 
 def merged(spans: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """In their order, those that overlap as one, named by the one that begins first."""
+    """Spans in order; overlapping ones are joined, under the kind that starts first."""
     found: list[tuple[int, int, str]] = []
     for start, stop, kind in sorted(spans, key=lambda span: (span[0], -span[1])):
         if found and start < found[-1][1]:

@@ -1,6 +1,6 @@
-"""Heads and targets as they may be written down: every credential replaced by `***`.  No I/O.
+"""Replaces every credential in heads and targets by `***`, so that they can be stored.  No I/O.
 
-Names are kept as sent.  What counts as a credential is in `patterns`.
+Names are kept as sent.  `patterns` defines what counts as a credential.
 """
 
 import re
@@ -14,19 +14,19 @@ Pairs = Iterable[tuple[bytes, bytes]]
 
 _URL_PASSWORD = r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 _SECRET_VALUE = re.compile(rf"{SECRET_VALUE}|{_URL_PASSWORD}")
-# `name=value` beyond a query's own: matrix parameters, fragments, a URL inside a value.
+# `name=value` outside the query itself: matrix parameters, fragments, a URL inside a value.
 _PAIR = re.compile(r"(?<![^/;?&#,\s])([^/;?&#,\s=]+)=([^/;?&#,\s]+)")
 _SUBPROTOCOL_SECRET = re.compile(r"(?i)key|token|secret|auth|bearer|[^,\s]{41,}")
-_NAME_BYTES_CACHED_MAX = 128  # a stranger's long names do not stay in memory
+_NAME_BYTES_CACHED_MAX = 128  # longer names must not fill the cache
 
 
 def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
-    """Headers as they may be written down: names as sent, credentials replaced."""
+    """Headers with credentials replaced; names are as sent."""
     return tuple([_scrubbed_pair(name, value) for name, value in raw])
 
 
 def scrubbed_target(target: str) -> str:
-    """A path with its query, values of secret parameters replaced."""
+    """A path with its query, credentials replaced."""
     path, mark, query = target.partition("?")
     path = "/".join(map(_scrubbed_text, path.split("/"))) if "%" in path else _scrubbed_text(path)
     if query:
@@ -35,7 +35,7 @@ def scrubbed_target(target: str) -> str:
 
 
 def scrubbed_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as they may be written down."""
+    """Tags with credentials replaced."""
     return {
         name: HIDDEN if is_secret(name) else _SECRET_VALUE.sub(HIDDEN, value)
         for name, value in tags.items()
@@ -62,7 +62,7 @@ def _new(name: bytes) -> tuple[str, bool]:
     return key, is_secret(key.lower())
 
 
-_known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names over and over
+_known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names again and again
 
 
 def _scrubbed_parameter(parameter: str) -> str:
@@ -73,7 +73,7 @@ def _scrubbed_parameter(parameter: str) -> str:
 
 
 def _scrubbed_text(text: str) -> str:
-    """A piece of a path, query or header; one whose secret is percent-encoded goes as a whole."""
+    """A part of a path, query or header; replaced completely if its secret is percent-encoded."""
     if "%" in text:
         plain = unquote_plus(text)
         if plain != text and _scrubbed_plain(plain) != plain:

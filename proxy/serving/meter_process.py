@@ -35,11 +35,11 @@ from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
-from proxy.metering.metering import Metering
 from proxy.metering.recorder import Recorder
+from proxy.metering.records import Metering
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
-from proxy.repricing.run import Restating
+from proxy.repricing.run import Repricing
 from proxy.serving import process
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
@@ -91,11 +91,11 @@ class MeterProcess:
             content_ttl_days=config.content.ttl_days,
         )
         self.store = Store(dsn, database=store.database)
-        self.restating = Restating(config, self.store, self.clickhouse)
+        self.repricing = Repricing(config, self.store, self.clickhouse)
         command = Command(places.command_token)
         content_api = ContentApi(config, self.store, self.contents, self.content, command)
         self.commands = (
-            *RepriceApi(self.restating, command).routes(),
+            *RepriceApi(self.repricing, command).routes(),
             *content_api.routes(),
         )
         rows = Delivering(self.clickhouse, self.volumes)
@@ -176,7 +176,7 @@ class MeterProcess:
             log.warning("The store does not answer yet (%s); rows wait in the journal.", reason)
             return
         try:
-            await self.restating.finish()
+            await self.repricing.finish()
         except (TransientError, OSError) as error:
             log.warning("A reprice that was broken off is not finished: %s", error)
 

@@ -1,1 +1,1 @@
-"""What a user may set: options, defaults, checks, and the names inside the data directory."""
+"""The configuration: options, defaults, checks, and the paths inside the data directory."""

@@ -1,4 +1,4 @@
-"""What is wrong with values of the right type, each in one sentence that begins with its key."""
+"""Checks values that have the right type; each mistake is one sentence that starts with its key."""
 
 import ipaddress
 import re
@@ -17,9 +17,10 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "otlp.profile": ("compat", "latest"),
     "otlp.incoming": ("parent", "link", "ignore"),
 }
-# Zero means "any", "at once" or "no limit" for these; every other number must be positive.
+# For these, zero means "any", "at once" or "no limit"; every other number must be positive.
 ZERO_ALLOWED = ("proxy.port", "console.port", "upstream.connections_max", "drain_timeout_s")
-# RFC 6750, 2.1: what a header, a URL and a shell leave as it is.  The length is not to be guessed.
+# RFC 6750, 2.1: characters that need no escaping in a header, a URL or a shell.  The minimum length
+# makes a token hard to guess.
 TOKEN_CHARACTERS_MIN = 16
 TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARACTERS_MIN},}}")
 WEBHOOK = re.compile(r"https?://([^/?#@\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?([/?#]|$)")
@@ -29,20 +30,20 @@ STORE_SCHEMES = ("chdb", "clickhouse", "http", "https")
 
 
 def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
-    """What is wrong with values of the right type."""
+    """All mistakes in `config`; `built_in` are the names of the packaged providers."""
     yield from _number_mistakes(config)
     for key, listen in (("proxy", config.proxy), ("console", config.console)):
         yield from _listen_mistakes(key, listen)
     if config.proxy.port == config.console.port != 0 and config.proxy.host == config.console.host:
-        yield f"console.port: is {config.console.port}, as proxy.port is; choose another"
+        yield f"console.port: proxy.port is {config.proxy.port} too; choose another port"
     for provider in config.providers.values():
         yield from _provider_mistakes(provider, built_in)
     if config.upstream.ca_file is not None and not config.upstream.ca_file.is_file():
-        yield f"upstream.ca_file: there is no file {config.upstream.ca_file}"
+        yield f"upstream.ca_file: file not found: {config.upstream.ca_file}"
     if config.metering.tariffs is not None and not config.metering.tariffs.is_dir():
-        yield f"metering.tariffs: there is no directory {config.metering.tariffs}"
+        yield f"metering.tariffs: directory not found: {config.metering.tariffs}"
     if config.store.dsn and urlsplit(config.store.dsn).scheme not in STORE_SCHEMES:
-        yield f"store.dsn: does not begin with one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
+        yield f"store.dsn: expected one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
     yield from content_mistakes(config.content)
     if config.otlp.endpoint:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
@@ -52,49 +53,49 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
 
 
 def _alert_mistakes(alerts: AlertOptions) -> Iterator[str]:
-    """Neither URL nor headers are repeated: they may be secrets."""
+    """Messages do not quote the URL or the headers, which may be secrets."""
     if alerts.webhook and not WEBHOOK.match(alerts.webhook):
         yield "alerts.webhook: expected http:// or https:// and a host"
     if not all(map(HEADER.fullmatch, map(":".join, alerts.webhook_headers.items()))):
-        yield "alerts.webhook_headers: one of them is no header"
+        yield "alerts.webhook_headers: invalid header name or value"
     if alerts.journal_share_max > 1:
-        yield f"alerts.journal_share_max: is {alerts.journal_share_max}, expected at most 1"
+        yield f"alerts.journal_share_max: expected at most 1, got {alerts.journal_share_max}"
 
 
 def _number_mistakes(config: Config) -> Iterator[str]:
-    """Numbers out of range and words out of their set, by key."""
+    """Numbers out of range and unknown choices, by key."""
     for key in leaves(Config, {"providers": {}}):
         value: Any = config
         for name in key.split("."):
             value = getattr(value, name)
         if key in CHOICES and value not in CHOICES[key]:
             words = " | ".join(choice or '""' for choice in CHOICES[key])
-            yield f"{key}: is {value!r}, expected {words}"
+            yield f"{key}: expected {words}, got {value!r}"
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if not 0 <= value < float("inf") or (value == 0 and key not in ZERO_ALLOWED):
             least = "of at least 0" if key in ZERO_ALLOWED else "above 0"
-            yield f"{key}: is {value}, expected a number {least}"
+            yield f"{key}: expected a number {least}, got {value}"
         if key.endswith(".port") and value > 65_535:
-            yield f"{key}: is {value}, expected a port of at most 65535"
+            yield f"{key}: expected a port of at most 65535, got {value}"
 
 
 def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:
     yield from _exposure_mistakes(key, listen)
-    if listen.token and not TOKEN.fullmatch(listen.token):  # not repeated: it is a secret
+    if listen.token and not TOKEN.fullmatch(listen.token):  # not quoted: it is a secret
         yield (
             f"{key}.token: expected at least {TOKEN_CHARACTERS_MIN} letters, digits or . _ ~ + / = "
-            "-, as openssl rand -hex 32 makes them"
+            "-, for example from: openssl rand -hex 32"
         )
     if (listen.tls_cert is None) != (listen.tls_key is None):
-        yield f"{key}.tls_cert: needs {key}.tls_key as well, and the other way round"
+        yield f"{key}.tls_cert: set {key}.tls_cert and {key}.tls_key together, or neither"
     for name, file in (("tls_cert", listen.tls_cert), ("tls_key", listen.tls_key)):
         if file is not None and not file.is_file():
-            yield f"{key}.{name}: there is no file {file}"
+            yield f"{key}.{name}: file not found: {file}"
 
 
 def _exposure_mistakes(key: str, listen: Listen) -> Iterator[str]:
-    """Callers' keys and prompts pass the proxy, so it asks for TLS as well."""
+    """The proxy also needs TLS, because callers' keys and prompts pass through it."""
     if listen.insecure or is_loopback(listen.host):
         return
     tls = listen.tls_cert is not None or key == "console"
@@ -104,13 +105,13 @@ def _exposure_mistakes(key: str, listen: Listen) -> Iterator[str]:
         f"{key}.token" if key == "console" else f"{key}.token, {key}.tls_cert and {key}.tls_key"
     )
     yield (
-        f"{key}.host: {listen.host} can be reached by other machines; set {needed}, or "
-        f"{key}.insecure = true if that is meant, or use 127.0.0.1"
+        f"{key}.host: other machines can reach {listen.host}; use 127.0.0.1, set {needed}, or "
+        f"set {key}.insecure = true to allow it anyway"
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`; other names than localhost are not looked up."""
+    """Whether only this machine can reach `host`; names other than localhost are not resolved."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -120,33 +121,38 @@ def is_loopback(host: str) -> bool:
 def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterator[str]:
     key = f"providers.{provider.name}"
     if not PROVIDER_NAME.fullmatch(provider.name):
-        yield f"{key}: a name is lower-case letters, digits, dot, dash and underscore"
+        yield (
+            f"{key}: invalid provider name; use lower-case letters, digits, dots, dashes and "
+            "underscores, starting with a letter or digit"
+        )
     if provider.base_url:
         yield from _url_mistakes(f"{key}.base_url", provider.base_url)
         if provider.base_url.endswith("/"):
-            yield f"{key}.base_url: ends with a slash; leave it out, paths begin with one"
+            yield f"{key}.base_url: must not end with a slash"
     elif provider.name not in built_in:
-        yield f"{key}.base_url: a provider of your own needs it{nearest(provider.name, built_in)}"
+        hint = nearest(provider.name, built_in)
+        yield f"{key}.base_url: required for a provider that is not built in{hint}"
     if provider.dialect not in DIALECTS:
-        yield f"{key}.dialect: is {provider.dialect!r}{nearest(provider.dialect, DIALECTS)}"
+        hint = nearest(provider.dialect, DIALECTS)
+        yield f"{key}.dialect: unknown dialect {provider.dialect!r}{hint}"
     for quirk in sorted(provider.quirks - QUIRKS.keys()):
-        yield f"{key}.quirks: there is no {quirk!r}{nearest(quirk, QUIRKS)}"
+        yield f"{key}.quirks: unknown quirk {quirk!r}{nearest(quirk, QUIRKS)}"
     for prefix in provider.owns:
         if not prefix.startswith("/"):
-            yield f"{key}.owns: {prefix!r} does not begin with a slash"
+            yield f"{key}.owns: {prefix!r} must start with a slash"
 
 
 def _url_mistakes(key: str, url: str) -> Iterator[str]:
-    """The URL itself is not repeated: it may hold a secret."""
+    """Messages do not quote the URL, which may hold a secret."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        yield f"{key}: is not a URL: {error}"
+        yield f"{key}: invalid URL: {error}"
         return
     if parts.scheme not in ("http", "https") or not host:
         yield f"{key}: expected http:// or https:// and a host"
     if parts.username or parts.password:
-        yield f"{key}: holds credentials; they belong to the caller, who sends them with each call"
+        yield f"{key}: must not contain credentials; callers send their own with each call"
     if parts.query or parts.fragment:
-        yield f"{key}: holds a query; only scheme, host, port and path may be set"
+        yield f"{key}: must not contain a query or fragment; set scheme, host, port and path"

@@ -1,6 +1,6 @@
-"""The names inside the data directory, and where rows are.  No I/O.
+"""The paths inside the data directory, and the DSN of the store.
 
-Whoever opens a file of ours takes its path from here.
+All code that opens one of our files takes its path from here.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from proxy.settings.config import Config
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Below one data directory."""
+    """The paths in one data directory."""
 
     data: Path
 
     @property
     def calls(self) -> Path:
-        """What relays write: a journal for each of them."""
+        """The journals that the relays write, one per relay."""
         return self.data / "calls"
 
     @property
@@ -33,27 +33,27 @@ class Places:
 
     @property
     def embedded_store(self) -> Path:
-        """chDB's own directory."""
+        """The directory of chDB."""
         return self.data / "chdb"
 
     @property
     def serve_lock(self) -> Path:
-        """Held while anything serves from here."""
+        """Locked while an instance serves from this directory."""
         return self.data / "serve.lock"
 
     @property
     def serve_description(self) -> Path:
-        """Where the running instance can be reached."""
+        """The addresses of the running instance."""
         return self.data / "serve.json"
 
     @property
     def fingerprint_key(self) -> Path:
-        """The key under which credentials are named."""
+        """The key for fingerprints of credentials."""
         return self.data / "fingerprint.key"
 
     @property
     def state(self) -> Path:
-        """Everything that a restarted meter goes on from."""
+        """The state from which a restarted meter continues."""
         return self.data / "state"
 
     @property
@@ -63,22 +63,22 @@ class Places:
 
     @property
     def items(self) -> Path:
-        """Which batch items have been charged."""
+        """The batch items that have been charged."""
         return self.state / "items.sqlite"
 
     @property
     def alerts(self) -> Path:
-        """Which alerts fire."""
+        """The alerts that are firing."""
         return self.state / "alerts.json"
 
     @property
     def command_token(self) -> Path:
-        """What a command of the same user shows to the console."""
+        """The token that commands of the same user send to the console."""
         return self.state / "command.token"
 
     @property
     def reprice_lock(self) -> Path:
-        """Held by the one repricing that may run."""
+        """Locked while calls are repriced: only one run at a time."""
         return self.state / "reprice.lock"
 
     @property
@@ -87,19 +87,19 @@ class Places:
         return self.state / "reprice.pending.json"
 
     def cursor(self, exporter: str) -> Path:
-        """How far an exporter has come."""
+        """How far an exporter has delivered."""
         return self.state / f"{exporter}.json"
 
     def aside(self, exporter: str) -> Path:
-        """Rows that an exporter refused for good."""
+        """Rows that an exporter permanently rejected."""
         return self.state / f"{exporter}.aside.jsonl"
 
 
 def store_dsn(config: Config) -> str:
-    """Where rows are: the configured store, or the embedded one in the data directory."""
+    """The DSN of the configured store, or of the embedded one in the data directory."""
     return config.store.dsn or f"chdb://{quote(str(Places(config.data).embedded_store))}"
 
 
 def has_store(config: Config) -> bool:
-    """Whether there can be rows; False: nothing was ever served from this data directory."""
+    """Whether there may be rows; False if this data directory was never served from."""
     return bool(config.store.dsn) or Places(config.data).embedded_store.exists()

@@ -1,8 +1,8 @@
-"""Reads what the user set: packaged defaults < file < environment < flags.
+"""Reads the settings from their sources: packaged defaults < file < environment < flags.
 
-Every mistake is collected, with its dotted key and where it was written, and all are reported
-together.  `defaults.toml` is the reference: a new option is a field in `config.py` and a line
-there.  `typed.py` turns the merged tree into a `Config`.
+All mistakes are collected, each with its dotted key and its source, and reported together.
+`defaults.toml` is the reference: a new option is a field in `config.py` and a line there.
+`typed.py` turns the merged tree into a `Config`.
 """
 
 import re
@@ -21,13 +21,13 @@ from proxy.settings.typed import Layer, SettingsReader, leaves, nearest
 
 PREFIX = "TAXIMETER_"
 CONFIG_VARIABLE = "TAXIMETER_CONFIG"  # names the file; read by the command line
-# What Kubernetes and Docker links put into a container beside a service called "taximeter".
+# Variables that Kubernetes and Docker links set for a service named "taximeter".
 SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
 
 
 class SettingsError(Exception):
-    """What the user set cannot be used; `mistakes` has one sentence for each, key first."""
+    """The settings are invalid; `mistakes` has one sentence for each mistake, key first."""
 
     def __init__(self, mistakes: tuple[str, ...]) -> None:
         super().__init__("\n".join(mistakes))
@@ -43,7 +43,7 @@ def defaults() -> dict[str, Any]:
 def load(
     file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
 ) -> Config:
-    """All settings in force.  `overrides` are flags by dotted key, e.g. {"proxy.port": 4000}.
+    """The merged settings.  `overrides` are flags by dotted key, e.g. {"proxy.port": 4000}.
 
     Raises SettingsError with every mistake of every source.
     """
@@ -77,7 +77,7 @@ def dump(config: Config) -> bytes:
 
 
 def parse(line: bytes) -> Config:
-    """What `dump` wrote.  Raises msgspec.ValidationError for anything else."""
+    """The configuration that `dump` wrote.  Raises msgspec.ValidationError for anything else."""
     return msgspec.json.decode(line, type=Config, dec_hook=_rich)
 
 
@@ -96,29 +96,29 @@ def _rich(kind: type, value: Any) -> object:
 
 
 def _file_layer(file: Path, mistakes: list[str]) -> Layer:
-    """The user's file; one that cannot be read is a mistake and an empty layer."""
+    """The user's file; an unreadable one is a mistake and an empty layer."""
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        mistakes.append(f"{file}: cannot be read ({error.strerror})")
+        mistakes.append(f"{file}: cannot read the file ({error.strerror})")
         table = {}
     except ValueError as error:  # not TOML, or not UTF-8
-        mistakes.append(f"{file}: is not valid TOML: {error}")
+        mistakes.append(f"{file}: invalid TOML: {error}")
         table = {}
     return Layer(str(file), table, file.absolute().parent)
 
 
 def _with_token(key: str, listen: Listen, mistakes: list[str]) -> Listen:
-    """`listen` with the token that its file holds."""
+    """`listen` with the token from its file."""
     if listen.token_file is None:
         return listen
     if listen.token:
-        mistakes.append(f"{key}.token_file: {key}.token is set as well; keep one of them")
+        mistakes.append(f"{key}.token_file: {key}.token is set too; remove one of them")
         return listen
     try:
         token = listen.token_file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
-        mistakes.append(f"{key}.token_file: {listen.token_file} cannot be read")
+        mistakes.append(f"{key}.token_file: cannot read {listen.token_file}")
         return listen
     if not token:
         mistakes.append(f"{key}.token_file: {listen.token_file} is empty")
@@ -128,19 +128,19 @@ def _with_token(key: str, listen: Listen, mistakes: list[str]) -> Listen:
 def _environment_layers(
     environ: Mapping[str, str], reader: SettingsReader, base: Path
 ) -> Iterator[Layer]:
-    """One layer for each TAXIMETER_ variable, so that a mistake can name it."""
+    """One layer per TAXIMETER_ variable, so that mistakes can name it."""
     keys = {
         PREFIX + re.sub(r"[^A-Z0-9]", "_", key.upper()): key for key in leaves(Config, reader.tree)
     }
     for variable in sorted(environ):
         text = environ[variable]
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE or text == "":
-            continue  # empty is how containers leave a variable unset
+            continue  # compose files pass an unset variable as an empty one
         if variable in keys and not SERVICE_LINK_VALUE.match(text):
             yield Layer(variable, _nested({keys[variable]: text}), base, text=True)
         elif variable not in keys and not SERVICE_LINK.search(variable):
             hint = nearest(variable, keys)
-            reader.mistakes.append(f"{variable}: is no setting{hint}")
+            reader.mistakes.append(f"{variable}: unknown setting{hint}")
 
 
 def _nested(flat: Mapping[str, object]) -> dict[str, Any]:
@@ -156,6 +156,6 @@ def _nested(flat: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _data_home(environ: Mapping[str, str]) -> Path:
-    """$XDG_DATA_HOME; a relative one is ignored, as the XDG base directory specification says."""
+    """$XDG_DATA_HOME; ignored if it is relative, as the XDG base directory specification says."""
     home = Path(environ.get("XDG_DATA_HOME", ""))
     return home if home.is_absolute() else Path(environ.get("HOME") or Path.home()) / ".local/share"

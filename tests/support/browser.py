@@ -1,4 +1,4 @@
-"""Drives Debian's chromium, headless and without a word to the network."""
+"""Drives Debian's chromium, headless, with no traffic of its own to the network."""
 
 import shutil
 import tempfile
@@ -23,15 +23,18 @@ QUIET = (
 )
 
 
+HEIGHT = 1100
+
+
 @contextmanager
-def browser(width: int = 1440, height: int = 1100) -> Iterator[webdriver.Chrome]:
-    """A browser window of this size; the test is skipped where there is none to drive."""
+def browser() -> Iterator[webdriver.Chrome]:
+    """A browser; the test is skipped where none is installed."""
     if not CHROMIUM or not DRIVER:
         pytest.skip("chromium and chromium-driver are not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     with tempfile.TemporaryDirectory() as profile:
-        for argument in (*QUIET, f"--window-size={width},{height}", f"--user-data-dir={profile}"):
+        for argument in (*QUIET, f"--user-data-dir={profile}"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
@@ -39,3 +42,9 @@ def browser(width: int = 1440, height: int = 1100) -> Iterator[webdriver.Chrome]
             yield driver
         finally:
             driver.quit()
+
+
+def resize(page: webdriver.Chrome, width: int) -> None:
+    """Show the page `width` pixels wide, also where a window could not be so narrow."""
+    size = {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

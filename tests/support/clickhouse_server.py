@@ -1,12 +1,12 @@
 """A ClickHouse server for tests: its HTTP interface on a real socket, chDB behind it.
 
-    python tests/support/clickhouse_server.py --port 0 --data DIRECTORY
+    PYTHONPATH=tests python -m support.clickhouse_server --port 0 --data DIRECTORY
 
-prints the port it listens on, and speaks as much of https://clickhouse.com/docs/interfaces/http as
-clickhouse-connect asks of it: settings and parameters in the URL, Basic authentication, compressed
-inserts, errors with their codes.  `POST /fault` makes it fail, `GET /fault` tells what was sent.
+prints the port it listens on.  It speaks the part of https://clickhouse.com/docs/interfaces/http
+that clickhouse-connect needs: settings and parameters in the URL, Basic authentication, compressed
+inserts, errors with their codes.  `POST /fault` injects a fault, `GET /fault` lists the queries.
 
-It has no replication, no users but two and no quotas, and it does not stream.
+It has two users, no replication and no quotas, and it does not stream.
 """
 
 import argparse

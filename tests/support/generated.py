@@ -7,10 +7,19 @@ A part stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 import re
 from collections.abc import Callable, Mapping
 
+from pricing.reason import Reason
 from support.rooms import ROOT, room_list
+
+
+def reason_table() -> str:
+    """Every reason with its effect and its sentence, as a Markdown table."""
+    rows = (f"| `{reason}` | {reason.effect.value} | {reason.sentence} |\n" for reason in Reason)
+    return "| reason | effect | meaning |\n|---|---|---|\n" + "".join(rows)
+
 
 PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {  # name → document, what to write
     "rooms": ("docs/architecture.md", room_list),
+    "reasons": ("docs/reasons.md", reason_table),
 }
 
 

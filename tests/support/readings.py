@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pricing.usage import Meter
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Reading
 
@@ -24,7 +24,7 @@ def read(
     ask = Ask(method=method, path=path, request=request, stream=stream)
     reader = endpoint.reader(ask, endpoint)
     for number, document in enumerate(documents):
-        reader.feed(document, number)
+        reader.read(document, number)
     return reader.close()
 
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 # From the lowest rank to the highest.
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
-        *("usage", "terms", "condition", "tariff", "charge", "steps", "rated", "sheet", "book"),
-        *("near_names", "rating", "quote", "upkeep"),
+        *("usage", "terms", "reason", "cause", "condition", "tariff", "charge", "steps"),
+        *("charge_line", "sheet", "book", "near_names", "bill", "quote", "upkeep"),
     ),
     "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),
     "proxy": (

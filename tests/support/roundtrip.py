@@ -12,6 +12,7 @@ from evaluation.standin import processes
 from pricing.usage import INPUT_METERS, OUTPUT_METERS
 
 T = TypeVar("T")
+TaggedCall = Callable[[str, Mapping[str, str]], T]  # base URL, headers to send as well
 Exchange = dict[str, Any]  # as in the stand-in's journal
 
 # Headers that a client makes up anew for every call, and those that are each connection's own.
@@ -39,7 +40,7 @@ class Roundtrip(Generic[T]):
 
 
 def make(
-    call: Callable[[str, Mapping[str, str]], T],
+    call: TaggedCall[T],
     *,
     upstream: str,
     served: processes.Serving,

@@ -1,8 +1,8 @@
 """Anthropic messages, whole or streamed, on Anthropic's own API, Vertex and Bedrock.
 
-https://platform.claude.com/docs/en/api/messages.  In a stream `message_start` states the usage of
-the prompt; `message_delta` repeats it, cumulative, each field in place of what was known, but
-without the split of cache writes by time to live.
+https://platform.claude.com/docs/en/api/messages.  In a stream, `message_start` states the usage of
+the prompt.  Each field of a later `message_delta` replaces what was known, except for the split of
+cache writes by time to live, which it lacks.
 """
 
 import re
@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.anthropic.request import cache_ttls, code_runs_free, note_request
 from proxy.dialects.anthropic.usage import Share, has_counts, shares
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -44,11 +45,11 @@ class MessagesReader:
         self._draft.session_id = ask.request_headers.get("x-claude-code-session-id", "")
         note_request(self._draft)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         body = mapping(document)
         kind = text(body.get("type")) or event
-        if not body or self._draft.fail(document):  # no object: [DONE], which relays add
+        if not body or self._draft.fail(document):  # not an object: [DONE], which relays add
             return
         if kind == "message_start":
             self._start(mapping(body, "message"))
@@ -88,7 +89,7 @@ class MessagesReader:
             self._draft.attributes["response.container_id"] = container[:128]
 
     def _block(self, block: Block, at_ns: int, number: Json) -> None:
-        """Take a content block: whole, or the empty beginning of a streamed one."""
+        """Take a content block: a whole one, or the empty start of a streamed one."""
         of = integer(number)
         kind = text(block.get("type"))
         name = text(block.get("name"))
@@ -106,14 +107,14 @@ class MessagesReader:
             if arguments := mapping(block, "input"):
                 self._draft.say(str(arguments), of)
         elif kind == "fallback":
-            # Another model took over; the rest, and the usage of the final event, is its own.
+            # Another model took over: the rest, and the usage of the final event, is from it.
             served = text(mapping(block, "to").get("model"))
             self._draft.response_model = served or self._draft.response_model
         else:
             self._delta(block, at_ns, number)
 
     def _delta(self, delta: Block, at_ns: int, number: Json) -> None:
-        """Take text of a content block or of an event that adds to one."""
+        """Take the text of a content block, or of an event that extends one."""
         of = integer(number)
         self._draft.delta(text(delta.get("thinking")), at_ns, visible=False, of=of)
         self._draft.delta(text(delta.get("text")), at_ns, of=of)
@@ -122,7 +123,7 @@ class MessagesReader:
             self._draft.delta(text(delta.get("content")), at_ns, visible=False, of=of)
 
     def shares(self) -> Iterator[Share]:
-        """What each model did, as far as it was stated."""
+        """What each model used, as far as it was stated."""
         if has_counts(self._usage):
             ask = self._draft.ask
             yield from shares(
@@ -140,25 +141,25 @@ class MessagesReader:
         if self._code_runs:
             draft.attributes["response.code_executions"] = self._code_runs
             if not code_runs_free(draft.ask.request):
-                draft.flag("container_time_not_reported")
+                draft.flag(Reason.CONTAINER_TIME_NOT_REPORTED)
         if mapping(self._usage, "fallback_credit", "status").get("type") == "redeemed":
-            # Billed as if the cache had always been this model's; the counts do not show it.
-            draft.flag("fallback_credit_redeemed")
+            # Billed as if the cache had always been this model's, which the counts do not show.
+            draft.flag(Reason.FALLBACK_CREDIT_REDEEMED)
         done = [*self.shares()]
         if "refusal" in draft.finish_reasons.values() and not self._blocks:
-            # Declined before any output is free; the numbers stay as a record.
+            # A refusal before any output is free; its numbers are kept as a record.
             # https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
-            draft.flag("refused_before_output")
+            draft.flag(Reason.REFUSED_BEFORE_OUTPUT)
             draft.billable = len(done) > 1
             done = done[1:] or done
         for share in done:
             draft.part(share.tally, model=share.model, terms=share.terms)
-        draft.usage_final = self._ended  # before that only the prompt is
+        draft.usage_final = self._ended  # earlier usage only covers the prompt
         return draft.reading()
 
 
 def call_terms(ask: Ask) -> dict[str, TermValue]:
-    """The terms that hold for every part of a call."""
+    """The terms of every part of a call."""
     terms: dict[str, TermValue] = {}
     if beta := ask.request_headers.get("anthropic-beta", ""):
         terms[Term.BETA] = ",".join(part.strip() for part in beta.split(","))[:BETA_CHARS_MAX]
@@ -179,7 +180,7 @@ class CompletionReader(MessagesReader):
 
 
 class AnthropicBatchReader:
-    """Reads the results of a message batch: one line an item, each billed once, ever.
+    """Reads the results of a message batch: one item per line, each billed exactly once.
 
     Only items that succeeded are billed.
     https://platform.claude.com/docs/en/build-with-claude/batch-processing#pricing
@@ -190,11 +191,12 @@ class AnthropicBatchReader:
         self._draft.countable = self._draft.stream = False
         found = re.search(r"/batches/([^/]+)", ask.path)
         self._batch = unquote(found[1]) if found else ""
-        # The headers are those of the download, not those the items were sent with.
+        self._unstated = False  # an item succeeded without usage
+        # The headers belong to the download, not to the requests of the items.
         self._ask = replace(ask, request=None, request_headers={}, stream=False)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         result = mapping(document, "result")
         kind = text(result.get("type"))
@@ -209,32 +211,36 @@ class AnthropicBatchReader:
 
     def _item(self, custom_id: str, message: Block) -> None:
         reader = MessagesReader(self._ask, MESSAGES)
-        reader.feed(message, 0)
+        reader.read(message, 0)
         reading = reader.close()
         if not reading.billable:
             return
-        self._draft.flag(*reading.reasons)
+        if not reading.parts:
+            self._unstated = True
+            self._draft.flag(Reason.ITEM_WITHOUT_USAGE)
         for number, part in enumerate(reading.parts):
-            suffix = f"#{number}" if number else ""  # an advisor's share is a charge of its own
+            suffix = f"#{number}" if number else ""  # an advisor's share is charged separately
             self._draft.add(
                 replace(
                     part,
                     model=part.model or reading.response_model,
                     terms={**part.terms, Term.PROCESSING: "batch"},
                     item=f"{self._batch}/{custom_id}"[:ITEM_CHARS_MAX] + suffix,
+                    reasons=reading.reasons,
                 )
             )
 
     def close(self) -> Reading:
         """See `Reader.close`."""
-        if self._draft.complete and not self._draft.parts and not self._draft.error_type:
-            self._draft.billable = False
-            self._draft.flag("no_item_succeeded")
-        return self._draft.reading()
+        draft = self._draft
+        if draft.complete and not (draft.parts or draft.error_type or self._unstated):
+            draft.billable = False
+            draft.flag(Reason.NO_ITEM_SUCCEEDED)
+        return draft.reading()
 
 
 def vertex_model(ask: Ask) -> str:
-    """The model that a Vertex path names: `…/models/claude-opus-5-5:rawPredict`."""
+    """The model in a Vertex path: `…/models/claude-opus-5-5:rawPredict`."""
     found = re.search(r"/models/([^/]+):[a-zA-Z]+/?$", unquote(ask.path))
     return found[1] if found else ""
 
@@ -255,8 +261,8 @@ RESULTS = Endpoint(
     reader=AnthropicBatchReader,
     lines=True,
 )
-COUNT = free_endpoint("anthropic.count_tokens", Operation.COUNT_TOKENS, "token_counting")
-BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, "billed_by_item")
+COUNT = free_endpoint("anthropic.count_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
+BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, Reason.BILLED_BY_ITEM)
 
 GET = frozenset({"GET"})
 ANY = frozenset({"GET", "POST", "DELETE"})

@@ -1,4 +1,4 @@
-"""What a request to Anthropic asks for that its response may leave unsaid."""
+"""What a request to Anthropic asks for and its response may not repeat."""
 
 from collections.abc import Mapping
 
@@ -14,17 +14,17 @@ _NAMES = {
     "service_tier": "request.service_tier",
     "speed": "request.speed",
 }
-# From these versions on, the web tools run code without a charge for the container:
+# Starting with this version, the web tools make code execution free of charge:
 # https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool#usage-and-pricing
 FREE_CODE_TOOLS = ("web_search_", "web_fetch_")
 FREE_CODE_FROM = "20260209"
 
 
 def cache_ttls(request: object) -> frozenset[str] | None:
-    """The times to live that the request asks caches for, "5m" by default; None if it is unknown.
+    """The cache lifetimes that the request asks for, "5m" by default; None if it is unknown.
 
-    `cache_control` may stand on the request, on tools, on system blocks, and on message blocks and
-    what they hold (tool results).
+    `cache_control` may be set on the request, on tools, on system blocks, and on message blocks and
+    the blocks inside them (tool results).
     """
     body = mapping(request)
     if not body:
@@ -38,7 +38,7 @@ def cache_ttls(request: object) -> frozenset[str] | None:
 
 
 def code_runs_free(request: object) -> bool:
-    """Whether the request holds a web tool that makes code execution free of charge."""
+    """Whether the request has a web tool that makes code execution free of charge."""
     kinds = (text(tool.get("type")) for tool in mappings(mapping(request).get("tools")))
     return any(
         kind.startswith(FREE_CODE_TOOLS) and kind.rpartition("_")[2] >= FREE_CODE_FROM

@@ -1,34 +1,35 @@
-"""What an Anthropic `usage` block bills: one share a model, every token under one meter.
+"""What an Anthropic `usage` block bills: one share per model, each token under one meter.
 
-Input, cache reads and cache writes stand beside each other; thinking is inside the output.
-`iterations` lists the passes of one call, and what the top level includes depends on their type
-(anthropic SDK, `BetaUsage.iterations` and the types of its entries):
+Input, cache reads and cache writes are disjoint; the output includes thinking.  `iterations` lists
+the passes of one call, and what the top level includes depends on their type (anthropic SDK,
+`BetaUsage.iterations` and the types of its entries):
 
 - `message`: a pass of the server-tool loop.  The top level is the sum of these.
 - `fallback_message`: the last pass of the model that took over after a refusal.  The top level is
   that model's passes; `message` entries of another model are attempts that were declined.
 - `compaction`, `advisor_message`: outside the top level, and the advisor is another model.
 
-Sums over passes must not meet a long-context tier, so a share made of several passes says how long
-the longest prompt was, or that it cannot be told.
+A sum over passes must not select a long-context tier, so a share of several passes states the
+length of its longest prompt, or that it is unknown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, Terms
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
 
-ANSWER = frozenset({"message", "fallback_message"})  # the other types are work on the side
+ANSWER = frozenset({"message", "fallback_message"})  # other types are side work
 
 Block = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one model did in a call.  `model` is "" for the one that answered."""
+    """What one model used in a call.  `model` is "" for the one that answered."""
 
     tally: Tally
     model: str
@@ -36,7 +37,7 @@ class Share:
 
 
 def has_counts(usage: Block) -> bool:
-    """Whether the block counts tokens; one that states a tier only says nothing of usage."""
+    """Whether the block counts tokens; one with only a tier states no usage."""
     names = ("input_tokens", "output_tokens")
     return any(integer(usage.get(name)) is not None for name in names)
 
@@ -44,12 +45,10 @@ def has_counts(usage: Block) -> bool:
 def shares(
     usage: Block, *, served: str, terms: Terms, ttls: frozenset[str] | None, passes: int = 1
 ) -> Iterator[Share]:
-    """The shares of a `usage` block as the final event or the whole body states it; first the one
-    of the model that answered.
+    """The shares of a final `usage` block; that of the model that answered comes first.
 
-    `served` is that model's name as the body says it, `ttls` the times to live that the request
-    asks caches for (None: unknown), `passes` how many requests to the model the answer took as far
-    as its content shows.
+    `served` is that model's name in the body, `ttls` the cache lifetimes that the request asks for
+    (None: unknown), `passes` how many requests to the model the content shows.
     """
     said = {
         term: text(usage.get(term)) for term in (Term.SERVICE_TIER, Term.SPEED, Term.INFERENCE_GEO)
@@ -64,10 +63,10 @@ def shares(
         group.setdefault(model, []).append(entry)
         if group is answer:
             last = model
-    # The last pass is by the model that answered, however the body spells its name.
+    # The model of the last pass is the one that answered, however the body spells its name.
     yield _own(usage, answer.pop(last, []), terms, ttls, passes)
     for model, entries in answer.items():
-        # An attempt that was declined before it made any output is not billed:
+        # An attempt that was declined before any output is not billed:
         # https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
         if billed := [entry for entry in entries if integer(entry.get("output_tokens"))]:
             yield _sum(billed, model, terms, ttls)
@@ -78,13 +77,13 @@ def shares(
 def _own(
     usage: Block, entries: Sequence[Block], terms: Terms, ttls: frozenset[str] | None, passes: int
 ) -> Share:
-    """The top level, which must be the sum of its passes; if it is not, the passes are believed:
-    they are the record of what ran.
+    """The top level, which must be the sum of its passes; if it is not, the passes count, since
+    they record what ran.
     """
     if entries:
         share = _sum(entries, "", terms, ttls)
         if _size(usage) != tuple(map(sum, zip(*map(_size, entries), strict=True))):
-            share.tally.reasons.append("iterations_do_not_sum")
+            share.tally.flag(Reason.ITERATIONS_DO_NOT_SUM)
             _count_calls(share.tally, usage)
             return share
         terms = share.terms
@@ -124,9 +123,9 @@ def _count(tally: Tally, usage: Block, ttls: frozenset[str] | None) -> None:
 def _count_writes(tally: Tally, usage: Block, ttls: frozenset[str] | None) -> None:
     """Cache writes by time to live.
 
-    A split may cover less than the total, for a stream's final event repeats only the total.  The
-    rest lives as long as the request asks; if that is unknown or mixed we say so, and take writes
-    without any split for 5-minute ones, the API's default.
+    A split may cover less than the total: a stream's final event only repeats the total.  The rest
+    has the lifetime that the request asks for; if that is unknown or mixed it is flagged, and
+    writes without any split count as 5-minute ones, the API's default.
     """
     by_ttl = mapping(usage, "cache_creation")
     five = integer(by_ttl.get("ephemeral_5m_input_tokens")) or 0
@@ -136,7 +135,7 @@ def _count_writes(tally: Tally, usage: Block, ttls: frozenset[str] | None) -> No
     tally.add(Meter.CACHE_WRITE_5M, five)
     tally.add(Meter.CACHE_WRITE_1H, hour)
     if rest < 0:
-        tally.reasons.append("cache_write_split_exceeds_total")
+        tally.flag(Reason.CACHE_WRITE_SPLIT_EXCEEDS_TOTAL)
     elif rest:
         tally.add(*_rest(tally, rest, ttls, split_known=bool(five or hour)))
 
@@ -148,12 +147,12 @@ def _rest(
         return Meter.CACHE_WRITE_1H, rest
     if ttls is not None and ttls <= frozenset({"5m"}):
         return Meter.CACHE_WRITE_5M, rest
-    tally.reasons.append("cache_write_ttl_unknown")
+    tally.flag(Reason.CACHE_WRITE_TTL_UNKNOWN)
     return Meter.CACHE_WRITE if split_known else Meter.CACHE_WRITE_5M, rest
 
 
 def _count_calls(tally: Tally, usage: Block) -> None:
-    # What was billed: a search that failed is in the content but not here.
+    # What was billed: a failed search is in the content, but not here.
     tools = mapping(usage, "server_tool_use")
     tally.add(Meter.CALLS_WEB_SEARCH, integer(tools.get("web_search_requests")))
     tally.add(Meter.CALLS_WEB_FETCH, integer(tools.get("web_fetch_requests")))

@@ -1,16 +1,18 @@
 """Bedrock Converse, whole or streamed, and guardrails.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html.  `inputTokens`
-leaves cache reads and writes out; each `*TokenCount` beside a `*Tokens` is the same number again.
+excludes cache reads and writes; each `*TokenCount` repeats the `*Tokens` of the same name.
 """
 
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from pricing.cause import about
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
@@ -19,7 +21,7 @@ from proxy.exchange import Operation, Reading
 
 Block = Mapping[str, object]
 
-# Of a cross-region inference profile: us.anthropic.claude-…; "global" has no surcharge.
+# The prefix of a cross-region inference profile, us.anthropic.claude-…; "global" is not dearer.
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
 _PROFILE = re.compile(r"^(us-gov|us|eu|apac|au|jp|ca|sa|global)\.")
 _WRITE = {"5m": Meter.CACHE_WRITE_5M, "1h": Meter.CACHE_WRITE_1H}
@@ -47,8 +49,8 @@ class ConverseReader:
             if (value := figure(config.get(name))) is not None:
                 self._draft.attributes[attribute] = value
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if note_exception(draft, body, event) or draft.fail(document):
@@ -110,7 +112,7 @@ class ConverseReader:
             tally.merge(self._guardrail)
             draft.part(tally, terms=self._terms)
             if asked and not self._guardrail.usage().quantities:
-                draft.flag("guardrail_units_not_reported")
+                draft.flag(Reason.GUARDRAIL_UNITS_NOT_REPORTED)
         return draft.reading()
 
 
@@ -127,12 +129,12 @@ def tally_usage(usage: Block) -> Tally:
         tally.add(meter, tokens)
         written -= tokens
     if written > 0:
-        # The only time to live there was before it could be chosen.
+        # The only lifetime before it could be chosen.
         # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
         tally.add(Meter.CACHE_WRITE_5M, written)
-        tally.reasons.append("cache_write_ttl_unknown")
+        tally.flag(Reason.CACHE_WRITE_TTL_UNKNOWN)
     elif written < 0:
-        tally.reasons.append("cache_write_split_exceeds_total")
+        tally.flag(Reason.CACHE_WRITE_SPLIT_EXCEEDS_TOTAL)
     tally.expect_total(integer(usage.get("totalTokens")))
     return tally
 
@@ -143,7 +145,7 @@ def _either(usage: Block, stem: str) -> int | None:
 
 
 def count_guardrail(tally: Tally, usage: Block) -> None:
-    """Count the text units of an assessment; a policy without a meter is flagged."""
+    """Count the text units of an assessment; flag policies that have no meter."""
     for name, value in usage.items():
         units = integer(value)
         if not units or not name.endswith("Units") or name.endswith("FreeUnits"):
@@ -151,11 +153,11 @@ def count_guardrail(tally: Tally, usage: Block) -> None:
         if meter := _GUARDRAIL.get(name):
             tally.add(meter, units)
         elif name != "wordPolicyUnits":  # free: https://aws.amazon.com/bedrock/pricing/
-            tally.reasons.append(f"guardrail_not_metered:{name[:64]}")
+            tally.flag(about(Reason.GUARDRAIL_NOT_METERED, name[:64]))
 
 
 def note_exception(draft: Draft, body: Block, event: str) -> bool:
-    """Note an exception event of a stream, and say whether it was one."""
+    """Record an exception event of a stream; returns whether it was one."""
     if not event.endswith(("Exception", "Error")):
         return False
     draft.fail({"error": {"type": event, "message": body.get("message")}})
@@ -169,20 +171,20 @@ def profile_terms(ask: Ask) -> dict[str, TermValue]:
 
 
 def path_model(ask: Ask) -> str:
-    """The model or inference profile that a path names; of an ARN its last part."""
+    """The model or inference profile in a path; the last part of an ARN."""
     found = re.search(r"/model/(.+)/[^/]+/?$", unquote(ask.path))
     return found[1].rpartition("/")[2] if found else ""
 
 
 class GuardrailReader:
-    """Reads a guardrail that is applied on its own."""
+    """Reads a guardrail that is applied without a model."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         usage = mapping(document, "usage")
         if usage and not self._draft.parts:
             tally = Tally()
@@ -201,7 +203,7 @@ CONVERSE = Endpoint(
 GUARDRAIL = Endpoint(
     name="bedrock.apply_guardrail", operation=Operation.MODERATION, reader=GuardrailReader
 )
-COUNT = free_endpoint("bedrock.count_tokens", Operation.COUNT_TOKENS, "token_counting")
+COUNT = free_endpoint("bedrock.count_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath("/model/.+/converse(-stream)?", CONVERSE),

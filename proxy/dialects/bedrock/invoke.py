@@ -1,7 +1,7 @@
-"""Bedrock InvokeModel: each model family's own body, and what Bedrock itself says of tokens.
+"""Bedrock InvokeModel: the body of each model family, and the tokens that Bedrock counted.
 
 Streamed bodies come as `{"bytes": base64}`; the last chunk has `amazon-bedrock-invocationMetrics`,
-a whole body `x-amzn-bedrock-*-token-count` headers.  Claude's bodies are Anthropic messages.
+a whole body has `x-amzn-bedrock-*-token-count` headers.  Claude's bodies are Anthropic messages.
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
 """
 
@@ -14,9 +14,9 @@ from decimal import Decimal
 import msgspec
 
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.anthropic.messages import MessagesReader
 from proxy.dialects.bedrock.converse import note_exception, path_model, profile_terms, tally_usage
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.draft import Draft
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -31,18 +31,18 @@ _TEXTS = ("outputText", "generation", "completion", "text")
 
 
 class ClaudeReader:
-    """Reads a Claude model's message; the model is priced by the name that the path gives it."""
+    """Reads a message of Claude; the name in the path is the model that is priced."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._ask = ask
         self._reader = MessagesReader(ask, endpoint)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         if event.endswith("Exception"):
             message = mapping(document).get("message")
             document = {"error": {"type": event, "message": message}}
-        self._reader.feed(unwrapped(document), at_ns)
+        self._reader.read(unwrapped(document), at_ns)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
@@ -56,15 +56,15 @@ class ClaudeReader:
 
 
 class InvokeReader:
-    """Reads any other model's body."""
+    """Reads the body of any other model."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._tally: Tally | None = None
         self._images = 0
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(unwrapped(document))
         if note_exception(draft, mapping(document), event) or draft.fail(body):
@@ -97,7 +97,7 @@ class InvokeReader:
 
 
 def unwrapped(document: Json) -> Json:
-    """The document in a chunk's `bytes`; anything else as it is."""
+    """The document in a chunk's `bytes`; any other document unchanged."""
     wrapped = mapping(document).get("bytes")
     if not isinstance(wrapped, str):
         return document
@@ -108,7 +108,7 @@ def unwrapped(document: Json) -> Json:
 
 
 def _count_tally(counts: Mapping[str, object], form: str, camel: bool) -> Tally | None:
-    """What Bedrock counted itself; cached tokens stand beside the input, as in Converse."""
+    """Bedrock's own counts; the input excludes cached tokens, as in Converse."""
     names = {
         Meter.INPUT: "input",
         Meter.OUTPUT: "output",
@@ -131,7 +131,7 @@ def _number(value: object) -> int | None:
 
 
 def _body_tally(body: Block) -> Tally | None:
-    """Usage as Nova, OpenAI's open models, Titan and Llama state it in their bodies."""
+    """Usage in the bodies of Nova, OpenAI's open models, Titan and Llama."""
     usage = mapping(body, "usage") or mapping(body, "metadata", "usage")
     if integer(usage.get("inputTokens")) is not None:
         return tally_usage(usage)
@@ -152,7 +152,7 @@ def _body_tally(body: Block) -> Tally | None:
 
 
 def invoke(ask: Ask, endpoint: Endpoint) -> Reader:
-    """The reader for the body that the model or, behind a profile's ARN, the request shows."""
+    """The reader for the model in the path or, behind an ARN, for the form of the request."""
     claude = "anthropic." in path_model(ask) or "anthropic_version" in mapping(ask.request)
     return (ClaudeReader if claude else InvokeReader)(ask, endpoint)
 

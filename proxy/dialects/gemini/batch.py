@@ -1,7 +1,7 @@
-"""Gemini's batches: an item is billed once, however often its result is polled or downloaded.
+"""Gemini's batches: each item is billed once, however often its result is fetched.
 
-https://ai.google.dev/gemini-api/docs/batch-api.  Results come inside the batch when it is polled,
-or as a JSONL file.  On Vertex they go to a bucket, which no proxy sees.
+https://ai.google.dev/gemini-api/docs/batch-api.  Polling the batch returns its results, or they are
+in a JSONL file.  On Vertex they go to a bucket, which no proxy sees.
 """
 
 import re
@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import GENERATE, GenerateReader, path_model
 from proxy.dialects.other import free_endpoint
@@ -25,7 +26,7 @@ Item = tuple[str, Mapping[str, object]]
 
 
 class GeminiBatchReader:
-    """Reads a polled batch, or one line after another of its file of results."""
+    """Reads a polled batch, or the lines of its file of results."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
@@ -35,8 +36,8 @@ class GeminiBatchReader:
         self._ask = replace(ask, request=None, response_headers={}, stream=False)
         self._lines = 0
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         body = mapping(document)
         metadata = mapping(body, "metadata")
         self._draft.request_model = text(metadata.get("model")).rpartition("/")[2]
@@ -50,7 +51,7 @@ class GeminiBatchReader:
         self._draft.complete = True
 
     def _items(self, body: Mapping[str, object]) -> Iterator[Item]:
-        """The responses in a document, by key; items that failed have none and cost nothing."""
+        """The responses in a document, by key; failed items have none and are free."""
         if "response" in body and "done" not in body and "metadata" not in body:  # a line
             self._lines += 1
             yield text(body.get("key")) or str(self._lines), mapping(body, "response")
@@ -64,7 +65,7 @@ class GeminiBatchReader:
     def _item(self, key: str, response: Mapping[str, object]) -> None:
         draft = self._draft
         reader = GenerateReader(self._ask, GENERATE)
-        reader.feed(response, 0)
+        reader.read(response, 0)
         tally = reader.tally()
         if tally is None and (tokens := integer(response.get("tokenCount"))) is not None:
             tally = Tally()  # an embedding of a batch
@@ -81,14 +82,14 @@ class GeminiBatchReader:
         """See `Reader.close`."""
         if not self._draft.parts:
             self._draft.billable = False
-            self._draft.flag("poll")
+            self._draft.flag(Reason.POLL)
         return self._draft.reading()
 
 
-CREATE = free_endpoint("gemini.batches", Operation.BATCH, "billed_by_item")
+CREATE = free_endpoint("gemini.batches", Operation.BATCH, Reason.BILLED_BY_ITEM)
 RESULTS = Endpoint(name="gemini.batch_results", operation=Operation.BATCH, reader=GeminiBatchReader)
 FILE = replace(RESULTS, lines=True)
-VERTEX = free_endpoint("vertex.batch_prediction", Operation.BATCH, "batch_results_elsewhere")
+VERTEX = free_endpoint("vertex.batch_prediction", Operation.BATCH, Reason.BATCH_RESULTS_ELSEWHERE)
 GET = frozenset({"GET"})
 
 ROUTES = (

@@ -6,9 +6,10 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embed
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import call_terms, path_model
 from proxy.dialects.gemini.usage import has_counts, tally_usage
@@ -19,13 +20,13 @@ from proxy.exchange import Operation, Reading
 
 
 class EmbedReader:
-    """Reads embedContent and batchEmbedContents; older models state no usage."""
+    """Reads embedContent and batchEmbedContents; older models report no usage."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -42,15 +43,15 @@ class EmbedReader:
 class CacheReader:
     """Reads the creation of a token cache.
 
-    Its storage is billed by the token-hour until it is deleted or expires, which no response says.
+    Storage is billed by the token-hour until it is deleted or expires, which no response states.
     """
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -63,7 +64,7 @@ class CacheReader:
         if expires := text(body.get("expireTime")):
             draft.attributes["cache.expires_at"] = expires[:64]
         draft.complete = bool(body)
-        draft.flag("cache_storage_not_reported")
+        draft.flag(Reason.CACHE_STORAGE_NOT_REPORTED)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
@@ -71,14 +72,14 @@ class CacheReader:
 
 
 class PredictReader:
-    """Reads `:predict`: text embeddings state tokens, Imagen is billed by the image."""
+    """Reads `:predict`: text embeddings report tokens, Imagen is billed by the image."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -104,9 +105,9 @@ class PredictReader:
 
 
 class VideoReader:
-    """Reads the start of a video: billed by the second asked for, if it is ever made.
+    """Reads the start of a video: billed by the requested second, if it is made.
 
-    The operation that is polled names no seconds: https://ai.google.dev/gemini-api/docs/video
+    Polling the operation returns no seconds: https://ai.google.dev/gemini-api/docs/video
     """
 
     SECONDS = 8  # the default of Veo
@@ -115,8 +116,8 @@ class VideoReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -129,7 +130,7 @@ class VideoReader:
         terms[Term.RESOLUTION] = text(asked.get("resolution")) or "720p"
         if isinstance(asked.get("generateAudio"), bool):
             terms[Term.WITH_AUDIO] = bool(asked["generateAudio"])
-        draft.flag("video_not_yet_made")
+        draft.flag(Reason.VIDEO_NOT_YET_MADE)
         draft.part(tally, terms=terms)
         draft.complete = True
 
@@ -145,7 +146,7 @@ EMBED = Endpoint(
     model=path_model,
 )
 CACHE = Endpoint(name="gemini.cached_contents", operation=Operation.OTHER, reader=CacheReader)
-CACHES = free_endpoint("gemini.cached_contents", Operation.OTHER, "no_charge_endpoint")
+CACHES = free_endpoint("gemini.cached_contents", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 PREDICT = Endpoint(
     name="vertex.predict", operation=Operation.OTHER, reader=PredictReader, model=path_model
 )
@@ -155,7 +156,7 @@ VIDEO = Endpoint(
     reader=VideoReader,
     model=path_model,
 )
-POLL = free_endpoint("gemini.operation", Operation.OTHER, "poll")
+POLL = free_endpoint("gemini.operation", Operation.OTHER, Reason.POLL)
 
 ROUTES = (
     EndpointPath(r"(:|%3A)(embedContent|batchEmbedContents)", EMBED),

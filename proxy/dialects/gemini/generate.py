@@ -1,16 +1,17 @@
 """Gemini's generateContent family, on the Gemini API and on Vertex.
 
-https://ai.google.dev/api/generate-content.  A stream is SSE (`alt=sse`) or one JSON array; every
-chunk has the whole of the usage so far, so the last one counts.
+https://ai.google.dev/api/generate-content.  A stream is SSE (`alt=sse`) or one JSON array.  Every
+chunk has the usage so far, so the last one counts.
 """
 
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -42,8 +43,8 @@ class GenerateReader:
         self._grounding = Grounding()
         note_config(self._draft)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         if self._draft.fail(document):
             return
         for body in mappings(document) if isinstance(document, list) else [mapping(document)]:
@@ -81,7 +82,7 @@ class GenerateReader:
             draft.complete = True
 
     def tally(self) -> Tally | None:
-        """What was stated; None if nothing was."""
+        """The stated usage; None if there is none."""
         if not self._usage:
             return None
         tally = tally_usage(self._usage)
@@ -99,7 +100,7 @@ class GenerateReader:
 
 
 def note_parts(draft: Draft, parts: object, at_ns: int, of: int = 0) -> None:
-    """Take the parts of a content: text, thoughts, calls, code, and media, which is not text."""
+    """Take the parts of a content: text, thoughts, calls, code and media."""
     for part in mappings(parts):
         hidden = part.get("thought") is True
         draft.delta(text(part.get("text")), at_ns, visible=not hidden, of=of)
@@ -112,7 +113,7 @@ def note_parts(draft: Draft, parts: object, at_ns: int, of: int = 0) -> None:
             draft.delta(code, at_ns, of=("code", of))
         if mapping(part, "inlineData"):
             draft.times.token(at_ns, visible=True)
-            draft.output_known = False  # images and sound cannot be counted from text
+            draft.output_known = False  # images and audio cannot be counted from text
 
 
 def note_config(draft: Draft) -> None:
@@ -127,7 +128,7 @@ def note_config(draft: Draft) -> None:
 
 
 def call_terms(draft: Draft, tier: str) -> dict[str, TermValue]:
-    """The terms that hold for a call; a tier that was asked for and not confirmed is flagged."""
+    """The terms of a call; flags a tier that was asked for and not confirmed."""
     terms: dict[str, TermValue] = {}
     draft.service_tier = tier
     request = mapping(draft.ask.request)
@@ -135,14 +136,14 @@ def call_terms(draft: Draft, tier: str) -> dict[str, TermValue]:
     if tier:
         terms[Term.SERVICE_TIER] = tier
     elif asked.lower() not in ("", "standard", "auto", "service_tier_unspecified"):
-        draft.flag("served_tier_unknown")
+        draft.flag(Reason.SERVED_TIER_UNKNOWN)
     if location := _LOCATION.search(draft.ask.path):
         terms[Term.REGION] = location[1]
     return terms
 
 
 def path_model(ask: Ask) -> str:
-    """The model that a path names: `…/models/gemini-2.5-flash:generateContent`."""
+    """The model in a path: `…/models/gemini-2.5-flash:generateContent`."""
     found = re.search(r"/(?:models|tunedModels|endpoints)/([^/:]+):", unquote(ask.path))
     return found[1] if found else ""
 
@@ -153,7 +154,7 @@ GENERATE = Endpoint(
     reader=GenerateReader,
     model=path_model,
 )
-COUNT = free_endpoint("gemini.count_tokens", Operation.COUNT_TOKENS, "token_counting")
+COUNT = free_endpoint("gemini.count_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
 ROUTES = (
     EndpointPath(r"(:|%3A)(generateContent|streamGenerateContent)", GENERATE),

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import call_terms
 from proxy.dialects.gemini.usage import by_modality, tally_input, tally_output
@@ -26,8 +27,8 @@ class InteractionReader:
         self._usage: Block = {}
         self._tier = ""
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         if self._draft.fail(document):
             return
         body = mapping(document)
@@ -37,7 +38,7 @@ class InteractionReader:
         elif inner := mapping(body, "interaction"):
             self._interaction(inner, at_ns)
         elif kind.endswith((".start", ".delta")):
-            # Steps until they were renamed were contents: content.start, content.delta.
+            # Steps used to be called contents: content.start, content.delta.
             block = mapping(body, "delta") or mapping(body, "step") or mapping(body, "content")
             self._block(block, at_ns)
 
@@ -106,7 +107,7 @@ class InteractionReader:
 INTERACTIONS = Endpoint(
     name="gemini.interactions", operation=Operation.GENERATE_CONTENT, reader=InteractionReader
 )
-FETCH = free_endpoint("gemini.interaction", Operation.FETCH_RESPONSE, "repeats_usage")
+FETCH = free_endpoint("gemini.interaction", Operation.FETCH_RESPONSE, Reason.REPEATS_USAGE)
 
 ROUTES = (
     EndpointPath("/interactions", INTERACTIONS),

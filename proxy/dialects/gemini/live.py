@@ -1,12 +1,13 @@
-"""Gemini Live: a conversation over a WebSocket, billed by the turn.
+"""Gemini Live: a conversation over a WebSocket, billed by turn.
 
-https://ai.google.dev/api/live.  A turn is billed for all that the model read, the session so far
-included, so turns add up; within a turn each `usageMetadata` replaces the one before.
+https://ai.google.dev/api/live.  Each turn is billed for everything the model read, including the
+session so far, so turns add up.  Within a turn, each `usageMetadata` replaces the previous one.
 """
 
 from collections.abc import Mapping
 
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from pricing.reason import Reason
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import PARTS_MAX, Draft
 from proxy.dialects.gemini.generate import call_terms, note_parts
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
@@ -24,7 +25,7 @@ class LiveReader:
         self._usage: Mapping[str, object] = {}
         self._grounding = Grounding()
         self._tier = ""
-        self._open = False  # something was said since the last turn was complete
+        self._open = False  # something came since the last complete turn
 
     def sent(self, document: Json, at_ns: int) -> None:
         """See `Conversation.sent`."""
@@ -32,8 +33,8 @@ class LiveReader:
         if model := text(setup.get("model")):
             self._draft.request_model = model.rpartition("/")[2]
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if draft.fail(document):
             return
@@ -60,12 +61,12 @@ class LiveReader:
             return
         if self._open or not self._turns:
             self._usage = usage
-        else:  # the usage of a turn that was complete already
+        else:  # the usage of a turn that has already ended
             self._turns[-1] = (usage, self._turns[-1][1])
 
     def _end_turn(self) -> None:
         if len(self._turns) >= PARTS_MAX:
-            self._draft.flag("too_many_parts")
+            self._draft.flag(Reason.TOO_MANY_PARTS)
         elif self._usage:
             self._turns.append((self._usage, self._grounding))
         self._usage, self._grounding, self._open = {}, Grounding(), False

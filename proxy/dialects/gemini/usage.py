@@ -1,14 +1,15 @@
-"""Gemini's `usageMetadata` as a partition, and the grounding it was billed for.
+"""Gemini's `usageMetadata` as a partition, and the grounding that was billed.
 
-Cached tokens are inside the prompt and inside its split by modality; thoughts and the results of
-tools stand outside both prompt and candidates.  A modality without `tokenCount` has none, and what
-the splits leave over is text.  https://ai.google.dev/api/generate-content#UsageMetadata
+The prompt and its split by modality include cached tokens; neither prompt nor candidates include
+thoughts and tool results.  A modality without `tokenCount` has none, and what the splits do not
+cover is text.  https://ai.google.dev/api/generate-content#UsageMetadata
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mappings, text
@@ -43,7 +44,7 @@ _OUTPUT = {
 
 
 def has_counts(usage: Block) -> bool:
-    """Whether the block counts tokens; Vertex may send one with a traffic type only."""
+    """Whether the block counts tokens; Vertex may send one with only a traffic type."""
     names = ("promptTokenCount", "candidatesTokenCount", "responseTokenCount", "totalTokenCount")
     return any(integer(usage.get(name)) is not None for name in names)
 
@@ -67,7 +68,7 @@ def tally_usage(usage: Block) -> Tally:
     tally.add(Meter.INPUT_TOOL_USE, integer(usage.get("toolUsePromptTokenCount")))
     total = integer(usage.get("totalTokenCount"))
     if total is not None and "responseTokenCount" in usage:
-        # Live leaves thoughts out of its total (recorded frames of gemini-2.5 native audio).
+        # Live's total excludes thoughts (recorded frames of gemini-2.5 native audio).
         made_total = prompt + (made[1] or 0) + (integer(usage.get("toolUsePromptTokenCount")) or 0)
         total += (thoughts or 0) if total == made_total else 0
     tally.expect_total(total)
@@ -89,19 +90,19 @@ def tally_input(
 
 
 def _hits_unsplit(tally: Tally, cached: int, read: Mapping[str, int]) -> dict[str, int]:
-    """Cached tokens without a split are text first; beyond the text, their price is a guess."""
+    """Cached tokens without a split count as text first; beyond it, their price is a guess."""
     hits: dict[str, int] = {}
     for kind in _INPUT:
         hits[kind] = max(0, min(cached, read.get(kind, 0)))
         cached -= hits[kind]
     if any(hits[kind] for kind in hits if kind != "TEXT"):
-        tally.reasons.append("cache_modality_unknown")
-    hits["TEXT"] += cached  # more cached than read: a negative leaf, which the tally flags
+        tally.flag(Reason.CACHE_MODALITY_UNKNOWN)
+    hits["TEXT"] += cached  # more cached than read: a negative leaf, which is flagged
     return hits
 
 
 def tally_output(tally: Tally, made: int | None, split: Mapping[str, int]) -> None:
-    """Count what was made; without a total, the split is the total."""
+    """Count the output; without a total, the split is the total."""
     other = {kind: n for kind, n in split.items() if kind in _OUTPUT and kind != "TEXT"}
     total = sum(split.values()) if made is None else made
     tally.add(Meter.OUTPUT, total - sum(other.values()))
@@ -110,7 +111,7 @@ def tally_output(tally: Tally, made: int | None, split: Mapping[str, int]) -> No
 
 
 def by_modality(details: object, count: str = "tokenCount") -> dict[str, int]:
-    """Tokens by modality; one that is unknown or unspecified is text."""
+    """Tokens by modality; an unknown or unspecified one counts as text."""
     found: dict[str, int] = {}
     for entry in mappings(details):
         name = entry.get("modality")
@@ -121,7 +122,7 @@ def by_modality(details: object, count: str = "tokenCount") -> dict[str, int]:
 
 
 def served_tier(usage: Block) -> str:
-    """The tier that served: Vertex's `trafficType`, or `serviceTier`; "" if unsaid."""
+    """The tier that served: Vertex's `trafficType`, or `serviceTier`; "" if unstated."""
     traffic = usage.get("trafficType")
     if isinstance(traffic, int) and not isinstance(traffic, bool):
         traffic = _TRAFFIC.get(traffic, f"TRAFFIC_TYPE_{traffic}")
@@ -133,17 +134,17 @@ def served_tier(usage: Block) -> str:
 class Grounding:
     """Searches and map lookups of one answer, from `groundingMetadata` of any number of chunks.
 
-    Gemini 2.x is billed by the grounded prompt, 3.x by the query:
-    https://ai.google.dev/gemini-api/docs/pricing.  A tool that was declared and not used is free.
+    Gemini 2.x is billed per grounded prompt, 3.x per query:
+    https://ai.google.dev/gemini-api/docs/pricing.  A tool that is declared and not used is free.
     """
 
     queries: dict[str, None] = field(default_factory=dict)
     web: bool = False
     maps: bool = False
-    other_tools: bool = False  # file search, URL context or code, whose results are billed as input
+    other_tools: bool = False  # file search, URL context, code: their results are billed as input
 
     def take(self, metadata: Block) -> None:
-        """Note what one `groundingMetadata` says."""
+        """Take one `groundingMetadata`."""
         for name in ("webSearchQueries", "imageSearchQueries"):
             said = metadata.get(name)
             for query in said if isinstance(said, list) else []:
@@ -157,20 +158,20 @@ class Grounding:
 
     @property
     def searched(self) -> bool:
-        """Whether the web was searched; queries of a map lookup alone are not searches."""
+        """Whether the web was searched; the queries of a map lookup are not searches."""
         return self.web or (bool(self.queries) and not self.maps)
 
     def count(self, tally: Tally, model: str) -> None:
-        """Count it as the model's generation is billed."""
+        """Count it the way the model's generation is billed."""
         if not self.searched and not self.maps:
             return
         if not self.other_tools and tally.quantity(Meter.INPUT_TOOL_USE):
-            # The price page says that what a search brings in is free; the tokens are reported
-            # among those of tools that are not.
-            tally.reasons.append("search_results_maybe_free")
+            # The price page says that search results are free; their tokens are reported together
+            # with those of tools that are billed.
+            tally.flag(Reason.SEARCH_RESULTS_MAYBE_FREE)
         generation = re.search(r"gemini-(\d+)", model)
         if generation is None:
-            tally.reasons.append("grounding_unit_unknown")
+            tally.flag(Reason.GROUNDING_UNIT_UNKNOWN)
         by_query = generation is not None and int(generation[1]) >= 3
         amount = max(1, len(self.queries)) if by_query else 1
         if self.maps:

@@ -1,1 +1,1 @@
-"""OpenAI's wire formats, which many providers speak."""
+"""OpenAI's wire formats, which many providers use."""

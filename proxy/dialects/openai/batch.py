@@ -1,10 +1,11 @@
-"""Files and batches.  The usage of a batch is in its output file, one result a line.
+"""Files and batches.  The usage of a batch is in its output file, one result per line.
 
-https://developers.openai.com/api/docs/guides/batch.  Creating and polling a batch costs nothing.
-The file may be downloaded many times, so each line names its item and is charged once, ever.
+https://developers.openai.com/api/docs/guides/batch.  Creating and polling a batch is free.  The
+file may be downloaded many times, so each line names its item and is charged exactly once.
 """
 
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from pricing.reason import Reason
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
@@ -16,16 +17,17 @@ ITEM_CHARS_MAX = 256
 
 
 class BatchOutputReader:
-    """Reads a downloaded file; if it is a batch's output, each line that succeeded is a part."""
+    """Reads a downloaded file; in the output of a batch, each successful line is a part."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = self._draft.stream = False
         self._file = ask.path.rstrip("/").split("/")[-2] if ask.path.count("/") > 1 else ""
         self._results = 0
+        self._unstated = False  # an item succeeded without usage
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         line = mapping(document)
         answer = mapping(line, "response")
         body = mapping(answer, "body")
@@ -39,7 +41,8 @@ class BatchOutputReader:
         draft = self._draft
         draft.response_model = text(body.get("model")) or draft.response_model
         if not has_usage(usage):
-            draft.flag("item_without_usage")
+            self._unstated = True
+            draft.flag(Reason.ITEM_WITHOUT_USAGE)
             return
         tools = Tools()
         for item in mappings(body.get("output")):
@@ -54,9 +57,9 @@ class BatchOutputReader:
         """See `Reader.close`."""
         draft = self._draft
         draft.complete = True
-        if not draft.parts:
+        if not draft.parts and not self._unstated:
             draft.billable = False
-            draft.flag("no_item_succeeded" if self._results else "file_download")
+            draft.flag(Reason.NO_ITEM_SUCCEEDED if self._results else Reason.FILE_DOWNLOAD)
         return draft.reading()
 
 
@@ -66,8 +69,8 @@ OUTPUT = Endpoint(
     reader=BatchOutputReader,
     lines=True,
 )
-FILES = free_endpoint("openai.files", Operation.FILES, "no_charge_endpoint")
-BATCHES = free_endpoint("openai.batches", Operation.BATCH, "billed_by_item")
+FILES = free_endpoint("openai.files", Operation.FILES, Reason.NO_CHARGE_ENDPOINT)
+BATCHES = free_endpoint("openai.batches", Operation.BATCH, Reason.BILLED_BY_ITEM)
 _ANY = frozenset({"GET", "POST", "DELETE"})
 ROUTES = (
     EndpointPath("/files/[^/]+/content", OUTPUT, frozenset({"GET"})),

@@ -1,14 +1,15 @@
-"""Chat completions and legacy completions, as OpenAI defines them and most others copy them.
+"""Chat completions and legacy completions, as OpenAI defines them and most others do.
 
-https://developers.openai.com/api/docs/api-reference/chat.  Usage comes in the body, or in a stream
-event: OpenAI sends one last event without choices if asked; others put it on the last event with
+https://developers.openai.com/api/docs/api-reference/chat.  Usage is in the body or in a stream
+event: OpenAI sends a last event without choices if asked; others put it on the last event with
 choices, on every event (cumulative), or under `x_groq`.  The last one that is not null counts.
 """
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.usage import (
@@ -23,13 +24,13 @@ from proxy.dialects.tally import Tally
 from proxy.dialects.values import decimal, integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
-TOOL_CALLS_MAX = 4096  # told apart by their index in a stream
+TOOL_CALLS_MAX = 4096  # distinguished by their index in a stream
 
 _EXECUTED = {  # https://console.groq.com/docs/browser-search, message.executed_tools[].type
     "browser.search": Meter.CALLS_BROWSER_SEARCH,
     "browser.open": Meter.CALLS_BROWSER_OPEN,
 }
-# Models that search at every call, and say so only by citing.
+# Models that search on every call, and show it only by citations.
 # https://developers.openai.com/api/docs/pricing, "Built-in tools"
 _SEARCHING = {
     "-search-preview": Meter.CALLS_WEB_SEARCH_PREVIEW,
@@ -48,8 +49,8 @@ class ChatReader:
         self._reasoned = False
         note_request(self._draft)
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         if document == "[DONE]":
             draft.complete = True
@@ -57,7 +58,7 @@ class ChatReader:
         body = mapping(document)
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
-        if draft.fail(document):  # OpenRouter bills nothing then, and says so
+        if draft.fail(document):  # OpenRouter then bills nothing, and states that
             draft.reported_usd = reported_usd(mapping(body, "usage"))
             return
         draft.service_tier = served_tier(body) or draft.service_tier
@@ -98,7 +99,7 @@ class ChatReader:
             draft.attributes["response.refusal"] = True
 
     def _content(self, content: Json, at_ns: int, index: int) -> None:
-        """Text, or Mistral's list of text and thinking."""
+        """Take text, or Mistral's list of text and thinking."""
         self._draft.delta(text(content), at_ns, of=index)
         for piece in mappings(content):
             for thought in mappings(piece.get("thinking")):
@@ -119,14 +120,14 @@ class ChatReader:
         draft = self._draft
         if self._usage:
             draft.reported_usd = reported_usd(self._usage)
-            if self._usage.get("is_byok") is True:  # the owner of the upstream key pays that
+            if self._usage.get("is_byok") is True:  # the owner of the upstream key pays upstream
                 upstream = decimal(
                     mapping(self._usage, "cost_details").get("upstream_inference_cost")
                 )
                 draft.attributes["response.byok"] = True
                 draft.attributes["response.byok_upstream_usd"] = str(upstream or "")
             draft.part(self._tally(), terms=self._terms())
-            # Not every server sends [DONE].  Usage on every event is no last word if none ended.
+            # Not every server sends [DONE].  Usage on every event is not final if no choice ended.
             draft.complete = draft.complete or bool(draft.finish_reasons)
             draft.usage_final = draft.complete
         return draft.reading()
@@ -141,12 +142,12 @@ class ChatReader:
         return tally
 
     def _terms(self) -> dict[str, TermValue]:
-        """The facts that prices of chat completions depend on."""
+        """The terms that prices of chat completions depend on."""
         draft = self._draft
         request = mapping(draft.ask.request)
         terms = served_terms({"service_tier": draft.service_tier}, draft.ask)
         if not draft.service_tier and asks_for_tier(draft.ask):
-            draft.flag("service_tier_not_stated")
+            draft.flag(Reason.SERVICE_TIER_NOT_STATED)
         size = text(self._usage.get("search_context_size")) or text(
             mapping(request, "web_search_options").get("search_context_size")
         )

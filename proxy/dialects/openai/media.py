@@ -1,14 +1,14 @@
 """Images, videos, transcription and speech.
 
-https://developers.openai.com/api/docs/api-reference/images, /videos, /audio.  The newer models bill
-tokens and say how many; DALL-E bills images by size and quality, Whisper and Sora bill seconds, TTS
-bills characters, and those say little or nothing: the request is then the only evidence.
+https://developers.openai.com/api/docs/api-reference/images, /videos, /audio.  Newer models bill
+tokens and report them.  DALL-E bills images by size and quality, Whisper and Sora seconds, TTS
+characters; these report little or nothing, so that the request is the only evidence.
 """
 
 from collections.abc import Mapping
 
 from pricing.usage import Meter, Quantity, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.tally import Tally, seconds
@@ -23,8 +23,8 @@ class ImagesReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event
@@ -47,7 +47,7 @@ class ImagesReader:
         draft.complete = draft.complete or not draft.ask.stream or kind.endswith(".completed")
 
     def _terms(self, body: Mapping[str, object]) -> dict[str, TermValue]:
-        """Size and quality as the response states them, else as asked; `auto` says nothing."""
+        """Size and quality as the response states them, else as requested; `auto` states none."""
         request = mapping(self._draft.ask.request)
         said = {name: text(body.get(name)) or text(request.get(name)) for name in _TERMS}
         return {name: value[:32] for name, value in said.items() if value not in ("", "auto")}
@@ -61,14 +61,14 @@ _TERMS = ("size", "quality")
 
 
 class VideosReader:
-    """Reads the start of a video job; its seconds are in the answer.  Polls are free."""
+    """Reads the start of a video job; the answer states its seconds.  Polls are free."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if body.get("error") and draft.fail(document):
@@ -90,15 +90,15 @@ class VideosReader:
 
 
 class TranscriptionReader:
-    """Reads transcriptions and translations: tokens or seconds, or a text that says neither."""
+    """Reads transcriptions and translations, which report tokens, seconds or neither."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
-        self._draft.countable = False  # sound has no text to count
+        self._draft.countable = False  # audio has no text to count
         self._duration: Json = None
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event
@@ -132,14 +132,14 @@ def _seconds(value: Json) -> Quantity | None:
 
 
 class SpeechReader:
-    """Reads speech: characters of the request, unless a stream says tokens."""
+    """Reads speech: characters of the request, unless a stream reports tokens."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event
@@ -160,7 +160,7 @@ class SpeechReader:
             tally = Tally()
             tally.add(Meter.CHARACTERS, len(said))
             draft.part(tally)
-        draft.complete = draft.complete or not draft.ask.stream  # sound says nothing of its end
+        draft.complete = draft.complete or not draft.ask.stream  # audio does not mark its end
         return draft.reading()
 
 

@@ -1,14 +1,15 @@
-"""The Realtime API over a WebSocket: each response that is done states its own usage.
+"""The Realtime API over a WebSocket: each finished response states its own usage.
 
-https://developers.openai.com/api/docs/guides/realtime-costs.  Usage is per response and not
-cumulative: every `response.done` is a part.  The caller's speech is transcribed by another model,
-which says so in `conversation.item.input_audio_transcription.completed`.
+https://developers.openai.com/api/docs/guides/realtime-costs.  Usage is per response, not
+cumulative: every `response.done` is a part.  Another model transcribes the caller's speech; its
+usage is in `conversation.item.input_audio_transcription.completed`.
 """
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json, body_model
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, body_model
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
@@ -30,7 +31,7 @@ class RealtimeReader:
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
-        self._draft.countable = False  # the model reads the whole session again at each turn
+        self._draft.countable = False  # each turn reads the whole session again
         self._transcriber = ""
         self._open = False
 
@@ -38,8 +39,8 @@ class RealtimeReader:
         """See `Conversation.sent`."""
         self._session(mapping(document, "session"))
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type"))
@@ -54,7 +55,7 @@ class RealtimeReader:
             self._transcribed(mapping(body, "usage"))
         elif kind.startswith("response.") and kind.endswith(".delta"):
             draft.times.token(at_ns)
-            if "audio.delta" not in kind:  # sound in base64
+            if "audio.delta" not in kind:  # audio in base64
                 of = kind, text(body.get("item_id")), text(body.get("response_id"))
                 draft.hear(text(body.get("delta")), of)
         elif kind == "error":
@@ -82,7 +83,7 @@ class RealtimeReader:
         if has_usage(usage):
             draft.part(tally_usage(usage, draft.ask))
         elif response.get("status") == "completed":
-            draft.flag("response_without_usage")
+            draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
 
     def _transcribed(self, usage: Mapping[str, object]) -> None:
         tally = Tally()
@@ -92,15 +93,15 @@ class RealtimeReader:
         elif has_usage(usage):
             tally = tally_usage(usage, self._draft.ask, default_input=Meter.INPUT_AUDIO)
         else:
-            self._draft.flag("transcription_without_usage")
+            self._draft.flag(Reason.TRANSCRIPTION_WITHOUT_USAGE)
             return
         self._draft.part(tally, model=self._transcriber)
         if not self._transcriber:
-            self._draft.flag("transcription_model_unknown")
+            self._draft.flag(Reason.TRANSCRIPTION_MODEL_UNKNOWN)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
-        if self._open:  # a response began, and its usage did not come
+        if self._open:  # a response began, and its usage never came
             self._draft.complete = False
             self._draft.usage_final = False
         return self._draft.reading()
@@ -112,7 +113,9 @@ REALTIME = Endpoint(
     reader=RealtimeReader,
     model=query_model,
 )
-SECRETS = free_endpoint("openai.realtime.client_secrets", Operation.REALTIME, "no_charge_endpoint")
+SECRETS = free_endpoint(
+    "openai.realtime.client_secrets", Operation.REALTIME, Reason.NO_CHARGE_ENDPOINT
+)
 ROUTES = (
     EndpointPath("/realtime/(?:client_secrets|sessions|transcription_sessions)", SECRETS),
     EndpointPath("/realtime", REALTIME, frozenset({"GET"})),

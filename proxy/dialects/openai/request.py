@@ -1,4 +1,4 @@
-"""Facts of the request that spans show, under the last parts of their `gen_ai.request.*` names."""
+"""Request parameters that spans show, named by the end of their `gen_ai.request.*` attributes."""
 
 from proxy.dialects.draft import Draft
 from proxy.dialects.values import figure, mapping, text

@@ -1,14 +1,15 @@
 """The Responses API: one body, a stream of events, or many responses over a WebSocket.
 
-https://developers.openai.com/api/docs/api-reference/responses.  Usage, the tier served and the list
-of what was done come with the last event (`response.completed`, `.incomplete`, `.failed`), nowhere
-before.  A background call answers at once, without usage.
+https://developers.openai.com/api/docs/api-reference/responses.  Only the last event
+(`response.completed`, `.incomplete`, `.failed`) has the usage, the tier served and all output
+items.  A background call answers at once, without usage.
 """
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.tools import Tools, container_terms, image_model, image_usage
@@ -33,9 +34,10 @@ class ResponsesReader:
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
-        self._tools = Tools()  # of the response in progress, as its events tell
+        self._tools = Tools()  # of the response in progress, from its events
         self._open = False  # a response has begun and not ended
-        self._background = False  # its usage may be shown by several calls
+        self._background = False  # several calls may show its usage
+        self._unstated = False  # a response ended without usage
         note_request(self._draft)
 
     def sent(self, document: Json, at_ns: int) -> None:
@@ -45,8 +47,8 @@ class ResponsesReader:
             self._draft.asked(mapping(body, "response") or body)
             self._open = True
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         kind = text(body.get("type")) or event
@@ -63,7 +65,7 @@ class ResponsesReader:
             self._response(body, text(body.get("status")) or "completed")
 
     def _delta(self, kind: str, body: Mapping[str, object], at_ns: int) -> None:
-        if "audio.delta" in kind:  # sound in base64: a token, but no text
+        if "audio.delta" in kind:  # audio in base64: a token, but no text
             self._draft.times.token(at_ns)
         else:
             of = kind, text(body.get("item_id")), integer(body.get("content_index"))
@@ -71,7 +73,7 @@ class ResponsesReader:
             self._draft.delta(text(body.get("delta")), at_ns, visible=shown, of=of)
 
     def _response(self, body: Mapping[str, object], status: str) -> None:
-        """Take the response object, which early events hold too, half empty."""
+        """Take the response object, which is incomplete in early events."""
         draft = self._draft
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
@@ -82,8 +84,8 @@ class ResponsesReader:
             self._end(body, status)
         elif not draft.ask.stream and status in PENDING:
             draft.complete = True
-            draft.countable = False  # the answer does not come this way
-            draft.flag("background_usage_comes_later")
+            draft.countable = False  # another call gets the answer
+            draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
 
     def _end(self, body: Mapping[str, object], status: str) -> None:
         draft = self._draft
@@ -104,11 +106,13 @@ class ResponsesReader:
             item = draft.response_id if self._background else ""
             draft.part(tally, model=text(body.get("model")), terms=self._terms(body), item=item)
             draft.settle()
+        else:
+            self._unstated = self._unstated or status in ("completed", "incomplete")
         self._image_part(body, tools)
         self._tools = Tools()
 
     def _listed(self, body: Mapping[str, object]) -> Tools:
-        """What the response says it did; what its events said, if it lists nothing."""
+        """The tools that the response lists; those of its events if it lists none."""
         output = mappings(body.get("output"))
         if not output:
             return self._tools
@@ -120,7 +124,7 @@ class ResponsesReader:
         return tools
 
     def _say(self, item: Mapping[str, object], number: int) -> None:
-        """Keep the text of an output item, in case there is no usage."""
+        """Keep the text of an output item in case there is no usage."""
         for piece in (*mappings(item.get("content")), *mappings(item.get("summary"))):
             self._draft.say(text(piece.get("text")) or text(piece.get("refusal")), number)
             if piece.get("type") == "refusal":
@@ -130,36 +134,38 @@ class ResponsesReader:
     def _terms(self, body: Mapping[str, object]) -> dict[str, TermValue]:
         ask = self._draft.ask
         if not served_tier(body) and asks_for_tier(ask):
-            self._draft.flag("service_tier_not_stated")
+            self._draft.flag(Reason.SERVICE_TIER_NOT_STATED)
         return {**container_terms(body, ask), **served_terms(body, ask)}
 
     def _image_part(self, body: Mapping[str, object], tools: Tools) -> None:
-        """The image tool runs a model of its own, with its own usage."""
+        """Add the usage of the image tool, which runs a model of its own."""
         draft = self._draft
         usage = image_usage(body)
         if usage:
             model = text(usage.get("model")) or image_model(body, draft.ask)
             if not model:
-                draft.flag("image_model_unknown")
+                draft.flag(Reason.IMAGE_MODEL_UNKNOWN)
             tally = tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_IMAGE)
             item = draft.response_id if self._background else ""
             draft.part(tally, model=model or "image_generation", item=item)
         elif tools.images:
-            draft.flag("image_tool_usage_missing")
+            draft.flag(Reason.IMAGE_TOOL_USAGE_MISSING)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
         draft = self._draft
-        if self._open and draft.parts:  # over a WebSocket: the last response was cut
+        if self._open and draft.parts:  # on a WebSocket: the last response was cut
             draft.usage_final = draft.complete = False
+        if self._unstated and draft.parts:  # another response, or the image tool, stated theirs
+            draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
         return draft.reading()
 
 
 class FetchedReader(ResponsesReader):
-    """Reads a response that is asked for again by its id.
+    """Reads a response that is fetched by its id.
 
-    One that ran in the background is billed by the first answer that shows its usage, whichever
-    call that is; any other was billed by the call that made it.
+    If it ran in the background, the first call that shows its usage is charged, whichever that is;
+    any other response was charged to the call that created it.
     """
 
     def close(self) -> Reading:
@@ -170,7 +176,7 @@ class FetchedReader(ResponsesReader):
         else:
             draft.billable = False
             draft.parts.clear()
-            draft.flag("fetched_again")
+            draft.flag(Reason.FETCHED_AGAIN)
         draft.countable = False
         return super().close()
 
@@ -179,7 +185,9 @@ RESPONSES = Endpoint(name="openai.responses", operation=Operation.CHAT, reader=R
 COMPACT = Endpoint(
     name="openai.responses.compact", operation=Operation.CHAT, reader=ResponsesReader
 )
-COUNT = free_endpoint("openai.responses.input_tokens", Operation.COUNT_TOKENS, "token_counting")
+COUNT = free_endpoint(
+    "openai.responses.input_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING
+)
 FETCH = Endpoint(
     name="openai.responses.fetch", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
 )

@@ -1,22 +1,23 @@
-"""Server-side tools that a response used, from its output items: what ran, not what was declared.
+"""Server-side tools that a response used: its output items count, not what was declared.
 
 Fees: https://developers.openai.com/api/docs/pricing, "Built-in tools".
 """
 
 from collections.abc import Mapping
 
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask
+from proxy.dialects.contract import Ask
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
 
-CONTAINERS_MAX = 256  # distinct ones remembered of one response
+CONTAINERS_MAX = 256  # distinct ones remembered per response
 
 _CALLER_RUNS = ("function_call", "custom_tool_call", "local_shell_call", "computer_call")
 
 
 class Tools:
-    """Counts output items.  A response lists them all at its end, a stream one by one before."""
+    """Counts output items.  A response lists them all; a stream also sends them one by one."""
 
     def __init__(self) -> None:
         self.searches = 0
@@ -26,7 +27,7 @@ class Tools:
         self.containers: set[str] = set()
 
     def add(self, item: Mapping[str, object]) -> None:
-        """Count one finished output item; a failed one costs nothing."""
+        """Count one finished output item; a failed one is free."""
         kind = text(item.get("type"))
         if kind in _CALLER_RUNS:
             self.calls += 1
@@ -43,7 +44,7 @@ class Tools:
             self.containers.add(text(item["container_id"]))
 
     def tally(self, tally: Tally, body: Mapping[str, object], ask: Ask) -> None:
-        """Add the fees.  Where the usage block lists the calls itself, that list counts."""
+        """Add the fees.  If the usage block lists the calls itself, that list counts."""
         usage = mapping(body, "usage")
         if not usage.get("server_side_tool_usage_details") and not usage.get("tool_calls_details"):
             preview = any(kind.startswith("web_search_preview") for kind in _declared(body, ask))
@@ -51,10 +52,10 @@ class Tools:
             tally.add(meter, self.searches)
             tally.add(Meter.CALLS_FILE_SEARCH, self.file_searches)
         tally.add(Meter.CALLS_FUNCTION, self.calls)
-        # A container that the caller named was begun, and billed, by another call.
+        # A container that the caller named was started, and billed, by another call.
         begun = self.containers - {text(tool.get("container")) for tool in _tools(body, ask)}
         if len(begun) < len(self.containers):
-            tally.reasons.append("container_session_elsewhere")
+            tally.flag(Reason.CONTAINER_SESSION_ELSEWHERE)
         tally.add(Meter.SESSIONS_CODE_INTERPRETER, len(begun))
 
 
@@ -63,14 +64,14 @@ def _tools(body: Mapping[str, object], ask: Ask) -> list[Mapping[str, object]]:
 
 
 def _declared(body: Mapping[str, object], ask: Ask) -> list[str]:
-    """Types of the declared tools; call documents may name them in short, as text."""
+    """The types of the declared tools; call documents may abbreviate a tool to its type."""
     asked = mapping(ask.request).get("tools")
     short = [kind for kind in asked if isinstance(kind, str)] if isinstance(asked, list) else []
     return short + [text(tool.get("type")) for tool in _tools(body, ask)]
 
 
 def container_terms(body: Mapping[str, object], ask: Ask) -> dict[str, TermValue]:
-    """The memory of the code container, if one was asked for: `memory_limit` is "4g"."""
+    """The memory of the code container, if it was requested: `memory_limit` is "4g"."""
     for tool in _tools(body, ask):
         limit = text(mapping(tool, "container").get("memory_limit")).lower().removesuffix("g")
         if limit.isascii() and limit.isdigit() and len(limit) < 5:
@@ -79,13 +80,13 @@ def container_terms(body: Mapping[str, object], ask: Ask) -> dict[str, TermValue
 
 
 def image_model(body: Mapping[str, object], ask: Ask) -> str:
-    """The model of the image tool, as declared; "" if the default was taken."""
+    """The declared model of the image tool; "" for its default."""
     tools = (tool for tool in _tools(body, ask) if tool.get("type") == "image_generation")
     return next((text(tool.get("model")) for tool in tools), "")
 
 
 def image_usage(body: Mapping[str, object]) -> Mapping[str, object]:
-    """The image tool's own usage, beside the response's: `tool_usage.image_gen`."""
+    """The usage of the image tool: `tool_usage.image_gen`."""
     usage = mapping(body, "tool_usage", "image_gen")
     return (
         usage if integer(usage.get("total_tokens")) or integer(usage.get("output_tokens")) else {}

@@ -1,7 +1,7 @@
-"""OpenAI's `usage` block, with the names and the habits of those who copy it, as a partition.
+"""OpenAI's `usage` block, and the variants of those who copy it, as a partition.
 
-Inside OpenAI's `prompt_tokens` are cached tokens, cache writes and every modality; inside
-`completion_tokens` are reasoning, audio and rejected predictions.
+OpenAI's `prompt_tokens` include cached tokens, cache writes and every modality; `completion_tokens`
+include reasoning, audio and rejected predictions.
 https://developers.openai.com/api/docs/guides/prompt-caching, /guides/reasoning
 """
 
@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pricing.cause import about
+from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
-from proxy.dialects import Ask, body_model
+from proxy.dialects.contract import Ask, body_model
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import EMPTY, decimal, integer, mapping, text
 
@@ -18,26 +20,26 @@ Block = Mapping[str, object]
 
 USD_PER_TICK = Decimal(1).scaleb(-10)  # https://docs.x.ai/docs/guides/cost-tracking
 
-# Where cached tokens are said, besides `cached_tokens` among the details.
+# Where cached tokens are stated, besides `cached_tokens` in the details.
 _CACHED = (
     "prompt_cache_hit_tokens",  # https://api-docs.deepseek.com/guides/kv_cache; + miss = prompt
     "num_cached_tokens",  # https://docs.mistral.ai/api, chat completions
     "cached_tokens",  # https://platform.moonshot.ai/docs/api/chat
 )
-# Where cache writes are said, among the details.
+# Where the details state cache writes.
 _WRITTEN = (
     "cache_write_tokens",  # OpenAI and OpenRouter
     "cache_creation_input_tokens",  # https://help.aliyun.com/zh/model-studio/context-cache
     "cache_creation_tokens",  # relays to Anthropic
 )
-# The split of cache writes by time to live.  OpenAI has the first two, DashScope the others.
+# The split of cache writes by lifetime.  OpenAI has the first two, DashScope the others.
 _WRITE_SPLIT = {
     "ttl_30m_tokens": Meter.CACHE_WRITE_30M,
     "ttl_12h_tokens": Meter.CACHE_WRITE_12H,
     "ephemeral_5m_input_tokens": Meter.CACHE_WRITE_5M,
     "ephemeral_1h_input_tokens": Meter.CACHE_WRITE_1H,
 }
-# Perplexity's own fields: its `total_tokens` leaves out reasoning and citations.
+# Perplexity's own fields: its `total_tokens` excludes reasoning and citations.
 # https://docs.perplexity.ai/getting-started/pricing
 _PERPLEXITY = ("citation_tokens", "num_search_queries", "search_context_size")
 _READ = {
@@ -77,25 +79,25 @@ def has_usage(usage: object) -> bool:
 
 
 def details(usage: Block, *sides: str) -> Block:
-    """The details object of a side: `prompt_tokens_details`, or `input_token_details`, singular."""
+    """The details object of a side: `prompt_tokens_details` or `input_token_details`."""
     names = (f"{side}_{noun}_details" for side in sides for noun in ("tokens", "token"))
     return next((found for name in names if (found := mapping(usage, name))), EMPTY)
 
 
 def served_tier(body: Block) -> str:
-    """The service tier that a body says served it; `auto` is what was asked, and says nothing."""
+    """The service tier that a body states; `auto` repeats the request and states none."""
     tier = text(body.get("service_tier")) or text(mapping(body, "usage").get("service_tier"))
     return "" if tier == "auto" else tier[:64]
 
 
 def asks_for_tier(ask: Ask) -> bool:
-    """Whether the request asked for another tier than the standard one."""
+    """Whether the request asked for a tier other than the standard one."""
     tier = mapping(ask.request).get("service_tier")
     return isinstance(tier, str) and tier not in ("auto", "default", "standard", "on_demand")
 
 
 def served_terms(body: Block, ask: Ask) -> dict[str, TermValue]:
-    """How a body says it was served; and whether Azure's reserved capacity passed the call on.
+    """How a body says it was served, and whether Azure's reserved capacity passed the call on.
 
     https://learn.microsoft.com/azure/ai-foundry/openai/how-to/spillover-traffic-management
     """
@@ -114,15 +116,15 @@ def tally_usage(
     default_input: Meter = Meter.INPUT,
     default_output: Meter = Meter.OUTPUT,
 ) -> Tally:
-    """The leaves of `usage`.  The defaults are what an endpoint reads and makes if none is said."""
+    """The leaves of `usage`.  The defaults are the meters of an endpoint without details."""
     tally = Tally()
     total = integer(usage.get("total_tokens"))
     made = _first(usage, "completion_tokens", "output_tokens") or 0
     read = _first(usage, "prompt_tokens", "input_tokens")
-    if read is None:  # Voyage's embeddings state a total only
+    if read is None:  # Voyage's embeddings only state a total
         read = 0 if total is None else total - made
         if total is None:
-            tally.reasons.append("usage_input_missing")
+            tally.flag(Reason.USAGE_INPUT_MISSING)
     sums = _Sums(read, made, total)
     left_out = _tally_input(tally, usage, read, ask, default_input)
     left_out += _tally_output(tally, usage, sums, ask, default_output)
@@ -133,12 +135,12 @@ def tally_usage(
 
 
 def _first(usage: Block, *names: str) -> int | None:
-    """The first of `names` that holds a count."""
+    """The count under the first of `names` that has one."""
     return next((n for name in names if (n := integer(usage.get(name))) is not None), None)
 
 
 def _tally_input(tally: Tally, usage: Block, read: int, ask: Ask, default: Meter) -> int:
-    """Count what was read; returns the tokens that the provider's total leaves out."""
+    """Count the input; returns the tokens that the provider's total excludes."""
     extra = details(usage, "prompt", "input")
     anthropic = "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage
     if anthropic and not extra and "input_tokens" in usage:
@@ -169,16 +171,16 @@ def _tally_cached(tally: Tally, usage: Block, extra: Block, pools: dict[str, int
     else:
         taken = _take(pools, cached)
         if cached and any(pools[kind] or taken[kind] for kind in pools if kind != "text"):
-            tally.reasons.append("cached_modality_assumed:text_first")
+            tally.flag(about(Reason.CACHED_MODALITY_ASSUMED, "text_first"))
     explicit = extra.get("cache_type") == "ephemeral"  # DashScope: another price than implicit hits
     for kind, quantity in taken.items():
         tally.add(Meter.CACHE_READ_EXPLICIT if explicit else _READ[kind], quantity)
 
 
 def _take(pools: dict[str, int], quantity: int) -> dict[str, int]:
-    """Take `quantity` from the pools, text first: the instructions that open a prompt are cached.
+    """Take `quantity` from the pools, text first, since the beginning of a prompt is cached.
 
-    What no pool has is owed by text, which then is negative, and so flagged.
+    What the pools lack makes text negative, which is flagged.
     """
     taken = {}
     for kind, held in pools.items():
@@ -191,7 +193,7 @@ def _take(pools: dict[str, int], quantity: int) -> dict[str, int]:
 
 
 def _written(extra: Block, ask: Ask) -> dict[Meter, int]:
-    """Cache writes by time to live; what no split covers is under the meter without one."""
+    """Cache writes by lifetime; the rest of the total is under the meter without one."""
     splits = mapping(extra, "cache_write_tokens_details"), mapping(extra, "cache_creation")
     written = {
         meter: quantity
@@ -209,7 +211,7 @@ def _written(extra: Block, ask: Ask) -> dict[Meter, int]:
 
 
 def _tally_anthropic_input(tally: Tally, usage: Block, read: int) -> int:
-    """Some relays hand Anthropic's block through: there `input_tokens` leaves the cache out."""
+    """Count Anthropic's block, which some relays pass on: `input_tokens` excludes the cache."""
     tally.add(Meter.INPUT, read)
     hit = integer(usage.get("cache_read_input_tokens")) or 0
     tally.add(Meter.CACHE_READ, hit)
@@ -225,7 +227,7 @@ def _tally_anthropic_input(tally: Tally, usage: Block, read: int) -> int:
 
 
 def _tally_output(tally: Tally, usage: Block, sums: _Sums, ask: Ask, default: Meter) -> int:
-    """Count what was made; returns the tokens that the provider's total leaves out."""
+    """Count the output; returns the tokens that the provider's total excludes."""
     extra = details(usage, "completion", "output")
     reasoning, outside = _reasoning(usage, extra, sums, ask)
     left_out = 0
@@ -244,9 +246,9 @@ def _tally_output(tally: Tally, usage: Block, sums: _Sums, ask: Ask, default: Me
 
 
 def _reasoning(usage: Block, extra: Block, sums: _Sums, ask: Ask) -> tuple[int, bool]:
-    """Reasoning tokens, and whether they stand outside the completion's count.
+    """Reasoning tokens, and whether the completion's count excludes them.
 
-    Outside: Perplexity always; xAI and Gemini by their own total (quirk
+    Perplexity's always does; that of xAI and Gemini if their total says so (quirk
     `reasoning_outside_output`).
     """
     said = integer(extra.get("reasoning_tokens")) or 0
@@ -280,7 +282,7 @@ def _tally_calls(tally: Tally, usage: Block) -> None:
 
 
 def reported_usd(usage: Block) -> Decimal | None:
-    """What the provider says the call cost, in USD.
+    """The cost that the provider reports, in USD.
 
     xAI `cost_in_usd_ticks`, OpenRouter `cost` (credits are USD), Perplexity `cost.total_cost`,
     DeepInfra `estimated_cost`.

@@ -1,10 +1,11 @@
 """Embeddings and moderations.
 
 https://developers.openai.com/api/docs/api-reference/embeddings.  The input may be text or token
-ids; nothing is made.  Voyage states a total only.
+ids; there is no output.  Voyage only states a total.
 """
 
-from proxy.dialects import Ask, Endpoint, EndpointPath, Json
+from pricing.reason import Reason
+from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -23,8 +24,8 @@ class EmbeddingsReader:
         if (size := integer(request.get("dimensions"))) is not None:
             self._draft.attributes["embeddings.dimension.count"] = size
 
-    def feed(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.feed`."""
+    def read(self, document: Json, at_ns: int, event: str = "") -> None:
+        """See `Reader.read`."""
         draft = self._draft
         body = mapping(document)
         if draft.fail(document):
@@ -45,5 +46,5 @@ class EmbeddingsReader:
 EMBEDDINGS = Endpoint(
     name="openai.embeddings", operation=Operation.EMBEDDINGS, reader=EmbeddingsReader
 )
-MODERATIONS = free_endpoint("openai.moderations", Operation.MODERATION, "free_of_charge")
+MODERATIONS = free_endpoint("openai.moderations", Operation.MODERATION, Reason.FREE_OF_CHARGE)
 ROUTES = (EndpointPath("/embeddings", EMBEDDINGS), EndpointPath("/moderations", MODERATIONS))

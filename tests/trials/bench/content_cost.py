@@ -28,8 +28,8 @@ from proxy.commands.terminal import Column
 from proxy.delivery.contents import ContentDelivery
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
 from proxy.journal.journal import Journal
-from proxy.metering.metering import Metering
 from proxy.metering.recorder import Recorder
+from proxy.metering.records import Metering
 from proxy.settings.config import Config, JournalOptions, Provider
 
 CALLS_A_ROUND = 100

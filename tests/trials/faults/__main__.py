@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.standin import processes
+from support import clickhouse
 from trials.faults import (
     clocks,
     collectors,
@@ -27,7 +28,7 @@ from trials.faults import (
     streams,
 )
 from trials.faults.audit import AuditResult
-from trials.faults.world import World, clickhouse
+from trials.faults.world import World
 
 Family = Callable[[World, int], Coroutine[None, None, list[AuditResult]]]
 
@@ -55,7 +56,7 @@ def run(names: list[str], rounds: int, say: Callable[[str], None]) -> list[Audit
         folder = Path(name)
         with (
             processes.stand_in(folder / "stand-in.log") as (provider, _),
-            clickhouse(folder / "clickhouse") as server,
+            clickhouse.running(folder / "clickhouse") as server,
         ):
             world = World(folder=folder, provider=provider, server=server)
             for family in names:

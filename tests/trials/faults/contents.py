@@ -75,7 +75,7 @@ def _content(served: Served) -> dict[str, int]:
 
 async def _contents(world: World, group: str, wanted: int) -> list[Row]:
     """What the console would show of each call of a group, once so many have something."""
-    store = Store(world.server.dsn)
+    store = Store(world.dsn)
     deadline = time.monotonic() + WAIT_S
     try:
         while True:

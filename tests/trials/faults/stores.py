@@ -12,7 +12,7 @@ from trials.faults.world import Served, World
 
 SHORT = Stream(tokens=6, seconds=0.3)
 CALLS_PER_S = 25
-# Name, and what the server is told: see `Fault` in tests/support/clickhouse_server.py.
+# Name, and what the server is told: see `support.clickhouse_server.Fault`.
 FAULTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("ClickHouse refuses connections", {"kind": "refuse", "seconds": 5.0}),
     ("ClickHouse hangs", {"kind": "hang", "seconds": 30.0, "count": 2}),

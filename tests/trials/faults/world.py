@@ -5,10 +5,8 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
-import urllib.request
+import urllib.error
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from evaluation.standin import processes
 from evaluation.standin.processes import Row
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
+from support.clickhouse import ClickHouseServer
 
 ROWS_MAX = 10_000
 ORDER_MS = 50
@@ -29,7 +28,6 @@ INSERTS = (
     " intDiv(toUnixTimestamp64Micro(ts) + duration_us, 1000) AS ended FROM calls"
     " WHERE team = {team:String}) GROUP BY ingested_at ORDER BY ingested_at"
 )
-SERVER = processes.ROOT / "tests" / "support" / "clickhouse_server.py"
 
 
 async def sums(store: Store, group: str) -> Row:
@@ -46,42 +44,18 @@ async def sums(store: Store, group: str) -> Row:
     return row
 
 
-@dataclass(frozen=True, slots=True)
-class ClickHouseServer:
-    """The test server of `tests/support/clickhouse_server.py`, an engine of its own behind HTTP."""
-
-    port: int
-    process: "subprocess.Popen[bytes]"
-
-    @property
-    def dsn(self) -> str:
-        return f"clickhouse://default@127.0.0.1:{self.port}/?connect_timeout_s=2&timeout_s=3"
-
-    def fault(self, kind: str, **fields: object) -> None:
-        """Make the next queries fail: see `Fault` in the script."""
-        data = json.dumps({"kind": kind, **fields}).encode()
-        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/fault", data=data).close()
-
-
-@contextmanager
-def clickhouse(data: Path) -> Iterator[ClickHouseServer]:
-    """A running ClickHouse stand-in."""
-    command = [sys.executable, str(SERVER), "--port", "0", "--data", str(data)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=processes.ROOT) as process:
-        try:
-            assert process.stdout is not None
-            yield ClickHouseServer(int(process.stdout.readline()), process)
-        finally:
-            process.kill()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What a fault is done to.  `provider` is the stand-in's URL, `server` the ClickHouse one's."""
+    """What faults are done to.  `provider` is the URL of the stand-in."""
 
     folder: Path
     provider: str
     server: ClickHouseServer
+
+    @property
+    def dsn(self) -> str:
+        """The server's, with time limits short enough for it to be away for seconds only."""
+        return f"{self.server.dsn}?connect_timeout_s=2&timeout_s=3"
 
     @contextmanager
     def serve(
@@ -103,7 +77,7 @@ class World:
         `variables` are set in its environment.  The same `name` and `port` again: the one before
         is started anew.  `batch_age_s` is shorter than the default, so that rows come at once.
         """
-        dsn = "" if embedded else self.server.dsn
+        dsn = "" if embedded else self.dsn
         text = (
             f'{settings}\n[store]\ndsn = "{dsn}"\nbatch_age_max_s = {batch_age_s}\n'
             f"[journal]\n{journal}\n" + tables
@@ -128,7 +102,7 @@ class World:
 
     async def rows(self, group: str) -> list[Row]:
         """The rows of a group of calls, straight from the server."""
-        store = Store(self.server.dsn)
+        store = Store(self.dsn)
         try:
             return await store.calls(ROWS_MAX, filters={"session_id": group})
         except TransientError:
@@ -138,7 +112,7 @@ class World:
 
     async def sums(self, group: str) -> Row:
         """The rows of a group added up by the server, and how many different calls they are."""
-        store = Store(self.server.dsn)
+        store = Store(self.dsn)
         try:
             return await sums(store, group)
         finally:
@@ -149,7 +123,7 @@ class World:
 
         All rows of an insert have one `ingested_at`; an overlap of `ORDER_MS` is the clock's.
         """
-        store = Store(self.server.dsn)
+        store = Store(self.dsn)
         try:
             inserts = await store.ask(INSERTS, {"team": group})
         finally:
@@ -161,7 +135,7 @@ class World:
 
     async def rollup(self, group: str) -> Row:
         """The sums of the hourly rollup."""
-        store = Store(self.server.dsn)
+        store = Store(self.dsn)
         try:
             report = await store.report(None, None, ("team",))
         finally:

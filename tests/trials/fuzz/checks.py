@@ -13,11 +13,12 @@ from random import Random
 from typing import TypeVar
 
 from exporters.content import Captured
+from pricing.reason import Reason
 from proxy.content.capture import Capture, Capturing
-from proxy.dialects import Json
+from proxy.dialects.contract import Json
 from proxy.exchange import Begun, Reading, ResponseHead
 from proxy.reading.eventstream import EventStream
-from proxy.reading.pruning import Pruner, PruningError
+from proxy.reading.pruner import Pruner, PruningError
 from proxy.reading.reading import CallReader
 from proxy.relay.websocket import Message, MessageReader
 from proxy.secrecy.kinds import CREDENTIAL, KINDS
@@ -34,7 +35,7 @@ SMALL_DOCUMENT_BYTES = 512  # a limit that makes almost every document be pruned
 SMALL_SHARE = 0.15
 ROW_EVERY = 5  # of so many calls one is metered as well, and its content captured
 CAPTURE = ContentOptions(capture=True, bytes_max=4_096, redact=tuple(set(KINDS) - {CREDENTIAL}))
-BROKEN = frozenset({"content_encoding_corrupt", "request_content_encoding_corrupt"})
+BROKEN = frozenset({Reason.CONTENT_ENCODING_CORRUPT, Reason.REQUEST_CONTENT_ENCODING_CORRUPT})
 
 
 class TooSlow(BaseException):

@@ -11,7 +11,7 @@ from exporters.otel import semconv
 from exporters.record import Record
 from pricing import TariffBook
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Reading, ResponseHead
-from proxy.metering.metering import Metering
+from proxy.metering.records import Metering
 from proxy.settings import sources
 from trials.fuzz.calls import RecordedCall
 

@@ -1,0 +1,50 @@
+// The latest calls; selecting one opens its receipt.
+
+import { $, element, fill, row } from "./dom.js";
+import { count, duration, mark, usd } from "./format.js";
+import { sentences } from "./reasons.js";
+import { receipt } from "./receipt.js";
+import { failure } from "./state.js";
+
+export function calls(rows) {
+  $("shown").textContent = rows.length ? `${rows.length}, select one to see its receipt` : "";
+  fill($("calls"), rows.map(listed), "No calls yet. Point an SDK at the proxy, or run: taximeter demo");
+}
+
+function listed(call) {
+  const tr = row([
+    [new Date(call.ts).toLocaleTimeString()],
+    [call.response_model || call.request_model || call.provider, "name"], [cost(call), "n"],
+    [call.operation + (call.stream ? " · stream" : "")], [outcome(call)],
+    [count(call.input_tokens_total), "n"], [count(call.output_tokens_total), "n"],
+    [duration(call.first_token_us), "n"], [duration(call.duration_us), "n"], [tags(call)],
+  ]);
+  const open = () => receipt(call.call_id).catch(failure);
+  tr.tabIndex = 0;
+  tr.dataset.call = call.call_id;
+  tr.addEventListener("click", open);
+  tr.addEventListener("keydown", (event) => { if (event.key === "Enter") open(); });
+  return tr;
+}
+
+function cost(call) {
+  const sign = mark(call.cost_status);
+  const shown = element("span", sign + usd(call.cost_usd, 4), call.cost_usd === null || sign ? "doubt" : "");
+  shown.title = [call.cost_status, ...sentences(call)].join("\n");
+  return shown;
+}
+
+function outcome(call) {
+  const good = call.outcome === "ok";
+  return element("span", good ? "ok" : call.error_type || call.outcome, good ? "ok" : "bad");
+}
+
+function tags(call) {
+  const box = element("span");
+  const { team, feature, project, user_id: user } = call;
+  const named = { team, feature, project, user, ...call.tags };
+  for (const [name, value] of Object.entries(named)) {
+    if (value) box.append(element("span", `${name} ${value}`, "tag"));
+  }
+  return box;
+}

@@ -1,0 +1,38 @@
+// Makes and fills elements.  Text only ever becomes text: nothing here parses HTML.
+
+export const $ = (id) => document.getElementById(id);
+
+export function element(name, text, className) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+export function drawn(name, attributes, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+// Each cell is [text or node, class name].
+export function row(cells, cell = "td") {
+  const tr = element("tr");
+  for (const [value, className] of cells) {
+    const td = element(cell, undefined, className);
+    td.append(value ?? "");
+    tr.append(td);
+  }
+  return tr;
+}
+
+export function fill(table, rows, empty) {
+  if (!rows.length) {
+    const td = element("td", empty, "empty");
+    td.colSpan = table.tHead.rows[0].cells.length;
+    rows = [element("tr")];
+    rows[0].append(td);
+  }
+  table.tBodies[0].replaceChildren(...rows);
+}

@@ -1,0 +1,16 @@
+"""Bytes that many tests send and receive: a request, an answer, a token."""
+
+import asyncio
+from contextlib import suppress
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
+TOKEN = "0123456789abcdef-token"
+SLOW_S = 5.0  # by then a limit of tenths of a second has surely acted
+
+
+async def to_the_end(reader: asyncio.StreamReader) -> bytes:
+    """Everything until the other side closes."""
+    with suppress(ConnectionError):
+        return await asyncio.wait_for(reader.read(), SLOW_S)
+    return b""
