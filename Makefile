@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TRIALS := PYTHONPATH=tests $(BIN)/python -m trials
 STAMP := $(VENV)/.set-up
 
-.PHONY: setup run test check check-long bench faults soak receivers clients fuzz price-diff docs screenshots clean
+.PHONY: setup run test check check-long bench faults soak receivers clients fuzz mutation price-diff docs screenshots clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,9 @@ clients: setup # real SDKs and agents through the proxy; docs/clients.md
 
 fuzz: setup # a million mutations of bodies through every parser
 	$(TRIALS).fuzz
+
+mutation: setup # changes the pricing code in a thousand ways: a test must notice each
+	$(TRIALS).mutation
 
 price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
 	$(BIN)/taximeter tariffs compare $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')

@@ -134,9 +134,9 @@ def test_a_torn_tail_is_dropped_and_counted(tmp_path: Path) -> None:
     journal.flush()
     [path] = tmp_path.glob("*/*.seg")
     os.truncate(path, path.stat().st_size - 5)
-    fd = journal._fd  # the process "dies": its descriptors close, nothing is sealed
+    fd = journal._files._fd  # the process "dies": its descriptors close, nothing is sealed
     os.close(fd)
-    os.close(journal._lock)
+    os.close(journal._files._lock)
     follower = Follower(tmp_path)
     [writer] = follower.scan()
     assert [frame.kind for frame in everything(follower, writer)] == [Kind.BEGUN]

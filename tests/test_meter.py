@@ -96,9 +96,9 @@ def records(tmp_path: Path) -> list[Record]:
 def die(journal: Journal) -> None:
     """What kill -9 leaves: nothing sealed, the lock free."""
     journal.flush()
-    os.close(journal._lock)
-    if journal._fd >= 0:
-        os.close(journal._fd)
+    os.close(journal._files._lock)
+    if journal._files._fd >= 0:
+        os.close(journal._files._fd)
 
 
 async def steps(one: Recorder) -> None:

@@ -10,8 +10,6 @@ from pricing import Meter, TariffBook, TariffError
 from pricing.book import NAMES_MAX
 from support.pricing_calls import AT, HEAD
 
-PRICE = "usd_per_mtok = { input = 1 }\n"
-
 
 def model(price: int, *names: str, more: str = "") -> str:
     """A tariff told apart by its price."""
@@ -58,7 +56,8 @@ def test_a_private_layer_is_asked_first_and_where_it_ends_the_next() -> None:
     later = model(3, "m", more="from = 2026-06-01T00:00:00Z\nuntil = 2026-07-01T00:00:00Z")
     found = book(model(1, "m"), later)
     july, june = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 6, 30, tzinfo=UTC)
-    assert [figure(found, "m", at) for at in (june, july)] == [3, 1]
+    november = datetime(2026, 11, 1, tzinfo=UTC)
+    assert [figure(found, "m", at) for at in (june, july, november)] == [3, 1, 1]
     assert [int(t.rules[0].prices[Meter.INPUT][0]) for t in found.tariffs] == [3, 1]
 
 
@@ -147,10 +146,11 @@ def test_what_a_provider_charges_on_all_models() -> None:
     assert factors(found, "small") == [("tenth", Decimal("1.1"))]
 
 
-def test_what_another_provider_charges_is_not_shared() -> None:
+@pytest.mark.parametrize("other", ["aaa", "other"])
+def test_what_another_provider_charges_is_not_shared(other: str) -> None:
     """Neither rules nor factors."""
     found = TariffBook.parse(
-        {"a.toml": HEAD + model(1, "m"), "b.toml": HEAD.replace("acme", "other") + SHARED}
+        {"a.toml": HEAD + model(1, "m"), "b.toml": HEAD.replace("acme", other) + SHARED}
     )
     assert (searches(found, "m"), factors(found, "m")) == (None, [])
 
@@ -170,7 +170,7 @@ def test_counters_that_must_be_known() -> None:
     ladder = 'volume = {{ counter = "{}", mode = "marginal", steps = [0, 5] }}\n'
     text = (
         '[[tariff]]\nnames = ["m"]\n'
-        + ladder.format("month.tokens")
+        + ladder.format("account.tokens")
         + "usd_per_mtok = { input = [1, 2] }\n"
         + '[[tariff]]\nnames = ["k"]\n'
         + ladder.format("call")
@@ -178,7 +178,7 @@ def test_counters_that_must_be_known() -> None:
         + ladder.format("day.searches")
         + 'usd_per_thousand = { "calls.web_search" = [0, 3] }\n'
     )
-    assert book(text).counters == {"acme/month.tokens", "acme/day.searches"}
+    assert book(text).counters == {"acme/account.tokens", "acme/day.searches"}
     assert book(model(1, "m")).counters == frozenset()
 
 
@@ -203,10 +203,14 @@ def test_a_currency_of_a_shared_rule_must_be_known() -> None:
     assert book(rule + model(1, "m"), currency("2026-01-01", "0.14")).find("acme", "m", AT)
 
 
-def test_files_of_a_directory(tmp_path: Path) -> None:
-    """Only TOML files are read, and a problem names the whole path."""
-    (tmp_path / "mine.toml").write_text(HEAD + "[[tariff]]\n" + PRICE, encoding="utf-8")
-    (tmp_path / "notes.txt").write_text("[[[", encoding="utf-8")
-    with pytest.raises(TariffError) as refused:
-        TariffBook.load(tmp_path)
-    assert str(refused.value) == f"{tmp_path}/mine.toml:5: names is missing"
+def test_files_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only TOML files are read; private ones are named with their directory, shipped ones not."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.toml").write_text(HEAD + model(1, "m"), encoding="utf-8")
+    (tmp_path / "mine" / "notes.txt").write_text("[[[", encoding="utf-8")
+    (tmp_path / "b.toml").write_text(HEAD + model(1, "k"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = TariffBook.load(Path("mine"), Path())
+    models = [("acme", "m"), ("acme", "k"), ("openai", "gpt-4o")]
+    files = [tariff.file for pair in models if (tariff := found.find(*pair, AT)) is not None]
+    assert files == ["mine/a.toml", "./b.toml", "openai.toml"]

@@ -45,7 +45,10 @@ usd_per_mtok = { input = 1, output = 1 }
 OTHER = """
 provider = "other"
 [[tariff]]
-names = ["both", "vendor/model"]
+names = ["both", "vendor/model", "free"]
+usd_per_mtok = { input = 1, cache_read = 1, output = 1 }
+[[tariff]]
+names = ["dear-2"]
 usd_per_mtok = { input = 1, cache_read = 1, output = 1 }
 """
 BOOK = TariffBook.parse({"acme.toml": HEAD + ACME, "other.toml": HEAD + OTHER})
@@ -114,6 +117,7 @@ def test_all_models_that_a_provider_sells() -> None:
         ("acme", "flexible"),
         ("acme", "within"),
         ("other", "both"),
+        ("other", "dear-2"),
     ]
 
 
@@ -124,6 +128,7 @@ def quoted(*models: str, work: quote.Workload) -> list[tuple[str, str, Decimal |
 
 def test_free_is_the_cheapest() -> None:
     """A price of 0 is a price, and comes before half a dollar, however many calls there are."""
+    assert [model for model, _, _ in quoted("half", "free", work=work())] == ["free", "half"]
     assert quoted("dear", "half", "free", work=work(calls=3)) == [
         ("free", "standard", Decimal(0)),
         ("half", "standard", Decimal("1.5")),
@@ -168,6 +173,23 @@ def test_a_tier_is_a_term() -> None:
     ]
 
 
+@pytest.mark.parametrize("tier", ["alpha", "batch", "turbo"])
+def test_a_tier_without_a_price_has_no_quote(tier: str) -> None:
+    """No tier is taken for another, nor for the standard one."""
+    assert quoted("flexible", work=replace(work(), tiers=(tier,))) == [("flexible", tier, None)]
+
+
+def test_a_batch_has_the_price_of_batches() -> None:
+    """And no tier near it in the alphabet has."""
+    half = '[[factors]]\nname = "b"\nfactor = 0.5\nwhen = { processing = "batch" }\n'
+    book = TariffBook.parse(
+        {"acme.toml": HEAD + ACME.replace("[[tariff]]", half + "[[tariff]]", 1)}
+    )
+    asked = replace(work(), tiers=("batch", "alpha"))
+    found = quote.quotes(book, [("acme", "dear")], asked)
+    assert [(each.tier, each.usd) for each in found] == [("batch", 5), ("alpha", None)]
+
+
 def test_steps_within_a_call_begin_anew_with_each() -> None:
     """They need no counter, and many calls cost as many times one."""
     [one] = quoted("within", work=work((20, 0)))
@@ -210,3 +232,26 @@ def test_steps_are_climbed_as_if_call_by_call(mode: str) -> None:
         assert found.usd == total
 
     agrees()
+
+
+@pytest.mark.parametrize(("tokens", "usd"), [(100, "0.0009"), (101, "0.000904")])
+def test_the_first_call_begins_at_nothing(tokens: int, usd: str) -> None:
+    """Its charge, which stands for the quote, is that of a month in which nothing was used."""
+    book = TariffBook.parse({"acme.toml": HEAD + STEPPED.replace("MODE", "marginal")})
+    [found] = quote.quotes(book, [("acme", "m")], work((tokens, 0)))
+    assert (found.first.usd, found.usd) == (Decimal(usd), Decimal(usd))
+
+
+def test_the_call_that_meets_a_step_is_found_to_the_last_digit() -> None:
+    """The last of many calls ends 10^-19 s after the step, and pays the next price for that."""
+    book = TariffBook.parse(
+        {
+            "acme.toml": HEAD
+            + 'provider = "acme"\n[[tariff]]\nnames = ["m"]\nminimum = 9.9999999990000000001\n'
+            + 'volume = { counter = "c", mode = "marginal", steps = [0, 100_000_000_000] }\n'
+            + "usd_per_second = { audio_seconds = [1, 2] }\n"
+        }
+    )
+    asked = quote.Workload(quantities={Meter.AUDIO_SECONDS: 1}, calls=10**10 + 1, at=AT)
+    [found] = quote.quotes(book, [("acme", "m")], asked)
+    assert found.usd == Decimal("100000000000.0000000000000000002")

@@ -1,5 +1,6 @@
 """From quantities to a charge: what is billed, what is minimal, and what is too much."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -8,7 +9,18 @@ import pytest
 from pricing import Charge, Meter, Origin, Quantity, Status, Subcall, TariffBook, Usage, price
 from pricing.charge import line_document, plain, total
 from pricing.charge_line import QUANTITY_MAX, too_large
-from support.pricing_calls import AT, HEAD, MODEL, PLAIN, TOKENS, book, call, call_of, charge
+from support.pricing_calls import (
+    AT,
+    FACTORS,
+    HEAD,
+    MODEL,
+    PLAIN,
+    TOKENS,
+    book,
+    call,
+    call_of,
+    charge,
+)
 
 REPORTED = 'prefer = "reported"\n'
 
@@ -142,6 +154,26 @@ def test_a_sum_over_requests_is_a_doubt_only_where_a_tier_might_hold() -> None:
     assert (single.status, single.lines[0].rate) == (Status.EXACT, Decimal(6))
 
 
+@pytest.mark.parametrize(
+    ("bound", "rate", "status"),
+    [("gt = 0", 3, Status.ESTIMATED), ("ge = 0", 6, Status.EXACT), ("ge = 1", 3, Status.ESTIMATED)],
+)
+def test_the_shortest_prompt_meets_only_what_every_prompt_does(
+    bound: str, rate: int, status: Status
+) -> None:
+    """A tier that each length is in is no doubt; one that begins with the first token is."""
+    tariff = TIER.replace("gt = 10_000", bound)
+    found = charge(tariff, {Meter.INPUT: 5, Meter.OUTPUT: 11}, summed_requests=True)
+    assert (found.lines[0].rate, found.status) == (Decimal(rate), status)
+
+
+@pytest.mark.parametrize("tier", ["alpha", "batch2", "zeta"])
+def test_only_batch_is_a_batch(tier: str) -> None:
+    """A served tier that nobody knows is not taken for one."""
+    found = charge(FACTORS + PLAIN, TOKENS, service_tier=tier)
+    assert tuple(map(str, found.reasons)) == (f"unknown_term:service_tier={tier}",)
+
+
 BY_COMPLETION = (
     '\n[[tariff]]\nnames = ["m"]\nby_completion = true\nuntil = 2026-12-01T00:00:00Z\n'
     "usd_per_mtok = { input = 1 }\n"
@@ -180,7 +212,17 @@ def test_a_preferred_cost_settles_what_we_lack() -> None:
     found = reported(REPORTED + PLAIN, "0.04", call(usage))
     assert (found.usd, found.status, found.reasons) == (Decimal("0.04"), Status.EXACT, ())
     assert found.lines[-1].usd == Decimal("-0.005")
-    assert found.lines[-1].source == "cost reported by acme"
+    assert (found.lines[-1].source, found.lines[-1].subcall) == ("cost reported by acme", 0)
+
+
+def test_the_first_subcall_says_whose_cost_was_reported() -> None:
+    """Its provider is the one that was called."""
+    other = HEAD.replace("acme", "other") + PLAIN
+    prices = TariffBook.parse({"a.toml": HEAD + REPORTED + PLAIN, "b.toml": other})
+    parts = [call(TOKENS), replace(call(TOKENS), provider="other")]
+    cost = Decimal("0.1")
+    assert price(parts, prices, reported_usd=cost).usd == cost
+    assert price(parts[::-1], prices, reported_usd=cost).usd == Decimal("0.09")
 
 
 def test_a_cost_without_any_usage() -> None:
@@ -212,6 +254,7 @@ def test_drift() -> None:
     assert base.drift_usd is None
     only = price([call_of(TOKENS, model="x")], book(PLAIN), reported_usd=Decimal(1))
     assert only.drift_usd is None
+    assert [line.usd for line in only.lines] == [1]
     unpriced = Charge(usd=None, status=Status.UNPRICED, reported_usd=Decimal(1), lines=base.lines)
     assert unpriced.drift_usd is None
 
@@ -223,16 +266,23 @@ def test_two_tariffs_of_a_call_and_the_book_are_named() -> None:
     assert found.tariff == f"acme/m#{prices.version}"
 
 
-def test_a_counter_is_of_the_provider_or_of_the_subcall() -> None:
-    """Two subcalls share a counter of the month, but each begins its own ladder within the call."""
-    within = MODEL + (
-        'volume = { counter = "call", mode = "marginal", steps = [0, 1_000_000] }\n'
-        "usd_per_mtok = { input = [1, 2] }"
-    )
-    twice = [call({Meter.INPUT: 1_000_000}), call({Meter.INPUT: 1_000_000})]
-    assert price(twice, book(within)).usd == 2
-    monthly = within.replace('"call"', '"month.tokens"')
-    assert price(twice, book(monthly), counters={"acme/month.tokens": 0}).usd == 3
+WITHIN = MODEL + (
+    'volume = { counter = "call", mode = "marginal", steps = [0, 1_000_000] }\n'
+    "usd_per_mtok = { input = [1, 2] }"
+)
+TWICE = [call({Meter.INPUT: 1_000_000}), call({Meter.INPUT: 1_000_000})]
+
+
+@pytest.mark.parametrize("counter", ["month.tokens", "account.tokens"])
+def test_a_counter_is_of_the_provider(counter: str) -> None:
+    """The subcalls of a call share it."""
+    shared = book(WITHIN.replace('"call"', f'"{counter}"'))
+    assert price(TWICE, shared, counters={f"acme/{counter}": 0}).usd == 3
+
+
+def test_a_ladder_within_the_call_is_of_the_subcall() -> None:
+    """Each subcall begins its own."""
+    assert price(TWICE, book(WITHIN)).usd == 2
 
 
 @pytest.mark.parametrize(
@@ -278,19 +328,21 @@ def test_sums_are_exact() -> None:
     )
 
 
-def test_prices_in_another_currency_are_exact_where_they_can_be() -> None:
+@pytest.mark.parametrize("code", ["CNY", "ZAR"])
+def test_prices_in_another_currency_are_exact_where_they_can_be(code: str) -> None:
     """A line is quantity times price times rate of exchange over the quantity it is for."""
     money = (
-        '[[currencies]]\ncode = "CNY"\nfrom = 2026-01-01T00:00:00Z\nusd = 0.14\n'
+        f'[[currencies]]\ncode = "{code}"\nfrom = 2026-01-01T00:00:00Z\nusd = 0.14\n'
         'source = "https://bank.example"\nchecked = 2026-01-01\n'
     )
     batch = '[[factors]]\nname = "half"\nfactor = 0.5\n'
     found = price(
-        [call({Meter.INPUT: 3})], book(money + batch + MODEL + "cny_per_mtok = { input = 8 }")
+        [call({Meter.INPUT: 3})],
+        book(money + batch + MODEL + f"{code.lower()}_per_mtok = {{ input = 8 }}"),
     )
     line = found.lines[0]
     assert line.usd == Decimal(3) * 8 * Decimal("0.5") * Decimal("0.14") / 1_000_000
-    assert line.factors == (("half", Decimal("0.5")), ("fx:CNY", Decimal("0.14")))
+    assert line.factors == (("half", Decimal("0.5")), (f"fx:{code}", Decimal("0.14")))
 
 
 def test_a_rule_says_where_its_price_was_read() -> None:

@@ -369,6 +369,7 @@ IN_OUT = "usd_per_mtok = { input = 1, output = 1 }"
         (f"{LONGER}, {IN}", f"{LONG}, {IN}", IN),
         (f"{LONG}, {IN}", f"{FLEX}, {IN}", IN),
         (f"{LONG}, {IN_OUT}", IN_OUT),
+        (f"{LONGER}, {IN_OUT}", f"{LONG}, {IN}", IN),
         (f"{LONG}, {IN}, unpriced = ['output']", IN_OUT),
         (f"{FLEX}, {IN}", IN_OUT),  # no tier by size
         (f"{LONG}, {IN}", "usd_per_mtok = { input = 1 }, usd_each = { images = 1 }"),
@@ -469,4 +470,27 @@ def test_the_rules_of_inner_tables_know_their_lines() -> None:
     assert problems(text) == [
         "8: usd_each: unknown meter 'imagse'",
         "10: usd_each: unknown meter 'imagse'",
+    ]
+
+
+def test_a_problem_stays_within_its_own_item() -> None:
+    """On any line of it, the last included, and never on one of the item after it."""
+    items = (
+        '[[tariff]]\nnames = ["m"]\n'
+        "[[tariff.rates]]\nwhen = { size = '1' }\nusd_each = { images = 1 }\nmodels = 'x'\n"
+        "[[tariff.rates]]\nwhen = { size = '2' }\nusd_each = { images = 1 }\nmodels = 'x'\n"
+    )
+    assert problems(items)[:2] == ["9: unknown key 'models'", "13: unknown key 'models'"]
+    inline = (
+        '[[tariff]]\nnames = ["m"]\nrates = [\n'
+        "  { when = { size = '1' }, usd_each = { 'image?' = [1, 2] } },\n"
+        "  { when = { size = '2' }, usd_each = { images = 1 } },\n]\n"
+    )
+    assert problems(inline) == ["7: images: one price, or one for each step of volume"]
+
+
+def test_a_schedule_without_a_header_of_its_own() -> None:
+    """The first line of the file stands for it."""
+    assert problems("schedules = { s = { hours = 'x' } }\n") == [
+        "1: schedule s: hours: expected a span such as 09:00-12:00, found 'x'"
     ]

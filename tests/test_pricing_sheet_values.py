@@ -117,6 +117,8 @@ def test_meters_by_pattern_and_unit() -> None:
         ValueError, match="'input' has another unit; after the currency, use per_mtok"
     ):
         values.meters("input", [Unit.THING])
+    with pytest.raises(ValueError, match="counts in the unit 'token-hour'"):
+        values.meters("storage.*", [Unit.TOKEN])
 
 
 @pytest.mark.parametrize(
@@ -178,6 +180,7 @@ def test_steps_by_volume() -> None:
         ({"steps": [1, 5]}, "steps: expected 0 first, then increasing numbers"),
         ({"steps": [0, 5, 4]}, "steps: expected 0 first, then increasing numbers"),
         ({"steps": [0, 5, 5]}, "steps: expected 0 first, then increasing numbers"),
+        ({"steps": [0, 0, 5]}, "steps: expected 0 first, then increasing numbers"),
         ({"mode": "all"}, 'mode: expected "marginal" or "whole_call"'),
         ({"mode": 1}, 'mode: expected "marginal" or "whole_call"'),
         ({"counter": ""}, "expected text"),
@@ -187,6 +190,13 @@ def test_steps_that_are_refused(change: Mapping[str, object], message: str) -> N
     """Steps that do not rise, or that begin above 0, leave units without a price."""
     with pytest.raises(ValueError, match=message):
         values.ladder({**STEPS, **change})
+
+
+@pytest.mark.parametrize("key", ["counter", "mode", "steps"])
+def test_steps_need_all_their_keys(key: str) -> None:
+    """Counter, mode and steps."""
+    with pytest.raises(ValueError, match="expected exactly counter, mode and steps"):
+        values.ladder({name: value for name, value in STEPS.items() if name != key})
 
 
 NIGHT = Schedule(name="night", hours=((time(22), time(6)),))
@@ -201,6 +211,7 @@ def test_conditions() -> None:
     assert clauses(
         {
             "service_tier": "flex",
+            "account_currency": "CNY",
             "region": {"not": ["us", "eu"]},
             "beta": {"has": "one"},
             "prompt_tokens": {"gt": 5, "le": 9},
@@ -210,6 +221,7 @@ def test_conditions() -> None:
         }
     ) == {
         Clause("service_tier", Op.IN, frozenset({"flex"})),
+        Clause("account_currency", Op.IN, frozenset({"CNY"})),
         Clause("region", Op.NOT, frozenset({"us", "eu"})),
         Clause("beta", Op.HAS, "one"),
         Clause("prompt_tokens", Op.GT, Decimal(5)),
@@ -231,7 +243,10 @@ def test_conditions() -> None:
         ({"schedule": 5}, "expected text"),
         ({"colour": "red"}, "unknown term 'colour'"),
         ({"prompt_tokens": {"has": "5"}}, "unknown comparison 'has'"),
+        ({"prompt_tokens": {"over": 5}}, "unknown comparison 'over'"),
         ({"prompt_tokens": {"gt": "5"}}, "expected a plain number"),
+        ({"region": {"like": "eu"}}, "region cannot be compared with 'like'"),
+        ({"service_tier": "provisioned_throughput"}, "is read as 'provisioned'"),
         ({"service_tier": {"gt": 5}}, "service_tier cannot be compared with 'gt'"),
         ({"summed_requests": {"gt": 5}}, "summed_requests cannot be compared with 'gt'"),
         ({"summed_requests": {"has": "x"}}, "cannot be compared with 'has'"),
@@ -252,6 +267,7 @@ def test_other_terms_may_have_any_value() -> None:
     """Only a served tier has spellings that are read as another."""
     assert values.term_values(Term.REGION, "default") == {"default"}
     assert values.term_values(Term.PROCESSING, "batch") == {"batch"}
+    assert values.term_values(Term.SERVICE_TIER, ["alpha", "zeta"]) == {"alpha", "zeta"}
 
 
 CALENDAR = Calendar("XX", date(2026, 1, 1), date(2026, 12, 31), frozenset({date(2026, 5, 1)}))

@@ -173,7 +173,13 @@ LADDER = Ladder("month.tokens", Volume.MARGINAL, (Decimal(0), Decimal(5)))
 
 @pytest.mark.parametrize(
     "special",
-    [{"ladder": LADDER}, {"minimum": Decimal(1)}, {"round_up": Decimal(1)}, {"currency": "CNY"}],
+    [
+        {"ladder": LADDER},
+        {"minimum": Decimal(1)},
+        {"round_up": Decimal(1)},
+        {"currency": "CNY"},
+        {"currency": "ZAR"},
+    ],
 )
 def test_a_plain_rate_is_one_price_in_dollars(special: dict[str, object]) -> None:
     """Anything that changes the quantity, the currency or the number of prices is not plain."""
@@ -190,6 +196,22 @@ def test_the_same_conditions_give_the_same_selection() -> None:
     short = prices.selection({AT: NOON, "prompt_tokens": 5})
     assert prices.selection({AT: NOON, "prompt_tokens": 100, "region": "eu"}) is short
     assert prices.selection({AT: NOON, "prompt_tokens": 101}) is not short
+
+
+def test_what_a_tariff_remembers_is_no_part_of_it() -> None:
+    """Tariffs of the same prices are equal and print alike; a copy with others has those."""
+    one, other = tariff(rule("1")), tariff(rule("1"))
+    assert figure(one) == 1
+    assert one == other
+    assert repr(one) == repr(other)
+    assert figure(replace(one, rules=(rule("2"),))) == 2
+
+
+def test_what_a_tariff_need_not_say() -> None:
+    """It holds from ever on, goes by the start of a call, and comes from no file."""
+    plain = tariff(rule("1"))
+    assert (plain.end, plain.minimum_usd, plain.by_completion) == (None, None, False)
+    assert (plain.via, plain.file, plain.line) == ("", "", 0)
 
 
 def test_selections_do_not_pile_up() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.exchange import Outcome
-from proxy.relay import call, websocket
+from proxy.relay import attempt, websocket
 from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.settings.config import UpstreamOptions
 from support.relay_bench import Handler, answering, bench, read_head, read_message
@@ -65,7 +65,7 @@ async def test_hostile_head(tmp_path: Path, handler: Handler) -> None:
 
 def test_interim_limit() -> None:
     """A provider that says "still working" each second is far from the limit."""
-    assert UpstreamOptions().idle_timeout_s <= call.INTERIM_MAX
+    assert UpstreamOptions().idle_timeout_s <= attempt.INTERIM_MAX
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from proxy.dialects.errors import redacted
 from proxy.exchange import Outcome
 from proxy.network import server_tls
-from proxy.relay import accepting, callers
+from proxy.relay import acceptor, callers
 from proxy.secrecy.scrubbing import scrubbed, scrubbed_target
 from proxy.settings.config import CallerOptions, Listen, UpstreamOptions
 from support.relay_bench import answering, bench, make_certificate, read_head, read_message
@@ -160,15 +160,15 @@ async def test_tls_handshakes(tmp_path: Path) -> None:
     listening_socket = socket.create_server(("127.0.0.1", 0))
     listening_socket.setblocking(False)
     tls = server_tls(Listen(tls_cert=certificate, tls_key=key))
-    with patch.object(accepting, "OPENING_MAX", 2):
-        acceptor = accepting.Acceptor(listening_socket, asyncio.Protocol, tls)
+    with patch.object(acceptor, "OPENING_MAX", 2):
+        made = acceptor.Acceptor(listening_socket, asyncio.Protocol, tls)
         address = listening_socket.getsockname()
         silent = [await asyncio.open_connection(*address) for _ in range(4)]
         for reader, _ in silent[:2]:
             assert await to_the_end(reader) == b""
         for _, writer in silent:
             writer.close()
-        await asyncio.wait_for(acceptor.stop(), SLOW_S)
+        await asyncio.wait_for(made.stop(), SLOW_S)
 
 
 @pytest.mark.parametrize(

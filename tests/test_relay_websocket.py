@@ -56,10 +56,8 @@ async def test_a_conversation(tmp_path: Path, compress: int) -> None:
     app.router.add_get("/v1/realtime", serve)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    assert site._server is not None
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
     providers = {"openai": Provider(name="openai", base_url=f"http://127.0.0.1:{port}")}
     async with bench(tmp_path, unused, providers=providers) as b, aiohttp.ClientSession() as client:
         url = f"ws://127.0.0.1:{b.port}/openai/v1/realtime?model=m"

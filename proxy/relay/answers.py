@@ -1,7 +1,7 @@
-"""Answers that are our own: what the relay says where there is no provider's answer to pass on.
+"""The relay's own answers, for when there is no provider's answer to pass on.
 
-Every one bears `x-taximeter-error: CLASS` and a JSON body that both OpenAI's and Anthropic's SDKs
-show to their user.
+Each error carries the header `x-taximeter-error: CLASS` and a JSON body that the SDKs of OpenAI and
+Anthropic show to their users.
 """
 
 from http import HTTPStatus
@@ -16,7 +16,7 @@ ERROR_HEADER = "x-taximeter-error"
 
 
 class RelayAnswer(web.StreamResponse):
-    """A whole response of ours, without the headers that aiohttp would add."""
+    """A whole response, without the headers that aiohttp would add."""
 
     def __init__(
         self,
@@ -37,14 +37,14 @@ class RelayAnswer(web.StreamResponse):
             pairs.append((ERROR_HEADER.encode(), error.encode()))
         if not keep_alive:
             pairs.append((b"Connection", b"close"))
-            self.force_close()
         line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
         self.data = head(line, pairs) + (b"" if bodyless else body)
         self._to: AbstractStreamWriter | None = None
+        self._lives = keep_alive
 
     @property
     def keep_alive(self) -> bool | None:
-        return self._keep_alive is not False
+        return self._lives
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         self._to = request.writer
@@ -57,7 +57,7 @@ class RelayAnswer(web.StreamResponse):
 
 
 class Written(web.StreamResponse):
-    """Tells aiohttp that the response is on the wire already, and whether the connection lives."""
+    """Tells aiohttp that the response was already sent, and whether the connection stays open."""
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def error_answer(
     keep_alive: bool = True,
     **more: object,
 ) -> RelayAnswer:
-    """An error of ours: what happened and what to do, in the shape that SDKs print."""
+    """An error: what happened and what to do, in the form that SDKs print."""
     error = {"type": f"taximeter_{kind}", "message": f"Taximeter: {message}", "code": kind, **more}
     document = {"type": "error", "error": error}
     return RelayAnswer(status, document, error=kind, bodyless=bodyless, keep_alive=keep_alive)

@@ -1,5 +1,6 @@
 """What the journal keeps of one call, within the configured limits."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -120,9 +121,9 @@ class CallLog:
         )
         self._journal.append(self._call, Kind.ENDED, _encode(ended))
 
-    async def settle(self) -> None:
-        """Have the frames so far written; with `fsync = "always"`, on disk."""
-        await self._journal.settle()
+    def settle(self) -> Awaitable[None]:
+        """Wait until the frames so far are written; with `fsync = "always"`, on disk."""
+        return self._journal.settle()
 
     def flush(self) -> None:
         self._journal.flush()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from proxy.relay.headers import Pairs, sort_response
 
 BODYLESS = frozenset((204, 304))  # RFC 9110, 6.4.1: never a body, whatever the headers say
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class BadHead(Exception):
@@ -70,12 +69,15 @@ def answer_head(
     BadHead for a transfer coding that would have to be undone.
     """
     raw = tuple(raw)
-    codings = b",".join(v.strip().lower() for n, v in raw if n.lower() == b"transfer-encoding")
+    names = [name.lower() for name, _ in raw]
+    codings = b""
+    if b"transfer-encoding" in names:
+        codings = b",".join(v.strip().lower() for n, v in raw if n.lower() == b"transfer-encoding")
     if codings not in (b"", b"chunked"):
         raise BadHead("a transfer coding other than chunked")
     pairs = sort_response(raw)
     bodyless = to_head or code in BODYLESS or code < 200
-    sized = any(name.lower() == b"content-length" for name, _ in pairs)
+    sized = b"content-length" in names
     chunked = caller_11 and not (bodyless or sized)
     is_framed = bodyless or sized or chunked
     keep_alive = keep_alive and is_framed

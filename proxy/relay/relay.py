@@ -1,7 +1,7 @@
-"""The relay's front: takes a request apart, finds its provider, and hands it to a `Call`.
+"""The relay's front door: sorts a request's headers, finds its provider, and runs a `Call`.
 
-The relay parses no body, prices nothing and talks to no database; it appends what passes to the
-journal.
+The relay parses no body, prices nothing and talks to no database; it appends what passes through it
+to the journal.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from proxy.exchange import Begun
 from proxy.relay.answers import CLOSED, KEPT, RelayAnswer, error_answer
+from proxy.relay.attempt import Attempt
 from proxy.relay.call import Call
 from proxy.relay.call_log import CallJournal, CallLog
 from proxy.relay.callers import CallerServer
@@ -30,23 +31,23 @@ from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
 
-IDLE_GRACE_S = 0.5  # a request may be on its way on a connection that looks idle
-BASE_URLS = (  # what the best-known SDKs read, and where they want their provider
+IDLE_GRACE_S = 0.5  # a request may already be on its way on a connection that looks idle
+BASE_URLS = (  # the variables that the best-known SDKs read, and the path each expects
     ("openai", "OPENAI_BASE_URL", "/openai/v1"),
     ("anthropic", "ANTHROPIC_BASE_URL", "/anthropic"),
     ("gemini", "GOOGLE_GEMINI_BASE_URL", "/gemini"),
 )
 TOKEN_WANTED = (
-    "this proxy asks for its token (proxy.token). Send it as the header x-taximeter-token, or put "
-    "it into the base URL: /~token=TOKEN/openai/v1"
+    "this proxy requires a token (proxy.token). Send it in the header x-taximeter-token, or put it "
+    "into the base URL: /~token=TOKEN/openai/v1"
 )
-CUT_S = 2.0  # for calls that are cut short to note their end
+CUT_S = 2.0  # how long calls that are cut off may take to note their end
 
 
 class Relay:
-    """Serves callers.  Make it inside the running loop; `server()` makes the protocol factory.
+    """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
-    Raises OSError or ValueError if the data directory gives no fingerprint key.
+    Raises OSError or ValueError if the fingerprint key cannot be read or made.
     """
 
     def __init__(self, config: Config, journal: CallJournal) -> None:
@@ -62,11 +63,10 @@ class Relay:
         self._idle = asyncio.Event()
 
     def server(self) -> CallerServer:
-        """What `loop.create_server` wants: makes one protocol for each connection."""
+        """The protocol factory for `loop.create_server`."""
         return CallerServer(
             self.handle,
             self._config.callers,
-            handler_cancellation=True,  # a caller that leaves ends its call at once
             access_log=None,
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,
@@ -76,11 +76,11 @@ class Relay:
         )
 
     async def finish(self, callers: CallerServer, timeout_s: float, hurry: asyncio.Event) -> None:
-        """Let calls in flight finish, until `timeout_s` or `hurry`; then cut what is left.
+        """Let calls in flight finish, until `timeout_s` or `hurry`; then cut off the rest.
 
         aiohttp's own `shutdown` stops reading request bodies at once, and may wait twice as long.
         """
-        self._stopping.set()  # from here on every response is the last of its connection
+        self._stopping.set()  # from here on every response is the last on its connection
         deadline = asyncio.get_running_loop().time() + timeout_s
         if callers.connections:
             with suppress(TimeoutError):
@@ -101,23 +101,23 @@ class Relay:
         await self._upstreams.close()
 
     async def _cut(self) -> None:
-        """End what still runs, so that the journal has its end too."""
+        """Cancel the calls that still run, and wait until the journal has their end."""
         if not self._running:
             return
-        log.warning("%d calls were cut short to stop in time.", len(self._running))
+        log.warning("Cut off %d calls in flight to stop in time.", len(self._running))
         for task in self._running.values():
             task.cancel()
         await asyncio.wait(self._running.values(), timeout=CUT_S)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request: by its provider, or by ourselves where no provider is meant."""
+        """Answer one request: through its provider, or directly if it has none."""
         started_ns = monotonic_ns()
-        # What is left of a body would be taken for the next request.
+        # The unread rest of a body would be taken for the next request.
         reusable = request.keep_alive and request.content.at_eof()
         bodyless = request.method == "HEAD"
         refusal = partial(error_answer, bodyless=bodyless, keep_alive=reusable)
         if request.method == "CONNECT":
-            text = "this is not a forward proxy. Set your SDK's base URL to it, not HTTPS_PROXY."
+            text = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
             return error_answer(405, "connect_refused", text, keep_alive=False)
         headers = sort_request(request.raw_headers)
         route = self._routes.find(request.raw_path)
@@ -127,24 +127,23 @@ class Relay:
             told = self._introduction(request)
             return RelayAnswer(200, told, bodyless=bodyless, keep_alive=reusable)
         if headers.chunked and headers.codings != b"chunked":
-            text = "only the chunked transfer coding is understood."
+            text = "the only supported Transfer-Encoding is chunked."
             return refusal(501, "transfer_coding", text)
         if isinstance(route, Refusal):
             return refusal(route.status, route.kind, route.message, providers=self._providers())
         address = self._upstreams.addresses[route.provider.name]
         secret = credential(headers.forward, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
-        call = Call(
+        attempt = Attempt(
             request,
             headers,
             target=route.target,
             address=address,
             log=CallLog(self._journal, self._config.journal, begun, secret),
             upstreams=self._upstreams,
-            stopping=self._stopping,
             started_ns=started_ns,
         )
-        return await self._run(call, request.protocol)
+        return await self._run(Call(request, attempt, stopping=self._stopping), request.protocol)
 
     async def _run(self, call: Call, connection: RequestHandler) -> web.StreamResponse:
         """Run a call where `finish` can see it."""
@@ -182,11 +181,11 @@ class Relay:
         )
 
     def _providers(self) -> list[str]:
-        """Names of those that can be called."""
+        """The names of the providers that can be called."""
         return sorted(self._upstreams.addresses)
 
     def _introduction(self, request: web.BaseRequest) -> dict[str, object]:
-        """What this is, and how to point an SDK at it the way this caller came."""
+        """What this is, and how to point an SDK at the address that this caller used."""
         scheme = "https" if self._config.proxy.tls_cert else "http"
         base = f"{scheme}://{request.headers.get('Host', 'localhost')}"
         return {

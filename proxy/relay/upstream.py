@@ -1,15 +1,14 @@
-"""Connections to providers: pooled, verified, through an outgoing proxy where the environment says.
+"""Connections to providers: pooled, verified, and through an outgoing proxy if one is set.
 
-The relay writes heads itself, byte for byte, so of aiohttp's client only the connector and its
-protocol are used: pool, name lookup, TLS, CONNECT, and the response parser.  A ClientSession would
-add and normalise headers, repeat a failed GET, and cost more than the rest of a call together.
+The relay writes heads itself, byte for byte, so it uses only aiohttp's connector and its protocol:
+pool, name lookup, TLS, CONNECT, and the response parser.  A ClientSession would add and normalise
+headers, repeat a failed GET, and cost more than everything else in a call.
 """
 
 import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import unquote
 
 from aiohttp import ClientRequest, ClientTimeout, ServerDisconnectedError, TCPConnector
@@ -19,21 +18,22 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.network import client_tls, outgoing_proxy
+from proxy.relay.aiohttp_private import make_upstream_connections
 from proxy.settings.config import Provider, UpstreamOptions
 
-READ_BUFFER_BYTES = 64 * 1024  # of a body read ahead of its receiver, twice that at most
-POOL_IDLE_S = 15.0  # below what any known provider keeps an idle connection for
-UNASKED_MAX = 100  # connections in a row that speak before they are spoken to
-HEADERS_MAX = 256  # header lines in one message, either side
-HEAD_BYTES_MAX = 256 * 1024  # of one message head, either side
+READ_BUFFER_BYTES = 64 * 1024  # read of a body ahead of its receiver; at most twice that
+POOL_IDLE_S = 15.0  # every known provider keeps idle connections longer
+UNASKED_MAX = 100  # connections in a row that send something before a request
+HEADERS_MAX = 256  # header lines in one message, requests and responses alike
+HEAD_BYTES_MAX = 256 * 1024  # of one message head, requests and responses alike
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a provider is: one a provider, made once and used for every call.
+    """Where a provider is.  Made once for each provider and used for every call.
 
-    `request` only tells aiohttp's connector where to connect; it is never sent.  `absolute` stands
-    before the target where a plain-HTTP outgoing proxy wants the absolute form.
+    `request` only tells aiohttp's connector where to connect; it is never sent.  `absolute` goes
+    before the target, for a plain-HTTP outgoing proxy that wants the absolute form.
     """
 
     request: ClientRequest
@@ -41,17 +41,6 @@ class Address:
     origin: str  # scheme://host[:port]
     absolute: bytes = b""
     proxy_headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-class UpstreamConnection(ResponseHandler):
-    """A connection to a provider."""
-
-    def data_received(self, data: bytes) -> None:
-        """Let a body whose framing is damaged fail: aiohttp leaves its reader waiting for ever."""
-        super().data_received(data)
-        payload, error = self._payload, self.exception()
-        if error is not None and payload is not None and not payload.is_eof():
-            payload.set_exception(error)
 
 
 class Upstreams:
@@ -66,9 +55,7 @@ class Upstreams:
             limit=limits.connections_max,
             keepalive_timeout=POOL_IDLE_S,
         )
-        loop = asyncio.get_running_loop()
-        own = partial(UpstreamConnection, loop=loop)
-        self._connector._factory = own  # type: ignore[assignment]  # a subclass
+        make_upstream_connections(self._connector)
         self.addresses = {
             name: address(provider.base_url)
             for name, provider in providers.items()
@@ -78,18 +65,19 @@ class Upstreams:
     async def connect(self, to: Address) -> Connection:
         """A pooled or new connection.  Raises ClientError, OSError or TimeoutError.
 
-        One on which something came that nobody had asked for is not used again: it would be taken
-        for the answer to the next call.
+        A connection that received something unrequested is not used: that would be taken for the
+        answer to the next call.
         """
         for _ in range(UNASKED_MAX):
             connection = await self._connector.connect(to.request, traces=[], timeout=self._timeout)
-            if connection.protocol is not None and not connection.protocol.should_close:
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
                 return connection
             connection.close()
         raise ServerDisconnectedError
 
     def expect_response(self, protocol: ResponseHandler, *, bodyless: bool) -> None:
-        """Make ready to parse one response; `bodyless` is true for an answer to HEAD."""
+        """Prepare to parse one response; `bodyless` is true for the answer to HEAD."""
         protocol.set_response_params(
             skip_payload=bodyless,
             read_until_eof=True,
@@ -106,7 +94,7 @@ class Upstreams:
 
 
 def address(base_url: str) -> Address:
-    """Where `base_url` is, through the proxy that the environment names for it if any."""
+    """The address of `base_url`, through the proxy that the environment sets for it, if any."""
     url = URL(base_url)
     authority = url.host_port_subcomponent or ""
     origin = f"{url.scheme}://{authority}"
@@ -127,7 +115,7 @@ def address(base_url: str) -> Address:
 
 
 def _authorization(proxy: URL) -> dict[str, str]:
-    """The proxy's own credentials, which are not the caller's."""
+    """The credentials for the proxy itself, not the caller's."""
     if proxy.raw_user is None:
         return {}
     pair = f"{unquote(proxy.raw_user)}:{unquote(proxy.raw_password or '')}"

@@ -12,7 +12,7 @@ import sys
 
 from proxy.journal.journal import Journal
 from proxy.network import server_tls
-from proxy.relay.accepting import Acceptor
+from proxy.relay.acceptor import Acceptor
 from proxy.relay.lag import LoopLag
 from proxy.relay.relay import Relay
 from proxy.serving import process

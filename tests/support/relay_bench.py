@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from proxy.exchange import Begun, Ended, Kind, ResponseHead
+from proxy.relay.callers import CallerServer
 from proxy.relay.relay import Relay
 from proxy.settings.config import Config, Provider
 
@@ -117,6 +118,7 @@ class Bench:
     upstream_port: int
     journal: ListJournal
     relay: Relay
+    callers: CallerServer
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -193,7 +195,8 @@ async def bench(data: Path, handler: Handler, **changes: object) -> AsyncIterato
         relay = Relay(config, journal)
         callers = relay.server()
         server = await asyncio.get_running_loop().create_server(callers, "127.0.0.1", 0)
-        made = Bench(server.sockets[0].getsockname()[1], upstream_port, journal, relay)
+        port = server.sockets[0].getsockname()[1]
+        made = Bench(port, upstream_port, journal, relay, callers)
         try:
             yield made
         finally:

@@ -1,0 +1,168 @@
+"""Private names of aiohttp: each one is still there, and one file alone uses them."""
+
+import ast
+import asyncio
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import TCPConnector, web, web_protocol
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+ROOT = Path(__file__).parents[1]
+HOME = ROOT / "proxy" / "relay" / "aiohttp_private.py"
+FOLDERS = ("pricing", "exporters", "proxy", "evaluation", "tests")
+USED = {  # name → whose it is, and what stops working without it
+    "_ErrInfo": (web_protocol, "telling a request that cannot be parsed"),
+    "_messages": (RequestHandler, "failing a request body whose chunks are damaged"),
+    "_current_request": (RequestHandler, "failing a request body whose chunks are damaged"),
+    "_waiter": (RequestHandler, "knowing idle connections, and the time and size of a head"),
+    "_handle_request": (RequestHandler, "knowing idle connections"),
+    "_payload": (ResponseHandler, "failing a response body whose framing is damaged"),
+    "_factory": (TCPConnector, "connecting with a protocol of ours"),
+    "_read_nowait": (StreamReader, "passing on what arrived before a stream broke"),
+}
+
+
+async def _never(request: web.BaseRequest) -> web.StreamResponse:
+    raise AssertionError("no request is made here")
+
+
+async def _alive(owner: object) -> object:
+    """An instance of `owner`, which has attributes that its class does not show."""
+    loop = asyncio.get_running_loop()
+    if owner is RequestHandler:
+        return RequestHandler(web.Server(_never), loop=loop)
+    if owner is ResponseHandler:
+        return ResponseHandler(loop)
+    if owner is TCPConnector:
+        return TCPConnector()
+    return owner
+
+
+@pytest.mark.parametrize("name", USED)
+async def test_aiohttp_still_has_the_name(name: str) -> None:
+    """An upgrade that moves a name says here what relied on it."""
+    owner, purpose = USED[name]
+    alive = await _alive(owner)
+    try:
+        assert hasattr(alive, name), (
+            f"aiohttp {aiohttp.__version__} has no {getattr(owner, '__name__', owner)}.{name}: "
+            f"{purpose} relied on it, in {HOME.relative_to(ROOT)}"
+        )
+    finally:
+        if isinstance(alive, TCPConnector):
+            await alive.close()
+
+
+async def test_the_names_are_what_they_were() -> None:
+    """Two of the methods are called or overridden, and must keep their form."""
+    assert inspect.iscoroutinefunction(RequestHandler._handle_request)
+    assert list(inspect.signature(StreamReader._read_nowait).parameters) == ["self", "n"]
+    connector = TCPConnector()
+    assert isinstance(connector._factory(), ResponseHandler)
+    await connector.close()
+
+
+# -- one file alone -----------------------------------------------------------------------------
+
+
+def _trees(folder: Path) -> dict[Path, ast.Module]:
+    return {p: ast.parse(p.read_text(encoding="utf-8")) for p in sorted(folder.rglob("*.py"))}
+
+
+def _defined(owner: ast.AST) -> Iterator[str]:
+    """Private names that `owner` defines: its functions, classes, and attributes of `self`."""
+    for node in ast.walk(owner):
+        name = ""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            name = node.attr if _root(node.value) == "self" else ""
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name = node.target.id
+        if name.startswith("_") and not name.startswith("__"):
+            yield name
+
+
+def _root(node: ast.expr) -> str:
+    """`web` of `web.Server`."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """Names that a file imports from aiohttp."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aiohttp"):
+            found.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(a.asname or "aiohttp" for a in node.names if a.name.startswith("aiohttp"))
+    return found
+
+
+class Names:
+    """The private names of aiohttp and of this project, read from their sources."""
+
+    def __init__(self) -> None:
+        theirs = _trees(Path(aiohttp.__file__).parent).values()
+        self.theirs = {name for tree in theirs for name in _defined(tree)}
+        self.their_classes = {
+            node.name: set(_defined(node))
+            for tree in theirs
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+        }
+        self.trees = {path: tree for name in FOLDERS for path, tree in _trees(ROOT / name).items()}
+        self.ours = {path: set(_defined(tree)) for path, tree in self.trees.items()}
+        self.any_of_ours = set[str]().union(*self.ours.values())
+
+    def touched(self, path: Path) -> Iterator[tuple[int, str]]:
+        """(line, name) of each use of a private name of aiohttp."""
+        tree = self.trees[path]
+        imported = _imported(tree)
+        yield from ((0, name) for name in imported if name in self.theirs)
+        strict = imported and path.is_relative_to(ROOT / "proxy")
+        own = self.ours[path] if strict else self.any_of_ours  # elsewhere from any file of ours
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in self.theirs - own:
+                if _root(node.value) not in ("self", "cls"):
+                    yield node.lineno, node.attr
+            elif isinstance(node, ast.ClassDef) and "tests" not in path.parts and node in tree.body:
+                inherited = self._inherited(path, node)
+                yield from ((node.lineno, name) for name in _named(node) if name in inherited)
+
+    def _inherited(self, path: Path, owner: ast.ClassDef) -> set[str]:
+        """Private names that a class of ours has from one of aiohttp."""
+        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        bases = getattr(module, owner.name).__mro__[1:]
+        theirs = [base.__name__ for base in bases if base.__module__.startswith("aiohttp")]
+        return set[str]().union(*(self.their_classes.get(name, ()) for name in theirs))
+
+
+def _named(owner: ast.ClassDef) -> Iterator[str]:
+    """The methods that a class defines, and the attributes that it uses, inherited ones too."""
+    for node in ast.walk(owner):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+def test_one_file_alone_uses_them() -> None:
+    """So that an upgrade of aiohttp is a matter of one file; and this table lists all it uses."""
+    names = Names()
+    assert {name for _, name in names.touched(HOME)} == set(USED)
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in names.trees
+        if path not in (HOME, Path(__file__))
+        for line, name in names.touched(path)
+    ] == []
