@@ -59,8 +59,8 @@ def test_it_writes_what_is_new_and_says_what_it_did_not(
     to = tmp_path / "tariffs"
     assert run(source, to, "--yes") == Exit.OK
     said = capsys.readouterr()
-    assert "litellm: 2 models are new, 0 cost something else" in said.out
-    assert "1 keep a price that came by hand or from another set; --override" in said.out
+    assert "Models in litellm: 2 new, 0 with a changed price" in said.out
+    assert "1 keep a price that was entered by hand or comes from another set;" in said.out
     assert "the field moon_multiplier is not understood" in said.out
     assert "openai/acme-odd" in said.out
     assert "search_context_cost_per_query" in said.out
@@ -124,7 +124,7 @@ def test_nobody_to_ask_is_a_no(
     to = tmp_path / "tariffs"
     assert run(source, to, *more) == Exit.MISTAKE
     assert not to.exists()
-    assert "Nothing was written; --yes writes it." in capsys.readouterr().err
+    assert "Nothing was written." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("answer", "code"), [("yes\n", Exit.OK), ("\n", Exit.MISTAKE)])
@@ -227,7 +227,7 @@ def test_a_url_that_is_not_asked(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run("http://prices.example/set?key=secret", tmp_path, "--yes") == Exit.MISTAKE
     assert run("http://127.0.0.1:9/set", tmp_path, "--yes") == Exit.FAILED
     said = capsys.readouterr().err
-    assert "only https" in said
+    assert "use https" in said
     assert "secret" not in said
 
 

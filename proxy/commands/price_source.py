@@ -49,7 +49,9 @@ def read(source: str, seen: Seen) -> bytes:
         reason = error.reason if isinstance(error, URLError) else error
         raise NotFetched(f"{origin(source)} did not answer: {reason}") from None
     if size is not None and len(data) < size:
-        raise NotFetched(f"{origin(source)} ended after {len(data):,} of {size:,} bytes")
+        raise NotFetched(
+            f"{origin(source)} closed the connection after {len(data):,} of {size:,} bytes"
+        )
     return data
 
 
@@ -65,11 +67,11 @@ def _check(url: str) -> None:
     """Raises ValueError unless a URL is encrypted, or of this machine, and names no credential."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
-        raise ValueError("a URL with a name or a password in it is not asked")
+        raise ValueError("the URL contains a user name or a password; remove it")
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme != "http" or not _is_here(parts.hostname or ""):
-        raise ValueError(f"{origin(url)}: only https is asked, or http on this machine")
+        raise ValueError(f"{origin(url)}: use https (http is allowed on this machine only)")
 
 
 def _is_here(host: str) -> bool:
@@ -104,7 +106,7 @@ def _bounded(more: Read, size: int | None, seen: Seen, deadline: float | None) -
         pieces.append(piece)
         done += len(piece)
         if done > SIZE_MAX:
-            raise ValueError(f"more than {SIZE_MAX // 1024 // 1024} MB: not a price set")
+            raise ValueError(f"larger than {SIZE_MAX // 1024 // 1024} MB: not a price set")
         if deadline is not None and time.monotonic() > deadline:
             raise TimeoutError
         seen(done, size)

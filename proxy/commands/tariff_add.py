@@ -37,23 +37,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="PROVIDER/MODEL")
     for flag, meter in FLAGS.items():
         name = f"--{flag.replace('_', '-')}"
-        parser.add_argument(name, metavar="USD", help=f"a million tokens of {meter.value}")
+        parser.add_argument(name, metavar="USD", help=f"price of a million tokens of {meter.value}")
     parser.add_argument(
         "--rate",
         action="append",
         default=[],
         metavar="METER=USD",
-        help="of another kind of token, such as input.audio=6; may be repeated",
+        help="price of another kind of token, such as input.audio=6; may be repeated",
     )
     parser.add_argument(
         "--from",
         dest="start",
         metavar="DATE",
-        help="first day of the price, UTC; without it the price is known from today on",
+        help="first day of the price, in UTC (default: known from today on)",
     )
     parser.add_argument("--source", default="entered by hand", help="where the price was read")
-    parser.add_argument("--to", type=Path, metavar="DIR", help="(metering.tariffs)")
-    parser.add_argument("--yes", action="store_true", help="do not ask before replacing a price")
+    parser.add_argument("--to", type=Path, metavar="DIR", help=tariff_files.TO_HELP)
+    parser.add_argument("--yes", action="store_true", help="write without asking for confirmation")
 
 
 def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
         terminal.say(f"tariffs add: nothing was written:\n{error}", sys.stderr)
         return Exit.MISTAKE
     if not _accepted(price, rows, arguments, today):
-        terminal.say("Nothing was written; --yes writes it.", sys.stderr)
+        terminal.say("Nothing was written.  To write without a question, pass --yes.", sys.stderr)
         return Exit.MISTAKE
     tariff_files.write(place, files)
     if arguments.json:
@@ -96,10 +96,12 @@ def _accepted(
         terminal.show(COLUMNS, rows)
     odd = oddities({STANDARD: {key(meter): usd for meter, usd in price.prices.items()}}, ())
     for each in odd:
-        terminal.say(f"Dollars a million tokens? This would be {each}.", sys.stderr)
+        terminal.say(f"Check the unit, dollars per million tokens: {each}.", sys.stderr)
     if arguments.yes or not (odd or any(row["before"] for row in rows)):
         return True
-    question = f"Price {price.provider}/{price.model} so from {price.start or today} on?"
+    question = (
+        f"Use these prices for {price.provider}/{price.model} from {price.start or today} on?"
+    )
     return not arguments.json and tariff_files.confirmed(question)
 
 
@@ -110,9 +112,7 @@ def _own_price(arguments: argparse.Namespace, providers: Collection[str]) -> Own
         raise ValueError(f"{arguments.name!r}: name the provider too, as in openai/gpt-6.2-sol")
     if provider not in providers:
         known = ", ".join(sorted(providers))
-        raise ValueError(
-            f"there is no provider {provider!r}; the prices and the configuration name: {known}"
-        )
+        raise ValueError(f"unknown provider {provider!r}; known providers: {known}")
     given = {meter: getattr(arguments, flag) for flag, meter in FLAGS.items()}
     prices = {meter: _amount(value) for meter, value in given.items() if value is not None}
     for rate in arguments.rate:

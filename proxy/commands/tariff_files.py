@@ -11,9 +11,10 @@ from pricing.book import SHIPPED
 from proxy.commands import terminal
 from proxy.settings.config import Config
 
+TO_HELP = "directory to write to (default: metering.tariffs)"
 NO_DIRECTORY = """\
-There is no directory for tariffs of your own.  Name one with --to DIR, or set it in the
-configuration, so that calls are priced by it:
+No directory for your own tariff files is configured.  Pass --to DIR, or set it in the
+configuration, where `serve` reads it too:
 
   [metering]
   tariffs = "DIR"
@@ -71,12 +72,10 @@ def say_what_next(place: Path, config: Config) -> None:
     """How the new tariffs take effect, on standard error: standard output may be JSON."""
     configured = config.metering.tariffs
     if configured is None or configured.resolve() != place.resolve():
-        text = (
-            f'Set tariffs = "{place}" under [metering] in the configuration to price calls by them.'
-        )
+        text = f'Set tariffs = "{place}" under [metering] in the configuration to use these prices.'
         terminal.say(text, sys.stderr)
     terminal.say(
-        "Restart `taximeter serve` to price new calls by them, and price stored calls again with:"
+        "Restart `taximeter serve` to price new calls with them.  To reprice stored calls:"
         "\n  taximeter reprice --since 30d --dry-run",
         sys.stderr,
     )

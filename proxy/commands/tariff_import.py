@@ -35,13 +35,13 @@ COLUMNS = (
 )
 REASONS = (
     Column("count", "models", number=True),
-    Column("why", "not imported, because"),
-    Column("example", "such as"),
+    Column("why", "not imported because"),
+    Column("example", "example"),
 )
 ASIDE = (
     Column("count", "models", number=True),
-    Column("field", "left out"),
-    Column("why", "which changes no other price: it is"),
+    Column("field", "price left out"),
+    Column("why", "reason"),
 )
 ORDER = (Kind.CHANGED, Kind.ADDED, Kind.NEW, Kind.KEPT)
 
@@ -49,21 +49,21 @@ ORDER = (Kind.CHANGED, Kind.ADDED, Kind.NEW, Kind.KEPT)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Those of the command line."""
     parser.add_argument("source", metavar="FILE|URL", help=SETS)
-    parser.add_argument("--to", type=Path, metavar="DIR", help="(metering.tariffs)")
+    parser.add_argument("--to", type=Path, metavar="DIR", help=tariff_files.TO_HELP)
     parser.add_argument(
         "--only",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="provider/model to take, such as 'xai/*'; may be repeated",
+        help="import only these models, such as 'xai/*'; may be repeated",
     )
     parser.add_argument(
         "--override",
         action="store_true",
-        help="also replace prices that came by hand or from another set",
+        help="also replace prices entered by hand or imported from another set",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show differences, write nothing")
-    parser.add_argument("--yes", action="store_true", help="write without asking")
+    parser.add_argument("--dry-run", action="store_true", help="only show the differences")
+    parser.add_argument("--yes", action="store_true", help="write without asking for confirmation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def import_set(order: Order, config: Config, today: date) -> Exit:
     number = sum(plan.found.models[kind] for kind in Kind if kind is not Kind.KEPT)
     question = f"Write the prices of {count(number)} models to {place}?"
     if not order.yes and (order.as_json or not tariff_files.confirmed(question)):
-        terminal.say("Nothing was written; --yes writes it.", sys.stderr)
+        terminal.say("Nothing was written.  To write without a question, pass --yes.", sys.stderr)
         return _done(plan, order, [], Exit.MISTAKE)
     tariff_files.write(place, plan.files)
     written = [str(place / name) for name in plan.files]
@@ -154,23 +154,23 @@ def _show(plan: Plan) -> None:
     if rows:
         terminal.show(COLUMNS, [each.row() for each in rows[:ROWS_SHOWN]])
         if len(rows) > ROWS_SHOWN:
-            terminal.say(f"and {count(len(rows) - ROWS_SHOWN)} more prices (--json has all)")
+            terminal.say(f"... and {count(len(rows) - ROWS_SHOWN)} more prices; --json lists all")
         terminal.say("")
     models = {kind: count(number) for kind, number in found.models.items()}
     terminal.say(
-        f"{plan.set_name}: {models[Kind.NEW]} models are new, {models[Kind.CHANGED]} cost something"
-        f" else, {models[Kind.ADDED]} have a price for something more, {count(found.same)} stay."
+        f"Models in {plan.set_name}: {models[Kind.NEW]} new, {models[Kind.CHANGED]} with a changed"
+        f" price, {models[Kind.ADDED]} with an additional price, {count(found.same)} unchanged."
     )
     if found.models[Kind.KEPT]:
         terminal.say(
-            f"{models[Kind.KEPT]} keep a price that came by hand or from another set;"
-            " --override takes the set's."
+            f"{models[Kind.KEPT]} keep a price that was entered by hand or comes from another set;"
+            " --override replaces it."
         )
     if plan.elsewhere:
         number = sum(plan.elsewhere.values())
         terminal.say(
-            f"{count(number)} models of {count(len(plan.elsewhere))} providers that are not"
-            " configured were not looked at."
+            f"Skipped {count(number)} models of {count(len(plan.elsewhere))} providers that are not"
+            " configured."
         )
     _show_counts(plan)
 
@@ -188,7 +188,7 @@ def _show_counts(plan: Plan) -> None:
             ],
         )
         if len(reasons) > REASONS_SHOWN:
-            terminal.say(f"and {len(reasons) - REASONS_SHOWN} more reasons (--json has all)")
+            terminal.say(f"... and {len(reasons) - REASONS_SHOWN} more reasons; --json lists all")
     aside = Counter((each.field, each.why) for each in plan.set_aside)
     if aside:
         terminal.say("")
