@@ -66,7 +66,7 @@ def test_serve_from_start_to_end(tmp_path: Path) -> None:
         port = str(instance["port"])
         taken = ask("serve", "--data", str(tmp_path / "other"), "--port", port)
         assert taken.returncode == 3
-        assert f"127.0.0.1:{port} cannot be served on" in taken.stderr
+        assert f"Cannot listen on 127.0.0.1:{port}" in taken.stderr
 
         told = ask("report", "--data", str(data), "--json")
         assert (told.returncode, json.loads(told.stdout)) == (0, [])

@@ -1,4 +1,4 @@
-"""What a journal cannot keep is in the log at once, and then once a minute while it lasts."""
+"""What a journal cannot keep is logged at once, and then once a minute while it lasts."""
 
 import asyncio
 import errno
@@ -37,29 +37,30 @@ def test_one_line_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> No
     """Trouble every quarter of a second for three minutes is three lines that miss no frame."""
     complaint = Complaint("relay-0")
     for _ in range(720):
-        complaint.because("it is full")
+        complaint.because("full")
         complaint.dropped(100)
         clock.now += 0.25
     complaint.speak()
     found = lines(caplog)
-    assert found[0] == ("Journal of relay-0: it is full.  Nothing was dropped so far; calls go on.")
-    dropped = "240 frames (24,000 bytes) were dropped since the last line"
-    assert found[1:3] == [f"Journal of relay-0: it is full.  {dropped}; calls go on."] * 2
+    text = "Journal of relay-0: full.  {}.  Calls are still forwarded."
+    assert found[0] == text.format("No frames dropped so far")
+    dropped = "Frames dropped since the last report: 240 (24,000 bytes)"
+    assert found[1:3] == [text.format(dropped)] * 2
     assert len(found) == 4  # the fourth begins another minute
 
 
 def test_what_was_dropped_last_is_said_when_it_is_over(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Frames that went between the last line and the end are in a line of their own, then quiet."""
+    """Frames dropped after the last report are in a report of their own; then it is quiet."""
     complaint = Complaint("relay-0")
-    complaint.because("it cannot be written (No space left on device)")
+    complaint.because("cannot write (No space left on device)")
     complaint.dropped(5)
     for _ in range(300):
         clock.now += 1
         complaint.speak()
     assert len(lines(caplog)) == 2
-    assert "1 frames (5 bytes)" in lines(caplog)[1]
+    assert "dropped since the last report: 1 (5 bytes)" in lines(caplog)[1]
 
 
 def test_a_disk_that_refuses_for_long(
@@ -82,14 +83,14 @@ def test_a_disk_that_refuses_for_long(
     journal.close()
     found = lines(caplog)
     assert len(found) == 2
-    assert all("it cannot be written (No space left on device)" in line for line in found)
-    assert "frames (" in found[1]
+    assert all("cannot write (No space left on device)" in line for line in found)
+    assert "Frames dropped since the last report: " in found[1]
 
 
 def test_the_limit_is_said_once_a_minute(
     tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However often the limit is reached and left again, one line names the setting."""
+    """However often the journal reaches its limit and leaves it again, one line names the limit."""
     limits = JournalOptions(fsync="never", total_bytes_max=1000)
     journal = Journal(tmp_path, "relay-0", limits)
     other = tmp_path / "other"
@@ -102,7 +103,7 @@ def test_the_limit_is_said_once_a_minute(
         clock.now += 1
     journal.close()
     (line,) = lines(caplog)
-    assert "all that it may hold: 1,000 bytes" in line
+    assert "at its limit of 1,000 bytes" in line
 
 
 async def test_fsync_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

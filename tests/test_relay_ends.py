@@ -164,7 +164,7 @@ async def test_upstream_refuses(tmp_path: Path) -> None:
         response = await b.send(GET)
         ended = await b.ended()
     assert response.line == b"HTTP/1.1 502 Bad Gateway"
-    assert "Is it running there?" in said(response, "upstream_refused")
+    assert "connection refused. Is it running?" in said(response, "upstream_refused")
     assert (ended.outcome, ended.error) == (Outcome.UNREACHABLE, "ConnectionRefusedError")
 
 

@@ -278,5 +278,5 @@ def test_no_configuration(line: bytes) -> None:
         input=line, capture_output=True, env=environment(), check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert b"The relay cannot serve" in done.stderr
+    assert b"Cannot start the relay" in done.stderr
     assert b"Traceback" not in done.stderr

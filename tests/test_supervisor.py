@@ -186,11 +186,11 @@ async def test_one_that_dies_at_once_is_tried_less_often(
         os.kill(await world.relay(), signal.SIGKILL)
 
         async def third() -> bool:
-            return "again in 2.0 s" in caplog.text
+            return "restarting in 2.0 s" in caplog.text
 
         await eventually(third)
-        assert "again in 0.5 s" in caplog.text
-        assert "Relay 0 ended with exit code 9" in caplog.text
+        assert "restarting in 0.5 s" in caplog.text
+        assert "Relay 0 exited with code 9" in caplog.text
         world.supervisor.stop()  # does not wait for the pause to end
 
 
@@ -221,7 +221,7 @@ async def test_a_second_signal_hurries(tmp_path: Path, caplog: pytest.LogCapture
         os.kill(os.getpid(), signal.SIGINT)
         assert await asyncio.wait_for(task, 10) is True
         assert monotonic() - began < 5
-    assert "Hurrying" in caplog.text
+    assert "Second signal: cutting off calls in flight." in caplog.text
     assert world.said().count(("relay", "term")) == 2
 
 
@@ -235,7 +235,7 @@ async def test_one_that_does_not_end_is_killed(
     async with world.running() as task:
         world.supervisor.stop()
         assert await asyncio.wait_for(task, 10) is False
-    assert "Relay 0 did not end in time and is killed." in caplog.text
+    assert "Relay 0 did not exit in time; killing it." in caplog.text
 
 
 async def test_sighup_replaces_everything_and_refuses_nobody(
@@ -297,7 +297,7 @@ async def test_sighup_with_mistakes_changes_nothing(
         os.kill(os.getpid(), signal.SIGHUP)
 
         async def told() -> bool:
-            return "The configuration is left as it was" in caplog.text
+            return "Reload failed; keeping the previous configuration" in caplog.text
 
         await eventually(told)
         assert await world.relay() == relay
@@ -314,7 +314,7 @@ async def test_a_new_relay_that_cannot_serve_leaves_the_old_one(
         os.kill(os.getpid(), signal.SIGHUP)
 
         async def told() -> bool:
-            return "The old relay stays" in caplog.text
+            return "Keeping the old relay: its replacement failed to start" in caplog.text
 
         await eventually(told)
         assert await world.relay() == relay
@@ -323,7 +323,7 @@ async def test_a_new_relay_that_cannot_serve_leaves_the_old_one(
 async def test_failing_at_the_first_start_is_an_error(tmp_path: Path) -> None:
     """Who starts it is there to read why; nothing is left running."""
     world = World(tmp_path, mood="dies")
-    with pytest.raises(StartError, match=r"Relay 0 ended with exit code 9 .* before it could"):
+    with pytest.raises(StartError, match=r"Relay 0 exited with code 9 .* before it could"):
         await asyncio.wait_for(world.supervisor.run(), 20)
     assert world.said() in ([], [("meter", "relays=1"), ("meter", "term"), ("meter", "bye")])
 
@@ -356,7 +356,7 @@ def test_a_taken_port_is_explained() -> None:
     """The message names the address and says what to do."""
     with bind(Listen(port=0), "proxy") as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(BindError, match=rf"127\.0\.0\.1:{port} cannot be served on: .*in use"):
+        with pytest.raises(BindError, match=rf"Cannot listen on 127\.0\.0\.1:{port}: .*in use"):
             bind(Listen(port=port), "proxy")
         with pytest.raises(BindError, match=r"--console-port N"):
             bind(Listen(port=port), "console")

@@ -1,7 +1,7 @@
-"""Says in the log what a journal cannot keep, and why: at once, then once a minute while it lasts.
+"""Logs what a journal cannot keep, and why: at once, then once a minute while it lasts.
 
-A disk that refuses does so many times a second, and the counters have every one of them; the log
-is for whoever reads it.
+A disk that fails does so many times a second.  The counters have every failure; the log is for
+people.
 """
 
 import logging
@@ -13,38 +13,38 @@ EVERY_S = 60.0
 
 
 class Complaint:
-    """What one writer has to complain about; `name` is its own in the lines."""
+    """What one writer has to report; `name` is the writer's in the log."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._why = ""
-        self._frames = self._bytes = 0  # dropped, and not said yet
+        self._frames = self._bytes = 0  # dropped, and not reported yet
         self._said_at = -EVERY_S
-        self._again = False  # whether there was trouble since the last line
+        self._again = False  # whether there was trouble since the last report
 
     def because(self, why: str) -> None:
-        """There is trouble: a sentence without its full stop, the newest of which is said."""
+        """Report trouble: a sentence without its full stop, of which the newest is logged."""
         self._why = why
         self._again = True
         self.speak()
 
     def dropped(self, size: int) -> None:
-        """A frame of `size` bytes was not kept."""
+        """Report that a frame of `size` bytes was not kept."""
         self._frames += 1
         self._bytes += size
 
     def speak(self) -> None:
-        """Say what has come since the last line, unless that is less than a minute ago."""
+        """Log what is new since the last report, unless that is less than a minute ago."""
         now = monotonic()
         if not (self._again or self._frames) or now - self._said_at < EVERY_S:
             return
         log.error(
-            "Journal of %s: %s.  %s; calls go on.",
+            "Journal of %s: %s.  %s.  Calls are still forwarded.",
             self._name,
-            self._why or "some frames could not be kept",
-            f"{self._frames:,} frames ({self._bytes:,} bytes) were dropped since the last line"
+            self._why or "some frames were not kept",
+            f"Frames dropped since the last report: {self._frames:,} ({self._bytes:,} bytes)"
             if self._frames
-            else "Nothing was dropped so far",
+            else "No frames dropped so far",
         )
         self._said_at = now
         self._why, self._again = "", False

@@ -1,7 +1,7 @@
-"""Named counters in a mapped page of a file: no write to it can fail, even on a full disk.
+"""Named counters in a memory-mapped page of a file, which can be written even on a full disk.
 
-One process adds; any other may read, also after the writer is gone.  A counter's place in the page
-is its place in `COUNTER_NAMES`: add names at the end only.
+One process adds; any other may read, even after the writer is gone.  A counter's position in the
+page is its position in `COUNTER_NAMES`: add names only at the end.
 """
 
 import mmap
@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 COUNTERS = "counters"  # the file's name in a writer's directory
-# How late the relay's event loop was: looks by upper bound, then those beyond, then the sum.
+# How late the relay's event loop was: ticks by upper bound, those beyond, and the sum.
 LAG_BOUNDS_MS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 LAG_COUNTS = (*(f"lag_{ms}ms" for ms in LAG_BOUNDS_MS), "lag_longer")
 LAG_SUM = "lag_us"
@@ -18,7 +18,7 @@ LAG = (*LAG_COUNTS, LAG_SUM)
 COUNTER_NAMES = (
     "calls_begun",
     "calls_ended",
-    "calls_lost",  # their first frame could not be written: no row will come of them
+    "calls_lost",  # their first frame could not be written, so they will have no row
     "frames_dropped",
     "bytes_dropped",
     "write_errors",
@@ -28,7 +28,7 @@ COUNTER_NAMES = (
 
 
 class Counters:
-    """Named u64 counters in a small file that is mapped into memory: no write can fail later."""
+    """Named u64 counters in a small memory-mapped file.  Raises OSError if it cannot be made."""
 
     def __init__(self, path: Path) -> None:
         with path.open("x+b") as file:

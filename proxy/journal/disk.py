@@ -1,4 +1,4 @@
-"""Gets written files onto the disk, in threads, so that a slow disk holds nobody up."""
+"""Syncs written files to the disk, in threads, so that a slow disk holds nobody up."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ IOV_MAX = 1000  # buffers in one writev(2); Linux takes 1024
 
 
 def write_buffers(fd: int, buffers: Sequence[bytes]) -> int:
-    """Append all of them; returns how many bytes.  Raises OSError after a part, or nothing."""
+    """Append all of them; returns how many bytes.  Raises OSError, perhaps after a part."""
     size = 0
     for first in range(0, len(buffers), IOV_MAX):
         batch = buffers[first : first + IOV_MAX]
         wanted = sum(map(len, batch))
         written = os.writev(fd, batch)
-        if written < wanted:  # nearly full disk: the rest, where the error is if any
+        if written < wanted:  # the disk is nearly full: writing the rest shows the error, if any
             rest = memoryview(b"".join(batch))[written:]
             while rest:
                 rest = rest[os.write(fd, rest) :]
@@ -30,7 +30,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     fd = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         rest = data
-        while rest:  # a disk that is nearly full takes a part, and then says why
+        while rest:  # a nearly full disk takes a part, and then fails
             rest = rest[os.write(fd, rest) :]
         os.fdatasync(fd)
     finally:
@@ -39,9 +39,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 class Disk:
-    """The descriptors of one writer.  `failed(count)` is told of files that could not be synced.
+    """The descriptors of one writer.  `failed(count)` is called for files that cannot be synced.
 
-    Used from one event loop, or from one thread without one; then it works at once.
+    Used from one event loop, where it syncs in threads, or from one thread without a loop.
     """
 
     def __init__(self, failed: Callable[[int], None]) -> None:
@@ -50,11 +50,11 @@ class Disk:
         self._running: set[asyncio.Future[int]] = set()
 
     def wrote(self, fd: int) -> None:
-        """`fd` has new bytes."""
+        """Note that `fd` has new bytes."""
         self._dirty.add(fd)
 
     def release(self, fd: int, *, at_once: bool = False) -> None:
-        """Close `fd`; synced first if it has new bytes."""
+        """Close `fd`, after a sync if it has new bytes."""
         if fd in self._dirty:
             self._dirty.discard(fd)
             self._sync([fd], at_once=at_once)
@@ -63,13 +63,13 @@ class Disk:
                 os.close(fd)
 
     def start(self) -> None:
-        """Begin to sync what is new, unless an earlier sync is still at work."""
+        """Begin to sync what is new, unless an earlier sync is still running."""
         if self._dirty and not self._running:
             self._sync(self._duplicates())
 
     async def settled(self) -> None:
-        """Return once the disk has everything that was written so far.  Never raises."""
-        while self._running:  # these began earlier and may not hold our bytes
+        """Wait until everything written so far is on disk.  Never raises."""
+        while self._running:  # these began earlier and may not include our bytes
             await asyncio.wait(self._running)
         if self._dirty:
             self._sync(self._duplicates())
@@ -77,13 +77,13 @@ class Disk:
                 await asyncio.wait(self._running)
 
     def _duplicates(self) -> list[int]:
-        """Descriptors of their own for the thread, since a file may be closed meanwhile."""
+        """Duplicate descriptors for the thread, since a file may be closed meanwhile."""
         duplicates = []
         for fd in list(self._dirty):
             try:
                 duplicates.append(os.dup(fd))
                 self._dirty.discard(fd)
-            except OSError:  # no descriptor is left: the next try may find one
+            except OSError:  # out of descriptors: the next try may succeed
                 self._failed(1)
         return duplicates
 
@@ -121,7 +121,7 @@ def _sync_and_close(descriptors: Iterable[int]) -> int:
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs here, if one does."""
+    """The event loop that runs in this thread, if any."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

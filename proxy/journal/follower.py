@@ -1,9 +1,9 @@
 """Reads journals as they grow: every writer's segments in order, each frame once.
 
-A follower keeps a position per writer in memory; whoever uses it decides from where to begin and
-when a segment may go.  A writer whose lock is free is gone: what its last segment holds beyond the
-last whole frame was never acknowledged to anybody and is dropped.  One whose directory was removed
-gets a little time to make it again; the file that is open here is read on meanwhile.
+A follower keeps a position per writer in memory; its user decides where to begin and when a segment
+can be deleted.  A writer whose lock is free is gone: anything after the last whole frame of its
+last segment was never acknowledged and is dropped.  A writer whose directory was removed gets a few
+seconds to make it again; meanwhile the file that is open here is read on.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from proxy.journal.segments import LOCK, segment_name, segments
 log = logging.getLogger(__name__)
 
 READ_BYTES = 1024 * 1024
-REMOVED_S = 5.0  # a living writer looks after its directory once a second
+REMOVED_S = 5.0  # a running writer checks its directory once a second
 
 
 class Position(NamedTuple):
@@ -42,9 +42,9 @@ class Followed:
     segment: int  # the one being read; 0: none yet
     offset: int
     fd: int = -1
-    gone: bool = False  # the lock was free when last asked
+    gone: bool = False  # the lock was free at the last check
     finished: bool = False  # gone, and read to the end
-    removed_at: float | None = None  # since when its lock is not there
+    removed_at: float | None = None  # when its lock was first found missing
     damaged_bytes: int = 0
 
     @property
@@ -53,9 +53,9 @@ class Followed:
 
 
 class Follower:
-    """Follows every writer under `directory`.  `start` gives known writers' positions.
+    """Follows every writer under `directory`; `start` holds the positions of known writers.
 
-    Not thread-safe.  A position whose segment is missing is taken as the next one that is there.
+    Not thread-safe.  If the segment of a position is missing, reading begins at the next one.
     """
 
     def __init__(self, directory: Path, start: dict[str, Position] | None = None) -> None:
@@ -64,19 +64,19 @@ class Follower:
         self.writers: dict[str, Followed] = {}
 
     def poll(self, writer: Followed) -> Iterator[Frame]:
-        """The frames that `writer` has whole by now, as far as one segment goes.
+        """The frames that `writer` has completed by now, within one segment.
 
-        They stand in the segment that `writer.segment` names while they are read.  At a segment's
-        end the writer is moved on to the next one; `writer.finished` is set when it is gone and
-        there is none.  Call again while `writer.position` moves.
+        While they are read, `writer.segment` is the segment that they are in.  At the end of a
+        segment the writer moves on to the next one; if there is none and the writer is gone,
+        `writer.finished` is set.  Call again while `writer.position` moves.
         """
-        gone = writer.gone or _is_gone(writer)  # asked before reading to the end
+        gone = writer.gone or _is_gone(writer)  # checked before reading to the end
         if self._open(writer):
             stop = yield from _read_segment(writer)
             if stop is Stop.MORE:
                 if not gone and self._next_segment(writer) is None:
-                    return  # the writer is still at it
-                stop = yield from _read_segment(writer)  # what came between the two looks
+                    return  # the writer is still writing it
+                stop = yield from _read_segment(writer)  # what came between the two checks
             if stop is not Stop.SEALED:
                 _drop_tail(writer, stop)
             _close(writer)
@@ -85,7 +85,7 @@ class Follower:
         writer.finished = gone and self._next_segment(writer, inclusive=True) is None
 
     def scan(self) -> list[Followed]:
-        """Look for new writers; returns all that are not finished, oldest first."""
+        """Find new writers; returns all writers that are not finished, oldest first."""
         with suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._directory)):
                 path = self._directory / name
@@ -95,13 +95,13 @@ class Follower:
         return [writer for _, writer in sorted(self.writers.items()) if not writer.finished]
 
     def behind(self) -> bool:
-        """Whether there is a writer that is gone and not read to its end."""
+        """Whether there is a writer that is gone and was not read to its end."""
         return any(writer.gone or _is_gone(writer) for writer in self.scan())
 
     def retire(self, writer: Followed, keep_from: int, needed: frozenset[int] = frozenset()) -> int:
         """Delete the segments before `keep_from` that are not `needed`; returns how many.
 
-        With the writer finished and nothing kept, its directory goes as well.
+        If the writer is finished and has no segments left, its directory is deleted as well.
         """
         gone = 0
         for number in segments(writer.path):
@@ -138,7 +138,7 @@ class Follower:
 
 
 def _read_segment(writer: Followed) -> Generator[Frame, None, Stop]:
-    """The whole frames from the writer's offset on; returns why there are no more."""
+    """The whole frames from the writer's offset on; returns why they end."""
     wanted = READ_BYTES
     while True:
         data = os.pread(writer.fd, wanted, writer.offset)
@@ -153,13 +153,13 @@ def _read_segment(writer: Followed) -> Generator[Frame, None, Stop]:
 
 
 def _drop_tail(writer: Followed, stop: Stop) -> None:
-    """Count and report what stands behind the last whole frame of a finished segment."""
+    """Count and report the bytes after the last whole frame of a finished segment."""
     size = os.fstat(writer.fd).st_size - writer.offset
     if size > 0:
         writer.damaged_bytes += size
         log.log(
             logging.WARNING if stop is Stop.MORE else logging.ERROR,
-            "Journal %s/%s: %d bytes at the end are not whole frames and are dropped.",
+            "Journal %s/%s: dropped %d bytes at the end that are not whole frames.",
             writer.writer,
             segment_name(writer.segment),
             size,
@@ -167,13 +167,13 @@ def _drop_tail(writer: Followed, stop: Stop) -> None:
 
 
 def _is_gone(writer: Followed) -> bool:
-    """Whether nobody holds the lock, or somebody removed it and nobody made it again."""
+    """Whether the lock is free, or was removed and not made again."""
     try:
         fd = os.open(writer.path / LOCK, os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         writer.removed_at = writer.removed_at or monotonic()
         return monotonic() - writer.removed_at > REMOVED_S
-    except OSError:  # too many open files, say: that tells nothing of the writer
+    except OSError:  # such as too many open files, which says nothing about the writer
         return False
     writer.removed_at = None
     try:

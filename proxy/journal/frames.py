@@ -4,10 +4,11 @@ A segment file is `MAGIC`, then frames.  A frame is a 25-byte header and a paylo
 
     length u32 | crc32 u32 | kind u8 | call u64 | at_ns u64 | payload
 
-little-endian; `length` is the payload's, the CRC covers everything after itself.  `at_ns` is the
-writer's monotonic clock; the wall clock of a call is in its `Begun`, so one clock set back cannot
-make a duration negative.  A finished segment ends with a SEAL.  Whatever a crash leaves, the frames
-before the first bad one are whole: `scan` stops there and says why.
+in little-endian byte order.  `length` is that of the payload; the CRC covers everything after
+itself.  `at_ns` is the writer's monotonic clock; the wall-clock time of a call is in its `Begun`,
+so a clock that is set back cannot make a duration negative.  A finished segment ends with a SEAL.
+Whatever a crash leaves, the frames before the first bad one are whole: `Scan` stops there and says
+why.
 """
 
 import struct
@@ -18,7 +19,7 @@ from zlib import crc32
 
 MAGIC = b"TAXIJNL1"
 SEAL = 0  # the kind of a segment's last frame
-FRAME_BYTES_MAX = 64 * 1024 * 1024  # a length beyond it is damage, not a frame
+FRAME_BYTES_MAX = 64 * 1024 * 1024  # a greater length means that the segment is damaged
 
 _HEADER = struct.Struct("<IIBQQ")
 _BODY = struct.Struct("<BQQ")
@@ -40,9 +41,9 @@ class Frame(NamedTuple):
 class Stop(Enum):
     """Why a scan ended."""
 
-    MORE = auto()  # the bytes end inside a frame: read on when there are more
+    MORE = auto()  # the bytes end, perhaps inside a frame: read on when there are more
     SEALED = auto()  # the segment is finished
-    DAMAGED = auto()  # not a frame: nothing after this offset can be trusted
+    DAMAGED = auto()  # not a frame: nothing from this offset on can be trusted
 
 
 def header(kind: int, call: int, at_ns: int, payload: bytes) -> bytes:
@@ -51,15 +52,15 @@ def header(kind: int, call: int, at_ns: int, payload: bytes) -> bytes:
     Raises ValueError for a payload over `FRAME_BYTES_MAX`.
     """
     if len(payload) > FRAME_BYTES_MAX:
-        raise ValueError(f"a frame of {len(payload)} bytes is over {FRAME_BYTES_MAX}")
+        raise ValueError(f"frame payload of {len(payload)} bytes exceeds {FRAME_BYTES_MAX}")
     body = _BODY.pack(kind, call, at_ns)
     return _HEADER.pack(len(payload), crc32(payload, crc32(body)), kind, call, at_ns)
 
 
 class Scan:
-    """Iterates over the frames of `data`, which stands at `offset` in its segment.
+    """Iterates over the frames of `data`, which begins at `offset` in its segment.
 
-    After the iteration `stop` says why it ended and `offset` where the next frame begins.
+    After the iteration, `stop` says why it ended and `offset` where the next frame begins.
     """
 
     def __init__(self, data: bytes, offset: int) -> None:
@@ -99,7 +100,7 @@ class Scan:
             at = end
 
     def wanted(self) -> int:
-        """How many bytes from `offset` on the next frame needs, as far as its header tells."""
+        """How many bytes the next frame takes from `offset` on, as far as its header is there."""
         at = self.offset - self._base
         if len(self._data) - at < HEADER_BYTES:
             return HEADER_BYTES

@@ -1,4 +1,4 @@
-"""Frames that are not in a file yet: those to be written next, and those that wait for the disk."""
+"""Frames that are not in a file yet: those to write next, and those that wait for the disk."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from proxy.exchange import Kind
 from proxy.journal.frames import HEADER_BYTES, header
 
 HELD_BYTES_MAX = 8 * 1024 * 1024
-HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # may take half of it; the rest is for ends
+HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # take half of it at most; ends need the rest
 
 
 class Entry(NamedTuple):
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
 
 
 class Buffer:
-    """What the next system call writes: `parts` are its bytes, `size` of them, for `entries`."""
+    """What the next system call writes: `entries` as `parts`, `size` bytes in all."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -39,20 +39,20 @@ class Buffer:
 
 
 class Held:
-    """The few small frames without which a call has no row, while the disk refuses, in order."""
+    """The few small frames that a call's row needs, in order, while the disk refuses."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._bytes = 0
-        self._waiting: set[int] = set()  # calls of which something is held
-        self._unbegun: set[int] = set()  # those of which the beginning is
-        self._lost: set[int] = set()  # calls whose beginning found no room, until they end
+        self._waiting: set[int] = set()  # calls with a frame that is held
+        self._unbegun: set[int] = set()  # calls whose BEGUN is held
+        self._lost: set[int] = set()  # calls whose BEGUN found no room, until they end
 
     def __bool__(self) -> bool:
         return bool(self._entries)
 
     def keep(self, entry: Entry) -> bool:
-        """Whether it is kept: if a row needs it, and there is room."""
+        """Hold the frame if a row needs it and there is room; returns whether it is held."""
         if entry.call in self._lost:
             if entry.kind == Kind.ENDED:
                 self._lost.discard(entry.call)
@@ -70,11 +70,11 @@ class Held:
         return room
 
     def blocks(self, call: int) -> bool:
-        """Whether something of this call waits or its beginning was lost: nothing may overtake."""
+        """Whether a frame of this call is held, or its BEGUN was lost: no later one may pass."""
         return call in self._waiting or call in self._lost
 
     def take(self, *, begun_only: bool = False) -> list[Entry]:
-        """Those that are held, which they are no more; or those of calls that a file has begun."""
+        """Release all held frames; or only those of calls whose BEGUN is already in a file."""
         taken, self._entries = self._entries, []
         if begun_only:
             self._entries = [entry for entry in taken if entry.call in self._unbegun]

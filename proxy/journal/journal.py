@@ -202,7 +202,7 @@ class Journal:
     def _failed(self, error: OSError) -> None:
         """Hold the frames that rows need, and wait a little."""
         self.counters.add("write_errors")
-        self._complaint.because(f"it cannot be written ({error.strerror})")
+        self._complaint.because(f"cannot write ({error.strerror})")
         self._blocked_until = monotonic() + RETRY_S
         entries = list(self._buffer.entries)
         self._buffer.clear()
@@ -211,7 +211,7 @@ class Journal:
 
     def _unsynced(self, count: int) -> None:
         self.counters.add("write_errors", count)
-        self._complaint.because(f"it could not be synced to the disk ({count} errors)")
+        self._complaint.because(f"cannot sync to the disk ({count} errors)")
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -254,13 +254,13 @@ class Journal:
         self._full = total >= self._limits.total_bytes_max
         if self._full:
             limit = self._limits.total_bytes_max
-            self._complaint.because(f"it is full, with all that it may hold: {limit:,} bytes")
+            self._complaint.because(f"full, at its limit of {limit:,} bytes")
 
     def _begin_anew(self) -> None:
         """Somebody removed our directory: make another, so that what comes next is kept."""
-        self._complaint.because(f"its directory {self.writer} was removed")
+        self._complaint.because(f"directory {self.writer} was removed")
         try:
             self._files.begin_anew()
         except OSError as error:
-            self._complaint.because(f"its directory cannot be made again ({error.strerror})")
+            self._complaint.because(f"cannot make its directory again ({error.strerror})")
             self._blocked_until = monotonic() + RETRY_S

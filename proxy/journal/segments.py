@@ -1,4 +1,4 @@
-"""How a journal lies on disk: writers' directories, their segments, their locks."""
+"""The layout of a journal on disk: writers' directories, their segments and locks."""
 
 import os
 import secrets
@@ -13,12 +13,12 @@ STAMP_CHARS = 22
 
 
 def segment_name(number: int) -> str:
-    """The file of a writer's segment; they count from 1."""
+    """The file name of a writer's segment; numbers begin at 1."""
     return f"{number:010}{SUFFIX}"
 
 
 def segments(writer: Path) -> list[int]:
-    """The numbers of the segments that are there, in order."""
+    """The numbers of the existing segments, in order."""
     try:
         return sorted(int(name[: -len(SUFFIX)]) for name in filter(_is_segment, os.listdir(writer)))
     except FileNotFoundError:
@@ -26,25 +26,25 @@ def segments(writer: Path) -> list[int]:
 
 
 def writer_name(directory: Path, name: str, after: str = "") -> str:
-    """`<start time>-<name>-<random>`, sorting after all writers there and after `after`.
+    """`<start time>-<name>-<random>`, which sorts after all existing writers and after `after`.
 
-    Readers go by that order, so a clock that was set back must not undo it.
+    Readers rely on this order, so a clock that is set back must not change it.
     """
     stamp = f"{datetime.now(UTC):{STAMP}}"
     with suppress(FileNotFoundError):
         after = max(after, *(entry.lstrip(".") for entry in os.listdir(directory)), "")
     if stamp <= (last := after[:STAMP_CHARS]):
-        with suppress(ValueError):  # not a name of ours
+        with suppress(ValueError):  # not the name of a writer
             latest = datetime.strptime(last, STAMP).replace(tzinfo=UTC)
             stamp = f"{latest + timedelta(microseconds=1):{STAMP}}"
     return f"{stamp}-{name}-{secrets.token_hex(3)}"
 
 
 class Sizes:
-    """What all writers under `directory` hold on disk, looked at again and again.
+    """The disk usage of all writers under `directory`, measured again and again.
 
-    After a day without a meter there are ten thousand files, and the relay looks every second.  A
-    segment does not grow once there is a later one, so each is asked about once, the newest always.
+    After a day without a meter there are ten thousand files, and the relay measures every second.
+    A segment no longer grows once there is a later one, so only the newest is measured each time.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -63,7 +63,7 @@ class Sizes:
         return total
 
     def _look(self, writer: str) -> tuple[dict[str, int], int]:
-        """Sizes of the files that will not change, and of the one that may."""
+        """Sizes of the files that no longer change, and of the one that may."""
         folder = self._directory / writer
         names = os.listdir(folder)
         newest = max(filter(_is_segment, names), default="")
@@ -83,5 +83,5 @@ def _is_segment(name: str) -> bool:
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size
-    except FileNotFoundError:  # it was let go meanwhile
+    except FileNotFoundError:  # it was deleted meanwhile
         return 0

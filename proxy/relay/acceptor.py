@@ -1,7 +1,7 @@
-"""Takes connections from a listening socket that several processes share.
+"""Accepts connections on a listening socket that several processes share.
 
-asyncio's own server accepts as many as there are each time it wakes up, so that in a burst one
-process gets everything and keeps it, for callers keep their connections; this one takes few.
+asyncio's own server accepts everything that waits each time it wakes up.  In a burst one process
+would get all connections and keep them, since callers reuse them; this one takes a few at a time.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ import socket
 import ssl
 from collections.abc import Callable
 
-ACCEPTS_MAX = 4  # connections taken before other processes get their turn
+ACCEPTS_MAX = 4  # connections accepted before other processes get their turn
 HANDSHAKE_S = 15.0  # for TLS
-OPENING_MAX = 1000  # connections amid their handshake; beyond it the oldest is given up
+OPENING_MAX = 1000  # connections still in their handshake; beyond it the oldest is dropped
 PAUSE_S = 1.0  # after accept(2) failed, as it does when there are no descriptors left
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Acceptor:
         self._listen()
 
     async def stop(self) -> None:
-        """Accept no more; returns once what was accepted has its protocol."""
+        """Accept no more, and wait until every accepted connection has its protocol."""
         if self._pause is not None:
             self._pause.cancel()
         self._loop.remove_reader(self._listening)
@@ -53,9 +53,9 @@ class Acceptor:
             try:
                 connection, _ = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return  # another process was first, or the caller is gone already
+                return  # another process was faster, or the caller is already gone
             except OSError as error:
-                log.error("Connections cannot be accepted: %s.", error)
+                log.error("Cannot accept connections: %s.  Trying again in %g s.", error, PAUSE_S)
                 self._loop.remove_reader(self._listening)
                 self._pause = self._loop.call_later(PAUSE_S, self._listen)
                 return
@@ -77,5 +77,5 @@ class Acceptor:
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
             )
-        except OSError as error:  # a failed TLS handshake is one, and none of our business
-            log.debug("A connection was not opened: %s.", type(error).__name__)
+        except OSError as error:  # among them a failed TLS handshake, which is the caller's affair
+            log.debug("A connection failed to open: %s.", type(error).__name__)

@@ -84,7 +84,7 @@ class Attempt:
         self._count_overhead()
         message, payload = await self._final_head(protocol, upload, interim)
         if sum(map(len, chain.from_iterable(message.raw_headers))) > HEAD_BYTES_MAX:
-            raise BadHead("the head is too large")
+            raise BadHead("its head is too large")
         return message, payload
 
     @property
@@ -93,7 +93,7 @@ class Attempt:
         return self._upload is not None and self._upload.withheld
 
     def accept(self, message: RawResponseMessage) -> None:
-        """The caller gets this response: from here on the attempt can only break off."""
+        """Record this head, which the caller gets: from here on the attempt can only break off."""
         if self._upload is not None and self._upload.withheld:
             self._upload.cancel()  # the body is not wanted any more: do not ask for it
         self._status = message.code
@@ -197,14 +197,14 @@ class Attempt:
                 self._stamp_ns = monotonic_ns()
                 return message, payload
             if message.code == 101:
-                raise BadHead("an upgrade that nobody asked for")
+                raise BadHead("it is an upgrade that was not requested")
             if message.code == 100:
                 upload.proceed()
             else:
                 interim(message.code, message.reason, message.raw_headers)
             if upload.done:
                 protocol.start_timeout()  # aiohttp takes an interim response for the whole one
-        raise BadHead("too many interim responses")
+        raise BadHead("too many interim responses came before it")
 
     def _end_whole(self) -> None:
         self.log.end(Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK)

@@ -1,4 +1,4 @@
-"""What the journal keeps of one call, within the configured limits."""
+"""Writes one call to the journal, within the configured limits."""
 
 from collections.abc import Awaitable
 from typing import Protocol
@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class CallJournal(Protocol):
-    """What a call needs of `proxy.journal.journal.Journal`.  Nothing here raises."""
+    """The part of `proxy.journal.journal.Journal` that a call uses.  Nothing here raises."""
 
     def begin(self, begun: Begun) -> int: ...
     def append(self, call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool: ...
@@ -25,9 +25,9 @@ class CallJournal(Protocol):
 
 
 class CallLog:
-    """Counts all bytes, keeps those that fit, and notes the end once.
+    """Counts all bytes, keeps those within the limits, and records the end once.
 
-    `secret` is the caller's credential: where a provider repeats it, it is masked.
+    `secret` is the caller's credential; where a provider's response repeats it, it is masked.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class CallLog:
     ) -> None:
         self._journal = journal
         self._secret = secret.encode("utf-8", "surrogateescape")
-        self._mask: Mask | None = None  # while an error's body passes
+        self._mask: Mask | None = None  # while the body of an error response passes
         self._room = {
             Kind.REQUEST: limits.request_bytes_max,
             Kind.RESPONSE: limits.response_bytes_max,
         }
         self._call = journal.begin(begun)
-        self._beyond = 0  # bytes over a limit
+        self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
         self.response_bytes = 0
         self.overhead_ns = 0
@@ -49,7 +49,7 @@ class CallLog:
         self.ended = False
 
     def keep(self, kind: Kind, data: bytes) -> None:
-        """Note body bytes that pass now."""
+        """Record bytes of a body that pass now."""
         size = len(data)
         if kind is Kind.REQUEST:
             self.request_bytes += size
@@ -69,7 +69,7 @@ class CallLog:
             self._journal.append(self._call, kind, data)
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
-        """Note a WebSocket message, whole or not at all."""
+        """Record a WebSocket message, whole or not at all."""
         size = len(payload)
         limit = Kind.REQUEST if kind is Kind.MESSAGE_UP else Kind.RESPONSE
         if limit is Kind.REQUEST:
@@ -85,11 +85,11 @@ class CallLog:
         self._journal.append(self._call, kind, bytes((opcode,)) + payload)
 
     def skipped(self, size: int) -> None:
-        """Bytes passed that no message could be made of."""
+        """Count bytes that passed and belong to no readable message."""
         self._beyond += size
 
     def waited(self, ns: int) -> None:
-        """The caller made us wait."""
+        """Count time spent waiting for the caller to take bytes."""
         self.caller_wait_ns += ns
 
     def response_head(self, message: RawResponseMessage) -> None:
@@ -104,7 +104,7 @@ class CallLog:
         self._journal.append(self._call, Kind.RESPONSE_HEAD, _encode(noted))
 
     def end(self, outcome: Outcome, error: str = "") -> None:
-        """Note the end, once; later ends are consequences of the first."""
+        """Record the end, once; later ends are consequences of the first."""
         if self.ended:
             return
         self.ended = True

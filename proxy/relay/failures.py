@@ -1,6 +1,7 @@
-"""What went wrong on the way to a provider, as an outcome, a class, and advice to the caller."""
+"""What can go wrong on the way to a provider: its outcome, its class, and advice for the caller."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import (
     ClientConnectorCertificateError,
@@ -19,20 +20,20 @@ from proxy.relay.http1 import BadHead
 
 
 class BadRequestBody(Exception):
-    """The caller's own body broke its framing: nobody upstream is to blame."""
+    """The caller's request body broke its own framing; upstream is not to blame."""
 
 
 class StalledRequestBody(BadRequestBody):
-    """The caller sends no more of the body that it announced."""
+    """The caller stopped sending the body that it announced."""
 
 
-# What connecting, sending and reading may raise.  Anything else is a bug of ours.
+# What connecting, sending and reading may raise.  Anything else is a bug in the relay.
 FAILURES = (ClientError, OSError, HttpProcessingError, BadHead, BadRequestBody, RequestPayloadError)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`name` is for the journal, `kind` for the header, `message` for people; no secrets in any."""
+    """`name` is for the row, `kind` for the header, `message` for people.  None holds a secret."""
 
     outcome: Outcome
     status: int
@@ -42,33 +43,41 @@ class Failure:
 
 
 def failure(error: Exception, origin: str) -> Failure:
-    """Classify what `FAILURES` caught before a response head came."""
+    """Classify what `FAILURES` caught before there was a response head."""
     name = type(error).__name__
     if isinstance(error, StalledRequestBody):
-        text = "the rest of the request body did not arrive (upstream.idle_timeout_s)."
+        text = "the rest of the request body did not arrive in time (upstream.idle_timeout_s)."
         return Failure(Outcome.CLIENT_GONE, 408, "request_timeout", name, text)
     if isinstance(error, BadRequestBody | RequestPayloadError):
-        text = "the request body is not what its headers announce; send it again, whole."
+        text = (
+            "the request body does not match its Content-Length or Transfer-Encoding; "
+            "resend it complete."
+        )
         return Failure(Outcome.CLIENT_GONE, 400, "bad_request_body", name, text)
     if isinstance(error, TimeoutError):  # aiohttp's timeouts are all TimeoutErrors
         text = (
-            f"{origin} did not answer in time. Try again, or raise upstream.connect_timeout_s or "
+            f"{origin} did not answer in time. Retry, or raise upstream.connect_timeout_s or "
             "upstream.idle_timeout_s."
         )
         return Failure(Outcome.TIMED_OUT, 504, "upstream_timeout", name, text)
+    unreachable = partial(Failure, Outcome.UNREACHABLE, 502)
+    if isinstance(error, HttpProcessingError | BadHead):
+        why = str(error) if isinstance(error, BadHead) else "not HTTP/1.1, or a header is too long"
+        text = f"{origin} sent a response that cannot be passed on: {why}."
+        return unreachable("upstream_bad_response", name, text)
     if isinstance(error, ClientConnectorDNSError):
-        kind, advice = "upstream_dns", "its name cannot be found. Check the provider's base_url."
+        kind, advice = "upstream_dns", "host name not found. Check the provider's base_url."
     elif isinstance(error, ClientConnectorCertificateError | ClientConnectorSSLError):
         kind = "upstream_tls"
-        advice = "no trusted TLS connection. For a private authority set upstream.ca_file."
+        advice = "no trusted TLS connection. For a private CA, set upstream.ca_file."
     elif isinstance(error, ClientProxyConnectionError | ClientHttpProxyError):
         kind = "outgoing_proxy"
-        advice = "the outgoing proxy refused. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+        advice = "the outgoing proxy failed. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
     elif isinstance(error, ClientConnectorError):
-        kind, advice = "upstream_refused", "it takes no connection. Is it running there?"
-        name = type(error.os_error).__name__
-    elif isinstance(error, HttpProcessingError | BadHead):
-        kind, advice = "upstream_bad_response", "it answered something that is not HTTP/1.1."
+        kind, name = "upstream_refused", type(error.os_error).__name__
+        refused = isinstance(error.os_error, ConnectionRefusedError)
+        advice = "connection refused. Is it running?" if refused else f"no connection ({name})."
     else:
-        kind, advice = "upstream_reset", "it closed the connection without an answer. Try again."
-    return Failure(Outcome.UNREACHABLE, 502, kind, name, f"{origin} could not be reached: {advice}")
+        text = f"{origin} closed the connection without a response. Retry."
+        return unreachable("upstream_reset", name, text)
+    return unreachable(kind, name, f"cannot reach {origin}: {advice}")

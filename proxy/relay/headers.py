@@ -1,8 +1,7 @@
-"""Which headers cross the proxy.  No I/O.
+"""Which headers pass through the proxy.  No I/O.
 
 Headers are handled as the bytes that were sent, so names keep their case and values their encoding.
-Everything crosses except the fields of one connection (RFC 9110, 7.6.1), Host, and our own
-`x-taximeter-*`.
+All of them pass, except the fields of one connection (RFC 9110, 7.6.1), Host, and `x-taximeter-*`.
 """
 
 from collections.abc import Iterable
@@ -14,17 +13,17 @@ Pairs = Iterable[tuple[bytes, bytes]]
 
 OWN_PREFIX = b"x-taximeter-"
 TOKEN_HEADER = OWN_PREFIX + TOKEN_TAG.encode()
-# RFC 9110, 7.6.1: Connection, the fields it names, and those older peers forget to name.
+# RFC 9110, 7.6.1: Connection, the fields it names, and those that older peers forget to name.
 HOP_BY_HOP = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade")
 )
-# A peer that names these in Connection attacks the framing or the routing of the next hop.
+# A peer that names one of these in Connection attacks the framing or routing of the next hop.
 _NEVER_NAMED = frozenset((b"content-length", b"host", b"content-type"))
 
 
 @dataclass(slots=True)
 class RequestHeaders:
-    """A caller's headers, sorted.  `forward` is in the caller's order and case, Host left out."""
+    """A caller's headers, sorted.  `forward` keeps the caller's order and case, without Host."""
 
     forward: list[tuple[bytes, bytes]]
     tags: dict[str, str]
@@ -32,11 +31,11 @@ class RequestHeaders:
     chunked: bool = False
     codings: bytes = b""  # transfer codings as named, lower case
     websocket: bool = False
-    token: str = ""  # ours, for who may use this proxy
+    token: str = ""  # the one that this proxy may require
 
 
 def sort_request(raw: Pairs) -> RequestHeaders:
-    """Take apart what a caller sent."""
+    """Sort the headers that a caller sent."""
     raw = tuple(raw)
     named = _named_by_connection(raw)
     found = RequestHeaders([], {})
@@ -60,7 +59,7 @@ def sort_request(raw: Pairs) -> RequestHeaders:
 
 
 def sort_response(raw: Pairs) -> list[tuple[bytes, bytes]]:
-    """What of a provider's headers crosses to the caller, Content-Length included."""
+    """The provider's headers that pass to the caller, Content-Length included."""
     raw = tuple(raw)
     named = _named_by_connection(raw)
     return [
@@ -73,7 +72,7 @@ def sort_response(raw: Pairs) -> list[tuple[bytes, bytes]]:
 
 
 def _named_by_connection(raw: Pairs) -> frozenset[bytes]:
-    """Lower-case field names that Connection says end here."""
+    """Field names, in lower case, that Connection limits to this connection."""
     values = [value for name, value in raw if name.lower() == b"connection"]
     if not values:
         return frozenset()

@@ -1,4 +1,4 @@
-"""HTTP/1.1 messages as bytes: heads, chunks, and how a response is framed for its caller.  No I/O.
+"""HTTP/1.1 messages as bytes: heads, chunks, and the framing of a response.  No I/O.
 
 The relay writes these itself because aiohttp's writers add headers (Server, Date, Content-Type) and
 re-encode values.
@@ -12,42 +12,42 @@ BODYLESS = frozenset((204, 304))  # RFC 9110, 6.4.1: never a body, whatever the 
 
 
 class BadHead(Exception):
-    """A message head that cannot be passed on without changing what it says."""
+    """A message head that cannot be passed on without changing its meaning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerHead:
-    """A response head, ready to send, and how its body ends on either side."""
+    """A response head, ready to send, and how its body ends on each side."""
 
     data: bytes
     keep_alive: bool  # the caller may send another request on this connection
     chunked: bool  # towards the caller
-    delimited: bool  # upstream marks the end of its body; else its close does
-    framed: bool  # we mark the end towards the caller; else our close does
+    delimited: bool  # upstream marks the end of its body; else closing the connection does
+    framed: bool  # the end is marked for the caller; else closing the connection does
 
 
 def head(first_line: bytes, pairs: Pairs) -> bytes:
     """A message head.
 
     Raises BadHead for a line break or NUL in a value: aiohttp reads responses leniently, and a
-    value that ends its line would begin a header of its own here.
+    value with a line break would become two headers here.
     """
     lines = [first_line]
     lines += [name + b": " + value for name, value in pairs]
     data = b"\r\n".join(lines) + b"\r\n\r\n"
     ends = len(lines) + 1
     if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data:
-        raise BadHead("a header holds a line break or NUL")
+        raise BadHead("a header contains a line break or NUL")
     return data
 
 
 def status_line(code: int, reason: str) -> bytes:
-    """Code and reason phrase as the provider sent them (aiohttp decodes with surrogateescape)."""
+    """Status code and reason as the provider sent them (aiohttp decodes with surrogateescape)."""
     return f"HTTP/1.1 {code} {reason}".encode("utf-8", "surrogateescape")
 
 
 def framed(chunk: bytes, *, chunked: bool, last: bool) -> bytes:
-    """`chunk` as it goes on the wire; the last one with its terminator (RFC 9112, 7.1)."""
+    """`chunk` as sent on the wire; the last one with the terminator (RFC 9112, 7.1)."""
     if not chunked:
         return chunk
     end = b"0\r\n\r\n" if last else b""
@@ -63,10 +63,10 @@ def answer_head(
     caller_11: bool,
     keep_alive: bool,
 ) -> AnswerHead:
-    """The provider's head for this caller: only the framing of the connection is ours.
+    """The provider's head for this caller; only the fields of the connection are changed.
 
-    `to_head`: an answer to HEAD; `caller_11`: the caller speaks HTTP/1.1 and so chunked.  Raises
-    BadHead for a transfer coding that would have to be undone.
+    `to_head`: an answer to HEAD; `caller_11`: the caller speaks HTTP/1.1 and so can read chunks.
+    Raises BadHead for a transfer coding other than chunked.
     """
     raw = tuple(raw)
     names = [name.lower() for name, _ in raw]
@@ -74,7 +74,7 @@ def answer_head(
     if b"transfer-encoding" in names:
         codings = b",".join(v.strip().lower() for n, v in raw if n.lower() == b"transfer-encoding")
     if codings not in (b"", b"chunked"):
-        raise BadHead("a transfer coding other than chunked")
+        raise BadHead("its Transfer-Encoding is not just chunked")
     pairs = sort_response(raw)
     bodyless = to_head or code in BODYLESS or code < 200
     sized = b"content-length" in names

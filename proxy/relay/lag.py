@@ -1,7 +1,7 @@
-"""How late the relay's event loop comes to what is due: what every caller waits for.
+"""The lag of the relay's event loop: a delay that every caller shares.
 
-A timer is set for a tenth of a second, and it is counted how much later it fires.  Up to a
-millisecond of that is the timer's own: epoll(7) waits in whole milliseconds.
+A timer is set for a tenth of a second, and the time by which it fires late is counted.  Up to a
+millisecond of that is the timer's own error: epoll(7) waits in whole milliseconds.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ TICK_S = 0.1
 
 
 class LoopLag:
-    """Counts into the counters of `journal`, on the running loop, until `stop`."""
+    """Measures the running loop until `stop`, and adds to the counters of `journal`."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -27,11 +27,11 @@ class LoopLag:
 
     def _tick(self) -> None:
         late_us = max(0, round((self._loop.time() - self._due) * 1e6))
-        counters = self._journal.counters  # another page, after the directory was removed
+        counters = self._journal.counters  # another page after the directory was removed
         counters.add(LAG_COUNTS[bisect_left(LAG_BOUNDS_MS, late_us / 1000)])
         counters.add(LAG_SUM, late_us)
         self._set()
 
     def stop(self) -> None:
-        """Before the journal is closed."""
+        """Stop measuring; call this before the journal is closed."""
         self._timer.cancel()

@@ -1,8 +1,8 @@
-"""Which provider a path belongs to, and what of the path is sent there.  No I/O.
+"""Which provider a path belongs to, and which part of the path is sent there.  No I/O.
 
-`/{provider}/rest` goes to that provider; a bare provider path such as `/v1/messages` to the one
-that owns it; a leading `/~team=search,feature=chat` only tags the call.  What is sent on is the
-caller's own text, undecoded: `%3A`, doubled slashes and the query stay as they are.
+`/{provider}/rest` goes to that provider; a bare provider path such as `/v1/messages` goes to the
+provider that owns it; a leading `/~team=search,feature=chat` only tags the call.  The rest of the
+path is forwarded undecoded: `%3A`, doubled slashes and the query stay as they are.
 """
 
 import re
@@ -12,19 +12,19 @@ from urllib.parse import unquote, urlsplit
 
 from proxy.settings.config import Provider
 
-TAGS_MAX = 32  # of one call; more are ignored
+TAGS_MAX = 32  # per call; more are ignored
 TAG_NAME_CHARACTERS_MAX = 64
 TAG_VALUE_CHARACTERS_MAX = 256  # longer values are cut
-TOKEN_TAG = "token"  # not a tag: the proxy's own token, from clients that cannot set headers
+TOKEN_TAG = "token"  # not a tag, but the proxy's token from clients that cannot set headers
 
 TAG_NAME = re.compile(rf"[a-z0-9_.-]{{1,{TAG_NAME_CHARACTERS_MAX}}}")
-# A dot segment, after decoding: it could climb out of a base URL's path at the provider.
+# A dot segment, after decoding: at the provider it could climb out of the base URL's path.
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a call goes.  `target` is sent upstream: base path + rest, in origin form."""
+    """Where a call goes.  `target` is what is sent upstream: base path + rest, in origin form."""
 
     provider: Provider
     target: str
@@ -34,7 +34,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a path goes nowhere: an HTTP status, a class for machines, a sentence for people."""
+    """Why a path is refused: an HTTP status, a class for machines, a sentence for people."""
 
     status: int
     kind: str
@@ -43,7 +43,7 @@ class Refusal:
 
 
 class Routes:
-    """The table of providers, made once.  The longest owned prefix wins; `*` in it is any text."""
+    """The routing table, made once.  The longest owned prefix wins; `*` in one matches any text."""
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers = providers
@@ -61,7 +61,7 @@ class Routes:
     def find(self, target: str) -> Route | Refusal:
         """The route of a request target in origin or absolute form.
 
-        The host of an absolute form is ignored: a call can only go where a provider is configured.
+        The host of an absolute form is ignored: a call can only go to a configured provider.
         """
         path, mark, query = _origin_form(target).partition("?")
         tags: dict[str, str] = {}
@@ -74,14 +74,14 @@ class Routes:
                 return Refusal(400, "bad_tags", str(error))
         token = tags.pop(TOKEN_TAG, "")
         if "." in unquote(path) and _DOT_SEGMENT.search(unquote(path)):
-            text = "A path with '.' or '..' segments is not forwarded."
+            text = "paths with '.' or '..' segments are not forwarded."
             return Refusal(400, "bad_path", text, token)
         provider, rest = self._owner(path)
         if provider is None:
             return Refusal(
                 404,
                 "unknown_path",
-                "No provider owns this path. Put a provider's name first, as in "
+                "no provider has this path. Begin it with a provider's name, as in "
                 "/openai/v1/chat/completions.",
                 token,
             )
@@ -89,7 +89,7 @@ class Routes:
             return Refusal(
                 404,
                 "provider_not_configured",
-                f"Provider {provider.name!r} has no address yet. Set "
+                f"provider {provider.name!r} has no address. Set "
                 f"providers.{provider.name}.base_url in the configuration.",
                 token,
             )
@@ -107,7 +107,7 @@ class Routes:
 
 
 def _origin_form(target: str) -> str:
-    """`http://host/path` → `/path`; what begins with a slash is returned as it is."""
+    """`http://host/path` → `/path`; a target that begins with a slash is returned as it is."""
     if target.startswith("/"):
         return target
     _, scheme, rest = target.partition("://")
@@ -118,12 +118,12 @@ def _origin_form(target: str) -> str:
 
 
 def _tags(segment: str) -> dict[str, str]:
-    """`team=search,feature=chat` as a mapping.  Raises ValueError, with what to write instead."""
+    """`team=search,feature=chat` as a mapping.  Raises ValueError that says what to write."""
     tags: dict[str, str] = {}
     for pair in segment.split(",")[:TAGS_MAX]:
         name, equals, value = pair.partition("=")
         name = unquote(name).lower()
         if not equals or not TAG_NAME.fullmatch(name):
-            raise ValueError("Tags are written /~name=value,name=value/, as in /~team=search/.")
+            raise ValueError("write tags as /~name=value,name=value/, for example /~team=search/.")
         tags[name] = unquote(value)[:TAG_VALUE_CHARACTERS_MAX]
     return tags

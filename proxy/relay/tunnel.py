@@ -1,4 +1,4 @@
-"""A WebSocket through the relay: the frames pass as they are, a copy is read for the journal.
+"""A WebSocket through the relay: frames pass unchanged, and a copy is read for the journal.
 
 Masks, fragments, extensions, pings and close codes are between caller and provider; nothing is
 answered or changed here.
@@ -19,11 +19,11 @@ from aiohttp.web_protocol import RequestHandler
 from proxy.exchange import Kind, Outcome
 from proxy.relay.websocket import MessageReader
 
-CLOSE_WAIT_S = 5.0  # how long the last bytes may take to leave before the connection is broken
+CLOSE_WAIT_S = 5.0  # for the last bytes to be sent, before the connection is aborted
 
 
 class MessageLog(Protocol):
-    """Where messages are noted; `proxy.relay.call.Log` is one."""
+    """Where messages are recorded; `proxy.relay.call_log.CallLog` is one."""
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None: ...
     def skipped(self, size: int) -> None: ...
@@ -35,9 +35,9 @@ class MessageLog(Protocol):
 async def tunnel(
     caller: RequestHandler, upstream: ResponseHandler, log: MessageLog, *, deflate: bool
 ) -> None:
-    """Pass frames both ways until one side closes, and note the end.
+    """Pass frames both ways until one side closes, and record the end.
 
-    Cancelled when the caller closes; with a close frame seen that is the regular end.
+    Cancelled when the caller closes.  If a close frame has passed, that is the regular end.
     """
     done = asyncio.Event()
     up = _Pipe(caller, upstream, MessageReader(deflate=deflate), log, Kind.MESSAGE_UP)
@@ -45,7 +45,7 @@ async def tunnel(
     down.at_end = done.set
     outcome, error = Outcome.UPSTREAM_CUT, "ClosedWithoutCloseFrame"
     try:
-        # aiohttp wants its own frame parser here and calls nothing of it but feed_data, feed_eof.
+        # aiohttp expects its own frame parser here, but only calls feed_data and feed_eof.
         upstream.set_parser(down, EMPTY_PAYLOAD)
         caller.set_parser(up)  # type: ignore[arg-type]
         if not upstream.is_connected():
@@ -66,7 +66,7 @@ async def tunnel(
 
 
 class _Pipe:
-    """One direction.  Stands in for aiohttp's frame parser: a protocol feeds it what comes in."""
+    """One direction.  Stands in for aiohttp's frame parser, which a protocol feeds."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class _Pipe:
         self._waiting: asyncio.Task[None] | None = None
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Note what the bytes complete, then pass them on."""
+        """Record the messages that the bytes complete, then pass the bytes on."""
         if self._readable:
             self._note(data)
         else:
@@ -105,7 +105,7 @@ class _Pipe:
             self.at_end()
 
     def stop(self) -> None:
-        """Let what was written leave, but not for ever."""
+        """Close the sink once it has sent what was written, or after `CLOSE_WAIT_S`."""
         if self._waiting is not None:
             self._waiting.cancel()
         transport = self._sink.transport
@@ -118,15 +118,15 @@ class _Pipe:
         try:
             for message in self.messages.feed(data):
                 self._log.message(self._kind, message.opcode, message.payload)
-        except ValueError:  # not frames that we understand: they pass all the same
+        except ValueError:  # unreadable frames are passed on all the same
             self._readable = False
             self._log.skipped(self.messages.unread_bytes)
         self._log.skipped(self.messages.skipped_bytes - skipped)
 
     async def _resume(self) -> None:
-        """Read on once the sink has taken what it has."""
+        """Resume reading once the sink has sent what it has."""
         start = monotonic_ns()
-        with suppress(ConnectionError):  # the sink is gone; its end is told elsewhere
+        with suppress(ConnectionError):  # the sink is gone, which is handled elsewhere
             await StreamWriter(self._sink, asyncio.get_running_loop()).drain()
         if self._kind is Kind.MESSAGE_DOWN:
             self._log.waited(monotonic_ns() - start)

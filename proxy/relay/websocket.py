@@ -1,7 +1,7 @@
-"""WebSocket messages from the bytes of one direction, however they are cut.  No I/O.
+"""WebSocket messages from the bytes of one direction, however they are split.  No I/O.
 
-Frames pass through the relay as they are; this reads along on a copy, so that the journal holds
-whole messages: unmasked, fragments joined, permessage-deflate undone.  RFC 6455, 5.2; RFC 7692, 7.
+Frames pass through the relay unchanged.  This reads a copy, so that the journal holds whole
+messages: unmasked, fragments joined, permessage-deflate undone.  RFC 6455, 5.2; RFC 7692, 7.
 """
 
 import zlib
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # a longer message is skipped and counted
-INFLATED_BYTES_MAX = 256 * 1024 * 1024  # of one message: then its direction is not inflated more
+INFLATED_BYTES_MAX = 256 * 1024 * 1024  # of one message; beyond it a direction is not read further
 _CONTROL = 0x8  # opcodes from here on are control frames, which may come between fragments
-_EMPTY_BLOCK = b"\x00\x00\xff\xff"  # what a deflating sender leaves off (RFC 7692, 7.2.1)
+_EMPTY_BLOCK = b"\x00\x00\xff\xff"  # what a deflating sender omits (RFC 7692, 7.2.1)
 
 
 class Opcode(IntEnum):
@@ -44,9 +44,9 @@ class _Frame:
 
 
 class MessageReader:
-    """Collects bytes and returns the messages they complete.
+    """Collects bytes and returns the messages that they complete.
 
-    `skipped_bytes` counts the payload of messages that were too long, as they were on the wire.
+    `skipped_bytes` counts the payloads of messages that were too long, as sent on the wire.
     """
 
     def __init__(self, *, deflate: bool, message_bytes_max: int = MESSAGE_BYTES_MAX) -> None:
@@ -54,7 +54,7 @@ class MessageReader:
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if deflate else None
         self._buffer = bytearray()
         self._frame: _Frame | None = None
-        self._skip = 0  # payload bytes of the current frame that go unread
+        self._skip = 0  # payload bytes of the current frame that are still to be skipped
         self._opcode = 0  # of the message whose fragments are being collected
         self._deflated = False
         self._parts = bytearray()
@@ -63,7 +63,7 @@ class MessageReader:
         self.skipped_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """Raises ValueError where the bytes are not WebSocket frames; nothing can follow then."""
+        """Raises ValueError if the bytes are not WebSocket frames; feed no more then."""
         self._buffer += data
         while True:
             if self._skip:
@@ -87,11 +87,11 @@ class MessageReader:
 
     @property
     def unread_bytes(self) -> int:
-        """What was fed and is no message yet."""
+        """How many bytes were fed that are not part of a message yet."""
         return len(self._buffer) + len(self._parts)
 
     def _head(self) -> _Frame | None:
-        """The next frame's head, taken off the buffer; None until it is whole."""
+        """The next frame's head, removed from the buffer; None until it is complete."""
         buffer = self._buffer
         if len(buffer) < 2:
             return None
@@ -105,31 +105,31 @@ class MessageReader:
             return None
         deflated = bool(first & 0x40)
         if first & 0x30 or (deflated and self._inflate is None):
-            raise ValueError("reserved bits are set that no extension explains")
+            raise ValueError("reserved bits are set without an extension")
         mask = bytes(buffer[at:end])
         del buffer[:end]
         return _Frame(first & 0x0F, bool(first & 0x80), deflated, mask, size)
 
     def _begin(self, frame: _Frame) -> None:
-        """A frame begins: does its payload fit the message it belongs to?"""
+        """Check a new frame, and skip its message if that gets too long."""
         if frame.opcode >= _CONTROL:
             if frame.size > 125 or not frame.final or frame.opcode > Opcode.PONG:
-                raise ValueError("not a control frame")
+                raise ValueError("invalid control frame")
             return
         if frame.opcode == Opcode.CONTINUATION:
             if not self._opcode:
-                raise ValueError("a continuation of nothing")
+                raise ValueError("continuation without a first fragment")
         elif self._opcode or frame.opcode > Opcode.BINARY:
-            raise ValueError("a message inside a message, or an unknown opcode")
+            raise ValueError("new message amid another one, or an unknown opcode")
         else:
             self._opcode, self._deflated = frame.opcode, frame.deflated
         if self._deflated and self._inflate is None:
-            raise ValueError("deflated, but deflate was given up")
+            raise ValueError("deflated message after inflating was given up")
         if self._too_long or len(self._parts) + frame.size > self._max:
             self._skip_from(frame)
 
     def _skip_from(self, frame: _Frame) -> None:
-        """Leave this message out.  A deflated one takes the context of all later ones with it."""
+        """Skip this message.  If it is deflated, the context for all later ones is lost with it."""
         self.skipped_bytes += len(self._parts) + frame.size
         self._parts.clear()
         self._too_long = True
@@ -155,9 +155,9 @@ class MessageReader:
         return [Message(opcode, inflated or b"" if self._deflated else whole)]
 
     def _inflated(self, data: bytes) -> bytes | None:
-        """None if it is too long; inflated to the end all the same, for the next one's context."""
+        """None if it is too long; inflated to the end anyway, as context for the next one."""
         inflate = self._inflate
-        assert inflate is not None  # `_begin` refused the message otherwise
+        assert inflate is not None  # else `_begin` refused the message
         try:
             out = inflate.decompress(data + _EMPTY_BLOCK, self._max)
             whole = not inflate.unconsumed_tail
@@ -167,12 +167,12 @@ class MessageReader:
             if inflate.unconsumed_tail:
                 self._inflate = None
         except zlib.error as error:
-            raise ValueError("not a deflate stream") from error
+            raise ValueError("invalid deflate stream") from error
         return out if whole else None
 
 
 def _unmasked(payload: bytes, mask: bytes) -> bytes:
-    """RFC 6455, 5.3, as one operation on long integers: C speed without an extension."""
+    """RFC 6455, 5.3, as one operation on long integers: as fast as C without an extension."""
     if not mask or not payload:
         return payload
     size = len(payload)

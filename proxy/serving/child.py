@@ -1,7 +1,7 @@
-"""One child process that is kept alive: started, watched, started again, stopped.
+"""One child process that is kept running: started, watched, restarted, stopped.
 
-What a child must do: read its configuration from standard input as one line of JSON, write a byte
-to `--ready-fd` once it serves, finish its work on SIGTERM, and go when standard input ends, for
+A child must read its configuration from standard input as one line of JSON, write a byte to
+`--ready-fd` once it serves, finish its work on SIGTERM, and exit when standard input ends, because
 then the supervisor is gone.
 """
 
@@ -18,32 +18,32 @@ from time import monotonic
 
 from proxy.secrecy.patterns import is_secret
 
-RESTART_S = 0.1  # until a child that served well is started again
-BACKOFF_S = 0.5  # until one that died at once is; doubles each time
+RESTART_S = 0.1  # before a child that served for a while is restarted
+BACKOFF_S = 0.5  # before a child that died at once is restarted; doubles each time
 BACKOFF_MAX_S = 30.0
-STEADY_S = 5.0  # a child that lived this long has not died at once
-HURRY_S = 5.0  # to end in after the second signal
-KILL_S = 5.0  # a killed process that is still there is beyond us (uninterruptible I/O)
+STEADY_S = 5.0  # a child that lived this long did not die at once
+HURRY_S = 5.0  # to exit in after the second signal
+KILL_S = 5.0  # a process that survives SIGKILL for longer is stuck in the kernel
 
 log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
-    """A child ended before it served for the first time: starting it again would not help."""
+    """A child exited before it served for the first time: restarting it would not help."""
 
 
 def module(name: str) -> tuple[str, ...]:
-    """The command that runs one of our modules, whatever the working directory holds.
+    """The command that runs one of our modules, whatever is in the working directory.
 
-    -P: `python -m` would otherwise prefer a folder `proxy` of the user's over ours.
+    Without -P, `python -m` would prefer a folder named `proxy` there.
     """
     return (sys.executable, "-P", "-m", name)
 
 
 def environment() -> dict[str, str]:
-    """Ours, so that a child finds the same packages in a checkout that is not installed.
+    """The environment of a child, which finds the same packages even in a bare checkout.
 
-    Without settings, which it gets on standard input, and without what is nobody's business there.
+    It has no settings, which come on standard input, and no secrets that a child does not need.
     """
     kept = {name: value for name, value in os.environ.items() if not _withheld(name)}
     root = Path(__file__).parents[2]
@@ -61,8 +61,8 @@ def _withheld(name: str) -> bool:
 class Child:
     """Keeps one process running until `stop`.  `fds` stay open in it, under the same numbers.
 
-    One that ends before it ever served is given up, unless we `insist`: at a first start a person
-    is there to read why, later nobody may be.
+    A child that exits before it ever served is given up, unless `insist` is set: at the first start
+    somebody is there to read why, later perhaps nobody.
     """
 
     def __init__(
@@ -80,33 +80,33 @@ class Child:
         self._stdin = stdin
         self._insist = insist
         self._process: asyncio.subprocess.Process | None = None
-        self._ready: int | None = None  # our end of the pipe in which it says that it serves
+        self._ready: int | None = None  # our end of the pipe on which it reports that it serves
         self._stopping = asyncio.Event()
-        self._serving = False  # the process that is or was there last has said that it serves
-        self._served = asyncio.get_running_loop().create_future()  # the first time only
+        self._serving = False  # whether the current or last process reported that it serves
+        self._served = asyncio.get_running_loop().create_future()  # done after the first report
         self._keeper = asyncio.create_task(self._keep(), name=name)
 
     async def serving(self) -> None:
-        """Wait until it serves for the first time.  Raises StartError if it ends before that."""
+        """Wait until it serves for the first time.  Raises StartError if it exits before that."""
         await asyncio.shield(self._served)
 
     async def stop(self, within_s: float, hurry: asyncio.Event) -> bool:
-        """SIGTERM, then wait; SIGKILL after `within_s`, or `HURRY_S` after `hurry` is set.
+        """Send SIGTERM and wait; send SIGKILL after `within_s`, or `HURRY_S` after `hurry` is set.
 
-        False: it had to be killed, or ended with an error.
+        False: it had to be killed, or exited with an error.
         """
         self._stopping.set()
         self._signal(signal.SIGTERM)
         in_time = await _finished(self._keeper, within_s, hurry)
         if not in_time and hurry.is_set():
-            self._signal(signal.SIGTERM)  # a second one tells it to cut its work short
+            self._signal(signal.SIGTERM)  # the second one tells it to cut its work short
             in_time = await _finished(self._keeper, HURRY_S)
         if not in_time:
-            log.error("%s did not end in time and is killed.", self.name)
+            log.error("%s did not exit in time; killing it.", self.name)
             self._signal(signal.SIGKILL)
             await _finished(self._keeper, KILL_S)
         code = None if self._process is None else self._process.returncode
-        return in_time and code in (0, -signal.SIGTERM)  # the latter: it had not begun to serve
+        return in_time and code in (0, -signal.SIGTERM)  # the latter before it handles signals
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -123,20 +123,20 @@ class Child:
             how = f"{self.name} {_ending(code)} after {lived_s:.1f} s"
             if not self._served.done() and not self._insist:
                 self._served.set_exception(StartError(f"{how}, before it could serve"))
-                self._served.exception()  # not waiting for it is allowed
+                self._served.exception()  # nobody has to wait for it
                 return
             if lived_s >= STEADY_S:
                 delay_s = RESTART_S
-            elif self._serving:  # killed, perhaps again and again: callers are waiting
+            elif self._serving:  # it may be killed again and again, but callers are waiting
                 delay_s = min(max(delay_s * 2, RESTART_S), BACKOFF_S)
             else:
                 delay_s = min(max(delay_s * 2, BACKOFF_S), BACKOFF_MAX_S)
-            log.error("%s; it is started again in %.1f s.", how, delay_s)
+            log.error("%s; restarting in %.1f s.", how, delay_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
 
     async def _run(self) -> int:
-        """One life of the process: its exit code, negative for the signal that killed it."""
+        """Run the process once; returns its exit code, negative for the signal that killed it."""
         ready, tell = os.pipe()
         self._serving = False
         try:
@@ -147,29 +147,29 @@ class Child:
                 stdin=subprocess.PIPE,
                 pass_fds=(*self._fds, tell),
                 env=environment(),
-                process_group=0,  # Ctrl-C is ours to pass on, in order
-                umask=0o077,  # what passed is for our user's eyes
+                process_group=0,  # the supervisor passes Ctrl-C on, in the right order
+                umask=0o077,  # what passed is only for the user who runs it
             )
         except OSError as error:
             os.close(ready)
-            log.error("%s cannot be started: %s.", self.name, error)
+            log.error("Cannot start %s: %s.", self.name, error)
             return 127  # as a shell says "command not found"
         finally:
             os.close(tell)
         self._process = process
-        if self._stopping.is_set():  # asked while it was being started
+        if self._stopping.is_set():  # requested while it was being started
             self._signal(signal.SIGTERM)
         self._ready = ready
         asyncio.get_running_loop().add_reader(ready, self._hear)
         assert process.stdin is not None
-        process.stdin.write(self._stdin + b"\n")  # and left open: its end means we are gone
+        process.stdin.write(self._stdin + b"\n")  # left open: its end means that we are gone
         code = await process.wait()
         process.stdin.close()
         self._close_ready()
         return code
 
     def _hear(self) -> None:
-        """The child wrote to its end of the pipe, or closed it."""
+        """Handle a byte from the child on its ready pipe, or the end of the pipe."""
         assert self._ready is not None
         if os.read(self._ready, 1):
             self._serving = True
@@ -187,7 +187,7 @@ class Child:
 async def _finished(
     task: asyncio.Task[None], within_s: float, or_event: asyncio.Event | None = None
 ) -> bool:
-    """Whether `task` ends within the time, and before the event.  It is not cancelled."""
+    """Whether `task` ends within the time and before the event.  It is not cancelled."""
     event = asyncio.create_task((or_event or asyncio.Event()).wait())
     await asyncio.wait({task, event}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
     event.cancel()
@@ -196,7 +196,7 @@ async def _finished(
 
 def _ending(code: int) -> str:
     if code >= 0:
-        return f"ended with exit code {code}"
+        return f"exited with code {code}"
     try:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:

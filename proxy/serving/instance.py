@@ -1,7 +1,7 @@
-"""One `taximeter serve` for each data directory, and where others find it.
+"""One `taximeter serve` per data directory, and how other processes find it.
 
-`serve.lock` is held by the supervisor and by all its children, so the directory is free again only
-when the last of them is gone.  `serve.json` tells where the running one can be reached.
+The supervisor and all its children hold `serve.lock`, so the directory is free again only when the
+last of them is gone.  `serve.json` says where the running instance can be reached.
 """
 
 import fcntl
@@ -20,12 +20,12 @@ from proxy.network import url_of
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
-WAIT_S = 30.0  # for the children of a supervisor that was killed
+WAIT_S = 30.0  # for the children of a killed supervisor to exit
 POLL_S = 0.1
 
 
 class TakenError(Exception):
-    """The data directory is in use; the text says by whom."""
+    """The data directory is in use; the message says by which process."""
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(config: Config) -> Instance:
-    """This process, serving on the ports in `config`."""
+    """The description of this process, serving on the ports in `config`."""
     return Instance(
         pid=os.getpid(),
         port=config.proxy.port,
@@ -57,15 +57,15 @@ def describe(config: Config) -> Instance:
 
 @contextmanager
 def claimed(data: Path) -> Iterator[int]:
-    """Hold the data directory, made if absent; yields the lock, to be inherited by children.
+    """Lock the data directory, creating it if necessary; yields the lock for children to inherit.
 
-    Raises TakenError, and OSError if the directory cannot be made.
+    Raises TakenError, or OSError if the directory cannot be made.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = os.open(Places(data).serve_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(lock, data)
-        Places(data).serve_description.unlink(missing_ok=True)  # of one that was killed
+        Places(data).serve_description.unlink(missing_ok=True)  # left by a killed one
         yield lock
     finally:
         os.close(lock)
@@ -81,14 +81,14 @@ def _lock(lock: int, data: Path) -> None:
             who = f" (process {other.pid}, port {other.port})" if other else ""
             raise TakenError(
                 f"{data} is in use by another taximeter{who}.\n"
-                "Stop that one, or choose another directory with --data DIR."
+                "Stop it, or choose another directory with --data DIR."
             )
         time.sleep(POLL_S)
 
 
 @contextmanager
 def announced(config: Config) -> Iterator[Instance]:
-    """While it is there, `serve.json` tells others where we are."""
+    """Keep `serve.json` in place, which tells other processes how to reach this one."""
     path = Places(config.data).serve_description
     instance = describe(config)
     write_atomically(path, msgspec.json.encode(instance) + b"\n")
@@ -99,7 +99,7 @@ def announced(config: Config) -> Iterator[Instance]:
 
 
 def find(data: Path) -> Instance | None:
-    """The one that `serve.json` describes; it may be gone without having said so."""
+    """The instance that `serve.json` describes; it may be gone without having removed the file."""
     try:
         return msgspec.json.decode(Places(data).serve_description.read_bytes(), type=Instance)
     except (OSError, msgspec.DecodeError):
@@ -107,7 +107,7 @@ def find(data: Path) -> Instance | None:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process, whoever owns it."""
+    """Whether a process with this id exists, whoever owns it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
 """The meter as a process: follows the journals, exports the records, serves the console.
 
 `python -m proxy.serving.meter_process --console-fd N --ready-fd M`, with the configuration as one
-line of JSON on standard input; the end of standard input means that the supervisor is gone.
+line of JSON on standard input; the end of the input means that the supervisor is gone.
 """
 
 import argparse
@@ -46,13 +46,13 @@ from proxy.settings.places import Places, store_dsn
 
 log = logging.getLogger(__name__)
 
-FLUSH_S = 20.0  # how long a stop waits for exporters; what is left goes out after the next start
-OPEN_S = 15.0  # at start, for the store to answer; a cold embedded engine takes ten seconds
-CLOSE_S = 5.0  # at the end, for what is at work to finish
-CATCH_UP_S = 10.0  # for rows to be written, before the store's sums are compared
+FLUSH_S = 20.0  # for exporters when stopping; what is left is exported after the next start
+OPEN_S = 15.0  # for the store to answer at the start; the embedded engine may take ten seconds
+CLOSE_S = 5.0  # for running work to finish at the end
+CATCH_UP_S = 10.0  # for rows to be written before the store's sums are compared
 OTLP_BATCH_ROWS = 512
 CONSOLE_IDLE_S = 75.0  # for a request head to arrive, or the next one on a connection
-PRUNE_S = 5.0  # between two looks for record segments that may go
+PRUNE_S = 5.0  # between two checks for record segments that can be deleted
 
 
 class MeterProcess:
@@ -119,7 +119,7 @@ class MeterProcess:
         )
 
     def status(self) -> dict[str, dict[str, object]]:
-        """Health of the parts that live here: what the console, metrics and alerts all go by."""
+        """The health of all parts: the one source for console, metrics and alerts."""
         meter = {
             "uptime_s": round(monotonic() - self._began, 1),
             "journal_bytes": self.observer.journal_bytes(),
@@ -132,34 +132,34 @@ class MeterProcess:
         return {"meter": self.recorder.status() | meter, **exporters, **content}
 
     def metrics(self) -> list[Family]:
-        """Everything that is counted and measured here."""
+        """All metrics of this process."""
         return self.observer.families(self.status()) + self.alerting.families()
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
-        """See `proxy.console.api.Check`: no batch may wait for a day that is rebuilt."""
+        """See `proxy.console.api.Check`: no batch may be waiting for a day that is rebuilt."""
         try:
             async with asyncio.timeout(CATCH_UP_S):
                 await self.deliveries[0].drained()
         except TimeoutError:
-            raise TransientError("rows wait to be written; check again when they are") from None
+            raise TransientError("rows are waiting to be written; retry later") from None
         return await self.clickhouse.reconcile(repair=repair, quiet_s=quiet_s)
 
     async def _until(self, stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
-        """Wait for `stop`.  Raises what ended one of the tasks: a new process may do better."""
-        told = asyncio.create_task(stop.wait())
-        ended, _ = await asyncio.wait({told, *working}, return_when=asyncio.FIRST_COMPLETED)
+        """Wait for `stop`.  Raises the error of a task that ended: a new process may do better."""
+        stopping = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
             task.result()
 
     async def _prune(self) -> None:
-        """Let go of record segments that everybody has passed."""
+        """Delete record segments that every delivery has passed."""
         while True:
             await asyncio.sleep(PRUNE_S)
             passed = min(self.recorder.saved, *(delivery.passed for delivery in self.deliveries))
             await asyncio.to_thread(prune, self._places.records, passed)
 
     async def _follow(self) -> None:
-        """Meter, as soon as it is known what was used before, or the store keeps us waiting."""
+        """Meter, once volume counters are known, or the store has not answered in time."""
         if self.volumes.names:
             with suppress(TimeoutError):
                 async with asyncio.timeout(OPEN_S):
@@ -167,21 +167,21 @@ class MeterProcess:
         await self.recorder.run()
 
     async def _open_store(self) -> None:
-        """Make the schema now, so that the first look at the console finds it."""
+        """Make the schema now, so that the console finds it from the start."""
         opening = asyncio.create_task(self.clickhouse.open())
         await asyncio.wait({opening}, timeout=OPEN_S)
-        opening.add_done_callback(_said)  # its errors are the first delivery's to deal with
+        opening.add_done_callback(_handled)  # the first delivery deals with its errors
         if not opening.done() or opening.exception() is not None:
-            reason = opening.exception() if opening.done() else "it takes long"
-            log.warning("The store does not answer yet (%s); rows wait in the journal.", reason)
+            reason = opening.exception() if opening.done() else f"no answer after {OPEN_S:.0f} s"
+            log.warning("Cannot reach the store yet (%s); rows wait in the journal.", reason)
             return
         try:
             await self.repricing.finish()
         except (TransientError, OSError) as error:
-            log.warning("A reprice that was broken off is not finished: %s", error)
+            log.warning("Cannot finish an interrupted reprice: %s", error)
 
     async def run(self, console_fd: int, ready: Callable[[], None], stop: asyncio.Event) -> None:
-        """Work until `stop`; then read what the relays left, flush, and close."""
+        """Run until `stop`; then read what the relays left, flush, and close."""
         await self._open_store()
         await self.observer.count_waiting(self.deliveries)
         app = api.application(
@@ -232,12 +232,12 @@ class MeterProcess:
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()
                 return
-        log.warning("The store or the collector hangs; going without waiting.  Rows are kept.")
+        log.warning("The store or the collector hangs; exiting anyway.  Rows are kept.")
         sys.stderr.flush()
-        os._exit(0)  # Python would wait for the threads that wait for them
+        os._exit(0)  # Python would wait for threads that are stuck
 
 
-def _said(opening: asyncio.Task[None]) -> None:
+def _handled(opening: asyncio.Task[None]) -> None:
     if not opening.cancelled():
         opening.exception()
 

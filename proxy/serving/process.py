@@ -1,7 +1,7 @@
-"""What relay and meter processes have in common: how they are configured, told to stop, and heard.
+"""What relay and meter processes share: how they get their configuration, stop, and log.
 
-The supervisor writes the configuration as one line to standard input and keeps it open: its end
-means that the supervisor is gone, and nobody is left to start or stop this process.
+The supervisor writes the configuration as one line to standard input and keeps that open.  Its end
+means that the supervisor is gone and nobody is left to restart or stop this process.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ LINE_BYTES_MAX = 1024 * 1024
 
 
 def configuration() -> Config:
-    """The configuration that the supervisor wrote.  Raises ValueError if it wrote none."""
+    """The configuration from the supervisor.  Raises ValueError if there is none."""
     line = bytearray()
     while not line.endswith(b"\n") and len(line) < LINE_BYTES_MAX:
-        byte = os.read(0, 1)  # not a byte more: what follows is for the watch on the end
+        byte = os.read(0, 1)  # not a byte more: `signals` watches for the end of the input
         if not byte:
             break
         line += byte
@@ -36,14 +36,14 @@ def configuration() -> Config:
 
 
 def inherited(fd: int) -> socket.socket:
-    """The listening socket that the supervisor handed over."""
+    """The listening socket that was inherited from the supervisor."""
     sock = socket.socket(fileno=fd)
     sock.setblocking(False)
     return sock
 
 
 def tell_ready(fd: int) -> None:
-    """Say that we serve now."""
+    """Report to the supervisor that this process serves."""
     if fd >= 0:
         os.write(fd, b"1")
         os.close(fd)
@@ -52,7 +52,7 @@ def tell_ready(fd: int) -> None:
 def signals() -> tuple[asyncio.Event, asyncio.Event]:
     """Events for "stop" (SIGTERM, or the supervisor is gone) and "hurry" (a second SIGTERM).
 
-    SIGINT is the supervisor's to decide: a terminal sends it to us as well.
+    SIGINT is ignored: a terminal sends it to all processes, and the supervisor handles it.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_loop_failed)
@@ -74,9 +74,9 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
 
 
 def begin() -> None:
-    """What a process does first: log where it can be heard, keep no core, open enough files.
+    """Set up a process: log to standard error, write no core dumps, allow many open files.
 
-    A core dump would hold the keys and prompts of the moment.
+    A core dump would contain keys and prompts.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(message)s"))
@@ -84,31 +84,31 @@ def begin() -> None:
     sys.excepthook = _failed
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # some systems name a maximum and do not grant it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each caller takes two
+    with suppress(OSError, ValueError):  # some systems refuse the maximum that they report
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a caller takes two of them
 
 
 class _Discreet(logging.Formatter):
-    """Says of an exception its types and places on one line, for its text may quote what passed."""
+    """Logs an exception as its types and places on one line: its text may quote what passed."""
 
     def formatException(self, ei: Any) -> str:
         return _discreet(ei[1])
 
 
 def _discreet(error: BaseException | None) -> str:
-    told = []
+    chain = []
     while error is not None:
         places = traceback.extract_tb(error.__traceback__)
         path = " > ".join(f"{place.filename}:{place.lineno}" for place in places)
-        told.append(f"{type(error).__name__} at {path or 'no place'}")
+        chain.append(f"{type(error).__name__} at {path or 'an unknown place'}")
         error = error.__cause__ or error.__context__
-    return ", after ".join(told)
+    return ", after ".join(chain)
 
 
 def _failed(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
-    log.critical("This process fails: %s.", _discreet(error))
+    log.critical("Unhandled exception, exiting: %s.", _discreet(error))
 
 
 def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """asyncio's own handler prints what was at work, with the arguments that it had."""
-    log.error("A callback or a task failed: %s.", _discreet(context.get("exception")))
+    """Unlike asyncio's own handler, do not log the arguments of what failed."""
+    log.error("Unhandled exception in a task or callback: %s.", _discreet(context.get("exception")))

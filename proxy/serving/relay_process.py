@@ -1,8 +1,9 @@
 """The relay as a process: `python -m proxy.serving.relay_process --fd N --slot K --ready-fd M`.
 
-The configuration comes as one line of JSON on standard input, whose end means that the supervisor
-is gone.  The listening socket is inherited and may be shared with other relays.  That end, or
-SIGTERM, lets calls in flight finish for `Config.drain_timeout_s`; a second SIGTERM cuts them short.
+The configuration comes as one line of JSON on standard input; the end of the input means that the
+supervisor is gone.  The listening socket is inherited and may be shared with other relays.  On
+SIGTERM, or at the end of the input, calls in flight may finish within `Config.drain_timeout_s`; a
+second SIGTERM cuts them off.
 """
 
 import argparse
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
-    """Serve until told to stop, then let calls finish.  Raises OSError if it cannot start."""
+    """Serve until asked to stop, then let calls finish.  Raises OSError if it cannot start."""
     stop, hurry = process.signals()
     journal = Journal(Places(config.data).calls, f"relay{slot}", config.journal)
     lag = LoopLag(journal)
@@ -41,18 +42,18 @@ async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
 
 
 def main() -> None:
-    """Entry point of the process.  Exit code 1, with a reason, if it cannot serve."""
+    """Entry point of the process.  Exits with 1 and logs the reason if it cannot serve."""
     parser = argparse.ArgumentParser(prog="taximeter relay")
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
-    parser.add_argument("--slot", type=int, default=0, help="names this relay's journal")
-    parser.add_argument("--ready-fd", type=int, default=-1, help="gets a byte once we serve")
+    parser.add_argument("--slot", type=int, default=0, help="a number for its journal")
+    parser.add_argument("--ready-fd", type=int, default=-1, help="gets a byte once it serves")
     arguments = parser.parse_args()
     process.begin()
     try:
         config = process.configuration()
         asyncio.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))
     except (OSError, ValueError) as error:
-        log.error("The relay cannot serve: %s.", error)
+        log.error("Cannot start the relay: %s.", error)
         sys.exit(1)
 
 

@@ -1,8 +1,7 @@
-"""Keeps the relays and the meter running on sockets that never close.
+"""Keeps the relays and the meter running, on listening sockets that stay open.
 
-Rule: the caller comes first.  The listening sockets belong to this process, so that a process that
-dies or is replaced refuses nobody; relays stop before the meter, so that every call they finish is
-metered.
+The caller comes first: this process owns the listening sockets, so nobody is refused while another
+process dies or is replaced.  Relays stop before the meter, so every call they finish is metered.
 """
 
 import asyncio
@@ -19,11 +18,11 @@ from proxy.serving.child import Child, StartError, module
 from proxy.settings import sources
 from proxy.settings.config import Config, Listen
 
-BACKLOG = 1024  # connections that wait while every relay is busy or being replaced
-START_S = 60.0  # for the first start: a cold embedded engine takes ten seconds to load
-FLUSH_S = 30.0  # for the meter to write what it knows
-MARGIN_S = 5.0  # beyond drain_timeout_s, within which a relay ends by itself
-SAME_SIGNAL_S = 0.5  # `timeout` and others signal a process and then its group: that is one wish
+BACKLOG = 1024  # connections that may wait while every relay is busy or being replaced
+START_S = 60.0  # for a start: loading the embedded engine takes ten seconds from a cold disk
+FLUSH_S = 30.0  # for the meter to write what it has
+MARGIN_S = 5.0  # beyond drain_timeout_s, after which a relay exits by itself
+SAME_SIGNAL_S = 0.5  # `timeout` and others signal a process, then its group: count that as one
 
 RELAY = module("proxy.serving.relay_process")
 METER = module("proxy.serving.meter_process")
@@ -32,11 +31,11 @@ log = logging.getLogger(__name__)
 
 
 class BindError(Exception):
-    """An address cannot be served on; the text says what to do."""
+    """Cannot listen on an address; the message says what to do."""
 
 
 def bind(listen: Listen, key: str) -> socket.socket:
-    """A listening socket.  Raises BindError; `key` is the setting that it names, e.g. "proxy"."""
+    """A listening socket.  Raises BindError, which names settings of `key`, such as "proxy"."""
     where = f"{listen.host}:{listen.port}"
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -44,12 +43,14 @@ def bind(listen: Listen, key: str) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except PermissionError as error:
-        raise BindError(f"{where}: ports below 1024 need a privilege; set {key}.port") from error
+        raise BindError(
+            f"Cannot listen on {where}: ports below 1024 need privileges; set {key}.port."
+        ) from error
     except OSError as error:
         flag = "--port" if key == "proxy" else f"--{key}-port"
         raise BindError(
-            f"{where} cannot be served on: {error.strerror}.\n"
-            f"Is Taximeter running already?  Choose another port with {flag} N (0: any free one) "
+            f"Cannot listen on {where}: {error.strerror}.\n"
+            f"Is Taximeter already running?  Choose another port with {flag} N (0: any free one) "
             f"or {key}.port."
         ) from error
 
@@ -57,9 +58,9 @@ def bind(listen: Listen, key: str) -> socket.socket:
 class Supervisor:
     """Runs `config.relays` relays and one meter until SIGTERM or SIGINT.
 
-    SIGHUP replaces them one by one, with what `reload` returns; it may raise SettingsError, then
-    everything stays as it was.  `lock` is inherited, so that the data directory is free again only
-    when the last child is gone.
+    SIGHUP replaces them one by one, with the configuration that `reload` returns; if it raises
+    SettingsError, nothing is replaced.  Children inherit `lock`, so the data directory is free
+    again only when the last of them is gone.
     """
 
     def __init__(
@@ -81,23 +82,22 @@ class Supervisor:
         self._relay_command = tuple(relay)
         self._meter_command = tuple(meter)
         self._relays: dict[int, Child] = {}  # by slot
-        self._retired: dict[int, asyncio.Task[bool]] = {}  # replaced ones that still drain
+        self._retired: dict[int, asyncio.Task[bool]] = {}  # replaced, still draining
         self._meter: Child | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._asked = 0.0  # when to stop
+        self._stop_asked = 0.0  # when `stop` was first called
         self._replacing: asyncio.Task[None] | None = None
-        self._asked_again = False
+        self._reload_asked = False
         self._terminal = _has_terminal()
 
     async def run(
         self, started: Callable[[], None] = lambda: None, *, signals: bool = True
     ) -> bool:
-        """Start, call `started` once everything serves, stay, stop in order.
+        """Start all, call `started` once everything serves, and stop in order when asked to.
 
-        False: a child had to be killed.  Raises StartError.  Ends at the latest
-        drain_timeout_s + FLUSH_S + the margins after the first signal.  With `signals` false only
-        `stop` stops it.
+        False: a child had to be killed.  Raises StartError.  Takes at most drain_timeout_s +
+        FLUSH_S + the margins after the first signal.  With `signals` false only `stop` stops it.
         """
         with self._signals() if signals else nullcontext():
             try:
@@ -126,16 +126,16 @@ class Supervisor:
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
-        """Begin to stop; asked a second time, hurry."""
+        """Begin to stop; when called a second time, hurry."""
         if not self._stop.is_set():
             self._stop.set()
-            self._asked = monotonic()
-        elif monotonic() - self._asked > SAME_SIGNAL_S and not self._hurry.is_set():
-            log.warning("Hurrying: calls in flight are cut off.")
+            self._stop_asked = monotonic()
+        elif monotonic() - self._stop_asked > SAME_SIGNAL_S and not self._hurry.is_set():
+            log.warning("Second signal: cutting off calls in flight.")
             self._hurry.set()
 
     async def _start(self) -> None:
-        """All at once: relays need not wait for a cold engine.  Raises StartError."""
+        """Start all at once: relays need not wait for the engine to load.  Raises StartError."""
         self._meter = self._start_meter()
         for slot in range(self.config.relays):
             self._relays[slot] = self._start_relay(slot)
@@ -155,14 +155,14 @@ class Supervisor:
         with suppress(asyncio.CancelledError):
             await serving
         if not self._stop.is_set():
-            log.warning("Not everything serves after %.0f s; going on.", START_S)
+            log.warning("Not all processes serve after %.0f s; continuing anyway.", START_S)
 
     def _start_meter(self, *, insist: bool = False) -> Child:
         command = (*self._meter_command, "--console-fd", str(self._console.fileno()))
         return self._child("The meter", command, self._console, insist)
 
     def _start_relay(self, slot: int, *, insist: bool = False) -> Child:
-        """`slot` names its journal: no two relays that live at the same time share one."""
+        """`slot` names its journal: no two relays that run at the same time share one."""
         fd = str(self._proxy.fileno())
         command = (*self._relay_command, "--fd", fd, "--slot", str(slot))
         return self._child(f"Relay {slot}", command, self._proxy, insist)
@@ -174,31 +174,31 @@ class Supervisor:
         return Child(name, command, fds, sources.dump(self.config), insist=insist)
 
     def _on_hangup(self) -> None:
-        """SIGHUP asks for a replacement, unless it says that our terminal was closed."""
+        """Replace all processes; but stop if SIGHUP means that the terminal was closed."""
         if self._terminal and not _has_terminal():
             self.stop()
             return
-        self._asked_again = True
+        self._reload_asked = True
         if self._replacing is None or self._replacing.done():
             self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
-        """Once for all that asked before it began; asked meanwhile, once more."""
-        while self._asked_again and not self._stop.is_set():
-            self._asked_again = False
+        """Replace all, and once more if another SIGHUP came meanwhile."""
+        while self._reload_asked and not self._stop.is_set():
+            self._reload_asked = False
             try:
                 await self._replace_all()
             except TimeoutError:
-                log.error("Not everything serves again after %.0f s; it is kept trying.", START_S)
+                log.error("Not all processes serve again after %.0f s; still retrying.", START_S)
 
     async def _replace_all(self) -> None:
-        """New relays take over one by one, then a new meter; nobody is refused meanwhile."""
+        """Replace relays one by one, then the meter; nobody is refused meanwhile."""
         try:
             read = self._reload()
         except sources.SettingsError as error:
-            log.error("The configuration is left as it was:\n%s", error)
+            log.error("Reload failed; keeping the previous configuration:\n%s", error)
             return
-        kept = self.config  # what other processes know or hold is not changed under them
+        kept = self.config  # the directory and the sockets are in use and cannot change
         self.config = replace(read, data=kept.data, proxy=kept.proxy, console=kept.console)
         for slot in sorted(self._relays):
             if self._stop.is_set() or not await self._replace_relay(slot):
@@ -214,14 +214,15 @@ class Supervisor:
         log.info("Everything was replaced.")
 
     async def _replace_relay(self, old: int) -> bool:
-        """Whether a new relay took over; if it cannot serve, the old one stays."""
+        """Whether a new relay took over; if it fails to start, the old one stays."""
         if len(self._relays) <= self.config.relays:
             slot = self._free_slot()
             new = self._start_relay(slot)
             try:
                 await asyncio.wait_for(new.serving(), START_S)
             except (StartError, TimeoutError) as error:
-                log.error("The old relay stays, a new one does not serve: %s.", error or "too slow")
+                why = str(error) or f"no response after {START_S:.0f} s"
+                log.error("Keeping the old relay: its replacement failed to start: %s.", why)
                 await new.stop(MARGIN_S, self._hurry)
                 return False
             self._relays[slot] = new
@@ -241,8 +242,8 @@ class Supervisor:
         return self.config.drain_timeout_s + MARGIN_S
 
     async def _end(self) -> bool:
-        """Relays first, so that the meter sees how their calls end.  False: one was killed."""
-        self._proxy.close()  # new callers are refused at once and may go elsewhere
+        """Stop the relays, then the meter, which sees how calls end.  False: one was killed."""
+        self._proxy.close()  # new callers are refused at once and can go elsewhere
         if self._replacing is not None:
             self._replacing.cancel()
             with suppress(asyncio.CancelledError):
@@ -256,7 +257,7 @@ class Supervisor:
 
 
 def _has_terminal() -> bool:
-    """Whether this process has a terminal that is still there."""
+    """Whether this process has a terminal that is still open."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
