@@ -43,14 +43,15 @@ class Reason(Enum):
     UNREACHABLE = FREE, "The provider could not be reached, so it bills nothing."
     TOKEN_COUNTING = FREE, "The call only counts or converts tokens, which is free."
     NO_CHARGE_ENDPOINT = FREE, "Providers do not charge for this kind of call."
+    NO_USAGE_STATED = FREE, "The call states neither usage nor cost."
     FREE_OF_CHARGE = FREE, "The provider offers this endpoint free of charge."
     POLL = FREE, "The call only asks whether a job is done."
     CHARGED_WHEN_POLLED = (
         FREE,
         "The call starts a job; the call that fetches its result is charged.",
     )
-    FETCHED_AGAIN = FREE, "Another call was already charged for this response."
-    REPEATS_USAGE = FREE, "The call repeats the usage of an interaction that was charged before."
+    FETCHED_AGAIN = FREE, "Another call was charged for this response already."
+    REPEATS_USAGE = FREE, "The call repeats the usage of one that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."
     NO_ITEM_SUCCEEDED = FREE, "No item of the batch succeeded, and failed items are free."
     BATCH_RESULTS_ELSEWHERE = FREE, "The batch's results go to a bucket; its cost is in no row."
@@ -206,6 +207,20 @@ class Reason(Enum):
         MISSING,
         'A guardrail ran without reporting units; set "trace" to "enabled" in guardrailConfig.',
     )
+    UNKNOWN_USAGE_FIELD = (
+        MISSING,
+        "The usage holds a quantity that Taximeter does not know, which may be billed; report it.",
+    )
+    UNKNOWN_MODALITY = MISSING, "The usage holds tokens of a modality that Taximeter does not know."
+    UNKNOWN_TOOL = MISSING, "A tool of the provider ran whose fee Taximeter does not know."
+    UNKNOWN_OUTPUT_ITEM = (
+        MISSING,
+        "The response holds an output item that Taximeter does not know, which may bear a fee.",
+    )
+    TOOL_OF_UNKNOWN_RESPONSE = (
+        MISSING,
+        "A tool ran while several responses were in progress, and nothing says for which one.",
+    )
     BILLED_UNIT_UNKNOWN = MISSING, "The provider billed a unit that Taximeter has no meter for."
     CACHE_STORAGE_NOT_REPORTED = (
         MISSING,
@@ -248,7 +263,7 @@ class Reason(Enum):
     UNKNOWN_ENDPOINT = UNKNOWN, "The endpoint is unknown, and its response states no usage."
     BACKGROUND_USAGE_COMES_LATER = (
         UNKNOWN,
-        "The call that fetches this background response is charged for it.",
+        "The call starts a job; the call that fetches its result is charged for it.",
     )
     METERING_FAILED = (
         UNKNOWN,

@@ -144,6 +144,7 @@ class Tariff:
     end: datetime | None = None  # None: until the next period of the same name
     source: str
     checked: date
+    known_from: date | None = None  # the first day on which a source shows these prices
     via: str = ""  # the price set that the figures came through
     rules: tuple[Rule, ...]
     factors: tuple[Factor, ...] = ()
@@ -159,6 +160,16 @@ class Tariff:
         """`provider/name@start`, with the first of its names."""
         start = "" if self.start is None else f"@{self.start:%Y-%m-%dT%H:%M:%SZ}"
         return f"{self.provider}/{self.names[0]}{start}"
+
+    @property
+    def first_known(self) -> date:
+        """The day from which these prices are evidence: on an earlier one they are a guess.
+
+        `known_from`, else the day of `from`, else the day they were read.
+        """
+        if self.known_from is not None:
+            return self.known_from
+        return self.checked if self.start is None else self.start.date()
 
     def names_meter(self, meter: Meter) -> bool:
         """Whether any rule prices `meter`, under whatever conditions."""

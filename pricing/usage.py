@@ -45,14 +45,17 @@ class Meter(StrEnum):
     OUTPUT_REASONING = "output.reasoning"
     OUTPUT_AUDIO = "output.audio"
     OUTPUT_IMAGE = "output.image"
+    OUTPUT_VIDEO = "output.video"
     CITATION_TOKENS = "citation_tokens"
-    # Things, counted one by one.
+    TRAINING_TOKENS = "training_tokens"  # read while a model was fine-tuned
+    # Counted things: one each.
     REQUESTS = "requests"
     IMAGES = "images"
     PAGES = "pages"
     PAGES_ANNOTATED = "pages.annotated"
     SEARCH_UNITS = "search_units"
     CHARACTERS = "characters"
+    PIXELS = "pixels"  # Voyage bills images and videos by the pixel
     CALLS_WEB_SEARCH = "calls.web_search"
     CALLS_WEB_SEARCH_PREVIEW = "calls.web_search_preview"
     CALLS_WEB_FETCH = "calls.web_fetch"
@@ -68,6 +71,7 @@ class Meter(StrEnum):
     GROUNDING_PROMPTS = "grounding.prompts"
     GROUNDING_QUERIES = "grounding.queries"
     GROUNDING_MAPS = "grounding.maps"
+    GROUNDING_OWN_DATA = "grounding.own_data"  # prompts grounded with the caller's own data
     GUARDRAIL_CONTENT_UNITS = "guardrail.content_units"
     GUARDRAIL_PII_UNITS = "guardrail.pii_units"
     SESSIONS_CODE_INTERPRETER = "sessions.code_interpreter"
@@ -114,7 +118,7 @@ _OTHER_UNITS: Mapping[Meter, Unit] = {
 TOKEN_METERS = frozenset(
     m
     for m in Meter
-    if m.value.startswith(("input", "cache_", "output", "citation_tokens", "reserved.tokens"))
+    if m.value.startswith(("input", "cache_", "output", "citation_tok", "training_", "reserved.t"))
 )
 UNITS: Mapping[Meter, Unit] = MappingProxyType(
     {m: _OTHER_UNITS.get(m, Unit.TOKEN if m in TOKEN_METERS else Unit.THING) for m in Meter}

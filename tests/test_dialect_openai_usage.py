@@ -255,7 +255,7 @@ USAGES = [
     ),
     pytest.param(
         {"prompt_tokens": 8.0, "completion_tokens": "2", "total_tokens": True},
-        {"input": 8},
+        {"input": 8, "reasons": ["unknown_usage_field:completion_tokens"]},
         id="odd types",
     ),
 ]

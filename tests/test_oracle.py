@@ -12,7 +12,7 @@ from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.upkeep.genai_prices import HUGGING_FACE, OURS
 from pricing.upkeep.review import reviewed
 
-AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 THEIRS = {ours: theirs for theirs, ours in OURS.items()} | {"vertex": "google"}
 # Not in the review file, since the set's price by the hour is no figure to hold against ours.
 BY_THE_HOUR = {  # its record of them ends in the middle of 2025

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,14 +10,18 @@ import pytest
 
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.upkeep import comparison, genai_prices, litellm_prices
-from pricing.upkeep.listing import STANDARD, Listing, figure, key, oddities
+from pricing.upkeep.bedrock import Surcharge
+from pricing.upkeep.listing import STANDARD, Listing, PriceSet, figure, key, oddities
+from pricing.upkeep.merging import merged
 from pricing.upkeep.review import Reviewed, reviewed
-from pricing.upkeep.seed import seed
+from pricing.upkeep.seed import appended
 from pricing.upkeep.tariff_file import file_text
+from pricing.upkeep.updates import updates
 from pricing.usage import TermValue
 from proxy.commands import tariff_check
 from proxy.commands.cli import main
 
+SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "prices"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEWEST = date(2026, 11, 20)
 GENAI = """[{
@@ -51,20 +55,23 @@ LITELLM = """{
   "mistral/embed": {"litellm_provider": "mistral", "mode": "embedding",
     "source": "https://docs.mistral.ai/pricing", "input_cost_per_token": 1e-04}
 }"""
+VIA = "genai-prices 9"
 EMPTY = TariffBook.parse({})
+NO_SURCHARGE = Surcharge(Decimal(1), ())
 
 
 def genai(known: genai_prices.Known | None = None) -> list[Listing]:
-    return genai_prices.read(json.loads(GENAI), NEWEST, known or {})[0]
+    return list(genai_prices.read(json.loads(GENAI), NEWEST, known or {}, VIA).listings)
 
 
 def litellm() -> list[Listing]:
-    return litellm_prices.read(json.loads(LITELLM, parse_float=Decimal), NEWEST)[0]
+    return list(litellm_prices.read(json.loads(LITELLM, parse_float=Decimal), NEWEST).listings)
 
 
 def seeded(book: TariffBook = EMPTY) -> TariffBook:
     """The book that both sets make, written as a file and read again."""
-    found = seed(book, genai(), litellm()).listings.get("mistral", ())
+    sets = (PriceSet(genai(), ()), PriceSet(litellm(), ()))
+    found, _ = merged(book, *sets, NEWEST, surcharge=NO_SURCHARGE)
     return TariffBook.parse({"mistral-listed.toml": file_text("mistral", found)} if found else {})
 
 
@@ -150,6 +157,23 @@ usd_per_mtok = { input = 7, output = 8 }
     assert not seeded(checked).knows("mistral", "big-2026-03-01")
 
 
+def test_seeding_again_appends() -> None:
+    """A second seed of the same sets changes nothing, and a dearer model is a period more."""
+    files = {"mistral-listed.toml": file_text("mistral", genai())}
+    same = updates(TariffBook.parse(files), genai(), NEWEST)
+    assert not appended(files, same)
+    later = NEWEST + timedelta(days=10)
+    document = json.loads(GENAI.replace('"base": "2"', '"base": "3"'))
+    dearer = genai_prices.read(document, later, {}, VIA).listings
+    changed = appended(files, updates(TariffBook.parse(files), dearer, later))
+    text = changed["mistral-listed.toml"]
+    assert text.startswith(files["mistral-listed.toml"])
+    usage = Usage({Meter.INPUT: 1_000})
+    for at, expected in ((NOW, "0.002"), (NOW + timedelta(days=10), "0.003")):
+        subcall = Subcall(provider="mistral", model="big", at=at, usage=usage)
+        assert price([subcall], TariffBook.parse(changed)).usd == Decimal(expected)
+
+
 def test_oddities_are_told() -> None:
     """Slips of a unit, dear caches and dear batches are no prices."""
     dear = {STANDARD: {key(Meter.INPUT): Decimal(100)}}
@@ -211,6 +235,18 @@ def test_reviewed_differences_are_of_the_present_book() -> None:
         assert book.find(each.provider, each.model, NOW), each
         assert each.why.endswith("."), each
         assert {each.genai, each.litellm} - {"", each.ours}, each
+
+
+def test_the_shared_set_says_nothing_that_nobody_judged() -> None:
+    """Every price that genai-prices gives otherwise is in the review file, with the reason."""
+    path = SHARED / "genai-prices-0.2.3.json"
+    if not path.exists():
+        pytest.skip(f"{path} is absent: it lies beside the checkout where the shared data is kept")
+    book = TariffBook.load()
+    sets = comparison.load(path, None, comparison.names(book))
+    at = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    new, _ = comparison.unreviewed(comparison.differences(book, sets, at), reviewed(), sets)
+    assert not new
 
 
 def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

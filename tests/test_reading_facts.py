@@ -223,10 +223,10 @@ def test_endpoint(method: str, path: str, name: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 def test_an_unknown_read_is_free(method: str) -> None:
-    """Reading something unknown is not billed."""
+    """Reading something unknown is not billed if its JSON states neither usage nor cost."""
     reading = call(b'{"object": "list"}', method=method, path="/v1/models", request=b"")
     assert not reading.billable
-    assert texts(reading.reasons) == ("no_charge_endpoint",)
+    assert texts(reading.reasons) == ("no_usage_stated",)
 
 
 def test_an_unknown_write_is_unknown() -> None:

@@ -16,7 +16,7 @@ from pricing.tariff import Rule, Tariff
 from pricing.usage import TOKEN_METERS, TermValue
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "pricing"
-AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 @cache

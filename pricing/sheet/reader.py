@@ -25,7 +25,8 @@ RULE_KEYS = frozenset({"when", "unpriced", "volume", "minimum", "round_up", "sou
 FACTOR_KEYS = frozenset({"name", "factor", "when", "apply"})
 TARIFF_KEYS = frozenset(
     {
-        *("names", "from", "until", "source", "checked", "via", "announced", "confirmed", "note"),
+        *("names", "from", "until", "known_from", "announced", "confirmed"),
+        *("source", "checked", "via", "note"),
         *("rates", "factors", "same_price", "by_completion", "minimum_usd"),
         *("unpriced", "volume", "minimum", "round_up"),
     }
@@ -146,6 +147,7 @@ def _tariff(
         end=entry.get("until", values.instant, None),
         source=source or "",
         checked=checked or date.min,
+        known_from=entry.get("known_from", values.day, None),
         via=entry.get("via", values.text, "") or head.get("via", values.text, ""),
         rules=tuple(rules),
         factors=tuple(
@@ -171,6 +173,11 @@ def _applies(entry: TariffEntry, tariff: Tariff) -> bool:
         entry.problem("until", "until must be later than from")
     if tariff.start and tariff.start.date() > tariff.checked and announced is None:
         entry.problem("from", "from is later than checked; state the date it was announced")
+    if tariff.known_from is not None:
+        if tariff.start and tariff.known_from < tariff.start.date():
+            entry.problem("known_from", "known_from must not be earlier than from")
+        if tariff.known_from > tariff.checked and announced is None:
+            entry.problem("known_from", "known_from must not be later than checked")
     return announced is None or confirmed is not None
 
 

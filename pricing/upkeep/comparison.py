@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pricing import Meter, Tariff, TariffBook
 from pricing.condition import AT
+from pricing.tariff import ROUNDED
 from pricing.upkeep import genai_prices, litellm_prices
 from pricing.upkeep.listing import STANDARD, Listing, Prices, When, figure
 from pricing.upkeep.review import Reviewed
@@ -99,7 +100,7 @@ def _figures(
             tariff = book.find(listing.provider, name, at)
             if tariff is None:
                 continue
-            for when, prices in _rows(listing.at(at.date()).rows, tariff):
+            for when, prices in rows_of(listing.at(at.date()).rows, tariff):
                 for (unit, meter), theirs in prices.items():
                     ours = price_of(tariff, meter, when, at)
                     if ours is None:
@@ -109,7 +110,7 @@ def _figures(
                         # Bedrock's regional names share a tariff and have their own factor.
                         model=name if tariff.provider == "bedrock" else tariff.names[0],
                         meter=meter.value,
-                        when=", ".join(f"{term} {value}" for term, value in when),
+                        when=conditions(when),
                         ours=f"{figure(ours.each * COUNTS[unit]):f}",
                         where=ours.rule,
                         source=ours.source,
@@ -117,7 +118,7 @@ def _figures(
                     yield known, theirs
 
 
-def _rows(rows: Mapping[When, Prices], tariff: Tariff) -> Iterator[tuple[When, Prices]]:
+def rows_of(rows: Mapping[When, Prices], tariff: Tariff) -> Iterator[tuple[When, Prices]]:
     """The rows of a set, and what they make of the prompt lengths that only our tariff names."""
     yield from rows.items()
     lengths = {
@@ -134,6 +135,11 @@ def _rows(rows: Mapping[When, Prices], tariff: Tariff) -> Iterator[tuple[When, P
             yield (("prompt_tokens", length),), rows.get(when, {})
 
 
+def conditions(when: When) -> str:
+    """Conditions as the review file and the tables write them."""
+    return ", ".join(f"{term} {value}" for term, value in when)
+
+
 def price_of(tariff: Tariff, meter: Meter, when: When, at: datetime) -> Ours | None:
     """Our price of one unit; None if it is not known."""
     facts: dict[str, TermValue] = {
@@ -145,9 +151,14 @@ def price_of(tariff: Tariff, meter: Meter, when: When, at: datetime) -> Ours | N
     if tariff.unknown_terms(facts):
         return None
     rate = tariff.selection(facts).rate(meter)
-    if rate is None or not rate.plain or rate.each[0] is None:
+    if rate is None or not rate.plain:
         return None
-    return Ours(rate.each[0], rate.rule.id, rate.rule.source or tariff.source)
+    price = rate.each[0]
+    if price is None:  # by the hour, say: a division that does not terminate
+        price = ROUNDED.divide(rate.prices[0], rate.per)
+        for _, factor in rate.factors:
+            price = ROUNDED.multiply(price, factor)
+    return Ours(price, rate.rule.id, rate.rule.source or tariff.source)
 
 
 def unreviewed(
@@ -179,11 +190,12 @@ def load(
 ) -> dict[str, list[Listing]]:
     """The listings of the sets that are given.  Raises OSError, and ValueError for other files."""
     today = datetime.now(UTC).date()
-    found = {}
+    found: dict[str, list[Listing]] = {}
     if genai is not None:
         document = json.loads(genai.read_text(encoding="utf-8"))
-        found["genai"] = genai_prices.read(document, today, known)[0]
+        found["genai"] = list(genai_prices.read(document, today, known).listings)
     if litellm is not None:
         text = litellm.read_text(encoding="utf-8")
-        found["litellm"] = litellm_prices.read(json.loads(text, parse_float=Decimal), today)[0]
+        prices = json.loads(text, parse_float=Decimal)
+        found["litellm"] = list(litellm_prices.read(prices, today).listings)
     return found

@@ -1,16 +1,17 @@
 """What a public price set says about one model, in the words of our tariffs.
 
-Two sets are read: genai-prices (`price_genai`) and LiteLLM's (`price_litellm`), each into a list of
-`Listing`s.  `price_seed` makes tariffs of them, `price_sets` holds them against the book.
+A reader for each set (`litellm_prices`, `genai_prices`, `models_dev`, `openrouter_prices`) makes a
+`PriceSet` of it.  A price that a reader does not understand is never guessed: its model is left
+out, and the field named.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 
-from pricing import Meter
-from pricing.usage import UNITS, Unit
+from pricing.usage import UNITS, Meter, Unit
 
 # A unit key of the tariff format and a meter → price.
 Prices = Mapping[tuple[str, Meter], Decimal]
@@ -20,6 +21,13 @@ STANDARD: When = ()
 # Providers whose longer price begins AT the length, not beyond it.
 INCLUSIVE = frozenset({"xai"})
 FIGURE_DIGITS = 12  # of a binary float that a set wrote out: 9.999999999999999e-07 is 0.000001
+FIGURE_PLACES = 20  # before or behind the point; no price of one unit needs as many
+EXACT = re.compile(r"[^*?\[\]\s]+")  # a name that stands for itself alone in a tariff
+# What an entry of an unexpected shape raises while it is read: the entry is left out, not the set.
+ODD_ENTRY = (
+    *(AttributeError, IndexError, KeyError, TypeError, ValueError),
+    *(DecimalException, re.error),
+)
 
 UNIT_KEYS: Mapping[Unit, str] = {
     Unit.TOKEN: "usd_per_mtok",
@@ -27,6 +35,10 @@ UNIT_KEYS: Mapping[Unit, str] = {
     Unit.SECOND: "usd_per_hour",
     Unit.CHARACTER: "usd_per_mchar",
 }
+
+
+class Unreadable(ValueError):
+    """Why a model is left out: a name that is not certain, or a price that no tariff expresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,20 @@ class Period:
         return self.rows.get(STANDARD, {})
 
 
+@dataclass(frozen=True, slots=True)
+class ListedFactor:
+    """A surcharge on all token prices where `term` has `value`, or with `other` any value but it.
+
+    One of the same `name` that stands for the whole provider gives way to it.
+    """
+
+    name: str
+    factor: Decimal
+    term: str
+    value: str
+    other: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """One model at one provider by one set.  `periods` are in order of time, never empty."""
@@ -51,7 +77,9 @@ class Listing:
     names: tuple[str, ...]  # exact, or patterns as tariffs have them
     source: str  # the provider's page
     checked: date  # the newest day that the set gives for it
+    known_from: date  # the first day on which the set shows its first period
     periods: tuple[Period, ...]
+    factors: tuple[ListedFactor, ...] = ()
 
     def at(self, day: date) -> Period:
         """The period in force on a day, else the first one."""
@@ -61,11 +89,43 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """An entry of a set that made no listing, and why."""
+    """A model of a set that made no listing, and why."""
 
     provider: str
     model: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A price of a listed model that no tariff takes, and why the others are right without it."""
+
+    provider: str
+    model: str
+    field: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSet:
+    """What a set holds for us, and by name everything that was not taken."""
+
+    listings: Sequence[Listing]
+    left_out: Sequence[LeftOut]
+    set_aside: Sequence[SetAside] = ()
+
+
+NO_STANDARD = "it has no standard price, only one under conditions"
+
+
+def exact_name(name: object) -> str:
+    """A model's name as the set writes it.
+
+    Raises Unreadable for one that a tariff would take for a pattern, and for blank text.
+    """
+    if not isinstance(name, str) or not EXACT.fullmatch(name):
+        raise Unreadable("the name is blank, or a pattern")
+    return name
 
 
 def key(meter: Meter) -> tuple[str, Meter]:
@@ -83,6 +143,41 @@ def figure(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal(1)) if amount == amount.to_integral_value() else amount
 
 
+def price(field: str, value: object, count: int) -> Decimal | None:
+    """The price of `count` units; None for a zero, which stands for "not sold" or "not known".
+
+    Raises Unreadable, naming the field, for anything but a number of 0 or more.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise Unreadable(f"{field} is not a number")
+    try:
+        amount = Decimal(value)
+    except DecimalException:
+        raise Unreadable(f"{field} is not a number") from None
+    if not amount.is_finite() or (amount and abs(amount.adjusted()) > FIGURE_PLACES):
+        raise Unreadable(f"{field} is not a number")
+    if amount < 0:
+        raise Unreadable(f"{field} is negative: the price varies")
+    return figure(amount * count) if amount else None
+
+
+def states_a_number(value: object) -> bool:
+    """Whether a value is, or contains, a number that is not 0; truth values say nothing."""
+    if isinstance(value, Mapping):
+        return any(states_a_number(part) for part in value.values())
+    if isinstance(value, list):
+        return any(states_a_number(part) for part in value)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return False
+    return value != 0
+
+
+def agree(first: Prices, second: Prices) -> bool:
+    """Whether two sets ask the same for all that both name, which is something."""
+    both = first.keys() & second.keys()
+    return bool(both) and all(first[item] == second[item] for item in both)
+
+
 def write_meter(provider: str, model: str) -> Meter:
     """The cache write that a set's plain write price is for: the provider's default lifetime."""
     if "claude" in model or provider in ("anthropic", "qwen"):
@@ -90,6 +185,32 @@ def write_meter(provider: str, model: str) -> Meter:
     if provider in ("openai", "azure"):
         return Meter.CACHE_WRITE_30M
     return Meter.CACHE_WRITE
+
+
+def stepped(rows: Mapping[When, Prices]) -> dict[When, Prices]:
+    """Rows by prompt length made whole: a step of a set names only what changes at it."""
+    whole = dict(rows)
+    for when, prices in rows.items():
+        if dict(when).get("prompt_tokens"):
+            shorter = tuple(clause for clause in when if clause[0] != "prompt_tokens")
+            whole[when] = {**rows.get(shorter, {}), **prices}
+    return whole
+
+
+def grounded(rows: Mapping[When, Prices]) -> tuple[dict[When, Prices], list[str]]:
+    """The rows without meters that have no standard price, and the names of those meters.
+
+    A price for a tier alone says nothing about the calls outside it, so no tariff holds it.
+    """
+    base = rows.get(STANDARD, {})
+    kept = {
+        when: {item: price for item, price in prices.items() if item in base}
+        for when, prices in rows.items()
+    }
+    loose = dict.fromkeys(
+        meter.value for prices in rows.values() for _, meter in prices if key(meter) not in base
+    )
+    return {when: prices for when, prices in kept.items() if prices}, list(loose)
 
 
 def oddities(rows: Mapping[When, Prices], names: Iterable[str]) -> list[str]:
@@ -106,6 +227,9 @@ def oddities(rows: Mapping[When, Prices], names: Iterable[str]) -> list[str]:
     cached = base.get(key(Meter.CACHE_READ))
     if fresh is not None and cached is not None and cached > fresh:
         found.append("cached input dearer than fresh")
+    made = base.get(key(Meter.OUTPUT))
+    if fresh is not None and made is not None and made < fresh / 2:
+        found.append("output at less than half the price of its input")
     for when, prices in rows.items():
         if dict(when).get("processing") == "batch":
             plain = rows.get(tuple(c for c in when if c[0] != "processing"), {})

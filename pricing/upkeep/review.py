@@ -1,6 +1,6 @@
 """Differences between our prices and the public price sets that a person has judged.
 
-The file `price_review.toml` holds one a line; `taximeter tariffs check` prints them.
+`review.toml` beside this file holds one a line; `taximeter tariffs check` prints them.
 """
 
 import tomllib

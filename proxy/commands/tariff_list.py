@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from pricing import Tariff, TariffBook
 from pricing.condition import Clause, Schedule, When
+from pricing.near_names import near_names
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, Exit
 
@@ -13,6 +14,7 @@ LIST = (
     Column("model", "model"),
     Column("since", "since"),
     Column("until", "until"),
+    Column("first_known", "known from"),
     Column("checked", "checked"),
     Column("source", "source"),
 )
@@ -42,7 +44,7 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
     now = datetime.now(UTC)
     found = list(_in_force(book, wanted, now))
     if not found:
-        return _nothing(f"No tariff for {wanted}.", book)
+        return _unknown(wanted, book)
     if as_json:
         terminal.emit([_head(tariff) | {"rules": list(_rules(tariff))} for tariff in found])
         return Exit.OK
@@ -50,13 +52,32 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
         head = _head(tariff)
         terminal.say(f"{tariff.id}: {', '.join(tariff.names)}")
         since = f"since {head['since']}, " if head["since"] else ""
-        terminal.say(f"  {since}checked on {head['checked']} at {head['source']}")
+        terminal.say(f"  {since}known from {head['first_known']}, checked on {head['checked']}")
+        terminal.say(f"  {head['source']}")
         terminal.show(PRICES, _rules(tariff))
         for factor in tariff.factors:
             when = f" when {_when(factor.when)}" if factor.when else ""
             terminal.say(f"  {factor.name}: x{factor.factor}{when}")
         terminal.say("")
     return Exit.OK
+
+
+def _unknown(wanted: str, book: TariffBook) -> Exit:
+    """No price: the near names, of which none is taken for it, and the command that adds one."""
+    provider, slash, model = wanted.partition("/")
+    if not slash or provider not in {tariff.provider for tariff in book.tariffs}:
+        provider, model = "PROVIDER", wanted
+    near = near_names(book, provider, model)
+    if not near:
+        return _nothing(f"No tariff for {wanted}.", book)
+    terminal.say(f"No tariff for {wanted}.  Similar names that have one:")
+    for name in near:
+        terminal.say(f"  {name}")
+    terminal.say(
+        "None of these prices it.  To add its price:\n"
+        f"  taximeter tariffs add {provider}/{model} --input USD --output USD"
+    )
+    return Exit.UNPRICED
 
 
 def _in_force(book: TariffBook, wanted: str, now: datetime) -> Iterator[Tariff]:
@@ -75,6 +96,7 @@ def _head(tariff: Tariff) -> dict[str, str]:
         "model": tariff.names[0],
         "since": "" if tariff.start is None else f"{tariff.start:%Y-%m-%d}",
         "until": "" if tariff.end is None else f"{tariff.end:%Y-%m-%d}",
+        "first_known": tariff.first_known.isoformat(),
         "checked": tariff.checked.isoformat(),
         "source": tariff.source,
     }

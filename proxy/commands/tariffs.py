@@ -4,7 +4,13 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxy.commands import tariff_check, tariff_compare, tariff_list
+from proxy.commands import (
+    tariff_add,
+    tariff_check,
+    tariff_compare,
+    tariff_import,
+    tariff_list,
+)
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.metering.book import tariff_book
 
@@ -26,12 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     added.add_argument("--litellm", type=Path, metavar="FILE", help="cost map of LiteLLM")
     help = "print lines for pricing/upkeep/review.toml"
     added.add_argument("--lines", action="store_true", help=help)
+    help = "write the prices of a public price set to your own tariff files"
+    tariff_import.add_arguments(actions.add_parser("import", parents=shared, help=help))
+    help = "add one model's price to your own tariff files, in dollars per million tokens"
+    tariff_add.add_arguments(actions.add_parser("add", parents=shared, help=help))
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     config = configuration(arguments)
-    book, now = tariff_book(config), datetime.now(UTC)
+    now = datetime.now(UTC)
+    match arguments.action_name:
+        case "import":
+            return tariff_import.main(arguments, config, now.date())
+        case "add":
+            return tariff_add.main(arguments, config, now.date())
+    book = tariff_book(config)
     match arguments.action_name:
         case "list":
             return tariff_list.list_tariffs(book, arguments.name, as_json=arguments.json)

@@ -12,6 +12,7 @@ from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import HARMLESS, named
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -26,6 +27,13 @@ _BILLED = {
     "search_units": Meter.SEARCH_UNITS,
     "images": Meter.IMAGES,
 }
+_KNOWN = named(
+    HARMLESS,
+    "billed_units",  # counted by name
+    "tokens",  # what the model saw
+    "cached_tokens",  # the billed units are net of them
+    "api_version",
+)
 FAMILY = frozenset({"cohere"})
 
 
@@ -107,7 +115,7 @@ class CohereReader:
         draft = self._draft
         billed = mapping(self._usage, "billed_units")
         if any(integer(units) is not None for units in billed.values()):
-            draft.part(tally_billed(billed))
+            draft.part(tally_billed(self._usage))
         for name, attribute in (
             ("input_tokens", "usage.seen_input_tokens"),
             ("output_tokens", "usage.seen_output_tokens"),
@@ -119,9 +127,10 @@ class CohereReader:
         return draft.reading()
 
 
-def tally_billed(billed: Block) -> Tally:
-    """The leaves of `billed_units`; unknown units are flagged, since they may cost something."""
-    tally = Tally()
+def tally_billed(holder: Block) -> Tally:
+    """The leaves of `billed_units` in a `usage` or `meta`; an unknown unit is flagged."""
+    tally = Tally(holder, _KNOWN)
+    billed = mapping(holder, "billed_units")
     for name, value in billed.items():
         if meter := _BILLED.get(name):
             tally.add(meter, integer(value))

@@ -28,6 +28,7 @@ class Ask:
     status: int = 200
     response_headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
     stream: bool = False  # the response is framed as events, not as one document
+    array: bool = False  # it is one JSON array, whose elements come as documents
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
     hear: Hear | None = None  # set if content is captured
 

@@ -13,6 +13,7 @@ from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.errors import find_error_body
+from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
@@ -31,6 +32,27 @@ _OUTPUT = {
     "image_tokens": Meter.OUTPUT_IMAGE,
 }
 
+_KINDS = named(READ, "text_tokens", "image_tokens", "video_tokens", "audio_tokens")
+_WRITES = named(READ, "ephemeral_5m_input_tokens")  # repeats `cache_creation_input_tokens`
+_INPUT_DETAILS: Fields = {
+    **_KINDS,
+    **named(READ, "cached_tokens", "cache_creation_input_tokens"),
+    "cache_creation": _WRITES,
+}
+_KNOWN: Fields = {
+    **named(READ, "total_tokens", "input_tokens", "output_tokens"),
+    **named(READ, "image_tokens", "video_tokens", "audio_tokens"),
+    **named(READ, "characters", "image_count", "duration"),
+    **named(READ, "output_video_duration", "video_duration", "video_count"),
+    "prompt_tokens_details": _INPUT_DETAILS,
+    "input_tokens_details": _INPUT_DETAILS,
+    "output_tokens_details": {
+        **named(READ, "text_tokens", "audio_tokens", "image_tokens"),
+        **named(READ, "reasoning_tokens"),
+    },
+    **named(HARMLESS, "plugins"),  # counted by name
+}
+
 
 class DashScopeReader:
     """Reads one answer, whole or streamed."""
@@ -39,6 +61,7 @@ class DashScopeReader:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
         self._task = ""
+        self._searched = False  # https://www.alibabacloud.com/help/en/model-studio/web-search
         parameters = mapping(ask.request, "parameters")
         self._incremental = parameters.get("incremental_output")  # the default is the model's own
         self._thinking = parameters.get("enable_thinking")
@@ -60,6 +83,7 @@ class DashScopeReader:
             self._usage = usage
         output = mapping(body, "output")
         self._task = text(output.get("task_id"))[:128] or self._task
+        self._searched = self._searched or bool(mapping(output, "search_info"))
         self._say("text", output.get("text"), at_ns)
         self._end(output.get("finish_reason"))
         for number, choice in enumerate(mappings(output.get("choices"))):
@@ -106,7 +130,9 @@ class DashScopeReader:
             terms: dict[str, TermValue] = {}
             if reasoned or isinstance(self._thinking, bool):
                 terms[Term.MODE] = "thinking" if reasoned or self._thinking else "non_thinking"
-            # A task may be polled many times and is billed once.
+            if self._searched and not tally.quantity(Meter.CALLS_WEB_SEARCH):
+                tally.add(Meter.CALLS_WEB_SEARCH, 1)
+            # A task is polled any number of times and billed once.
             draft.part(tally, terms=terms, item=f"tasks/{self._task}" if self._task else "")
             draft.usage_final = draft.complete
         return draft.reading()
@@ -118,7 +144,7 @@ def tally_usage(usage: Block) -> Tally:
     The input includes image, video and audio tokens, and its text includes cached ones; embeddings
     and reranking state only a total.  Modalities are beside `input_tokens` or in its details.
     """
-    tally = Tally()
+    tally = Tally(usage, _KNOWN)
     total = integer(usage.get("total_tokens"))
     made = integer(usage.get("output_tokens")) or 0
     read = integer(usage.get("input_tokens"))
@@ -142,9 +168,14 @@ def tally_usage(usage: Block) -> Tally:
     tally.expect_total(total)
     tally.add(Meter.CHARACTERS, integer(usage.get("characters")))
     tally.add(Meter.IMAGES, integer(usage.get("image_count")))
-    tally.add(Meter.AUDIO_SECONDS, integer(usage.get("duration")))
-    plugins = mapping(usage, "plugins", "search")
-    tally.add(Meter.CALLS_WEB_SEARCH, integer(plugins.get("count")))
+    video = usage.get("output_video_duration") or usage.get("video_duration")
+    tally.add(Meter.VIDEO_SECONDS, integer(video))
+    if not video:  # else it is the video's
+        tally.add(Meter.AUDIO_SECONDS, integer(usage.get("duration")))
+    plugins = {
+        name: mapping(use).get("count", use) for name, use in mapping(usage, "plugins").items()
+    }
+    tally.count_calls(plugins, {"search": Meter.CALLS_WEB_SEARCH})
     return tally
 
 

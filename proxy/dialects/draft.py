@@ -130,6 +130,8 @@ class Draft:
             self.flag(Reason.ERROR_IN_BODY)
             # Only what was made before the error is billed.
             self.billable = bool(self.parts or self._text or self.times.any)
+        if self.billable and not self.parts and self.reported_usd:
+            self.part(Tally.inferred())  # a cost without quantities is still a cost
         if self.billable and not self.parts:
             self.flag(Reason.NO_USAGE)
         if self.parts and not self.usage_final:

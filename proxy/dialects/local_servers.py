@@ -12,12 +12,24 @@ from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
 Block = Mapping[str, object]
+
+# Tokens, one by one: https://huggingface.co/docs/text-generation-inference/reference/api_reference
+_DETAILS: Fields = {
+    **named(READ, "generated_tokens", "input_length"),
+    **named(HARMLESS, "prefill", "tokens", "top_tokens", "seed"),
+}
+_STATS: Fields = {
+    **named(READ, "input_tokens", "total_output_tokens", "reasoning_output_tokens"),
+    **named(HARMLESS, "tokens_per_second", "time_to_first_token_seconds"),
+    **named(HARMLESS, "model_load_time_seconds"),
+}
 
 
 class LocalReader:
@@ -64,9 +76,10 @@ class LocalReader:
 
 
 def _tally(body: Block) -> Tally | None:
-    """The final usage as llama.cpp, text-generation-inference and LM Studio state it."""
-    tally = Tally()
+    """Usage as llama.cpp, text-generation-inference and LM Studio state it at the end."""
     details, stats = mapping(body, "details"), mapping(body, "stats")
+    tally = Tally(details, _DETAILS)
+    tally.check(stats, _STATS)
     if body.get("stop") is True or ("tokens_predicted" in body and "stop" not in body):
         cached = integer(mapping(body, "timings").get("cache_n"))
         read = integer(body.get("tokens_evaluated"))
@@ -98,7 +111,10 @@ COMPLETION = Endpoint(
 CHAT = Endpoint(name="local.chat", operation=Operation.CHAT, reader=LocalReader)
 TOKENIZE = free_endpoint("local.tokenize", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
 
+STATUS = free_endpoint("local.status", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
+
 ROUTES = (
+    EndpointPath("^|^/(health|healthz|ping|ready|metrics)", STATUS, frozenset({"GET"})),
     EndpointPath("^/(completion|infill|generate|generate_stream)", COMPLETION),
     EndpointPath("/api/v1/chat", CHAT),
     EndpointPath("/(tokenize|detokenize|apply-template)", TOKENIZE),

@@ -7,10 +7,13 @@ from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import READ, named
 from proxy.dialects.openai.chat import ChatReader
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
+
+_OCR = named(READ, "pages_processed", "pages_processed_annotation", "doc_size_bytes")
 
 
 class OcrReader:
@@ -36,7 +39,7 @@ class OcrReader:
             pages = len(mappings(body.get("pages")))
             draft.flag(Reason.PAGES_COUNTED_FROM_BODY)
         if pages is not None:
-            tally = Tally()
+            tally = Tally(usage, _OCR)
             annotated = integer(usage.get("pages_processed_annotation"))
             split(tally, pages, Meter.PAGES, {Meter.PAGES_ANNOTATED: annotated})
             draft.part(tally)

@@ -65,7 +65,7 @@ class OllamaReader:
             draft.attributes["provider.load_ms"] = load_ns // 1_000_000
         if read is None and made is None:
             return
-        tally = Tally()
+        tally = Tally.inferred()  # the counts stand among the rest of the body
         tally.add(Meter.INPUT, read)
         tally.add(Meter.OUTPUT, made)
         if read is None:

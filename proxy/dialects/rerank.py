@@ -8,9 +8,14 @@ from pricing.usage import Meter
 from proxy.dialects.cohere import tally_billed
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import READ, named
+from proxy.dialects.openai.usage import stated_usd
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, text
 from proxy.exchange import Operation, Reading
+
+# The total is what is billed; some say the prompt's share of it, which is all of it.
+_KNOWN = named(READ, "total_tokens", "prompt_tokens", "input_tokens")
 
 
 class RerankReader:
@@ -28,12 +33,14 @@ class RerankReader:
         draft.response_model = text(body.get("model"))
         draft.response_id = text(body.get("id"))
         draft.complete = bool(body)
+        draft.reported_usd = stated_usd(body)
         billed = mapping(body, "meta", "billed_units")
-        tokens = integer(mapping(body, "usage").get("total_tokens"))
+        usage = mapping(body, "usage")
+        tokens = integer(usage.get("total_tokens"))
         if any(integer(units) is not None for units in billed.values()):
-            draft.part(tally_billed(billed))
+            draft.part(tally_billed(mapping(body, "meta")))
         elif tokens is not None:
-            tally = Tally()
+            tally = Tally(usage, _KNOWN)
             tally.add(Meter.INPUT, tokens)
             draft.part(tally)
 

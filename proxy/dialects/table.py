@@ -6,7 +6,7 @@ narrow paths come before those with wide ones.
 
 from functools import lru_cache
 
-from proxy.dialects import cohere, dashscope, local_servers, mistral, ollama, other, rerank
+from proxy.dialects import cohere, dashscope, jobs, local_servers, mistral, ollama, other, rerank
 from proxy.dialects.anthropic import messages as anthropic
 from proxy.dialects.bedrock import converse as bedrock
 from proxy.dialects.bedrock import invoke as bedrock_invoke
@@ -35,6 +35,7 @@ MODULES = (
     local_servers,
     cohere,
     dashscope,
+    jobs,
     mistral,
     ollama,
     rerank,
@@ -48,7 +49,6 @@ MODULES = (
 ROUTES: tuple[EndpointPath, ...] = tuple(route for module in MODULES for route in module.ROUTES)
 
 FOUND_MAX = 1024
-UNCHARGED_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 @lru_cache(maxsize=FOUND_MAX)  # paths contain ids, so there must be a limit
@@ -61,4 +61,4 @@ def find(method: str, path: str, family: str = "openai") -> Endpoint:
     for route in ROUTES:
         if route.matches(method, path, family):
             return route.endpoint
-    return other.UNCHARGED if method in UNCHARGED_METHODS else other.UNKNOWN
+    return other.UNKNOWN

@@ -11,14 +11,44 @@ from decimal import Decimal
 from pricing.cause import Cause, Reasons, about
 from pricing.reason import Reason
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Meter, Origin, Quantity, Usage
+from proxy.dialects.fields import Fields, unknown
+from proxy.dialects.values import integer
 
 
 class Tally:
     """Quantities by meter of one usage block."""
 
-    def __init__(self) -> None:
+    def __init__(self, usage: Mapping[str, object], known: Fields) -> None:
+        """`known` are the fields that the reader knows; quantities in others are flagged."""
         self.reasons = Reasons()
         self._quantities: dict[Meter, Quantity] = {}
+        self._unmetered = 0
+        self.check(usage, known)
+
+    @classmethod
+    def inferred(cls) -> "Tally":
+        """A tally of what no usage block states: of a request, a header or the content."""
+        return cls({}, {})
+
+    def check(self, usage: Mapping[str, object], known: Fields, path: str = "") -> None:
+        """Flag the quantities of a further block that is read into this tally."""
+        for field in unknown(usage, known, path):
+            self.flag(about(Reason.UNKNOWN_USAGE_FIELD, field))
+
+    def count_calls(self, calls: Mapping[str, object], meters: Mapping[str, Meter | None]) -> None:
+        """Count tool calls by name; None: the tool is free.  A name without a meter is flagged."""
+        for name, value in calls.items():
+            if name in meters:
+                if (meter := meters[name]) is not None:
+                    self.add(meter, integer(value))
+            elif any(unknown({name: value}, {})):
+                self.flag(about(Reason.UNKNOWN_TOOL, name))
+
+    def leave_out(self, modality: str, tokens: int) -> None:
+        """Flag tokens of a modality that has no meter; they are part of the provider's total."""
+        if tokens:
+            self._unmetered += tokens
+            self.flag(about(Reason.UNKNOWN_MODALITY, modality))
 
     def flag(self, *causes: Cause) -> None:
         """Say what is doubtful about these quantities."""
@@ -37,11 +67,12 @@ class Tally:
         """Add what `other` counted, and its reasons."""
         for meter, quantity in other._quantities.items():
             self.add(meter, quantity)
+        self._unmetered += other._unmetered
         self.flag(*other.reasons)
 
     def expect(self, what: str, total: int | None, meters: frozenset[Meter]) -> None:
-        """Flag a sum of `meters` that differs from the provider's `total`, if it states one."""
-        got = sum(self._quantities.get(meter, 0) for meter in meters)
+        """Flag it if `meters` do not sum to the provider's `total`; None: it states none."""
+        got = self._unmetered + sum(self._quantities.get(meter, 0) for meter in meters)
         if total is not None and got != total:
             self.flag(about(Reason.USAGE_SUM_MISMATCH, f"{what}:{got}!={total}"))
 

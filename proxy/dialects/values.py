@@ -5,6 +5,7 @@ Objects are `dict`s, as msgspec makes them: checking for `Mapping` takes ten tim
 
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isfinite
 
 EMPTY: Mapping[str, object] = {}
 QUANTITY_MAX = 10**18  # larger numbers are ignored: 1e999999999 must not become an int
@@ -31,7 +32,7 @@ def integer(value: object) -> int | None:
     """A whole number of 0 or more; None if it is absent or makes no sense."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    if not 0 <= value < QUANTITY_MAX:
+    if not _is_finite(value) or not 0 <= value < QUANTITY_MAX:
         return None
     whole = int(value)
     return whole if whole == value else None
@@ -49,6 +50,13 @@ def figure(value: object) -> int | float | None:
     """A number for display; None for anything else, and for absurdly large ones."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    if not -QUANTITY_MAX < value < QUANTITY_MAX:
+    if not _is_finite(value) or not -QUANTITY_MAX < value < QUANTITY_MAX:
         return None
     return value if isinstance(value, int) else float(value)
+
+
+def _is_finite(value: int | float | Decimal) -> bool:
+    """False for infinities and for what is no number, which cannot be compared."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int) or isfinite(value)

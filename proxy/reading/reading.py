@@ -18,7 +18,7 @@ from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
 from proxy.reading.document import Document, Limits
-from proxy.reading.framers import SNIFF_BYTES, Framer, Item, choose
+from proxy.reading.framers import SNIFF_BYTES, Framer, Item, JsonArray, choose
 from proxy.reading.inflate import Inflate
 from proxy.reading.multipart import Multipart, boundary_of
 from proxy.settings.config import MeteringOptions, Provider
@@ -179,6 +179,7 @@ class CallReader:
             status=self._head.status,
             response_headers=heads.lower(self._head.headers),
             stream=self._begun.websocket or bool(self._response and self._response.stream),
+            array=bool(self._response and self._response.array),
             text_chars_max=self._limits.count_bytes_max,
             hear=self._capture.hear if self._capture else None,
         )
@@ -261,6 +262,11 @@ class _Response:
     def stream(self) -> bool:
         """Whether documents arrive over time; known once there is one."""
         return self._framer is not None and self._framer.stream
+
+    @property
+    def array(self) -> bool:
+        """Whether the documents are the elements of one JSON array."""
+        return isinstance(self._framer, JsonArray)
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """Yield the documents that `data` completes."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
         *("usage", "terms", "reason", "cause", "condition", "tariff", "charge", "steps"),
-        *("charge_line", "sheet", "book", "bill", "quote", "upkeep"),
+        *("charge_line", "sheet", "book", "near_names", "bill", "quote", "upkeep"),
     ),
     "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),
     "proxy": (

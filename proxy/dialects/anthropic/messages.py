@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+from pricing.cause import about
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import TermValue
@@ -25,6 +26,12 @@ ITEM_CHARS_MAX = 256
 BETA_CHARS_MAX = 512
 TOOL_RESULTS = "_tool_result"  # ends the type of every block that answers a server tool
 CODE_TOOLS = frozenset({"code_execution", "bash_code_execution", "text_editor_code_execution"})
+# Counted in the usage block, or without a fee of their own.
+# https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+SERVER_TOOLS = frozenset(
+    ("web_search", "web_fetch", "advisor", "tool_search_tool_regex", "tool_search_tool_bm25")
+)
+NO_FEE = frozenset(("", "text", "thinking", "redacted_thinking", "compaction", "container_upload"))
 BATCH_RESULTS = frozenset({"succeeded", "errored", "canceled", "expired"})
 _LOCATION = re.compile(r"/locations/([^/]+)/")
 
@@ -103,6 +110,8 @@ class MessagesReader:
         if kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
             self._draft.tool_calls += kind == "tool_use"
             self._code_runs += kind == "server_tool_use" and name in CODE_TOOLS
+            if kind == "server_tool_use" and name not in CODE_TOOLS | SERVER_TOOLS:
+                self._draft.flag(about(Reason.UNKNOWN_TOOL, name))
             self._draft.delta(name, at_ns, of=of)
             if arguments := mapping(block, "input"):
                 self._draft.say(str(arguments), of)
@@ -111,6 +120,8 @@ class MessagesReader:
             served = text(mapping(block, "to").get("model"))
             self._draft.response_model = served or self._draft.response_model
         else:
+            if kind not in NO_FEE:
+                self._draft.flag(about(Reason.UNKNOWN_OUTPUT_ITEM, kind))
             self._delta(block, at_ns, number)
 
     def _delta(self, delta: Block, at_ns: int, number: Json) -> None:

@@ -19,12 +19,33 @@ from dataclasses import dataclass
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, Terms
+from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
 
 ANSWER = frozenset({"message", "fallback_message"})  # other types are side work
 
 Block = Mapping[str, object]
+
+_TOOLS = {
+    "web_search_requests": Meter.CALLS_WEB_SEARCH,
+    "web_fetch_requests": Meter.CALLS_WEB_FETCH,
+    # Free; code runs in a container, whose time no response states:
+    # https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool
+    "tool_search_requests": None,
+}
+_ENTRY: Fields = {
+    **named(READ, "input_tokens", "output_tokens"),
+    **named(READ, "cache_read_input_tokens", "cache_creation_input_tokens"),
+    "cache_creation": named(READ, "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"),
+    "output_tokens_details": named(READ, "thinking_tokens"),
+    **named(HARMLESS, "server_tool_use"),  # counted by name
+}
+_KNOWN: Fields = {
+    **_ENTRY,
+    "iterations": _ENTRY,
+    **named(HARMLESS, "fallback_credit"),  # flagged where it was redeemed
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +105,21 @@ def _own(
         share = _sum(entries, "", terms, ttls)
         if _size(usage) != tuple(map(sum, zip(*map(_size, entries), strict=True))):
             share.tally.flag(Reason.ITERATIONS_DO_NOT_SUM)
+            share.tally.check(usage, _KNOWN)
             _count_calls(share.tally, usage)
             return share
         terms = share.terms
     elif passes > 1:
         terms = {**terms, Term.SUMMED_REQUESTS: True}
-    tally = Tally()
+    tally = Tally(usage, _KNOWN)
     _count(tally, usage, ttls)
     return Share(tally, "", terms)
 
 
 def _sum(entries: Sequence[Block], model: str, terms: Terms, ttls: frozenset[str] | None) -> Share:
-    tally = Tally()
+    tally = Tally.inferred()
     for entry in entries:
+        tally.check(entry, _ENTRY, "iterations")
         _count(tally, entry, ttls)
     if len(entries) > 1:
         longest = max(prompt for prompt, _ in map(_size, entries))
@@ -154,5 +177,4 @@ def _rest(
 def _count_calls(tally: Tally, usage: Block) -> None:
     # What was billed: a failed search is in the content, but not here.
     tools = mapping(usage, "server_tool_use")
-    tally.add(Meter.CALLS_WEB_SEARCH, integer(tools.get("web_search_requests")))
-    tally.add(Meter.CALLS_WEB_FETCH, integer(tools.get("web_fetch_requests")))
+    tally.count_calls(tools, _TOOLS)

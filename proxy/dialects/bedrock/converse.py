@@ -14,6 +14,7 @@ from pricing.terms import Term
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import HARMLESS, READ, Fields, is_quantity, named
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import figure, integer, mapping, mappings, text
@@ -29,6 +30,15 @@ _GUARDRAIL = {
     "contentPolicyUnits": Meter.GUARDRAIL_CONTENT_UNITS,
     "sensitiveInformationPolicyUnits": Meter.GUARDRAIL_PII_UNITS,
 }
+_UNITS_FREE = ("wordPolicyUnits",)  # https://aws.amazon.com/bedrock/pricing/
+_KNOWN: Fields = {
+    **named(READ, "inputTokens", "outputTokens", "totalTokens"),
+    **named(READ, "inputTokenCount", "outputTokenCount"),  # Nova's own body says both
+    **named(READ, "cacheReadInputTokens", "cacheReadInputTokenCount"),
+    **named(READ, "cacheWriteInputTokens", "cacheWriteInputTokenCount"),
+    "cacheDetails": named(READ, "inputTokens"),
+    **named(HARMLESS, "serverToolUsage"),  # counted by name
+}
 _CONFIG = {
     "temperature": "request.temperature",
     "topP": "request.top_p",
@@ -42,7 +52,7 @@ class ConverseReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
-        self._guardrail = Tally()
+        self._guardrail = Tally.inferred()
         self._terms = profile_terms(ask)
         config = mapping(ask.request, "inferenceConfig")
         for name, attribute in _CONFIG.items():
@@ -79,12 +89,7 @@ class ConverseReader:
         trace = mapping(body, "trace")
         if routed := text(mapping(trace, "promptRouter").get("invokedModelId")):
             draft.response_model = routed.rpartition("/")[2]  # a prompt router chose it
-        guardrail = mapping(trace, "guardrail")
-        for name in ("inputAssessment", "outputAssessments"):
-            for assessment in mapping(guardrail, name).values():
-                entries = assessment if isinstance(assessment, list) else [assessment]
-                for entry in entries:
-                    count_guardrail(self._guardrail, mapping(entry, "invocationMetrics", "usage"))
+        count_trace(self._guardrail, trace)
 
     def _block(self, block: Block, at_ns: int) -> None:
         draft = self._draft
@@ -118,7 +123,8 @@ class ConverseReader:
 
 def tally_usage(usage: Block) -> Tally:
     """The leaves of a `usage` block of Converse, or of Nova's InvokeModel."""
-    tally = Tally()
+    tally = Tally(usage, _KNOWN)
+    tally.count_calls(mapping(usage, "serverToolUsage"), {})
     tally.add(Meter.INPUT, integer(usage.get("inputTokens")))
     tally.add(Meter.OUTPUT, integer(usage.get("outputTokens")))
     tally.add(Meter.CACHE_READ, _either(usage, "cacheReadInputToken"))
@@ -144,15 +150,26 @@ def _either(usage: Block, stem: str) -> int | None:
     return integer(usage.get(f"{stem}Count")) if tokens is None else tokens
 
 
+def count_trace(tally: Tally, trace: Block) -> None:
+    """Count the units of every assessment in a trace, of Converse or of InvokeModel."""
+    guardrail = mapping(trace, "guardrail")
+    listed = mappings(guardrail.get("outputs"))  # InvokeModel's; Converse has one object
+    one = (mapping(guardrail, name) for name in ("input", "inputAssessment", "outputAssessments"))
+    for found in (*one, *listed):
+        for assessment in found.values():
+            entries = assessment if isinstance(assessment, list) else [assessment]
+            for entry in entries:
+                count_guardrail(tally, mapping(entry, "invocationMetrics", "usage"))
+
+
 def count_guardrail(tally: Tally, usage: Block) -> None:
     """Count the text units of an assessment; flag policies that have no meter."""
     for name, value in usage.items():
-        units = integer(value)
-        if not units or not name.endswith("Units") or name.endswith("FreeUnits"):
+        if not is_quantity(value) or name.endswith("FreeUnits") or name in _UNITS_FREE:
             continue
         if meter := _GUARDRAIL.get(name):
-            tally.add(meter, units)
-        elif name != "wordPolicyUnits":  # free: https://aws.amazon.com/bedrock/pricing/
+            tally.add(meter, integer(value))
+        else:
             tally.flag(about(Reason.GUARDRAIL_NOT_METERED, name[:64]))
 
 
@@ -187,7 +204,7 @@ class GuardrailReader:
         """See `Reader.read`."""
         usage = mapping(document, "usage")
         if usage and not self._draft.parts:
-            tally = Tally()
+            tally = Tally.inferred()
             count_guardrail(tally, usage)
             self._draft.part(tally)
         self._draft.complete = True

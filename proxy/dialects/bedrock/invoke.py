@@ -13,11 +13,19 @@ from decimal import Decimal
 
 import msgspec
 
-from pricing.usage import Meter
+from pricing.reason import Reason
+from pricing.usage import Meter, Usage
 from proxy.dialects.anthropic.messages import MessagesReader
-from proxy.dialects.bedrock.converse import note_exception, path_model, profile_terms, tally_usage
+from proxy.dialects.bedrock.converse import (
+    count_trace,
+    note_exception,
+    path_model,
+    profile_terms,
+    tally_usage,
+)
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, Reader
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import HARMLESS, READ, named
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -25,9 +33,21 @@ from proxy.exchange import Operation, Reading
 Block = Mapping[str, object]
 
 HEADER = "x-amzn-bedrock-{}-token-count"
+TRACE = "amazon-bedrock-trace"  # of a guardrail, if the request asked for it
 METRICS = "amazon-bedrock-invocationMetrics"
+_METRICS = {
+    **named(READ, "inputTokenCount", "outputTokenCount"),
+    **named(READ, "cacheReadInputTokenCount", "cacheWriteInputTokenCount"),
+    **named(HARMLESS, "invocationLatency", "firstByteLatency"),  # milliseconds
+}
+_BODY = named(READ, "prompt_tokens", "completion_tokens", "total_tokens")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _TEXTS = ("outputText", "generation", "completion", "text")
+
+
+def guarded(ask: Ask) -> bool:
+    """Whether the call asked for a guardrail."""
+    return "x-amzn-bedrock-guardrailidentifier" in ask.request_headers
 
 
 class ClaudeReader:
@@ -36,13 +56,16 @@ class ClaudeReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._ask = ask
         self._reader = MessagesReader(ask, endpoint)
+        self._guardrail = Tally.inferred()
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
         if event.endswith("Exception"):
             message = mapping(document).get("message")
             document = {"error": {"type": event, "message": message}}
-        self._reader.read(unwrapped(document), at_ns)
+        document = unwrapped(document)
+        count_trace(self._guardrail, mapping(document, TRACE))
+        self._reader.read(document, at_ns)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
@@ -52,7 +75,19 @@ class ClaudeReader:
             replace(part, model=part.model or path_model(self._ask), terms={**part.terms, **terms})
             for part in reading.parts
         )
-        return replace(reading, parts=parts)
+        return self._guarded(replace(reading, parts=parts))
+
+    def _guarded(self, reading: Reading) -> Reading:
+        """The reading with what a guardrail took; it is billed beside the first part."""
+        units = self._guardrail.usage().quantities
+        reasons = [*self._guardrail.reasons]
+        if guarded(self._ask) and not units:
+            reasons.append(Reason.GUARDRAIL_UNITS_NOT_REPORTED)
+        parts = reading.parts
+        if parts and units:
+            usage = Usage({**parts[0].usage.quantities, **units}, parts[0].usage.origin)
+            parts = (replace(parts[0], usage=usage), *parts[1:])
+        return replace(reading, parts=parts, reasons=(*reading.reasons, *reasons))
 
 
 class InvokeReader:
@@ -61,6 +96,7 @@ class InvokeReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._tally: Tally | None = None
+        self._guardrail = Tally.inferred()
         self._images = 0
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
@@ -79,9 +115,12 @@ class InvokeReader:
         draft.finish(mapping(body, "messageStop").get("stopReason") or body.get("stopReason"))
         images = body.get("images") or body.get("artifacts")
         self._images += len(images) if isinstance(images, list) else 0
-        self._tally = _body_tally(body) or self._tally
+        count_trace(self._guardrail, mapping(body, TRACE))
         metrics = mapping(body, METRICS)
-        self._tally = _count_tally(metrics, "{}TokenCount", True) or self._tally
+        for tally in (_body_tally(body), _count_tally(metrics, "{}TokenCount", True)):
+            if tally is not None:
+                draft.flag(*tally.reasons)  # what another block counts in its place is no less odd
+                self._tally = tally
         draft.complete = draft.complete or bool(metrics) or not draft.ask.stream
 
     def close(self) -> Reading:
@@ -89,10 +128,13 @@ class InvokeReader:
         draft = self._draft
         tally = self._tally or _count_tally(draft.ask.response_headers, HEADER, False)
         if self._images:
-            tally = tally or Tally()
+            tally = tally or Tally.inferred()
             tally.add(Meter.IMAGES, self._images)
         if tally is not None:
+            tally.merge(self._guardrail)
             draft.part(tally, terms=profile_terms(draft.ask))
+        if guarded(draft.ask) and not self._guardrail.usage().quantities:
+            draft.flag(Reason.GUARDRAIL_UNITS_NOT_REPORTED)
         return draft.reading()
 
 
@@ -118,7 +160,9 @@ def _count_tally(counts: Mapping[str, object], form: str, camel: bool) -> Tally 
     said = {meter: _number(counts.get(form.format(name))) for meter, name in names.items()}
     if all(count is None for count in said.values()):
         return None
-    tally = Tally()
+    tally = Tally.inferred()
+    if camel:
+        tally.check(counts, _METRICS, METRICS)
     for meter, count in said.items():
         tally.add(meter, count)
     return tally
@@ -135,7 +179,7 @@ def _body_tally(body: Block) -> Tally | None:
     usage = mapping(body, "usage") or mapping(body, "metadata", "usage")
     if integer(usage.get("inputTokens")) is not None:
         return tally_usage(usage)
-    tally = Tally()
+    tally = Tally(usage, _BODY)
     pairs = (
         (usage.get("prompt_tokens"), usage.get("completion_tokens")),
         (body.get("prompt_token_count"), body.get("generation_token_count")),

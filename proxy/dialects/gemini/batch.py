@@ -68,7 +68,7 @@ class GeminiBatchReader:
         reader.read(response, 0)
         tally = reader.tally()
         if tally is None and (tokens := integer(response.get("tokenCount"))) is not None:
-            tally = Tally()  # an embedding of a batch
+            tally = Tally.inferred()  # an embedding of a batch
             tally.add(Meter.INPUT, tokens)
         if tally is not None:
             draft.part(

@@ -11,6 +11,7 @@ from pricing.terms import Term
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.fields import READ, named
 from proxy.dialects.gemini.generate import call_terms, path_model
 from proxy.dialects.gemini.usage import has_counts, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -83,7 +84,7 @@ class PredictReader:
         draft = self._draft
         if draft.fail(document):
             return
-        tally = Tally()
+        tally = Tally.inferred()
         for prediction in mappings(mapping(document).get("predictions")):
             self._prediction(prediction, tally)
         if tally.usage().quantities:
@@ -92,6 +93,7 @@ class PredictReader:
 
     def _prediction(self, prediction: Mapping[str, object], tally: Tally) -> None:
         statistics = mapping(prediction, "embeddings", "statistics")
+        tally.check(statistics, named(READ, "token_count"), "statistics")
         tally.add(Meter.INPUT, integer(statistics.get("token_count")))
         if prediction.get("bytesBase64Encoded") or prediction.get("gcsUri"):
             tally.add(Meter.IMAGES, 1)
@@ -124,7 +126,7 @@ class VideoReader:
         draft.response_id = text(mapping(document).get("name"))
         asked = mapping(draft.ask.request, "parameters")
         seconds = integer(asked.get("durationSeconds")) or self.SECONDS
-        tally = Tally()
+        tally = Tally.inferred()
         tally.add(Meter.VIDEO_SECONDS, seconds * (integer(asked.get("sampleCount")) or 1))
         terms: dict[str, TermValue] = call_terms(draft, "")
         terms[Term.RESOLUTION] = text(asked.get("resolution")) or "720p"

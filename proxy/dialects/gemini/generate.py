@@ -23,6 +23,7 @@ Block = Mapping[str, object]
 
 _FINISH = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}  # as numbers
 _LOCATION = re.compile(r"/locations/([^/]+)/")
+_VERTEX = re.compile(r"/publishers/google/")
 _CONFIG = {
     "temperature": "request.temperature",
     "topP": "request.top_p",
@@ -72,6 +73,8 @@ class GenerateReader:
         draft = self._draft
         note_parts(draft, mapping(candidate, "content").get("parts"), at_ns, of=index)
         self._grounding.take(mapping(candidate, "groundingMetadata"))
+        if _VERTEX.search(self._draft.ask.path):
+            self._grounding.take_own_data(mapping(candidate, "groundingMetadata"))
         if mapping(candidate, "urlContextMetadata") or self._draft.attributes.get("response.code"):
             self._grounding.other_tools = True
         reason = candidate.get("finishReason")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pricing.reason import Reason
 from pricing.usage import Meter
+from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mappings, text
 
@@ -40,6 +41,20 @@ _OUTPUT = {
     "TEXT": Meter.OUTPUT,
     "IMAGE": Meter.OUTPUT_IMAGE,
     "AUDIO": Meter.OUTPUT_AUDIO,
+    "VIDEO": Meter.OUTPUT_VIDEO,
+}
+_SPLIT = {**named(READ, "tokenCount"), **named(HARMLESS, "modality")}  # enums may be numbers
+_KNOWN: Fields = {
+    **named(READ, "promptTokenCount", "candidatesTokenCount", "responseTokenCount"),
+    **named(READ, "thoughtsTokenCount", "toolUsePromptTokenCount", "cachedContentTokenCount"),
+    **named(READ, "totalTokenCount"),
+    **named(HARMLESS, "trafficType"),
+    "promptTokensDetails": _SPLIT,
+    "promptTokenDetails": _SPLIT,
+    "cacheTokensDetails": _SPLIT,
+    "candidatesTokensDetails": _SPLIT,
+    "responseTokensDetails": _SPLIT,
+    "toolUsePromptTokensDetails": _SPLIT,
 }
 
 
@@ -51,7 +66,7 @@ def has_counts(usage: Block) -> bool:
 
 def tally_usage(usage: Block) -> Tally:
     """The leaves of a `usageMetadata` block of generateContent, Live or embeddings."""
-    tally = Tally()
+    tally = Tally(usage, _KNOWN)
     prompt = integer(usage.get("promptTokenCount")) or 0
     thoughts = integer(usage.get("thoughtsTokenCount"))
     tally_input(
@@ -65,7 +80,8 @@ def tally_usage(usage: Block) -> Tally:
     details = usage.get("candidatesTokensDetails") or usage.get("responseTokensDetails")
     tally_output(tally, next((n for n in made if n is not None), None), by_modality(details))
     tally.add(Meter.OUTPUT_REASONING, thoughts)
-    tally.add(Meter.INPUT_TOOL_USE, integer(usage.get("toolUsePromptTokenCount")))
+    tool_use = by_modality(usage.get("toolUsePromptTokensDetails"))
+    tally_tool_use(tally, integer(usage.get("toolUsePromptTokenCount")), tool_use)
     total = integer(usage.get("totalTokenCount"))
     if total is not None and "responseTokenCount" in usage:
         # Live's total excludes thoughts (recorded frames of gemini-2.5 native audio).
@@ -85,8 +101,19 @@ def tally_input(
     else:
         hits = _hits_unsplit(tally, cached, rest)
     for kind in {**rest, **hits}:
+        if kind not in _INPUT:  # cached or not, its price is not known
+            tally.leave_out(kind, max(rest.get(kind, 0), hits.get(kind, 0)))
+            continue
         tally.add(_INPUT[kind], rest.get(kind, 0) - hits.get(kind, 0))
         tally.add(_CACHE_READ[kind], hits.get(kind))
+
+
+def tally_tool_use(tally: Tally, total: int | None, split: Mapping[str, int]) -> None:
+    """Count what tools brought in; only a modality that we do not know matters to its price."""
+    other = {kind: n for kind, n in split.items() if kind not in _INPUT}
+    for kind, quantity in other.items():
+        tally.leave_out(kind, quantity)
+    tally.add(Meter.INPUT_TOOL_USE, total - sum(other.values()) if total is not None else None)
 
 
 def _hits_unsplit(tally: Tally, cached: int, read: Mapping[str, int]) -> dict[str, int]:
@@ -102,23 +129,32 @@ def _hits_unsplit(tally: Tally, cached: int, read: Mapping[str, int]) -> dict[st
 
 
 def tally_output(tally: Tally, made: int | None, split: Mapping[str, int]) -> None:
-    """Count the output; without a total, the split is the total."""
-    other = {kind: n for kind, n in split.items() if kind in _OUTPUT and kind != "TEXT"}
+    """Count what was made; without a total, the split is the total."""
+    other = {kind: n for kind, n in split.items() if kind != "TEXT"}
     total = sum(split.values()) if made is None else made
     tally.add(Meter.OUTPUT, total - sum(other.values()))
     for kind, quantity in other.items():
-        tally.add(_OUTPUT[kind], quantity)
+        if kind in _OUTPUT:
+            tally.add(_OUTPUT[kind], quantity)
+        else:
+            tally.leave_out(kind, quantity)
 
 
 def by_modality(details: object, count: str = "tokenCount") -> dict[str, int]:
-    """Tokens by modality; an unknown or unspecified one counts as text."""
+    """Tokens by modality, in capitals; one that is not specified is text."""
     found: dict[str, int] = {}
     for entry in mappings(details):
         name = entry.get("modality")
-        kind = _MODALITIES.get(name, "") if isinstance(name, int) else text(name).upper()
-        kind = kind if kind in _INPUT else "TEXT"
+        kind = _modality(name)
         found[kind] = found.get(kind, 0) + (integer(entry.get(count)) or 0)
     return found
+
+
+def _modality(name: object) -> str:
+    if isinstance(name, int):
+        return _MODALITIES.get(name, f"MODALITY_{name}") if name else "TEXT"
+    kind = text(name).upper()
+    return "TEXT" if kind in ("", "MODALITY_UNSPECIFIED", "UNSPECIFIED") else kind
 
 
 def served_tier(usage: Block) -> str:
@@ -132,7 +168,7 @@ def served_tier(usage: Block) -> str:
 
 @dataclass(slots=True)
 class Grounding:
-    """Searches and map lookups of one answer, from `groundingMetadata` of any number of chunks.
+    """Searches and lookups of one answer, from `groundingMetadata` of any number of chunks.
 
     Gemini 2.x is billed per grounded prompt, 3.x per query:
     https://ai.google.dev/gemini-api/docs/pricing.  A tool that is declared and not used is free.
@@ -141,7 +177,8 @@ class Grounding:
     queries: dict[str, None] = field(default_factory=dict)
     web: bool = False
     maps: bool = False
-    other_tools: bool = False  # file search, URL context, code: their results are billed as input
+    own_data: bool = False  # the caller's own, by Vertex AI Search or the like
+    other_tools: bool = False  # file search, URL context or code, whose results are billed as input
 
     def take(self, metadata: Block) -> None:
         """Take one `groundingMetadata`."""
@@ -150,11 +187,21 @@ class Grounding:
             for query in said if isinstance(said, list) else []:
                 if isinstance(query, str) and query and len(self.queries) < QUERIES_MAX:
                     self.queries[query] = None
+        self.own_data = self.own_data or bool(metadata.get("retrievalQueries"))
         chunks = mappings(metadata.get("groundingChunks"))
         self.web = self.web or any("web" in chunk or "image" in chunk for chunk in chunks)
         self.maps = self.maps or any("maps" in chunk for chunk in chunks)
         self.maps = self.maps or bool(metadata.get("googleMapsWidgetContextToken"))
         self.other_tools = self.other_tools or any("retrievedContext" in chunk for chunk in chunks)
+
+    def take_own_data(self, metadata: Block) -> None:
+        """Note, of an answer of Vertex, whether it draws on the caller's own data.
+
+        The Gemini API's file search returns the same chunks and has no fee for a query:
+        https://ai.google.dev/gemini-api/docs/file-search#pricing
+        """
+        chunks = mappings(metadata.get("groundingChunks"))
+        self.own_data = self.own_data or any("retrievedContext" in chunk for chunk in chunks)
 
     @property
     def searched(self) -> bool:
@@ -162,7 +209,8 @@ class Grounding:
         return self.web or (bool(self.queries) and not self.maps)
 
     def count(self, tally: Tally, model: str) -> None:
-        """Count it the way the model's generation is billed."""
+        """Count it as the model's generation is billed."""
+        tally.add(Meter.GROUNDING_OWN_DATA, int(self.own_data))
         if not self.searched and not self.maps:
             return
         if not self.other_tools and tally.quantity(Meter.INPUT_TOOL_USE):

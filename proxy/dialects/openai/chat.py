@@ -7,6 +7,7 @@ choices, on every event (cumulative), or under `x_groq`.  The last one that is n
 
 from collections.abc import Mapping
 
+from pricing.cause import about
 from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
@@ -15,9 +16,9 @@ from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.usage import (
     asks_for_tier,
     has_usage,
-    reported_usd,
     served_terms,
     served_tier,
+    stated_usd,
     tally_usage,
 )
 from proxy.dialects.tally import Tally
@@ -30,7 +31,12 @@ _EXECUTED = {  # https://console.groq.com/docs/browser-search, message.executed_
     "browser.search": Meter.CALLS_BROWSER_SEARCH,
     "browser.open": Meter.CALLS_BROWSER_OPEN,
 }
-# Models that search on every call, and show it only by citations.
+# Results of a search beside the choices: https://docs.z.ai/guides/tools/web-search, and Qwen's
+# https://www.alibabacloud.com/help/en/model-studio/web-search
+_RESULTS = ("web_search", "search_info")
+# A tool that Kimi's platform answers: https://platform.moonshot.ai/docs/guide/use-web-search
+_BUILTIN_SEARCH = "$web_search"
+# Models that search at every call, and say so only by citing.
 # https://developers.openai.com/api/docs/pricing, "Built-in tools"
 _SEARCHING = {
     "-search-preview": Meter.CALLS_WEB_SEARCH_PREVIEW,
@@ -45,8 +51,11 @@ class ChatReader:
         self._draft = Draft(ask, endpoint)
         self._usage: Mapping[str, object] = {}
         self._executed: dict[Meter, int] = {}
+        self._searched = False  # results of a search that the provider ran
+        self._searches: set[tuple[int, int]] = set()  # tool calls that the provider answers
         self._tool_indexes: set[tuple[int, int]] = set()
         self._reasoned = False
+        self.item = ""  # what the answer is charged as, where several calls may show it
         note_request(self._draft)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
@@ -58,17 +67,22 @@ class ChatReader:
         body = mapping(document)
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
-        if draft.fail(document):  # OpenRouter then bills nothing, and states that
-            draft.reported_usd = reported_usd(mapping(body, "usage"))
+        if draft.fail(document):  # OpenRouter bills nothing then, and says so
+            draft.reported_usd = stated_usd(body)
             return
         draft.service_tier = served_tier(body) or draft.service_tier
         for name, attribute in _ATTRIBUTES.items():
             if value := text(body.get(name)):
                 draft.attributes[attribute] = value[:128]
-        for usage in (body.get("usage"), mapping(body, "x_groq").get("usage")):
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
+        self._searched = self._searched or any(body.get(name) for name in _RESULTS)
+        choices = mappings(body.get("choices"))
+        # Moonshot and vLLM put it into the last choice of a stream.
+        blocks = [choice.get("usage") for choice in choices]
+        for usage in (*blocks, body.get("usage"), mapping(body, "x_groq").get("usage")):
             if has_usage(usage):
                 self._usage = mapping(usage)
-        for choice in mappings(body.get("choices")):
+        for choice in choices:
             self._choice(choice, at_ns)
         if not draft.ask.stream and body:
             draft.complete = True
@@ -95,6 +109,8 @@ class ChatReader:
         for tool in mappings(said.get("executed_tools")):
             if meter := _EXECUTED.get(text(tool.get("type"))):
                 self._executed[meter] = self._executed.get(meter, 0) + 1
+            else:
+                draft.flag(about(Reason.UNKNOWN_TOOL, text(tool.get("type"))))
         if said.get("refusal"):
             draft.attributes["response.refusal"] = True
 
@@ -112,22 +128,33 @@ class ChatReader:
             self._tool_indexes.add(key)
             self._draft.tool_calls += 1
         function = mapping(call, "function")
+        if function.get("name") == _BUILTIN_SEARCH and len(self._searches) < TOOL_CALLS_MAX:
+            self._searches.add(key)
         self._draft.delta(text(function.get("name")), at_ns, of=key)
         self._draft.delta(text(function.get("arguments")), at_ns, of=key)
+
+    @property
+    def states_usage(self) -> bool:
+        """Whether usage was stated so far."""
+        return bool(self._usage)
 
     def close(self) -> Reading:
         """See `Reader.close`."""
         draft = self._draft
+        deferred = mapping(draft.ask.request).get("deferred") is True and not self.item
+        if deferred and not self._usage and not draft.finish_reasons:
+            draft.countable = False
+            draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
         if self._usage:
-            draft.reported_usd = reported_usd(self._usage)
-            if self._usage.get("is_byok") is True:  # the owner of the upstream key pays upstream
+            draft.reported_usd = stated_usd({"usage": self._usage}, draft.reported_usd)
+            if self._usage.get("is_byok") is True:  # the owner of the upstream key pays that
                 upstream = decimal(
                     mapping(self._usage, "cost_details").get("upstream_inference_cost")
                 )
                 draft.attributes["response.byok"] = True
                 draft.attributes["response.byok_upstream_usd"] = str(upstream or "")
-            draft.part(self._tally(), terms=self._terms())
-            # Not every server sends [DONE].  Usage on every event is not final if no choice ended.
+            draft.part(self._tally(), terms=self._terms(), item=self.item)
+            # Not every server sends [DONE].  Usage on every event is no last word if none ended.
             draft.complete = draft.complete or bool(draft.finish_reasons)
             draft.usage_final = draft.complete
         return draft.reading()
@@ -136,7 +163,10 @@ class ChatReader:
         tally = tally_usage(self._usage, self._draft.ask)
         for meter, quantity in self._executed.items():
             tally.add(meter, quantity)
-        tally.add(Meter.CALLS_FUNCTION, self._draft.tool_calls)
+        # Results do not say how many searches they are of: one at least.
+        searches = len(self._searches) or int(self._searched)
+        tally.add(Meter.CALLS_WEB_SEARCH, searches)
+        tally.add(Meter.CALLS_FUNCTION, self._draft.tool_calls - len(self._searches))
         for name, meter in _SEARCHING.items():
             tally.add(meter, int(name in (self._draft.response_model or self._draft.request_model)))
         return tally

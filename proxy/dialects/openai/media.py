@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pricing.usage import Meter, Quantity, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
-from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
+from proxy.dialects.openai.fields import COSTS, DURATION
+from proxy.dialects.openai.usage import has_usage, stated_usd, tally_usage
 from proxy.dialects.tally import Tally, seconds
 from proxy.dialects.values import decimal, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -36,12 +37,12 @@ class ImagesReader:
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.service_tier = text(body.get("service_tier")) or draft.service_tier
         usage = mapping(body, "usage")
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
         if has_usage(usage):
             tally = tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_IMAGE)
-            draft.reported_usd = reported_usd(usage)
             draft.part(tally, terms=self._terms(body))
         elif images := len(mappings(body.get("data"))):
-            tally = Tally()
+            tally = Tally(usage, COSTS)
             tally.add(Meter.IMAGES, images)
             draft.part(tally, terms=self._terms(body))
         draft.complete = draft.complete or not draft.ask.stream or kind.endswith(".completed")
@@ -77,9 +78,10 @@ class VideosReader:
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
         draft.complete = bool(body)
+        draft.reported_usd = stated_usd(body)
         length = _seconds(body.get("seconds")) or _seconds(request.get("seconds"))
         if length is not None and body:
-            tally = Tally()
+            tally = Tally(mapping(body, "usage"), {**DURATION, **COSTS})
             tally.add(Meter.VIDEO_SECONDS, length)
             size = text(body.get("size")) or text(request.get("size"))
             draft.part(tally, terms={"size": size[:32]} if size else {})
@@ -96,6 +98,7 @@ class TranscriptionReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False  # audio has no text to count
         self._duration: Json = None
+        self._usage: Mapping[str, object] = {}
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
@@ -109,6 +112,8 @@ class TranscriptionReader:
             return
         draft.response_model = text(body.get("model")) or draft.response_model
         usage = mapping(body, "usage")
+        self._usage = usage or self._usage
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
         self._duration = usage.get("seconds") or body.get("duration") or self._duration
         if has_usage(usage) and usage.get("seconds") is None:
             draft.part(tally_usage(usage, draft.ask, default_input=Meter.INPUT_AUDIO))
@@ -118,7 +123,7 @@ class TranscriptionReader:
         """See `Reader.close`."""
         length = _seconds(self._duration)
         if length is not None and not self._draft.parts:
-            tally = Tally()
+            tally = Tally(self._usage, DURATION)
             tally.add(Meter.AUDIO_SECONDS, length)
             self._draft.part(tally)
         return self._draft.reading()
@@ -148,6 +153,7 @@ class SpeechReader:
         if kind == "speech.audio.delta":
             draft.times.token(at_ns)
         usage = mapping(body, "usage")
+        draft.reported_usd = stated_usd(body, draft.reported_usd)
         if has_usage(usage):
             draft.part(tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_AUDIO))
         draft.complete = draft.complete or kind == "speech.audio.done"
@@ -157,7 +163,7 @@ class SpeechReader:
         draft = self._draft
         said = text(mapping(draft.ask.request).get("input"))
         if said and not draft.parts and not draft.error_type:
-            tally = Tally()
+            tally = Tally.inferred()
             tally.add(Meter.CHARACTERS, len(said))
             draft.part(tally)
         draft.complete = draft.complete or not draft.ask.stream  # audio does not mark its end

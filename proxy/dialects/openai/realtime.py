@@ -11,6 +11,8 @@ from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, body_model
 from proxy.dialects.draft import Draft
+from proxy.dialects.openai.fields import DURATION
+from proxy.dialects.openai.lanes import LANES_MAX
 from proxy.dialects.openai.tools import Tools
 from proxy.dialects.openai.usage import has_usage, tally_usage
 from proxy.dialects.other import free_endpoint
@@ -33,7 +35,7 @@ class RealtimeReader:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False  # each turn reads the whole session again
         self._transcriber = ""
-        self._open = False
+        self._open: set[str] = set()  # responses in progress, by id
 
     def sent(self, document: Json, at_ns: int) -> None:
         """See `Conversation.sent`."""
@@ -47,9 +49,10 @@ class RealtimeReader:
         if kind.startswith("session."):
             self._session(mapping(body, "session"))
         elif kind == "response.created":
-            self._open = True
+            self._begun(text(mapping(body, "response").get("id")))
         elif kind == "response.done":
-            self._open = False
+            name = text(mapping(body, "response").get("id"))
+            self._open.discard(name if name in self._open else "")  # begun without an id
             self._done(mapping(body, "response"))
         elif kind == _TRANSCRIBED:
             self._transcribed(mapping(body, "usage"))
@@ -60,6 +63,12 @@ class RealtimeReader:
                 draft.hear(text(body.get("delta")), of)
         elif kind == "error":
             draft.fail(document)
+
+    def _begun(self, name: str) -> None:
+        if len(self._open) < LANES_MAX:
+            self._open.add(name)
+        else:
+            self._draft.flag(Reason.TOO_MANY_PARTS)
 
     def _session(self, session: Mapping[str, object]) -> None:
         draft = self._draft
@@ -86,7 +95,7 @@ class RealtimeReader:
             draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
 
     def _transcribed(self, usage: Mapping[str, object]) -> None:
-        tally = Tally()
+        tally = Tally(usage, DURATION)
         length = seconds(decimal(usage.get("seconds")))
         if length is not None:
             tally.add(Meter.AUDIO_SECONDS, length)

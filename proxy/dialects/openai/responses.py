@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
-from proxy.dialects.draft import Draft
+from proxy.dialects.draft import PARTS_MAX, Draft
+from proxy.dialects.openai.lanes import Lane, Lanes
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.tools import Tools, container_terms, image_model, image_usage
 from proxy.dialects.openai.usage import (
@@ -25,8 +26,10 @@ from proxy.dialects.other import free_endpoint
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
+Block = Mapping[str, object]
+
 ENDED = ("completed", "incomplete", "failed", "cancelled")
-PENDING = ("queued", "in_progress")
+PENDING = ("queued", "in_progress", "created")
 
 
 class ResponsesReader:
@@ -34,9 +37,9 @@ class ResponsesReader:
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
-        self._tools = Tools()  # of the response in progress, from its events
-        self._open = False  # a response has begun and not ended
-        self._background = False  # several calls may show its usage
+        self._lanes = Lanes()
+        self._done: set[str] = set()  # ids of those that ended, so that none is charged twice
+        self._background = False  # its usage may be shown by several calls
         self._unstated = False  # a response ended without usage
         note_request(self._draft)
 
@@ -45,7 +48,7 @@ class ResponsesReader:
         body = mapping(document)
         if body.get("type") == "response.create":
             self._draft.asked(mapping(body, "response") or body)
-            self._open = True
+            self._lanes.asked(body, self._draft.ask)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
@@ -58,11 +61,14 @@ class ResponsesReader:
         if kind.startswith("response.") and kind.endswith(".delta"):
             self._delta(kind, body, at_ns)
         elif kind == "response.output_item.done":
-            self._tools.add(mapping(body, "item"))
+            self._lanes.add_tool(body, draft.ask)
         elif "response" in body:
-            self._response(mapping(body, "response"), kind.removeprefix("response."))
+            said, word = mapping(body, "response"), kind.removeprefix("response.")
+            known = word in ENDED or word in PENDING
+            self._response(body, said, word if known else text(said.get("status")) or word)
         elif has_usage(body.get("usage")) or "output" in body:
-            self._response(body, text(body.get("status")) or "completed")
+            whole = {"response": body}
+            self._response(whole, body, text(body.get("status")) or "completed")
 
     def _delta(self, kind: str, body: Mapping[str, object], at_ns: int) -> None:
         if "audio.delta" in kind:  # audio in base64: a token, but no text
@@ -72,50 +78,68 @@ class ResponsesReader:
             shown = "reasoning" not in kind
             self._draft.delta(text(body.get("delta")), at_ns, visible=shown, of=of)
 
-    def _response(self, body: Mapping[str, object], status: str) -> None:
-        """Take the response object, which is incomplete in early events."""
+    def _response(self, event: Block, body: Block, status: str) -> None:
+        """Take the response object, which early events hold too, half empty."""
         draft = self._draft
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
         draft.session_id = text(mapping(body, "conversation").get("id")) or draft.session_id
-        self._open = status not in ENDED
         self._background = body.get("background") is True
-        if status in ENDED:
-            self._end(body, status)
-        elif not draft.ask.stream and status in PENDING:
+        lane = self._lanes.of(event, draft.ask)
+        if status in PENDING:
+            self._done.discard(text(body.get("id")))
+        if status in ENDED or (not draft.ask.stream and status not in PENDING):
+            self._lanes.end(event)
+            self._end(lane, body, status)
+        elif has_usage(body.get("usage")) and status not in PENDING:
+            lane.stated = body
+        elif not draft.ask.stream:
+            self._lanes.end(event)
             draft.complete = True
             draft.countable = False  # another call gets the answer
             draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
 
-    def _end(self, body: Mapping[str, object], status: str) -> None:
+    def _end(self, lane: Lane, body: Block, status: str) -> None:
         draft = self._draft
+        name = text(body.get("id"))
+        if name in self._done:
+            return
+        if name and len(self._done) < PARTS_MAX:
+            self._done.add(name)
         draft.complete = True
         draft.service_tier = served_tier(body) or draft.service_tier
         draft.finish(mapping(body, "incomplete_details").get("reason") or status)
         if mapping(body, "error"):
             draft.fail(body)
-        tools = self._listed(body)
+        tools = self._listed(lane, body)
         draft.tool_calls += tools.calls
         usage = mapping(body, "usage")
         if has_usage(usage):
-            tally = tally_usage(usage, draft.ask)
-            tools.tally(tally, body, draft.ask)
+            tally = tally_usage(usage, lane.ask)
+            tools.tally(tally, body, lane.ask)
             cost = reported_usd(usage)
             if cost is not None:
                 draft.reported_usd = cost + (draft.reported_usd or 0)
             item = draft.response_id if self._background else ""
-            draft.part(tally, model=text(body.get("model")), terms=self._terms(body), item=item)
+            terms = self._terms(body, lane.ask)
+            draft.part(tally, model=text(body.get("model")), terms=terms, item=item)
             draft.settle()
         else:
             self._unstated = self._unstated or status in ("completed", "incomplete")
-        self._image_part(body, tools)
-        self._tools = Tools()
+        self._image_part(body, tools, lane.ask)
 
-    def _listed(self, body: Mapping[str, object]) -> Tools:
-        """The tools that the response lists; those of its events if it lists none."""
+    def _end_stated(self) -> None:
+        """End the responses whose last word has usage, and a status that we do not know."""
+        for lane in self._lanes.take_stated():
+            self._end(lane, lane.stated, text(lane.stated.get("status")))
+
+    def _listed(self, lane: Lane, body: Block) -> Tools:
+        """What the response says it did; what its events said, if it lists nothing."""
         output = mappings(body.get("output"))
         if not output:
-            return self._tools
+            if lane.doubtful:
+                self._draft.flag(Reason.TOOL_OF_UNKNOWN_RESPONSE)
+            return lane.tools
         tools = Tools()
         for number, item in enumerate(output):
             tools.add(item)
@@ -131,21 +155,20 @@ class ResponsesReader:
                 self._draft.attributes["response.refusal"] = True
         self._draft.say(text(item.get("arguments")), number)
 
-    def _terms(self, body: Mapping[str, object]) -> dict[str, TermValue]:
-        ask = self._draft.ask
+    def _terms(self, body: Block, ask: Ask) -> dict[str, TermValue]:
         if not served_tier(body) and asks_for_tier(ask):
             self._draft.flag(Reason.SERVICE_TIER_NOT_STATED)
         return {**container_terms(body, ask), **served_terms(body, ask)}
 
-    def _image_part(self, body: Mapping[str, object], tools: Tools) -> None:
-        """Add the usage of the image tool, which runs a model of its own."""
+    def _image_part(self, body: Block, tools: Tools, ask: Ask) -> None:
+        """The image tool runs a model of its own, with its own usage."""
         draft = self._draft
         usage = image_usage(body)
         if usage:
-            model = text(usage.get("model")) or image_model(body, draft.ask)
+            model = text(usage.get("model")) or image_model(body, ask)
             if not model:
                 draft.flag(Reason.IMAGE_MODEL_UNKNOWN)
-            tally = tally_usage(usage, draft.ask, default_output=Meter.OUTPUT_IMAGE)
+            tally = tally_usage(usage, ask, default_output=Meter.OUTPUT_IMAGE)
             item = draft.response_id if self._background else ""
             draft.part(tally, model=model or "image_generation", item=item)
         elif tools.images:
@@ -154,7 +177,8 @@ class ResponsesReader:
     def close(self) -> Reading:
         """See `Reader.close`."""
         draft = self._draft
-        if self._open and draft.parts:  # on a WebSocket: the last response was cut
+        self._end_stated()
+        if self._lanes.busy and draft.parts:  # over a WebSocket: a response was cut
             draft.usage_final = draft.complete = False
         if self._unstated and draft.parts:  # another response, or the image tool, stated theirs
             draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
@@ -171,6 +195,7 @@ class FetchedReader(ResponsesReader):
     def close(self) -> Reading:
         """See `Reader.close`."""
         draft = self._draft
+        self._end_stated()
         if self._background and draft.parts:
             draft.operation = Operation.CHAT
         else:

@@ -13,6 +13,7 @@ from pricing.cause import about
 from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, body_model
+from proxy.dialects.openai.fields import KNOWN, count_calls, count_media
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import EMPTY, decimal, integer, mapping, text
 
@@ -54,13 +55,6 @@ _INPUT = {
     "audio": Meter.INPUT_AUDIO,
     "video": Meter.INPUT_VIDEO,
 }
-_TOOL_USE = {  # https://docs.x.ai/docs/guides/tools, server_side_tool_usage_details
-    "web_search_calls": Meter.CALLS_WEB_SEARCH,
-    "x_search_calls": Meter.CALLS_X_SEARCH,
-    "code_interpreter_calls": Meter.CALLS_CODE_EXECUTION,
-    "file_search_calls": Meter.CALLS_COLLECTIONS_SEARCH,
-    "document_search_calls": Meter.CALLS_COLLECTIONS_SEARCH,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +66,15 @@ class _Sums:
     total: int | None
 
 
+def counts_tokens(usage: object) -> bool:
+    """Whether a usage block states token counts."""
+    names = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens")
+    return isinstance(usage, dict) and any(usage.get(name) is not None for name in names)
+
+
 def has_usage(usage: object) -> bool:
     """Whether a usage block states token counts or seconds."""
-    names = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens", "seconds")
-    return isinstance(usage, dict) and any(usage.get(name) is not None for name in names)
+    return counts_tokens(usage) or mapping(usage).get("seconds") is not None
 
 
 def details(usage: Block, *sides: str) -> Block:
@@ -116,8 +115,11 @@ def tally_usage(
     default_input: Meter = Meter.INPUT,
     default_output: Meter = Meter.OUTPUT,
 ) -> Tally:
-    """The leaves of `usage`.  The defaults are the meters of an endpoint without details."""
-    tally = Tally()
+    """The leaves of `usage`.  The defaults are what an endpoint reads and makes if none is said."""
+    tally = Tally(usage, KNOWN)
+    count_calls(tally, usage)
+    if count_media(tally, usage):
+        return tally
     total = integer(usage.get("total_tokens"))
     made = _first(usage, "completion_tokens", "output_tokens") or 0
     read = _first(usage, "prompt_tokens", "input_tokens")
@@ -127,10 +129,13 @@ def tally_usage(
             tally.flag(Reason.USAGE_INPUT_MISSING)
     sums = _Sums(read, made, total)
     left_out = _tally_input(tally, usage, read, ask, default_input)
+    connectors = integer(usage.get("connector_tokens"))
+    if connectors and total == read + made + connectors:  # else they are inside the prompt
+        tally.add(Meter.INPUT_TOOL_USE, connectors)
+        sums = _Sums(read, made, total - connectors)
     left_out += _tally_output(tally, usage, sums, ask, default_output)
     if total is not None:
         tally.expect_total(total + left_out)
-    _tally_calls(tally, usage)
     return tally
 
 
@@ -236,12 +241,14 @@ def _tally_output(tally: Tally, usage: Block, sums: _Sums, ask: Ask, default: Me
         tally.add(Meter.CITATION_TOKENS, integer(usage.get("citation_tokens")))
     image = integer(extra.get("image_tokens")) or 0
     audio = integer(extra.get("audio_tokens")) or 0
+    video = integer(extra.get("video_tokens")) or 0
     tally.add(Meter.OUTPUT_REASONING, reasoning)
     tally.add(Meter.OUTPUT_IMAGE, image)
     tally.add(Meter.OUTPUT_AUDIO, audio)
+    tally.add(Meter.OUTPUT_VIDEO, video)
     inside = 0 if outside else reasoning
     # Without details an image endpoint made images: github.com/BerriAI/litellm/issues/31142
-    tally.add(Meter.OUTPUT if extra else default, sums.made - inside - image - audio)
+    tally.add(Meter.OUTPUT if extra else default, sums.made - inside - image - audio - video)
     return left_out
 
 
@@ -270,15 +277,10 @@ def _is_perplexity(usage: Block, ask: Ask) -> bool:
     return "prompt_tokens" in usage and (seen or "perplexity_search" in ask.quirks)
 
 
-def _tally_calls(tally: Tally, usage: Block) -> None:
-    """Count the server-side tool calls that a usage block lists."""
-    used = mapping(usage, "server_side_tool_usage_details")
-    for name, meter in _TOOL_USE.items():
-        tally.add(meter, integer(used.get(name)))
-    calls = mapping(usage, "tool_calls_details")  # Perplexity's Agent API
-    tally.add(Meter.CALLS_WEB_SEARCH, integer(mapping(calls, "web_search").get("invocation")))
-    tally.add(Meter.CALLS_WEB_FETCH, integer(mapping(calls, "fetch_url").get("invocation")))
-    tally.add(Meter.CALLS_WEB_SEARCH, integer(usage.get("num_search_queries")))
+def stated_usd(body: Block, before: Decimal | None = None) -> Decimal | None:
+    """What a body says the call cost, in its usage block or beside it; else `before`."""
+    costs = reported_usd(mapping(body, "usage")), reported_usd(body), before
+    return next((cost for cost in costs if cost is not None), None)
 
 
 def reported_usd(usage: Block) -> Decimal | None:

@@ -7,7 +7,7 @@ ids; there is no output.  Voyage only states a total.
 from pricing.reason import Reason
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
-from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
+from proxy.dialects.openai.usage import has_usage, stated_usd, tally_usage
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.values import integer, mapping, text
 from proxy.exchange import Operation, Reading
@@ -34,8 +34,8 @@ class EmbeddingsReader:
         draft.response_id = text(body.get("id")) or draft.response_id
         draft.complete = bool(body)
         usage = mapping(body, "usage")
+        draft.reported_usd = stated_usd(body)
         if has_usage(usage):
-            draft.reported_usd = reported_usd(usage)
             draft.part(tally_usage(usage, draft.ask))
 
     def close(self) -> Reading:
