@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 TRIALS := PYTHONPATH=tests $(BIN)/python -m trials
 STAMP := $(VENV)/.set-up
-# In order: the files at the end are short, so that no worker waits long for another.
-PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+# A worker more than cores, since tests wait for processes; files in their order, since the last
+# ones are short and no worker waits long for another.
+WORKERS := $(shell expr $$(nproc) + 1)
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What must be covered (as in pyproject.toml), to how many percent, and the tests that do it.  Those
 # that measure CPU time are left out: being measured takes time.
 COVERED := pricing proxy/dialects proxy/reading proxy/tokens proxy/secrecy
