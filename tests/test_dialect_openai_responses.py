@@ -295,7 +295,8 @@ def test_several_responses_on_one_websocket() -> None:
 def test_a_response_without_usage_on_a_websocket() -> None:
     """Where others state theirs, a response without usage leaves the bill a lower bound."""
     create = ({"type": "response.create", "response": {"model": "gpt-5.5"}},)
-    done, silent = (event("completed", response=body(**more)) for more in ({}, {"usage": None}))
+    answers = ({}, {"usage": None, "id": "resp_2"})
+    done, silent = (event("completed", response=body(**more)) for more in answers)
     reading = read(create, done, create, silent, method="GET", stream=True)
     assert len(reading.parts) == 1
     assert texts(reading.reasons) == ("response_without_usage",)

@@ -486,7 +486,7 @@ def test_a_problem_stays_within_its_own_item() -> None:
         "  { when = { size = '1' }, usd_each = { 'image?' = [1, 2] } },\n"
         "  { when = { size = '2' }, usd_each = { images = 1 } },\n]\n"
     )
-    assert problems(inline) == ["7: images: one price, or one for each step of volume"]
+    assert problems(inline) == ["7: images: expected one price, found 2"]
 
 
 def test_a_schedule_without_a_header_of_its_own() -> None:

@@ -18,13 +18,13 @@ from pricing.usage import (
     Unit,
 )
 
-TOKENS_THAT_NO_MODEL_READ_OR_MADE = {Meter.CITATION_TOKENS, Meter.RESERVED_TOKENS}
+NEITHER_READ_NOR_MADE = {Meter.CITATION_TOKENS, Meter.RESERVED_TOKENS, Meter.TRAINING_TOKENS}
 
 
 def test_token_meters_are_read_made_or_named() -> None:
-    """Tokens are input, output, or two kinds that are neither; nothing is both."""
+    """Tokens are input, output, or three kinds that are neither; nothing is both."""
     assert INPUT_METERS.isdisjoint(OUTPUT_METERS)
-    assert TOKEN_METERS == INPUT_METERS | OUTPUT_METERS | TOKENS_THAT_NO_MODEL_READ_OR_MADE
+    assert TOKEN_METERS == INPUT_METERS | OUTPUT_METERS | NEITHER_READ_NOR_MADE
     assert {Meter.INPUT, Meter.INPUT_AUDIO, Meter.CACHE_READ, Meter.CACHE_WRITE_1H} < INPUT_METERS
     assert {Meter.OUTPUT, Meter.OUTPUT_REASONING, Meter.OUTPUT_IMAGE} < OUTPUT_METERS
 

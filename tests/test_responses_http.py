@@ -112,6 +112,10 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, proc
         yield found
 
 
+# Shown by any number of calls, these are charged by the first: here the ways share one id.
+CHARGED_ONCE = ("openai.responses.fetch", "gemini.interactions")
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("index", range(len(HTTP_CASES)), ids=lambda i: str(HTTP_CASES[i]["file"]))
 def test_the_row_says_what_the_provider_answered(
@@ -127,7 +131,7 @@ def test_the_row_says_what_the_provider_answered(
         assert row["usage_origin"] != "reported" or not row["input_tokens_total"]
     elif "lines" in expected:
         check_items(rows, index, way, expected["lines"])
-    elif row["endpoint"] == "openai.responses.fetch":
+    elif row["endpoint"] in CHARGED_ONCE:
         shown = [rows[f"{index}/{w}"]["input_tokens_total"] for w in WAYS]
         assert sorted(shown, key=bool) == [None] * (len(WAYS) - 1) + [expected["input_tokens"]]
     elif "input_tokens" in expected:
