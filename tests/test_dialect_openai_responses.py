@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -295,7 +296,7 @@ def test_several_responses_on_one_websocket() -> None:
 def test_a_response_without_usage_on_a_websocket() -> None:
     """Where others state theirs, a response without usage leaves the bill a lower bound."""
     create = ({"type": "response.create", "response": {"model": "gpt-5.5"}},)
-    answers = ({}, {"usage": None, "id": "resp_2"})
+    answers: tuple[dict[str, Any], ...] = ({}, {"usage": None, "id": "resp_2"})
     done, silent = (event("completed", response=body(**more)) for more in answers)
     reading = read(create, done, create, silent, method="GET", stream=True)
     assert len(reading.parts) == 1
