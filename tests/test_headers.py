@@ -1,4 +1,4 @@
-"""Which headers cross, what may be written down, and who the caller is."""
+"""Which headers pass, what may be stored, and who the caller is."""
 
 import pytest
 from hypothesis import given
@@ -20,14 +20,14 @@ def test_order_and_case_stay() -> None:
 
 
 def test_connection_cannot_name_the_framing() -> None:
-    """A caller cannot have the length of its body, or its type, taken off on the way."""
+    """Connection cannot name the length or type of the body."""
     pairs = [(b"Content-Length", b"4"), (b"Content-Type", b"a/b")]
     named = (b"Connection", b"Content-Length, content-type, host, close")
     assert sort_request([named, *pairs]).forward == pairs
 
 
 def test_own_headers_are_tags() -> None:
-    """`x-taximeter-*` are tags, under the name that follows; odd ones are left out."""
+    """`x-taximeter-*` headers are tags; those with an invalid name are ignored."""
     found = sort_request(
         [
             (b"X-Taximeter-Team", b"search"),
@@ -50,7 +50,7 @@ def test_own_headers_are_tags() -> None:
     ],
 )
 def test_websocket(connection: bytes, upgrade: bytes, websocket: bool) -> None:
-    """A WebSocket is asked for by both fields together."""
+    """Both fields are needed to request a WebSocket."""
     found = sort_request([(b"Upgrade", upgrade), (b"Connection", connection)])
     assert found.websocket is websocket
 
@@ -65,7 +65,7 @@ def test_websocket(connection: bytes, upgrade: bytes, websocket: bool) -> None:
     ],
 )  # fmt: skip
 def test_secret_names(name: str) -> None:
-    """Names of credentials are known as such."""
+    """Names of credentials are recognised."""
     assert is_secret(name)
 
 
@@ -97,7 +97,7 @@ def test_harmless_names(name: str) -> None:
     ],
 )
 def test_scrubbed_headers(name: bytes, value: str) -> None:
-    """A credential is not written down, in whichever header it stands."""
+    """A credential is not stored, whichever header it is in."""
     [(key, text)] = scrubbed([(name, value.encode())])
     assert key == name.decode()
     assert "canary" not in text
@@ -105,7 +105,7 @@ def test_scrubbed_headers(name: bytes, value: str) -> None:
 
 
 def test_scrubbing_keeps_the_rest() -> None:
-    """What is no credential is written down as it was sent."""
+    """Anything that is not a credential is stored as it was sent."""
     pairs = [
         (b"Sec-WebSocket-Protocol", b"realtime, openai-beta.realtime-v1"),
         (b"Referer", b"https://a.example/?q=1&r=2"),
@@ -157,7 +157,7 @@ def test_no_parameter_value_survives(value: str) -> None:
     ],
 )
 def test_one_key_is_one_caller(headers: list[tuple[bytes, bytes]], target: str) -> None:
-    """A key is the same credential by whichever way it comes."""
+    """A key is the same credential wherever it is sent."""
     assert credential(headers, target) == "k1"
 
 

@@ -1,4 +1,4 @@
-"""What is written comes back, whatever the file has been through."""
+"""What was written is read back, whatever happened to the file."""
 
 import asyncio
 import errno
@@ -83,7 +83,7 @@ def test_every_prefix_of_a_segment_reads_back_clean(
 def test_a_flipped_byte_never_gives_a_wrong_frame(
     frames: list[tuple[int, int, bytes]], data: st.DataObject
 ) -> None:
-    """After damage the frames before it are read, and none that was not written."""
+    """Frames before the damage are read, and none that was not written."""
     good = segment(frames)
     at = data.draw(st.integers(0, len(good) - 1))
     bad = bytearray(good)
@@ -93,7 +93,7 @@ def test_a_flipped_byte_never_gives_a_wrong_frame(
 
 
 def test_a_follower_reads_what_a_writer_appends_while_it_appends(tmp_path: Path) -> None:
-    """Frames come once each, in order, across polls and rotations."""
+    """Each frame is read once, in order, across polls and segments."""
     journal = Journal(tmp_path, "relay", JournalOptions(fsync="never", segment_bytes_max=400))
     follower = Follower(tmp_path)
     expected, found = [], []
@@ -113,7 +113,7 @@ def test_a_follower_reads_what_a_writer_appends_while_it_appends(tmp_path: Path)
 
 
 def test_a_writer_that_lives_is_not_finished(tmp_path: Path) -> None:
-    """Only a free lock says that no more will come."""
+    """Only a free lock means that a writer is finished."""
     journal = Journal(tmp_path, "relay", LIMITS)
     journal.begin(BEGUN)
     journal.flush()
@@ -127,7 +127,7 @@ def test_a_writer_that_lives_is_not_finished(tmp_path: Path) -> None:
 
 
 def test_a_torn_tail_is_dropped_and_counted(tmp_path: Path) -> None:
-    """The half frame that a crash left is not read, and the whole ones before it are."""
+    """The half frame that a crash left is skipped, and the whole ones before it are read."""
     journal = Journal(tmp_path, "relay", LIMITS)
     journal.begin(BEGUN)
     journal.append(1, Kind.RESPONSE, b"half of this is torn away")
@@ -145,7 +145,7 @@ def test_a_torn_tail_is_dropped_and_counted(tmp_path: Path) -> None:
 
 
 def test_reading_goes_on_from_a_position(tmp_path: Path) -> None:
-    """A follower that is given a position reads exactly the rest."""
+    """A follower that starts at a position reads exactly the rest."""
     journal = Journal(tmp_path, "relay", LIMITS)
     for _ in range(4):
         journal.begin(BEGUN)
@@ -207,7 +207,7 @@ def test_a_full_disk_drops_and_counts_and_then_goes_on(
 
 
 def test_the_total_limit_stops_writing_until_there_is_room(tmp_path: Path) -> None:
-    """At the limit frames are dropped and counted; when segments went, writing goes on."""
+    """At the limit frames are dropped and counted; when segments are deleted, writing resumes."""
     limits = JournalOptions(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
     journal = Journal(tmp_path, "relay", limits)  # the page of counters is part of the total
     journal.append(1, Kind.RESPONSE, bytes(3000))
@@ -234,7 +234,7 @@ def test_a_removed_directory_is_made_again(tmp_path: Path) -> None:
 
 
 async def test_frames_are_written_once_a_loop_turn(tmp_path: Path) -> None:
-    """Nobody has to call flush: the end of the turn does."""
+    """Frames are flushed at the end of a loop turn without a call to flush."""
     journal = Journal(tmp_path, "relay", LIMITS)
     journal.begin(BEGUN)
     assert follow(tmp_path) == []
@@ -280,7 +280,7 @@ def test_journal_files_are_for_the_owner_only(tmp_path: Path) -> None:
 def test_a_disk_without_room_for_a_new_segment_reaches_no_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file can be made but not a byte written to it: nothing is raised, the row comes later."""
+    """If a new file cannot be written to, nothing is raised and the row is written later."""
     journal = Journal(tmp_path, "relay", LIMITS)
 
     def full(fd: int, buffers: list[bytes]) -> int:
@@ -302,7 +302,7 @@ def test_a_disk_without_room_for_a_new_segment_reaches_no_caller(
 def test_what_is_held_is_bounded_and_its_loss_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the memory for it a call is lost, and nothing of it is written later."""
+    """A call that no longer fits into memory is lost, and no part of it is written later."""
     monkeypatch.setattr(held, "HELD_BYTES_MAX", 1000)
     journal = Journal(tmp_path, "relay", LIMITS)
     journal._blocked_until = float("inf")
@@ -318,7 +318,7 @@ def test_what_is_held_is_bounded_and_its_loss_counted(
 
 
 def test_at_the_limit_a_call_may_still_end(tmp_path: Path) -> None:
-    """Else its segments could never go, and the limit would hold for ever."""
+    """Otherwise its segments could never be deleted, and the journal would stay full."""
     limits = JournalOptions(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
     journal = Journal(tmp_path, "relay", limits)
     old = journal.begin(BEGUN)
@@ -365,7 +365,7 @@ class SetBack(datetime):
 
 
 def test_a_directory_that_was_removed_and_made_again_is_read_on(tmp_path: Path) -> None:
-    """What was written meanwhile to the file that is gone is read, and what comes after too."""
+    """Frames written to the deleted file are read, and later ones too."""
     journal = Journal(tmp_path / "calls", "relay", LIMITS)
     follower = Follower(tmp_path / "calls")
     journal.begin(BEGUN)
@@ -388,7 +388,7 @@ def test_a_directory_that_was_removed_and_made_again_is_read_on(tmp_path: Path) 
 def test_a_lock_that_cannot_be_looked_at_is_not_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Out of descriptors, a reader must not think that a living writer is gone."""
+    """A reader that is out of descriptors does not take a running writer for gone."""
     journal = Journal(tmp_path, "relay", LIMITS)
     follower = Follower(tmp_path)
     [writer] = follower.scan()
@@ -406,7 +406,7 @@ def test_a_lock_that_cannot_be_looked_at_is_not_free(
 async def test_a_sync_that_cannot_begin_is_counted_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a descriptor to spare a caller gets its answer all the same."""
+    """A caller gets its answer even if there is no descriptor left."""
     journal = Journal(tmp_path, "relay", JournalOptions(fsync="always"))
 
     def none_left(fd: int) -> int:
@@ -423,7 +423,7 @@ async def test_a_sync_that_cannot_begin_is_counted_and_tried_again(
 
 
 def test_no_frame_overtakes_one_that_waits(tmp_path: Path) -> None:
-    """A head held while the disk refused is before its call's end, also if the limit comes next."""
+    """A head that was held is written before its call's end, even at the limit."""
     limits = JournalOptions(fsync="never", segment_bytes_max=1000, total_bytes_max=6000)
     journal = Journal(tmp_path, "relay", limits)
     call = journal.begin(BEGUN)

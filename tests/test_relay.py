@@ -1,4 +1,4 @@
-"""What passes is what was sent: bytes, headers, paths, statuses, either way."""
+"""Bytes, headers, paths and statuses arrive as they were sent, both ways."""
 
 import asyncio
 import gzip
@@ -62,7 +62,7 @@ async def test_response_head_crosses_unchanged(tmp_path: Path) -> None:
 
 
 async def test_hop_by_hop_and_own_headers_stay(tmp_path: Path) -> None:
-    """Fields of one connection end at the relay, those that Connection names included."""
+    """The relay removes the fields of a connection, including those that Connection names."""
     seen: list[Message] = []
     answer = b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: t\r\n"
     answer += b"x-taximeter-error: forged\r\nX-End: 1\r\nContent-Length: 0\r\n\r\n"
@@ -92,7 +92,7 @@ async def test_hop_by_hop_and_own_headers_stay(tmp_path: Path) -> None:
     ],
 )
 async def test_raw_path(tmp_path: Path, sent: bytes, received: bytes) -> None:
-    """The path goes on as it was written, behind the provider's own."""
+    """The path is forwarded as written, after the provider's own base path."""
     seen: list[Message] = []
     async with bench(tmp_path, answering(OK, seen)) as b:
         await b.send(b"GET " + sent + b" HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -131,7 +131,7 @@ async def test_bodies_are_equal(tmp_path: Path, size: int, coding: str) -> None:
     ids=["gzip", "br", "zstd", "deflate", "not gzip"],  # gzip's bytes hold the time of day
 )
 async def test_encoded_bodies_stay_encoded(tmp_path: Path, coding: bytes, data: bytes) -> None:
-    """A content coding is the caller's and the provider's affair, whole or broken."""
+    """Content codings pass untouched, even if the body is damaged."""
     seen: list[Message] = []
     head = b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(data))
     async with bench(tmp_path, answering(b"HTTP/1.1 200 OK\r\n" + head + data, seen)) as b:
@@ -167,7 +167,7 @@ async def test_methods_without_body(tmp_path: Path, method: bytes) -> None:
     ],
 )
 async def test_statuses_pass(tmp_path: Path, answer: bytes) -> None:
-    """Statuses, reason phrases and redirects are the caller's to read; nothing is followed."""
+    """Statuses, reason phrases and redirects pass to the caller; no redirect is followed."""
     async with bench(tmp_path, answering(answer)) as b:
         reader, writer = await b.open()
         for _ in range(2):
@@ -187,7 +187,7 @@ async def test_http10_caller(tmp_path: Path) -> None:
 
 
 async def test_http10_keep_alive(tmp_path: Path) -> None:
-    """An HTTP/1.0 caller that asks for it keeps its connection where the length is known."""
+    """An HTTP/1.0 caller can keep its connection if the length of the body is known."""
     async with bench(tmp_path, answering(OK)) as b:
         reader, writer = await b.open()
         for _ in range(2):
@@ -197,7 +197,7 @@ async def test_http10_keep_alive(tmp_path: Path) -> None:
 
 
 async def test_upstream_without_framing(tmp_path: Path) -> None:
-    """A provider that ends its body by closing is chunked for the caller."""
+    """A body that ends with the provider's close is sent to the caller in chunks."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_message(reader)
@@ -211,7 +211,7 @@ async def test_upstream_without_framing(tmp_path: Path) -> None:
 
 
 async def test_expect_is_answered_by_upstream(tmp_path: Path) -> None:
-    """100 comes when the provider says it, and the body only then."""
+    """The caller gets 100 when the provider sends it, and the body follows only then."""
     events: list[str] = []
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -235,7 +235,7 @@ async def test_expect_is_answered_by_upstream(tmp_path: Path) -> None:
 
 
 async def test_expect_is_refused_by_upstream(tmp_path: Path) -> None:
-    """A final answer instead of 100 reaches the caller, which keeps its body; no 100 follows."""
+    """A final answer instead of 100 reaches the caller, and no 100 follows."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
@@ -253,7 +253,7 @@ async def test_expect_is_refused_by_upstream(tmp_path: Path) -> None:
 
 
 async def test_expect_that_upstream_ignores(tmp_path: Path) -> None:
-    """A provider that never says 100 holds a caller up for a second at most."""
+    """A provider that never sends 100 delays the caller by a second at most."""
     seen: list[Message] = []
     async with bench(tmp_path, answering(OK, seen)) as b:
         reader, writer = await b.open()
@@ -299,7 +299,7 @@ async def test_pipelined_requests(tmp_path: Path) -> None:
 
 
 async def test_a_get_is_not_repeated(tmp_path: Path) -> None:
-    """One request of the caller is one request upstream, also where that fails."""
+    """One request of the caller is one request upstream, even if it fails."""
     requests = 0
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -314,7 +314,7 @@ async def test_a_get_is_not_repeated(tmp_path: Path) -> None:
 
 
 async def test_chunked_upload_is_streamed(tmp_path: Path) -> None:
-    """A request body goes up as it comes: the provider has the first part before the second."""
+    """A request body is streamed: the provider has the first part before the second is sent."""
     parts: list[bytes] = []
     first = asyncio.Event()
 
@@ -350,7 +350,7 @@ async def test_introduction(tmp_path: Path) -> None:
 
 
 async def test_introduction_ends_the_connection_where_the_caller_wants_it(tmp_path: Path) -> None:
-    """`Connection: close` holds for answers of our own as well."""
+    """`Connection: close` also applies to the relay's own answers."""
     async with bench(tmp_path, answering(OK)) as b:
         reader, writer = await b.open()
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -1,4 +1,4 @@
-"""How calls end other than well, and what the journal says of each."""
+"""How calls fail, and what the journal says about each of them."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def said(response: Message, kind: str) -> str:
 
 
 async def test_order_of_the_journal(tmp_path: Path) -> None:
-    """BEGUN is settled before dispatch, ENDED before the last byte leaves."""
+    """BEGUN is settled before the call is dispatched, ENDED before the last byte is sent."""
     dispatched: list[str] = []
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,7 +95,7 @@ async def test_bytes_beyond_the_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_upstream_breaks_mid_body(tmp_path: Path, framing: str, how: str) -> None:
-    """What came is delivered, the end is not: no caller can take half an answer for a whole one."""
+    """What arrived is delivered, but no end: half an answer cannot be taken for a whole one."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" if framing == "length" else STREAM
     part = b"half" if framing == "length" else b"4\r\nhalf\r\n"
 
@@ -135,7 +135,7 @@ async def test_bytes_before_a_reset_are_delivered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 async def test_upstream_resets_an_unframed_body(tmp_path: Path, version: bytes) -> None:
-    """Where only a close marks the end, a reset stays a reset or becomes chunks without end."""
+    """If only a close marks the end, a reset is passed on as one, or as chunks without an end."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_message(reader)
@@ -158,7 +158,7 @@ async def test_upstream_resets_an_unframed_body(tmp_path: Path, version: bytes) 
 
 
 async def test_upstream_refuses(tmp_path: Path) -> None:
-    """Nobody there: 502 of ours, which says so and what to do."""
+    """If nothing listens upstream, the relay answers 502, with the reason and what to do."""
     provider = Provider(name="openai", base_url=f"http://127.0.0.1:{free_port()}")
     async with bench(tmp_path, answering(OK), providers={"openai": provider}) as b:
         response = await b.send(GET)
@@ -169,7 +169,7 @@ async def test_upstream_refuses(tmp_path: Path) -> None:
 
 
 async def test_unknown_name(tmp_path: Path) -> None:
-    """A provider's host that no name server knows is told apart from one that is down."""
+    """An unknown host name is reported as such, not as a provider that is down."""
     provider = Provider(name="openai", base_url="http://nowhere.invalid")
     async with bench(tmp_path, answering(OK), providers={"openai": provider}) as b:
         response = await b.send(GET)
@@ -195,7 +195,7 @@ async def test_unknown_name(tmp_path: Path) -> None:
     ],
 )
 async def test_no_usable_answer(tmp_path: Path, answer: bytes, kind: str) -> None:
-    """An upstream that closes or talks nonsense before a head: 502 of ours."""
+    """If upstream closes or sends garbage before a response head, the relay answers 502."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_message(reader)
@@ -212,7 +212,7 @@ async def test_no_usable_answer(tmp_path: Path, answer: bytes, kind: str) -> Non
 
 
 async def test_idle_before_the_head(tmp_path: Path) -> None:
-    """A provider that says nothing for longer than the idle timeout: 504 of ours."""
+    """If a provider sends nothing for longer than the idle timeout, the relay answers 504."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -226,7 +226,7 @@ async def test_idle_before_the_head(tmp_path: Path) -> None:
 
 
 async def test_idle_mid_stream(tmp_path: Path) -> None:
-    """Silence inside a stream breaks it; a slow stream whose every pause is shorter goes on."""
+    """A long pause breaks a stream; a slow stream with shorter pauses goes on."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_message(reader)
@@ -248,7 +248,7 @@ async def test_idle_mid_stream(tmp_path: Path) -> None:
 
 
 async def test_idle_in_the_upload(tmp_path: Path) -> None:
-    """A provider that takes no more of a body is timed out as well."""
+    """A provider that stops reading the request body times out as well."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
@@ -266,7 +266,7 @@ async def test_idle_in_the_upload(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answers", [True, False])
 async def test_upstream_resets_in_the_upload(tmp_path: Path, answers: bool) -> None:
-    """A provider that breaks off an upload is to blame for it; an answer it gave first counts."""
+    """A provider that breaks off an upload is unreachable, unless it has answered before."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
@@ -292,7 +292,7 @@ async def test_upstream_resets_in_the_upload(tmp_path: Path, answers: bool) -> N
 
 @pytest.mark.parametrize("when", ["before the head", "mid stream", "while uploading"])
 async def test_caller_leaves(tmp_path: Path, when: str) -> None:
-    """When the caller goes, upstream is cut off at once and the call ends as `client_gone`."""
+    """When the caller leaves, upstream is cut off at once and the call ends as `client_gone`."""
     began, cut = asyncio.Event(), asyncio.Event()
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -321,7 +321,7 @@ async def test_caller_leaves(tmp_path: Path, when: str) -> None:
 
 
 async def test_caller_leaves_while_connecting(tmp_path: Path) -> None:
-    """A caller that leaves before there is a connection upstream has its row all the same."""
+    """A caller that leaves before the relay is connected upstream still gets its row."""
     with socket.socket() as full:  # a listener that accepts nobody, its queue already full
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -360,7 +360,7 @@ async def test_what_came_is_noted_when_the_caller_leaves(tmp_path: Path) -> None
 
 
 async def test_complete_is_complete(tmp_path: Path) -> None:
-    """With everything delivered by upstream the call is OK, also if the caller never takes it."""
+    """Once upstream has delivered everything the call is OK, even if the caller never reads it."""
     size = 200_000  # more than the socket buffers towards a caller that does not read
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -378,7 +378,7 @@ async def test_complete_is_complete(tmp_path: Path) -> None:
 
 
 async def test_early_answer(tmp_path: Path) -> None:
-    """An answer that comes before the body was sent is passed on at once."""
+    """An answer that arrives before the request body was sent is passed on at once."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
@@ -416,7 +416,7 @@ async def test_bad_request_body(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("framing", [b"Transfer-Encoding: chunked\r\n", b""])
 async def test_bad_request_body_mid_stream(tmp_path: Path, framing: bytes) -> None:
-    """If a body breaks while the response is on its way, that breaks off too."""
+    """If a request body breaks while the response is being sent, the response breaks off too."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)

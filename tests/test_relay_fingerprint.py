@@ -1,4 +1,4 @@
-"""A credential is named, never kept."""
+"""A credential gets a short name and is never stored."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def test_key_is_made_once_and_private(tmp_path: Path) -> None:
 
 
 def test_damaged_key(tmp_path: Path) -> None:
-    """A file that is no key is not used as one."""
+    """A damaged key file is refused."""
     (tmp_path / KEY_FILE).write_bytes(b"short")
     with pytest.raises(ValueError, match="remove it"):
         load_key(tmp_path / KEY_FILE)
@@ -41,6 +41,6 @@ def test_fingerprints() -> None:
 
 
 def test_named_fingerprints() -> None:
-    """The configuration may say whose a fingerprint is."""
+    """The configuration can give a fingerprint a name."""
     fingerprint = Fingerprints(bytes(KEY_BYTES), {}).name("sk-secret")
     assert Fingerprints(bytes(KEY_BYTES), {fingerprint: "billing"}).name("sk-secret") == "billing"

@@ -39,7 +39,7 @@ CHUNKED = (b"Transfer-Encoding", b"chunked")
 def test_framers(
     made: AnswerHead, chunked: bool, keep_alive: bool, delimited: bool, is_framed: bool
 ) -> None:
-    """Who marks the end of a body, on either side, and whether the connection lives on."""
+    """Who marks the end of a body on each side, and whether the connection stays open."""
     got = (made.chunked, made.keep_alive, made.delimited, made.framed)
     assert got == (chunked, keep_alive, delimited, is_framed)
     assert (b"Connection: close" in made.data) is not keep_alive
@@ -47,7 +47,7 @@ def test_framers(
 
 
 def test_chunks() -> None:
-    """A chunk has its length, the last one the terminator; an empty one would be the end."""
+    """A chunk begins with its length, and the last one has a terminator; no chunk is empty."""
     assert framed(b"x" * 26, chunked=True, last=False) == b"1a\r\n" + b"x" * 26 + b"\r\n"
     assert framed(b"x", chunked=True, last=True) == b"1\r\nx\r\n0\r\n\r\n"
     assert framed(b"", chunked=True, last=True) == b"0\r\n\r\n"
@@ -57,7 +57,7 @@ def test_chunks() -> None:
 
 @pytest.mark.parametrize("bad", [b"a\rb", b"a\nb", b"a\r\nb", b"a\0b"])
 def test_no_header_within_a_header(bad: bytes) -> None:
-    """A value that would end its line, a name or a target likewise, makes no head."""
+    """A value, name or target with a line break is refused."""
     for line, pairs in (
         (b"GET / HTTP/1.1", [(b"x", bad)]),
         (b"GET / HTTP/1.1", [(bad, b"x")]),
@@ -69,6 +69,6 @@ def test_no_header_within_a_header(bad: bytes) -> None:
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity", b"chunked, chunked"])
 def test_other_transfer_codings(coding: bytes) -> None:
-    """Only chunked can be taken off and put on again without a change."""
+    """Any transfer coding other than chunked is refused."""
     with pytest.raises(BadHead):
         answer((b"Transfer-Encoding", coding))

@@ -54,7 +54,7 @@ async def test_invalid_requests(tmp_path: Path, request_bytes: bytes) -> None:
 
 
 async def test_other_transfer_codings(tmp_path: Path) -> None:
-    """A transfer coding that would have to be undone is refused."""
+    """Any transfer coding other than chunked is refused."""
     async with bench(tmp_path, answering(OK)) as b:
         response = await b.send(
             b"POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
@@ -72,14 +72,14 @@ async def test_other_transfer_codings(tmp_path: Path) -> None:
     ],
 )
 async def test_header_limits(tmp_path: Path, what: bytes, status: bytes) -> None:
-    """Header lines have a longest length and a largest number."""
+    """The length and number of header lines are limited."""
     async with bench(tmp_path, answering(OK), upstream=UpstreamOptions(header_bytes_max=8192)) as b:
         response = await b.send(b"GET /v1/x HTTP/1.1\r\nHost: x\r\n" + what + b"\r\n\r\n")
     assert response.line.split()[1] == status
 
 
 async def test_long_response_header(tmp_path: Path) -> None:
-    """The same limit holds for a provider, whose answer is then a bad one."""
+    """The same limits hold for a provider's response head."""
     long = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 9000 + b"\r\nContent-Length: 0\r\n\r\n"
     async with bench(
         tmp_path, answering(long), upstream=UpstreamOptions(header_bytes_max=8192)
@@ -90,7 +90,7 @@ async def test_long_response_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [b"a\rSet-Cookie: forged=1", b"a\rb"])
 async def test_response_splitting(tmp_path: Path, value: bytes) -> None:
-    """A provider's header that would begin another one here is not passed on."""
+    """A response header that would become two headers is not passed on."""
     answer = b"HTTP/1.1 200 OK\r\nX-A: " + value + b"\r\nContent-Length: 0\r\n\r\n"
     async with bench(tmp_path, answering(answer)) as b:
         response = await b.send(b"GET /v1/x HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -99,7 +99,7 @@ async def test_response_splitting(tmp_path: Path, value: bytes) -> None:
 
 
 async def test_connect_is_refused(tmp_path: Path) -> None:
-    """The relay is no forward proxy."""
+    """The relay does not act as a forward proxy."""
     async with bench(tmp_path, answering(OK)) as b:
         response = await b.send(
             b"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n\r\n"
@@ -110,7 +110,7 @@ async def test_connect_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST"])
 async def test_unknown_path(tmp_path: Path, method: bytes) -> None:
-    """A path of nobody's is answered 404, with the providers there are."""
+    """An unknown path is answered 404, with a list of the providers."""
     async with bench(tmp_path, answering(OK)) as b:
         request = method + b" /nobody/v1 HTTP/1.1\r\nHost: x\r\n\r\n"
         response = await b.send(request, bodyless=method == b"HEAD")
@@ -121,7 +121,7 @@ async def test_unknown_path(tmp_path: Path, method: bytes) -> None:
 
 
 async def test_unread_body_is_not_the_next_request(tmp_path: Path) -> None:
-    """A refused request with a body ends its connection: the body may never be sent."""
+    """A refused request with a body ends its connection, since the body may never be sent."""
     async with bench(tmp_path, answering(OK)) as b:
         for more in (b"Expect: 100-continue\r\n\r\n", b"\r\nhi"):
             response = await b.send(
@@ -132,7 +132,7 @@ async def test_unread_body_is_not_the_next_request(tmp_path: Path) -> None:
 
 
 async def test_never_another_host(tmp_path: Path) -> None:
-    """No way to write a path, and no Host, sends a call anywhere but to the provider's address."""
+    """No form of a path and no Host sends a call anywhere but to the provider's address."""
     seen: list[Message] = []
     async with bench(tmp_path, answering(OK, seen)) as b:
         for target in (
@@ -149,7 +149,7 @@ async def test_never_another_host(tmp_path: Path) -> None:
 
 
 async def test_canary(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A credential reaches the provider by every way it can come, and nothing else of ours."""
+    """A credential reaches the provider in every form, but no journal, log or answer of ours."""
     caplog.set_level(logging.DEBUG)
     seen: list[Message] = []
     key = CANARY.encode()

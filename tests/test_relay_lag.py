@@ -1,4 +1,4 @@
-"""How late the relay's event loop is, as it counts that itself."""
+"""The relay measures the lag of its own event loop."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from proxy.settings.config import JournalOptions
 
 
 async def test_a_loop_that_is_held_up_is_counted_as_late(tmp_path: Path) -> None:
-    """Under the bound that it stayed below, in a page that others can read."""
+    """It is counted below the bound that it stayed under, in a page that others can read."""
     journal = Journal(tmp_path, "relay0", JournalOptions())
     lag = LoopLag(journal)
     await asyncio.sleep(3 * TICK_S)
@@ -33,7 +33,7 @@ async def test_a_loop_that_is_held_up_is_counted_as_late(tmp_path: Path) -> None
 
 
 def test_lag_is_a_histogram_in_seconds() -> None:
-    """With a bound for each counter but the last, and the sum of what was late."""
+    """It has a bound for each counter but the last, and the sum of all lag."""
     counts = dict.fromkeys(LAG_COUNTS, 0) | {"lag_1ms": 7, "lag_64ms": 2, "lag_longer": 1}
     status = {"meter": {"loop_lag": counts | {LAG_SUM: 2_500_000}}}
     found = {family.name: family for family in families(status)}

@@ -1,4 +1,4 @@
-"""TLS on either side, and outgoing proxies as the environment names them."""
+"""TLS on both sides, and outgoing proxies from the environment."""
 
 import asyncio
 import ssl
@@ -121,7 +121,7 @@ async def test_https_through_a_proxy(
 
 
 async def test_http_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain HTTP is asked of the proxy in absolute form."""
+    """Plain HTTP goes to the proxy in absolute form."""
     seen: list[Message] = []
     async with proxying(seen, 0) as proxy_port:
         monkeypatch.setenv("http_proxy", f"user:pw@127.0.0.1:{proxy_port}")
@@ -137,7 +137,7 @@ async def test_http_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 async def test_proxy_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that is not there is told apart from a provider that is not."""
+    """A proxy that is down is reported as such, not as a provider that is down."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     secure = providers("https://provider.test")
     async with bench(tmp_path, answering(OK), providers=secure) as b:

@@ -186,7 +186,7 @@ async def test_journal_of_a_call(tmp_path: Path) -> None:
 
 
 async def test_tls_towards_callers(tmp_path: Path) -> None:
-    """With a certificate configured callers speak TLS; who does not is dropped, and no more."""
+    """With a certificate configured, callers without TLS are dropped and others served."""
     cert, key = make_certificate(tmp_path)
     listen = Listen(tls_cert=cert, tls_key=key)
     trust = ssl.create_default_context(cafile=cert)
@@ -203,7 +203,7 @@ async def test_tls_towards_callers(tmp_path: Path) -> None:
 
 
 async def test_relays_share_a_socket(tmp_path: Path) -> None:
-    """With two relays on one socket, callers go on when one of them stops."""
+    """With two relays on one socket, callers are still served when one of them stops."""
     async with listening(answering(OK)) as port, relays(tmp_path, port, 2) as [first, second]:
         assert await call(first.port) == b"hi"
         first.process.send_signal(signal.SIGTERM)
@@ -225,7 +225,7 @@ async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "end of stdin"])
 async def test_streams_finish(tmp_path: Path, how: str) -> None:
-    """Told to stop, or left alone, a relay lets its streams finish, and takes no new callers."""
+    """A relay that stops, or loses its supervisor, finishes its streams and refuses new callers."""
     async with listening(stream) as port, relays(tmp_path, port) as [relay]:
         idle_reader, idle_writer = await asyncio.open_connection("127.0.0.1", relay.port)
         reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
@@ -248,7 +248,7 @@ async def test_streams_finish(tmp_path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["second SIGTERM", "drain timeout"])
 async def test_streams_are_cut(tmp_path: Path, how: str) -> None:
-    """A second SIGTERM, or the drain timeout, breaks what still runs; its end is in the journal."""
+    """A second SIGTERM, or the drain timeout, cuts off calls; their end is in the journal."""
     drain_s = 60.0 if how == "second SIGTERM" else 0.2
     async with (
         listening(stream) as port,
@@ -272,7 +272,7 @@ async def test_streams_are_cut(tmp_path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("line", [b"", b"not json\n", b"{}\n"])
 def test_no_configuration(line: bytes) -> None:
-    """Without a configuration a relay says so and ends with 1."""
+    """Without a configuration a relay logs that and exits with 1."""
     done = subprocess.run(
         [*module("proxy.serving.relay_process"), "--fd", "0"],
         input=line, capture_output=True, env=environment(), check=False,

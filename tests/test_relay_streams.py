@@ -1,4 +1,4 @@
-"""Streams keep their pace, and nothing between two slow peers grows."""
+"""Streams keep their pace, and no buffer grows between two slow peers."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 async def test_pacing(tmp_path: Path) -> None:
-    """Chunks that come 10 ms apart leave 10 ms apart, each as it came."""
+    """Chunks that arrive 10 ms apart are passed on 10 ms apart, one by one."""
     sent: list[float] = []
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,7 +45,7 @@ async def test_pacing(tmp_path: Path) -> None:
 
 
 async def test_head_comes_before_the_body(tmp_path: Path) -> None:
-    """A response head is passed on when it comes, however long the first token takes."""
+    """A response head is passed on at once, however long the first token takes."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_message(reader)
@@ -80,7 +80,7 @@ async def test_stamps_precede_delivery(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 async def test_openai_python_closes_after_done(tmp_path: Path) -> None:
-    """A caller that closes between the last event and the terminator: all events are kept."""
+    """If the caller closes between the last event and the terminator, all events are kept."""
     closed = asyncio.Event()
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -101,7 +101,7 @@ async def raw_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 async def test_frames_pass_as_they_are(tmp_path: Path) -> None:
-    """Masks, fragments and reserved bits cross untouched, early frames included."""
+    """Masks, fragments and reserved bits pass unchanged, including frames that come early."""
     async with bench(tmp_path, raw_server) as b:
         reader, writer = await b.open()
         frames = b"\x01\x83\x01\x02\x03\x04" + bytes(
@@ -124,7 +124,7 @@ async def test_frames_pass_as_they_are(tmp_path: Path) -> None:
 
 
 async def test_not_frames_pass_too(tmp_path: Path) -> None:
-    """Bytes that are no frames cross all the same; they are counted, not kept."""
+    """Bytes that are not frames pass as well; they are counted, not kept."""
     async with bench(tmp_path, raw_server) as b:
         reader, writer = await b.open()
         writer.write(UPGRADE)
@@ -140,7 +140,7 @@ async def test_not_frames_pass_too(tmp_path: Path) -> None:
 
 
 async def test_message_beyond_the_limit(tmp_path: Path) -> None:
-    """A message that finds no room is left out whole."""
+    """A message beyond the limit is left out entirely."""
     limits = JournalOptions(request_bytes_max=3)
     async with bench(tmp_path, raw_server, journal=limits) as b:
         reader, writer = await b.open()
@@ -171,7 +171,7 @@ async def test_upgrade_is_declined(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("slow", ["caller", "upstream"])
 async def test_backpressure(tmp_path: Path, slow: str) -> None:
-    """Whoever does not read stops the other from sending; nothing piles up between them."""
+    """A peer that does not read stops the other from sending; no buffer grows between them."""
     sent = 0
     payload = b"\x82\x7f" + (1 << 20).to_bytes(8) + bytes(1 << 20)
 
@@ -202,7 +202,7 @@ async def test_backpressure(tmp_path: Path, slow: str) -> None:
 
 
 async def test_websocket_to_nobody(tmp_path: Path) -> None:
-    """A realtime call that finds nobody is answered like any other."""
+    """A WebSocket request to a provider that is down is answered 502."""
     async with listening(unused) as port:
         gone = f"http://127.0.0.1:{port}"
     providers = {"openai": Provider(name="openai", base_url=gone)}

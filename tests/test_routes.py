@@ -106,7 +106,7 @@ def test_long_tag() -> None:
     ],
 )
 def test_refusals(target: str, status: int, kind: str) -> None:
-    """What goes nowhere says why."""
+    """A path that is refused says why."""
     refusal = refused(target)
     assert (refusal.status, refusal.kind) == (status, kind)
 

@@ -1,4 +1,4 @@
-"""How much a journal holds on disk, however many files that is."""
+"""The disk usage of a journal, however many files it has."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,12 @@ from proxy.settings.config import JournalOptions
 
 
 def held(directory: Path) -> int:
-    """Asked of each file."""
+    """The sum of the sizes of all files."""
     return sum(path.stat().st_size for path in directory.glob("*/*"))
 
 
 def test_sizes_follow_a_journal_that_grows_and_shrinks(tmp_path: Path) -> None:
-    """After every write, seal and removal it is what the files hold."""
+    """The total is right after every write, seal and removal."""
     sizes = Sizes(tmp_path)
     assert sizes.total() == 0
     journal = Journal(tmp_path, "relay0", JournalOptions(segment_bytes_max=500, fsync="never"))
@@ -40,7 +40,7 @@ def test_sizes_follow_a_journal_that_grows_and_shrinks(tmp_path: Path) -> None:
 def test_sizes_are_those_of_the_files(
     tmp_path_factory: pytest.TempPathFactory, steps: object
 ) -> None:
-    """Whatever the newest segment of each of two writers grew by between two looks."""
+    """The total is right however the newest segments of two writers grew in between."""
     assert isinstance(steps, list)
     directory = tmp_path_factory.mktemp("journal")
     sizes, newest = Sizes(directory), {"a": 1, "b": 1}
@@ -57,7 +57,7 @@ def test_sizes_are_those_of_the_files(
 
 
 def test_a_file_is_asked_for_its_size_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for the newest: the relay looks every second, and there may be ten thousand."""
+    """Only the newest is measured each time, since there may be ten thousand."""
     folder = tmp_path / "writer"
     folder.mkdir()
     for number in range(1, 101):

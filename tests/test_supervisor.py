@@ -1,4 +1,4 @@
-"""What is supervised comes back, goes in order, and never refuses a caller."""
+"""Children are restarted, stop in order, and no caller is refused meanwhile."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ while True:
 
 
 class World:
-    """A supervisor of pretend children, and what they say."""
+    """A supervisor of pretend children, and what they report."""
 
     def __init__(self, tmp_path: Path, relays: int = 1, mood: str = "good") -> None:
         self.log = tmp_path / "log"
@@ -139,7 +139,7 @@ async def test_children_serve_and_get_the_configuration(tmp_path: Path) -> None:
 async def test_a_dead_relay_is_back_within_a_second(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A caller who comes meanwhile waits and is served; nobody is refused."""
+    """A caller that connects meanwhile waits and is served; nobody is refused."""
     world = World(tmp_path)
     async with world.running():
         first = await world.relay()
@@ -153,7 +153,7 @@ async def test_a_dead_relay_is_back_within_a_second(
 
 
 async def test_a_relay_that_is_killed_again_and_again_is_back_each_time(tmp_path: Path) -> None:
-    """A process that had served is no crash loop: its callers wait, so the pause stays short."""
+    """A process that had served is restarted quickly each time: its callers are waiting."""
     world = World(tmp_path)
     async with world.running():
         for _ in range(4):
@@ -205,7 +205,7 @@ async def test_relays_stop_before_the_meter(tmp_path: Path) -> None:
 
 
 async def test_a_second_signal_hurries(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A relay that drains is told again, well before its drain timeout."""
+    """A draining relay gets a second signal, well before its drain timeout."""
     world = World(tmp_path, mood="slow")
     async with world.running() as task:
         os.kill(os.getpid(), signal.SIGINT)
@@ -228,7 +228,7 @@ async def test_a_second_signal_hurries(tmp_path: Path, caplog: pytest.LogCapture
 async def test_one_that_does_not_end_is_killed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopping has a bound, and the result says that it was not clean."""
+    """Stopping takes a limited time, and the result says that it was not clean."""
     monkeypatch.setattr("proxy.serving.supervisor.MARGIN_S", 0.0)
     world = World(tmp_path, mood="slow")
     world.supervisor.config = replace(world.config, drain_timeout_s=0.2)
@@ -285,7 +285,7 @@ async def test_sighup_during_a_replacement_is_not_forgotten(
 async def test_sighup_with_mistakes_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A configuration that cannot be used is told, and what runs goes on."""
+    """An invalid configuration is reported, and nothing is replaced."""
     world = World(tmp_path)
 
     def wrong() -> Config:
@@ -321,7 +321,7 @@ async def test_a_new_relay_that_cannot_serve_leaves_the_old_one(
 
 
 async def test_failing_at_the_first_start_is_an_error(tmp_path: Path) -> None:
-    """Who starts it is there to read why; nothing is left running."""
+    """The person who starts it gets the reason, and nothing is left running."""
     world = World(tmp_path, mood="dies")
     with pytest.raises(StartError, match=r"Relay 0 exited with code 9 .* before it could"):
         await asyncio.wait_for(world.supervisor.run(), 20)

@@ -1,4 +1,4 @@
-"""Messages are the same however the bytes are cut, and whatever they are is read safely."""
+"""Messages are the same however the bytes are split, and any bytes are read safely."""
 
 import os
 import zlib
@@ -70,7 +70,7 @@ def test_whole_and_byte_by_byte() -> None:
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=9))
 def test_cut_anywhere(cuts: list[int]) -> None:
-    """So is every other way to cut them, empty pieces included."""
+    """So are all other ways to split them, empty pieces included."""
     edges = [0, *sorted(cuts), len(STREAM)]
     chunks = [STREAM[start:end] for start, end in pairwise(edges)]
     assert messages(chunks, MessageReader(deflate=False)) == MESSAGES
@@ -135,7 +135,7 @@ def test_inflated_too_long_is_skipped() -> None:
     ],
 )
 def test_not_frames(data: bytes) -> None:
-    """What no endpoint may send is refused, not guessed at."""
+    """Invalid frames are refused."""
     with pytest.raises(ValueError):  # noqa: PT011 — the text is for people
         list(MessageReader(deflate=False).feed(data))
 

@@ -118,7 +118,7 @@ class Attempt:
             if chunk:
                 self.log.keep(Kind.RESPONSE, chunk)
             if error is not None:
-                self._break_off(error)
+                self._end_broken(error)
                 return chunk
             if last:  # upstream delivered everything, whatever the caller does from here on
                 self._reusable = self._upload is not None and self._upload.done
@@ -209,7 +209,7 @@ class Attempt:
     def _end_whole(self) -> None:
         self.log.end(Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK)
 
-    def _break_off(self, error: BaseException) -> None:
+    def _end_broken(self, error: BaseException) -> None:
         outcome = Outcome.UPSTREAM_CUT
         if isinstance(error, TimeoutError):
             outcome = Outcome.TIMED_OUT

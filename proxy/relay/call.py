@@ -59,7 +59,7 @@ Outcome                     What the meter charges
 --------------------------  -----------------------------------------------------------------------
 ok                          what the answer reports
 http_error, unreachable     nothing
-any other                   what was seen, as a lower bound; never nothing
+any other                   what was seen, as a lower bound; unknown if nothing was
 
 The caller comes first: what arrives is stamped, noted in the journal's buffer and passed on at
 once.  After the response head a failure can only break the stream off: a broken provider must never
@@ -113,7 +113,7 @@ class Call:
     async def _relay(self) -> web.StreamResponse:
         attempt = self._attempt
         try:
-            # Not a method of ours: the attempt keeps it, and a cycle would have to be collected.
+            # A method would make a cycle of call and attempt, which only the collector can free.
             interim = partial(_send_interim, self._request)
             message, payload = await attempt.response(interim)
             answer = self._decide(message)
@@ -132,14 +132,14 @@ class Call:
     def _decide(self, message: RawResponseMessage) -> AnswerHead:
         """Make the head for the caller.  Raises BadHead if it cannot be passed on."""
         request, attempt = self._request, self._attempt
-        stays = request.keep_alive and not attempt.withheld and not self._stopping.is_set()
+        keep_alive = request.keep_alive and not attempt.withheld and not self._stopping.is_set()
         self._answer = answer_head(
             message.code,
             message.reason,
             message.raw_headers,
             to_head=request.method == "HEAD",
             caller_11=request.version >= HttpVersion11,
-            keep_alive=stays,
+            keep_alive=keep_alive,
         )
         self._unsent = self._answer.data
         attempt.accept(message)
