@@ -53,10 +53,12 @@ class SegmentWriter:
 
         Raises OSError if the disk refuses; nothing of the frames is in the file then.
         """
-        magic = self._open()
+        if self._fd < 0:
+            self._open()
+            frames = [MAGIC, *frames]
         before = self.size
         try:
-            self.size += write_buffers(self._fd, [*magic, *frames])
+            self.size += write_buffers(self._fd, frames)
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self._fd, before)
@@ -117,10 +119,8 @@ class SegmentWriter:
             raise
         return lock, counters
 
-    def _open(self) -> Sequence[bytes]:
-        """Begin a segment if none is open; returns what its first frame comes after."""
-        if self._fd >= 0:
-            return ()
+    def _open(self) -> None:
+        """Begin the next segment, which is still empty."""
         path = self._path / segment_name(self._number + 1)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
@@ -128,7 +128,6 @@ class SegmentWriter:
         self.size = 0
         self._opened = monotonic()
         self.counters.add("segments")
-        return (MAGIC,)
 
     def _release(self, *, at_once: bool = False) -> None:
         fd, self._fd = self._fd, -1
