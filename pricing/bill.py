@@ -84,9 +84,9 @@ class _Bill:
         self._tariffs[tariff.id] = None
         facts = _facts(subcall)
         facts[AT] = at
-        unknown = tariff.unknown_terms(facts)
         self.reasons.add(*tariff.unknown_holidays(at))
         rates = self._selection(tariff, facts)
+        unknown = rates.unknown_terms(facts)
         before = len(self._lines)
         quantities = sorted(usage.quantities.items(), key=_by_meter)
         if counts_request and tariff.names_meter(Meter.REQUESTS):

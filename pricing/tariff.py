@@ -175,30 +175,6 @@ class Tariff:
         """Whether any rule prices `meter`, under whatever conditions."""
         return meter in self._compiled().named
 
-    def unknown_terms(self, facts: Facts) -> list[Cause]:
-        """A reason for each value of a term that no price in force under `facts` is stated for.
-
-        That some other row of the tariff names the value proves nothing: a flex price for long
-        prompts alone says nothing about short ones.
-        """
-        selection = self.selection(facts)
-        return [
-            about(Reason.UNKNOWN_TERM, f"{name}={value}")
-            for name, value in facts.items()
-            if name != AT
-            and ((term := TERMS.get(name)) is None or not self._knows(term, value, selection))
-        ]
-
-    def _knows(self, term: Term, value: TermValue, selection: "Selection") -> bool:
-        if not valid(term, value):
-            return False
-        if value in term.plain or value in self.same_price.get(term.value, ()):
-            return True
-        compiled = self._compiled()
-        if term.value not in compiled.asked:
-            return not term.strict
-        return term.value in selection.settled or term.value in compiled.compared
-
     def unknown_holidays(self, at: datetime) -> list[Cause]:
         """A reason for each schedule whose calendar does not cover `at`."""
         return [
@@ -219,7 +195,7 @@ class Tariff:
             if len(compiled.selections) >= SELECTIONS_MAX:
                 compiled.selections.clear()
             holding = frozenset(clause for bit, clause in compiled.clauses if key & bit)
-            found = compiled.selections[key] = Selection(self, holding)
+            found = compiled.selections[key] = Selection(self, compiled, holding)
         return found
 
     def _compiled(self) -> "_Compiled":
@@ -232,14 +208,37 @@ class Tariff:
 class Selection:
     """The rates of a tariff for calls that satisfy exactly the clauses in `holding`."""
 
-    def __init__(self, tariff: Tariff, holding: When) -> None:
+    def __init__(self, tariff: Tariff, compiled: "_Compiled", holding: When) -> None:
         self._rules = [rule for rule in tariff.rules if rule.when <= holding]
         self._factors = [factor for factor in tariff.factors if factor.when <= holding]
         # Terms whose value one of these was stated for.
         conditions = [*(rule.when for rule in self._rules), *(f.when for f in self._factors)]
-        self.settled = frozenset(clause.term for when in conditions for clause in when)
+        self._settled = frozenset(clause.term for when in conditions for clause in when)
+        self._asked, self._compared = compiled.asked, compiled.compared
+        self._same_price = tariff.same_price
         self._named = tariff.names_meter
         self._rates: dict[Meter, Rate | None] = {}
+
+    def unknown_terms(self, facts: Facts) -> list[Cause]:
+        """A reason for each value of a term that none of these rates is stated for.
+
+        That some other row of the tariff names the value proves nothing: a flex price for long
+        prompts alone says nothing about short ones.
+        """
+        return [
+            about(Reason.UNKNOWN_TERM, f"{name}={value}")
+            for name, value in facts.items()
+            if name != AT and ((term := TERMS.get(name)) is None or not self._knows(term, value))
+        ]
+
+    def _knows(self, term: Term, value: TermValue) -> bool:
+        if not valid(term, value):
+            return False
+        if value in term.plain or value in self._same_price.get(term.value, ()):
+            return True
+        if term.value not in self._asked:
+            return not term.strict
+        return term.value in self._settled or term.value in self._compared
 
     def rate(self, meter: Meter) -> Rate | None:
         """The rate of `meter`, or of what it is billed as; None if there is no price."""

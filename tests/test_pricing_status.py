@@ -48,6 +48,41 @@ def test_reported_cost_compared() -> None:
     assert (odd.usd, odd.reported_usd) == (Decimal("0.045"), None)
 
 
+LONG_ONLY = (
+    MODEL
+    + """
+rates = [
+  { when = { TERM = "VALUE", prompt_tokens = {gt=200000} }, usd_per_mtok = { input=9, output=9 } },
+  { usd_per_mtok = { input = 1, output = 2 } },
+]
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [("service_tier", "flex"), ("speed", "fast"), ("inference_geo", "us"), ("mode", "thinking")],
+)
+def test_a_price_for_long_prompts_says_nothing_about_short_ones(term: str, value: str) -> None:
+    """A value that is priced under other conditions is unknown: never the standard price."""
+    tariffs = LONG_ONLY.replace("TERM", term).replace("VALUE", value)
+    short, long = {Meter.INPUT: 1_000, Meter.OUTPUT: 10}, {Meter.INPUT: 300_000, Meter.OUTPUT: 10}
+    found = price([call(short, **{term: value})], book(tariffs))
+    assert (found.usd, found.status) == (None, Status.PARTIAL)
+    assert texts(found.reasons) == (f"unknown_term:{term}={value}",)
+    assert price([call(long, **{term: value})], book(tariffs)).status is Status.EXACT
+    assert price([call_of(short)], book(tariffs)).status is Status.EXACT
+
+
+def test_a_sum_of_prompts_does_not_make_a_term_known() -> None:
+    """Each prompt of the sum may be short, where the value has no price."""
+    tariffs = LONG_ONLY.replace("TERM", "service_tier").replace("VALUE", "flex")
+    usage = {Meter.INPUT: 300_000, Meter.OUTPUT: 10}
+    found = price([call(usage, service_tier="flex", summed_requests=True)], book(tariffs))
+    assert (found.usd, found.status) == (None, Status.PARTIAL)
+    assert texts(found.reasons) == ("unknown_prompt_length", "unknown_term:service_tier=flex")
+
+
 def test_unknown_is_never_zero() -> None:
     """No model, no price at the time, no usage: no dollars, and the reason."""
     dated = MODEL + "from = 2026-06-01T00:00:00Z\nusd_per_mtok = { input = 1 }"

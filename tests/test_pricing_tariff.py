@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from pricing import Meter, Tariff
-from pricing.condition import AT, SCHEDULE, Calendar, Clause, Op, Schedule
+from pricing.condition import AT, SCHEDULE, Calendar, Clause, Facts, Op, Schedule
 from pricing.tariff import EXACT, ROUNDED, SELECTIONS_MAX, Factor, Ladder, Rate, Rule, Volume
 from pricing.usage import TOKEN_METERS, TermValue
 from support.pricing_calls import AT as NOON
@@ -284,7 +284,7 @@ def test_what_a_tariff_knows(terms: Mapping[str, TermValue], known: bool) -> Non
     hd = Clause("quality", Op.IN, frozenset({"low"}))
     prices = tariff(rule("2", FLEX), rule("3", LONG), rule("4", not_us), rule("5", hd), rule("1"))
     ((name, value),) = terms.items()
-    assert [*map(str, prices.unknown_terms(terms))] == (
+    assert [*map(str, prices.selection(terms).unknown_terms(terms))] == (
         [] if known else [f"unknown_term:{name}={value}"]
     )
 
@@ -292,8 +292,10 @@ def test_what_a_tariff_knows(terms: Mapping[str, TermValue], known: bool) -> Non
 def test_values_declared_the_same_price() -> None:
     """They are known although nothing asks about them; others are not."""
     prices = replace(tariff(rule("1")), same_price={"service_tier": frozenset({"flex"})})
-    assert prices.unknown_terms({"service_tier": "flex"}) == []
-    assert [*map(str, prices.unknown_terms({"service_tier": "fast", "speed": "flex"}))] == [
+    flex: Facts = {"service_tier": "flex"}
+    assert prices.selection(flex).unknown_terms(flex) == []
+    fast: Facts = {"service_tier": "fast", "speed": "flex"}
+    assert [*map(str, prices.selection(fast).unknown_terms(fast))] == [
         "unknown_term:service_tier=fast",
         "unknown_term:speed=flex",
     ]

@@ -159,7 +159,7 @@ async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.Traffic
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     free = "0: any free port"
     parser.add_argument("--port", type=int, default=4000, help=f"port of the proxy (4000); {free}")
     parser.add_argument("--console-port", type=int, default=4001, help=f"console (4001); {free}")

@@ -148,9 +148,10 @@ def price_of(tariff: Tariff, meter: Meter, when: When, at: datetime) -> Ours | N
     }
     for term, value in when:
         facts[term] = value + 1 if isinstance(value, int) else value
-    if tariff.unknown_terms(facts):
+    rates = tariff.selection(facts)
+    if rates.unknown_terms(facts):
         return None
-    rate = tariff.selection(facts).rate(meter)
+    rate = rates.rate(meter)
     if rate is None or not rate.plain:
         return None
     price = rate.each[0]

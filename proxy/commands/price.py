@@ -26,14 +26,14 @@ LINE: Sequence[Column] = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     add_common(parser)
     parser.add_argument("files", nargs="*", metavar="FILE", help="- is standard input")
     parser.add_argument("--explain", action="store_true", help="a receipt for people")
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Entry of the command."""
+    """Run the command."""
     config = configuration(arguments)
     return price(arguments.files, config, tariff_book(config), explain=arguments.explain)
 

@@ -33,7 +33,7 @@ Row = Mapping[str, str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     parser.add_argument("name", metavar="PROVIDER/MODEL")
     for flag, meter in FLAGS.items():
         name = f"--{flag.replace('_', '-')}"

@@ -47,7 +47,7 @@ ORDER = (Kind.CHANGED, Kind.ADDED, Kind.NEW, Kind.KEPT)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of the command line."""
+    """Add the command's arguments."""
     parser.add_argument("source", metavar="FILE|URL", help=SETS)
     parser.add_argument("--to", type=Path, metavar="DIR", help=tariff_files.TO_HELP)
     parser.add_argument(

@@ -19,9 +19,8 @@ class Lane:
     ask: Ask
     tools: Tools = field(default_factory=Tools)
     doubtful: bool = False  # a tool ran that may be its own or another's
-    stated: Block = field(
-        default_factory=dict
-    )  # a response object with usage and a status that is not known
+    # A response object with usage and a status that is not known.
+    stated: Block = field(default_factory=dict)
 
 
 class Lanes:
