@@ -3,8 +3,9 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/taximeter
 # Dependencies seldom change: their layer is cached until pyproject.toml does.
-COPY pyproject.toml README.md LICENSE ./
-RUN /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check ".[embedded]"
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check \
+    --constraint constraints.txt ".[embedded]"
 COPY pricing pricing
 COPY exporters exporters
 COPY proxy proxy
