@@ -135,6 +135,10 @@ class TransientError(Exception):
     """The same batch may succeed later: the destination refused it, timed out or is overloaded."""
 
 
+class SlowError(TransientError):
+    """The destination did not answer in time.  Retry soon: it will be sent less at a time."""
+
+
 class PermanentError(Exception):
     """The rows will never be accepted, such as for a wrong type.  A wrong password is transient."""
 

@@ -172,13 +172,14 @@ def test_a_value_on_a_bound_is_under_it() -> None:
 
 
 def test_latest_names() -> None:
-    """The newest conventions: inference apart, usage as counters by modality."""
+    """The newest conventions: inference and embeddings apart, usage as counters by modality."""
     embeddings = replace(RECORD, operation="embeddings", stream=False)
     found = by_name(made(RECORD, FAILED, embeddings, profile="latest").families())
     gen_ai = {name for name in found if name.startswith("gen_ai.")}
     assert gen_ai == {
         "gen_ai.client.inference.duration",
-        "gen_ai.client.operation.duration",
+        "gen_ai.client.embeddings.duration",
+        "gen_ai.client.embeddings.operation.input_tokens",
         "gen_ai.client.inference.time_to_first_chunk",
         "gen_ai.client.inference.operation.input_tokens",
         "gen_ai.client.inference.operation.output_tokens",
@@ -187,8 +188,9 @@ def test_latest_names() -> None:
         "gen_ai.client.inference.usage.cache_read.input_tokens",
         "gen_ai.client.inference.usage.reasoning.output_tokens",
     }
-    durations = found["gen_ai.client.operation.duration"].points
-    assert [dict(labels)["gen_ai.operation.name"] for labels, _ in durations] == ["embeddings"]
+    for name in ("duration", "operation.input_tokens"):
+        points = found[f"gen_ai.client.embeddings.{name}"].points
+        assert [dict(labels)["gen_ai.operation.name"] for labels, _ in points] == ["embeddings"]
     read = found["gen_ai.client.inference.usage.input_tokens"]
     chat = {"gen_ai_operation_name": "generate_content"}
     assert value_of(read, gen_ai_token_modality="audio", **chat) == 20

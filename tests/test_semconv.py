@@ -1,12 +1,16 @@
 """The attributes of a call's span: the whole set, in both generations of the conventions."""
 
+import re
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 
+from exporters.otel.facts import NAMED, TEXTS, TYPED
 from exporters.otel.semconv import PROFILES, attributes, failed, span_name
 from exporters.record import Record
+from pricing.usage import Meter
+from support.rooms import ROOT
 
 FULL = Record(
     ts_us=1_760_000_000_000_000,
@@ -36,7 +40,17 @@ FULL = Record(
     http_status=200,
     outcome="ok",
     finish_reason="stop,length",
-    usage={"input": Decimal(100), "cache_read": Decimal(800), "input.audio": Decimal("1.5")},
+    usage={
+        "input": Decimal(60),
+        "cache_read": Decimal(700),
+        "cache_read.image": Decimal(100),
+        "cache_write_5m": Decimal(100),
+        "input.audio": Decimal(40),
+        "output": Decimal(15),
+        "output.image": Decimal(5),
+        "output.reasoning": Decimal(30),
+        "audio_seconds": Decimal("1.5"),
+    },
     usage_origin="reported",
     input_tokens_total=1_000,
     output_tokens_total=50,
@@ -86,6 +100,18 @@ FULL = Record(
         "trace.sampled": "1",
         "link.trace_id": "00",
         "link.span_id": "00",
+        "trace.state": "a=1",
+        "baggage.tenant.id": "acme",
+        "request.stop_sequences": '["END","\\n"]',
+        "request.encoding_formats": '["float"]',
+        "embeddings.dimension.count": "256",
+        "ratelimit.remaining_tokens": "99",
+        "provider_ms": "12.5",
+        "provider.load_ms": "7",
+        "response.code": "True",
+        "response.refusal": "policy",
+        "batch.succeeded": "3",
+        "batch.state": "ended",
     },
     node="n1",
 )
@@ -106,6 +132,9 @@ LATEST = {
     "gen_ai.request.previous_response.id": "resp_0",
     "gen_ai.request.reasoning.level": "low",
     "gen_ai.request.seed": 7,
+    "gen_ai.request.stop_sequences": ("END", "\n"),
+    "gen_ai.request.encoding_formats": ("float",),
+    "gen_ai.embeddings.dimension.count": 256,
     "gen_ai.request.stream": True,
     "gen_ai.request.temperature": 0.5,
     "gen_ai.request.top_k": 40,
@@ -114,6 +143,13 @@ LATEST = {
     "gen_ai.response.id": "chatcmpl-1",
     "gen_ai.response.model": "gpt-4o-2024-08-06",
     "gen_ai.response.time_to_first_chunk": 0.25,
+    "gen_ai.usage.audio.input_tokens": 40,
+    "gen_ai.usage.image.cache_read.input_tokens": 100,
+    "gen_ai.usage.image.input_tokens": 100,
+    "gen_ai.usage.image.output_tokens": 5,
+    "gen_ai.usage.text.cache_read.input_tokens": 700,
+    "gen_ai.usage.text.input_tokens": 860,
+    "gen_ai.usage.text.output_tokens": 45,
     "gen_ai.usage.cache_read.input_tokens": 800,
     "gen_ai.usage.cache_write.input_tokens": 100,
     "gen_ai.usage.input_tokens": 1_000,
@@ -145,19 +181,34 @@ LATEST = {
     "taximeter.feature": "answers",
     "taximeter.http.status_code": 200,
     "taximeter.key.id": "k1",
-    "taximeter.meter.cache_read": 800.0,
-    "taximeter.meter.input": 100.0,
-    "taximeter.meter.input_audio": 1.5,
+    "taximeter.meter.audio_seconds": 1.5,
+    "taximeter.meter.cache_read": 700.0,
+    "taximeter.meter.cache_read_image": 100.0,
+    "taximeter.meter.cache_write_5m": 100.0,
+    "taximeter.meter.input": 60.0,
+    "taximeter.meter.input_audio": 40.0,
+    "taximeter.meter.output": 15.0,
+    "taximeter.meter.output_image": 5.0,
+    "taximeter.meter.output_reasoning": 30.0,
     "taximeter.node": "n1",
     "taximeter.outcome": "ok",
     "taximeter.overhead": 0.0005,
     "taximeter.project": "shop",
-    "taximeter.provider": "openai",
+    "taximeter.baggage.tenant_id": "acme",
+    "taximeter.batch.state": "ended",
+    "taximeter.batch.succeeded": 3,
+    "taximeter.provider.load_ms": 7.0,
+    "taximeter.provider.name": "openai",
+    "taximeter.provider_ms": 12.5,
     "taximeter.provider_time": 1.9,
+    "taximeter.ratelimit.remaining_tokens": 99,
     "taximeter.region": "eu",
     "taximeter.request.bytes": 1_234,
     "taximeter.request.speed": "fast",
     "taximeter.response.bytes": 4_321,
+    "taximeter.response.code": True,
+    "taximeter.response.refusal": True,
+    "taximeter.response.refusal_category": "policy",
     "taximeter.service_tier": "priority",
     "taximeter.tag.branch": "main",
     "taximeter.team": "search",
@@ -169,9 +220,11 @@ LATEST = {
     "taximeter.tool_calls": 1,
     "taximeter.usage.origin": "reported",
     "taximeter.user.id": "u1",
+    "user.id": "u1",
 }
+MODALITIES = ("gen_ai.usage.text.", "gen_ai.usage.image.", "gen_ai.usage.audio.")
 COMPAT = {
-    **LATEST,
+    **{name: value for name, value in LATEST.items() if not name.startswith(MODALITIES)},
     "gen_ai.usage.cache_creation.input_tokens": 100,
     "gen_ai.usage.cost": 0.0125,
 }
@@ -180,8 +233,12 @@ BARE = Record(ts_us=1, call_id="c", provider="acme", outcome="ok", cost_status="
 
 
 def test_latest() -> None:
-    """The newest conventions: the whole set."""
-    assert attributes(FULL, "latest") == LATEST
+    """The newest conventions: the whole set, and every value in its type."""
+    found = attributes(FULL, "latest")
+    assert found == LATEST
+    assert {name: type(value) for name, value in found.items()} == {
+        name: type(value) for name, value in LATEST.items()
+    }
 
 
 def test_compat() -> None:
@@ -202,10 +259,72 @@ def test_unknown_is_absent(profile: str) -> None:
 
 def test_no_name_is_a_namespace() -> None:
     """No attribute's name is the prefix of another's, which some stores cannot hold."""
-    names = set(COMPAT)
-    for name in names:
-        parts = name.split(".")
-        assert not names & {".".join(parts[:end]) for end in range(1, len(parts))}
+    tagged = replace(
+        FULL,
+        tags={"a": "1", "a.b": "2"},
+        usage={meter.value: Decimal(1) for meter in Meter},
+        attributes=dict.fromkeys((*NAMED, *TYPED, *TEXTS), "1")
+        | {"baggage.a": "1", "baggage.a.b": "2"},
+    )
+    for profile in PROFILES:
+        names = set(attributes(tagged, profile))
+        for name in names:
+            parts = name.split(".")
+            assert not names & {".".join(parts[:end]) for end in range(1, len(parts))}
+
+
+EVENTS = {  # of OpenAI's streams, which are spelled like attributes
+    *("response.create", "response.created", "response.done", "response.output_item.done"),
+}
+
+
+def test_every_fact_has_a_type() -> None:
+    """Each attribute that a dialect or a head notes is in a table: none is text by default."""
+    noted: set[str] = set()
+    for path in (*(ROOT / "proxy" / "dialects").rglob("*.py"), ROOT / "proxy/reading/heads.py"):
+        text = path.read_text()
+        noted |= {
+            a or b for a, b in re.findall(r'attributes\["([a-z_.]+)"\]|found\["([a-z_]+)"\]', text)
+        }
+        noted |= set(
+            re.findall(
+                r'"((?:request|response|output|usage|ratelimit|gateway|provider)\.[a-z_.]+)"', text
+            )
+        )
+    assert len(noted) > 30
+    assert noted - EVENTS <= {*NAMED, *TYPED, *TEXTS}
+
+
+@pytest.mark.parametrize(
+    ("status", "calls", "expected"),
+    [
+        ("completed", 0, "stop"),
+        ("completed", 1, "tool_calls"),
+        ("max_output_tokens", 0, "length"),
+        ("content_filter", 0, "content_filter"),
+        ("failed", 0, "error"),
+    ],
+)
+def test_finish_of_responses(status: str, calls: int, expected: str) -> None:
+    """A response that ended in a status has a finish reason as any other answer."""
+    record = replace(FULL, endpoint="openai.responses", finish_reason=status, tool_calls=calls)
+    assert attributes(record)["gen_ai.response.finish_reasons"] == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"), [("image_generation", "image"), ("speech", "speech"), ("chat", None)]
+)
+def test_output_type(operation: str, kind: str | None) -> None:
+    """What makes pictures or speech says so."""
+    assert attributes(replace(BARE, operation=operation)).get("gen_ai.output.type") == kind
+
+
+def test_odd_lists() -> None:
+    """One text is a list of one; a list of anything else stays text under our own name."""
+    found = attributes(replace(FULL, attributes={"request.stop_sequences": "END"}))
+    assert found["gen_ai.request.stop_sequences"] == ("END",)
+    found = attributes(replace(FULL, attributes={"request.stop_sequences": "[1]"}))
+    assert found["taximeter.request.stop_sequences"] == "[1]"
 
 
 def test_estimates() -> None:
@@ -273,7 +392,7 @@ def test_provider_names() -> None:
     """The convention's provider name may differ from the configured one, which stays beside it."""
     found = attributes(replace(FULL, provider="gemini"), names={"gemini": "gcp.gemini"})
     assert found["gen_ai.provider.name"] == "gcp.gemini"
-    assert found["taximeter.provider"] == "gemini"
+    assert found["taximeter.provider.name"] == "gemini"
     assert "openai.response.service_tier" not in found
     assert found["taximeter.service_tier"] == "priority"
 

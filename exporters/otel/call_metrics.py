@@ -11,25 +11,22 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from exporters.otel import semconv
+from exporters.otel.modalities import parts
 from exporters.otel.semconv import Profile
 from exporters.record import EXACT, Record
 from exporters.series import OTHER, Counter, Family, Histogram, Labels, gauge
-from pricing.usage import INPUT_METERS, OUTPUT_METERS
 
 PRICED_MODELS_MAX = 256  # values of a model label that a tariff priced
 NAMES_MAX = 64  # values of any other label, and models without a tariff: callers may send any name
 NAME_CHARS_MAX = 128  # longer values become `other`
 MODELS = (semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
 INFERENCE = ("chat", "text_completion", "generate_content")
+EMBEDDINGS = "embeddings"
 ATTO_PLACES, MICRO_PLACES = 18, 6  # of a dollar, as in the rows; of a second
 
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/: explicit bucket boundaries.
 SECONDS = tuple(Decimal(2**n).scaleb(-2) for n in range(14))  # 0.01 to 81.92
 TOKENS = tuple(Decimal(4**n) for n in range(14))  # 1 to 67 108 864
-
-# Suffix of a meter → modality; the conventions have none for video and documents.  The remaining
-# tokens are text if audio or images are separate meters, else unknown.
-MODALITIES = {"audio": "audio", "image": "image", "video": "unknown", "document": "unknown"}
 
 
 class Metrics:
@@ -158,6 +155,12 @@ class _Latest:
     def __init__(self) -> None:
         self._duration = _seconds("gen_ai.client.inference.duration", "Duration of inference.")
         self._other = _seconds("gen_ai.client.operation.duration", "Duration of other calls.")
+        self._embeddings = _seconds(
+            "gen_ai.client.embeddings.duration", "Duration of embeddings calls."
+        )
+        self._embedded = _tokens(
+            "gen_ai.client.embeddings.operation.input_tokens", "Tokens of each embeddings call."
+        )
         self._first = _seconds(
             "gen_ai.client.inference.time_to_first_chunk", "Time to the first bytes of a stream."
         )
@@ -181,22 +184,30 @@ class _Latest:
         }
 
     def add(self, record: Record, base: Labels, error: Labels) -> None:
-        inference = record.operation in INFERENCE
         if not _is_item(record):
-            duration = self._duration if inference else self._other
-            duration.add((*base, *error), record.duration_us)
-            if inference and record.stream and record.first_byte_us is not None:
-                self._first.add((*base, *error), record.first_byte_us)
+            self._add_times(record, (*base, *error))
         known = semconv.tokens_known(record)
+        if record.operation == EMBEDDINGS:
+            if known or error:
+                tokens = (record.input_tokens_total or 0) if known else 0
+                self._embedded.add((*base, *error), tokens)
+            return
         if known or error:  # a failed call counts with no tokens
             for kind, count in _totals(record) if known else (("input", 0), ("output", 0)):
                 self._sizes[kind].add((*base, *error), count)
-        for part, modality, count in _parts(record) if known else _NO_PARTS:
+        for part, modality, count in parts(record) if known else _NO_PARTS:
             self._usage[part].add((*base, ("gen_ai.token.modality", modality)), count)
 
+    def _add_times(self, record: Record, labels: Labels) -> None:
+        inference = record.operation in INFERENCE
+        other = self._embeddings if record.operation == EMBEDDINGS else self._other
+        (self._duration if inference else other).add(labels, record.duration_us)
+        if inference and record.stream and record.first_byte_us is not None:
+            self._first.add(labels, record.first_byte_us)
+
     def families(self) -> Iterator[Family]:
-        yield from (one.family() for one in (self._duration, self._other, self._first))
-        yield from (one.family() for one in self._sizes.values())
+        seconds = (self._duration, self._embeddings, self._other, self._first)
+        yield from (one.family() for one in (*seconds, *self._sizes.values(), self._embedded))
         yield from (one.family() for one in self._usage.values())
 
 
@@ -206,37 +217,6 @@ _NO_PARTS = (("input", "unknown", 0), ("output", "unknown", 0))
 def _totals(record: Record) -> Iterator[tuple[str, int]]:
     yield "input", record.input_tokens_total or 0
     yield "output", record.output_tokens_total or 0
-
-
-def _parts(record: Record) -> Iterator[tuple[str, str, int]]:
-    """(usage, modality, tokens): inclusive totals, and the subsets that are not empty."""
-    for kind, meters, total in (
-        ("input", INPUT_METERS, record.input_tokens_total),
-        ("output", OUTPUT_METERS, record.output_tokens_total),
-    ):
-        found = {name: int(n) for name, n in record.usage.items() if name in meters}
-        split = _split(found)
-        yield from ((kind, modality, n) for modality, n in split.items())
-        rest = (total or 0) - sum(split.values())
-        if rest > 0 or not split:
-            yield kind, "unknown", rest
-        for subset in ("cache_read", "cache_write"):
-            of = _split({name: n for name, n in found.items() if name.startswith(subset)})
-            yield from ((f"{subset}.input", modality, n) for modality, n in of.items() if n)
-    if record.reasoning_tokens:
-        yield "reasoning.output", "unknown", record.reasoning_tokens
-
-
-def _split(tokens: Mapping[str, int]) -> dict[str, int]:
-    """Tokens by modality."""
-    found: dict[str, int] = {}
-    for name, count in tokens.items():
-        modality = MODALITIES.get(name.partition(".")[2], "")
-        found[modality] = found.get(modality, 0) + count
-    if "" in found:
-        rest = "text" if found.keys() & {"audio", "image"} else "unknown"
-        found[rest] = found.get(rest, 0) + found.pop("")
-    return found
 
 
 def _is_item(record: Record) -> bool:

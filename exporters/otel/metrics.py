@@ -27,6 +27,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 
 from exporters.otel.otlp import RetryAfterError, sender
+from exporters.otel.semconv import SCHEMAS, Profile
 from exporters.otel.spans import RETRY_AFTER_S_MAX, resource_of, scope
 from exporters.otel.target import Target, from_environment
 from exporters.record import PermanentError, TransientError
@@ -54,11 +55,13 @@ class OtelMetrics:
         *,
         interval_s: float = 60.0,
         resource: Resource | None = None,
+        profile: Profile = "compat",
     ) -> None:
         self.pushed = self.failed = self.rejected = 0
         self._families = families
         self._interval_s = interval_s
         self._resource = resource or resource_of()
+        self._schema = SCHEMAS[profile]
         self._began_ns = time_ns()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="otel-metrics")
         self._sender = sender(target, self._thread)
@@ -106,12 +109,14 @@ class OtelMetrics:
     def _encode(self, families: Sequence[Family]) -> bytes:
         now = time_ns()
         metrics = [_metric(family, self._began_ns, now) for family in families]
-        scoped = ScopeMetrics(scope(), metrics, schema_url="")
-        data = MetricsData([ResourceMetrics(self._resource, [scoped], schema_url="")])
+        scoped = ScopeMetrics(scope(self._schema), metrics, schema_url=self._schema)
+        data = MetricsData([ResourceMetrics(self._resource, [scoped], schema_url=self._schema)])
         return encode_metrics(data).SerializeToString()
 
 
-def from_config(families: Families, environ: Mapping[str, str] = os.environ) -> OtelMetrics | None:
+def from_config(
+    families: Families, environ: Mapping[str, str] = os.environ, profile: Profile = "compat"
+) -> OtelMetrics | None:
     """The exporter that the standard variables configure; None without an endpoint or if disabled.
 
     Raises ValueError saying what to correct.
@@ -134,7 +139,7 @@ def from_config(families: Families, environ: Mapping[str, str] = os.environ) -> 
             wanted,
         )
     try:
-        return OtelMetrics(target, families, interval_s=int(interval) / 1000)
+        return OtelMetrics(target, families, interval_s=int(interval) / 1000, profile=profile)
     except OSError as error:
         raise ValueError(f"OTLP certificate or key: {error}") from error
 

@@ -26,7 +26,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no s
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from exporters.otel.target import GRPC, Target, with_scheme
-from exporters.record import PermanentError, TransientError
+from exporters.record import PermanentError, SlowError, TransientError
 
 ANSWER_BYTES_MAX = 64 * 1024
 GRPC_METHODS = {
@@ -40,6 +40,7 @@ PERMANENT_CODES = frozenset({grpc.StatusCode.INVALID_ARGUMENT})
 # grpc (C++, Go), grpc-java.  Halves of it may be small enough.
 TOO_LARGE = ("larger than max", "exceeds maximum size")
 PERMANENT_STATUSES = frozenset({400, 413, 422})
+SLOW_STATUSES = frozenset({408, 504})  # a timeout of the receiver, or of a proxy in front of it
 
 
 class RetryAfterError(TransientError):
@@ -132,8 +133,12 @@ class HttpSender:
                 if answer.status == 200:
                     return _refused(await answer.content.read(ANSWER_BYTES_MAX))
                 status, wait = answer.status, retry_after_s(answer.headers.get("retry-after"))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except TimeoutError:
+            raise SlowError(f"{target.place}: no answer within {target.timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
             raise TransientError(f"{target.place}: {type(error).__name__}") from None
+        if status in SLOW_STATUSES:
+            raise SlowError(f"{target.place}: HTTP {status}")
         if status == 429 or status >= 500:
             if wait is not None:
                 raise RetryAfterError(f"{target.place}: HTTP {status}", wait)
@@ -188,6 +193,8 @@ class GrpcSender:
             metadata = {item.key: item.value for item in error.trailing_metadata() or ()}
             if (wait := _retry_info_s(metadata.get("grpc-status-details-bin"))) is not None:
                 raise RetryAfterError(message, wait) from None
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise SlowError(message) from None
             raise TransientError(message) from None
         return _refused(answer)
 

@@ -6,17 +6,22 @@ standalone semantic-conventions-genai v0.1.0.  Both have the status "development
 pins the whole set.  Facts without a name there go under `taximeter.`; we add nothing to `gen_ai.`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, SAMPLED
+from exporters.otel.facts import AttributeValue, facts, flat
+from exporters.otel.modalities import UNKNOWN, parts
 from exporters.record import Record
 
-AttributeValue = str | bool | int | float | Sequence[str]
 Profile = Literal["compat", "latest"]
 PROFILES: tuple[Profile, ...] = ("compat", "latest")
-VERSIONS: Mapping[Profile, str] = MappingProxyType({"compat": "1.41.1", "latest": "genai/0.1.0"})
+SCHEMAS: Mapping[Profile, str] = MappingProxyType(
+    {
+        "compat": "https://opentelemetry.io/schemas/1.41.1",
+        "latest": "https://opentelemetry.io/schemas/gen-ai/0.1.0",
+    }
+)
 
 OPERATION_NAME = "gen_ai.operation.name"
 PROVIDER_NAME = "gen_ai.provider.name"
@@ -42,33 +47,33 @@ ERROR_TYPE = "error.type"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 OPENAI_API_TYPE = "openai.api.type"
-OPENAI_REQUEST_TIER = "openai.request.service_tier"
+USER_ID = "user.id"
+OUTPUT_TYPE = "gen_ai.output.type"
 OPENAI_RESPONSE_TIER = "openai.response.service_tier"
 
 SERVICE_NAME = "service.name"
 SERVICE_VERSION = "service.version"
 
-# Facts of request and response that dialects put into `Record.attributes`, as text.
-FACTS: Mapping[str, tuple[str, Callable[[str], AttributeValue]]] = MappingProxyType(
-    {
-        "request.temperature": ("gen_ai.request.temperature", float),
-        "request.top_p": ("gen_ai.request.top_p", float),
-        "request.top_k": ("gen_ai.request.top_k", int),
-        "request.max_tokens": ("gen_ai.request.max_tokens", int),
-        "request.frequency_penalty": ("gen_ai.request.frequency_penalty", float),
-        "request.presence_penalty": ("gen_ai.request.presence_penalty", float),
-        "request.seed": ("gen_ai.request.seed", int),
-        "request.choice.count": ("gen_ai.request.choice.count", int),
-        "request.reasoning.level": ("gen_ai.request.reasoning.level", str),
-        "request.previous_response.id": ("gen_ai.request.previous_response.id", str),
-        "output.type": ("gen_ai.output.type", str),
-        "response.system_fingerprint": ("openai.response.system_fingerprint", str),
-    }
-)
 API_TYPES = {"openai.chat": "chat_completions", "openai.responses": "responses"}
 OPENAI = ("openai", "azure.ai.openai")  # providers that the `openai.` attributes are for
 KNOWN_ORIGINS = ("reported", "counted")  # estimates never go under `gen_ai.usage.`
 HTTPS_PORT = 443  # of an upstream that names no port
+OUTPUT_TYPES = {"image_generation": "image", "speech": "speech"}  # by operation
+# Usage → the end of its attribute by modality; the conventions have none for the other usages.
+BY_MODALITY = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read.input": "cache_read.input_tokens",
+}
+# OpenAI's Responses end in a status; its finish reason by the words of all other dialects.
+RESPONSES = "openai.responses"
+FINISHES = {
+    "completed": "stop",
+    "incomplete": "length",
+    "max_output_tokens": "length",
+    "max_tokens": "length",
+    "failed": "error",
+}
 
 
 def span_name(record: Record) -> str:
@@ -108,8 +113,9 @@ def attributes(
     """
     provider = provider_name(record, names)
     found: dict[str, AttributeValue | None] = {
+        OUTPUT_TYPE: OUTPUT_TYPES.get(record.operation),
         **_ours(record),
-        **_facts(record, provider),
+        **facts(record, openai=provider in OPENAI),
         **_call(record, provider),
         **_usage(record, profile),
         **_cost(record, profile),
@@ -124,15 +130,12 @@ def attributes(
 
 def meter_name(meter: str) -> str:
     """Without dots in the meter: a name may not be a namespace too (`input`, `input.audio`)."""
-    return f"taximeter.meter.{meter.replace('.', '_')}"
+    return flat("taximeter.meter", meter)
 
 
 def _call(record: Record, provider: str) -> dict[str, AttributeValue | None]:
     """The request, who served it and how it ended."""
     host, port = server(record.upstream)
-    reasons = tuple(record.finish_reason.split(",")) if record.finish_reason else ()
-    if record.stream and failed(record) and not reasons:
-        reasons = ("error",)  # a stream cut before it gave a reason
     first = record.first_byte_us
     return {
         OPERATION_NAME: record.operation,
@@ -141,9 +144,10 @@ def _call(record: Record, provider: str) -> dict[str, AttributeValue | None]:
         REQUEST_STREAM: record.stream or None,
         RESPONSE_MODEL: record.response_model,
         RESPONSE_ID: record.response_id,
-        FINISH_REASONS: reasons or None,
+        FINISH_REASONS: finish_reasons(record) or None,
         TIME_TO_FIRST_CHUNK: first / 1e6 if record.stream and first is not None else None,
         CONVERSATION_ID: record.session_id,
+        USER_ID: record.user_id,
         PROMPT_NAME: record.prompt_name,
         PROMPT_VERSION: record.prompt_version,
         ERROR_TYPE: error_type(record),
@@ -152,6 +156,17 @@ def _call(record: Record, provider: str) -> dict[str, AttributeValue | None]:
         OPENAI_API_TYPE: API_TYPES.get(record.endpoint) if provider in OPENAI else None,
         OPENAI_RESPONSE_TIER: record.service_tier if provider in OPENAI else None,
     }
+
+
+def finish_reasons(record: Record) -> tuple[str, ...]:
+    """Why each choice ended, in the words that the dialects share where a provider has its own."""
+    reasons = tuple(record.finish_reason.split(",")) if record.finish_reason else ()
+    if record.endpoint.startswith(RESPONSES):
+        ended = {**FINISHES, "completed": "tool_calls"} if record.tool_calls else FINISHES
+        reasons = tuple(ended.get(reason, reason) for reason in reasons)
+    if record.stream and failed(record) and not reasons:
+        reasons = ("error",)  # a stream cut before it gave a reason
+    return reasons
 
 
 def server(upstream: str) -> tuple[str, int]:
@@ -177,6 +192,19 @@ def _usage(record: Record, profile: Profile) -> dict[str, AttributeValue | None]
         CACHE_WRITE: record.cache_write_tokens or None,
         CACHE_CREATION: (record.cache_write_tokens or None) if profile == "compat" else None,
         REASONING: record.reasoning_tokens or None,
+        **(_modalities(record) if profile == "latest" else {}),
+    }
+
+
+def _modalities(record: Record) -> dict[str, AttributeValue | None]:
+    """Tokens by modality, where it is known.
+
+    Only in `latest`: receivers of the older conventions add up every name below `gen_ai.usage.`.
+    """
+    return {
+        f"gen_ai.usage.{modality}.{BY_MODALITY[kind]}": count
+        for kind, modality, count in parts(record)
+        if modality != UNKNOWN and kind in BY_MODALITY and count
     }
 
 
@@ -201,27 +229,6 @@ def _cost(record: Record, profile: Profile) -> dict[str, AttributeValue | None]:
     }
 
 
-def _facts(record: Record, provider: str) -> dict[str, AttributeValue | None]:
-    """Facts from dialects, under the convention's name if there is one, else under ours."""
-    found: dict[str, AttributeValue | None] = {}
-    for key, text in record.attributes.items():
-        name, convert = FACTS.get(key, (f"taximeter.{key}", str))
-        if key == "request.service_tier" and provider in OPENAI:
-            name = OPENAI_REQUEST_TIER
-        try:
-            value = convert(text)
-        except ValueError:
-            name, value = f"taximeter.{key}", text
-        found[name] = value
-    if found.get("gen_ai.request.choice.count") == 1:
-        del found["gen_ai.request.choice.count"]  # the convention wants it only if it is not 1
-    if found.get(OPENAI_REQUEST_TIER) == "auto":
-        del found[OPENAI_REQUEST_TIER]
-    for key in (LINK_TRACE_ID, LINK_SPAN_ID, SAMPLED):
-        found.pop(f"taximeter.{key}", None)
-    return found
-
-
 def _ours(record: Record) -> dict[str, AttributeValue | None]:
     """Attributes that no convention names."""
     seconds = {
@@ -235,11 +242,11 @@ def _ours(record: Record) -> dict[str, AttributeValue | None]:
         "taximeter.provider_time": record.provider_us,
     }
     return {
-        **{f"taximeter.tag.{name}": value for name, value in record.tags.items()},
+        **{flat("taximeter.tag", name): value for name, value in record.tags.items()},
         **{meter_name(name): float(number) for name, number in record.usage.items()},
         **{name: None if us is None else us / 1e6 for name, us in seconds.items()},
         "taximeter.call.id": record.call_id,
-        "taximeter.provider": record.provider,
+        "taximeter.provider.name": record.provider,
         "taximeter.endpoint": record.endpoint,
         "taximeter.region": record.region,
         "taximeter.service_tier": record.service_tier,

@@ -17,11 +17,21 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
 
 from exporters.otel.otlp import RetryAfterError, sender
+from exporters.otel.pace import Pace
 from exporters.otel.semconv import (
     PROFILES,
+    SCHEMAS,
     SERVICE_NAME,
     SERVICE_VERSION,
     Profile,
@@ -30,15 +40,14 @@ from exporters.otel.semconv import (
     span_name,
 )
 from exporters.otel.target import GRPC, Target, from_environment
-from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, Sampler
-from exporters.record import Batch, PermanentError, Record, TransientError
+from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, STATE, Sampler
+from exporters.record import Batch, PermanentError, Record, SlowError, TransientError
 
 log = logging.getLogger(__name__)
 
 GRPC_BYTES_MAX = 4 * 1024 * 1024 - 64 * 1024  # gRPC servers accept 4 MiB, headers included
 HTTP_BYTES_MAX = 4 * 1024 * 1024  # collectors accept 20 MiB; small requests are cheaper to repeat
 BYTES_LIMIT = 64 * 1024 * 1024  # above it the official exporters refuse to send
-SPANS_MAX = 512  # in one request, as in the SDK: rarely too large, so rarely encoded twice
 RETRY_AFTER_S_MAX = 300.0
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
@@ -67,8 +76,9 @@ class Otel:
         self._profile = profile
         self._names = names
         self._sampler = sampler or Sampler()
-        self._resource = resource or resource_of()
-        self._scope = scope()
+        self._resource = resource or resource_of(SCHEMAS[profile])
+        self._scope = scope(SCHEMAS[profile])
+        self._pace = Pace()
         usual = GRPC_BYTES_MAX if target.protocol == GRPC else HTTP_BYTES_MAX
         self._bytes_max = min(bytes_max or usual, BYTES_LIMIT)
         # One thread: encoding takes 0.3 ms a span and must not hold up the event loop.
@@ -76,65 +86,82 @@ class Otel:
         self._sender = sender(target, self._thread)
         self._place = target.place
         self._wait_until = 0.0  # monotonic
-        self._token, self._sent = "", 0  # the current batch, and how many of its requests are sent
+        self._token, self._sent = "", 0  # the current batch, and how many of its spans are sent
 
     async def export(self, batch: Batch) -> None:
-        """See `Destination.export`.  Takes at most the timeout per request of the batch."""
+        """See `Destination.export`.  Takes at most the timeout per request of the batch.
+
+        After a failure, the same batch continues with the spans that were not accepted.
+        """
         if (wait := self._wait_until - monotonic()) > 0:
             raise TransientError(f"{self._place}: retrying in {wait:.0f} s, as the receiver asked")
         loop = asyncio.get_running_loop()
-        requests, left_out = await loop.run_in_executor(self._thread, self._requests, batch.records)
+        spans, left_out = await loop.run_in_executor(self._thread, self._spans, batch.records)
         if batch.token != self._token:
             self._token, self._sent = batch.token, 0
             self.unsampled += left_out
-        for request in requests[self._sent :]:
-            try:
-                refused = await self._sender.send(request)
-            except RetryAfterError as error:
-                self._wait_until = monotonic() + min(error.retry_after_s, RETRY_AFTER_S_MAX)
-                raise
-            self._sent += 1
-            self.rejected += refused
-            if refused:
-                log.error("%s permanently rejected %d spans.", self._place, refused)
+        while self._sent < len(spans):
+            following = spans[self._sent : self._sent + self._pace.size]
+            request, size = await loop.run_in_executor(self._thread, self._encode, following)
+            await self._send(request, size)
+
+    async def _send(self, request: bytes, size: int) -> None:
+        """Send a request of `size` spans, and count what became of them."""
+        try:
+            refused = await self._sender.send(request)
+        except RetryAfterError as error:
+            self._wait_until = monotonic() + min(error.retry_after_s, RETRY_AFTER_S_MAX)
+            raise
+        except SlowError as error:
+            if size == 1:
+                raise TransientError(str(error)) from error
+            self._pace.halve(size)
+            raise
+        self._pace.grow()
+        self._sent += size
+        self.rejected += refused
+        if refused:
+            log.error("%s permanently rejected %d spans.", self._place, refused)
 
     async def close(self) -> None:
         """See `Destination.close`."""
         await self._sender.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _requests(self, records: Sequence[Record]) -> tuple[list[bytes], int]:
-        """The requests to send, and how many records the sampler dropped."""
+    def _spans(self, records: Sequence[Record]) -> tuple[list[ReadableSpan], int]:
+        """The spans to send, and how many records the sampler dropped."""
         try:
             spans = [self._span(record) for record in records if self._sampler.keeps(record)]
-            groups = (spans[at : at + SPANS_MAX] for at in range(0, len(spans), SPANS_MAX))
-            requests = [request for group in groups for request in self._encode(group)]
-            return requests, len(records) - len(spans)
         except (ValueError, TypeError, UnicodeError) as error:
-            raise PermanentError(f"cannot encode the spans: {type(error).__name__}") from error
+            raise _unencodable(error) from error
+        return spans, len(records) - len(spans)
 
-    def _encode(self, spans: Sequence[ReadableSpan]) -> list[bytes]:
-        """Serialized requests of at most `bytes_max` each, in order."""
-        encoded = encode_spans(spans).SerializeToString()
+    def _encode(self, spans: Sequence[ReadableSpan]) -> tuple[bytes, int]:
+        """A serialized request of at most `bytes_max`, and how many of the first spans it holds."""
+        try:
+            encoded = encode_spans(spans).SerializeToString()
+        except (ValueError, TypeError, UnicodeError) as error:
+            raise _unencodable(error) from error
         if len(encoded) <= self._bytes_max:
-            return [encoded]
+            return encoded, len(spans)
         if len(spans) == 1:
             raise PermanentError(
                 f"a span of {len(encoded)} bytes exceeds the limit of {self._bytes_max}"
             )
-        middle = len(spans) // 2
-        return self._encode(spans[:middle]) + self._encode(spans[middle:])
+        return self._encode(spans[: len(spans) // 2])
 
     def _span(self, record: Record) -> ReadableSpan:
-        context = _context(record.trace_id, record.span_id, remote=False)
+        state = _state(record.attributes.get(STATE, ""))
+        own = state if record.parent_span_id else TraceState()
+        context = _context(record.trace_id, record.span_id, remote=False, state=own)
         if context is None:
             raise ValueError("the record has no trace id or span id")
         linked = record.attributes.get(LINK_TRACE_ID, ""), record.attributes.get(LINK_SPAN_ID, "")
-        link = _context(*linked, remote=True)
+        link = _context(*linked, remote=True, state=state)
         return ReadableSpan(
             name=span_name(record),
             context=context,
-            parent=_context(record.trace_id, record.parent_span_id, remote=True),
+            parent=_context(record.trace_id, record.parent_span_id, remote=True, state=state),
             resource=self._resource,
             attributes=attributes(record, self._profile, self._names),
             links=() if link is None else (Link(link),),
@@ -175,15 +202,15 @@ def from_config(
         raise ValueError(f"OTLP certificate or key: {error}") from error
 
 
-def resource_of() -> Resource:
+def resource_of(schema: str = "") -> Resource:
     """The sender: `taximeter` and its version, unless OTEL_SERVICE_NAME or _RESOURCE_ATTRIBUTES."""
-    own = {SERVICE_NAME: "taximeter", SERVICE_VERSION: _version()}
-    return Resource.create().merge(Resource(own)).merge(OTELResourceDetector().detect())
+    own = Resource({SERVICE_NAME: "taximeter", SERVICE_VERSION: _version()}, schema)
+    return Resource.create().merge(own).merge(OTELResourceDetector().detect())
 
 
-def scope() -> InstrumentationScope:
-    """The source of the telemetry: this program and its version."""
-    return InstrumentationScope("taximeter", _version())
+def scope(schema: str = "") -> InstrumentationScope:
+    """The source of the telemetry: this program, its version and the conventions it follows."""
+    return InstrumentationScope("taximeter", _version(), schema)
 
 
 def sampler_of(environ: Mapping[str, str]) -> Sampler:
@@ -197,11 +224,22 @@ def sampler_of(environ: Mapping[str, str]) -> Sampler:
         return Sampler()
 
 
-def _context(trace_id: str, span_id: str, *, remote: bool) -> SpanContext | None:
+def _context(trace_id: str, span_id: str, *, remote: bool, state: TraceState) -> SpanContext | None:
     """The context of these ids; None if one is missing."""
     if not trace_id or not span_id:
         return None
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=SAMPLED)
+    ids = int(trace_id, 16), int(span_id, 16)
+    return SpanContext(*ids, is_remote=remote, trace_flags=SAMPLED, trace_state=state)
+
+
+def _state(header: str) -> TraceState:
+    """The members of a valid `tracestate`."""
+    pairs = (member.partition("=") for member in header.split(",") if member)
+    return TraceState([(name, value) for name, _, value in pairs])
+
+
+def _unencodable(error: Exception) -> PermanentError:
+    return PermanentError(f"cannot encode the spans: {type(error).__name__}")
 
 
 def _version() -> str:

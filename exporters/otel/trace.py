@@ -5,9 +5,10 @@ Ids depend only on the call id, so that a call that is metered again is the same
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
+from urllib.parse import unquote
 
 from exporters.record import Record
 
@@ -22,13 +23,28 @@ TRACEPARENT = re.compile(
 LINK_TRACE_ID = "link.trace_id"
 LINK_SPAN_ID = "link.span_id"
 SAMPLED = "trace.sampled"
+STATE = "trace.state"  # the caller's tracestate
+CONTEXT_KEYS = frozenset((LINK_TRACE_ID, LINK_SPAN_ID, SAMPLED, STATE))
+BAGGAGE = "baggage."  # and the name of an entry
+
+# https://www.w3.org/TR/trace-context-2/#tracestate-header: one invalid member spoils the header.
+STATE_MEMBERS_MAX = 32
+STATE_MEMBER = re.compile(
+    r"(?:[a-z0-9][_0-9a-z*/-]{0,240}@[a-z][_0-9a-z*/-]{0,13}|[a-z][_0-9a-z*/-]{0,255})"
+    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+# https://www.w3.org/TR/baggage/#limits allows 64 members in 8192 bytes.
+BAGGAGE_MEMBERS_MAX = 64
+BAGGAGE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+BAGGAGE_VALUE_CHARS_MAX = 256  # longer values are cut
+ALL = "*"  # in the list of baggage names
 
 
 class Trace(NamedTuple):
     """The position of a call in a trace; ids are lower-case hex.
 
     `parent_span_id` is "" for the root of a new trace.  `attributes` is what else the span needs
-    from the caller's context: its sampled flag, or the span to link to.
+    from the caller's context: its sampled flag and state, or the span to link to, and its baggage.
     """
 
     trace_id: str
@@ -37,21 +53,28 @@ class Trace(NamedTuple):
     attributes: Mapping[str, str]
 
 
-def trace_of(headers: Mapping[str, str], call_id: str, incoming: str) -> Trace:
+def trace_of(
+    headers: Mapping[str, str], call_id: str, incoming: str, baggage: Collection[str] = (ALL,)
+) -> Trace:
     """The trace of call `call_id`.  `headers` have lower-case names.
 
     `incoming` says what to do with a caller's valid `traceparent`: `parent` makes the span its
-    child, `link` and `ignore` start a new trace.  An invalid one always starts a new trace.
+    child, `link` and `ignore` start a new trace.  An invalid one always starts a new trace.  Of
+    the caller's baggage, the entries that `baggage` names are kept; `ignore` keeps none.
     """
     digest = hashlib.sha256(call_id.encode()).hexdigest()
     caller = None if incoming == "ignore" else _caller(headers)
+    kept = {} if incoming == "ignore" else _baggage(headers.get("baggage", ""), baggage)
+    if caller is not None and (state := _state(headers.get("tracestate", ""))):
+        kept[STATE] = state
     if caller is not None and incoming == "parent":
-        sampled = {SAMPLED: str(int(caller["flags"], 16) & 1)}
-        return Trace(caller["trace"], digest[32:48], caller["span"], sampled)
-    link = {LINK_TRACE_ID: caller["trace"], LINK_SPAN_ID: caller["span"]} if caller else {}
+        kept[SAMPLED] = str(int(caller["flags"], 16) & 1)
+        return Trace(caller["trace"], digest[32:48], caller["span"], kept)
+    if caller is not None:
+        kept |= {LINK_TRACE_ID: caller["trace"], LINK_SPAN_ID: caller["span"]}
     # Not the call id itself: the fixed bits of a UUID would skew a sampler that reads the lower
     # half of the trace id as a random number.
-    return Trace(digest[:32], digest[32:48], "", link)
+    return Trace(digest[:32], digest[32:48], "", kept)
 
 
 def _caller(headers: Mapping[str, str]) -> re.Match[str] | None:
@@ -60,6 +83,25 @@ def _caller(headers: Mapping[str, str]) -> re.Match[str] | None:
     if found is None or not int(found["trace"], 16) or not int(found["span"], 16):
         return None
     return None if found["more"] and found["version"] == "00" else found
+
+
+def _state(header: str) -> str:
+    """A valid `tracestate`, else ""."""
+    members = [member for one in header.split(",") if (member := one.strip(" \t"))]
+    keys = {member.partition("=")[0] for member in members}
+    valid = len(keys) == len(members) <= STATE_MEMBERS_MAX
+    return ",".join(members) if valid and all(map(STATE_MEMBER.fullmatch, members)) else ""
+
+
+def _baggage(header: str, names: Collection[str]) -> dict[str, str]:
+    """The entries of a `baggage` header that `names` lists, without their properties."""
+    found: dict[str, str] = {}
+    for member in header.split(",")[:BAGGAGE_MEMBERS_MAX]:
+        name, equals, value = member.partition(";")[0].partition("=")
+        name = name.strip(" \t")
+        if equals and BAGGAGE_NAME.fullmatch(name) and (ALL in names or name in names):
+            found[f"{BAGGAGE}{name}"] = unquote(value.strip(" \t"))[:BAGGAGE_VALUE_CHARS_MAX]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

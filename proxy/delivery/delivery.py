@@ -8,7 +8,6 @@ is set aside with the reason.
 """
 
 import asyncio
-import errno
 import logging
 import os
 import random
@@ -23,7 +22,15 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from exporters.record import Destination, Lot, PermanentError, Sendable, TransientError
+from exporters.record import (
+    Destination,
+    Lot,
+    PermanentError,
+    Sendable,
+    SlowError,
+    TransientError,
+)
+from proxy.delivery.aside import keep_aside
 from proxy.exchange import Kind
 from proxy.journal.disk import write_atomically
 from proxy.journal.follower import Follower, Position
@@ -34,7 +41,6 @@ log = logging.getLogger(__name__)
 
 RETRY_S_MIN, RETRY_S_MAX = 0.5, 30.0
 LOG_EVERY_S = 60.0
-ASIDE_BYTES_MAX = 64 * 1024 * 1024
 POLL_S = 0.1
 BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch
 
@@ -222,6 +228,8 @@ class Delivery(Generic[S]):
                     log.exception("Exporter %s failed; still retrying.", self.exporter.name)
                 self.retries += 1
                 self._warn(str(error) or type(error).__name__)
+                if isinstance(error, SlowError):
+                    wait_s = RETRY_S_MIN  # it has waited for its timeout, and will send less
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
                 wait_s = min(wait_s * 2, RETRY_S_MAX)
             else:
@@ -239,12 +247,7 @@ class Delivery(Generic[S]):
         """Save a rejected row with the reason; beyond the file's limit it is only counted."""
         kept = self._aside_of(record)
         line = msgspec.json.encode({"reason": reason, "record": kept}) + b"\n"
-        size = self._aside.stat().st_size if self._aside.exists() else 0
-        if size + len(line) <= ASIDE_BYTES_MAX:
-            with open(self._aside, "ab", buffering=0, opener=_private) as file:
-                if file.write(line) != len(line):
-                    file.truncate(size)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        keep_aside(self._aside, line)
         log.error("%s rejected call %s: %s.", self.exporter.name, record.call_id, reason)
         self.cursor.set_aside += 1
 
@@ -294,7 +297,3 @@ def prune(records: Path, passed: tuple[str, int]) -> int:
             if writer.name < passed[0] and not writer.name.startswith("."):
                 shutil.rmtree(writer, ignore_errors=True)
     return gone
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pricing.cause import about
 from pricing.reason import Reason
 from pricing.usage import Meter
+from proxy.dialects.asked import note_embeddings, note_numbers, note_stops
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.fields import HARMLESS, named
@@ -34,6 +35,15 @@ _KNOWN = named(
     "cached_tokens",  # the billed units are net of them
     "api_version",
 )
+_ASKED = {
+    "temperature": "request.temperature",
+    "p": "request.top_p",
+    "k": "request.top_k",
+    "max_tokens": "request.max_tokens",
+    "seed": "request.seed",
+    "frequency_penalty": "request.frequency_penalty",
+    "presence_penalty": "request.presence_penalty",
+}
 FAMILY = frozenset({"cohere"})
 
 
@@ -43,6 +53,10 @@ class CohereReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
+        request = mapping(ask.request)
+        note_numbers(self._draft, request, _ASKED)
+        note_stops(self._draft, request.get("stop_sequences"))
+        note_embeddings(self._draft, request)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""

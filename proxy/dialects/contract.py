@@ -31,6 +31,7 @@ class Ask:
     array: bool = False  # it is one JSON array, whose elements come as documents
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
     hear: Hear | None = None  # set if content is captured
+    unsaid: Callable[[str], str] = str  # an error message without what it repeats of the request
 
 
 class Reader(Protocol):

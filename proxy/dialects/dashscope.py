@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
+from proxy.dialects.asked import note_embeddings, note_numbers, note_stops
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.errors import find_error_body
@@ -53,6 +54,15 @@ _KNOWN: Fields = {
     **named(HARMLESS, "plugins"),  # counted by name
 }
 
+_ASKED = {
+    "temperature": "request.temperature",
+    "top_p": "request.top_p",
+    "top_k": "request.top_k",
+    "max_tokens": "request.max_tokens",
+    "seed": "request.seed",
+    "presence_penalty": "request.presence_penalty",
+}
+
 
 class DashScopeReader:
     """Reads one answer, whole or streamed."""
@@ -63,6 +73,9 @@ class DashScopeReader:
         self._task = ""
         self._searched = False  # https://www.alibabacloud.com/help/en/model-studio/web-search
         parameters = mapping(ask.request, "parameters")
+        note_numbers(self._draft, parameters, _ASKED)
+        note_stops(self._draft, parameters.get("stop"))
+        note_embeddings(self._draft, parameters)
         self._incremental = parameters.get("incremental_output")  # the default is the model's own
         self._thinking = parameters.get("enable_thinking")
         self._seen: dict[str, str] = {}  # the last text of streams that repeat it

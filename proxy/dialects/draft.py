@@ -8,7 +8,7 @@ from pricing.cause import Cause, Reasons
 from pricing.reason import Reason
 from pricing.usage import NO_TERMS, Meter, Terms
 from proxy.dialects.contract import Ask, Endpoint, Json
-from proxy.dialects.errors import find_error, find_error_body
+from proxy.dialects.errors import find_error, find_error_body, redacted
 from proxy.dialects.tally import Tally
 from proxy.dialects.token_times import TokenTimes
 from proxy.dialects.values import mapping
@@ -115,8 +115,13 @@ class Draft:
         """Record the error in `document`, if any; returns whether there was one."""
         found = find_error(document)
         if found is not None:
-            self.error_type, self.error_message = found[0] or "error", found[1]
+            self.blame(found[0] or "error", found[1])
         return found is not None
+
+    def blame(self, kind: str, message: str) -> None:
+        """Record an error, of whose message only what may be kept; "" leaves what is known."""
+        self.error_type = kind or self.error_type
+        self.error_message = redacted(self.ask.unsaid(message)) or self.error_message
 
     def finish(self, reason: object, choice: int = 0) -> None:
         """Record why a choice ended; null is not a reason."""
@@ -181,9 +186,7 @@ class Failed:
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
-        kind, message = find_error_body(document)
-        self._draft.error_type = kind or self._draft.error_type
-        self._draft.error_message = message or self._draft.error_message
+        self._draft.blame(*find_error_body(document))
         self._draft.complete = True
 
     def close(self) -> Reading:

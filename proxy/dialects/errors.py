@@ -1,4 +1,4 @@
-"""Finds errors in the shapes that providers use; messages are shortened and hold no secrets."""
+"""Finds errors in the shapes that providers use, and removes secrets from their messages."""
 
 import re
 
@@ -42,7 +42,7 @@ def error_type(*candidates: object) -> str:
 
 
 def find_error(document: Json) -> tuple[str, str] | None:
-    """(type, message) if `document` is an error or contains one, else None.
+    """(type, message as sent) if `document` is an error or contains one, else None.
 
     Shapes: {"error": {"type", "code", "message"}} (OpenAI, Anthropic, and Gemini with "status",
     also wrapped in an array), {"error": "text"} (Ollama), {"type": "error", "message", "code"}
@@ -54,22 +54,21 @@ def find_error(document: Json) -> tuple[str, str] | None:
     error = whole.get("error")
     if isinstance(error, dict):
         kind = error_type(error.get("status"), error.get("type"), error.get("code"))
-        return kind, redacted(text(error.get("message")))
+        return kind, text(error.get("message"))
     if isinstance(error, str) and error:
-        return error_type(whole.get("code"), error), redacted(
-            text(whole.get("error_description")) or text(whole.get("message")) or error
-        )
+        said = text(whole.get("error_description")) or text(whole.get("message"))
+        return error_type(whole.get("code"), error), said or error
     if whole.get("type") == "error":
-        return error_type(whole.get("code")), redacted(text(whole.get("message")))
+        return error_type(whole.get("code")), text(whole.get("message"))
     return None
 
 
 def find_error_body(document: Json) -> tuple[str, str]:
-    """(type, message) of the body of a 4xx or 5xx, in any shape; "" if unstated."""
+    """(type, message as sent) of the body of a 4xx or 5xx, in any shape; "" if unstated."""
     if found := find_error(document):
         return found
     if isinstance(document, str):
-        return "", redacted(document)
+        return "", document
     whole = mapping(document[0] if isinstance(document, list) and document else document)
     message = next(
         (
@@ -79,4 +78,4 @@ def find_error_body(document: Json) -> tuple[str, str]:
         ),
         "",
     )
-    return error_type(whole.get("__type"), whole.get("code"), whole.get("type")), redacted(message)
+    return error_type(whole.get("__type"), whole.get("code"), whole.get("type")), message

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pricing.reason import Reason
 from pricing.usage import Meter
+from proxy.dialects.asked import note_embeddings, note_stops
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
@@ -33,6 +34,8 @@ class OllamaReader:
         for name, attribute in _OPTIONS.items():
             if (value := figure(options.get(name))) is not None:
                 self._draft.attributes[attribute] = value
+        note_stops(self._draft, options.get("stop"))
+        note_embeddings(self._draft, mapping(ask.request))
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""

@@ -23,6 +23,7 @@ from pricing.cause import Cause, texts
 from pricing.charge import line_document, plain
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
+from proxy.reading.heads import lower
 from proxy.settings.config import Config
 
 ERROR_MESSAGE_MAX = 500  # characters of a provider's own error text
@@ -129,8 +130,9 @@ def row(
     config: Config,
 ) -> Record:
     """The record of a call.  Raises ValueError for a cost that no call can have."""
-    headers = {name.lower(): value for name, value in exchange.begun.headers}
-    trace = trace_of(headers, exchange.begun.call_id, config.otlp.incoming)
+    headers = lower(exchange.begun.headers)
+    otlp = config.otlp
+    trace = trace_of(headers, exchange.begun.call_id, otlp.incoming, otlp.baggage)
     return Record(
         **_identity(exchange, config, headers, trace),
         **_answer(exchange, trace),

@@ -31,6 +31,7 @@ class Multipart:
         self._in_head = False
         self._name: str | None = None  # of the current part; None outside of one
         self._is_file = False
+        self.files = False  # a part was a file, whose content is not kept
         self._value = bytearray()
         self._size = 0
 
@@ -74,5 +75,6 @@ class Multipart:
         name = _NAME.search(head)
         self._name = name[1].decode("utf-8", "replace") if name else None
         self._is_file = _FILENAME.search(head) is not None
+        self.files = self.files or self._is_file
         self._value, self._size, self._in_head = bytearray(), 0, False
         return True

@@ -4,10 +4,10 @@ The bytes may be cut anywhere; the reading is the same (only the times of tokens
 arrived).  No input makes it raise or block: what cannot be read becomes a reason.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from typing import Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from exporters.content import Captured
 from pricing.cause import Reasons, about
@@ -17,23 +17,14 @@ from proxy.dialects.contract import Ask, Conversation, Json, Reader
 from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
+from proxy.reading.bodies import RequestBody, ResponseBody
 from proxy.reading.document import Document, Limits
-from proxy.reading.framers import SNIFF_BYTES, Framer, Item, JsonArray, choose
-from proxy.reading.inflate import Inflate
-from proxy.reading.multipart import Multipart, boundary_of
+from proxy.reading.echoes import WITHHELD, Messages, without_echo
+from proxy.reading.framers import Item
+from proxy.reading.hiding import hidden
 from proxy.settings.config import MeteringOptions, Provider
 
-DECODED_PER_DOCUMENT = 16  # most decoded bytes of one body, as a multiple of document_bytes_max
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
-BOM = b"\xef\xbb\xbf"
-SPACE = b" \t\r\n"
-# Why a body was not read → the same for a request, which leaves terms unknown rather than usage.
-_OF_REQUEST: Mapping[Reason, Reason] = {
-    Reason.BODY_TOO_LARGE: Reason.REQUEST_BODY_TOO_LARGE,
-    Reason.DECODED_BODY_TOO_LARGE: Reason.REQUEST_DECODED_BODY_TOO_LARGE,
-    Reason.CONTENT_ENCODING_UNKNOWN: Reason.REQUEST_CONTENT_ENCODING_UNKNOWN,
-    Reason.CONTENT_ENCODING_CORRUPT: Reason.REQUEST_CONTENT_ENCODING_CORRUPT,
-}
 
 
 class Listener(Protocol):
@@ -80,9 +71,10 @@ class CallReader:
         self._endpoint = table.find(
             begun.method, self._path, provider.dialect if provider else "openai"
         )
-        self._request = _Request(self._headers, limits)
+        self._request = RequestBody(self._headers, limits)
+        self._sent = Messages()
         self._head = ResponseHead(status=0)
-        self._response: _Response | None = None
+        self._response: ResponseBody | None = None
         self._reader: Reader | None = None
 
     def request(self, data: bytes, at_ns: int) -> None:
@@ -94,7 +86,7 @@ class CallReader:
         self._head = head
         headers = heads.lower(head.headers)
         kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
-        self._response = _Response(kind, headers.get("content-encoding", ""), self._limits)
+        self._response = ResponseBody(kind, headers.get("content-encoding", ""), self._limits)
 
     def response(self, data: bytes, at_ns: int) -> None:
         """Take bytes of the response body, as received."""
@@ -152,6 +144,7 @@ class CallReader:
         if not up:
             reader.read(value, at_ns)
             return
+        self._sent.add(value, len(payload))
         if self._capture is not None and value is not None:
             self._capture.sent(value)
         if isinstance(reader, Conversation):
@@ -182,7 +175,20 @@ class CallReader:
             array=bool(self._response and self._response.array),
             text_chars_max=self._limits.count_bytes_max,
             hear=self._capture.hear if self._capture else None,
+            unsaid=self._unsaid,
         )
+
+    def _unsaid(self, message: str) -> str:
+        """An error message without what it repeats of the request."""
+        if message and (self._sent.lost or not self._request.whole):
+            return WITHHELD
+        said = (
+            self._request.document(),
+            self._request.text,
+            unquote(self._path),
+            *self._query.values(),
+        )
+        return without_echo(message, [*said, *self._sent.documents()])
 
     def _finished(self, reading: Reading) -> Reading:
         """`reading` with what the heads say, and the reasons for bodies that were not read."""
@@ -196,7 +202,7 @@ class CallReader:
             count = CountRequest(request=request, output=count.output, output_known=known)
         headers = heads.lower(self._head.headers)
         return replace(
-            reading,
+            hidden(reading),
             count=count,
             session_id=heads.first(self._headers, heads.SESSIONS) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
@@ -212,88 +218,3 @@ class CallReader:
         if response is None or response.limits.pruned or any(response.reasons()):
             return True
         return not response.stream and not reading.complete
-
-
-class _Request:
-    """The request body: JSON, or the plain fields of a form."""
-
-    def __init__(self, headers: Mapping[str, str], limits: MeteringOptions) -> None:
-        self.limits = Limits(limits.document_bytes_max)
-        self._inflate = _inflate(headers.get("content-encoding", ""), limits)
-        boundary = boundary_of(headers.get("content-type", ""))
-        self._body: Document | Multipart = (
-            Multipart(boundary) if boundary else Document(self.limits)
-        )
-        self._closed: Json = None
-        self._is_closed = False
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes as sent; those that arrive after the body was needed are ignored."""
-        if not self._is_closed:
-            for piece in self._inflate.feed(data):
-                self._body.feed(piece)
-
-    def document(self) -> Json:
-        """The body; None if there is none, or if it is neither JSON nor a form."""
-        if not self._is_closed:
-            self._is_closed = True
-            body = self._body.close()
-            self._closed = None if isinstance(body, str) else body
-            del self._body
-        return self._closed
-
-    def reasons(self) -> Iterator[Reason]:
-        """Why the body was not read, or not in full."""
-        found = (self._inflate.reason, *self.limits.reasons)
-        return (_OF_REQUEST.get(reason, reason) for reason in found if reason)
-
-
-class _Response:
-    """The response body, down to its documents."""
-
-    def __init__(self, kind: str, encoding: str, limits: MeteringOptions) -> None:
-        self.limits = Limits(limits.document_bytes_max)
-        self._kind = kind
-        self._inflate = _inflate(encoding, limits)
-        self._start = b""  # held back until the framer can be chosen
-        self._framer: Framer | None = None
-
-    @property
-    def stream(self) -> bool:
-        """Whether documents arrive over time; known once there is one."""
-        return self._framer is not None and self._framer.stream
-
-    @property
-    def array(self) -> bool:
-        """Whether the documents are the elements of one JSON array."""
-        return isinstance(self._framer, JsonArray)
-
-    def feed(self, data: bytes) -> Iterator[Item]:
-        """Yield the documents that `data` completes."""
-        for piece in self._inflate.feed(data):
-            yield from self._frame(piece)
-
-    def _frame(self, data: bytes, last: bool = False) -> Iterator[Item]:
-        if self._framer is None:
-            data = (self._start + data).removeprefix(BOM).lstrip(SPACE)
-            if not last and len(data) < SNIFF_BYTES:
-                self._start = data
-                return
-            self._framer = choose(self._kind, data[:SNIFF_BYTES], self.limits)
-            self._start = b""
-        yield from self._framer.feed(data)
-
-    def close(self) -> Iterator[Item]:
-        """Yield the documents that the end completes."""
-        if self._framer is None and self._start:
-            yield from self._frame(b"", last=True)
-        if self._framer is not None:
-            yield from self._framer.close()
-
-    def reasons(self) -> Iterator[Reason]:
-        """Why the body was not read, or not in full."""
-        return (reason for reason in (self._inflate.reason, *self.limits.reasons) if reason)
-
-
-def _inflate(encoding: str, limits: MeteringOptions) -> Inflate:
-    return Inflate(encoding, DECODED_PER_DOCUMENT * limits.document_bytes_max)

@@ -200,7 +200,7 @@ class MeterProcess:
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
-        if push := otel_metrics.from_config(self.metrics):
+        if push := otel_metrics.from_config(self.metrics, profile=outlets.profile(self._config)):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
             counted, drained = self.clickhouse.counted, self.deliveries[0].drained

@@ -145,6 +145,7 @@ class OtlpOptions:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     profile: str = "compat"  # compat | latest
     incoming: str = "parent"  # what to do with a caller's traceparent: parent | link | ignore
+    baggage: tuple[str, ...] = ("*",)  # entries of a caller's baggage to keep; "*": all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

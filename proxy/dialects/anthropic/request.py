@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from proxy.dialects.asked import note_stops
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import VALUE_CHARS_MAX
 from proxy.dialects.values import figure, mapping, mappings, text
@@ -55,6 +56,7 @@ def note_request(draft: Draft) -> None:
             draft.attributes[attribute] = value[:VALUE_CHARS_MAX]
         elif (shown := figure(value)) is not None:
             draft.attributes[attribute] = shown
+    note_stops(draft, request.get("stop_sequences"))
     if kind := text(mapping(request, "thinking").get("type")):
         draft.attributes["request.thinking"] = kind[:VALUE_CHARS_MAX]
     if effort := text(mapping(request, "output_config").get("effort")):

@@ -12,6 +12,7 @@ from pricing.cause import about
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
+from proxy.dialects.asked import note_stops
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.fields import HARMLESS, READ, Fields, is_quantity, named
@@ -58,6 +59,7 @@ class ConverseReader:
         for name, attribute in _CONFIG.items():
             if (value := figure(config.get(name))) is not None:
                 self._draft.attributes[attribute] = value
+        note_stops(self._draft, config.get("stopSequences"))
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""

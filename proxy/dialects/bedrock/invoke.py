@@ -16,6 +16,7 @@ import msgspec
 from pricing.reason import Reason
 from pricing.usage import Meter, Usage
 from proxy.dialects.anthropic.messages import MessagesReader
+from proxy.dialects.asked import note_embeddings
 from proxy.dialects.bedrock.converse import (
     count_trace,
     note_exception,
@@ -95,6 +96,7 @@ class InvokeReader:
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
+        note_embeddings(self._draft, mapping(ask.request))
         self._tally: Tally | None = None
         self._guardrail = Tally.inferred()
         self._images = 0

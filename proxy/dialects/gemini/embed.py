@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter, TermValue
+from proxy.dialects.asked import note_embeddings
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.fields import READ, named
@@ -25,6 +26,9 @@ class EmbedReader:
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
+        request = mapping(ask.request)
+        inner = mappings(request.get("requests"))[:1]  # of a batch; all ask for the same
+        note_embeddings(self._draft, request, *inner)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
@@ -78,6 +82,7 @@ class PredictReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.countable = False
+        note_embeddings(self._draft, mapping(ask.request, "parameters"))
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""

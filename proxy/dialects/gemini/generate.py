@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import TermValue
+from proxy.dialects.asked import note_stops
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
@@ -29,6 +30,8 @@ _CONFIG = {
     "topP": "request.top_p",
     "topK": "request.top_k",
     "maxOutputTokens": "request.max_tokens",
+    "frequencyPenalty": "request.frequency_penalty",
+    "presencePenalty": "request.presence_penalty",
     "candidateCount": "request.choice.count",
     "seed": "request.seed",
 }
@@ -126,6 +129,7 @@ def note_config(draft: Draft) -> None:
     for name, attribute in _CONFIG.items():
         if (value := figure(config.get(name))) is not None:
             draft.attributes[attribute] = value
+    note_stops(draft, config.get("stopSequences") or config.get("stop_sequences"))
     if cached := text(request.get("cachedContent")):
         draft.attributes["request.cached_content"] = cached[:128]
 

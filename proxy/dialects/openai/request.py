@@ -1,5 +1,6 @@
 """Request parameters that spans show, named by the end of their `gen_ai.request.*` attributes."""
 
+from proxy.dialects.asked import note_stops
 from proxy.dialects.draft import Draft
 from proxy.dialects.values import figure, mapping, text
 
@@ -29,6 +30,7 @@ def note_request(draft: Draft) -> None:
         shown = value[:VALUE_CHARS_MAX] if isinstance(value, str) else figure(value)
         if shown not in (None, ""):
             draft.attributes[attribute] = shown
+    note_stops(draft, request.get("stop"))
     if effort := text(mapping(request, "reasoning").get("effort")):
         draft.attributes["request.reasoning.level"] = effort[:VALUE_CHARS_MAX]
     form = mapping(request, "response_format") or mapping(request, "text", "format")

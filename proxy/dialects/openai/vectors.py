@@ -5,11 +5,12 @@ ids; there is no output.  Voyage only states a total.
 """
 
 from pricing.reason import Reason
+from proxy.dialects.asked import note_embeddings
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.openai.usage import has_usage, stated_usd, tally_usage
 from proxy.dialects.other import free_endpoint
-from proxy.dialects.values import integer, mapping, text
+from proxy.dialects.values import mapping, text
 from proxy.exchange import Operation, Reading
 
 
@@ -18,11 +19,7 @@ class EmbeddingsReader:
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
-        request = mapping(ask.request)
-        if form := text(request.get("encoding_format")):
-            self._draft.attributes["request.encoding_formats"] = form[:16]
-        if (size := integer(request.get("dimensions"))) is not None:
-            self._draft.attributes["embeddings.dimension.count"] = size
+        note_embeddings(self._draft, mapping(ask.request))
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
