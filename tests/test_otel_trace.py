@@ -77,6 +77,42 @@ def test_sampled_flag(flags: str, sampled: str) -> None:
     assert trace_of(header, CALL, "parent").attributes == {"trace.sampled": sampled}
 
 
+STATE = "rojo=00f067aa0ba902b7,congo@vendor=t61rcWkgMzE"
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [
+        (STATE, STATE),
+        (f" {STATE.replace(',', ' ,, ')} ", STATE),
+        ("", None),
+        ("Rojo=1", None),
+        ("a=1,a=2", None),
+        (f"a=1,{STATE},no equals", None),
+        (",".join(f"k{n}=v" for n in range(33)), None),
+        ("a=" + "v" * 257, None),
+    ],
+)
+def test_state(header: str, kept: str | None) -> None:
+    """The caller's tracestate goes into the span if it is valid, and only with its traceparent."""
+    found = trace_of({"traceparent": VALID, "tracestate": header}, CALL, "parent").attributes
+    assert found.get("trace.state") == kept
+    assert not trace_of({"tracestate": header}, CALL, "parent").attributes
+    assert not trace_of({"traceparent": VALID, "tracestate": header}, CALL, "ignore").attributes
+
+
+def test_baggage() -> None:
+    """Entries of the caller's baggage are kept by name: decoded, bounded, without properties."""
+    header = f"user.id=42;secret=no, name=Ann%C3%A9%20B , bad name=1,flag,long={'x' * 999}"
+    found = trace_of({"baggage": header}, CALL, "parent").attributes
+    assert found == {"baggage.user.id": "42", "baggage.name": "Anné B", "baggage.long": "x" * 256}
+    assert trace_of({"baggage": header}, CALL, "parent", ["name"]).attributes == {
+        "baggage.name": "Anné B"
+    }
+    assert not trace_of({"baggage": header}, CALL, "parent", []).attributes
+    assert not trace_of({"baggage": header}, CALL, "ignore").attributes
+
+
 def record(trace_id: str = TRACE, parent: str = "", sampled: str = "") -> Record:
     return Record(
         ts_us=1,

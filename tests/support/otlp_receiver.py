@@ -40,6 +40,7 @@ class Receiver:
     status: int = 200
     retry_after_s: int | None = None
     delay_s: float = 0.0
+    span_s: float = 0.0  # how long each span of a request takes in addition
     rejected: int = 0
     failures: int = 0  # how many requests to answer with `status`
     after: int = 0  # how many requests to accept before that
@@ -69,6 +70,10 @@ class Receiver:
         self.sizes.append(len(body))
         self.requests.append(ExportTraceServiceRequest.FromString(body))
         return True
+
+    def busy_s(self, body: bytes) -> float:
+        """How long a request takes."""
+        return self.delay_s + (self.span_s * _size(body) if self.span_s else 0)
 
     def answer(self) -> bytes:
         response = ExportTraceServiceResponse()
@@ -114,7 +119,7 @@ class HttpServer:
     async def _take(self, request: web.Request) -> web.Response:
         receiver = self.receiver
         body = await request.read()
-        await asyncio.sleep(receiver.delay_s)
+        await asyncio.sleep(receiver.busy_s(body))
         if not receiver.take(body, {name.lower(): text for name, text in request.headers.items()}):
             wait = receiver.retry_after_s
             headers = {} if wait is None else {"retry-after": str(wait)}
@@ -157,7 +162,7 @@ class GrpcServer:
 
     def _take(self, body: bytes, context: grpc.ServicerContext) -> bytes:
         receiver = self.receiver
-        sleep(receiver.delay_s)
+        sleep(receiver.busy_s(body))
         if not receiver.take(body, {key: str(text) for key, text in context.invocation_metadata()}):
             if receiver.retry_after_s is not None:
                 info, status = RetryInfo(), Status()
@@ -167,6 +172,13 @@ class GrpcServer:
                 context.set_trailing_metadata((("grpc-status-details-bin", details),))
             context.abort(GRPC_CODES[receiver.status], "no")
         return receiver.answer()
+
+
+def _size(body: bytes) -> int:
+    """How many spans a request has."""
+    request = ExportTraceServiceRequest.FromString(body)
+    scopes = (scope for resource in request.resource_spans for scope in resource.scope_spans)
+    return sum(len(scope.spans) for scope in scopes)
 
 
 def plain(pairs: Iterable[KeyValue]) -> dict[str, object]:
