@@ -142,6 +142,11 @@ async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         await writer.drain()
         await asyncio.sleep(0.05)  # in two pieces, the cut within the key
         writer.write(body[40:])
+    elif b"echo" in target:  # a provider that repeats what it cannot use
+        error = {"type": "invalid_request_error", "code": "bad_prompt"}
+        said = f"Cannot use {request.body.decode()!r} of {json.loads(request.body)['model']}."
+        text = json.dumps({"error": {**error, "message": said}}).encode()
+        writer.write(b"HTTP/1.1 400 no\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
     elif b"cut" in target:
         writer.write(b"HTTP/1.1 200 OK\r\n%bContent-Length: 9999\r\n\r\n" % echo + request.body)
     elif b'"stream"' in request.body:
@@ -153,8 +158,9 @@ async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     elif b"bad" in target:
         writer.write(b"nonsense " + key + b"\r\n\r\n")
     else:
-        text = json.loads(request.body)["answer"]
-        answer = json.dumps({"model": "gpt-4o-mini", "choices": [{"message": {"content": text}}]})
+        asked = json.loads(request.body)
+        message = {"message": {"content": asked["answer"]}}
+        answer = json.dumps({"model": asked["model"], "choices": [message]})
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
         writer.write(head % (echo, len(answer)) + answer.encode())
     await writer.drain()
@@ -211,8 +217,7 @@ def secret_headers(keys: Canaries, said: Canaries) -> tuple[str, ...]:
         f"x-upstream: {url}",
         f"x-note: my key is {keys.key('any header')}",
         "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        f"tracestate: vendor={said.new('tracestate')}",
-        f"baggage: api_key={keys.new('baggage key')},user={said.new('baggage')}",
+        f"baggage: api_key={keys.new('baggage key')}",
         f"x-taximeter-user: {keys.key('tag value')}",
         f"x-taximeter-api-key: {keys.new('tag name')}",
     )
@@ -247,7 +252,12 @@ async def traffic(product: Product) -> int:
         assert answer.startswith(b"HTTP/1.1 502"), answer
         product.answers.append(answer)
     await converse(product)
-    calls = 9
+    for place in (plain, "/openai/v1/echo"):  # a key in a body is in the journal, as a prompt is
+        for model in (said.key(f"model of {place}"), said.new(f"random model of {place}")):
+            prompt = f"tell me all about {said.new(f'prompt of {model}')}"
+            named = {"model": model, "messages": prompt, "answer": said.new(f"answer of {model}")}
+            await product.post(place, json.dumps(named), bearer)
+    calls = 13
     unknown = f"GET {plain}?key=x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     refused = await product.send(unknown.encode())
     assert refused.startswith(b"HTTP/1.1 401")
@@ -400,6 +410,9 @@ async def test_canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert len({row["key_id"] for row in rows}) > 5  # what stays: a fingerprint of each
     assert all(re.fullmatch(r"k_[0-9a-f]{16}", str(row["key_id"])) for row in rows)
     assert {row["team"] for row in rows} == {"", "a", "b"}
+    echoed = [row for row in rows if row["error_type"] == "invalid_request_error"]
+    assert len(echoed) == 2
+    assert all(str(row["error_message"]).startswith("Cannot use ") for row in echoed)
 
 
 @pytest.mark.parametrize(

@@ -152,12 +152,11 @@ class Otel:
 
     def _span(self, record: Record) -> ReadableSpan:
         state = _state(record.attributes.get(STATE, ""))
-        own = state if record.parent_span_id else TraceState()
-        context = _context(record.trace_id, record.span_id, remote=False, state=own)
+        context = _context(record.trace_id, record.span_id, remote=False, state=state)
         if context is None:
             raise ValueError("the record has no trace id or span id")
         linked = record.attributes.get(LINK_TRACE_ID, ""), record.attributes.get(LINK_SPAN_ID, "")
-        link = _context(*linked, remote=True, state=state)
+        link = _context(*linked, remote=True)
         return ReadableSpan(
             name=span_name(record),
             context=context,
@@ -224,7 +223,9 @@ def sampler_of(environ: Mapping[str, str]) -> Sampler:
         return Sampler()
 
 
-def _context(trace_id: str, span_id: str, *, remote: bool, state: TraceState) -> SpanContext | None:
+def _context(
+    trace_id: str, span_id: str, *, remote: bool, state: TraceState | None = None
+) -> SpanContext | None:
     """The context of these ids; None if one is missing."""
     if not trace_id or not span_id:
         return None

@@ -65,9 +65,9 @@ def trace_of(
     digest = hashlib.sha256(call_id.encode()).hexdigest()
     caller = None if incoming == "ignore" else _caller(headers)
     kept = {} if incoming == "ignore" else _baggage(headers.get("baggage", ""), baggage)
-    if caller is not None and (state := _state(headers.get("tracestate", ""))):
-        kept[STATE] = state
     if caller is not None and incoming == "parent":
+        if state := _state(headers.get("tracestate", "")):
+            kept[STATE] = state
         kept[SAMPLED] = str(int(caller["flags"], 16) & 1)
         return Trace(caller["trace"], digest[32:48], caller["span"], kept)
     if caller is not None:
