@@ -143,10 +143,10 @@ async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         await asyncio.sleep(0.05)  # in two pieces, the cut within the key
         writer.write(body[40:])
     elif b"echo" in target:  # a provider that repeats what it cannot use
-        error = {"type": "invalid_request_error", "code": "bad_prompt"}
+        kind = {"type": "invalid_request_error", "code": "bad_prompt"}
         said = f"Cannot use {request.body.decode()!r} of {json.loads(request.body)['model']}."
-        text = json.dumps({"error": {**error, "message": said}}).encode()
-        writer.write(b"HTTP/1.1 400 no\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
+        whole = json.dumps({"error": {**kind, "message": said}}).encode()
+        writer.write(b"HTTP/1.1 400 no\r\nContent-Length: %d\r\n\r\n%b" % (len(whole), whole))
     elif b"cut" in target:
         writer.write(b"HTTP/1.1 200 OK\r\n%bContent-Length: 9999\r\n\r\n" % echo + request.body)
     elif b'"stream"' in request.body:

@@ -120,7 +120,7 @@ class Relay:
             text = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
             return error_answer(405, "connect_refused", text, keep_alive=False)
         headers = sort_request(request.raw_headers)
-        route = self._routes.find(request.raw_path)
+        route = self._routes.find(request.raw_path, request.raw_headers)
         if not self._config.proxy.admits(headers.token or route.token):
             return refusal(401, "unauthorized", TOKEN_WANTED)
         if request.raw_path == "/" and request.method in ("GET", "HEAD"):

@@ -1,8 +1,8 @@
 """Which provider a path belongs to, and which part of the path is sent there.  No I/O.
 
-`/{provider}/rest` goes to that provider; a bare provider path such as `/v1/messages` goes to the
-provider that owns it; a leading `/~team=search,feature=chat` only tags the call.  The rest of the
-path is forwarded undecoded: `%3A`, doubled slashes and the query stay as they are.
+`/{provider}/rest` goes to that provider; a bare provider path such as `/v1/messages` goes to its
+owner (`proxy.relay.owners`); a leading `/~team=search,feature=chat` only tags the call.  The rest
+of the path is forwarded undecoded: `%3A`, doubled slashes and the query stay as they are.
 """
 
 import re
@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from proxy.relay.owners import NOTHING, Ambiguous, Owners, Pairs, Signs
 from proxy.settings.config import Provider
 
 TAGS_MAX = 32  # per call; more are ignored
 TAG_NAME_CHARACTERS_MAX = 64
 TAG_VALUE_CHARACTERS_MAX = 256  # longer values are cut
+PATH_CHARACTERS_SHOWN = 80  # of a path, in a refusal
 TOKEN_TAG = "token"  # not a tag, but the proxy's token from clients that cannot set headers
 
 TAG_NAME = re.compile(rf"[a-z0-9_.-]{{1,{TAG_NAME_CHARACTERS_MAX}}}")
@@ -43,7 +45,7 @@ class Refusal:
 
 
 class Routes:
-    """The routing table, made once.  The longest owned prefix wins; `*` in one matches any text."""
+    """The routing table, made once."""
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._providers = providers
@@ -51,14 +53,9 @@ class Routes:
             name: urlsplit(provider.base_url).path.rstrip("/")
             for name, provider in providers.items()
         }
-        owned = [(prefix, provider) for provider in providers.values() for prefix in provider.owns]
-        owned.sort(key=lambda pair: len(pair[0]), reverse=True)
-        self._owned = [
-            (re.compile(".*".join(map(re.escape, prefix.split("*")))), provider)
-            for prefix, provider in owned
-        ]
+        self._owners = Owners(providers)
 
-    def find(self, target: str) -> Route | Refusal:
+    def find(self, target: str, headers: Pairs = NOTHING) -> Route | Refusal:
         """The route of a request target in origin or absolute form.
 
         The host of an absolute form is ignored: a call can only go to a configured provider.
@@ -76,7 +73,9 @@ class Routes:
         if "." in unquote(path) and _DOT_SEGMENT.search(unquote(path)):
             text = "paths with '.' or '..' segments are not forwarded."
             return Refusal(400, "bad_path", text, token)
-        provider, rest = self._owner(path)
+        provider, rest = self._owner(path, headers, query)
+        if isinstance(provider, Ambiguous):
+            return _ambiguous(provider, path, token)
         if provider is None:
             return Refusal(
                 404,
@@ -96,14 +95,28 @@ class Routes:
         sent = self._base_paths[provider.name] + rest
         return Route(provider, (sent or "/") + mark + query, tags, token)
 
-    def _owner(self, path: str) -> tuple[Provider | None, str]:
+    def _owner(
+        self, path: str, headers: Pairs, query: str
+    ) -> tuple[Provider | Ambiguous | None, str]:
         name, slash, rest = path[1:].partition("/")
-        if name in self._providers:
-            return self._providers[name], slash + rest
-        for pattern, provider in self._owned:
-            if pattern.match(path):
-                return provider, path
-        return None, path
+        named = self._providers.get(name)
+        if named is not None and name not in self._owners.contested:
+            return named, slash + rest
+        found = self._owners.find(path, Signs.of(headers, query), named)
+        if found is named and named is not None:
+            return named, slash + rest
+        if isinstance(found, Provider):  # its base path is part of a bare path, or is put before it
+            path = path.removeprefix(self._base_paths[found.name])
+        return found, path
+
+
+def _ambiguous(found: Ambiguous, path: str, token: str) -> Refusal:
+    names = found.candidates
+    text = (
+        f"several providers have this path: {', '.join(names)}. Begin it with the name of one, "
+        f"as in /{names[0]}{path[:PATH_CHARACTERS_SHOWN]}"
+    )
+    return Refusal(400, "ambiguous_path", text, token)
 
 
 def _origin_form(target: str) -> str:

@@ -137,9 +137,10 @@ def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterato
         yield f"{key}.dialect: unknown dialect {provider.dialect!r}{hint}"
     for quirk in sorted(provider.quirks - QUIRKS.keys()):
         yield f"{key}.quirks: unknown quirk {quirk!r}{nearest(quirk, QUIRKS)}"
-    for prefix in provider.owns:
-        if not prefix.startswith("/"):
-            yield f"{key}.owns: {prefix!r} must start with a slash"
+    for name in ("owns", "shares"):
+        for prefix in getattr(provider, name):
+            if not prefix.startswith("/"):
+                yield f"{key}.{name}: {prefix!r} must start with a slash"
 
 
 def _url_mistakes(key: str, url: str) -> Iterator[str]:

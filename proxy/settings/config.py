@@ -45,6 +45,8 @@ class Provider:
     dialect: str = "openai"  # decides paths that several families share
     quirks: frozenset[str] = frozenset()  # keys of QUIRKS
     owns: tuple[str, ...] = ()  # bare path prefixes; the longest match wins, "*" matches any text
+    shares: tuple[str, ...] = ()  # those that others have, too: a mark must confirm them
+    marks: tuple[str, ...] = ()  # `header`, `header: start`, `?parameter`: only its callers send it
     region: str = ""  # region and deployment: no response states them, but prices depend on them
     deployment: str = ""
     telemetry_name: str = ""  # gen_ai.provider.name, if it differs from `name`

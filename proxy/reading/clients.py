@@ -1,0 +1,96 @@
+"""Which program made a call, and which of its sessions: from its headers and its request.  No I/O.
+
+A program that somebody runs (an agent) says more than the library in it, so its marks come first.
+Seen on the wire or read in the source in November 2026: docs/clients.md.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from proxy.dialects.contract import Json
+from proxy.dialects.values import mapping, text
+from proxy.reading import heads
+
+CLIENT_CHARS_MAX = 64
+_VERSION = r"v?(\d[\w.+-]{0,31})"
+# Patterns of a User-Agent → name; the first group is the version.
+_AGENTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), name)
+    for pattern, name in (
+        (rf"\bagent-sdk/{_VERSION}", "claude-agent-sdk"),
+        (rf"\bclaude-(?:cli|code)/{_VERSION}", "claude-code"),
+        (rf"\bcodex[a-z_-]*/{_VERSION}", "codex"),
+        (rf"\bGeminiCLI(?:-[\w-]+)?/{_VERSION}", "gemini-cli"),
+        (rf"\bQwenCode/{_VERSION}", "qwen-code"),
+        (rf"\bopencode/(?:[a-z]+/)?{_VERSION}", "opencode"),
+        (rf"\baider/{_VERSION}", "aider"),
+        (rf"\bCline(?:-[\w-]+)?/{_VERSION}", "cline"),
+        (rf"\bRooCode/{_VERSION}", "roo-code"),
+        (rf"\bKilo-?Code/{_VERSION}", "kilo-code"),
+        (rf"\bAgents/Python {_VERSION}", "openai-agents"),
+        (rf"\bspeakeasy-sdk/typescript {_VERSION}.*mistral", "mistralai-node"),
+        (rf"\bspeakeasy-sdk/python {_VERSION}", "mistralai-python"),
+        (rf"\bmistral-client-python/{_VERSION}", "mistralai-python"),
+    )
+)
+# What agents write into OpenRouter's x-title, which others honour too.
+_TITLES = frozenset(("aider", "cline", "kilo-code", "opencode", "roo-code", "zed"))
+# The SDKs that Stainless generates: `AsyncOpenAI/Python 3.54.0`.
+_GENERATED = re.compile(
+    rf"(?:Async)?([A-Za-z]{{2,24}})/(Python|JS|Go|Java|Kotlin|Ruby|C#|PHP) {_VERSION}"
+)
+_LANGUAGES = {"js": "node", "javascript": "node", "typescript": "node", "c#": "dotnet"}
+_PRODUCT = re.compile(rf"([A-Za-z][\w.@-]{{0,31}}(?:/[A-Za-z][\w.-]{{0,31}})?)/{_VERSION}")
+_BROWSER = "mozilla"
+# Where requests name a session: Qwen Code and others; Gemini's Code Assist; OpenRouter.
+_SESSIONS = (
+    ("metadata", "sessionId"),
+    ("metadata", "session_id"),
+    ("request", "session_id"),
+    ("session_id",),
+)
+# Claude Code's `metadata.user_id` names a user, an account and a session.
+_CLAUDE_SESSION = re.compile(
+    r"[\"_]session(?:_id)?[\"_: ]+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+)
+
+
+def client(headers: Mapping[str, str]) -> str:
+    """`name/version` of the program that made a call, or its name alone; "" if it does not say."""
+    return next(_clients(headers), "")[:CLIENT_CHARS_MAX]
+
+
+def _clients(headers: Mapping[str, str]) -> Iterator[str]:
+    agent = headers.get("user-agent", "")
+    for pattern, name in _AGENTS:
+        if found := pattern.search(agent):
+            yield f"{name}/{found[1]}"
+    title = headers.get("x-title", "").strip().lower().replace(" ", "-")
+    if title in _TITLES:
+        yield title
+    if name := headers.get("x-fern-sdk-name", ""):
+        language = headers.get("x-fern-language", "").lower()
+        kind = _LANGUAGES.get(language, language)
+        version = headers.get("x-fern-sdk-version", "")
+        if re.fullmatch(r"[\w@./-]{1,32}", name) and re.fullmatch(_VERSION, version):
+            yield f"{name}-{kind}/{version}" if kind.isalpha() else f"{name}/{version}"
+    if found := _GENERATED.search(agent):
+        language = found[2].lower()
+        yield f"{found[1].lower()}-{_LANGUAGES.get(language, language)}/{found[3]}"
+    for found in _PRODUCT.finditer(agent):
+        if found[1].lower() == _BROWSER:
+            yield "browser"
+        else:
+            yield f"{found[1].lower().replace('/', '-')}/{found[2]}"
+
+
+def session(headers: Mapping[str, str], request: Json) -> str:
+    """The session that the caller names in a header or in its request; "" if it names none."""
+    if named := heads.first(headers, heads.SESSIONS):
+        return named
+    body = mapping(request)
+    for *path, name in _SESSIONS:
+        if said := text(mapping(body, *path).get(name)):
+            return said[: heads.VALUE_CHARS_MAX]
+    found = _CLAUDE_SESSION.search(text(mapping(body, "metadata").get("user_id")))
+    return found[1] if found else ""
