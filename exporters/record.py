@@ -95,6 +95,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = 1
     # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    client: str = ""  # the SDK or agent that made the call: `name/version`
 
 
 _encoder = msgspec.json.Encoder()

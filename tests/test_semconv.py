@@ -114,6 +114,7 @@ FULL = Record(
         "batch.state": "ended",
     },
     node="n1",
+    client="openai-python/3.54.0",
 )
 
 # Golden: a name that changes here changes for everybody's dashboards.
@@ -164,6 +165,7 @@ LATEST = {
     "taximeter.attempt": 2,
     "taximeter.call.id": "0199c6a1-0000-7000-8000-000000000001",
     "taximeter.caller_wait": 0.0001,
+    "taximeter.client": "openai-python/3.54.0",
     "taximeter.cost.cache_read": 0.0004,
     "taximeter.cost.cache_write": 0.0001,
     "taximeter.cost.currency": "USD",

@@ -265,4 +265,5 @@ def _ours(record: Record) -> dict[str, AttributeValue | None]:
         "taximeter.user.id": record.user_id,
         "taximeter.key.id": record.key_id,
         "taximeter.node": record.node,
+        "taximeter.client": record.client,
     }

@@ -23,6 +23,7 @@ from pricing.cause import Cause, texts
 from pricing.charge import line_document, plain
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
+from proxy.reading.clients import client
 from proxy.reading.heads import lower
 from proxy.settings.config import Config
 
@@ -40,6 +41,8 @@ TAG_COLUMNS: Mapping[str, str] = {
     "prompt-name": "prompt_name",
     "prompt-version": "prompt_version",
 }
+PROBES = frozenset({"HEAD", "OPTIONS"})  # methods that ask for no content
+SERVER_ERRORS = 500  # and above
 RETRY_HEADER = "x-stainless-retry-count"  # the OpenAI and Anthropic SDKs count their own retries
 
 
@@ -52,6 +55,8 @@ def outcome_of(exchange: Exchange) -> Outcome:
     ended, reading = exchange.ended.outcome, exchange.reading
     if exchange.head is None:
         return ended
+    if exchange.begun.method in PROBES and exchange.head.status < SERVER_ERRORS:
+        return Outcome.OK  # Claude Code asks HEAD / whether we are there, and any answer is a yes
     if exchange.head.status >= 400:
         return Outcome.HTTP_ERROR
     if reading.error_type:
@@ -164,6 +169,7 @@ def _identity(
         "provider": begun.provider,
         "upstream": urlsplit(begun.upstream).netloc.rpartition("@")[2],
         "region": provider.region if provider else "",
+        "client": client(headers),
         "attempt": min(int(retries) + 1, 255) if retries.isdecimal() else 1,
         "request_bytes": exchange.ended.request_bytes,
         "response_bytes": exchange.ended.response_bytes,

@@ -18,6 +18,7 @@ from proxy.dialects.draft import Failed
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
 from proxy.reading.bodies import RequestBody, ResponseBody
+from proxy.reading.clients import session
 from proxy.reading.document import Document, Limits
 from proxy.reading.echoes import WITHHELD, Messages, without_echo
 from proxy.reading.framers import Item
@@ -204,7 +205,7 @@ class CallReader:
         return replace(
             hidden(reading),
             count=count,
-            session_id=heads.first(self._headers, heads.SESSIONS) or reading.session_id,
+            session_id=session(self._headers, self._request.document()) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},
             reasons=tuple(dict.fromkeys((*reading.reasons, *self._reasons))),
