@@ -10,6 +10,10 @@ from exporters.clickhouse.store import Row, Store
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, count, dollars, seconds
 
+UNMETERED = (
+    "Taximeter: the command was connected to {} itself, past Taximeter: those calls are not in the "
+    "fare. See docs/clients.md for how to set its base URL."
+)
 REASONS_MAX = 8  # lines shown
 CALLS_MAX = 10_000  # newest calls whose reasons are counted
 MONEY: Sequence[Column] = (
@@ -23,11 +27,15 @@ MONEY: Sequence[Column] = (
 
 
 class Fare(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` is a row like those of `models`; `reasons` counts calls that are not fully priced."""
+    """`total` is a row like those of `models`; `reasons` counts calls that are not fully priced.
+
+    `unmetered` are providers to which the command was connected itself, and of which no call came.
+    """
 
     total: Row
     models: Sequence[Row]
     reasons: Mapping[str, int]
+    unmetered: Sequence[str] = ()
 
 
 async def read(store: Store) -> Fare:
@@ -44,7 +52,13 @@ async def read(store: Store) -> Fare:
 
 
 def show(fare: Fare, to: TextIO) -> None:
-    """Print the fare."""
+    """Print the fare, and what it lacks."""
+    _show(fare, to)
+    if fare.unmetered:
+        terminal.say(UNMETERED.format(", ".join(fare.unmetered)), to)
+
+
+def _show(fare: Fare, to: TextIO) -> None:
     if not fare.total["calls"]:
         terminal.say("Taximeter: no calls.", to)
         return

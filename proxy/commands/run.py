@@ -13,15 +13,20 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from uuid import uuid4
+
+import msgspec
 
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
-from proxy.commands import fare, terminal, upstreams
+from proxy.commands import agents, fare, terminal, upstreams
 from proxy.commands.arguments import add_common, configuration
+from proxy.commands.peers import Peers
 from proxy.commands.serve import prepared
 from proxy.commands.terminal import Exit
 from proxy.metering.book import tariff_book
@@ -74,10 +79,15 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
             temporary = tempfile.TemporaryDirectory(prefix="taximeter-run-")
             data = Path(stack.enter_context(temporary))
         config = _for_one_command(config, found.base_urls, data)
+        peers = Peers({p.name: p.base_url for p in config.providers.values()})
         try:
             supervisor, instance = stack.enter_context(prepared(config))
             environ = os.environ | upstreams.variables(found, instance.proxy_url, os.environ)
-            code, clean = asyncio.run(_supervised(supervisor, command, environ))
+            adapted = _adapted(config, command, instance.proxy_url)
+            if adapted.note and not as_json:
+                terminal.say(f"Taximeter: {adapted.note}", sys.stderr)
+            environ |= adapted.variables
+            code, clean = asyncio.run(_supervised(supervisor, adapted.command, environ, peers))
         except TakenError as error:
             log.error("%s", error)
             return Exit.TAKEN
@@ -86,8 +96,15 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
             return Exit.FAILED
         if not clean:
             log.warning("Some processes were killed; the fare may lack calls.")
-        _print_fare(config, as_json=as_json)
+        _print_fare(config, peers.seen, as_json=as_json)
         return code
+
+
+def _adapted(config: Config, command: Sequence[str], proxy_url: str) -> agents.Adaptation:
+    def url(name: str) -> str:
+        return f"{proxy_url}/{name}" if config.providers[name].base_url else ""
+
+    return agents.adapted(command, os.environ, url, session=str(uuid4()))
 
 
 def _for_one_command(config: Config, base_urls: Mapping[str, str], data: Path) -> Config:
@@ -106,7 +123,7 @@ def _for_one_command(config: Config, base_urls: Mapping[str, str], data: Path) -
 
 
 async def _supervised(
-    supervisor: Supervisor, command: Sequence[str], environ: Mapping[str, str]
+    supervisor: Supervisor, command: Sequence[str], environ: Mapping[str, str], peers: Peers
 ) -> tuple[int, bool]:
     """(the command's exit code, whether our processes stopped cleanly).  Raises StartError."""
     loop = asyncio.get_running_loop()
@@ -120,7 +137,7 @@ async def _supervised(
     if serving.done():  # it failed to start, or was stopped before it had started
         return KILLED + signal.SIGTERM, serving.result()
     try:
-        code = await _command(command, environ)
+        code = await _command(command, environ, peers)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, supervisor.stop)  # from now on they cut the drain short
@@ -129,7 +146,7 @@ async def _supervised(
     return code, clean
 
 
-async def _command(command: Sequence[str], environ: Mapping[str, str]) -> int:
+async def _command(command: Sequence[str], environ: Mapping[str, str], peers: Peers) -> int:
     """Run it in the foreground.  Ctrl-C reaches it from the terminal; we forward other signals."""
     try:
         process = await asyncio.create_subprocess_exec(*command, env=environ)
@@ -145,17 +162,24 @@ async def _command(command: Sequence[str], environ: Mapping[str, str]) -> int:
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, forward, number)
+    watching = asyncio.create_task(peers.watch(process.pid))
     code = await process.wait()
+    watching.cancel()
     return code if code >= 0 else KILLED - code
 
 
-def _print_fare(config: Config, *, as_json: bool) -> None:
-    """Print the fare on standard error, apart from the command's own output."""
+def _print_fare(config: Config, peers: AbstractSet[str], *, as_json: bool) -> None:
+    """Print the fare on standard error, apart from the command's own output.
+
+    `peers` are the providers to which the command was connected itself.
+    """
     try:
         found = asyncio.run(_fare(config))
     except TransientError as error:
         log.error("Cannot read the fare: %s", error)
         return
+    metered = {str(row["provider"]) for row in found.models}
+    found = msgspec.structs.replace(found, unmetered=sorted(peers - metered))
     if as_json:
         terminal.emit(found, sys.stderr)
     else:

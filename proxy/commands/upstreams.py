@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 # Variable → provider, suffix.  Seen on the wire or read in the source (2026-11): openai, anthropic,
-# google-genai, groq, cohere, dashscope, ollama, langchain-openai, langchain-anthropic.  By the
-# convention of their generator: together, cerebras, perplexity.  MISTRAL_BASE_URL is that of
-# langchain-mistralai; mistralai has none.  AWS_ENDPOINT_URL_BEDROCK_RUNTIME is left out, because a
-# signature covers the host.
+# google-genai, groq, cohere, dashscope, ollama, langchain-openai, langchain-anthropic, together,
+# cerebras, perplexity, and those in _API_BASE of litellm, which aider, dspy and crewai use.
+# MISTRAL_BASE_URL is that of langchain-mistralai; mistralai has none.  Left out: GROQ_API_BASE, which
+# means one thing in litellm and another in langchain-groq, and AWS_ENDPOINT_URL_BEDROCK_RUNTIME,
+# because a signature covers the host.
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "OPENAI_BASE_URL": ("openai", "/v1"),
     "OPENAI_API_BASE": ("openai", "/v1"),
@@ -27,10 +28,19 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "DASHSCOPE_HTTP_BASE_URL": ("qwen", "/api/v1"),
     "DASHSCOPE_COMPATIBLE_BASE_URL": ("qwen", "/compatible-mode/v1"),
     "DASHSCOPE_WEBSOCKET_BASE_URL": ("qwen", "/api-ws/v1/inference"),
-    "TOGETHER_BASE_URL": ("together", "/v1"),
+    "TOGETHER_BASE_URL": ("together", ""),
     "CEREBRAS_BASE_URL": ("cerebras", ""),
     "PERPLEXITY_BASE_URL": ("perplexity", ""),
     "OLLAMA_HOST": ("ollama", ""),
+    "ANTHROPIC_API_BASE": ("anthropic", ""),
+    "CEREBRAS_API_BASE": ("cerebras", "/v1"),
+    "DEEPSEEK_API_BASE": ("deepseek", "/beta"),
+    "FIREWORKS_API_BASE": ("fireworks", "/inference/v1"),
+    "MISTRAL_API_BASE": ("mistral", "/v1"),
+    "OLLAMA_API_BASE": ("ollama", ""),
+    "OPENROUTER_API_BASE": ("openrouter", "/api/v1"),
+    "TOGETHER_AI_API_BASE": ("together", "/v1"),
+    "XAI_API_BASE": ("xai", "/v1"),
 }
 WEBSOCKET = {"https": "wss", "http": "ws"}
 PROXY_VARIABLES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
@@ -42,6 +52,7 @@ class SdkBaseUrls:
 
     base_urls: Mapping[str, str] = field(default_factory=dict)  # by provider
     paths: Mapping[str, str] = field(default_factory=dict)  # by variable: what follows /provider
+    providers: Mapping[str, str] = field(default_factory=dict)  # by variable, if not its usual one
     unchanged: tuple[str, ...] = ()  # variables that keep their value: their calls are not metered
 
 
@@ -52,10 +63,14 @@ def read(environ: Mapping[str, str], configured: Mapping[str, str]) -> SdkBaseUr
     """
     base_urls: dict[str, str] = {}
     paths: dict[str, str] = {}
+    providers: dict[str, str] = {}
     unchanged: list[str] = []
     for variable, (provider, suffix) in VARIABLES.items():
         value = environ.get(variable, "").rstrip("/")
         if not value:
+            continue
+        if other := _provider_at(value, configured, provider):
+            providers[variable], paths[variable] = other, _path_below(value, configured[other])
             continue
         base_url = _http(value.removesuffix(suffix))
         if base_url is None or base_urls.setdefault(provider, base_url) != base_url:
@@ -66,14 +81,30 @@ def read(environ: Mapping[str, str], configured: Mapping[str, str]) -> SdkBaseUr
         known = base_urls.get(provider) or configured.get(provider)
         if known and variable not in paths and variable not in unchanged:
             paths[variable] = suffix
-    return SdkBaseUrls(base_urls, paths, tuple(unchanged))
+    return SdkBaseUrls(base_urls, paths, providers, tuple(unchanged))
+
+
+def _provider_at(value: str, configured: Mapping[str, str], usual: str) -> str:
+    """The provider whose host `value` names, if that is another than the usual one.
+
+    DeepSeek in OPENAI_BASE_URL is DeepSeek, with its own prices.
+    """
+    host = urlsplit(value).hostname
+    at = [name for name, url in configured.items() if url and urlsplit(url).hostname == host]
+    local = host is None or "." not in host or host.replace(".", "").isdigit()
+    return "" if local or usual in at or len(at) != 1 else at[0]
+
+
+def _path_below(value: str, base_url: str) -> str:
+    return urlsplit(value).path.removeprefix(urlsplit(base_url).path)
 
 
 def variables(found: SdkBaseUrls, proxy_url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Variables to set for a command so that its calls go to `proxy_url`."""
     added = {}
     for variable, path in found.paths.items():
-        url = f"{proxy_url}/{VARIABLES[variable][0]}{path}"
+        provider = found.providers.get(variable) or VARIABLES[variable][0]
+        url = f"{proxy_url}/{provider}{path}"
         added[variable] = "ws" + url.removeprefix("http") if "WEBSOCKET" in variable else url
     if any(environ.get(name) for name in PROXY_VARIABLES):  # reach us without that proxy
         for name in ("no_proxy", "NO_PROXY"):
