@@ -245,6 +245,25 @@ async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, database
     await store.close()
 
 
+@pytest.mark.parametrize("name", ["c", "my own db"])
+async def test_a_database_may_have_any_name(
+    store_dsn: str, name: str, make_records: "RecordMaker"
+) -> None:
+    """Also one that our SQL uses for a table, a column or a part of a statement."""
+    records = make_records(10)
+    exporter = ClickHouse(store_dsn, database=name)
+    await exporter.export(Batch("s:0-9", tuple(records)))
+    client = connection.connect(connection.parse(store_dsn))
+    client.database = name
+    total = client.query("SELECT count(), sum(cost_usd) FROM priced_calls").result_rows
+    assert total == [(10, cost(records))]
+    client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")
+    assert await exporter.reconcile(repair=True, quiet_s=0)
+    assert await exporter.reconcile(repair=False, quiet_s=0) == []
+    client.close()
+    await exporter.close()
+
+
 async def test_reconcile(store_dsn: str, database: str, make_records: "RecordMaker") -> None:
     """A rollup that lost or doubled rows is found by day, rebuilt, and right again."""
     records = make_records(100)
