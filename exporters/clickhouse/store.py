@@ -171,14 +171,6 @@ class Store:
         found = await self._rows("SELECT 1 FROM corrections LIMIT 1", {})
         return "priced_calls" if found else "calls"
 
-    async def panel(self, sql: str, parameters: Mapping[str, Scalar] | None = None) -> Row:
-        """The result of a dashboard's SQL: `meta` (names, types), `data` (rows), `rows`.
-
-        `sql` comes from a file that we ship, never from a caller; values go into `parameters`.
-        """
-        answer: Row = msgspec.json.decode(await self._answer(sql, parameters or {}))
-        return answer
-
     async def columns(self) -> list[Row]:
         """Name and type of each column of `calls`."""
         return await self._rows(

@@ -29,7 +29,7 @@ TAKEN = date(2026, 11, 28)
 NEWEST_RECORD = date(2026, 11, 9)
 
 
-def texts(directory: Path = SHIPPED) -> dict[str, str]:
+def texts(directory: Path) -> dict[str, str]:
     """The text of each tariff file by its name."""
     return {
         path.name: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.toml"))
@@ -57,9 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pricing.upkeep.seed", description=__doc__)
     parser.add_argument("--genai", type=Path, required=True, metavar="FILE")
     parser.add_argument("--litellm", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--to", type=Path, default=SHIPPED, metavar="DIR")
+    parser.add_argument(
+        "--to", type=Path, default=SHIPPED, metavar="DIR", help="tariffs to append to"
+    )
     arguments = parser.parse_args(argv)
-    files = texts()
+    files = texts(arguments.to)
     document = json.loads(arguments.genai.read_text())
     genai = genai_prices.read(document, NEWEST_RECORD, via=GENAI)
     prices = json.loads(arguments.litellm.read_text(), parse_float=Decimal)

@@ -60,8 +60,8 @@ class Supervisor:
     """Runs `config.relays` relays and one meter until SIGTERM or SIGINT.
 
     SIGHUP replaces them one by one, with the configuration that `reload` returns; if it raises
-    SettingsError, TariffError or OSError, nothing is replaced.  Children inherit `lock`, so the data directory is free
-    again only when the last of them is gone.
+    SettingsError, TariffError or OSError, nothing is replaced.  Children inherit `lock`, so the
+    data directory is free again only when the last of them is gone.
     """
 
     def __init__(
