@@ -1,4 +1,4 @@
-"""Seeding appends what the price sets say to the shipped tariffs, and overrides no checked price."""
+"""Seeding appends what price sets say to the shipped tariffs, and overrides no checked price."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pricing import Meter, Subcall, TariffBook, Usage, price
 from pricing.upkeep import seed
 from pricing.upkeep.bedrock import Surcharge
 from pricing.upkeep.listing import STANDARD, Listing, Period, Prices, PriceSet, key
-from pricing.upkeep.merging import merged
+from pricing.upkeep.merged_sets import merged
 from pricing.usage import TermValue
 
 DAY = date(2026, 11, 28)

@@ -12,7 +12,7 @@ import pytest
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
-from exporters.clickhouse.grouping import grouped
+from exporters.clickhouse.report_sql import grouped
 from exporters.clickhouse.store import Store
 from exporters.record import EXACT, Batch, Record, TransientError
 from support.clickhouse import ClickHouseServer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.charge import Charge
-from pricing.upkeep.adding import OwnPrice, appended
+from pricing.upkeep.own_price import OwnPrice, appended
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 

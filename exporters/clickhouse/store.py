@@ -20,7 +20,7 @@ from exporters import content
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
-from exporters.clickhouse.grouping import grouped, microseconds
+from exporters.clickhouse.report_sql import grouped, microseconds
 from exporters.record import Record, TransientError
 
 Row = dict[str, object]
@@ -136,7 +136,7 @@ class Store:
     async def spend(
         self, since: datetime, by: Sequence[str] = ("provider", "response_model")
     ) -> list[Row]:
-        """Spend since then, one row per group, the highest cost first.  See `grouping`."""
+        """Spend since then, one row per group, the highest cost first.  See `report_sql`."""
         return await self.report(since, None, by)
 
     async def report(

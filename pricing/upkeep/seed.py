@@ -1,4 +1,4 @@
-"""Appends to the shipped tariffs what both public price sets say by now: `NAME-listed.toml`.
+"""Appends to the shipped `NAME-listed.toml` what both public price sets say now.
 
 Run by hand, its output is read by a person and committed.  A name that a checked file of the book
 prices is left alone.  A model without a price is added, and a price that changed becomes a period
@@ -19,7 +19,7 @@ from pathlib import Path
 from pricing.book import SHIPPED, TariffBook
 from pricing.upkeep import bedrock, genai_prices, litellm_prices
 from pricing.upkeep.listing import LeftOut, PriceSet
-from pricing.upkeep.merging import PROVIDERS, merged
+from pricing.upkeep.merged_sets import PROVIDERS, merged
 from pricing.upkeep.tariff_file import LISTED, blocks, file_text
 from pricing.upkeep.updates import Updates, by_provider, updates
 
@@ -53,7 +53,7 @@ def appended(files: Mapping[str, str], found: Updates) -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Append to the files, and say what differs and what was left out."""
+    """Append to the files, and print what differs and what was left out."""
     parser = argparse.ArgumentParser(prog="python -m pricing.upkeep.seed", description=__doc__)
     parser.add_argument("--genai", type=Path, required=True, metavar="FILE")
     parser.add_argument("--litellm", type=Path, required=True, metavar="FILE")
