@@ -458,28 +458,6 @@ def test_problems_are_sorted_and_said_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ("usd_each = { imagse = 1 }", "usd_each: unknown meter 'imagse'"),
-        ("usd_each = { images = -1 }", "expected a number of 0 or more"),
-        ("usd_per_token = { input = 1 }", "unknown unit"),
-        ("price = { input = 1 }", "unknown key 'price'"),
-        ("unpriced = ['imagse']", "unpriced: unknown meter 'imagse'"),
-        ("unpriced = []", "unpriced: expected at least one entry"),
-        ("rates = 1", "rates"),
-        ("rates = []", "this tariff states no price"),
-        ("rates = [{ usd_each = 1 }]", "usd_each: expected a table"),
-        ("rates = [{ price = 1 }]", "unknown key 'price'"),
-        ("", "this tariff states no price"),
-    ],
-)
-def test_a_price_that_is_wrong_is_not_missing_too(wrong: str, said: str) -> None:
-    """One mistake is one problem."""
-    (problem,) = problems(f"[[tariff]]\nnames = ['m']\n{wrong}\n")
-    assert said in problem
-
-
 def test_the_rules_of_inner_tables_know_their_lines() -> None:
     """Problems inside an item of an array are at its own line, not at that of one like it."""
     text = (
