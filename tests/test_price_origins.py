@@ -55,7 +55,7 @@ def test_one_of_ones_own_is_dated() -> None:
 @pytest.mark.parametrize(
     ("prices", "named"),
     [
-        ({}, "no price given"),
+        ({}, "no price is given"),
         ({Meter.IMAGES: Decimal(1)}, "images does not count tokens"),
         ({Meter.INPUT: Decimal("NaN")}, "input: NaN is not a price"),
         ({Meter.INPUT: Decimal(-1)}, "input: -1 is not a price"),

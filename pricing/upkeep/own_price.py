@@ -29,7 +29,7 @@ class OwnPrice:
 
     def __post_init__(self) -> None:
         if not self.prices:
-            raise ValueError("no price given")
+            raise ValueError("no price is given")
         for meter, amount in self.prices.items():
             if meter not in TOKEN_METERS:
                 raise ValueError(f"{meter.value} does not count tokens")
