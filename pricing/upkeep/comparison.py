@@ -74,7 +74,7 @@ def differences(
 ) -> dict[PriceKey, PriceDifference]:
     """Every price of the book that differs in one of `sets` at an instant.
 
-    A price that we do not have is none: unknown is no opinion.
+    A price that we do not have is not a difference: unknown is not an opinion.
     """
     found: dict[PriceKey, PriceDifference] = {}
     agreeing: dict[tuple[str, PriceKey], str] = {}

@@ -65,7 +65,7 @@ def plan(
     """What importing a decoded document changes in `book`.
 
     `files` are the texts of the directory that it would be written to, `origin` is where the
-    document was read.  Raises ValueError for a document that is no price set.
+    document was read.  Raises ValueError for a document that is not a price set.
     """
     name = price_sets.name_of(document)
     contents = price_sets.read(document, day, f"{name} {day} {origin}", wanted.providers)

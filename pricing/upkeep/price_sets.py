@@ -48,7 +48,7 @@ def read(document: object, day: date, via: str, providers: Collection[str] = ())
     """The contents of a document that was taken on a day; `via` names it in the tariffs.
 
     `providers` are those whose models are wanted, by our names.  Raises ValueError for a document
-    that is no price set.
+    that is not a price set.
     """
     name = name_of(document)
     try:
