@@ -23,9 +23,12 @@ CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
-_PLAIN_VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+) AS")
+_PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
+_SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
+_DROP = re.compile(r"DROP VIEW IF EXISTS (\w+)$")
+_ORDER = re.compile(r",\s*MODIFY ORDER BY.*", re.DOTALL)  # a Distributed table has no order
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
@@ -60,11 +63,23 @@ def statements(text: str, *, database: str = "", cluster: str = "") -> Iterator[
     """
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
     for statement in "\n".join(lines).split(";\n"):
-        if sql := statement.strip().removesuffix(";"):
+        if sql := _unambiguous(statement.strip().removesuffix(";"), database):
             if cluster:
                 yield from _clustered(sql, database, cluster)
             else:
                 yield sql
+
+
+def _unambiguous(sql: str, database: str) -> str:
+    """The statement with no subquery named as the database is.
+
+    A server stores a view with `database.table` in place of `table`, and would look for the table
+    in the subquery.
+    """
+    for name in _SUBQUERY.findall(sql):
+        if name == database:
+            sql = re.sub(rf"\b{name}\b", f"{name}_", sql)
+    return sql
 
 
 def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
@@ -79,22 +94,26 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         view = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {found[1]} {on} TO {found[2]}_local AS"
         yield _FROM.sub(r"FROM \1_local AS", _VIEW.sub(view, sql, count=1))
     elif found := _PLAIN_VIEW.match(sql):
-        name = found[1]
-        view = f"CREATE VIEW IF NOT EXISTS {name}_local {on} AS"
+        form, name = found[1], found[2]
+        view = f"CREATE {form} {name}_local {on} AS"
         yield _FROM.sub(r"FROM \1_local AS", _PLAIN_VIEW.sub(view, sql, count=1))
-        yield _distributed(name, on, database, cluster)
+        replaced = form.startswith("OR")
+        yield _distributed(name, on, database, cluster, replaced=replaced)
     elif found := _ALTER.match(sql):
         name, action, rest = found[1], found[2], sql[found.end() :]
         yield f"ALTER TABLE {name}_local {on} {action}{rest}"
         if action == "ADD COLUMN":
-            yield f"ALTER TABLE {name} {on} {action}{rest}"
+            yield f"ALTER TABLE {name} {on} {action}{_ORDER.sub('', rest)}"
+    elif found := _DROP.match(sql):  # of a materialized view: it has no local form
+        yield f"{sql} {on} SYNC"
     else:
         raise ValueError(f"cannot run this statement on a cluster: {sql.splitlines()[0]}")
 
 
-def _distributed(name: str, on: str, database: str, cluster: str) -> str:
+def _distributed(name: str, on: str, database: str, cluster: str, *, replaced: bool = False) -> str:
+    form = "CREATE OR REPLACE TABLE" if replaced else "CREATE TABLE IF NOT EXISTS"
     return (
-        f"CREATE TABLE IF NOT EXISTS {name} {on} AS {name}_local ENGINE = Distributed("
+        f"{form} {name} {on} AS {name}_local ENGINE = Distributed("
         f"{quoted(cluster)}, {quoted(database)}, '{name}_local'{_SHARDING.get(name, '')})"
     )
 

@@ -22,8 +22,8 @@ ROLLED_UP = (
     "operation",
     "request_model",
     "response_model",
+    "client",
 )
-CLIENT = "client"  # has a rollup of its own, with the columns of the other
 IN_ROWS = (
     "user_id",
     "session_id",
@@ -104,7 +104,7 @@ def grouped(
     selected = keys | _measures(hourly)
     sql = (
         f"SELECT {', '.join(f'{sql} AS `{name}`' for name, sql in selected.items())}"
-        f" FROM {_rollup(by) if hourly else rows} AS t WHERE {' AND '.join(conditions)}"
+        f" FROM {'calls_1h' if hourly else rows} AS t WHERE {' AND '.join(conditions)}"
     )
     names = [f"`{name}`" for name in keys]
     if names:
@@ -130,23 +130,19 @@ def _in_rollup(
     ]
     lengths = edges if step is None else [*edges, step]
     return all(not length % HOUR for length in lengths) and all(
-        name in ("model", CLIENT) or name in ROLLED_UP for name in by
+        name == "model" or name in ROLLED_UP for name in by
     )
-
-
-def _rollup(by: Sequence[str]) -> str:
-    return "clients_1h" if CLIENT in by else "calls_1h"
 
 
 def _key(name: str, number: int, parameters: dict[str, str | int]) -> str:
     if name == "model":
         return MODEL
-    if name == CLIENT or name in ROLLED_UP or name in IN_ROWS:
+    if name in ROLLED_UP or name in IN_ROWS:
         return f"t.{name}"
     if name.startswith(TAG) and "`" not in name and "\\" not in name:
         parameters[f"tag{number}"] = name.removeprefix(TAG)
         return f"t.tags[{{tag{number}:String}}]"
-    known = ", ".join(sorted(("model", CLIENT, f"{TAG}NAME", *ROLLED_UP, *IN_ROWS)))
+    known = ", ".join(sorted(("model", f"{TAG}NAME", *ROLLED_UP, *IN_ROWS)))
     raise ValueError(f"cannot group calls by {name!r}; expected one of: {known}")
 
 

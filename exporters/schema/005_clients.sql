@@ -1,7 +1,9 @@
 -- The SDK or agent that made a call, `name/version`: a column, and a dimension of the hourly rollup.
--- Rows from before have ''.  The views of the rollup are changed in place, since a second one would
--- count twice; a batch that was sent just before and is sent again just after may then count twice in
--- the rollup, which `taximeter store check --repair` finds and mends.
+-- Rows from before have ''.  The views of the rollup are made anew: MODIFY QUERY would change the
+-- identity by which the engine knows a repeated batch, not at once but at its next restart.  A batch
+-- that was written just before this and is sent again just after may count twice in the rollup, and one
+-- that an older version writes between the two statements not at all; `taximeter store check --repair`
+-- mends both.
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
   client LowCardinality(String) AFTER counts;
 ALTER TABLE corrections ADD COLUMN IF NOT EXISTS
@@ -12,7 +14,8 @@ ALTER TABLE calls_1h ADD COLUMN IF NOT EXISTS
     project, environment, team, feature, key_id, provider, operation, request_model, response_model,
     hour, client
   );
-ALTER TABLE calls_1h_mv MODIFY QUERY
+DROP VIEW IF EXISTS calls_1h_mv;
+CREATE MATERIALIZED VIEW IF NOT EXISTS calls_1h_mv TO calls_1h AS
 SELECT
   toStartOfHour(t.ts) AS hour,
   t.project AS project,
@@ -48,7 +51,8 @@ FROM calls AS t
 GROUP BY
   hour, project, environment, team, feature, key_id, provider, operation, request_model,
   response_model, client;
-ALTER TABLE corrections_1h_mv MODIFY QUERY
+DROP VIEW IF EXISTS corrections_1h_mv;
+CREATE MATERIALIZED VIEW IF NOT EXISTS corrections_1h_mv TO calls_1h AS
 SELECT
   toStartOfHour(t.ts) AS hour,
   t.project AS project,
