@@ -25,6 +25,7 @@ _WORDS = re.compile(r"[-_.\[\]]+")
 # Prefixes of keys of model providers, code hosts and chat services.
 KEY_PREFIXES = (
     *("sk", "pk", "rk", "gsk", "xai", "pplx", "hf", "nvapi", "csk", "fw", "r8", "tgp", "ek"),
+    "bedrock-api-key",
     *("gh[opsu]", "github_pat", "glpat", "xox[abeprs]"),
 )
 KEY_CHARACTERS_MIN = 12  # after the prefix
@@ -33,7 +34,7 @@ KEY_CHARACTERS_MIN = 12  # after the prefix
 # time is linear.
 SECRET_VALUE = (
     rf"\b(?:{'|'.join(KEY_PREFIXES)})[-_][\w-]{{{KEY_CHARACTERS_MIN},}}"
-    r"|\bAIza[\w-]{20,}|\bya29\.[\w.-]{16,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{8,}[\w.-]*"
+    r"|\bAIza[\w-]{20,}|\bya29\.[\w.-]{16,}|\bABSK[\w+/=]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{8,}[\w.-]*"
 )
 SECRET_VALUE_CHARACTERS_MIN = 11  # length of the shortest: eyJ and eight more
 
