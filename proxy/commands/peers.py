@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PROC = Path("/proc")
+PROC = Path("/proc")  # where there is none, nothing is found
 POLL_S = 0.25
 RESOLVE_S = 30.0  # how often names are looked up: providers have many addresses
 PORTS = {"https": 443, "http": 80}
@@ -36,8 +36,6 @@ class Peers:
 
     async def watch(self, pid: int) -> None:
         """Look again and again, until cancelled."""
-        if not PROC.is_dir():
-            return
         resolving = asyncio.create_task(self._keep_resolving())
         try:
             while True:

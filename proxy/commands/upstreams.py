@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 # Variable → provider, suffix.  Seen on the wire or read in the source (2026-11): openai, anthropic,
 # google-genai, groq, cohere, dashscope, ollama, langchain-openai, langchain-anthropic, together,
 # cerebras, perplexity, and those in _API_BASE of litellm, which aider, dspy and crewai use.
-# MISTRAL_BASE_URL is that of langchain-mistralai; mistralai has none.  Left out: GROQ_API_BASE, that
-# means one thing in litellm and another in langchain-groq; and AWS_ENDPOINT_URL_BEDROCK_RUNTIME,
-# because a signature covers the host.
+# MISTRAL_BASE_URL is that of langchain-mistralai; mistralai has none.  Left out are GROQ_API_BASE,
+# which means one thing in litellm and another in langchain-groq, and, because a signature covers
+# the host, AWS_ENDPOINT_URL_BEDROCK_RUNTIME.
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "OPENAI_BASE_URL": ("openai", "/v1"),
     "OPENAI_API_BASE": ("openai", "/v1"),
