@@ -30,6 +30,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "DASHSCOPE_WEBSOCKET_BASE_URL": ("qwen", "/api-ws/v1/inference"),
     "TOGETHER_BASE_URL": ("together", ""),
     "CEREBRAS_BASE_URL": ("cerebras", ""),
+    "FIREWORKS_BASE_URL": ("fireworks", ""),
     "PERPLEXITY_BASE_URL": ("perplexity", ""),
     "OLLAMA_HOST": ("ollama", ""),
     "ANTHROPIC_API_BASE": ("anthropic", ""),

@@ -65,7 +65,8 @@ def python_version(interpreter: Path, package: str) -> str:
 
 def node_version(folder: Path, package: str) -> str:
     """The version of a package in `folder/node_modules`."""
-    about = json.loads((folder / "node_modules" / package / "package.json").read_text())
+    name = re.sub(r"(?<=.)@.*", "", package)
+    about = json.loads((folder / "node_modules" / name / "package.json").read_text())
     return str(about["version"])
 
 

@@ -28,7 +28,8 @@ class Client:
 OPENAI = {"OPENAI_BASE_URL": "{base}/v1"}
 ANTHROPIC = {"ANTHROPIC_BASE_URL": "{base}"}
 GEMINI = {"GOOGLE_GEMINI_BASE_URL": "{base}"}
-AI = ("ai", "@ai-sdk/openai", "@ai-sdk/anthropic")
+# Without a tag, npm takes the newest version for the Node on the PATH, which may be an older one.
+AI = ("ai@latest", "@ai-sdk/openai@latest", "@ai-sdk/anthropic@latest")
 
 
 def _openai(name: str, script: str, *packages: str, **more: object) -> Client:
@@ -58,50 +59,50 @@ MORE = (
         name="@mistralai/mistralai, Node",
         script="node_mistral.mjs",
         provider="mistral",
-        packages=("@mistralai/mistralai",),
-        code='new Mistral({ serverURL: "{base}" })',
+        packages=("@mistralai/mistralai@latest",),
+        code='new Mistral({{ serverURL: "{base}" }})',
     ),
     Client(
         name="cohere-ai, Node",
         script="node_cohere.mjs",
         provider="cohere",
-        packages=("cohere-ai",),
-        code='new CohereClientV2({ environment: "{base}" })',
+        packages=("cohere-ai@latest",),
+        code='new CohereClientV2({{ environment: "{base}" }})',
     ),
     Client(
         name="groq-sdk, Node",
         script="node_groq.mjs",
         provider="groq",
-        packages=("groq-sdk",),
+        packages=("groq-sdk@latest",),
         variables={"GROQ_BASE_URL": "{base}"},
     ),
     Client(
         name="ollama, Node",
         script="node_ollama.mjs",
         provider="ollama",
-        packages=("ollama",),
-        code='new Ollama({ host: "{base}" })',
+        packages=("ollama@latest",),
+        code='new Ollama({{ host: "{base}" }})',
         priced=False,
     ),
     _openai(
         "@langchain/openai, Node",
         "node_langchain.mjs",
-        *("@langchain/openai", "@langchain/core"),
+        *("@langchain/openai@latest", "@langchain/core@latest"),
         arguments=("openai", "gpt-5.4-mini"),
     ),
     _anthropic(
         "@langchain/anthropic, Node",
         "node_langchain.mjs",
-        *("@langchain/anthropic", "@langchain/core"),
+        *("@langchain/anthropic@latest", "@langchain/core@latest"),
         arguments=("anthropic", "claude-sonnet-5-5"),
     ),
     Client(
         name="@aws-sdk/client-bedrock-runtime, Node",
         script="node_bedrock.mjs",
         provider="bedrock",
-        packages=("@aws-sdk/client-bedrock-runtime",),
-        variables={"AWS_BEARER_TOKEN_BEDROCK": "standin-bedrock"},
-        code='new BedrockRuntimeClient({ endpoint: "{base}", requestHandler: … })',
+        packages=("@aws-sdk/client-bedrock-runtime@latest",),
+        variables={"AWS_BEARER_TOKEN_BEDROCK": "bedrock-api-key"},
+        code='new BedrockRuntimeClient({{ endpoint: "{base}", requestHandler: … }})',
         fresh=frozenset({"host", "amz-sdk-invocation-id"}),  # its Host is not the first header
     ),
     Client(
@@ -126,6 +127,7 @@ MORE = (
         provider="perplexity",
         packages=("perplexityai",),
         variables={"PERPLEXITY_BASE_URL": "{base}"},
+        priced=False,  # no price is known for the moment of the run
         arguments=("perplexity", "Perplexity", "sonar"),
     ),
     Client(
@@ -262,8 +264,8 @@ CLIENTS = (
         packages=("llm",),
         code="extra-openai-models.yaml: api_base: {base}/v1",
     ),
-    _openai("openai, Node", "node_openai.mjs", "openai"),
-    _anthropic("@anthropic-ai/sdk, Node", "node_anthropic.mjs", "@anthropic-ai/sdk"),
+    _openai("openai, Node", "node_openai.mjs", "openai@latest"),
+    _anthropic("@anthropic-ai/sdk, Node", "node_anthropic.mjs", "@anthropic-ai/sdk@latest"),
     _openai("ai + @ai-sdk/openai", "node_ai.mjs", *AI, arguments=("openai", "gpt-5.4-mini")),
     Client(
         name="ai + @ai-sdk/anthropic",
@@ -277,7 +279,7 @@ CLIENTS = (
         name="@google/genai, Node",
         script="node_genai.mjs",
         provider="gemini",
-        packages=("@google/genai",),
+        packages=("@google/genai@latest",),
         variables=GEMINI,
     ),
     *MORE,
