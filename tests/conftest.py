@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 import support.product
 from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.record import Record, rounded
 from support import clickhouse
 from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer
@@ -30,7 +31,7 @@ _databases = count(1)
 def chdb_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The only chDB directory that this process can open.  Use `database` to be alone in it."""
     dsn = f"chdb://{tmp_path_factory.mktemp('chdb')}"
-    keeper = connection.connect(connection.parse(dsn))  # opening the engine again costs 0.5 s
+    keeper = connection.connect(parse_dsn(dsn))  # opening the engine again costs 0.5 s
     yield dsn
     keeper.close()
 

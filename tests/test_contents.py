@@ -19,6 +19,7 @@ from test_meter import config as meter_config
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents, ContentSelection
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
 from exporters.content import Captured, Content, content_of
 from exporters.record import Lot, PermanentError, Record, TransientError
@@ -121,7 +122,7 @@ async def test_deleted(exporter: Contents, store: Store) -> None:
 
 def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
     """On every server at once, from the local tables; the engine takes the statement as it is."""
-    client = connection.connect(connection.parse(chdb_dsn))
+    client = connection.connect(parse_dsn(chdb_dsn))
     cluster = Contents("clickhouse://h/?cluster=main")
 
     class Server:

@@ -12,6 +12,7 @@ import pytest
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.grouping import grouped
 from exporters.clickhouse.store import Store
 from exporters.record import EXACT, Batch, Record, TransientError
@@ -250,7 +251,7 @@ async def test_reconcile(store_dsn: str, database: str, make_records: "RecordMak
     records = make_records(100)
     exporter = ClickHouse(store_dsn, database=database)
     await exporter.export(Batch("s:0-99", tuple(records)))
-    client = connection.connect(connection.parse(store_dsn))
+    client = connection.connect(parse_dsn(store_dsn))
     client.database = database
     client.command("ALTER TABLE calls_1h DELETE WHERE team = 'ads' SETTINGS mutations_sync = 2")
     client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")

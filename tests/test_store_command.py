@@ -17,6 +17,7 @@ from test_metrics import parsed
 from evaluation.standin import processes
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.record import Batch
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
@@ -125,7 +126,7 @@ def broken(chdb_dsn: str, database: str, make_records: RecordMaker, tmp_path: Pa
         await store.close()
 
     asyncio.run(write())
-    client = connection.connect(connection.parse(chdb_dsn))
+    client = connection.connect(parse_dsn(chdb_dsn))
     client.command(f"TRUNCATE TABLE {database}.calls_1h")
     client.close()
     config = tmp_path / "taximeter.toml"

@@ -20,6 +20,7 @@ from exporters import content
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
+from exporters.clickhouse.dsn import Dsn, parse_dsn, require
 from exporters.clickhouse.grouping import grouped, microseconds
 from exporters.record import Record, TransientError
 
@@ -64,8 +65,8 @@ class Store:
     """
 
     def __init__(self, dsn: str, *, database: str = "taximeter") -> None:
-        self.dsn = connection.parse(dsn, database)
-        connection.require(self.dsn)
+        self.dsn = parse_dsn(dsn, database)
+        require(self.dsn)
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="store")
         self._local = threading.local()
         self._clients: list[Client] = []
@@ -235,7 +236,7 @@ class Store:
         return client
 
 
-def _settable(client: Client, dsn: connection.Dsn) -> Iterator[tuple[str, str | int]]:
+def _settable(client: Client, dsn: Dsn) -> Iterator[tuple[str, str | int]]:
     """Our settings, without those that this user may not change.
 
     Raises TransientError if one of FORMATS cannot be set: a cost would become a float.

@@ -21,7 +21,6 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
-from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
 from proxy.console import api
@@ -200,7 +199,7 @@ class MeterProcess:
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
-        if push := otel_metrics.from_config(self.metrics):
+        if push := outlets.metrics(self.metrics):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
             counted, drained = self.clickhouse.counted, self.deliveries[0].drained

@@ -5,6 +5,7 @@ means that the supervisor is gone and nobody is left to restart or stop this pro
 """
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -76,8 +77,12 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
 def begin() -> None:
     """Set up a process: log to standard error, write no core dumps, allow many open files.
 
+    What was imported is left out of garbage collection, which starts now (see `proxy.serving.start`).
+
     A core dump would contain keys and prompts.
     """
+    gc.freeze()
+    gc.enable()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -24,8 +24,8 @@ FLUSH_S = 30.0  # for the meter to write what it has
 MARGIN_S = 5.0  # beyond drain_timeout_s, after which a relay exits by itself
 SAME_SIGNAL_S = 0.5  # `timeout` and others signal a process, then its group: count that as one
 
-RELAY = module("proxy.serving.relay_process")
-METER = module("proxy.serving.meter_process")
+RELAY = (*module("proxy.serving.start"), "proxy.serving.relay_process")
+METER = (*module("proxy.serving.start"), "proxy.serving.meter_process")
 
 log = logging.getLogger(__name__)
 
