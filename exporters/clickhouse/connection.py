@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import clickhouse_connect
+from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DataError
 from clickhouse_connect.driver.exceptions import Error as ClientError
@@ -26,6 +27,10 @@ for _name in ("clickhouse_connect", "urllib3"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 ERROR_CHARS_MAX = 400  # of a database's message: it should name columns, not quote their content
+
+# What the library sets where pandas is not installed.  chDB brings it, and the first insert would
+# import it (0.3 s of CPU, 40 MB) to see that a list is no data frame.
+vars(options).update(pd=None, pd_time_test=None)
 
 # The engine runs inside the meter, so defaults meant for a whole machine are too large: marks alone
 # may take 5 GiB.  https://clickhouse.com/docs/operations/server-configuration-parameters/settings

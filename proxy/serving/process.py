@@ -77,9 +77,8 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
 def begin() -> None:
     """Set up a process: log to standard error, write no core dumps, allow many open files.
 
-    What was imported is left out of garbage collection, which starts now (see `proxy.serving.start`).
-
-    A core dump would contain keys and prompts.
+    A core dump would contain keys and prompts.  Garbage collection starts now, without what was
+    imported (see `proxy.serving.start`).
     """
     gc.freeze()
     gc.enable()

@@ -26,7 +26,10 @@ RANKS: dict[str, tuple[str, ...]] = {
     "evaluation": ("standin", "provider"),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
-STARTED = ("proxy.serving.relay_process", "proxy.serving.meter_process", "pricing.upkeep.seed")
+STARTED = (
+    *("proxy.serving.start", "proxy.serving.relay_process", "proxy.serving.meter_process"),
+    "pricing.upkeep.seed",
+)
 
 
 def modules() -> dict[str, Path]:
