@@ -22,6 +22,7 @@ from proxy.console.api import application
 from proxy.health import alerts as module
 from proxy.health.alerts import Alerting
 from proxy.settings.config import AlertOptions, Listen
+from support.patience import PATIENCE_S
 from support.webhook_receiver import Receiver
 
 QUIET_S, LONG_S = 0.2, 60.0
@@ -65,7 +66,7 @@ async def running(
 
 
 async def until(alerting: Alerting, firing: int, ended: int = 0) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             shown: Any = alerting.shown()
             if (len(shown["firing"]), len(shown["ended"])) == (firing, ended):
@@ -117,12 +118,12 @@ async def test_a_meter_that_is_killed(tmp_path: Path) -> None:
             served = await asyncio.to_thread(stack.enter_context, running)
             began = await alerts_of(served, 2)
             file = tmp_path / "data" / "state" / "alerts.json"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while not receiver.told() or b'"untold":[]' not in file.read_bytes():
                     await asyncio.sleep(0.05)
             (meter,) = meters(served.pid)
             os.kill(meter, signal.SIGKILL)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while meters(served.pid) in ([], [meter]):
                     await asyncio.sleep(0.05)
             assert await alerts_of(served, 2) == began
@@ -142,7 +143,7 @@ def meters(supervisor: int) -> list[int]:
 
 async def alerts_of(served: processes.Serving, count: int) -> set[tuple[str, str]]:
     """(journal, beginning) of what fires, once so many do."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(OSError):
                 url = f"{served.console_url}/api/alerts"

@@ -30,6 +30,7 @@ from proxy.metering.recorder import Recorder
 from proxy.settings import config
 from proxy.settings.config import Config
 from proxy.settings.places import Places
+from support.patience import PATIENCE_S
 
 NOW_US = time_ns() // 1000
 SAID = 'He said "ü\\n', "🜁 <script>"
@@ -345,7 +346,7 @@ async def test_what_breaks_in_here_ends_nothing(
     monkeypatch.setattr(kept.delivery, "_decode", fail)
     running = asyncio.create_task(kept.run())
     await metered(tmp_path, meter, range(2))
-    await asyncio.wait_for(broken.wait(), 5)
+    await asyncio.wait_for(broken.wait(), PATIENCE_S)
     assert len(records(tmp_path)) == 2
     monkeypatch.setattr(kept.delivery, "_decode", decode)
     assert not running.done()

@@ -26,6 +26,7 @@ from proxy.delivery.timed import waiting
 from proxy.exchange import Kind
 from proxy.journal.journal import Journal
 from proxy.settings.config import JournalOptions
+from support.patience import PATIENCE_S
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Served:
 
     def text(self, path: str, **headers: str) -> str:
         asked = urllib.request.Request(f"{self.serving.console_url}{path}", headers=headers)
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
             return str(answer.read().decode())
 
 
@@ -61,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 data=json.dumps(body).encode(),
                 headers={"content-type": "application/json", "authorization": "Bearer x"},
             )
-            urllib.request.urlopen(asked, timeout=20).close()
+            urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
             assert running.calls_when(1)
             yield Served(running, data / "taximeter.toml")
 
@@ -69,7 +70,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_metrics_of_a_running_one(served: Served) -> None:
     """`/metrics` has the call with its exact cost, and our own health, in one readable page."""
     samples = list(parsed(served.text("/metrics")))
-    deadline = monotonic() + 10  # a row can be read a moment before its writer knows of it
+    deadline = monotonic() + PATIENCE_S  # a row can be read a moment before its writer knows of it
     while ("taximeter_delivery_delivered_total", "1") not in {(n, v) for n, _, v in samples}:
         assert monotonic() < deadline
         samples = list(parsed(served.text("/metrics")))
@@ -110,7 +111,7 @@ def test_no_page_repairs(served: Served) -> None:
     url = f"{served.serving.console_url}/api/store/check"
     asked = urllib.request.Request(url, method="POST", headers={"Origin": "http://127.0.0.1"})
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked, timeout=10)
+        urllib.request.urlopen(asked, timeout=PATIENCE_S)
     assert caught.value.code == 403
     caught.value.close()
 

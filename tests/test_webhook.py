@@ -19,6 +19,7 @@ from exporters.notify.alert import Alert
 from exporters.notify.webhook import BODY_ALERTS_MAX, WAITING_MAX, Webhook
 from proxy.delivery import outlets
 from proxy.settings.config import AlertOptions, Config, UpstreamOptions
+from support.patience import PATIENCE_S
 from support.relay_bench import Message, answering, listening, make_certificate
 from support.webhook_receiver import Receiver
 
@@ -49,7 +50,7 @@ async def running(url: str, **options: Any) -> AsyncIterator[Webhook]:
 
 
 async def settled(webhook: Webhook) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await webhook.settled()
 
 
@@ -204,7 +205,7 @@ async def configured(url: str, ca_file: Path | None = None) -> Webhook:
     assert webhook is not None
     task = asyncio.create_task(webhook.run())
     webhook.send([alert("a")])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not (webhook.delivered or webhook.retries):
             await asyncio.sleep(0.01)
     task.cancel()
