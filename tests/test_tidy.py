@@ -84,9 +84,15 @@ def where(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def nodes(tree: ast.Module) -> list[ast.AST]:
+    """Every node of a file."""
+    return list(ast.walk(tree))
+
+
 def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, dotted module) of every import."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom):
             yield node.lineno, "" if node.level else node.module or ""
         elif isinstance(node, ast.Import):
@@ -95,15 +101,17 @@ def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function, methods and nested ones too."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
 
 def started(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, the first argument after -P) of every command that starts our interpreter."""
-    for node in ast.walk(tree):
-        words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
+    for node in nodes(tree):
+        if not isinstance(node, ast.Call | ast.List | ast.Tuple | ast.Set):
+            continue
+        words = node.args if isinstance(node, ast.Call) else node.elts
         for place, word in enumerate(words[:-1], 1):
             if isinstance(word, ast.Attribute) and word.attr == "executable":
                 told = map(ast.unparse, words[place:])
@@ -234,7 +242,7 @@ def test_no_example_has_a_deadline() -> None:
     assert [
         f"{name}:{node.lineno}"
         for name, _, tree in texts(*TESTS)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.keyword) and node.arg == "deadline" and name.startswith(TEST_FILES)
     ] == []
 

@@ -60,8 +60,7 @@ class _Answer(msgspec.Struct):
 class Store:
     """Reads what `ClickHouse` wrote.  With chDB, both must be in the same process.
 
-    Every method but `health` raises TransientError if the database does not respond, or has no
-    tables yet.
+    All methods but `health` raise TransientError if the database is away or has no tables yet.
     """
 
     def __init__(self, dsn: str, *, database: str = "taximeter") -> None:
