@@ -58,6 +58,7 @@ check-long: coverage
 bench: setup
 	$(TRIALS).bench.overhead
 	$(TRIALS).bench.price_speed
+	$(TRIALS).bench.start
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(TRIALS).faults
