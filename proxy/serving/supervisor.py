@@ -195,7 +195,7 @@ class Supervisor:
     async def _replace_all(self) -> None:
         """Replace relays one by one, then the meter; nobody is refused meanwhile."""
         try:
-            read = await asyncio.to_thread(self._reload)  # reading all tariffs takes a second
+            read = await asyncio.to_thread(self._reload)  # it may read many tariffs
         except (sources.SettingsError, TariffError, OSError) as error:
             log.error("Reload failed; keeping the previous configuration:\n%s", error)
             return
