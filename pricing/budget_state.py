@@ -116,12 +116,13 @@ def crossing(
     `ended` has not found, whatever their window, and no others.
     """
     reached = crossed(budget, spend)
-    if budget.windows.rolling is None:
-        known = set(told)
-        new = [one for one in reached if alert_id(budget, key, window, one) not in known]
-    else:
-        known = {_whose(one) for one in told}
-        new = [one for one in reached if _whose(alert_id(budget, key, window, one)) not in known]
+    rolling = budget.windows.rolling is not None
+    known: set[object] = set(map(_whose, told) if rolling else told)
+    new = []
+    for one in reached:
+        id = alert_id(budget, key, window, one)
+        if (_whose(id) if rolling else id) not in known:
+            new.append(one)
     if not new:
         return None
     return Crossing(budget=budget, key=key, window=window, spend=spend, thresholds=tuple(new))
