@@ -21,9 +21,10 @@ FINAL_CODES = 500  # RFC 5321, 4.2.1: 4yz may succeed later, 5yz will not
 class LogTarget:
     """Our own log: a line when a notice fires and one when it is resolved."""
 
+    type = "log"
+
     def __init__(self, name: str = "log") -> None:
         self.name = name
-        self.type = "log"
 
     async def send(self, notice: Notice) -> Answer:
         """Log it."""

@@ -26,8 +26,13 @@ class Answer:
 class Target(Protocol):
     """Sends notices somewhere.  One caller at a time, which owns order, retries and losses."""
 
-    name: str
-    type: str
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+
+    @property
+    def type(self) -> str:
+        """What it is: slack, smtp, …"""
 
     async def send(self, notice: Notice) -> Answer:
         """Send once; never raises.  A notice may come again: receivers know it by its id."""
@@ -48,7 +53,9 @@ class Request:
 class Format(Protocol):
     """How a service wants to be told: pure, from a notice to a request."""
 
-    type: str
+    @property
+    def type(self) -> str:
+        """The type in the configuration."""
 
     def request(self, notice: Notice, at: datetime) -> Request:
         """The request that tells `notice`, made at `at`."""

@@ -1,12 +1,8 @@
-"""Makes the span exporter and the webhook from the configuration; the limits of the journals."""
+"""Makes the span exporter from the configuration; the limits of the journals."""
 
-from yarl import URL
-
-from exporters.notify.webhook import Webhook
 from exporters.otel.semconv import Profile
 from exporters.otel.spans import from_config
 from exporters.record import Exporter
-from proxy.network import client_tls, outgoing_proxy, url_of
 from proxy.settings.config import Config
 
 
@@ -19,21 +15,6 @@ def spans(config: Config) -> Exporter | None:
         headers=otlp.headers,
         profile=otlp.profile,
         names=names(config),
-    )
-
-
-def webhook(config: Config) -> Webhook | None:
-    """The webhook for alerts, if one is configured.  Call it in the running loop."""
-    url = config.alerts.webhook
-    if not url:
-        return None
-    return Webhook(
-        url,
-        config.alerts.webhook_headers,
-        node=config.node,
-        console_url=url_of(config.console),
-        tls=client_tls(config.upstream.ca_file),
-        proxy=outgoing_proxy(URL(url)),
     )
 
 
