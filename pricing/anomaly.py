@@ -7,7 +7,8 @@ from decimal import Decimal
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from pricing.forecast import HOUR, WEEKS_MAX, History, hour_of_week
+from pricing.forecast import HOUR, WEEK, WEEKS_MAX, History, hour_of_week
+from pricing.window import EPOCH
 
 WEEKS_MIN = 3  # with fewer only the absolute trigger works
 SCORE_MIN = Decimal(5)
@@ -75,14 +76,15 @@ def confirmed(current: Anomaly | None, earlier: Anomaly | None) -> bool:
 def baseline(history: History, hour: datetime, timezone: str = "UTC") -> Sequence[Decimal]:
     """What the same hour of the week cost in the last 8 weeks, the day of `hour` excluded."""
     zone = ZoneInfo(timezone)
-    wanted, today = hour_of_week(hour, zone), hour.astimezone(zone).date()
-    past = history.between(hour - WEEKS_MAX * 7 * 24 * HOUR, hour)
-    usable = []
-    for number, amount in enumerate(past.amounts):
-        at = past.start + number * HOUR
-        if hour_of_week(at, zone) == wanted and at.astimezone(zone).date() != today:
-            usable.append(amount)
-    return usable
+    today = hour.astimezone(zone).date()
+    past = history.between(hour - WEEKS_MAX * WEEK, hour)
+    wanted = hour_of_week((hour - EPOCH) // HOUR, timezone)
+    return [
+        amount
+        for number, amount in enumerate(past.amounts, past.first)
+        if hour_of_week(number, timezone) == wanted
+        and (EPOCH + number * HOUR).astimezone(zone).date() != today
+    ]
 
 
 def _deviation(usable: Sequence[Decimal], amount: Decimal) -> tuple[Decimal, Decimal | None] | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from math import ceil, floor
 from statistics import median
 from typing import Literal
@@ -46,6 +47,11 @@ class History:
     def __post_init__(self) -> None:
         if (self.start - EPOCH) % HOUR:
             raise ValueError(f"{self.start} is not the beginning of a UTC hour")
+
+    @property
+    def first(self) -> int:
+        """The number of the first hour since the epoch."""
+        return (self.start - EPOCH) // HOUR
 
     @property
     def end(self) -> datetime:
@@ -98,9 +104,8 @@ def forecast(
     if known < SEASONAL_MIN:
         more, method, errors = _daily_rate(past, rest), "daily_rate", []
     else:
-        zone = ZoneInfo(timezone)
-        more, method = _expected_rest(past, now, rest, zone), "hour_of_week"
-        errors = _replayed(past, now, rest, zone)
+        more, method = _expected_rest(past, now, rest, timezone), "hour_of_week"
+        errors = _replayed(past, rest, timezone)
     low, high = _interval(errors)
     return Forecast(
         at=now,
@@ -129,9 +134,10 @@ def exceeds(limit: Decimal, current: Forecast, earlier: Forecast | None) -> bool
     )
 
 
-def hour_of_week(at: datetime, zone: ZoneInfo) -> int:
-    """0 is Monday from midnight to one, by the clocks of `zone`."""
-    local = at.astimezone(zone)
+@lru_cache(maxsize=16_384)  # a replay asks for the same hours again and again
+def hour_of_week(hour: int, timezone: str) -> int:
+    """Of the UTC hour with this number: 0 is Monday from midnight to one, by the local clocks."""
+    local = (EPOCH + hour * HOUR).astimezone(ZoneInfo(timezone))
     return local.weekday() * 24 + local.hour
 
 
@@ -139,46 +145,46 @@ def _daily_rate(past: History, rest: timedelta) -> Decimal:
     return past.total() * _ratio(rest, past.end - past.start)
 
 
-def _expected_rest(past: History, now: datetime, rest: timedelta, zone: ZoneInfo) -> Decimal:
+def _expected_rest(past: History, now: datetime, rest: timedelta, timezone: str) -> Decimal:
     """The amount expected from `now` on for the length of `rest`."""
     recent = past.between(now - WEEKS_MAX * WEEK, now)
-    medians = _medians(recent, zone)
+    medians = _medians(recent, timezone)
     week = recent.between(recent.end - WEEK, recent.end)
     usual = sum(
-        (
-            medians.get(hour_of_week(week.start + n * HOUR, zone), NONE)
-            for n in range(len(week.amounts))
-        ),
-        NONE,
+        (medians[hour_of_week(week.first + n, timezone)] for n in range(len(week.amounts))), NONE
     )
     actual = week.total()
     if not usual:  # medians are blind to spend that comes in rare hours
         return _daily_rate(week, rest)
     level = min(max(actual / usual, LEVEL_MIN), LEVEL_MAX)
-    expected, at, end = NONE, now, now + rest
-    while at < end:
-        after = min(at - (at - EPOCH) % HOUR + HOUR, end)
-        expected += medians.get(hour_of_week(at, zone), NONE) * _ratio(after - at, HOUR)
-        at = after
+    end = now + rest
+    hour, last = (now - EPOCH) // HOUR, (end - EPOCH) // HOUR
+    expected = NONE
+    for each in range(hour, last + 1):
+        expected += medians.get(hour_of_week(each, timezone), NONE)
+    # Of the first hour what is left, of the last what belongs to the window.
+    before, after = _ratio((now - EPOCH) % HOUR, HOUR), 1 - _ratio((end - EPOCH) % HOUR, HOUR)
+    expected -= medians.get(hour_of_week(hour, timezone), NONE) * before
+    expected -= medians.get(hour_of_week(last, timezone), NONE) * after
     return expected * level
 
 
-def _medians(history: History, zone: ZoneInfo) -> Mapping[int, Decimal]:
+def _medians(history: History, timezone: str) -> Mapping[int, Decimal]:
     by_hour: dict[int, list[Decimal]] = defaultdict(list)
-    for number, amount in enumerate(history.amounts):
-        by_hour[hour_of_week(history.start + number * HOUR, zone)].append(amount)
+    for number, amount in enumerate(history.amounts, history.first):
+        by_hour[hour_of_week(number, timezone)].append(amount)
     return {hour: median(amounts) for hour, amounts in by_hour.items()}
 
 
-def _replayed(past: History, now: datetime, rest: timedelta, zone: ZoneInfo) -> list[Decimal]:
+def _replayed(past: History, rest: timedelta, timezone: str) -> list[Decimal]:
     """Actual minus expected, where the method looked `rest` ahead from a past instant."""
     errors: list[Decimal] = []
-    origin = past.end - rest
+    whole = -(-rest // HOUR) * HOUR  # hours are not cut: the past is known by the hour
+    origin = past.end - whole
     while origin - past.start >= SEASONAL_MIN and len(errors) < REPLAYS_MAX:
-        start = origin - (origin - EPOCH) % HOUR
-        before = past.between(past.start, start)
-        actual = past.between(start, start + rest).total()
-        errors.append(actual - _expected_rest(before, start, rest, zone))
+        actual = past.between(origin, origin + whole).total()
+        expected = _expected_rest(past.between(past.start, origin), origin, whole, timezone)
+        errors.append(actual - expected)
         origin -= DAY
     return errors
 

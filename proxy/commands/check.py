@@ -97,6 +97,7 @@ def _alerts(alerts: AlertOptions) -> str:
 
 
 def _budget(budget: Budget) -> dict[str, str]:
+    scope = ", ".join(f"{name}={value}" for name, value in budget.scope.items())
     limit = "none" if budget.limit is None else f"{budget.limit:,f} {budget.unit}"
     return {
         "name": budget.name,

@@ -17,7 +17,8 @@ def budget_mistakes(budget: Budget, config: Config) -> Iterator[str]:
     at = f"budgets.{budget.name}"
     for field, what in mistakes(budget):
         key = f"{at}.{field}" if field else at
-        yield f"{key}: {what}{_hint(budget, field)}"
+        hint = "" if "has no effect" in what else _hint(budget, field)
+        yield f"{key}: {what}{hint}"
     provider = budget.scope.get("provider", ANY)
     if provider and ANY not in provider and provider not in config.providers:
         hint = nearest(provider, config.providers)
