@@ -217,9 +217,9 @@ def _period_mistakes(budget: Budget) -> Iterator[tuple[str, str]]:
         "anchor_day": (1, ("month", "quarter", "year")),
         "anchor_month": (1, ("quarter", "year")),
     }
-    known = period in (*CALENDAR, TOTAL) or rolling is not None
+    valid = period in (*CALENDAR, TOTAL) or rolling is not None
     for name, (default, periods) in fits.items():
-        if known and getattr(budget, name) != default and period not in periods:
+        if valid and getattr(budget, name) != default and period not in periods:
             only = " or ".join(periods)
             yield name, f'has no effect with period = "{period}", only with {only}'
 

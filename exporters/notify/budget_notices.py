@@ -36,7 +36,7 @@ def threshold_notice(crossing: Crossing, at: datetime) -> Notice:
         )
     facts: dict[str, Fact] = {
         "threshold": _number(crossing.highest),
-        "thresholds": [_number(one) for one in crossing.thresholds],
+        "thresholds": tuple(_number(one) for one in crossing.thresholds),
         **_spend_facts(budget, spend),
     }
     return _notice(
@@ -59,7 +59,7 @@ def forecast_notice(
 ) -> Notice:
     """The limit will probably be exceeded."""
     text = f"{_whose(budget, key)} will probably exceed its limit before the window ends."
-    facts: dict[str, Fact] = {"threshold": "forecast", "thresholds": ["forecast"]}
+    facts: dict[str, Fact] = {"threshold": "forecast", "thresholds": ("forecast",)}
     facts |= _spend_facts(budget, spend)
     if forecast.little_history:
         text += " This is a rough forecast from little history."

@@ -14,7 +14,7 @@ from exporters.notify.alert import Alert
 
 Kind = Literal["budget", "forecast", "anomaly", "loss", "test"]
 Severity = Literal["info", "warning", "critical"]
-Fact = str | int | float | bool | list[str] | list[int | float | str] | dict[str, str] | None
+Fact = str | int | float | bool | tuple[int | float | str, ...] | dict[str, str] | None
 CUT = "…"
 RESOLVED = "#resolved"
 
@@ -118,6 +118,6 @@ def one_line(text: str) -> str:
 def _shown(value: Fact) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {each}" for name, each in value.items()) or "all calls"
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return "none" if value is None else str(value)

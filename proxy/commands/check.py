@@ -101,8 +101,7 @@ def _budget(budget: Budget) -> dict[str, str]:
     limit = "none" if budget.limit is None else f"{budget.limit:,f} {budget.unit}"
     return {
         "name": budget.name,
-        "scope": ", ".join(f"{name}={value}" for name, value in budget.scope.items())
-        or "all calls",
+        "scope": scope or "all calls",
         "limit": limit,
         "period": budget.period,
         "timezone": budget.timezone,
