@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 # Our own losses are a warning (nothing is lost yet) or critical (something was).
 Severity = Literal["info", "warning", "critical"]
+LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 
 RECEIVER = "taximeter"
 NEVER = datetime(1, 1, 1, tzinfo=UTC)  # Go's zero time: `endsAt` of a firing alert
@@ -55,8 +56,8 @@ def log_alert(alert: Alert, title: str = "") -> None:
         lasted_s = (alert.ended_at - alert.started_at).total_seconds()
         log.warning("Alert %s resolved after %.0f s: %s", title, lasted_s, alert.summary)
         return
-    level = logging.ERROR if alert.severity == "critical" else logging.WARNING
-    log.log(level, "Alert %s: %s  %s", title, alert.summary, alert.action)
+    what = "  ".join(filter(None, (alert.summary, alert.action)))
+    log.log(LEVELS[alert.severity], "Alert %s: %s", title, what)
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from exporters.notify.notice import Fact, Notice, Severity, one_line, plain
+from exporters.notify.alert import Severity
+from exporters.notify.notice import Fact, Notice, one_line, plain
 from pricing.anomaly import Anomaly
 from pricing.budget import Budget, Key, alert_id, percent
 from pricing.budget_state import HUNDRED, Crossing, Spend
@@ -133,7 +134,7 @@ def resolved_notice(
         started_at=started_at,
         ended_at=at,
         until=at + GRACE,
-        labels=_labels(budget, key),
+        labels=_labels(budget, key, id.rpartition(":")[2]),
         facts={"budget": budget.name, "scope": _scope(budget, key)},
     )
 
@@ -173,7 +174,7 @@ def _notice(  # the facts that all have come last, for they are the same each ti
         started_at=at,
         also=tuple(map(plain, also)),
         until=None if window.end is None else window.end + GRACE,
-        labels=_labels(budget, key),
+        labels=_labels(budget, key, threshold),
         facts=every,
     )
 
@@ -199,8 +200,9 @@ def _scope(budget: Budget, key: Key) -> dict[str, str]:
     return {plain(name): plain(value)[:VALUE_MAX] for name, value in values.items()}
 
 
-def _labels(budget: Budget, key: Key) -> dict[str, str]:
-    return {"budget": budget.name, **{name: plain(value)[:VALUE_MAX] for name, value in key}}
+def _labels(budget: Budget, key: Key, threshold: str) -> dict[str, str]:
+    values = {name: plain(value)[:VALUE_MAX] for name, value in key}
+    return {"budget": budget.name, "threshold": threshold, **values}
 
 
 def _whose(budget: Budget, key: Key) -> str:

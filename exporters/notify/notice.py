@@ -10,10 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from exporters.notify.alert import Alert
+from exporters.notify.alert import Alert, Severity
 
 Kind = Literal["budget", "forecast", "anomaly", "loss", "test"]
-Severity = Literal["info", "warning", "critical"]
 Fact = str | int | float | bool | tuple[int | float | str, ...] | dict[str, str] | None
 CUT = "…"
 RESOLVED = "#resolved"
