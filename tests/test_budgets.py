@@ -15,6 +15,10 @@ WINDOW = HUNDRED_USD.windows.window(NOW)
 MONTH = "2026-11-01T00:00Z/2026-12-01T00:00Z"
 
 
+def percents(*numbers: int) -> tuple[Decimal, ...]:
+    return tuple(map(Decimal, numbers))
+
+
 def spend(usd: object = 0, **more: object) -> Spend:
     return Spend(spent=Decimal(str(usd)), **more)  # type: ignore[arg-type]  # as written below
 
@@ -110,7 +114,7 @@ def test_a_limit_of_zero() -> None:
         True,
     )
     assert crossed(none, spend()) == ()
-    assert crossed(none, spend(refused=1)) == (50, 80, 100)
+    assert crossed(none, spend(refused=1)) == percents(50, 80, 100)
 
 
 def test_what_fits() -> None:
@@ -129,18 +133,18 @@ def test_one_message_for_several_thresholds() -> None:
     """It names the highest and lists all; each is told once in a window, also in the next one."""
     first = crossing(HUNDRED_USD, (), WINDOW, spend(85), told=())
     assert first is not None
-    assert (first.highest, first.thresholds) == (80, (50, 80))
+    assert (first.highest, first.thresholds) == (Decimal(80), percents(50, 80))
     assert first.ids == (f"search:{MONTH}:50", f"search:{MONTH}:80")
     assert crossing(HUNDRED_USD, (), WINDOW, spend(99), first.ids) is None
     second = crossing(HUNDRED_USD, (), WINDOW, spend(200), first.ids)
     assert second is not None
-    assert second.thresholds == (100,)
+    assert second.thresholds == percents(100)
     assert WINDOW.end is not None
     after = HUNDRED_USD.windows.window(WINDOW.end)
     told = (*first.ids, *second.ids)
     again = crossing(HUNDRED_USD, (), after, spend(50), told)
     assert again is not None
-    assert again.thresholds == (50,)
+    assert again.thresholds == percents(50)
     assert ended(HUNDRED_USD, (), WINDOW, spend(200), told) == ()
     assert set(ended(HUNDRED_USD, (), after, spend(), told)) == set(told)
 
@@ -149,9 +153,9 @@ def test_the_first_refusal_is_told() -> None:
     """A call that reservations turn away reaches 100, and all below it."""
     found = crossing(HUNDRED_USD, (), WINDOW, spend(60, refused=1), told=())
     assert found is not None
-    assert found.thresholds == (50, 80, 100)
+    assert found.thresholds == percents(50, 80, 100)
     more = Budget(name="b", limit_usd=Decimal(100), thresholds=(100.0, 120.0))
-    assert crossed(more, spend(60, refused=1)) == (100,)
+    assert crossed(more, spend(60, refused=1)) == percents(100)
 
 
 def test_values_do_not_mix() -> None:
@@ -192,7 +196,8 @@ def test_however_spend_grows_each_threshold_is_told_once(
     """Exactly those that the final spend reaches, in ascending order."""
     budget = Budget(name="b", limit_usd=limit, thresholds=(10.0, 50.0, 99.5, 100.0, 150.0))
     told: list[str] = []
-    total, seen = Decimal(0), []
+    total = Decimal(0)
+    seen: list[Decimal] = []
     for step in steps:
         total += step
         if found := crossing(budget, (), WINDOW, Spend(spent=total), told):

@@ -159,7 +159,7 @@ async def test_a_disk_that_refuses(
     outbox = Outbox(file)
     outbox.add(notice("a"), ["ops"])
     with monkeypatch.context() as full:
-        full.setattr(module.os, "write", lambda fd, data: os.pwrite(fd, data[:10], 10**6) * 0)
+        full.setattr(os, "write", lambda fd, data: os.pwrite(fd, data[:10], 10**6) * 0)
         for name in ("b", "c"):
             assert outbox.add(notice(name), ["ops"])
     assert names(outbox) == ["a", "b", "c"]
