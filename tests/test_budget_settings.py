@@ -95,7 +95,7 @@ def test_the_environment_sets_keys_of_a_budget(tmp_path: Path) -> None:
         ('scope = { teem = "x" }', "scope.teem: unknown dimension; did you mean team?"),
         (
             'scope = { provider = "opnai" }',
-            "scope.provider: unknown provider 'opnai'; did you mean",
+            "scope.provider: unknown provider 'opnai'; did you me",
         ),
         ('scope = { key = "biling" }', "scope.key: unknown key 'biling'; did you mean billing?"),
         ('scope = { key = "k_0123" }', "scope.key: rows show k_0123 by its name in key_names; wri"),
@@ -103,7 +103,7 @@ def test_the_environment_sets_keys_of_a_budget(tmp_path: Path) -> None:
         ("scope = { team = 3 }", "scope.team: expected text in quotes, got 3"),
         (
             'timezone = "Europe/Berln"',
-            "timezone: unknown time zone 'Europe/Berln'; did you mean Eu",
+            "timezone: unknown time zone 'Europe/Berln'; did you mean E",
         ),
         ('period = "monthly"', "period: expected hour | day | week | month | quarter | year | rol"),
         ('action = "blok"', "did you mean block?"),
@@ -202,11 +202,13 @@ def test_check_shows_budgets_and_targets(
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     file = tmp_path / "taximeter.toml"
-    file.write_text(EXAMPLE + '[budgets.azure]\nscope = { provider = "azure" }\n')
+    odd = '[budgets.azure]\nscope = { provider = "azure", model = "gpt-4oo" }\n'
+    file.write_text(EXAMPLE + odd, encoding="utf-8")
     assert main(["check", "--config", str(file)]) == Exit.OK
     shown = capsys.readouterr()
     assert "team=search, tag.squad=red  500.1 usd" in shown.out
     assert "budgets.azure.scope.provider: providers.azure.base_url is not set" in shown.err
+    assert "budgets.azure.scope.model: 'gpt-4oo' is not known yet; did you mean" in shown.err
     assert main(["check", "--config", str(file), "--json"]) == Exit.OK
     text = capsys.readouterr().out
     found = json.loads(text)
@@ -243,6 +245,16 @@ async def test_notify_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         }
         body: dict[str, Any] = receiver.bodies[1]
         assert (body["kind"], body["test"], body["type"]) == ("test", True, "test.firing")
+        budget = '[budgets.b]\nscope = { user = "*" }\nlimit_usd = 10\n'
+        assert await notify(tmp_path, lines + budget, "hook", "--budget", "c") == Exit.MISTAKE
+        assert "notify: unknown budget 'c'; expected one of: b" in capsys.readouterr().err
+        receiver.statuses.insert(0, 200)
+        assert await notify(tmp_path, lines + budget, "hook", "--budget", "b") == Exit.OK
+        sent = receiver.bodies[2]
+        assert (sent["kind"], sent["budget"], sent["spent_usd"]) == ("test", "b", "8.0")
+        assert sent["title"] == "TEST: Budget b (user example) at 80 %"
+        assert sent["id"].startswith("test:")
+        capsys.readouterr()
         results = []
         for _ in range(3):
             assert await notify(tmp_path, lines, "hook", "--json") == Exit.FAILED

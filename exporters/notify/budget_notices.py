@@ -15,6 +15,9 @@ from pricing.window import Window
 # An id may come again until its window is over; clocks of machines and late rows get this long.
 GRACE = timedelta(days=1)
 UNITS = {"usd": "USD", "tokens": "tokens", "calls": "calls"}
+# Names of the facts by unit, in full so that they can be found.
+SPENT = {"usd": "spent_usd", "tokens": "spent_tokens", "calls": "spent_calls"}
+LIMIT = {"usd": "limit_usd", "tokens": "limit_tokens", "calls": "limit_calls"}
 VALUE_MAX = 256  # characters of a caller's value
 
 
@@ -103,7 +106,7 @@ def anomaly_notice(budget: Budget, key: Key, anomaly: Anomaly, at: datetime) -> 
         text = f"{_whose(budget, key)} spent unusually much in one hour."
     else:
         text += f" Most came from {most}." if most else ""
-        facts[f"spent_{budget.unit}"] = _text(anomaly.amount)
+        facts[SPENT[budget.unit]] = _text(anomaly.amount)
         facts[f"usual_{budget.unit}"] = None if anomaly.usual is None else _text(anomaly.usual)
         facts["contributors"] = {name: _text(usd) for name, usd in anomaly.contributors}
     return _notice(
@@ -186,8 +189,8 @@ def _spend_facts(budget: Budget, spend: Spend) -> dict[str, Fact]:
     unit = budget.unit
     limit = budget.limit
     return {
-        f"spent_{unit}": _text(spend.counted),
-        f"limit_{unit}": None if limit is None else _text(limit),
+        SPENT[unit]: _text(spend.counted),
+        LIMIT[unit]: None if limit is None else _text(limit),
         f"reserved_{unit}": _text(spend.reserved),
         f"uncertain_{unit}": _text(spend.uncertain),
         **counts,

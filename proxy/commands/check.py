@@ -2,14 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from pricing import TariffBook
 from pricing.budget import Budget, percent
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.metering.book import tariff_book
 from proxy.serving.instance import describe
+from proxy.settings.budget_checks import unseen
 from proxy.settings.config import QUIRKS, AlertOptions, Config, Provider
 
 BUDGETS = (
@@ -41,11 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     config = configuration(arguments)
-    tariff_book(config)
-    return check(config, as_json=arguments.json)
+    warnings = list(_warnings(config, tariff_book(config)))
+    return check(config, warnings, as_json=arguments.json)
 
 
-def check(config: Config, *, as_json: bool) -> Exit:
+def check(config: Config, warnings: Sequence[str], *, as_json: bool) -> Exit:
     """Print the addresses, the store, the alerts and the providers, without secrets."""
     instance = describe(config)
     rows = [_row(provider, instance.proxy_url) for provider in config.providers.values()]
@@ -65,7 +67,6 @@ def check(config: Config, *, as_json: bool) -> Exit:
     }
     budgets = [_budget(budget) for budget in config.budgets.values()]
     targets = [{"name": one.name, "type": one.type} for one in config.notify.values()]
-    warnings = list(_warnings(config))
     if as_json:
         own = {"budgets": budgets, "targets": targets, "warnings": warnings}
         terminal.emit({**where, "alerts": alerts, **own, "providers": rows})
@@ -111,9 +112,13 @@ def _budget(budget: Budget) -> dict[str, str]:
     }
 
 
-def _warnings(config: Config) -> Iterator[str]:
+def _warnings(config: Config, book: TariffBook) -> Iterator[str]:
     """What may be meant, but matches no call today."""
+    priced = {name for tariff in book.tariffs for name in tariff.names}
     for budget in config.budgets.values():
+        model = budget.scope.get("model", "")
+        if not any(book.knows(provider, model) for provider in config.providers):
+            yield from unseen(budget, {"model": priced})
         provider = config.providers.get(budget.scope.get("provider", ""))
         if provider and not provider.base_url:
             at = f"budgets.{budget.name}.scope.provider"
