@@ -127,7 +127,7 @@ async def test_what_is_gone_is_left_alone_until_a_restart(
             await settled(notices)
             assert status(notices) == (0, 3, 0, 0, True)
         assert receiver.asked == 1
-        assert "It is gone; correct it and restart" in caplog.text
+        assert "It is gone; correct it and reload" in caplog.text
         async with running(tmp_path / "outbox", HttpTarget("ops", Slack(receiver.url))) as notices:
             await settled(notices)
             assert status(notices) == (3, 0, 0, 0, False)

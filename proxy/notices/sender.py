@@ -82,7 +82,7 @@ class Sender:
             self.delivered += self._outbox.done(notice.key, self.target.name)
         elif answer.result == "gone":
             self.gone = True
-            self._warn(f"{answer.detail}.  It is gone; correct it and restart")
+            self._warn(f"{answer.detail}.  It is gone; correct it and reload")
         else:
             self._lose(notice, f"{answer.detail}; check its configuration")
 
