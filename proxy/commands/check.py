@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pricing import TariffBook
 from pricing.budget import Budget, percent
 from proxy.commands import terminal
-from proxy.commands.arguments import add_common, configuration
+from proxy.commands.arguments import add_common
+from proxy.commands.serve import usable_configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.metering.book import tariff_book
 from proxy.serving.instance import describe
@@ -42,9 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    config = configuration(arguments)
-    warnings = list(_warnings(config, tariff_book(config)))
-    return check(config, warnings, as_json=arguments.json)
+    config = usable_configuration(arguments)
+    return check(config, list(_warnings(config, tariff_book(config))), as_json=arguments.json)
 
 
 def check(config: Config, warnings: Sequence[str], *, as_json: bool) -> Exit:
