@@ -89,11 +89,10 @@ class Period:
             return _hour(at, zone)
         first, after = self._days(at.astimezone(zone).date())
         found = Window(_begin(first, self.timezone), _begin(after, self.timezone))
-        # Near a change of the clocks the local date of an instant may be that of the neighbour.
-        if found.end is not None and at >= found.end:
-            first, after = self._days(after)
-        elif at < found.start:
-            first, after = self._days(first - timedelta(days=1))
+        if found.end is None or at < found.end:
+            return found
+        # The clocks went back over midnight: the date of `at` is that of a day that is over.
+        first, after = self._days(after)
         return Window(_begin(first, self.timezone), _begin(after, self.timezone))
 
     def _days(self, day: date) -> tuple[date, date]:

@@ -111,6 +111,18 @@ def test_a_day_that_was_skipped() -> None:
     assert (first, last) == ("2011-12-29 00:00-1000", "2011-12-31 00:00+1400")
 
 
+def test_clocks_that_change_around_midnight() -> None:
+    """Back over midnight, the day that has begun goes on; forward, it begins with the change."""
+    st_johns = ("2010-11-07 00:00-0230", "2010-11-08 00:00-0330")
+    for at in ("2010-11-07T02:30Z", "2010-11-07T03:00Z", "2010-11-07T12:00Z"):
+        assert window("day", at, "America/St_Johns") == st_johns  # 00:01 became 23:01
+    toronto = ("1919-03-31 00:30-0400", "1919-04-01 00:00-0400")
+    assert window("day", "1919-03-31T12:00Z", "America/Toronto") == toronto
+    amsterdam = Period(name="hour", timezone="Europe/Amsterdam")  # then 19:32 before UTC
+    start = datetime(1930, 1, 1, 5, tzinfo=UTC)
+    assert amsterdam.window(start + BUCKET / 2) == Window(start, start + timedelta(hours=1))
+
+
 def test_hours_of_zones_off_the_hour() -> None:
     """Kathmandu's hours begin at :15 UTC; Lord Howe repeats half an hour and has one of 90 min."""
     start = Period(name="hour", timezone="Asia/Kathmandu").window(NOW).start

@@ -32,7 +32,7 @@ from exporters.notify.other_targets import mail
 from exporters.notify.target import Format
 from pricing.anomaly import Anomaly
 from pricing.budget import Budget
-from pricing.budget_state import Crossing, Spend
+from pricing.budget_state import Crossing, Spend, ended
 from pricing.forecast import Forecast
 
 AT = datetime(2026, 11, 29, 2, 0, tzinfo=UTC)
@@ -247,6 +247,8 @@ def test_losses_are_notices_too() -> None:
     assert found["status"] == "resolved"
     assert found["alerts"][0]["labels"]["journal"] == "calls"
     assert begins.alert == alert
+    namesake = Budget(name="loss", limit_usd=Decimal(1))
+    assert ended(namesake, (), WINDOW, Spend(), [begins.id]) == ()
 
 
 def _fields(alert: Alert) -> dict[str, Any]:

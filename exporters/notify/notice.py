@@ -80,11 +80,11 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def loss_notice(alert: Alert, node: str = "") -> Notice:
-    """An alert about a loss of our own as a notice."""
+    """An alert about a loss of our own as a notice; its id is none that a budget can have."""
     labels = ",".join(f"{name}={value}" for name, value in sorted(alert.labels.items()))
     where = {"node": node} if node else {}
     return Notice(
-        id=f"loss:{node}:{alert.name}[{labels}]:{alert.started_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+        id=f"loss/{node}:{alert.name}[{labels}]:{alert.started_at:%Y-%m-%dT%H:%M:%S.%fZ}",
         kind="loss",
         name=alert.name,
         title=alert.title,

@@ -104,6 +104,7 @@ class Alerting:
             "ended": list(self._watch.ended),
             "webhook": targets.get(WEBHOOK),
             "targets": targets,
+            "outbox": self._notices.outbox.status(),
         }
 
     def families(self) -> list[Family]:

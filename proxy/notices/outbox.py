@@ -145,9 +145,15 @@ class Outbox:
             if entry.notice is not None and target in entry.waiting and now - entry.at > AGE_MAX
         ]
 
-    def lost(self, target: str) -> int:
-        """How many remembered notices did not reach `target`."""
-        return sum(target in entry.lost for entry in self._entries.values())
+    def status(self) -> dict[str, int]:
+        """What the outbox holds, and what it could not keep."""
+        return {
+            "remembered": len(self._entries),
+            "firing": len(self._open),
+            "damaged": self.damaged,
+            "forgotten": self.forgotten,
+            "write_errors": self.write_errors,
+        }
 
     async def sync(self) -> None:
         """Write what a failing disk refused before, and flush to the disk, in a thread."""

@@ -157,11 +157,10 @@ def metrics() -> frozenset[str]:
     journal = {"journal": dict.fromkeys(vitals.RELAY, 1), "redactions": {"email": 1}}
     lag = {"loop_lag": dict.fromkeys((*LAG_COUNTS, LAG_SUM), 1)}
     status = cast(Mapping[str, object], counts | journal | lag)
-    targets = {"ops": dict.fromkeys(vitals.TARGET, 1)}
     exporter = cast(Exporter, SimpleNamespace(name="otel", rejected=1, unsampled=1))
     found: list[Family] = [
         *vitals.families({"meter": status, "content": status}),
-        *vitals.alert_families({"name": "warning"}, (), targets),
+        *vitals.alert_families({}, (), {"ops": dict.fromkeys(vitals.TARGET, 1)}),
         *(family for profile in PROFILES for family in _of_calls(Metrics(profile))),
         *MeasuredExporter(exporter).families(),
     ]
