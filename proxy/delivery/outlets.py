@@ -1,17 +1,13 @@
-"""Makes the OTLP exporters and the webhook from the configuration; the limits of the journals."""
+"""Makes the OTLP exporters from the configuration; the limits of the journals."""
 
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from yarl import URL
-
-from exporters.notify.webhook import Webhook
 from exporters.otel.semconv import Profile
 from exporters.otel.target import is_named
 from exporters.record import Exporter
 from exporters.series import Family
-from proxy.network import client_tls, outgoing_proxy, url_of
 from proxy.settings.config import Config
 
 if TYPE_CHECKING:
@@ -43,21 +39,6 @@ def metrics(families: Callable[[], Sequence[Family]]) -> "OtelMetrics | None":
     from exporters.otel.metrics import from_config  # noqa: PLC0415
 
     return from_config(families)
-
-
-def webhook(config: Config) -> Webhook | None:
-    """The webhook for alerts, if one is configured.  Call it in the running loop."""
-    url = config.alerts.webhook
-    if not url:
-        return None
-    return Webhook(
-        url,
-        config.alerts.webhook_headers,
-        node=config.node,
-        console_url=url_of(config.console),
-        tls=client_tls(config.upstream.ca_file),
-        proxy=outgoing_proxy(URL(url)),
-    )
 
 
 def journals(config: Config) -> dict[str, int]:
