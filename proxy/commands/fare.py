@@ -9,6 +9,8 @@ import msgspec
 from exporters.clickhouse.store import Row, Store
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, count, dollars, seconds
+from proxy.settings.config import Config
+from proxy.settings.places import store_dsn
 
 UNMETERED = (
     "Taximeter: the command was connected to {} itself, past Taximeter: those calls are not in the "
@@ -36,6 +38,15 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     models: Sequence[Row]
     reasons: Mapping[str, int]
     unmetered: Sequence[str] = ()
+
+
+async def of(config: Config) -> Fare:
+    """The fare of all calls in the configured store.  Raises TransientError."""
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        return await read(store)
+    finally:
+        await store.close()
 
 
 async def read(store: Store) -> Fare:

@@ -22,9 +22,8 @@ from uuid import uuid4
 
 import msgspec
 
-from exporters.clickhouse.store import Store
 from exporters.record import TransientError
-from proxy.commands import agents, fare, terminal, upstreams
+from proxy.commands import agents, terminal, upstreams
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.peers import Peers
 from proxy.commands.serve import prepared
@@ -34,7 +33,6 @@ from proxy.serving.child import StartError
 from proxy.serving.instance import TakenError
 from proxy.serving.supervisor import BindError, Supervisor
 from proxy.settings.config import Config, Listen
-from proxy.settings.places import store_dsn
 
 DRAIN_S = 5.0  # for calls still in flight when the command ends
 NOT_EXECUTABLE, NOT_FOUND, KILLED = 126, 127, 128  # exit codes, as in a shell
@@ -173,8 +171,10 @@ def _print_fare(config: Config, peers: AbstractSet[str], *, as_json: bool) -> No
 
     `peers` are the providers to which the command was connected itself.
     """
+    from proxy.commands import fare  # noqa: PLC0415 — the store's client is not needed before
+
     try:
-        found = asyncio.run(_fare(config))
+        found = asyncio.run(fare.of(config))
     except TransientError as error:
         log.error("Cannot read the fare: %s", error)
         return
@@ -184,11 +184,3 @@ def _print_fare(config: Config, peers: AbstractSet[str], *, as_json: bool) -> No
         terminal.emit(found, sys.stderr)
     else:
         fare.show(found, sys.stderr)
-
-
-async def _fare(config: Config) -> fare.Fare:
-    store = Store(store_dsn(config), database=config.store.database)
-    try:
-        return await fare.read(store)
-    finally:
-        await store.close()
