@@ -27,8 +27,6 @@ _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS"
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
-_DROP = re.compile(r"DROP VIEW IF EXISTS (\w+)$")
-_ORDER = re.compile(r",\s*MODIFY ORDER BY.*", re.DOTALL)  # a Distributed table has no order
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
@@ -103,9 +101,7 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         name, action, rest = found[1], found[2], sql[found.end() :]
         yield f"ALTER TABLE {name}_local {on} {action}{rest}"
         if action == "ADD COLUMN":
-            yield f"ALTER TABLE {name} {on} {action}{_ORDER.sub('', rest)}"
-    elif found := _DROP.match(sql):  # of a materialized view: it has no local form
-        yield f"{sql} {on} SYNC"
+            yield f"ALTER TABLE {name} {on} {action}{rest}"
     else:
         raise ValueError(f"cannot run this statement on a cluster: {sql.splitlines()[0]}")
 

@@ -22,9 +22,9 @@ ROLLED_UP = (
     "operation",
     "request_model",
     "response_model",
-    "client",
 )
 IN_ROWS = (
+    "client",
     "user_id",
     "session_id",
     "prompt_name",
