@@ -82,6 +82,8 @@ class _Bill:
             self.reasons.add(about(reason, subcall.model))
             return
         self._tariffs[tariff.id] = None
+        if not tariff.known_at(at):
+            self.reasons.add(about(Reason.BEFORE_PRICE_KNOWN, f"{tariff.first_known}"))
         facts = _facts(subcall)
         facts[AT] = at
         self.reasons.add(*tariff.unknown_holidays(at))

@@ -149,6 +149,10 @@ class Reason(Enum):
         GUESS,
         "The calendar does not cover the day, so a price at peak hours is a guess; extend it.",
     )
+    BEFORE_PRICE_KNOWN = (
+        GUESS,
+        "No source shows this price before this day, and the call is older; add the earlier price.",
+    )
     UNKNOWN_PROMPT_LENGTH = (
         GUESS,
         "The usage sums up prompts, so a price tier for long prompts may apply to one.",

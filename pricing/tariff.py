@@ -8,7 +8,7 @@ and remembers it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from enum import StrEnum
 from types import MappingProxyType
@@ -162,14 +162,20 @@ class Tariff:
         return f"{self.provider}/{self.names[0]}{start}"
 
     @property
-    def first_known(self) -> date:
+    def first_known(self) -> date | None:
         """The day from which these prices are evidence: on an earlier one they are a guess.
 
-        `known_from`, else the day of `from`, else the day they were read.
+        `known_from`, else the day of `from`.  None if the file states neither: then its author says
+        that the prices hold at any time.  Every shipped tariff states one.
         """
-        if self.known_from is not None:
+        if self.known_from is not None or self.start is None:
             return self.known_from
-        return self.checked if self.start is None else self.start.date()
+        return self.start.date()
+
+    def known_at(self, at: datetime) -> bool:
+        """Whether these prices are evidence for an instant, rather than a guess."""
+        first = self.first_known
+        return first is None or at.astimezone(UTC).date() >= first
 
     def names_meter(self, meter: Meter) -> bool:
         """Whether any rule prices `meter`, under whatever conditions."""
