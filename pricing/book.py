@@ -30,14 +30,21 @@ Layer = Mapping[str, str]  # text of each file by its name
 class TariffBook:
     """Finds the tariff of a call.  Immutable, except for what it remembers."""
 
-    def __init__(self, layers: Sequence[Sequence[Sheet]], version: str) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Sequence[Sheet]],
+        version: str,
+        shipped: "TariffBook | None" = None,
+    ) -> None:
         self.version = version  # hash of the contents of all files
+        self.shipped = shipped or self  # the list prices: nothing is laid over them
         self._layers = [_Layer(sheets) for sheets in reversed(layers)]  # later layers first
         sheets = [sheet for layer in self._layers for sheet in layer.sheets]
         self._prefers_reported: dict[str, bool] = {}
         for sheet in sheets:
             if sheet.prefer_reported is not None:
                 self._prefers_reported.setdefault(sheet.provider, sheet.prefer_reported)
+        self.plans = tuple(plan for sheet in sheets for plan in sheet.plans)  # private ones first
         self._currencies = _currencies(sheets)
         self._found: dict[tuple[str, str], list[_Periods]] = {}
 
@@ -71,7 +78,9 @@ class TariffBook:
         problems += _check_currencies([sheet for layer_sheets in sheets for sheet in layer_sheets])
         if problems:
             raise TariffError(problems)
-        return cls(sheets, _version(layers))
+        if not any(sheets[1:]):
+            return cls(sheets, _version(layers))
+        return cls(sheets, _version(layers), cls(sheets[:1], _version(layers[:1])))
 
     @property
     def tariffs(self) -> tuple[Tariff, ...]:
@@ -105,6 +114,12 @@ class TariffBook:
             if tariff is not None:
                 return tariff
         return None
+
+    def names_own(self, provider: str, model: str) -> bool:
+        """Whether a tariff laid over the shipped ones names `model`."""
+        return self.shipped is not self and any(
+            layer.named(provider, model) for layer in self._layers[:-1]
+        )
 
     def knows(self, provider: str, model: str) -> bool:
         """Whether `model` has a price at any time."""

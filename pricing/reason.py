@@ -56,6 +56,11 @@ class Reason(Enum):
     NO_ITEM_SUCCEEDED = FREE, "No item of the batch succeeded, and failed items are free."
     BATCH_RESULTS_ELSEWHERE = FREE, "The batch's results go to a bucket; its cost is in no row."
     FILE_DOWNLOAD = FREE, "The downloaded file is not the output of a batch."
+    PLAN = (
+        FREE,
+        "This flat plan paid for the call; list_usd is what it would cost without the plan.",
+    )
+    LOCAL = FREE, "A machine of your own served the call; to charge its time, give it a tariff."
 
     # Explains something.
     CONTAINER_SESSION_ELSEWHERE = NONE, "Another call started, and paid for, the code container."
@@ -149,6 +154,10 @@ class Reason(Enum):
         GUESS,
         "The calendar does not cover the day, so a price at peak hours is a guess; extend it.",
     )
+    PLAN_UNCLEAR = (
+        GUESS,
+        "The call came by this flat plan, and the response does not say that the plan paid for it.",
+    )
     BEFORE_PRICE_KNOWN = (
         GUESS,
         "No source shows this price before this day, and the call is older; add the earlier price.",
@@ -226,6 +235,10 @@ class Reason(Enum):
         "A tool ran while several responses were in progress, and nothing says for which one.",
     )
     BILLED_UNIT_UNKNOWN = MISSING, "The provider billed a unit that Taximeter has no meter for."
+    MACHINE_TIME_UNKNOWN = (
+        MISSING,
+        "The tariff charges machine time, and how long the call took is unknown.",
+    )
     CACHE_STORAGE_NOT_REPORTED = (
         MISSING,
         "Storing a cache is billed by time, which no response states.",

@@ -163,17 +163,16 @@ class Tariff:
 
     @property
     def first_known(self) -> date | None:
-        """The day from which these prices are evidence: on an earlier one they are a guess.
+        """The day from which these prices are evidence: `known_from`, else the day of `from`.
 
-        `known_from`, else the day of `from`.  None if the file states neither: then its author says
-        that the prices hold at any time.  Every shipped tariff states one.
+        None if the file states neither: they hold at any time.  Every shipped tariff states one.
         """
         if self.known_from is not None or self.start is None:
             return self.known_from
         return self.start.date()
 
     def known_at(self, at: datetime) -> bool:
-        """Whether these prices are evidence for an instant, rather than a guess."""
+        """Whether these prices are evidence for an instant, and not a guess about the past."""
         first = self.first_known
         return first is None or at.astimezone(UTC).date() >= first
 

@@ -28,6 +28,8 @@ SUMS = {
         "sum(t.cost_usd)",
         "if(sum(t.calls) = sum(t.unpriced_calls), NULL, sum(t.cost_usd))",
     ),
+    "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
+    "list_usd": ("sum(t.list_usd)", "if(sum(t.listed_calls) = 0, NULL, sum(t.list_usd))"),
 }
 
 Sums = dict[str, int | Decimal | None]  # None: no known value to add up; {}: no rows at all

@@ -7,9 +7,10 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from exporters.record import EPOCH
-from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, not_billed, price
+from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, price
 from pricing.cause import Cause, about
 from pricing.charge import lowered
+from pricing.plan import NO_ACCESS, Access
 from pricing.reason import Reason
 from pricing.usage import TermValue
 from proxy.exchange import Exchange, Outcome, Part, Reading
@@ -76,21 +77,15 @@ def subcalls_of(
     )
 
 
-def basis_of(reading: Reading) -> Basis:
+def basis_of(reading: Reading, access: Access = NO_ACCESS) -> Basis:
     """What the charge depends on besides usage."""
     return Basis(
+        access=access,
         asked=reading.request_model,
         served=reading.response_model,
         reasons=reading.reasons,
         reported_usd=reading.reported_usd,
     )
-
-
-def charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
-    """What a call costs: nothing if nobody bills it, unknown if its usage is."""
-    if not reading.billable:
-        return not_billed(*reading.reasons)
-    return charged(subcalls, basis_of(reading), book)
 
 
 def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge:
@@ -99,11 +94,12 @@ def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Char
     doubts = [cause for cause in basis.reasons if cause is not Reason.NO_USAGE]
     charge = lowered(_charge_of(subcalls, basis, book), doubts)
     if basis.cut_short and charge.status is Status.EXACT:
-        charge = _because(charge, Reason.CUT_SHORT)
+        charge = because(charge, Reason.CUT_SHORT)
     return replace(charge, reasons=tuple(dict.fromkeys((*basis.reasons, *charge.reasons))))
 
 
-def _because(charge: Charge, cause: Cause) -> Charge:
+def because(charge: Charge, cause: Cause) -> Charge:
+    """`charge` with one more reason, and the status that it allows."""
     return replace(lowered(charge, [cause]), reasons=(*charge.reasons, cause))
 
 
@@ -132,7 +128,7 @@ def _charge_of_asked(
     if asked.usd is None:
         waits = [cause for cause in asked.reasons if cause.reason is Reason.UNKNOWN_COUNTER]
         return replace(charge, reasons=tuple(dict.fromkeys((*charge.reasons, *waits))))
-    return _because(asked, about(Reason.SERVED_MODEL_UNKNOWN, served))
+    return because(asked, about(Reason.SERVED_MODEL_UNKNOWN, served))
 
 
 def cut_short(exchange: Exchange) -> bool:

@@ -21,6 +21,7 @@ from pricing import (
 )
 from pricing.cause import Cause, texts
 from pricing.charge import line_document, plain
+from pricing.plan import NO_ACCESS, Access
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
 from proxy.settings.config import Config
@@ -60,6 +61,14 @@ def outcome_of(exchange: Exchange) -> Outcome:
     return ended
 
 
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What is billed for a call, and what it would cost at list price: see `metering.payers`."""
+
+    charge: Charge
+    listed: Charge
+
+
 def total_usage(subcalls: Sequence[Subcall]) -> dict[Meter, Quantity]:
     """Quantities by meter over all parts of a call."""
     total: dict[Meter, Quantity] = {}
@@ -84,17 +93,20 @@ class Basis:
     reasons: tuple[Cause, ...] = ()  # the reading's own
     reported_usd: Decimal | None = None
     cut_short: bool = False  # more may have been made than was seen
+    access: Access = NO_ACCESS  # how the call reached its provider
     # What was used before, for prices by volume.
     counters: Counters = field(default_factory=lambda: NO_COUNTERS)
 
 
-def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
+def receipt(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> str:
     """JSON with everything to follow the charge line by line, or to compute it again.
 
-    It holds only the counters that the charge moved.
+    It holds only the counters that the charges moved, and the list price only if it differs.
     """
+    charge, listed = priced.charge, priced.listed
     reported = basis.reported_usd
-    document = {
+    moved = dict.fromkeys((*charge.counts, *listed.counts))
+    document: dict[str, object] = {
         "usd": None if charge.usd is None else plain(charge.usd),
         "subcalls": [
             {
@@ -114,16 +126,36 @@ def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
             "reasons": texts(basis.reasons),
             "reported_usd": None if reported is None else str(reported),
             "cut_short": basis.cut_short,
-            "counters": {name: plain(basis.counters[name]) for name in charge.counts},
+            "counters": {name: plain(basis.counters[name]) for name in moved},
+            "access": _access_document(basis.access),
         },
         "lines": [line_document(line) for line in charge.lines],
     }
+    if listed is not charge:
+        document["list"] = {
+            "usd": None if listed.usd is None else plain(listed.usd),
+            "status": listed.status.value,
+            "reasons": texts(listed.reasons),
+            "lines": [line_document(line) for line in listed.lines],
+        }
     return msgspec.json.encode(document).decode()
+
+
+def _access_document(access: Access) -> dict[str, object]:
+    known = {
+        "provider": access.provider,
+        "credential": access.credential,
+        "host": access.host,
+        "path": access.path,
+        "headers": dict(access.headers),
+        "billing": access.billing,
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def row(
     exchange: Exchange,
-    charge: Charge,
+    priced: Priced,
     subcalls: Sequence[Subcall],
     basis: Basis,
     config: Config,
@@ -135,9 +167,9 @@ def row(
         **_identity(exchange, config, headers, trace),
         **_answer(exchange, trace),
         **_usage(subcalls),
-        **price_fields(charge, subcalls, basis),
+        **price_fields(priced, subcalls, basis),
         **_times(exchange),
-        reported_usd=rounded(charge.reported_usd),
+        reported_usd=rounded(priced.charge.reported_usd),
     )
 
 
@@ -161,6 +193,7 @@ def _identity(
         "key_id": config.key_names.get(begun.key_id, begun.key_id),
         "provider": begun.provider,
         "upstream": urlsplit(begun.upstream).netloc.rpartition("@")[2],
+        "credential_kind": begun.credential_kind,
         "region": provider.region if provider else "",
         "attempt": min(int(retries) + 1, 255) if retries.isdecimal() else 1,
         "request_bytes": exchange.ended.request_bytes,
@@ -221,8 +254,9 @@ def _starting(usage: Mapping[Meter, Quantity], prefix: str) -> int:
     return sum(int(n) for meter, n in usage.items() if meter.value.startswith(prefix))
 
 
-def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
+def price_fields(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
     """The price fields of a record; dollars rounded once, parts None if the sum is."""
+    charge, listed = priced.charge, priced.listed
     parts = dict.fromkeys(("input", "output", "cache_read", "cache_write", "other"), Decimal(0))
     for line in charge.lines:
         parts[_part(line.meter)] += line.usd
@@ -233,8 +267,10 @@ def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> d
         "cost_status": charge.status.value,
         "tariff": charge.tariff,
         "reasons": texts(charge.reasons),
-        "receipt": receipt(charge, subcalls, basis),
+        "receipt": receipt(priced, subcalls, basis),
         "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
+        "list_usd": rounded(listed.usd),
+        "list_status": listed.status.value,
     }
 
 

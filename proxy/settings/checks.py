@@ -6,7 +6,15 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxy.settings.config import DIALECTS, QUIRKS, AlertOptions, Config, Listen, Provider
+from proxy.settings.config import (
+    BILLING,
+    DIALECTS,
+    QUIRKS,
+    AlertOptions,
+    Config,
+    Listen,
+    Provider,
+)
 from proxy.settings.content_checks import content_mistakes
 from proxy.settings.typed import leaves, nearest
 
@@ -135,6 +143,9 @@ def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterato
     if provider.dialect not in DIALECTS:
         hint = nearest(provider.dialect, DIALECTS)
         yield f"{key}.dialect: unknown dialect {provider.dialect!r}{hint}"
+    if provider.billing not in BILLING:
+        words = " | ".join(choice or '""' for choice in BILLING)
+        yield f"{key}.billing: expected {words}, got {provider.billing!r}"
     for quirk in sorted(provider.quirks - QUIRKS.keys()):
         yield f"{key}.quirks: unknown quirk {quirk!r}{nearest(quirk, QUIRKS)}"
     for prefix in provider.owns:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from pricing.plan import LOCAL, TOKENS
+
 # Families of wire formats.  Where two families share a path, the provider's dialect decides.
 DIALECTS = ("openai", "anthropic", "gemini", "bedrock", "cohere", "ollama")
 
@@ -35,6 +37,8 @@ QUIRKS: Mapping[str, str] = {
     ),
 }
 
+BILLING = ("", LOCAL, TOKENS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
@@ -47,6 +51,7 @@ class Provider:
     owns: tuple[str, ...] = ()  # bare path prefixes; the longest match wins, "*" matches any text
     region: str = ""  # region and deployment: no response states them, but prices depend on them
     deployment: str = ""
+    billing: str = ""  # BILLING: who charges for its calls, where the tariffs cannot tell
     telemetry_name: str = ""  # gen_ai.provider.name, if it differs from `name`
 
 
