@@ -25,7 +25,6 @@ _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
 _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
-_VIEW_QUERY = re.compile(r"ALTER TABLE (\w+) MODIFY QUERY")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
@@ -85,9 +84,6 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         yield _FROM.sub(r"FROM \1_local AS", _PLAIN_VIEW.sub(view, sql, count=1))
         replaced = form.startswith("OR")
         yield _distributed(name, on, database, cluster, replaced=replaced)
-    elif found := _VIEW_QUERY.match(sql):
-        alter = f"ALTER TABLE {found[1]} {on} MODIFY QUERY"
-        yield _FROM.sub(r"FROM \1_local AS", _VIEW_QUERY.sub(alter, sql, count=1))
     elif found := _ALTER.match(sql):
         name, action, rest = found[1], found[2], sql[found.end() :]
         yield f"ALTER TABLE {name}_local {on} {action}{rest}"

@@ -29,76 +29,10 @@ ALTER TABLE calls_1h ADD COLUMN IF NOT EXISTS
   list_inexact_calls SimpleAggregateFunction(sum, UInt64) AFTER listed_calls;
 ALTER TABLE calls_1h ADD COLUMN IF NOT EXISTS
   list_usd SimpleAggregateFunction(sum, Nullable(Decimal(38, 18))) AFTER list_inexact_calls;
--- MODIFY QUERY and OR REPLACE leave no moment without the view, in which an insert would be lost.
-ALTER TABLE calls_1m_mv MODIFY QUERY
-SELECT
-  toStartOfMinute(t.ts) AS minute,
-  t.project AS project,
-  t.environment AS environment,
-  t.provider AS provider,
-  t.request_model AS request_model,
-  t.response_model AS response_model,
-  t.outcome AS outcome,
-  t.error_type AS error_type,
-  count() AS calls,
-  countIf(t.outcome != 'ok') AS errors,
-  countIf(t.cost_usd IS NULL) AS unpriced_calls,
-  countIf(t.cost_status IN ('estimated', 'partial')) AS inexact_calls,
-  sum(t.input_tokens_total) AS input_tokens_total,
-  sum(t.output_tokens_total) AS output_tokens_total,
-  sum(t.cache_read_tokens) AS cache_read_tokens,
-  sum(t.cache_write_tokens) AS cache_write_tokens,
-  sum(t.reasoning_tokens) AS reasoning_tokens,
-  sum(t.cost_usd) AS cost_usd,
-  sum(t.duration_us) AS duration_us_sum,
-  max(t.duration_us) AS duration_us_max,
-  quantilesDDState(0.01, 0.5, 0.95, 0.99)(t.duration_us) AS duration_q,
-  quantilesDDState(0.01, 0.5, 0.95, 0.99)(t.first_token_us) AS first_token_q,
-  countIf(t.list_usd IS NOT NULL) AS listed_calls,
-  countIf(t.list_status IN ('estimated', 'partial')) AS list_inexact_calls,
-  sum(t.list_usd) AS list_usd
-FROM calls AS t
-GROUP BY
-  minute, project, environment, provider, request_model, response_model, outcome, error_type;
-ALTER TABLE calls_1h_mv MODIFY QUERY
-SELECT
-  toStartOfHour(t.ts) AS hour,
-  t.project AS project,
-  t.environment AS environment,
-  t.team AS team,
-  t.feature AS feature,
-  t.key_id AS key_id,
-  t.provider AS provider,
-  t.operation AS operation,
-  t.request_model AS request_model,
-  t.response_model AS response_model,
-  count() AS calls,
-  countIf(t.outcome != 'ok') AS errors,
-  countIf(t.cost_usd IS NULL) AS unpriced_calls,
-  countIf(t.cost_status IN ('estimated', 'partial')) AS inexact_calls,
-  sum(t.input_tokens_total) AS input_tokens_total,
-  sum(t.output_tokens_total) AS output_tokens_total,
-  sum(t.cache_read_tokens) AS cache_read_tokens,
-  sum(t.cache_write_tokens) AS cache_write_tokens,
-  sum(t.reasoning_tokens) AS reasoning_tokens,
-  sum(t.cost_usd) AS cost_usd,
-  sum(t.cost_input_usd) AS cost_input_usd,
-  sum(t.cost_output_usd) AS cost_output_usd,
-  sum(t.cost_cache_read_usd) AS cost_cache_read_usd,
-  sum(t.cost_cache_write_usd) AS cost_cache_write_usd,
-  sum(t.cost_other_usd) AS cost_other_usd,
-  sum(t.reported_usd) AS reported_usd,
-  quantilesDDState(0.01, 0.5, 0.95, 0.99)(t.duration_us) AS duration_q,
-  quantilesDDState(0.01, 0.5, 0.95, 0.99)(t.first_token_us) AS first_token_q,
-  uniqCombinedState(12)(t.user_id) AS users,
-  countIf(t.list_usd IS NOT NULL) AS listed_calls,
-  countIf(t.list_status IN ('estimated', 'partial')) AS list_inexact_calls,
-  sum(t.list_usd) AS list_usd
-FROM calls AS t
-GROUP BY
-  hour, project, environment, team, feature, key_id, provider, operation, request_model,
-  response_model;
-ALTER TABLE corrections_1m_mv MODIFY QUERY
+-- The rollups get list prices through views of their own.  MODIFY QUERY of the existing ones would
+-- change the identity by which the engine knows a repeated batch, until it is restarted: one that is
+-- sent again across that moment would count twice.
+CREATE MATERIALIZED VIEW IF NOT EXISTS list_1m_mv TO calls_1m AS
 SELECT
   toStartOfMinute(t.ts) AS minute,
   t.project AS project,
@@ -109,20 +43,14 @@ SELECT
   t.outcome AS outcome,
   t.error_type AS error_type,
   toUInt64(0) AS calls,
-  countIf(t.cost_usd IS NULL) - countIf(t.old_cost_usd IS NULL) AS unpriced_calls,
-  countIf(t.cost_status IN ('estimated', 'partial'))
-    - countIf(t.old_cost_status IN ('estimated', 'partial')) AS inexact_calls,
-  sum(if(t.cost_usd IS NULL AND t.old_cost_usd IS NULL, NULL,
-    ifNull(t.cost_usd, 0) - ifNull(t.old_cost_usd, 0))) AS cost_usd,
-  countIf(t.list_usd IS NOT NULL) - countIf(t.old_list_usd IS NOT NULL) AS listed_calls,
-  countIf(t.list_status IN ('estimated', 'partial'))
-    - countIf(t.old_list_status IN ('estimated', 'partial')) AS list_inexact_calls,
-  sum(if(t.list_usd IS NULL AND t.old_list_usd IS NULL, NULL,
-    ifNull(t.list_usd, 0) - ifNull(t.old_list_usd, 0))) AS list_usd
-FROM corrections AS t
+  countIf(t.list_usd IS NOT NULL) AS listed_calls,
+  countIf(t.list_status IN ('estimated', 'partial')) AS list_inexact_calls,
+  sum(t.list_usd) AS list_usd
+FROM calls AS t
 GROUP BY
   minute, project, environment, provider, request_model, response_model, outcome, error_type;
-ALTER TABLE corrections_1h_mv MODIFY QUERY
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS list_1h_mv TO calls_1h AS
 SELECT
   toStartOfHour(t.ts) AS hour,
   t.project AS project,
@@ -135,21 +63,47 @@ SELECT
   t.request_model AS request_model,
   t.response_model AS response_model,
   toUInt64(0) AS calls,
-  countIf(t.cost_usd IS NULL) - countIf(t.old_cost_usd IS NULL) AS unpriced_calls,
-  countIf(t.cost_status IN ('estimated', 'partial'))
-    - countIf(t.old_cost_status IN ('estimated', 'partial')) AS inexact_calls,
-  sum(if(t.cost_usd IS NULL AND t.old_cost_usd IS NULL, NULL,
-    ifNull(t.cost_usd, 0) - ifNull(t.old_cost_usd, 0))) AS cost_usd,
-  sum(if(t.cost_input_usd IS NULL AND t.old_cost_input_usd IS NULL, NULL,
-    ifNull(t.cost_input_usd, 0) - ifNull(t.old_cost_input_usd, 0))) AS cost_input_usd,
-  sum(if(t.cost_output_usd IS NULL AND t.old_cost_output_usd IS NULL, NULL,
-    ifNull(t.cost_output_usd, 0) - ifNull(t.old_cost_output_usd, 0))) AS cost_output_usd,
-  sum(if(t.cost_cache_read_usd IS NULL AND t.old_cost_cache_read_usd IS NULL, NULL,
-    ifNull(t.cost_cache_read_usd, 0) - ifNull(t.old_cost_cache_read_usd, 0))) AS cost_cache_read_usd,
-  sum(if(t.cost_cache_write_usd IS NULL AND t.old_cost_cache_write_usd IS NULL, NULL,
-    ifNull(t.cost_cache_write_usd, 0) - ifNull(t.old_cost_cache_write_usd, 0))) AS cost_cache_write_usd,
-  sum(if(t.cost_other_usd IS NULL AND t.old_cost_other_usd IS NULL, NULL,
-    ifNull(t.cost_other_usd, 0) - ifNull(t.old_cost_other_usd, 0))) AS cost_other_usd,
+  countIf(t.list_usd IS NOT NULL) AS listed_calls,
+  countIf(t.list_status IN ('estimated', 'partial')) AS list_inexact_calls,
+  sum(t.list_usd) AS list_usd
+FROM calls AS t
+GROUP BY
+  hour, project, environment, team, feature, key_id, provider, operation, request_model,
+  response_model;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS corrections_list_1m_mv TO calls_1m AS
+SELECT
+  toStartOfMinute(t.ts) AS minute,
+  t.project AS project,
+  t.environment AS environment,
+  t.provider AS provider,
+  t.request_model AS request_model,
+  t.response_model AS response_model,
+  t.outcome AS outcome,
+  t.error_type AS error_type,
+  toUInt64(0) AS calls,
+  countIf(t.list_usd IS NOT NULL) - countIf(t.old_list_usd IS NOT NULL) AS listed_calls,
+  countIf(t.list_status IN ('estimated', 'partial'))
+    - countIf(t.old_list_status IN ('estimated', 'partial')) AS list_inexact_calls,
+  sum(if(t.list_usd IS NULL AND t.old_list_usd IS NULL, NULL,
+    ifNull(t.list_usd, 0) - ifNull(t.old_list_usd, 0))) AS list_usd
+FROM corrections AS t
+GROUP BY
+  minute, project, environment, provider, request_model, response_model, outcome, error_type;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS corrections_list_1h_mv TO calls_1h AS
+SELECT
+  toStartOfHour(t.ts) AS hour,
+  t.project AS project,
+  t.environment AS environment,
+  t.team AS team,
+  t.feature AS feature,
+  t.key_id AS key_id,
+  t.provider AS provider,
+  t.operation AS operation,
+  t.request_model AS request_model,
+  t.response_model AS response_model,
+  toUInt64(0) AS calls,
   countIf(t.list_usd IS NOT NULL) - countIf(t.old_list_usd IS NOT NULL) AS listed_calls,
   countIf(t.list_status IN ('estimated', 'partial'))
     - countIf(t.old_list_status IN ('estimated', 'partial')) AS list_inexact_calls,
@@ -159,6 +113,7 @@ FROM corrections AS t
 GROUP BY
   hour, project, environment, team, feature, key_id, provider, operation, request_model,
   response_model;
+
 CREATE OR REPLACE VIEW priced_calls AS
 SELECT t.* REPLACE (
   if(ifNull(c.revision, 0) = 0, t.cost_usd, c.price.1) AS cost_usd,
