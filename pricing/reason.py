@@ -156,11 +156,11 @@ class Reason(Enum):
     )
     PLAN_UNCLEAR = (
         GUESS,
-        "The call came by this flat plan, and the response does not say that the plan paid for it.",
+        "The call came by this plan, and no header of the response says that it paid.",
     )
     BEFORE_PRICE_KNOWN = (
         GUESS,
-        "No source shows this price before this day, and the call is older; add the earlier price.",
+        "The price is known from this day on, the call is older; add its price.",
     )
     UNKNOWN_PROMPT_LENGTH = (
         GUESS,
@@ -235,10 +235,7 @@ class Reason(Enum):
         "A tool ran while several responses were in progress, and nothing says for which one.",
     )
     BILLED_UNIT_UNKNOWN = MISSING, "The provider billed a unit that Taximeter has no meter for."
-    MACHINE_TIME_UNKNOWN = (
-        MISSING,
-        "The tariff charges machine time, and how long the call took is unknown.",
-    )
+    MACHINE_TIME_UNKNOWN = MISSING, "The tariff charges the call's time, which is unknown."
     CACHE_STORAGE_NOT_REPORTED = (
         MISSING,
         "Storing a cache is billed by time, which no response states.",

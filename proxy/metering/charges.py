@@ -14,7 +14,7 @@ from pricing.plan import NO_ACCESS, Access
 from pricing.reason import Reason
 from pricing.usage import TermValue
 from proxy.exchange import Exchange, Outcome, Part, Reading
-from proxy.metering.rows import Basis
+from proxy.metering.receipts import Basis
 from proxy.settings.config import Config, Provider
 from proxy.tokens.tokens import count
 

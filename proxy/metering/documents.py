@@ -21,7 +21,7 @@ from proxy.exchange import Begun, Ended, Exchange, Outcome, Part, ResponseHead
 from proxy.instants import iso_instant
 from proxy.metering.charges import basis_of, counted, subcalls_of
 from proxy.metering.payers import access_of, free, priced
-from proxy.metering.rows import Priced
+from proxy.metering.receipts import Priced
 from proxy.reading.reading import CallReader
 from proxy.secrecy.fingerprint import credential
 from proxy.secrecy.patterns import credential_kind

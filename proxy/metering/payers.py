@@ -14,7 +14,7 @@ from pricing.plan import LOCAL, Access, Payer, kept_headers, plan_of
 from pricing.reason import Reason
 from proxy.exchange import Begun, Exchange
 from proxy.metering.charges import because, charged
-from proxy.metering.rows import Basis, Priced
+from proxy.metering.receipts import Basis, Priced
 from proxy.reading import heads
 from proxy.settings.config import Provider
 

@@ -17,7 +17,8 @@ from pricing.reason import Effect, Reason
 from proxy.exchange import Exchange, Outcome, Part, Reading
 from proxy.metering.charges import basis_of, counted, cut_short, subcalls_of
 from proxy.metering.payers import access_of, free, priced
-from proxy.metering.rows import Basis, Priced, row
+from proxy.metering.receipts import Basis, Priced
+from proxy.metering.rows import row
 from proxy.metering.volumes import NO_VOLUMES, Volumes
 from proxy.settings.config import Config
 

@@ -1,29 +1,17 @@
 """One exchange and its charge as one flat record.  Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
 from exporters.otel.trace import Trace, trace_of
 from exporters.record import Record, nine_places, rounded
-from pricing import (
-    NO_COUNTERS,
-    Charge,
-    Counters,
-    Meter,
-    Origin,
-    Subcall,
-    Usage,
-)
-from pricing.cause import Cause, texts
-from pricing.charge import line_document, plain
-from pricing.plan import NO_ACCESS, Access
+from pricing import Meter, Origin, Subcall, Usage
+from pricing.cause import texts
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
+from proxy.metering.receipts import Basis, Priced, receipt
 from proxy.settings.config import Config
 
 ERROR_MESSAGE_MAX = 500  # characters of a provider's own error text
@@ -61,14 +49,6 @@ def outcome_of(exchange: Exchange) -> Outcome:
     return ended
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """What is billed for a call, and what it would cost at list price: see `metering.payers`."""
-
-    charge: Charge
-    listed: Charge
-
-
 def total_usage(subcalls: Sequence[Subcall]) -> dict[Meter, Quantity]:
     """Quantities by meter over all parts of a call."""
     total: dict[Meter, Quantity] = {}
@@ -82,75 +62,6 @@ def usage_origin(subcalls: Sequence[Subcall]) -> Origin:
     """The worst origin of any part: one guess makes the total a guess."""
     order = list(Origin)
     return max((s.usage.origin for s in subcalls), key=order.index, default=Origin.NONE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
-    """What a charge depends on besides the subcalls and the tariffs."""
-
-    asked: str = ""  # the model asked for, and the one that answered
-    served: str = ""
-    reasons: tuple[Cause, ...] = ()  # the reading's own
-    reported_usd: Decimal | None = None
-    cut_short: bool = False  # more may have been made than was seen
-    access: Access = NO_ACCESS  # how the call reached its provider
-    # What was used before, for prices by volume.
-    counters: Counters = field(default_factory=lambda: NO_COUNTERS)
-
-
-def receipt(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> str:
-    """JSON with everything to follow the charge line by line, or to compute it again.
-
-    It holds only the counters that the charges moved, and the list price only if it differs.
-    """
-    charge, listed = priced.charge, priced.listed
-    reported = basis.reported_usd
-    moved = dict.fromkeys((*charge.counts, *listed.counts))
-    document: dict[str, object] = {
-        "usd": None if charge.usd is None else plain(charge.usd),
-        "subcalls": [
-            {
-                "provider": subcall.provider,
-                "model": subcall.model,
-                "at": subcall.at,
-                "origin": subcall.usage.origin,
-                "usage": {m.value: plain(q) for m, q in subcall.usage.quantities.items()},
-                "terms": {
-                    name: plain(value) if isinstance(value, Decimal) else value
-                    for name, value in subcall.terms.items()
-                },
-            }
-            for subcall in subcalls
-        ],
-        "basis": {
-            "reasons": texts(basis.reasons),
-            "reported_usd": None if reported is None else str(reported),
-            "cut_short": basis.cut_short,
-            "counters": {name: plain(basis.counters[name]) for name in moved},
-            "access": _access_document(basis.access),
-        },
-        "lines": [line_document(line) for line in charge.lines],
-    }
-    if listed is not charge:
-        document["list"] = {
-            "usd": None if listed.usd is None else plain(listed.usd),
-            "status": listed.status.value,
-            "reasons": texts(listed.reasons),
-            "lines": [line_document(line) for line in listed.lines],
-        }
-    return msgspec.json.encode(document).decode()
-
-
-def _access_document(access: Access) -> dict[str, object]:
-    known = {
-        "provider": access.provider,
-        "credential": access.credential,
-        "host": access.host,
-        "path": access.path,
-        "headers": dict(access.headers),
-        "billing": access.billing,
-    }
-    return {name: value for name, value in known.items() if value}
 
 
 def row(

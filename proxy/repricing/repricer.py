@@ -17,7 +17,8 @@ from pricing.reason import Reason
 from pricing.terms import TERMS
 from pricing.usage import TermValue
 from proxy.metering.payers import priced
-from proxy.metering.rows import Basis, price_fields
+from proxy.metering.receipts import Basis
+from proxy.metering.rows import price_fields
 from proxy.metering.volumes import CounterSums, window
 
 REASON = "reprice"

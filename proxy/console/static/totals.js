@@ -23,7 +23,8 @@ export function tiles(total) {
 
 export function models(rows) {
   fill($("models"), rows.map((r) => row([
-    [r.provider], [r.model || "–", "name"], [spent(r), "n" + (r.unpriced_calls ? " doubt" : "")], [listed(r), "n"],
+    [r.provider], [r.model || "–", "name"], [spent(r), "n" + (r.unpriced_calls ? " doubt" : "")],
+    [listed(r), "n"],
     [count(r.calls), "n"], [count(r.input_tokens_total), "n"],
     [count(r.output_tokens_total), "n"], [duration(r.first_token_p50_us), "n"],
   ])), "No calls in this period.");
