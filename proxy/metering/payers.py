@@ -57,6 +57,8 @@ def priced(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Price
     if plan is None or basis.reported_usd:  # a cost that the response states is billed
         return Priced(charge, listed)
     payer = plan.payer(access)
+    if plan.headers and Reason.NO_RESPONSE in basis.reasons:
+        payer = Payer.UNKNOWN  # its headers were lost, which is not the same as absent
     if payer is Payer.PLAN:
         charge = not_billed(*basis.reasons, about(Reason.PLAN, plan.name))
     elif payer is Payer.UNKNOWN:

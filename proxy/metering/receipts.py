@@ -8,7 +8,7 @@ import msgspec
 
 from pricing import NO_COUNTERS, Charge, Counters, Subcall
 from pricing.cause import Cause, texts
-from pricing.charge import line_document, plain
+from pricing.charge import line_document, plain, total
 from pricing.plan import NO_ACCESS, Access
 
 
@@ -38,6 +38,8 @@ def receipt(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> str:
     """JSON with everything to follow the charge line by line, or to compute it again.
 
     It holds only the counters that the charges moved, and the list price only if it differs.
+    `floor_usd` is what an unknown cost would amount to at least, had the provider billed what is
+    known.
     """
     charge, listed = priced.charge, priced.listed
     reported = basis.reported_usd
@@ -67,6 +69,9 @@ def receipt(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> str:
         },
         "lines": [line_document(line) for line in charge.lines],
     }
+    floor = total([line.usd for line in charge.lines]) if charge.usd is None else Decimal(0)
+    if floor:
+        document["floor_usd"] = plain(floor)
     if listed is not charge:
         document["list"] = {
             "usd": None if listed.usd is None else plain(listed.usd),
