@@ -91,14 +91,8 @@ class Reason(Enum):
     )
     ITERATIONS_DO_NOT_SUM = GUESS, "The usage is not the sum of its iterations, which were charged."
     CACHE_MODALITY_UNKNOWN = GUESS, "Cached tokens are not split by modality; text was taken first."
-    CACHED_MODALITY_ASSUMED = (
-        GUESS,
-        "The modality of cached tokens is not reported; it was assumed.",
-    )
-    CACHE_WRITE_TTL_UNKNOWN = (
-        GUESS,
-        "The lifetime of a cache write is unknown; the default was assumed.",
-    )
+    CACHED_MODALITY_ASSUMED = GUESS, "The modality of cached tokens is assumed, not reported."
+    CACHE_WRITE_TTL_UNKNOWN = GUESS, "A cache write states no lifetime; the default was assumed."
     CACHE_WRITE_SPLIT_EXCEEDS_TOTAL = GUESS, "Cache writes by lifetime exceed their reported total."
     SERVICE_TIER_NOT_STATED = (
         GUESS,
