@@ -9,7 +9,7 @@ from pricing import Charge, Meter, Subcall, TariffBook, TariffError, Usage, pric
 from pricing.book import SHIPPED
 from pricing.tariff import Tariff
 
-AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SHIPPED_BOOK = TariffBook.load()
 
 
 def book(keys: str) -> TariffBook:
@@ -153,9 +153,8 @@ def test_a_call_before_the_first_known_day_is_an_estimate(
 
 def test_a_price_of_ones_own_needs_no_date() -> None:
     """Laid over a shipped price, it is exact for a day that no source of the shipped one shows."""
-    shipped = TariffBook.load()
     model, early = "claude-opus-4-8", "2026-05-01T12:00:00+00:00"
-    assert charge(shipped, early, "anthropic", model).status.value == "estimated"
+    assert charge(SHIPPED_BOOK, early, "anthropic", model).status.value == "estimated"
     files = {path.name: path.read_text() for path in SHIPPED.glob("*.toml")}
     own = """
 provider = "anthropic"
@@ -167,3 +166,27 @@ usd_per_mtok = { input = 3 }
 """
     found = charge(TariffBook.parse(files, {"own.toml": own}), early, "anthropic", model)
     assert (found.usd, found.status.value) == (Decimal("0.003"), "exact")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "at", "usd", "status"),
+    [
+        # Opus 5 was released on 24 July 2026.
+        ("anthropic", "claude-opus-5", "2026-07-23T23:59:59+00:00", "0.005", "estimated"),
+        ("anthropic", "claude-opus-5", "2026-07-24T00:00:00+00:00", "0.005", "exact"),
+        # Luna was cut to a fifth on 30 July 2026; its first price is known from the 9th.
+        ("openai", "gpt-5.6-luna", "2026-07-08T12:00:00+00:00", "0.001", "estimated"),
+        ("openai", "gpt-5.6-luna", "2026-07-29T12:00:00+00:00", "0.001", "exact"),
+        ("openai", "gpt-5.6-luna", "2026-11-20T12:00:00+00:00", "0.0002", "exact"),
+        # A price holds after it was checked.
+        ("openai", "gpt-4o-mini", "2024-07-18T00:00:00+00:00", "0.00015", "exact"),
+        ("openai", "gpt-4o-mini", "2028-01-01T00:00:00+00:00", "0.00015", "exact"),
+        ("openai", "gpt-4o-mini", "2024-07-17T00:00:00+00:00", "0.00015", "estimated"),
+    ],
+)
+def test_shipped_prices_around_their_first_day(
+    provider: str, model: str, at: str, usd: str, status: str
+) -> None:
+    """An estimate before it, exact from it on, by the price of the day."""
+    found = charge(SHIPPED_BOOK, at, provider, model)
+    assert (found.usd, found.status.value) == (Decimal(usd), status)
