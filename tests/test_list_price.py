@@ -23,6 +23,7 @@ from pricing import TariffBook
 from proxy.exchange import ResponseHead
 from proxy.metering.records import Metering
 from proxy.metering.volumes import CounterSums
+from proxy.repricing.differences import Differences
 from proxy.repricing.repricer import Ledger, Repricer
 from proxy.settings.config import Config
 
@@ -101,6 +102,9 @@ def test_repricing_decides_anew_who_pays() -> None:
     correction = again(billed, book(TARIFF + PLAN))
     assert (correction.cost_usd, correction.cost_status) == (0, "not_billed")
     assert (correction.reasons, correction.list_usd) == (("plan:flat",), Decimal("0.0035"))
+    found = Differences()
+    found.add(json.loads(msgspec.json.encode(billed)), correction)
+    assert found.document()["reasons"] == {"plan:flat": 1}
     correction = again(row(book(TARIFF + PLAN)), book(TARIFF))
     assert (correction.cost_usd, correction.cost_status) == (Decimal("0.0035"), "exact")
 

@@ -375,17 +375,33 @@ def test_a_plan_that_would_match_too_much_is_refused(keys: str, problem: str) ->
         TariffBook.parse({"acme.toml": f'provider = "acme"\n{plan}'})
 
 
-def test_price_explains_a_plan(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+EXPLAINED = {
+    "a plan": (claude(), "$0 (not_billed)", "plan:claude"),
+    "a local model": (chat("ollama", "/v1/chat/completions", "m"), "$0 (not_billed)", "local"),
+    "an old call": (
+        claude("Bearer sk-ant-api03-DDDDDDDD") | {"at": "2025-09-28T12:00:00Z"},
+        "$0.0045 (estimated)",
+        "before_price_known:2025-09-29",
+    ),
+}
+
+
+@pytest.mark.parametrize(("document", "shown", "why"), EXPLAINED.values(), ids=EXPLAINED)
+def test_price_explains_who_pays(
+    document: Document,
+    shown: str,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`taximeter price --explain -` shows both figures, and says why nothing is billed."""
-    text = json.dumps(claude()).encode()
+    """`taximeter price --explain -` says what is billed and why, and the list price beside it."""
+    text = json.dumps(document).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
     assert main(["price", "--explain", "-"]) == 0
-    shown = capsys.readouterr().out
-    assert "call: $0 (not_billed)" in shown
-    assert "at list price: $0.0045 (exact)" in shown
-    assert "because plan:claude" in shown
+    told = capsys.readouterr().out
+    assert f"call: {shown}" in told
+    assert f"because {why}\n" in told
+    assert ("at list price: $0.0045 (exact)" in told) == (why == "plan:claude")
 
 
 def test_a_subscription_through_the_proxy(product: Product) -> None:
