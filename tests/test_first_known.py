@@ -8,6 +8,7 @@ import pytest
 from pricing import Charge, Meter, Subcall, TariffBook, TariffError, Usage, price
 from pricing.book import SHIPPED
 from pricing.tariff import Tariff
+from support.books import shipped
 
 SHIPPED_BOOK = TariffBook.load()
 
@@ -79,7 +80,7 @@ def test_every_shipped_tariff_states_its_first_day() -> None:
     """None falls back on the day somebody happened to look."""
     silent = [
         tariff.id
-        for tariff in TariffBook.load().tariffs
+        for tariff in shipped().tariffs
         if tariff.known_from is None and tariff.start is None
     ]
     assert not silent
@@ -87,7 +88,7 @@ def test_every_shipped_tariff_states_its_first_day() -> None:
 
 def test_no_shipped_price_is_known_before_it_was_published() -> None:
     """The first day is no later than the day of reading; changes follow one another."""
-    for tariff in TariffBook.load().tariffs:
+    for tariff in shipped().tariffs:
         announced = tariff.start is not None and tariff.start.date() > tariff.checked
         first = tariff.first_known
         assert first is not None, tariff.id
@@ -98,7 +99,7 @@ def test_no_shipped_price_is_known_before_it_was_published() -> None:
 def test_no_price_is_known_before_its_model_was_released() -> None:
     """A date in a name is when the model was released: it has no price before."""
     early = []
-    for tariff in TariffBook.load().tariffs:
+    for tariff in shipped().tariffs:
         for name in tariff.names:
             released = _released(name)
             first = tariff.first_known

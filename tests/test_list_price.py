@@ -17,6 +17,7 @@ from test_metering import BEGUN, READING, TARIFF, exchange
 from exporters.clickhouse import connection, migrations
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse, columns
 from exporters.clickhouse.corrections import Corrections
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
 from pricing import TariffBook
@@ -119,7 +120,7 @@ def test_repricing_changes_the_list_price() -> None:
 
 @pytest.fixture
 def client(store_dsn: str) -> Iterator[Client]:
-    client = connection.connect(connection.parse(store_dsn))
+    client = connection.connect(parse_dsn(store_dsn))
     yield client
     client.close()
 

@@ -9,6 +9,8 @@ import msgspec
 from exporters.clickhouse.store import Row, Store
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, count, dollars, seconds
+from proxy.settings.config import Config
+from proxy.settings.places import store_dsn
 
 REASONS_MAX = 8  # lines shown
 CALLS_MAX = 10_000  # newest calls whose reasons are counted
@@ -29,6 +31,15 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     total: Row
     models: Sequence[Row]
     reasons: Mapping[str, int]
+
+
+async def of(config: Config) -> Fare:
+    """The fare of all calls in the configured store.  Raises TransientError."""
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        return await read(store)
+    finally:
+        await store.close()
 
 
 async def read(store: Store) -> Fare:
