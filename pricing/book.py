@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pricing.condition import Calendar
+from pricing.plan import Plan
 from pricing.sheet.checks import by_start
 from pricing.sheet.entry import Problem, TariffError
 from pricing.sheet.layer import Layer, Texts, digest
@@ -29,8 +30,12 @@ NAMES_MAX = 4_096  # model names remembered; callers choose them, so there must 
 class TariffBook:
     """Finds the tariff of a call.  Immutable, except for what it remembers."""
 
-    def __init__(self, layers: Sequence[Layer], version: str) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], version: str, shipped: "TariffBook | None" = None
+    ) -> None:
         self.version = version  # hash of the contents of all files
+        self.shipped = shipped or self  # the list prices: nothing is laid over them
+        self._plans: tuple[Plan, ...] | None = None
         self._layers = list(reversed(layers))  # later layers first
         self._currencies = _currencies(sheet for layer in self._layers for sheet in layer.decoded)
         self._prefers_reported: dict[str, bool] = {}  # by provider; those are configured
@@ -59,7 +64,17 @@ class TariffBook:
         problems += _check_currencies([sheet for layer in read for sheet in layer.decoded])
         if problems:
             raise TariffError(problems)
-        return cls(read, digest(layers)[:12])
+        if not any(layers[1:]):
+            return cls(read, digest(layers)[:12])
+        return cls(read, digest(layers)[:12], cls(read[:1], digest(layers[:1])[:12]))
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The flat plans; private ones first."""
+        if self._plans is None:
+            sheets = (sheet for layer in self._layers for sheet in layer.with_plans())
+            self._plans = tuple(plan for sheet in sheets for plan in sheet.plans)
+        return self._plans
 
     @property
     def tariffs(self) -> tuple[Tariff, ...]:
@@ -102,6 +117,12 @@ class TariffBook:
             if tariff is not None:
                 return tariff
         return None
+
+    def names_own(self, provider: str, model: str) -> bool:
+        """Whether a tariff laid over the shipped ones names `model`."""
+        return self.shipped is not self and any(
+            layer.named(provider, model) for layer in self._layers[:-1]
+        )
 
     def knows(self, provider: str, model: str) -> bool:
         """Whether `model` has a price at any time."""

@@ -363,7 +363,8 @@ async def test_kill_minus_nine(
     exporter = ClickHouse(server.dsn)
     acknowledged = 0
     for delay_s in (0.25, 0.15):
-        await exporter.open()
+        await exporter.export(batches[acknowledged])
+        acknowledged += 1
         asyncio.get_running_loop().call_later(delay_s, server.process.kill)
         try:
             while True:

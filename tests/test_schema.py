@@ -207,7 +207,7 @@ for sql in texts:
         r"ALTER TABLE (\\w+_local)\\s+ADD COLUMN IF NOT EXISTS\\s+(.+) AFTER", "\\n".join(texts)
     ):
         if sql.startswith(f"CREATE TABLE IF NOT EXISTS {{table}} "):
-            sql = sql.replace("  ingested_at ", f"  {{column}},\\n  ingested_at ", 1)
+            sql = sql.replace(" (\\n", f" (\\n  {{column}},\\n", 1)
     if not sql.startswith("ALTER"):
         client.command(sql)
 sql = "SELECT name, engine FROM system.tables WHERE database = 'taximeter' ORDER BY name"

@@ -23,6 +23,7 @@ Texts = Mapping[str, str]  # text of each file by its name
 _PROVIDER = re.compile(r'^provider = "([^"]*)"$', re.MULTILINE)
 _SHARED = re.compile(r"^\[+(calendars|currencies)\b", re.MULTILINE)  # other files may name these
 _VOLUME = re.compile(r"\bvolume\b")
+_PLAN = re.compile(r"^\[\[plan\]\]", re.MULTILINE)
 
 
 def digest(layers: Iterable[Texts]) -> str:
@@ -79,8 +80,15 @@ class Layer:
 
     def with_volume(self) -> Iterator[Sheet]:
         """At least the sheets that have prices by volume."""
+        return self._with(_VOLUME)
+
+    def with_plans(self) -> Iterator[Sheet]:
+        """At least the sheets that have flat plans."""
+        return self._with(_PLAN)
+
+    def _with(self, mark: re.Pattern[str]) -> Iterator[Sheet]:
         for provider, files in list(self._waiting.items()):
-            if any(_VOLUME.search(self._texts[file]) for file in files):
+            if any(mark.search(self._texts[file]) for file in files):
                 self.of(provider)
         return iter(self.decoded)
 

@@ -23,6 +23,7 @@ MONEY: Sequence[Column] = (
     Column("input", "input", number=True),
     Column("output", "output", number=True),
     Column("cost", "cost", number=True),
+    Column("list", "list price", number=True),
     Column("p50", "first token p50", number=True),
     Column("p95", "p95", number=True),
 )
@@ -96,6 +97,7 @@ def cells(row: Mapping[str, object]) -> dict[str, str]:
         "input": count(row["input_tokens_total"]),
         "output": count(row["output_tokens_total"]),
         "cost": dollars(row["cost_usd"], missing=bool(row["unpriced_calls"])),
+        "list": dollars(row["list_usd"], missing=row["listed_calls"] != row["calls"]),
         "p50": seconds(row["first_token_p50_us"]),
         "p95": seconds(row["first_token_p95_us"]),
     }

@@ -52,7 +52,8 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
         head = _head(tariff)
         terminal.say(f"{tariff.id}: {', '.join(tariff.names)}")
         since = f"since {head['since']}, " if head["since"] else ""
-        terminal.say(f"  {since}known from {head['first_known']}, checked on {head['checked']}")
+        known = f"known from {head['first_known']}, " if head["first_known"] else ""
+        terminal.say(f"  {since}{known}checked on {head['checked']}")
         terminal.say(f"  {head['source']}")
         terminal.show(PRICES, _rules(tariff))
         for factor in tariff.factors:
@@ -96,7 +97,7 @@ def _head(tariff: Tariff) -> dict[str, str]:
         "model": tariff.names[0],
         "since": "" if tariff.start is None else f"{tariff.start:%Y-%m-%d}",
         "until": "" if tariff.end is None else f"{tariff.end:%Y-%m-%d}",
-        "first_known": tariff.first_known.isoformat(),
+        "first_known": tariff.first_known.isoformat() if tariff.first_known else "",
         "checked": tariff.checked.isoformat(),
         "source": tariff.source,
     }

@@ -10,6 +10,7 @@ from proxy.secrecy.kinds import KINDS
 from proxy.secrecy.redaction import PATTERN_NAME, compiled
 from proxy.settings.budget_checks import budget_mistakes
 from proxy.settings.config import (
+    BILLING,
     DIALECTS,
     QUIRKS,
     AlertOptions,
@@ -176,6 +177,9 @@ def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterato
     if provider.dialect not in DIALECTS:
         hint = nearest(provider.dialect, DIALECTS)
         yield f"{key}.dialect: unknown dialect {provider.dialect!r}{hint}"
+    if provider.billing not in BILLING:
+        words = " | ".join(choice or '""' for choice in BILLING)
+        yield f"{key}.billing: expected {words}, got {provider.billing!r}"
     for quirk in sorted(provider.quirks - QUIRKS.keys()):
         yield f"{key}.quirks: unknown quirk {quirk!r}{nearest(quirk, QUIRKS)}"
     for name in ("owns", "shares"):

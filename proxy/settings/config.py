@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pricing.budget import Budget
+from pricing.plan import LOCAL, TOKENS
 
 # Families of wire formats.  Where two families share a path, the provider's dialect decides.
 DIALECTS = ("openai", "anthropic", "gemini", "bedrock", "cohere", "ollama")
@@ -37,6 +38,8 @@ QUIRKS: Mapping[str, str] = {
     ),
 }
 
+BILLING = ("", LOCAL, TOKENS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
@@ -51,6 +54,7 @@ class Provider:
     marks: tuple[str, ...] = ()  # `header`, `header: start`, `?parameter`: only its callers send it
     region: str = ""  # region and deployment: no response states them, but prices depend on them
     deployment: str = ""
+    billing: str = ""  # BILLING: who charges for its calls, where the tariffs cannot tell
     telemetry_name: str = ""  # gen_ai.provider.name, if it differs from `name`
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # From the lowest rank to the highest.
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
-        *("usage", "terms", "reason", "cause", "condition", "tariff", "charge", "steps"),
+        *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "steps"),
         *("charge_line", "sheet", "book", "near_names", "bill", "quote", "window"),
         *("budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
