@@ -102,7 +102,7 @@ def facts(record: Record, *, openai: bool) -> dict[str, AttributeValue]:
 def _fact(key: str, text: str, openai: bool) -> Iterator[tuple[str, AttributeValue]]:
     ours = f"taximeter.{key}"
     if key.startswith(BAGGAGE):
-        yield flat("taximeter.baggage", key.removeprefix(BAGGAGE)), text
+        yield flat("taximeter.baggage.", key.removeprefix(BAGGAGE)), text
     elif key == "request.service_tier" and openai:
         yield OPENAI_REQUEST_TIER, text
     elif key == REFUSAL:
@@ -122,5 +122,5 @@ def _of_batch(key: str) -> Callable[[str], AttributeValue]:
 
 
 def flat(namespace: str, name: str) -> str:
-    """`namespace.name`, without dots in `name`: a name may not be a namespace too (`a`, `a.b`)."""
-    return f"{namespace}.{name.replace('.', '_')}"
+    """`name` in a namespace, without dots in it: a name may not be a namespace too (`a`, `a.b`)."""
+    return namespace + name.replace(".", "_")

@@ -130,7 +130,7 @@ def attributes(
 
 def meter_name(meter: str) -> str:
     """Without dots in the meter: a name may not be a namespace too (`input`, `input.audio`)."""
-    return flat("taximeter.meter", meter)
+    return flat("taximeter.meter.", meter)
 
 
 def _call(record: Record, provider: str) -> dict[str, AttributeValue | None]:
@@ -244,7 +244,7 @@ def _ours(record: Record) -> dict[str, AttributeValue | None]:
         "taximeter.provider_time": record.provider_us,
     }
     return {
-        **{flat("taximeter.tag", name): value for name, value in record.tags.items()},
+        **{flat("taximeter.tag.", name): value for name, value in record.tags.items()},
         **{meter_name(name): float(number) for name, number in record.usage.items()},
         **{name: None if us is None else us / 1e6 for name, us in seconds.items()},
         "taximeter.call.id": record.call_id,
