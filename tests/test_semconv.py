@@ -276,7 +276,6 @@ def test_no_name_is_a_namespace() -> None:
 
 
 EVENTS = {  # of OpenAI's streams, which are spelled like attributes
-    "remote_host",  # names a key of another table
     *("response.create", "response.created", "response.done", "response.output_item.done"),
 }
 

@@ -79,7 +79,7 @@ TEXTS = frozenset(
         *("request.service_tier", "request.speed", "request.thinking", "request.cached_content"),
         *("response.block_reason", "response.container_id", "response.provider"),
         *("response.refusal", "batch.state", "cache.expires_at", "provider_request_id"),
-        *("gateway.cache_status", "gateway.upstream"),
+        *("gateway.cache_status", "gateway.upstream", "remote_host"),
     )
 )
 BATCH = "batch."  # how many items of a batch ended in which way, and its state
