@@ -8,7 +8,7 @@ held in memory and written later; bodies are dropped, counted, and reported once
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic, monotonic_ns
 
@@ -142,12 +142,15 @@ class Journal:
         if self._files.size >= self._limits.segment_bytes_max:
             self._files.seal()
 
-    async def settle(self) -> None:
-        """Flush; with `fsync = "always"`, wait until it is on disk (one sync serves many calls)."""
+    def settle(self) -> Awaitable[None] | None:
+        """Flush.  With `fsync = "always"`, returns what to await until it is on the disk.
+
+        One sync serves many calls.
+        """
         if self._limits.fsync == "always":
-            await self.synced()
-        else:
-            self.flush()
+            return self.synced()
+        self.flush()
+        return None
 
     async def synced(self) -> None:
         """Flush, and wait until everything is on disk, unless `fsync` is "never"."""

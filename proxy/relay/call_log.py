@@ -21,7 +21,7 @@ class CallJournal(Protocol):
     def append(self, call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool: ...
     def dropped(self, call: int) -> int: ...
     def flush(self) -> None: ...
-    async def settle(self) -> None: ...
+    def settle(self) -> Awaitable[None] | None: ...
 
 
 class CallLog:
@@ -120,10 +120,6 @@ class CallLog:
             caller_wait_us=self.caller_wait_ns // 1000,
         )
         self._journal.append(self._call, Kind.ENDED, _encode(ended))
-
-    def settle(self) -> Awaitable[None]:
-        """Wait until the frames so far are written; with `fsync = "always"`, on disk."""
-        return self._journal.settle()
 
     def flush(self) -> None:
         self._journal.flush()

@@ -13,7 +13,7 @@ from aiohttp import (
     ClientProxyConnectionError,
 )
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestPayloadError
+from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
 from proxy.exchange import Outcome
 from proxy.relay.http1 import BadHead
@@ -28,7 +28,7 @@ class StalledRequestBody(BadRequestBody):
 
 
 # What connecting, sending and reading may raise.  Anything else is a bug in the relay.
-FAILURES = (ClientError, OSError, HttpProcessingError, BadHead, BadRequestBody, RequestPayloadError)
+FAILURES = (ClientError, OSError, HttpProcessingError, BadHead, BadRequestBody, ProxyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def failure(error: Exception, origin: str) -> Failure:
     if isinstance(error, StalledRequestBody):
         text = "the rest of the request body did not arrive in time (upstream.idle_timeout_s)."
         return Failure(Outcome.CLIENT_GONE, 408, "request_timeout", name, text)
-    if isinstance(error, BadRequestBody | RequestPayloadError):
+    if isinstance(error, BadRequestBody):
         text = (
             "the request body does not match its Content-Length or Transfer-Encoding; "
             "resend it complete."

@@ -48,6 +48,10 @@ class Provider:
     region: str = ""  # region and deployment: no response states them, but prices depend on them
     deployment: str = ""
     telemetry_name: str = ""  # gen_ai.provider.name, if it differs from `name`
+    first_byte_timeout_s: float = 0.0  # as in `UpstreamOptions`; 0: as there
+    idle_timeout_s: float = 0.0
+    client_cert: Path | None = None  # PEM, shown to a provider that asks for one
+    client_key: Path | None = None  # None: it is in the same file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +87,13 @@ class UpstreamOptions:
     """Connections to providers."""
 
     connect_timeout_s: float = 30.0
-    idle_timeout_s: float = 600.0  # without a byte from the provider; there is no total timeout
+    first_byte_timeout_s: float = 3600.0  # from the last byte of the request to a response
+    idle_timeout_s: float = 900.0  # between two bytes of a body; there is no total timeout
     ca_file: Path | None = None  # trusted in addition to the system's authorities
     connections_max: int = 0  # to all providers together; 0: no limit
-    header_bytes_max: int = 65_536  # one header line, either side
+    header_bytes_max: int = 131_072  # one header line, either side
+    header_lines_max: int = 500  # of one message head, either side
+    head_bytes_max: int = 262_144
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from proxy.exchange import Begun, Ended, Kind, ResponseHead
-from proxy.relay.callers import CallerServer
+from proxy.relay.callers import Callers
 from proxy.relay.relay import Relay
 from proxy.settings.config import Config, Provider
 
@@ -99,7 +99,7 @@ class ListJournal:
     def flush(self) -> None:
         self.events.append("flush")
 
-    async def settle(self) -> None:
+    def settle(self) -> None:
         self.events.append("settle")
 
     def names(self) -> list[str]:
@@ -118,7 +118,7 @@ class Bench:
     upstream_port: int
     journal: ListJournal
     relay: Relay
-    callers: CallerServer
+    callers: Callers
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
