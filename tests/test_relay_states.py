@@ -23,7 +23,6 @@ from proxy.journal.frames import Frame
 from proxy.metering.open_call import OpenCall
 from proxy.metering.records import Metering
 from proxy.relay import call
-from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.settings.config import Config, MeteringOptions, Provider, UpstreamOptions
 from support.relay_bench import (
     Bench,
@@ -63,7 +62,8 @@ UPGRADE = (
 )
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 FRAME, CLOSE_FRAME = b"\x81\x02hi", b"\x88\x02\x03\xe8"
-SOON = UpstreamOptions(idle_timeout_s=0.3, connect_timeout_s=0.3)
+SOON = UpstreamOptions(idle_timeout_s=0.3, first_byte_timeout_s=0.3, connect_timeout_s=0.3)
+HEAD_BYTES_MAX = SOON.head_bytes_max
 TIMEOUT_S = 10.0
 
 

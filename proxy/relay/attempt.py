@@ -25,7 +25,7 @@ from aiohttp.http import RawResponseMessage
 
 from proxy.exchange import Kind, Outcome
 from proxy.relay.call_log import CallLog
-from proxy.relay.failures import FAILURES, BadRequestBody, Failure, StalledRequestBody, failure
+from proxy.relay.failures import FAILURES, BadRequestBody, Failure, StalledRequestBody, error_name, failure
 from proxy.relay.headers import Pairs
 from proxy.relay.http1 import BadHead
 from proxy.relay.services import Services
@@ -234,8 +234,6 @@ class Attempt:
                 self._body(b"", True)  # RFC 9112, 6.3: here a close marks the end, a reset does not
             elif isinstance(error, OSError):
                 self._broke(ClientOSError(*error.args))
-            elif error is not None:
-                self._broke(ClientPayloadError() if answered else ServerDisconnectedError())
             else:
                 self._broke(ClientPayloadError() if answered else ServerDisconnectedError())
         except Exception as bug:  # noqa: BLE001 — the caller must get an answer
@@ -284,7 +282,7 @@ class Attempt:
         connection, self.connection = self.connection, None
         self.state = State.ENDED
         if connection is not None:
-            self._services.upstreams.forget(connection)
+            self._services.upstreams.forget()
 
     def _broke(self, error: Exception, rest: bytes = b"") -> None:
         """Upstream or the request failed; `rest` arrived before and was not passed on."""
@@ -304,7 +302,7 @@ class Attempt:
             outcome = Outcome.CLIENT_GONE
         if rest:
             self.log.keep(Kind.RESPONSE, rest)
-        self.log.end(outcome, type(error).__name__)
+        self.log.end(outcome, error_name(error))
         self.log.flush()
         self._leave()
         self._receiver.cut(rest)

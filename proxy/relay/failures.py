@@ -17,6 +17,7 @@ from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
 from proxy.exchange import Outcome
 from proxy.relay.http1 import BadHead
+from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
 
 
 class BadRequestBody(Exception):
@@ -42,9 +43,26 @@ class Failure:
     message: str
 
 
+def error_name(error: Exception) -> str:
+    """What the row calls it; aiohttp has many classes for what is no HTTP."""
+    if isinstance(error, HeadTooLarge | SpeaksHttp2):
+        return BadHead.__name__
+    if isinstance(error, HttpProcessingError):
+        return HttpProcessingError.__name__
+    return type(error).__name__
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, HeadTooLarge):
+        return f"it has {error.what}; the limit is upstream.{error.option}"
+    if isinstance(error, SpeaksHttp2):
+        return "it speaks only HTTP/2, and providers are called over HTTP/1.1"
+    return str(error) if isinstance(error, BadHead) else "not HTTP/1.1"
+
+
 def failure(error: Exception, origin: str) -> Failure:
     """Classify what `FAILURES` caught before there was a response head."""
-    name = type(error).__name__
+    name = error_name(error)
     if isinstance(error, StalledRequestBody):
         text = "the rest of the request body did not arrive in time (upstream.idle_timeout_s)."
         return Failure(Outcome.CLIENT_GONE, 408, "request_timeout", name, text)
@@ -56,14 +74,13 @@ def failure(error: Exception, origin: str) -> Failure:
         return Failure(Outcome.CLIENT_GONE, 400, "bad_request_body", name, text)
     if isinstance(error, TimeoutError):  # aiohttp's timeouts are all TimeoutErrors
         text = (
-            f"{origin} did not answer in time. Retry, or raise upstream.connect_timeout_s or "
-            "upstream.idle_timeout_s."
+            f"{origin} did not answer in time. Retry, or raise upstream.connect_timeout_s, "
+            "first_byte_timeout_s or idle_timeout_s."
         )
         return Failure(Outcome.TIMED_OUT, 504, "upstream_timeout", name, text)
     unreachable = partial(Failure, Outcome.UNREACHABLE, 502)
     if isinstance(error, HttpProcessingError | BadHead):
-        why = str(error) if isinstance(error, BadHead) else "not HTTP/1.1, or a header is too long"
-        text = f"{origin} sent a response that cannot be passed on: {why}."
+        text = f"{origin} sent a response that cannot be passed on: {_why(error)}."
         return unreachable("upstream_bad_response", name, text)
     if isinstance(error, ClientConnectorDNSError):
         kind, advice = "upstream_dns", "host name not found. Check the provider's base_url."

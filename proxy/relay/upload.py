@@ -29,7 +29,7 @@ class Upload:
 
     __slots__ = (
         *("websocket", "done", "paused", "waits", "_continued", "_request", "_headers", "_target"),
-        *("_tell", "_connection", "_log", "_parts", "_last", "_stopped", "_timer"),
+        *("_tell", "_connection", "_log", "_parts", "_last", "_stopped", "_timer", "_answered"),
     )
 
     def __init__(
@@ -53,6 +53,7 @@ class Upload:
         self._parts: list[bytes] = []  # that arrived and were not sent
         self._last = False  # the last of the body has arrived
         self._stopped = False
+        self._answered = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -100,6 +101,7 @@ class Upload:
         `stop`: it is an error, after which providers close, and sending more would destroy what
         they said (RFC 9112, 9.6).
         """
+        self._answered = True
         if not self.done and (stop or self.withheld):
             self.stop()
 
@@ -119,7 +121,7 @@ class Upload:
         """Send what arrived, but read what upstream says first: it may refuse the rest."""
         if self._connection is None or not (self._parts or self._last) or self.done:
             return
-        if self._connection.has_news():
+        if not self._answered and self._connection.has_news():
             if self._timer is None:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later(LOOK_AGAIN_S, self._look_again)

@@ -112,6 +112,10 @@ class Upstreams:
         else:
             connection.abort()
 
+    def forget(self) -> None:
+        """A connection that was in use closes by itself."""
+        self._free_slot()
+
     async def close(self) -> None:
         self._pool.close()
         await self._connector.close()
