@@ -132,8 +132,6 @@ class Attempt:
         except BadHead as error:
             self._broke(error)
             return
-        if not (self.upload.done or self.upload.paused or self.upload.withheld):
-            self._receiver.resume_caller()
         self._count_overhead()
         self.watch()
 

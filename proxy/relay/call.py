@@ -130,7 +130,7 @@ class Call:
         self.caller = caller
         self._request = request
         self._services = services
-        upload = Upload(request, headers, target, self._tell_to_continue)
+        upload = Upload(request, headers, target, self._tell_to_continue, self.resume_caller)
         self._attempt = Attempt(
             self, upload, address=address, log=log, services=services, started_ns=started_ns
         )
@@ -189,7 +189,6 @@ class Call:
 
     def _tell_to_continue(self) -> None:
         self.interim(100, "Continue", ())
-        self.resume_caller()
 
     def head(self, message: RawResponseMessage) -> bool:
         """Make the head for the caller.  Raises BadHead if it cannot be passed on."""

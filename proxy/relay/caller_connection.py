@@ -11,7 +11,7 @@ and drop the rest for a while.
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
@@ -83,8 +83,7 @@ class CallerConnection(asyncio.Protocol):
     # -- what the event loop calls --------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
         sock: socket.socket | None = transport.get_extra_info("socket")
         if sock is not None:
             keep_alive(sock)

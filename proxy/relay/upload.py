@@ -23,13 +23,12 @@ class Upload:
     """One request.  `feed` it the body; `start` it once there is a connection.
 
     `done` is true once upstream has been sent everything.  `tell_to_continue` sends a caller that
-    waits for it 100 Continue (RFC 9110, 10.1.1); `held_back` is called with False when a caller may
-    go on sending, and True when too much has arrived for now.
+    waits for it 100 Continue (RFC 9110, 10.1.1); `resume` is called when what had to wait was sent.
     """
 
     __slots__ = (
         *("websocket", "done", "paused", "waits", "_continued", "_request", "_headers", "_target"),
-        *("_tell", "_connection", "_log", "_parts", "_last", "_stopped", "_timer", "_answered"),
+        *("_tell", "_resume", "_connection", "_log", "_parts", "_last", "_stopped", "_timer", "_answered"),
     )
 
     def __init__(
@@ -38,6 +37,7 @@ class Upload:
         headers: RequestHeaders,
         target: str,
         tell_to_continue: Callable[[], None],
+        resume: Callable[[], None],
     ) -> None:
         self.websocket = headers.websocket
         self.done = False
@@ -48,6 +48,7 @@ class Upload:
         self._headers = headers
         self._target = target
         self._tell = tell_to_continue
+        self._resume = resume
         self._connection: UpstreamConnection | None = None
         self._log: CallLog | None = None
         self._parts: list[bytes] = []  # that arrived and were not sent
@@ -84,6 +85,7 @@ class Upload:
         self._write(first)
         if not self.done:
             connection.spare()
+            self._resume_unless_paused()
 
     def proceed(self) -> None:
         """Tell a caller that waits for 100 Continue to send its body."""
@@ -94,6 +96,7 @@ class Upload:
             if self._connection is not None:
                 self._connection.spare()
                 self._send()
+                self._resume_unless_paused()
 
     def answered(self, *, stop: bool) -> None:
         """There is a final head: a body that was withheld is not wanted any more.
@@ -132,6 +135,11 @@ class Upload:
         self._timer = None
         if self._connection is not None:  # what is still unread now is not for us to wait for
             self._write()
+            self._resume_unless_paused()
+
+    def _resume_unless_paused(self) -> None:
+        if not (self.done or self.paused or self._parts):
+            self._resume()
 
     def _write(self, first: bytes = b"") -> None:
         assert self._connection is not None

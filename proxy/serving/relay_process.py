@@ -7,9 +7,10 @@ second SIGTERM cuts them off.
 """
 
 import argparse
-import asyncio
 import logging
 import sys
+
+import uvloop
 
 from proxy.journal.journal import Journal
 from proxy.network import server_tls
@@ -51,7 +52,7 @@ def main() -> None:
     process.begin()
     try:
         config = process.configuration()
-        asyncio.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))
+        uvloop.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))
     except (OSError, ValueError) as error:
         log.error("Cannot start the relay: %s.", error)
         sys.exit(1)
