@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.network import keep_alive
 from proxy.relay.answers import error_answer
-from proxy.relay.parsing import HeadTooLarge, RequestParser, SpeaksHttp2
+from proxy.relay.parsing import HeadTooLarge, RequestParser, SpeaksHttp2, asks_for_websocket
 
 if TYPE_CHECKING:
     from proxy.relay.callers import Callers
@@ -173,8 +173,7 @@ class CallerConnection(asyncio.Protocol):
         self._written = False
         parser = self._parser
         whole = self.request_whole = parser.whole
-        # aiohttp drops what follows a request to switch to another protocol than WebSocket.
-        self._one_more = not message.upgrade or parser.switching
+        self._one_more = not message.upgrade or asks_for_websocket(message)
         opened = self._callers.open(self, message)
         if isinstance(opened, tuple):
             answer, lives = opened
@@ -278,7 +277,7 @@ class CallerConnection(asyncio.Protocol):
         self._tunnel = tunnel
         self.running = tunnel
         self._call = None
-        early = self._parser.rest + b"".join(self._ahead)
+        early = self._parser.switch() + b"".join(self._ahead)
         self._ahead.clear()
         self.resume_reading()
         return early

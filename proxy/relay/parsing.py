@@ -59,8 +59,6 @@ class RequestParser:
         )
         self._body: Body | None = None
         self.head_bytes = 0  # of a head that is not yet complete
-        self.switching = False  # the request asks for a WebSocket
-        self.rest = b""  # what came after such a request
 
     def feed(self, data: bytes) -> RawRequestMessage | None:
         """Returns a request once its head is complete.  Raises HttpProcessingError.
@@ -69,12 +67,13 @@ class RequestParser:
         """
         try:
             messages, upgraded, rest = self._parser.feed_data(data)
+            if upgraded:  # an earlier request asked for it, and it was declined
+                self._parser.set_upgraded(False)
+                messages, _, _ = self._parser.feed_data(rest)
         except HttpProcessingError as error:
             if data.startswith(_H2_PREFACE):
                 raise SpeaksHttp2(code=400) from None
             raise _named(error, self._limits) from None
-        if upgraded:
-            self.switching, self.rest = True, rest
         if not messages:
             return None
         message, payload = messages[0]
@@ -101,11 +100,19 @@ class RequestParser:
         """The next request, if its head has already arrived.  Raises HttpProcessingError."""
         self._body = None
         self._parser.message_consumed()
-        rest, self.rest = self.rest, b""
-        if self.switching:
-            self.switching = False
-            self._parser.set_upgraded(False)
-        return self.feed(rest)
+        return self.feed(b"")
+
+    def switch(self) -> bytes:
+        """The connection speaks another protocol now; returns what came of it already."""
+        return self._parser.feed_data(b"")[2]
+
+
+def asks_for_websocket(request: RawRequestMessage) -> bool:
+    """Whether a declined switch leaves the connection usable.
+
+    aiohttp drops what follows a request to switch to any other protocol.
+    """
+    return bool(request.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 class ResponseParser:
