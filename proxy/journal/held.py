@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from proxy.exchange import Kind
-from proxy.journal.frames import HEADER_BYTES, header
+from proxy.journal.frames import HEADER_BYTES, header, unpacked
 
 HELD_BYTES_MAX = 8 * 1024 * 1024
 HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # take half of it at most; ends need the rest
@@ -19,22 +19,25 @@ class Entry(NamedTuple):
 
 
 class Buffer:
-    """What the next system call writes: `entries` as `parts`, `size` bytes in all."""
+    """What the next system call writes: `parts`, each frame a header and a payload."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
-        self.entries: list[Entry] = []
         self.size = 0
 
-    def add(self, entry: Entry) -> None:
-        head = header(*entry)
-        self.parts += (head, entry.payload)
-        self.entries.append(entry)
-        self.size += len(head) + len(entry.payload)
+    def add(self, kind: int, call: int, at_ns: int, payload: bytes) -> None:
+        self.parts += (header(kind, call, at_ns, payload), payload)
+        self.size += HEADER_BYTES + len(payload)
+
+    def take(self) -> list[Entry]:
+        """Empty the buffer; returns what was in it."""
+        pairs = zip(self.parts[::2], self.parts[1::2], strict=True)
+        entries = [Entry(*unpacked(head), payload) for head, payload in pairs]
+        self.clear()
+        return entries
 
     def clear(self) -> None:
         self.parts.clear()
-        self.entries.clear()
         self.size = 0
 
 
