@@ -127,8 +127,9 @@ class Attempt:
         self.connection = connection
         connection.user = self
         self.state = State.SENT
+        self.log.sent = True
         try:
-            self.upload.start(connection, self._address, self.log)
+            self.upload.start(connection, self._address)
         except BadHead as error:
             self._broke(error)
             return
@@ -288,7 +289,7 @@ class Attempt:
         if self.state is State.ENDED:
             return
         if not answered:
-            failed = failure(error, self._address.origin)
+            failed = failure(error, self._address.origin, sent=self.log.sent)
             self.log.end(failed.outcome, failed.name)
             self._leave()
             self._receiver.refused(failed)

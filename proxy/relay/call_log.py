@@ -46,6 +46,7 @@ class CallLog:
         self.response_bytes = 0
         self.overhead_ns = 0
         self.caller_wait_ns = 0
+        self.sent = False  # a byte of the request may have left
         self.ended = False
 
     def keep(self, kind: Kind, data: bytes) -> None:
@@ -112,6 +113,7 @@ class CallLog:
             self._keep(Kind.RESPONSE, self._mask.close())
         ended = Ended(
             outcome=outcome,
+            sent=self.sent,
             error=error,
             request_bytes=self.request_bytes,
             response_bytes=self.response_bytes,

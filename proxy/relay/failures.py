@@ -60,8 +60,11 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, BadHead) else "not HTTP/1.1"
 
 
-def failure(error: Exception, origin: str) -> Failure:
-    """Classify what `FAILURES` caught before there was a response head."""
+def failure(error: Exception, origin: str, *, sent: bool) -> Failure:
+    """Classify what `FAILURES` caught before there was a response head.
+
+    A provider that may have been sent something was reached, and may bill it.
+    """
     name = error_name(error)
     if isinstance(error, StalledRequestBody):
         text = "the rest of the request body did not arrive in time (upstream.idle_timeout_s)."
@@ -78,10 +81,10 @@ def failure(error: Exception, origin: str) -> Failure:
             "first_byte_timeout_s or idle_timeout_s."
         )
         return Failure(Outcome.TIMED_OUT, 504, "upstream_timeout", name, text)
-    unreachable = partial(Failure, Outcome.UNREACHABLE, 502)
+    broken = partial(Failure, Outcome.UPSTREAM_CUT if sent else Outcome.UNREACHABLE, 502)
     if isinstance(error, HttpProcessingError | BadHead):
         text = f"{origin} sent a response that cannot be passed on: {_why(error)}."
-        return unreachable("upstream_bad_response", name, text)
+        return broken("upstream_bad_response", name, text)
     if isinstance(error, ClientConnectorDNSError):
         kind, advice = "upstream_dns", "host name not found. Check the provider's base_url."
     elif isinstance(error, ClientConnectorCertificateError | ClientConnectorSSLError):
@@ -96,5 +99,5 @@ def failure(error: Exception, origin: str) -> Failure:
         advice = "connection refused. Is it running?" if refused else f"no connection ({name})."
     else:
         text = f"{origin} closed the connection without a response. Retry."
-        return unreachable("upstream_reset", name, text)
-    return unreachable(kind, name, f"cannot reach {origin}: {advice}")
+        return broken("upstream_reset", name, text)
+    return broken(kind, name, f"cannot reach {origin}: {advice}")

@@ -36,6 +36,7 @@ class Upload:
         request: RawRequestMessage,
         headers: RequestHeaders,
         target: str,
+        log: CallLog,
         tell_to_continue: Callable[[], None],
         resume: Callable[[], None],
     ) -> None:
@@ -50,7 +51,7 @@ class Upload:
         self._tell = tell_to_continue
         self._resume = resume
         self._connection: UpstreamConnection | None = None
-        self._log: CallLog | None = None
+        self._log = log
         self._parts: list[bytes] = []  # that arrived and were not sent
         self._last = False  # the last of the body has arrived
         self._stopped = False
@@ -67,14 +68,15 @@ class Upload:
         if self._stopped:
             return
         if data:
+            self._log.keep(Kind.REQUEST, data)
             self._parts.append(data)
         self._last = last
         if self._connection is not None and not self.withheld:
             self._send()
 
-    def start(self, connection: UpstreamConnection, to: Address, log: CallLog) -> None:
+    def start(self, connection: UpstreamConnection, to: Address) -> None:
         """Write the head with as much of the body as has arrived.  Raises BadHead."""
-        self._connection, self._log = connection, log
+        self._connection = connection
         bodyless = self._request.method == "HEAD"
         connection.parser.expect(bodyless=bodyless)
         first = self._head(to)
@@ -143,12 +145,9 @@ class Upload:
 
     def _write(self, first: bytes = b"") -> None:
         assert self._connection is not None
-        assert self._log is not None
         parts = self._parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        if data:
-            self._log.keep(Kind.REQUEST, data)
         self.done = self._last
         body = framed(data, chunked=self._headers.chunked, last=self._last)
         if first and body:
