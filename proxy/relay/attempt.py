@@ -23,7 +23,7 @@ from typing import Protocol
 from aiohttp import ClientOSError, ClientPayloadError, ServerDisconnectedError, SocketTimeoutError
 from aiohttp.http import RawResponseMessage
 
-from proxy.exchange import Kind, Outcome
+from proxy.exchange import Outcome
 from proxy.relay.call_log import CallLog
 from proxy.relay.failures import FAILURES, BadRequestBody, Failure, StalledRequestBody, error_name, failure
 from proxy.relay.headers import Pairs
@@ -218,7 +218,7 @@ class Attempt:
 
     def _body(self, data: bytes, last: bool) -> None:
         if data:
-            self.log.keep(Kind.RESPONSE, data)
+            self.log.response(data)
         if last:  # upstream delivered everything, whatever the caller does from here on
             self._end_whole()
         else:
@@ -300,7 +300,7 @@ class Attempt:
         elif isinstance(error, BadRequestBody):
             outcome = Outcome.CLIENT_GONE
         if rest:
-            self.log.keep(Kind.RESPONSE, rest)
+            self.log.response(rest)
         self.log.end(outcome, error_name(error))
         self.log.flush()
         self._leave()

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp.http import RawResponseMessage
 
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
-from proxy.secrecy.mask import Mask, masked
+from proxy.secrecy.mask import MASKED_BYTES_MIN, Mask, masked
 from proxy.secrecy.scrubbing import scrubbed
 from proxy.settings.config import JournalOptions
 
@@ -36,10 +36,8 @@ class CallLog:
         self._journal = journal
         self._secret = secret.encode("utf-8", "surrogateescape")
         self._mask: Mask | None = None  # while the body of an error response passes
-        self._room = {
-            Kind.REQUEST: limits.request_bytes_max,
-            Kind.RESPONSE: limits.response_bytes_max,
-        }
+        self._request_room = limits.request_bytes_max
+        self._response_room = limits.response_bytes_max
         self._call = journal.begin(begun)
         self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
@@ -49,39 +47,48 @@ class CallLog:
         self.sent = False  # a byte of the request may have left
         self.ended = False
 
-    def keep(self, kind: Kind, data: bytes) -> None:
-        """Record bytes of a body that pass now."""
-        size = len(data)
-        if kind is Kind.REQUEST:
-            self.request_bytes += size
-        else:
-            self.response_bytes += size
-            if self._mask is not None:
-                data = self._mask.feed(data)
-        self._keep(kind, data)
-
-    def _keep(self, kind: Kind, data: bytes) -> None:
-        size, room = len(data), self._room[kind]
-        if size > room:
-            self._beyond += size - room
+    def request(self, data: bytes) -> None:
+        """Record bytes of the request body that pass now."""
+        self.request_bytes += len(data)
+        room = self._request_room
+        if len(data) > room:
+            self._beyond += len(data) - room
             data = data[:room]
-        self._room[kind] = room - len(data)
+        self._request_room = room - len(data)
         if data:
-            self._journal.append(self._call, kind, data)
+            self._journal.append(self._call, Kind.REQUEST, data)
+
+    def response(self, data: bytes) -> None:
+        """Record bytes of the response body that pass now."""
+        self.response_bytes += len(data)
+        if self._mask is not None:
+            data = self._mask.feed(data)
+        self._keep_response(data)
+
+    def _keep_response(self, data: bytes) -> None:
+        room = self._response_room
+        if len(data) > room:
+            self._beyond += len(data) - room
+            data = data[:room]
+        self._response_room = room - len(data)
+        if data:
+            self._journal.append(self._call, Kind.RESPONSE, data)
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
         """Record a WebSocket message, whole or not at all."""
         size = len(payload)
-        limit = Kind.REQUEST if kind is Kind.MESSAGE_UP else Kind.RESPONSE
-        if limit is Kind.REQUEST:
+        up = kind is Kind.MESSAGE_UP
+        if up:
             self.request_bytes += size
         else:
             self.response_bytes += size
-        if size > self._room[limit]:
+        if size > (self._request_room if up else self._response_room):
             self._beyond += size
             return
-        self._room[limit] -= size
-        if kind is Kind.MESSAGE_DOWN:
+        if up:
+            self._request_room -= size
+        else:
+            self._response_room -= size
             payload = masked(payload, self._secret)
         self._journal.append(self._call, kind, bytes((opcode,)) + payload)
 
@@ -96,12 +103,14 @@ class CallLog:
     def response_head(self, message: RawResponseMessage) -> None:
         if message.code >= 400:
             self._mask = Mask(self._secret)
+        pairs, reason = message.raw_headers, message.reason
         secret = self._secret
-        pairs = [(name, masked(value, secret)) for name, value in message.raw_headers]
-        reason = masked(message.reason.encode("utf-8", "surrogateescape"), secret)
-        noted = ResponseHead(
-            status=message.code, reason=reason.decode("utf-8", "replace"), headers=scrubbed(pairs)
-        )
+        if len(secret) >= MASKED_BYTES_MIN:
+            pairs = tuple([(n, masked(v, secret) if secret in v else v) for n, v in pairs])
+        if not reason.isascii() or len(reason) >= MASKED_BYTES_MIN:
+            data = masked(reason.encode("utf-8", "surrogateescape"), secret)
+            reason = data.decode("utf-8", "replace")
+        noted = ResponseHead(status=message.code, reason=reason, headers=scrubbed(pairs))
         self._journal.append(self._call, Kind.RESPONSE_HEAD, _encode(noted))
 
     def end(self, outcome: Outcome, error: str = "") -> None:
@@ -110,7 +119,7 @@ class CallLog:
             return
         self.ended = True
         if self._mask is not None:
-            self._keep(Kind.RESPONSE, self._mask.close())
+            self._keep_response(self._mask.close())
         ended = Ended(
             outcome=outcome,
             sent=self.sent,

@@ -23,6 +23,7 @@ HOP_BY_HOP = frozenset(
 )
 # A peer that names one of these in Connection attacks the framing or routing of the next hop.
 _NEVER_NAMED = frozenset((b"content-length", b"host", b"content-type"))
+_USUAL = frozenset((b"close", b"keep-alive", b"upgrade"))  # options that are no field names here
 
 
 @dataclass(slots=True)
@@ -40,19 +41,21 @@ class RequestHeaders:
 
 def sort_request(raw: Pairs) -> RequestHeaders:
     """Sort the headers that a caller sent."""
-    raw = tuple(raw)
-    named = _named_by_connection(raw)
     found = RequestHeaders([], {})
     forward = found.forward
+    connection: list[bytes] = []
+    upgrade = b""
     for pair in raw:
         name = pair[0].lower()
-        if name in HOP_BY_HOP or name in named:
+        if name in HOP_BY_HOP:
             value = pair[1]
             if name == b"transfer-encoding":
                 found.codings = value.strip().lower()
                 found.chunked = True
             elif name == b"upgrade":
-                found.websocket = value.lower() == b"websocket" and b"upgrade" in named
+                upgrade = value
+            elif name == b"connection":
+                connection.append(value)
         elif name.startswith(OWN_PREFIX):
             if name == TOKEN_HEADER:
                 found.token = pair[1].decode("latin-1")
@@ -62,6 +65,10 @@ def sort_request(raw: Pairs) -> RequestHeaders:
             if name == b"expect":
                 found.expects = pair[1].lower() == b"100-continue"
             forward.append(pair)
+    if connection:
+        named = _named(connection)
+        found.websocket = upgrade.lower() == b"websocket" and b"upgrade" in named
+        found.forward = _without(named, forward)
     return found
 
 
@@ -94,9 +101,17 @@ def sort_response(raw: Pairs) -> ResponseHeaders:
             if name == b"content-length":
                 found.sized = True
             forward.append(pair)
-    if connection and (named := _named(connection)):
-        found.forward = [pair for pair in forward if pair[0].lower() not in named]
+    if connection:
+        found.forward = _without(_named(connection), forward)
     return found
+
+
+def _without(
+    named: frozenset[bytes], pairs: list[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    if named <= _USUAL:
+        return pairs
+    return [pair for pair in pairs if pair[0].lower() not in named]
 
 
 def _timeout_of(value: bytes) -> float | None:
@@ -108,14 +123,8 @@ def _timeout_of(value: bytes) -> float | None:
     return None
 
 
-def _named_by_connection(raw: Pairs) -> frozenset[bytes]:
-    """Field names, in lower case, that Connection limits to this connection."""
-    values = [value for name, value in raw if name.lower() == b"connection"]
-    return _named(values) if values else frozenset()
-
-
 def _named(connection: list[bytes]) -> frozenset[bytes]:
-    """The same, from the values of Connection."""
+    """Field names, in lower case, that Connection limits to this connection."""
     tokens = b",".join(connection).split(b",")
     return frozenset([token.strip().lower() for token in tokens]) - _NEVER_NAMED
 

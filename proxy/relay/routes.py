@@ -8,6 +8,7 @@ path is forwarded undecoded: `%3A`, doubled slashes and the query stay as they a
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from proxy.settings.config import Provider
@@ -15,6 +16,7 @@ from proxy.settings.config import Provider
 TAGS_MAX = 32  # per call; more are ignored
 TAG_NAME_CHARACTERS_MAX = 64
 TAG_VALUE_CHARACTERS_MAX = 256  # longer values are cut
+TARGET_CHARACTERS_CACHED_MAX = 256
 TOKEN_TAG = "token"  # not a tag, but the proxy's token from clients that cannot set headers
 
 TAG_NAME = re.compile(rf"[a-z0-9_.-]{{1,{TAG_NAME_CHARACTERS_MAX}}}")
@@ -57,12 +59,18 @@ class Routes:
             (re.compile(".*".join(map(re.escape, prefix.split("*")))), provider)
             for prefix, provider in owned
         ]
+        self._repeated = lru_cache(maxsize=1024)(self._find)  # callers use few paths
 
     def find(self, target: str) -> Route | Refusal:
         """The route of a request target in origin or absolute form.
 
         The host of an absolute form is ignored: a call can only go to a configured provider.
         """
+        if "?" in target or len(target) > TARGET_CHARACTERS_CACHED_MAX:
+            return self._find(target)
+        return self._repeated(target)
+
+    def _find(self, target: str) -> Route | Refusal:
         path, mark, query = _origin_form(target).partition("?")
         tags: dict[str, str] = {}
         if path.startswith("/~"):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
-from proxy.exchange import Kind
 from proxy.relay.call_log import CallLog
 from proxy.relay.headers import RequestHeaders
 from proxy.relay.http1 import framed, head
@@ -68,7 +67,7 @@ class Upload:
         if self._stopped:
             return
         if data:
-            self._log.keep(Kind.REQUEST, data)
+            self._log.request(data)
             self._parts.append(data)
         self._last = last
         if self._connection is not None and not self.withheld:

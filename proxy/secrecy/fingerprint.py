@@ -15,6 +15,9 @@ from urllib.parse import unquote_plus
 
 KEY_BYTES = 32
 _INSECURE_KEY = "openai-insecure-api-key."  # subprotocol of OpenAI realtime in a browser
+_CREDENTIAL_HEADERS = frozenset(
+    (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"sec-websocket-protocol")
+)
 FINGERPRINT_HEX = 16  # 64 bits: enough to avoid collisions among the keys of any company
 
 
@@ -22,7 +25,9 @@ def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
     """The caller's credential, the same text however it was sent; "" if there is none."""
     found: dict[bytes, str] = {}
     for name, value in headers:
-        found.setdefault(name.lower(), value.decode("latin-1"))
+        lower = name.lower()
+        if lower in _CREDENTIAL_HEADERS:
+            found.setdefault(lower, value.decode("latin-1"))
     if authorization := found.get(b"authorization", ""):
         scheme, _, rest = authorization.partition(" ")
         if scheme.upper().startswith("AWS4-"):  # unlike the signature, the key id stays the same

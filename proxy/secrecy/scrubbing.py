@@ -18,6 +18,8 @@ _SECRET_VALUE = re.compile(rf"{SECRET_VALUE}|{_URL_PASSWORD}")
 _PAIR = re.compile(r"(?<![^/;?&#,\s])([^/;?&#,\s=]+)=([^/;?&#,\s]+)")
 _SUBPROTOCOL_SECRET = re.compile(r"(?i)key|token|secret|auth|bearer|[^,\s]{41,}")
 _NAME_BYTES_CACHED_MAX = 128  # longer names must not fill the cache
+_VALUE_BYTES_CACHED_MAX = 128
+_TARGET_CHARACTERS_CACHED_MAX = 128
 
 
 def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
@@ -27,6 +29,12 @@ def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
 
 def scrubbed_target(target: str) -> str:
     """A path with its query, credentials replaced."""
+    if len(target) <= _TARGET_CHARACTERS_CACHED_MAX and "?" not in target:
+        return _repeated_target(target)
+    return _scrubbed_target(target)
+
+
+def _scrubbed_target(target: str) -> str:
     path, mark, query = target.partition("?")
     path = "/".join(map(_scrubbed_text, path.split("/"))) if "%" in path else _scrubbed_text(path)
     if query:
@@ -46,6 +54,13 @@ def _scrubbed_pair(name: bytes, value: bytes) -> tuple[str, str]:
     key, secret = _known(name) if len(name) <= _NAME_BYTES_CACHED_MAX else _new(name)
     if secret:
         return key, HIDDEN
+    if len(value) <= _VALUE_BYTES_CACHED_MAX and len(name) <= _NAME_BYTES_CACHED_MAX:
+        return _repeated(key, value)
+    return _scrubbed_value(key, value)
+
+
+def _scrubbed_value(key: str, value: bytes) -> tuple[str, str]:
+    """The header `key`, which does not name a credential; its value may hold one all the same."""
     text = value.decode("utf-8", "replace")
     if b"?" in value:
         text = scrubbed_target(text)
@@ -63,6 +78,8 @@ def _new(name: bytes) -> tuple[str, bool]:
 
 
 _known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names again and again
+_repeated_target = lru_cache(maxsize=1024)(_scrubbed_target)
+_repeated = lru_cache(maxsize=1024)(_scrubbed_value)  # and most values, too
 
 
 def _scrubbed_parameter(parameter: str) -> str:
