@@ -65,6 +65,11 @@ def unpacked(head: bytes) -> tuple[int, int, int]:
     return kind, call, at_ns
 
 
+def has_payload(head: bytes) -> bool:
+    """Whether a payload belongs to this header."""
+    return head[:4] != bytes(4)
+
+
 class Scan:
     """Iterates over the frames of `data`, which begins at `offset` in its segment.
 

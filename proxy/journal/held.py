@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from proxy.exchange import Kind
-from proxy.journal.frames import HEADER_BYTES, header, unpacked
+from proxy.journal.frames import HEADER_BYTES, has_payload, header, unpacked
 
 HELD_BYTES_MAX = 8 * 1024 * 1024
+_JOINED_BYTES_MAX = 4096  # a frame this small costs less to copy than an entry of its own
 HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # take half of it at most; ends need the rest
 
 
@@ -19,20 +20,28 @@ class Entry(NamedTuple):
 
 
 class Buffer:
-    """What the next system call writes: `parts`, each frame a header and a payload."""
+    """What the next system call writes: `parts` are whole frames, or a header and its payload."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.size = 0
 
     def add(self, kind: int, call: int, at_ns: int, payload: bytes) -> None:
-        self.parts += (header(kind, call, at_ns, payload), payload)
-        self.size += HEADER_BYTES + len(payload)
+        head = header(kind, call, at_ns, payload)
+        size = len(payload)
+        if size < _JOINED_BYTES_MAX:
+            self.parts.append(head + payload)
+        else:
+            self.parts += (head, payload)
+        self.size += HEADER_BYTES + size
 
     def take(self) -> list[Entry]:
         """Empty the buffer; returns what was in it."""
-        pairs = zip(self.parts[::2], self.parts[1::2], strict=True)
-        entries = [Entry(*unpacked(head), payload) for head, payload in pairs]
+        entries = []
+        parts = iter(self.parts)
+        for part in parts:
+            payload = part[HEADER_BYTES:] or (next(parts) if has_payload(part) else b"")
+            entries.append(Entry(*unpacked(part), payload))
         self.clear()
         return entries
 

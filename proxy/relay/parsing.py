@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 from proxy.relay.aiohttp_private import NO_PAUSES, Body, adopt
 
 _UNLIMITED = 1 << 30  # of a StreamReader, which never holds more than one read of a connection
+_BODY_BYTES_MIN = 2048  # a shorter one is not worth a second call
 _H2_PREFACE = b"PRI * HTTP/2.0"  # RFC 9113, 3.4
 _H2_SETTINGS = b"\x04\x00"  # type and flags of the frame that a server begins with
 
@@ -163,6 +164,17 @@ class ResponseParser:
             self.extra = bool(self._parser.feed_data(data)[0]) or self.extra
             return ()
         self._head_bytes += len(data)
+        end = data.find(b"\r\n\r\n") + 4
+        if 3 < end < len(data) - _BODY_BYTES_MIN:  # so that its chunks go to a `Body` at once
+            heads = self._feed(data[:end])
+            rest = data[end:]
+            if self._final:
+                self.extra = bool(self._parser.feed_data(rest)[0]) or self.extra
+                return heads
+            return (*heads, *self._feed(rest))
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> Sequence[RawResponseMessage]:
         try:
             messages, upgraded, rest = self._parser.feed_data(data)
         except BadHttpMessage as error:

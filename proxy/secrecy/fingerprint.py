@@ -10,11 +10,13 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote_plus
 
 KEY_BYTES = 32
 _INSECURE_KEY = "openai-insecure-api-key."  # subprotocol of OpenAI realtime in a browser
+CREDENTIALS_CACHED_MAX = 256
 _CREDENTIAL_HEADERS = frozenset(
     (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"sec-websocket-protocol")
 )
@@ -52,8 +54,10 @@ class Fingerprints:
     def __init__(self, key: bytes, names: Mapping[str, str]) -> None:
         self._key = key
         self._names = names
+        # Few credentials make most calls, and a relay holds them in memory in any case.
+        self.name = lru_cache(maxsize=CREDENTIALS_CACHED_MAX)(self._name)
 
-    def name(self, credential: str) -> str:
+    def _name(self, credential: str) -> str:
         """The configured name, else the fingerprint `k_…`; "" for no credential."""
         if not credential:
             return ""

@@ -19,12 +19,14 @@ _PAIR = re.compile(r"(?<![^/;?&#,\s])([^/;?&#,\s=]+)=([^/;?&#,\s]+)")
 _SUBPROTOCOL_SECRET = re.compile(r"(?i)key|token|secret|auth|bearer|[^,\s]{41,}")
 _NAME_BYTES_CACHED_MAX = 128  # longer names must not fill the cache
 _VALUE_BYTES_CACHED_MAX = 128
+_PAIRS_CACHED_MAX = 1024
 _TARGET_CHARACTERS_CACHED_MAX = 128
 
 
 def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
     """Headers with credentials replaced; names are as sent."""
-    return tuple([_scrubbed_pair(name, value) for name, value in raw])
+    known = _repeated.get
+    return tuple([known(pair) or _scrubbed_pair(pair) for pair in raw])
 
 
 def scrubbed_target(target: str) -> str:
@@ -50,13 +52,17 @@ def scrubbed_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _scrubbed_pair(name: bytes, value: bytes) -> tuple[str, str]:
+def _scrubbed_pair(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+    name, value = pair
     key, secret = _known(name) if len(name) <= _NAME_BYTES_CACHED_MAX else _new(name)
     if secret:
         return key, HIDDEN
-    if len(value) <= _VALUE_BYTES_CACHED_MAX and len(name) <= _NAME_BYTES_CACHED_MAX:
-        return _repeated(key, value)
-    return _scrubbed_value(key, value)
+    found = _scrubbed_value(key, value)
+    if len(name) <= _NAME_BYTES_CACHED_MAX and len(value) <= _VALUE_BYTES_CACHED_MAX:
+        if len(_repeated) >= _PAIRS_CACHED_MAX:
+            _repeated.clear()  # so that a caller of many values cannot keep it filled
+        _repeated[pair] = found
+    return found
 
 
 def _scrubbed_value(key: str, value: bytes) -> tuple[str, str]:
@@ -79,7 +85,7 @@ def _new(name: bytes) -> tuple[str, bool]:
 
 _known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names again and again
 _repeated_target = lru_cache(maxsize=1024)(_scrubbed_target)
-_repeated = lru_cache(maxsize=1024)(_scrubbed_value)  # and most values, too
+_repeated: dict[tuple[bytes, bytes], tuple[str, str]] = {}  # and most values, too
 
 
 def _scrubbed_parameter(parameter: str) -> str:
