@@ -54,14 +54,14 @@ class Held:
     """The few small frames that a call's row needs, in order, while the disk refuses."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self.entries: list[Entry] = []  # in order
         self._bytes = 0
         self._waiting: set[int] = set()  # calls with a frame that is held
         self._unbegun: set[int] = set()  # calls whose BEGUN is held
         self._lost: set[int] = set()  # calls whose BEGUN found no room, until they end
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self.entries)
 
     def keep(self, entry: Entry) -> bool:
         """Hold the frame if a row needs it and there is room; returns whether it is held."""
@@ -77,7 +77,7 @@ class Held:
             (self._unbegun if room else self._lost).add(entry.call)
         if room:
             self._waiting.add(entry.call)
-            self._entries.append(entry)
+            self.entries.append(entry)
             self._bytes += size
         return room
 
@@ -87,12 +87,12 @@ class Held:
 
     def take(self, *, begun_only: bool = False) -> list[Entry]:
         """Release all held frames; or only those of calls whose BEGUN is already in a file."""
-        taken, self._entries = self._entries, []
+        taken, self.entries = self.entries, []
         if begun_only:
-            self._entries = [entry for entry in taken if entry.call in self._unbegun]
+            self.entries = [entry for entry in taken if entry.call in self._unbegun]
             taken = [entry for entry in taken if entry.call not in self._unbegun]
         else:
             self._unbegun.clear()
-        self._bytes = sum(HEADER_BYTES + len(entry.payload) for entry in self._entries)
-        self._waiting = {entry.call for entry in self._entries}
+        self._bytes = sum(HEADER_BYTES + len(entry.payload) for entry in self.entries)
+        self._waiting = {entry.call for entry in self.entries}
         return taken

@@ -54,7 +54,6 @@ class Journal:
         self._complaint = Complaint(f"{directory.name}/{name}")
         self._scheduled = False
         self._closed = False
-        self._careful = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     @property
@@ -94,7 +93,8 @@ class Journal:
             self.counters.add("calls_ended")
             if self._lost:
                 self._lost.pop(call, None)
-        if self._careful or len(payload) > FRAME_BYTES_MAX:
+        trouble = self._blocked_until or self._full or self._closed or self._held.entries
+        if trouble or len(payload) > FRAME_BYTES_MAX:
             entry = Entry(kind, call, at_ns, payload)
             if len(payload) > FRAME_BYTES_MAX or not self._admits(entry):
                 return self._hold(entry)
@@ -105,12 +105,6 @@ class Journal:
         elif not self._scheduled:
             self._schedule()
         return True
-
-    def _look(self) -> None:
-        """Find out whether it takes a closer look to say if a frame may be written."""
-        self._careful = (
-            self._full or self._closed or self._blocked_until > 0 or bool(self._held)
-        )
 
     def _admits(self, entry: Entry) -> bool:
         """Whether a frame may be written now; held frames go before it."""
@@ -178,7 +172,7 @@ class Journal:
         if not self._refused:
             self._take_up()
         self.flush()
-        self._closed = self._careful = True
+        self._closed = True
         self._files.seal(at_once=True)
         for entry in self._held.take():
             self._drop(entry)
@@ -197,7 +191,6 @@ class Journal:
     def _hold(self, entry: Entry) -> bool:
         """Hold a frame in memory if a row needs it and there is room; else drop it."""
         kept = not self._closed and self._held.keep(entry)
-        self._careful = True
         if not kept:
             self._drop(entry)
         elif not self._timers:
@@ -221,7 +214,6 @@ class Journal:
         self.counters.add("write_errors")
         self._complaint.because(f"cannot write ({error.strerror})")
         self._blocked_until = monotonic() + RETRY_S
-        self._careful = True
         for entry in self._buffer.take():
             self._hold(entry)
 
@@ -268,7 +260,6 @@ class Journal:
         """Check the limit; what other writers add is only measured once a second."""
         self._total = total
         self._full = total >= self._limits.total_bytes_max
-        self._look()
         if self._full:
             limit = self._limits.total_bytes_max
             self._complaint.because(f"full, at its limit of {limit:,} bytes")
@@ -281,4 +272,3 @@ class Journal:
         except OSError as error:
             self._complaint.because(f"cannot make its directory again ({error.strerror})")
             self._blocked_until = monotonic() + RETRY_S
-            self._careful = True

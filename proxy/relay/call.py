@@ -155,7 +155,9 @@ class Call:
     def upload(self, data: bytes, last: bool) -> None:
         """A part of the request body arrived, or its end."""
         self._attempt.send(data, last)
-        if not self._held and self._attempt.upload.unsent_bytes > UNSENT_BYTES_MAX:
+        if last or self._held:
+            return
+        if self._attempt.upload.unsent_bytes > UNSENT_BYTES_MAX:
             self._held = True
             self.caller.pause_reading()
 
@@ -245,8 +247,9 @@ class Call:
 
     def _finish(self) -> None:
         """Hand the last bytes over: the journal has the end."""
-        if self._final:
-            self.caller.write(self._final)
+        data, self._final = self._final, b""
+        if data:
+            self.caller.write(data)
         self.caller.answered(keep_alive=self._keep_alive)
 
     def cut(self, rest: bytes) -> None:

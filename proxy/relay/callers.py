@@ -78,7 +78,7 @@ class Callers:
     def ended(self, connection: CallerConnection) -> None:
         """Its call is over."""
         self.running.discard(connection)
-        if not self.running:
+        if self.stopping and not self.running:
             self.none_running.set()
 
     def linger(self, connection: CallerConnection, within_s: float) -> None:

@@ -45,6 +45,7 @@ TOKEN_WANTED = (
 CUT_S = 2.0  # how long calls that are cut off may take to note their end
 LOOK_S = 0.05  # between two looks at whether callers have taken their last bytes
 HEALTH = ("/livez", "/readyz")
+OWN_PATHS = frozenset((*HEALTH, "/"))
 
 
 class Relay:
@@ -142,6 +143,13 @@ class Relay:
         route: Route | Refusal,
     ) -> Opened | None:
         """What the relay answers itself; None if the request is for a provider."""
+        admitted = not self._config.proxy.token or self._config.proxy.admits(
+            headers.token or route.token
+        )
+        ours = request.path in OWN_PATHS or request.method == "CONNECT"
+        if admitted and not ours and isinstance(route, Route):
+            if not headers.chunked or headers.codings == b"chunked":
+                return None
         # The unread rest of a body would be taken for the next request.
         lives = caller.request_whole and not (request.should_close or caller.stopping)
         bodyless = request.method == "HEAD"
@@ -158,17 +166,15 @@ class Relay:
             told: dict[str, object] = {"status": "ok" if alive else "stopping"}
             code = 200 if alive else 503
             return relay_answer(code, told, bodyless=bodyless, keep_alive=lives), lives
-        if not self._config.proxy.admits(headers.token or route.token):
+        if not admitted:
             return refusal(401, "unauthorized", TOKEN_WANTED)
         if request.path == "/" and request.method in ("GET", "HEAD"):
             told = self._introduction(request)
             return relay_answer(200, told, bodyless=bodyless, keep_alive=lives), lives
-        if headers.chunked and headers.codings != b"chunked":
-            text = "the only supported Transfer-Encoding is chunked."
-            return refusal(501, "transfer_coding", text)
-        if isinstance(route, Refusal):
+        if isinstance(route, Refusal) and not (headers.chunked and headers.codings != b"chunked"):
             return refusal(route.status, route.kind, route.message, providers=self._providers())
-        return None
+        text = "the only supported Transfer-Encoding is chunked."
+        return refusal(501, "transfer_coding", text)
 
     def _begun(
         self,
@@ -187,7 +193,7 @@ class Relay:
             provider=route.provider.name,
             upstream=origin,
             headers=scrubbed(headers.forward),
-            tags=scrubbed_tags({**route.tags, **headers.tags}),
+            tags=scrubbed_tags({**route.tags, **headers.tags}) if route.tags or headers.tags else {},
             key_id=self._fingerprints.name(secret),
             websocket=headers.websocket,
         )
