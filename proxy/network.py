@@ -112,7 +112,8 @@ def _without_port(entry: str) -> tuple[str, int | None]:
 
 def url_of(listen: Listen) -> str:
     """The URL at which this machine reaches the address; loopback for "any address"."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(listen.host, listen.host)
+    first = listen.named_hosts[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(first, first)
     scheme = "http" if listen.tls_cert is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listen.port}"
 

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from proxy.console.probes import PROBES
 from proxy.settings.config import Listen
 
 COOKIE = "taximeter_console"
@@ -41,7 +42,7 @@ def admission(listen: Listen) -> Middleware:
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if foreign := _foreign(request, listen):
             return _refusal(403, foreign)
-        if not listen.token:
+        if not listen.token or request.path in PROBES:
             return await handler(request)
         if request.path == PAGE and listen.admits(request.query.get("token", "")):
             return _signed_in(session, secure=listen.tls_cert is not None)

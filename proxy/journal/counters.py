@@ -24,6 +24,7 @@ COUNTER_NAMES = (
     "write_errors",
     "segments",
     *LAG,
+    "stale_connections",  # pooled connections that a provider had closed, found before their use
 )
 _OFFSETS = {name: at * 8 for at, name in enumerate(COUNTER_NAMES)}
 _VALUE = struct.Struct("<Q")

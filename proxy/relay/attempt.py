@@ -25,7 +25,14 @@ from aiohttp.http import RawResponseMessage
 
 from proxy.exchange import Outcome
 from proxy.relay.call_log import CallLog
-from proxy.relay.failures import FAILURES, BadRequestBody, Failure, StalledRequestBody, error_name, failure
+from proxy.relay.failures import (
+    FAILURES,
+    BadRequestBody,
+    Failure,
+    StalledRequestBody,
+    error_name,
+    failure,
+)
 from proxy.relay.headers import Pairs
 from proxy.relay.http1 import BadHead
 from proxy.relay.services import Services

@@ -68,7 +68,6 @@ once.  After the response head a failure can only break the stream off: a broken
 look like a clean end.
 """
 
-import asyncio
 import socket
 import struct
 from contextlib import suppress
@@ -78,6 +77,7 @@ from typing import Protocol
 from aiohttp.http import HttpVersion11, RawRequestMessage, RawResponseMessage
 
 from proxy.exchange import Outcome
+from proxy.relay import tunnel
 from proxy.relay.answers import error_answer
 from proxy.relay.attempt import Attempt
 from proxy.relay.call_log import CallLog
@@ -85,20 +85,17 @@ from proxy.relay.failures import BadRequestBody, Failure
 from proxy.relay.headers import Pairs, RequestHeaders, sort_response
 from proxy.relay.http1 import AnswerHead, answer_head, framed, head, status_line
 from proxy.relay.services import Services
-from proxy.relay.tunnel import tunnel
 from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
 
 UNSENT_BYTES_MAX = 64 * 1024  # of a request body while there is no connection yet; at most twice
 
 
-class Caller(Protocol):
+class Caller(tunnel.Caller, Protocol):
     """The connection of a caller, as its call uses it."""
 
-    @property
-    def transport(self) -> asyncio.Transport: ...
-    @property
-    def request_whole(self) -> bool: ...  # the request has arrived to its end
+    request_whole: bool  # the request has arrived to its end
+
     @property
     def stopping(self) -> bool: ...  # the relay's: no connection outlives this call
     def write(self, *parts: bytes) -> None: ...
@@ -133,7 +130,12 @@ class Call:
         self._request = request
         self._services = services
         upload = Upload(
-            request, headers, target, log, self._tell_to_continue, self.resume_caller
+            request,
+            headers,
+            target,
+            log,
+            tell_to_continue=self._tell_to_continue,
+            resume=self.resume_caller,
         )
         self._attempt = Attempt(
             self, upload, address=address, log=log, services=services, started_ns=started_ns
@@ -277,7 +279,7 @@ class Call:
         self.caller.write(self._decide(message).data)
         self._tunnelled = True
         extensions = message.headers.get("Sec-WebSocket-Extensions", "")
-        tunnel(self.caller, self._attempt, rest, deflate="permessage-deflate" in extensions)
+        tunnel.tunnel(self.caller, self._attempt, rest, deflate="permessage-deflate" in extensions)
 
     def failed(self, error: Exception) -> None:
         """A bug of ours."""

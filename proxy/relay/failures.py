@@ -13,7 +13,7 @@ from aiohttp import (
     ClientProxyConnectionError,
 )
 from aiohttp.http_exceptions import HttpProcessingError
-from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
+from python_socks import ProxyError
 
 from proxy.exchange import Outcome
 from proxy.relay.http1 import BadHead

@@ -9,9 +9,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aiohttp.http import HttpRequestParser, HttpResponseParser, RawRequestMessage
-from aiohttp.http import RawResponseMessage
+from aiohttp.http import (
+    HttpRequestParser,
+    HttpResponseParser,
+    RawRequestMessage,
+    RawResponseMessage,
+)
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
+from aiohttp.streams import StreamReader
 
 from proxy.relay.aiohttp_private import NO_PAUSES, Body, adopt
 
@@ -176,9 +181,10 @@ class ResponseParser:
 
     def _feed(self, data: bytes) -> Sequence[RawResponseMessage]:
         try:
-            messages, upgraded, rest = self._parser.feed_data(data)
+            found = self._parser.feed_data(data)
         except BadHttpMessage as error:
-            messages, upgraded, rest = self._repaired(data, error)
+            found = self._repaired(data, error)
+        messages, upgraded, rest = found
         if not messages:
             self._head = b"" if self._interim else self._head + data
             if self._head_bytes > self._limits.head_bytes_max:
@@ -219,7 +225,7 @@ class ResponseParser:
 
     def _repaired(
         self, data: bytes, error: BadHttpMessage
-    ) -> tuple[Sequence[tuple[RawResponseMessage, object]], bool, bytes]:
+    ) -> tuple[list[tuple[RawResponseMessage, StreamReader]], bool, bytes]:
         """Parse once more without repeated Content-Length; raises what was wrong otherwise."""
         head = self._head + data
         once = lengths_once(head)
@@ -245,7 +251,8 @@ def lengths_once(message: bytes) -> bytes:
             values.update(part.strip(b" \t") for part in value.split(b","))
             if repeated:
                 continue
-            line = name + b": " + value.split(b",")[0].strip(b" \t")
+            kept.append(name + b": " + value.split(b",")[0].strip(b" \t"))
+            continue
         kept.append(line)
     if not end or len(values) != 1 or not next(iter(values)).isdigit():
         return message

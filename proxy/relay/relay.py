@@ -44,7 +44,10 @@ TOKEN_WANTED = (
 )
 CUT_S = 2.0  # how long calls that are cut off may take to note their end
 LOOK_S = 0.05  # between two looks at whether callers have taken their last bytes
-HEALTH = ("/livez", "/readyz")
+LIVE, READY = "/livez", "/readyz"
+HEALTH = (LIVE, READY)
+NO_FORWARD_PROXY = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
+NO_METHOD = "this path of the proxy's own answers GET and HEAD."
 OWN_PATHS = frozenset((*HEALTH, "/"))
 
 
@@ -69,13 +72,17 @@ class Relay:
         )
         self.ready = True  # whether balancers should send new connections here
 
+    def turn_unready(self) -> None:
+        """Fail `/readyz` from now on; everybody is still served."""
+        self.ready = False
+
     def server(self) -> Callers:
         """The protocol factory for `loop.create_server`."""
         return Callers(self.open, self._config.callers, self._upstreams.head_limits)
 
     async def finish(self, callers: Callers, timeout_s: float, hurry: asyncio.Event) -> None:
         """Let calls in flight finish, until `timeout_s` or `hurry`; then cut off the rest."""
-        self.ready = False
+        self.turn_unready()
         callers.stopping = True  # from here on every response is the last on its connection
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
@@ -117,10 +124,11 @@ class Relay:
         started_ns = monotonic_ns()
         headers = sort_request(request.raw_headers)
         route = self._routes.find(request.path)
-        answer = self._own_answer(caller, request, headers, route)
-        if answer is not None:
-            return answer
-        assert isinstance(route, Route)  # else there is an answer
+        if not self._is_forwarded(request, headers, route) or isinstance(route, Refusal):
+            # The unread rest of a body would be taken for the next request.
+            lives = caller.request_whole and not (request.should_close or caller.stopping)
+            lives = lives and request.method != "CONNECT"
+            return self._own_answer(request, headers, route, lives=lives), lives
         address = self._upstreams.addresses[route.provider.name]
         secret = credential(headers.forward, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
@@ -135,46 +143,48 @@ class Relay:
             started_ns=started_ns,
         )
 
+    def _is_forwarded(
+        self, request: RawRequestMessage, headers: RequestHeaders, route: Route | Refusal
+    ) -> bool:
+        if headers.chunked and headers.codings != b"chunked":
+            return False
+        if request.path in OWN_PATHS or request.method == "CONNECT":
+            return False
+        listen = self._config.proxy
+        return not listen.token or listen.admits(headers.token or route.token)
+
     def _own_answer(
         self,
-        caller: CallerConnection,
         request: RawRequestMessage,
         headers: RequestHeaders,
         route: Route | Refusal,
-    ) -> Opened | None:
-        """What the relay answers itself; None if the request is for a provider."""
-        admitted = not self._config.proxy.token or self._config.proxy.admits(
-            headers.token or route.token
-        )
-        ours = request.path in OWN_PATHS or request.method == "CONNECT"
-        if admitted and not ours and isinstance(route, Route):
-            if not headers.chunked or headers.codings == b"chunked":
-                return None
-        # The unread rest of a body would be taken for the next request.
-        lives = caller.request_whole and not (request.should_close or caller.stopping)
+        *,
+        lives: bool,
+    ) -> bytes:
+        """What the relay answers itself; the connection `lives` on, or ends with this."""
         bodyless = request.method == "HEAD"
-
-        def refusal(status: int, kind: str, text: str, **more: object) -> Opened:
-            answer = error_answer(status, kind, text, bodyless=bodyless, keep_alive=lives, **more)
-            return answer, lives
-
+        asks = request.method in ("GET", "HEAD")
         if request.method == "CONNECT":
-            text = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
-            return error_answer(405, "connect_refused", text, keep_alive=False), False
-        if request.path in HEALTH and request.method in ("GET", "HEAD"):
-            alive = self.ready or request.path == "/livez"
-            told: dict[str, object] = {"status": "ok" if alive else "stopping"}
-            code = 200 if alive else 503
-            return relay_answer(code, told, bodyless=bodyless, keep_alive=lives), lives
-        if not admitted:
-            return refusal(401, "unauthorized", TOKEN_WANTED)
-        if request.path == "/" and request.method in ("GET", "HEAD"):
+            refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
+        elif request.path in HEALTH and asks:
+            alive = self.ready or request.path == LIVE
+            status = {"status": "ok" if alive else "stopping"}
+            return relay_answer(200 if alive else 503, status, bodyless=bodyless, keep_alive=lives)
+        elif not self._config.proxy.admits(headers.token or route.token):
+            refusal = Refusal(401, "unauthorized", TOKEN_WANTED)
+        elif request.path == "/" and asks:
             told = self._introduction(request)
-            return relay_answer(200, told, bodyless=bodyless, keep_alive=lives), lives
-        if isinstance(route, Refusal) and not (headers.chunked and headers.codings != b"chunked"):
-            return refusal(route.status, route.kind, route.message, providers=self._providers())
-        text = "the only supported Transfer-Encoding is chunked."
-        return refusal(501, "transfer_coding", text)
+            return relay_answer(200, told, bodyless=bodyless, keep_alive=lives)
+        elif headers.chunked and headers.codings != b"chunked":
+            text = "the only supported Transfer-Encoding is chunked."
+            refusal = Refusal(501, "transfer_coding", text)
+        else:
+            refusal = route if isinstance(route, Refusal) else Refusal(405, "method", NO_METHOD)
+        more = {"providers": self._providers()} if refusal is route else {}
+        return error_answer(
+            refusal.status, refusal.kind, refusal.message,
+            bodyless=bodyless, keep_alive=lives, **more,
+        )  # fmt: skip
 
     def _begun(
         self,
@@ -193,7 +203,9 @@ class Relay:
             provider=route.provider.name,
             upstream=origin,
             headers=scrubbed(headers.forward),
-            tags=scrubbed_tags({**route.tags, **headers.tags}) if route.tags or headers.tags else {},
+            tags=scrubbed_tags({**route.tags, **headers.tags})
+            if route.tags or headers.tags
+            else {},
             key_id=self._fingerprints.name(secret),
             websocket=headers.websocket,
         )

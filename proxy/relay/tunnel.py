@@ -37,9 +37,10 @@ class Caller(Protocol):
 class Switched(Protocol):
     """The attempt that was switched."""
 
-    log: MessageLog
     connection: UpstreamConnection | None
 
+    @property
+    def log(self) -> MessageLog: ...
     def close_switched(self) -> None: ...
 
 

@@ -27,7 +27,17 @@ class Upload:
 
     __slots__ = (
         *("websocket", "done", "paused", "waits", "_continued", "_request", "_headers", "_target"),
-        *("_tell", "_resume", "_connection", "_log", "_parts", "_last", "_stopped", "_timer", "_answered"),
+        *(
+            "_tell",
+            "_resume",
+            "_connection",
+            "_log",
+            "_parts",
+            "_last",
+            "_stopped",
+            "_timer",
+            "_answered",
+        ),
     )
 
     def __init__(
@@ -36,6 +46,7 @@ class Upload:
         headers: RequestHeaders,
         target: str,
         log: CallLog,
+        *,
         tell_to_continue: Callable[[], None],
         resume: Callable[[], None],
     ) -> None:

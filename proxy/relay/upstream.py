@@ -10,7 +10,6 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import unquote
 
 from aiohttp import ClientRequest, ClientTimeout, TCPConnector
@@ -100,9 +99,7 @@ class Upstreams:
             self._free_slot()
             raise
 
-    def release(
-        self, to: Address, connection: UpstreamConnection, *, reusable: bool
-    ) -> None:
+    def release(self, to: Address, connection: UpstreamConnection, *, reusable: bool) -> None:
         """Give a connection back, for others if it is `reusable`."""
         connection.user = None
         connection.unspare()
@@ -126,7 +123,7 @@ class Upstreams:
         if protocol is None or protocol.should_close or transport is None:
             held.close()
             raise BadHead("it said something before it was asked")
-        connection = UpstreamConnection(cast(asyncio.Transport, transport), self.head_limits)
+        connection = UpstreamConnection(transport, self.head_limits)
         protocol.connection_lost(None)  # for aiohttp the connection is over
         held.close()
         return connection

@@ -66,10 +66,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def spare(self) -> None:
         """Keep a second descriptor: should an upload break, the answer can still be read."""
-        if self._spare_fd < 0 and self._fd >= 0:
-            if self.transport.get_extra_info("sslcontext") is None:  # else only TLS could read it
-                with suppress(OSError):  # out of descriptors
-                    self._spare_fd = os.dup(self._fd)
+        plain = self.transport.get_extra_info("sslcontext") is None  # else only TLS could read it
+        if plain and self._spare_fd < 0 and self._fd >= 0:
+            with suppress(OSError):  # out of descriptors
+                self._spare_fd = os.dup(self._fd)
 
     def unspare(self) -> None:
         """Give the second descriptor up: while it is open, the connection is."""

@@ -27,6 +27,7 @@ from exporters.series import Family
 from proxy.console import api
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
+from proxy.console.probes import Probes
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery import outlets
 from proxy.delivery.contents import ContentDelivery, content_delivery
@@ -94,7 +95,9 @@ class MeterProcess:
         self.repricing = Repricing(config, self.store, self.clickhouse)
         command = CommandToken(places.command_token)
         content_api = ContentApi(config, self.store, self.contents, self.content, command)
+        self.probes = Probes()
         self.commands = (
+            *self.probes.routes(),
             *RepriceApi(self.repricing, command).routes(),
             *content_api.routes(),
         )
@@ -180,7 +183,7 @@ class MeterProcess:
         except (TransientError, OSError) as error:
             log.warning("Cannot finish an interrupted reprice: %s", error)
 
-    async def run(self, console_fd: int, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    async def run(self, console_fds: str, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Run until `stop`; then read what the relays left, flush, and close."""
         await self._open_store()
         await self.observer.count_waiting(self.deliveries)
@@ -196,7 +199,8 @@ class MeterProcess:
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
         await runner.setup()
         tls = server_tls(self._config.console)
-        await web.SockSite(runner, process.inherited(console_fd), ssl_context=tls).start()
+        for sock in process.inherited(console_fds):
+            await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
@@ -242,16 +246,18 @@ def _handled(opening: asyncio.Task[None]) -> None:
         opening.exception()
 
 
-async def serve(config: Config, console_fd: int, ready_fd: int) -> None:
+async def serve(config: Config, console_fds: str, ready_fd: int) -> None:
     """Run until SIGTERM or until the supervisor is gone."""
     stop, _ = process.signals()
-    await MeterProcess(config).run(console_fd, lambda: process.tell_ready(ready_fd), stop)
+    meter = MeterProcess(config)
+    process.on_lame_duck(meter.probes.turn_unready)
+    await meter.run(console_fds, lambda: process.tell_ready(ready_fd), stop)
 
 
 def main() -> None:
     """Entry point of the process."""
     parser = argparse.ArgumentParser(prog="taximeter meter")
-    parser.add_argument("--console-fd", type=int, required=True)
+    parser.add_argument("--console-fd", required=True)
     parser.add_argument("--ready-fd", type=int, default=-1)
     arguments = parser.parse_args()
     process.begin()

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -35,11 +36,12 @@ def configuration() -> Config:
     return sources.parse(bytes(line))
 
 
-def inherited(fd: int) -> socket.socket:
-    """The listening socket that was inherited from the supervisor."""
-    sock = socket.socket(fileno=fd)
-    sock.setblocking(False)
-    return sock
+def inherited(fds: str) -> list[socket.socket]:
+    """The listening sockets that were inherited from the supervisor, by their descriptors."""
+    sockets = [socket.socket(fileno=int(fd)) for fd in fds.split(",")]
+    for sock in sockets:
+        sock.setblocking(False)
+    return sockets
 
 
 def tell_ready(fd: int) -> None:
@@ -71,6 +73,11 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop.add_reader(0, spoken)
     return stop, hurry
+
+
+def on_lame_duck(turn_unready: Callable[[], None]) -> None:
+    """Have the supervisor's SIGUSR1 announce the end: readiness fails, callers are served."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, turn_unready)
 
 
 def begin() -> None:

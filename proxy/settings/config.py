@@ -54,11 +54,14 @@ class Provider:
     client_key: Path | None = None  # None: it is in the same file
 
 
+LOOPBACKS = ("127.0.0.1", "::1")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
     """An address we serve on, with TLS if both files are given."""
 
-    host: str = "127.0.0.1"
+    host: str = "127.0.0.1"  # or several, with commas between them
     port: int = 4000  # 0: any free port
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -66,6 +69,21 @@ class Listen:
     # Required from callers, the proxy's in x-taximeter-token, the console's as a bearer token.
     token: str = field(default="", repr=False)
     token_file: Path | None = None  # holds the token instead
+
+    @property
+    def named_hosts(self) -> tuple[str, ...]:
+        """The configured addresses."""
+        return tuple(host.strip() for host in self.host.split(","))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses to serve: a loopback brings the other one, as "localhost" means both."""
+        hosts: dict[str, None] = {}
+        for host in self.named_hosts:
+            hosts |= dict.fromkeys(LOOPBACKS if host == "localhost" else (host,))
+        if hosts.keys() & set(LOOPBACKS) and "::" not in hosts and "0.0.0.0" not in hosts:
+            hosts |= dict.fromkeys(LOOPBACKS)
+        return tuple(hosts)
 
     def admits(self, token: str) -> bool:
         """Whether `token` is correct, or none is required.  Compares in constant time."""
@@ -176,7 +194,8 @@ class Config:
     console: Listen = Listen(port=4001)
     relays: int = 1
     callers: CallerOptions = CallerOptions()
-    drain_timeout_s: float = 600.0  # after SIGTERM, for calls in flight to finish
+    lame_duck_s: float = 0.0  # after SIGTERM: new callers are served, but readiness fails
+    drain_timeout_s: float = 600.0  # after that, for calls in flight to finish
     upstream: UpstreamOptions = UpstreamOptions()
     journal: JournalOptions = JournalOptions()
     metering: MeteringOptions = MeteringOptions()
