@@ -7,10 +7,17 @@ Anthropic show to their users.
 from http import HTTPStatus
 
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.relay.http1 import head
+from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
 
 ERROR_HEADER = "x-taximeter-error"
+NOT_HTTP = "the request is not valid HTTP/1.1."
+HTTP2 = (
+    "this port speaks HTTP/1.1, not HTTP/2 without TLS (h2c). Set the client to HTTP/1.1, as with "
+    "curl --http1.1."
+)
 
 
 def relay_answer(
@@ -48,3 +55,12 @@ def error_answer(
     error = {"type": f"taximeter_{kind}", "message": f"Taximeter: {message}", "code": kind, **more}
     document = {"type": "error", "error": error}
     return relay_answer(status, document, error=kind, bodyless=bodyless, keep_alive=keep_alive)
+
+
+def unreadable_answer(error: HttpProcessingError) -> bytes:
+    """Answers what is not a request; the connection ends with it."""
+    if isinstance(error, HeadTooLarge):
+        text = f"the request has {error.what}; the limit is upstream.{error.option}."
+        return error_answer(431, "head_too_large", text, keep_alive=False)
+    text = HTTP2 if isinstance(error, SpeaksHttp2) else NOT_HTTP
+    return error_answer(400, "bad_request", text, keep_alive=False)

@@ -16,9 +16,7 @@ the body as the caller has sent.  ANSWERED: the final head was accepted.
 """
 
 import asyncio
-from enum import Enum, auto
 from time import monotonic_ns
-from typing import Protocol
 
 from aiohttp import ClientOSError, ClientPayloadError, ServerDisconnectedError, SocketTimeoutError
 from aiohttp.http import RawResponseMessage
@@ -28,13 +26,13 @@ from proxy.relay.call_log import CallLog
 from proxy.relay.failures import (
     FAILURES,
     BadRequestBody,
-    Failure,
     StalledRequestBody,
+    broken_outcome,
     error_name,
     failure,
 )
-from proxy.relay.headers import Pairs
 from proxy.relay.http1 import BadHead
+from proxy.relay.receiver import Receiver, State
 from proxy.relay.services import Services
 from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
@@ -43,38 +41,13 @@ from proxy.relay.upstream_connection import UpstreamConnection
 INTERIM_MAX = 1000  # 1xx heads before the final one: the most verbose provider sends a few a minute
 
 
-class Receiver(Protocol):
-    """Who gets what an attempt brings.  Raises FAILURES from `head` if it cannot be passed on."""
-
-    def interim(self, code: int, reason: str, pairs: Pairs) -> None: ...
-    def head(self, message: RawResponseMessage) -> bool: ...  # whether the body is delimited
-    def body(self, data: bytes, last: bool) -> None: ...
-    def cut(self, rest: bytes) -> None: ...  # upstream broke off after the head
-    def refused(self, failed: Failure) -> None: ...  # there is no response
-    def switched(self, message: RawResponseMessage, rest: bytes) -> None: ...
-    def failed(self, error: Exception) -> None: ...  # a bug of ours
-    def pause_caller(self) -> None: ...
-    def resume_caller(self) -> None: ...
-
-
-class State(Enum):
-    """See the head of this file."""
-
-    NEW = auto()
-    CONNECTING = auto()
-    SENT = auto()
-    ANSWERED = auto()
-    SWITCHED = auto()
-    ENDED = auto()
-
-
 class Attempt:
     """Sends one request to `address`, once."""
 
     __slots__ = (
         *("log", "state", "upload", "connection", "_receiver", "_services", "_address"),
-        *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited", "_reading_paused"),
-        *("_idle_s", "_watch"),
+        *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited"),
+        "_watch",
     )
 
     def __init__(
@@ -99,7 +72,6 @@ class Attempt:
         self._interims = 0
         self._status = 0
         self._delimited = True
-        self._reading_paused = False
         self._watch: float = 0.0  # the deadline that runs, in seconds; 0: none
 
     # -- the way there --------------------------------------------------------------------------
@@ -153,16 +125,13 @@ class Attempt:
         """Begin to wait: for the first byte if everything was sent, else for any."""
         waits = self.state is State.SENT and self.upload.done
         after_s = self._address.first_byte_timeout_s if waits else self._address.idle_timeout_s
-        if self._watch not in (0.0, after_s):
-            self._services.deadlines(self._watch).drop(self)
-        self._watch = after_s
-        self._services.deadlines(after_s).touch(self)
+        self._watch = self._services.watch(self, self._watch, after_s)
 
     def overdue(self) -> None:
         """Nothing happened for too long."""
         self._watch = 0.0
-        if self._reading_paused:  # the caller does not read, which is no silence of the provider's
-            return
+        if self.connection is not None and self.connection.reading_paused:
+            return  # the caller does not read, which is no silence of the provider's
         if self.state is State.SENT and not self.upload.done and not self.upload.paused:
             self._broke(StalledRequestBody())
         else:
@@ -260,14 +229,11 @@ class Attempt:
 
     def pause_reading(self) -> None:
         """The caller takes no more for now."""
-        if self.connection is not None and not self._reading_paused:
-            self._reading_paused = True
-            self.connection.transport.pause_reading()
+        if self.connection is not None:
+            self.connection.pause_reading()
 
     def resume_reading(self) -> None:
-        if self.connection is not None and self._reading_paused:
-            self._reading_paused = False
-            self.connection.transport.resume_reading()
+        if self.connection is not None and self.connection.resume_reading():
             self.watch()
 
     # -- how an attempt ends --------------------------------------------------------------------
@@ -301,14 +267,9 @@ class Attempt:
             self._leave()
             self._receiver.refused(failed)
             return
-        outcome = Outcome.UPSTREAM_CUT
-        if isinstance(error, TimeoutError):
-            outcome = Outcome.TIMED_OUT
-        elif isinstance(error, BadRequestBody):
-            outcome = Outcome.CLIENT_GONE
         if rest:
             self.log.response(rest)
-        self.log.end(outcome, error_name(error))
+        self.log.end(broken_outcome(error), error_name(error))
         self.log.flush()
         self._leave()
         self._receiver.cut(rest)
@@ -337,14 +298,10 @@ class Attempt:
             self._connecting = None
         connection, self.connection = self.connection, None
         if connection is not None:
-            if self._reading_paused:
-                reusable = False
             self._services.upstreams.release(self._address, connection, reusable=reusable)
 
     def _unwatch(self) -> None:
-        if self._watch:
-            self._services.deadlines(self._watch).drop(self)
-            self._watch = 0.0
+        self._watch = self._services.watch(self, self._watch, 0.0)
 
     def _count_overhead(self) -> None:
         """Count the time since the last stamp as our own share."""

@@ -11,14 +11,15 @@ and drop the rest for a while.
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.network import keep_alive
-from proxy.relay.answers import error_answer
-from proxy.relay.parsing import HeadTooLarge, RequestParser, SpeaksHttp2, asks_for_websocket
+from proxy.relay.answers import error_answer, unreadable_answer
+from proxy.relay.parsing import RequestParser, asks_for_websocket
+from proxy.relay.running import Running, RunningCall
 
 if TYPE_CHECKING:
     from proxy.relay.callers import Callers
@@ -26,29 +27,6 @@ if TYPE_CHECKING:
 
 AHEAD_BYTES_MAX = 64 * 1024  # of later requests, while one is answered; one read more at most
 LINGER_S = 30.0  # as nginx
-
-NOT_HTTP = "the request is not valid HTTP/1.1."
-HTTP2 = (
-    "this port speaks HTTP/1.1, not HTTP/2 without TLS (h2c). Set the client to HTTP/1.1, as with "
-    "curl --http1.1."
-)
-
-
-class Running(Protocol):
-    """What runs on the connection: a `Call`, or the `Tunnel` that it became."""
-
-    def caller_left(self) -> None: ...
-    def cut_off(self) -> None: ...
-    def pause_answer(self) -> None: ...
-    def resume_answer(self) -> None: ...
-
-
-class RunningCall(Running, Protocol):
-    """A `Call`, which also takes the request body."""
-
-    def begin(self) -> None: ...
-    def upload(self, data: bytes, last: bool) -> None: ...
-    def body_broke(self) -> None: ...
 
 
 class CallerConnection(asyncio.Protocol):
@@ -311,13 +289,7 @@ class CallerConnection(asyncio.Protocol):
 
     def _turn_away(self, error: HttpProcessingError) -> None:
         """Answer what never became a request, and close the connection."""
-        if isinstance(error, HeadTooLarge):
-            text = f"the request has {error.what}; the limit is upstream.{error.option}."
-            answer = error_answer(431, "head_too_large", text, keep_alive=False)
-        else:
-            text = HTTP2 if isinstance(error, SpeaksHttp2) else NOT_HTTP
-            answer = error_answer(400, "bad_request", text, keep_alive=False)
-        self.turn_away(answer)
+        self.turn_away(unreadable_answer(error))
 
     def turn_away(self, answer: bytes) -> None:
         """Answer, and close the connection; the rest of the request is not wanted."""

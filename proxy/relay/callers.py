@@ -15,9 +15,10 @@ from collections.abc import Callable
 from aiohttp.http import RawRequestMessage
 
 from proxy.relay.answers import error_answer
-from proxy.relay.caller_connection import CallerConnection, RunningCall
+from proxy.relay.caller_connection import CallerConnection
 from proxy.relay.deadlines import Deadlines
 from proxy.relay.parsing import HeadLimits
+from proxy.relay.running import RunningCall
 from proxy.settings.config import CallerOptions
 
 FRESH_S = 10.0  # how long a connection may stay idle before it may be closed to make room

@@ -2,9 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Waits(Protocol):
+    """Something that is told itself."""
+
+    def overdue(self) -> None: ...
 
 
 class Deadlines(Generic[T]):

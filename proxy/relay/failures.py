@@ -52,6 +52,13 @@ def error_name(error: Exception) -> str:
     return type(error).__name__
 
 
+def broken_outcome(error: Exception) -> Outcome:
+    """How a call ends that breaks off after the response head."""
+    if isinstance(error, TimeoutError):
+        return Outcome.TIMED_OUT
+    return Outcome.CLIENT_GONE if isinstance(error, BadRequestBody) else Outcome.UPSTREAM_CUT
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, HeadTooLarge):
         return f"it has {error.what}; the limit is upstream.{error.option}"

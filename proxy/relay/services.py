@@ -1,13 +1,8 @@
 """What all calls of a relay share."""
 
-from typing import TYPE_CHECKING
-
-from proxy.relay.deadlines import Deadlines
+from proxy.relay.deadlines import Deadlines, Waits
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
-
-if TYPE_CHECKING:
-    from proxy.relay.attempt import Attempt
 
 
 class Services:
@@ -16,14 +11,19 @@ class Services:
     def __init__(self, upstreams: Upstreams, settling: Settling) -> None:
         self.upstreams = upstreams
         self.settling = settling
-        self._deadlines: dict[float, Deadlines[Attempt]] = {}
+        self._deadlines: dict[float, Deadlines[Waits]] = {}
 
-    def deadlines(self, after_s: float) -> "Deadlines[Attempt]":
-        """The clock for all that may be silent equally long."""
-        found = self._deadlines.get(after_s)
-        if found is None:
-            found = self._deadlines[after_s] = Deadlines(after_s, lambda attempt: attempt.overdue())
-        return found
+    def watch(self, waits: Waits, before_s: float, after_s: float) -> float:
+        """Have `waits` be told after `after_s` of silence, no longer after `before_s`; 0: never."""
+        if before_s not in (0.0, after_s):
+            self._deadlines[before_s].drop(waits)
+        if after_s:
+            deadlines = self._deadlines.get(after_s)
+            if deadlines is None:
+                deadlines = Deadlines[Waits](after_s, lambda late: late.overdue())
+                self._deadlines[after_s] = deadlines
+            deadlines.touch(waits)
+        return after_s
 
     def stop(self) -> None:
         for deadlines in self._deadlines.values():

@@ -85,12 +85,11 @@ class Tunnel:
     def pause_answer(self) -> None:
         """The caller takes no more for now."""
         self._paused_ns = monotonic_ns()
-        self._connection.transport.pause_reading()
+        self._connection.pause_reading()
 
     def resume_answer(self) -> None:
         self._log.waited(monotonic_ns() - self._paused_ns)
-        if not self._connection.closed:
-            self._connection.transport.resume_reading()
+        self._connection.resume_reading()
 
     def cut_off(self) -> None:
         """The relay stops."""

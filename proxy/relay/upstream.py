@@ -104,7 +104,8 @@ class Upstreams:
         connection.user = None
         connection.unspare()
         self._free_slot()
-        if reusable and not (connection.closed or connection.transport.is_closing()):
+        spent = connection.closed or connection.reading_paused or connection.transport.is_closing()
+        if reusable and not spent:
             self._pool.put(to, connection)
         else:
             connection.abort()

@@ -26,7 +26,8 @@ class UpstreamConnection(asyncio.Protocol):
     """Takes over `transport`.  While nobody uses it, whatever arrives ends it."""
 
     __slots__ = (
-        *("transport", "parser", "user", "writing_paused", "closed", "idle_s", "idle_until"),
+        *("transport", "parser", "user", "writing_paused", "reading_paused", "closed"),
+        *("idle_s", "idle_until"),
         *("_poll", "_spare_fd", "_fd"),
     )
 
@@ -35,6 +36,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.parser = ResponseParser(limits)
         self.user: User | None = None
         self.writing_paused = False
+        self.reading_paused = False
         self.closed = False
         self.idle_s: float | None = None  # how long the provider keeps it when idle, if it says so
         self.idle_until = 0.0
@@ -76,6 +78,18 @@ class UpstreamConnection(asyncio.Protocol):
         if self._spare_fd >= 0:
             os.close(self._spare_fd)
             self._spare_fd = -1
+
+    def pause_reading(self) -> None:
+        if not (self.reading_paused or self.transport.is_closing()):
+            self.reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> bool:
+        """Whether it had been paused."""
+        paused, self.reading_paused = self.reading_paused, False
+        if paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+        return paused
 
     def abort(self) -> None:
         """Close at once."""
