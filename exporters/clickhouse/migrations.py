@@ -32,7 +32,10 @@ _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
 )
 # Tables that are written through Distributed; a call and its corrections are on the same shard.
-_SHARDING = dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)")
+_SHARDING = {
+    **dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)"),
+    "audit": ", sipHash64(id)",
+}
 
 
 @dataclass(frozen=True, slots=True)
