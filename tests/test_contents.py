@@ -22,8 +22,8 @@ from exporters.clickhouse.contents import Contents, ContentSelection
 from exporters.clickhouse.store import Store
 from exporters.content import Captured, Content, content_of
 from exporters.record import Lot, PermanentError, Record, TransientError
-from proxy.delivery import contents as module
 from proxy.delivery import delivery
+from proxy.delivery import own_journal as module
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.metering.recorder import Recorder
 from proxy.settings import config

@@ -25,8 +25,8 @@ class Failures:
 
     def wait_s(self, address: str, now: float) -> float:
         """How long no token of this address is looked at; 0 if it is."""
-        failed = self._failed.get(_group(address), ())
-        if len(failed) < FAILURES_MAX:
+        failed = self._failed.get(_group(address))
+        if failed is None or len(failed) < FAILURES_MAX:
             return 0.0
         return max(0.0, failed[0] + FAILURES_S - now)
 
@@ -36,6 +36,8 @@ def _group(address: str) -> str:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
-        return str(ipaddress.ip_network((ip, _IPV6_PREFIX), strict=False))
-    return str(getattr(ip, "ipv4_mapped", None) or ip)
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network(f"{ip}/{_IPV6_PREFIX}", strict=False))

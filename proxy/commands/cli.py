@@ -50,6 +50,8 @@ COMMANDS = (
     Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
     Command("store", "proxy.commands.store:main", "Check the store."),
+    Command("access", "proxy.commands.access:main", "Add, list and remove tokens of the console."),
+    Command("audit", "proxy.commands.audit:main", "Show who changed what."),
     Command("check", "proxy.commands.check:main", "Check the configuration."),
 )
 

@@ -25,16 +25,16 @@ from rich.progress import (
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
-from proxy.commands import terminal
+from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import request
 from proxy.commands.terminal import Column, Exit, count, dollars
-from proxy.console import command_token
+from proxy.console.audit_api import Change
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
 from proxy.repricing.run import RepriceOrder, Repricing
 from proxy.settings.config import Config
-from proxy.settings.places import Places, store_dsn
+from proxy.settings.places import store_dsn
 
 SILENCE_S = 300.0  # longest wait between two pages; one takes well below a second
 GROUPS_SHOWN = 20  # of each kind; --json shows all
@@ -117,16 +117,17 @@ def _done(found: Result, choice: Choice, code: Exit = Exit.OK) -> Exit:
 def _run(config: Config, order: RepriceOrder) -> Result:
     with _bar() as progressed:
         found = _from_meter(config, order, progressed)
-        return asyncio.run(_directly(config, order, progressed)) if found is None else found
+        if found is not None:
+            return found
+        if order.write:
+            audited.write(config, Change("reprice", "calls", after=order))
+        return asyncio.run(_directly(config, order, progressed))
 
 
 def _from_meter(config: Config, order: RepriceOrder, progressed: Progressed) -> Result | None:
     """The running meter's response; None if none is running."""
-    headers = command_token.headers(Places(config.data).command_token)
     data = msgspec.json.encode(order)
-    with request(
-        config, PATH, method="POST", timeout_s=SILENCE_S, headers=headers, data=data
-    ) as answer:
+    with request(config, PATH, method="POST", timeout_s=SILENCE_S, data=data) as answer:
         if answer is None:
             return None
         for text in answer:

@@ -13,11 +13,12 @@ import msgspec
 
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import TransientError
-from proxy.commands import terminal
+from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
 from proxy.console.api import QUIET_S
+from proxy.console.audit_api import Change
 from proxy.delivery import lag
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
@@ -69,6 +70,9 @@ def check(config: Config, *, repair: bool, quiet_s: int, as_json: bool) -> Exit:
     try:
         found = ask(config, "/api/store/check", query, method=method, timeout_s=timeout_s)
         if found is None:
+            if repair:
+                after = {"quiet_s": str(quiet_s)}
+                audited.write(config, Change("store.repair", "rollups", after=after))
             found = asyncio.run(_directly(config, repair=repair, quiet_s=quiet_s))
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot check the store: {error}")

@@ -47,7 +47,7 @@ def scrubbed_document(value: object) -> object:
     if isinstance(value, Mapping):
         return {
             _scrubbed_text(str(name)): HIDDEN
-            if isinstance(field, str) and is_secret(str(name).lower())
+            if isinstance(field, str | list | tuple | Mapping) and is_secret(str(name).lower())
             else scrubbed_document(field)
             for name, field in value.items()
         }

@@ -17,6 +17,7 @@ from time import monotonic
 
 from aiohttp import web
 
+from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.reconcile import SumDifference
@@ -24,11 +25,9 @@ from exporters.clickhouse.store import Store
 from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
-from proxy.console import api
-from proxy.console.command_token import CommandToken
-from proxy.console.content_api import ContentApi
-from proxy.console.reprice_api import RepriceApi
+from proxy.console.console import Parts, console
 from proxy.delivery import outlets
+from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
@@ -92,17 +91,14 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.repricing = Repricing(config, self.store, self.clickhouse)
-        command = CommandToken(places.command_token)
-        content_api = ContentApi(config, self.store, self.contents, self.content, command)
-        self.commands = (
-            *RepriceApi(self.repricing, command).routes(),
-            *content_api.routes(),
-        )
+        self.audit_table = AuditTable(dsn, database=store.database)
+        self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
         if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
-        self.ways: list[Delivery[Record] | ContentDelivery] = [*self.deliveries]
+        self.ways: list[Delivery[Record] | ContentDelivery | AuditDelivery]
+        self.ways = [*self.deliveries, self.audit]
         if self.content:
             self.ways.append(self.content)
         self.alerting = Alerting(config.alerts, places.alerts, self.status, outlets.webhook(config))
@@ -118,6 +114,20 @@ class MeterProcess:
             age_max_s=self._config.store.batch_age_max_s,
         )
 
+    def _console(self) -> web.Application:
+        parts = Parts(
+            store=self.store,
+            status=self.status,
+            metrics=self.metrics,
+            alerts=self.alerting.shown,
+            check=self.check,
+            repricing=self.repricing,
+            contents=self.contents,
+            content=self.content,
+            audit=self.audit,
+        )
+        return console(self._config, parts)
+
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
         meter = {
@@ -129,7 +139,8 @@ class MeterProcess:
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
         content = {self.content.name: self.content.status()} if self.content else {}
-        return {"meter": self.recorder.status() | meter, **exporters, **content}
+        audit = {self.audit.name: self.audit.status()}
+        return {"meter": self.recorder.status() | meter, **exporters, **content, **audit}
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
@@ -184,16 +195,7 @@ class MeterProcess:
         """Run until `stop`; then read what the relays left, flush, and close."""
         await self._open_store()
         await self.observer.count_waiting(self.deliveries)
-        app = api.application(
-            self.store,
-            self.status,
-            self._config.console,
-            metrics=self.metrics,
-            alerts=self.alerting.shown,
-            check=self.check,
-            commands=self.commands,
-        )
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
+        runner = web.AppRunner(self._console(), access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
         await runner.setup()
         tls = server_tls(self._config.console)
         await web.SockSite(runner, process.inherited(console_fd), ssl_context=tls).start()
@@ -220,6 +222,7 @@ class MeterProcess:
         await self.alerting.close()
         await runner.cleanup()
         self.recorder.close()
+        self.audit.close()
         if self.content:
             self.content.close()
         self.items.close()
@@ -228,6 +231,7 @@ class MeterProcess:
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
                 await self.contents.close()
+                await self.audit_table.close()
                 await self.store.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()

@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -30,14 +31,12 @@ from pricing import Meter, Term
 from pricing.reason import Reason
 from pricing.sheet.values import PER
 from proxy.commands.cli import COMMANDS
-from proxy.console import api
-from proxy.console.content_api import ContentApi
-from proxy.console.reprice_api import RepriceApi
+from proxy.console.console import Parts, console
 from proxy.delivery.lag import MeasuredExporter
 from proxy.health import vitals
 from proxy.journal.counters import LAG_COUNTS, LAG_SUM
 from proxy.settings import sources
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config
 from proxy.settings.places import Places
 from proxy.settings.typed import leaves
 from support.documents import ROOT
@@ -126,12 +125,14 @@ def mistake(words: Sequence[str], *, mention: bool = False) -> str:
 @cache
 def routes() -> Mapping[str, frozenset[str]]:
     """Path of the console → methods."""
-    content = ContentApi(Config(data=Path()), NOT_ASKED, NOT_ASKED, None, NOT_ASKED)
-    own = [*RepriceApi(NOT_ASKED, NOT_ASKED).routes(), *content.routes()]
     found: dict[str, set[str]] = {}
-    for route in api.application(NOT_ASKED, dict, Listen(), commands=own).router.routes():
-        if route.resource is not None:
-            found.setdefault(route.resource.canonical, set()).add(route.method)
+    unasked = dict.fromkeys(Parts.__slots__, NOT_ASKED) | {"audit": SimpleNamespace(audit=None)}
+    parts = Parts(**unasked)
+    with TemporaryDirectory() as data:
+        (Path(data) / "state").mkdir()
+        for route in console(Config(data=Path(data)), parts).router.routes():
+            if route.resource is not None:
+                found.setdefault(route.resource.canonical, set()).add(route.method)
     return {path: frozenset(methods) for path, methods in found.items()}
 
 

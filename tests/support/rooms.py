@@ -17,7 +17,16 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("usage", "terms", "reason", "cause", "condition", "tariff", "charge", "steps"),
         *("charge_line", "sheet", "book", "near_names", "bill", "quote", "upkeep"),
     ),
-    "exporters": ("record", "content", "audit", "series", "prometheus", "clickhouse", "otel", "notify"),
+    "exporters": (
+        "record",
+        "content",
+        "audit",
+        "series",
+        "prometheus",
+        "clickhouse",
+        "otel",
+        "notify",
+    ),
     "proxy": (
         *("exchange", "instants", "secrecy", "settings", "network", "journal", "access", "relay"),
         *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
