@@ -31,7 +31,6 @@ ROUTES = [(method, path) for path, methods in routes().items() for method in met
 @asynccontextmanager
 async def doors(data: Path, listen: Listen) -> AsyncIterator[TestClient[Any, Any]]:
     """The console's admission before handlers that only say who came, and one unlisted route."""
-    data.mkdir(exist_ok=True)
     command = CommandToken(data / "command.token")
     known = tokens.Tokens(data / "access.json", listen.token)
     app = web.Application(middlewares=[admission(listen, known, command)])

@@ -395,7 +395,7 @@ async def test_a_day_that_is_rebuilt_keeps_its_corrections(place: Place) -> None
 
 async def test_one_at_a_time(place: Place) -> None:
     """Two runs would both correct the same price."""
-    with place.repricing._alone(), pytest.raises(TransientError, match="another reprice"):
+    with place.repricing.alone(), pytest.raises(TransientError, match="another reprice"):
         await place.run(NEW)
 
 

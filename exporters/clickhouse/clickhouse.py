@@ -8,11 +8,12 @@ itself sends it twice (it does so when the connection is reset).
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
-from exporters.clickhouse import connection, reconcile
+from exporters.clickhouse import backup, connection, reconcile
 from exporters.clickhouse.corrections import FIELDS as CORRECTION_FIELDS
 from exporters.clickhouse.corrections import Corrections, counted
 from exporters.clickhouse.migrations import migrate
@@ -99,6 +100,10 @@ class ClickHouse:
         sql, bound = counted(since)
         rows = await self._writer.do(lambda client: client.query(sql, bound).result_rows)
         return [(name, hour, quantity) for name, hour, quantity in rows]
+
+    async def back_up(self, to: Path) -> dict[str, int]:
+        """See `exporters.clickhouse.backup`; nothing is written here meanwhile."""
+        return await self._writer.do(lambda client: backup.back_up(client, self.dsn.database, to))
 
     async def close(self) -> None:
         """Wait for the insert in flight, then disconnect."""

@@ -17,7 +17,7 @@ from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import TIMEOUT_S, request
 from proxy.commands.terminal import Column, Exit
 from proxy.console.access_api import ONE, PATH, NewToken
-from proxy.console.audit_api import Change
+from proxy.console.audit_api import ChangeMade
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -73,7 +73,7 @@ def add(config: Config, name: str, role: str, *, as_json: bool) -> Exit:
         file = Places(config.data).access
         token, after = tokens.planned(file, name, Role(role))
         shown = after[-1].shown()
-        audited.write(config, Change("access.add", name, after=shown))
+        audited.write(config, ChangeMade("access.add", name, after=shown))
         tokens.save(file, after)
         made = shown | {"token": token}
     if as_json:
@@ -95,7 +95,7 @@ def remove(config: Config, name: str, *, as_json: bool) -> Exit:
         file = Places(config.data).access
         found, rest = tokens.without(file, name)
         gone = found.shown()
-        audited.write(config, Change("access.remove", name, before=gone))
+        audited.write(config, ChangeMade("access.remove", name, before=gone))
         tokens.save(file, rest)
     if as_json:
         terminal.emit(gone)

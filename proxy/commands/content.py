@@ -20,7 +20,7 @@ from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import TIMEOUT_S, request
 from proxy.commands.terminal import Exit
-from proxy.console.audit_api import Change
+from proxy.console.audit_api import ChangeMade
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
 from proxy.delivery import lag
 from proxy.settings.config import Config
@@ -122,7 +122,7 @@ async def _delete(config: Config, whose: DeletionOrder) -> int:
     if not has_store(config):
         return 0  # this data directory was never served from
     await asyncio.to_thread(
-        audited.write, config, Change("content.delete", whose.target, after=whose)
+        audited.write, config, ChangeMade("content.delete", whose.target, after=whose)
     )
     contents = Contents(store_dsn(config), database=config.store.database)
     try:

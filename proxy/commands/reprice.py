@@ -29,7 +29,7 @@ from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import request
 from proxy.commands.terminal import Column, Exit, count, dollars
-from proxy.console.audit_api import Change
+from proxy.console.audit_api import ChangeMade
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
 from proxy.repricing.run import RepriceOrder, Repricing
@@ -120,7 +120,7 @@ def _run(config: Config, order: RepriceOrder) -> Result:
         if found is not None:
             return found
         if order.write:
-            audited.write(config, Change("reprice", "calls", after=order))
+            audited.write(config, ChangeMade("reprice", "calls", after=order))
         return asyncio.run(_directly(config, order, progressed))
 
 

@@ -18,7 +18,7 @@ from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
 from proxy.console.api import QUIET_S
-from proxy.console.audit_api import Change
+from proxy.console.audit_api import ChangeMade
 from proxy.delivery import lag
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
@@ -72,7 +72,7 @@ def check(config: Config, *, repair: bool, quiet_s: int, as_json: bool) -> Exit:
         if found is None:
             if repair:
                 after = {"quiet_s": str(quiet_s)}
-                audited.write(config, Change("store.repair", "rollups", after=after))
+                audited.write(config, ChangeMade("store.repair", "rollups", after=after))
             found = asyncio.run(_directly(config, repair=repair, quiet_s=quiet_s))
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot check the store: {error}")

@@ -29,7 +29,7 @@ class Answers(Protocol):
     async def ask(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]: ...
 
 
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChangeMade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /api/audit`."""
 
     action: str
@@ -64,8 +64,8 @@ class AuditApi:
             pass
 
     async def add(self, request: web.Request) -> web.StreamResponse:
-        """See `Change` for the body; the actor is the command."""
-        change = msgspec.json.decode(await request.read(), type=Change)
+        """See `ChangeMade` for the body; the actor is the command."""
+        change = msgspec.json.decode(await request.read(), type=ChangeMade)
         made = await self._audit(
             request[CALLER], change.action, change.target, change.before, change.after
         )

@@ -14,6 +14,7 @@ from proxy.console import api
 from proxy.console.access_api import AccessApi
 from proxy.console.admission import admission
 from proxy.console.audit_api import AuditApi
+from proxy.console.backup_api import BacksUp, BackupApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.reprice_api import RepriceApi
@@ -37,6 +38,7 @@ class Parts:
     contents: Contents
     content: ContentDelivery | None
     audit: AuditDelivery
+    backs_up: BacksUp
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -57,6 +59,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *RepriceApi(parts.repricing, audit).routes(),
             *ContentApi(parts.store, parts.contents, parts.content, audit).routes(),
             *AccessApi(places.access, pages, audit).routes(),
+            *BackupApi(parts.backs_up, audit).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

@@ -116,6 +116,7 @@ class Delivery(Generic[S]):
         self.delivered = self.retries = 0
         self.error = ""
         self._logged = -LOG_EVERY_S
+        self.turn = asyncio.Lock()  # held while the cursor may move
         self._idle = asyncio.Event()
         self._full = False  # the last batch reached BATCH_BYTES_MAX
 
@@ -137,7 +138,8 @@ class Delivery(Generic[S]):
     async def run(self) -> None:
         """Deliver until cancelled.  A cancelled batch will be sent again under its token."""
         while True:
-            rows = await self.step()
+            async with self.turn:
+                rows = await self.step()
             if rows < self._rows_max and not self._full:
                 await asyncio.sleep(self._age_max_s if rows else min(POLL_S, self._age_max_s))
 
@@ -268,7 +270,7 @@ class Delivery(Generic[S]):
         write_atomically(self._path, msgspec.json.encode(self.cursor))
 
     def status(self) -> dict[str, object]:
-        """For health: the counters, and the error that currently stops delivery."""
+        """For health: the counters, and the error that now stops delivery."""
         return {
             "ok": not self.error,
             "error": self.error,

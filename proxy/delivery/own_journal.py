@@ -63,6 +63,11 @@ class OwnJournalDelivery(Generic[S]):
         """The name of the exporter."""
         return self.delivery.name
 
+    @property
+    def turn(self) -> asyncio.Lock:
+        """See `Delivery.turn`."""
+        return self.delivery.turn
+
     async def run(self) -> None:
         """Deliver until cancelled.  A fault here must not stop metering."""
         while True:

@@ -94,6 +94,7 @@ class Recorder:
         self._finished: list[Finished] = []
         self._kept = 0  # records appended so far: numbers them
         self._upkept = monotonic()
+        self.turn = asyncio.Lock()  # held while records are written or segments deleted
 
     def _recover(self) -> None:
         """Read in the record journal what an earlier meter finished after its last save."""
@@ -119,10 +120,12 @@ class Recorder:
         """Follow until cancelled."""
         idle_s = IDLE_S_MIN
         while True:
-            busy = await self.step()
+            async with self.turn:
+                busy = await self.step()
             idle_s = IDLE_S_MIN if busy else min(idle_s * 1.5, IDLE_S_MAX)
             if monotonic() - self._upkept > UPKEEP_S:
-                await self.upkeep()
+                async with self.turn:
+                    await self.upkeep()
             await asyncio.sleep(0 if busy else idle_s)
 
     async def step(self) -> bool:

@@ -40,6 +40,7 @@ from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
 from proxy.repricing.run import Repricing
 from proxy.serving import process
+from proxy.serving.backing_up import BackingUp
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -125,6 +126,12 @@ class MeterProcess:
             contents=self.contents,
             content=self.content,
             audit=self.audit,
+            backs_up=BackingUp(
+                self._config,
+                self.clickhouse,
+                self.repricing,
+                [*(way.turn for way in self.ways), self.recorder.turn],
+            ),
         )
         return console(self._config, parts)
 

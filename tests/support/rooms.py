@@ -30,7 +30,7 @@ RANKS: dict[str, tuple[str, ...]] = {
     "proxy": (
         *("exchange", "instants", "secrecy", "settings", "network", "journal", "access", "relay"),
         *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
-        *("health", "console", "serving", "commands"),
+        *("health", "backup", "console", "serving", "commands"),
     ),
     "evaluation": ("standin", "provider"),
 }
