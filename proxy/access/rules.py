@@ -14,6 +14,7 @@ AUDITORS = frozenset({Role.AUDITOR, Role.ADMIN})
 ADMINS = frozenset({Role.ADMIN})
 STATIC = "/static/"  # every file of the page
 READING = ("GET", "HEAD")
+_NO_TOKEN = "this requires a token: set console.token, or use taximeter access add"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Rule:
         if self.commands_only and caller.way is not Way.COMMAND:
             return "only commands of the user who runs Taximeter may do this"
         if caller.way is Way.OPEN:
-            return "" if self.is_open else "this requires a token: taximeter access add --help"
+            return "" if self.is_open else _NO_TOKEN
         if caller.role in self.roles:
             return ""
         needed = " or ".join(role for role in Role if role in self.roles)

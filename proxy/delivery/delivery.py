@@ -37,7 +37,6 @@ LOG_EVERY_S = 60.0
 ASIDE_BYTES_MAX = 64 * 1024 * 1024
 POLL_S = 0.1
 BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch
-
 S = TypeVar("S", bound=Sendable)
 
 
