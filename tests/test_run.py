@@ -85,7 +85,7 @@ def test_run(stand_in: str, tmp_path: Path) -> None:
     fare.show(fare.Fare(**told), shown)
     first, head, *rows, reason = shown.getvalue().splitlines()
     assert first.startswith("Taximeter: 3 calls, ")
-    assert " out, at least $" in first
+    assert " out, ≥ $" in first
     assert head.split()[:3] == ["provider", "model", "calls"]
     assert [row.split()[1] for row in rows] == ["gpt-4o-mini", "nobody-1"]
     assert reason == "not fully priced: 1 x openai/nobody-1: unknown_model:nobody-1"

@@ -6,8 +6,10 @@ sums to the last digit and the same quantiles (DDSketch merges without loss).
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from exporters.record import EPOCH
+from pricing.money import status_of_sum
 
 HOUR = timedelta(hours=1)
 
@@ -56,6 +58,7 @@ COUNTS = {
         "countIf(t.cost_status IN ('estimated', 'partial'))",
         "sum(t.inexact_calls)",
     ),
+    "partial_calls": ("countIf(t.cost_status = 'partial')", "sum(t.partial_calls)"),
 }
 SUMS = (
     "input_tokens_total",
@@ -111,6 +114,17 @@ def grouped(
     order = names[:1] if step else []
     order += ["cost_usd DESC NULLS LAST", "calls DESC", *names]
     return f"{sql} ORDER BY {', '.join(order)}", parameters
+
+
+def with_status(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of such sums with the status of its cost, unless it is grouped by that."""
+    status = status_of_sum(
+        row["cost_usd"],
+        unknown=row["unpriced_calls"],
+        partial=row["partial_calls"],
+        inexact=row["inexact_calls"],
+    )
+    return {"cost_status": status.value} | row
 
 
 def microseconds(instant: datetime) -> int:

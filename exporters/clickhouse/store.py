@@ -20,7 +20,7 @@ from exporters import content
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
-from exporters.clickhouse.grouping import grouped, microseconds
+from exporters.clickhouse.grouping import grouped, microseconds, with_status
 from exporters.record import Record, TransientError
 
 Row = dict[str, object]
@@ -96,7 +96,7 @@ class Store:
         return [_readable(row) for row in rows]
 
     async def call(self, call_id: str) -> Row | None:
-        """One call, its receipt decoded into `subcalls` and `lines`; None if it is not stored.
+        """One call, its receipt decoded into `subcalls`, `lines`, `floor_usd`; None: not stored.
 
         `prices` are all prices the call ever had, oldest first; the last is the one in the row.
         """
@@ -145,11 +145,13 @@ class Store:
         """Calls, tokens, cost and times of the half-open period, one row per group.
 
         `cost_usd` is the sum of the known costs, None if none is known.  `unpriced_calls` are not
-        in it; `inexact_calls` are in it as estimates or lower bounds.  Without `by` there is one
-        row.  Raises ValueError for a name that calls cannot be grouped by.
+        in it; `inexact_calls` are in it as estimates or as lower bounds (`partial_calls`), and
+        `cost_status` is that of the sum, if calls are not grouped by it.  Without `by` there is
+        one row.  Raises ValueError for a name that calls cannot be grouped by.
         """
         sql, parameters = grouped(since, until, by, rows=await self._table())
-        return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
+        rows = await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
+        return list(map(with_status, rows))
 
     async def timeline(
         self,
@@ -160,7 +162,8 @@ class Store:
     ) -> list[Row]:
         """A report by `time`, in steps of whole seconds; steps without calls have no row."""
         sql, parameters = grouped(since, until, by, step=step, rows=await self._table())
-        return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
+        rows = await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
+        return list(map(with_status, rows))
 
     async def ask(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
         """The rows that `sql` selects: SQL of ours, as in `exporters.clickhouse.corrections`."""
@@ -283,7 +286,8 @@ def _where(
 def _with_receipt(price: Row) -> Row:
     """One version of a price, its receipt decoded."""
     receipt = msgspec.json.decode(str(price.pop("receipt")) or "{}")
-    return price | {"subcalls": receipt.get("subcalls", []), "lines": receipt.get("lines", [])}
+    parts = {name: receipt.get(name, []) for name in ("subcalls", "lines")}
+    return price | parts | {"floor_usd": receipt.get("floor_usd")}
 
 
 def _readable(row: Row) -> Row:

@@ -7,8 +7,9 @@ from typing import TextIO
 import msgspec
 
 from exporters.clickhouse.store import Row, Store
+from pricing.money import amount, calls, doubts, money
 from proxy.commands import terminal
-from proxy.commands.terminal import Column, count, dollars, seconds
+from proxy.commands.terminal import Column, count, seconds
 
 REASONS_MAX = 8  # lines shown
 CALLS_MAX = 10_000  # newest calls whose reasons are counted
@@ -16,7 +17,8 @@ MONEY: Sequence[Column] = (
     Column("calls", "calls", number=True),
     Column("input", "input", number=True),
     Column("output", "output", number=True),
-    Column("cost", "cost", number=True),
+    Column("cost", "cost", money=True),
+    Column("doubts", "calls not exact"),
     Column("p50", "first token p50", number=True),
     Column("p95", "p95", number=True),
 )
@@ -48,17 +50,18 @@ def show(fare: Fare, to: TextIO) -> None:
     if not fare.total["calls"]:
         terminal.say("Taximeter: no calls.", to)
         return
-    shown = cells(fare.total)
-    failed = f" ({count(fare.total['errors'])} failed)" if fare.total["errors"] else ""
+    total, shown = fare.total, cells(fare.total)
+    failed = f" ({count(total['errors'])} failed)" if total["errors"] else ""
+    cost = money(total["cost_usd"], str(total["cost_status"]), _number(total["unpriced_calls"]))
     terminal.say(
-        f"Taximeter: {shown['calls']} calls{failed}, {shown['input']} tokens in, "
-        f"{shown['output']} out, {shown['cost']}",
+        f"Taximeter: {calls(_number(total['calls']))}{failed}, {shown['input']} tokens in, "
+        f"{shown['output']} out, {cost}",
         to,
     )
     columns = (Column("provider", "provider"), Column("model", "model"), *MONEY)
     terminal.show(columns, [cells(row) for row in fare.models], to)
-    for reason, calls in list(fare.reasons.items())[:REASONS_MAX]:
-        terminal.say(f"not fully priced: {calls:,} x {reason}", to)
+    for reason, number in list(fare.reasons.items())[:REASONS_MAX]:
+        terminal.say(f"not fully priced: {number:,} x {reason}", to)
     if len(fare.reasons) > REASONS_MAX:
         more = len(fare.reasons) - REASONS_MAX
         terminal.say(f"and {more:,} more reasons (use --json to see all)", to)
@@ -70,10 +73,19 @@ def cells(row: Mapping[str, object]) -> dict[str, str]:
         "calls": count(row["calls"]),
         "input": count(row["input_tokens_total"]),
         "output": count(row["output_tokens_total"]),
-        "cost": dollars(row["cost_usd"], missing=bool(row["unpriced_calls"])),
+        "cost": amount(row["cost_usd"], str(row["cost_status"])),
+        "doubts": doubts(
+            _number(row["unpriced_calls"]),
+            _number(row["partial_calls"]),
+            _number(row["inexact_calls"]),
+        ),
         "p50": seconds(row["first_token_p50_us"]),
         "p95": seconds(row["first_token_p95_us"]),
     }
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _list(value: object) -> list[object]:

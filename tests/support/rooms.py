@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # From the lowest rank to the highest.
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
-        *("usage", "terms", "reason", "cause", "condition", "tariff", "charge", "steps"),
+        *("usage", "terms", "reason", "cause", "condition", "tariff", "charge", "money", "steps"),
         *("charge_line", "sheet", "book", "near_names", "bill", "quote", "upkeep"),
     ),
     "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),

@@ -1,11 +1,12 @@
 // The tiles at the top, and the table of models.
 
 import { $, element, fill, row } from "./dom.js";
-import { count, duration, usd } from "./format.js";
+import { count, duration } from "./format.js";
+import { amount, certain, doubts, money } from "./money.js";
 
 export function tiles(total) {
   const shown = [
-    ["Spend", usd(total.cost_usd), ""],
+    ["Spend", money(total.cost_usd, total.cost_status, total.unpriced_calls), certain(total.cost_status) ? "" : "warn", doubts(total)],
     ["Calls", count(total.calls), ""],
     ["Input tokens", count(total.input_tokens_total), ""],
     ["Output tokens", count(total.output_tokens_total), ""],
@@ -13,8 +14,9 @@ export function tiles(total) {
     ["Errors", count(total.errors), total.errors ? "warn" : ""],
     ["Unpriced calls", count(total.unpriced_calls), total.unpriced_calls ? "warn" : ""],
   ];
-  $("tiles").replaceChildren(...shown.map(([name, value, state]) => {
+  $("tiles").replaceChildren(...shown.map(([name, value, state, title = ""]) => {
     const tile = element("div", undefined, "tile " + state);
+    tile.title = title;
     tile.append(element("b", value), element("span", name));
     return tile;
   }));
@@ -22,12 +24,15 @@ export function tiles(total) {
 
 export function models(rows) {
   fill($("models"), rows.map((r) => row([
-    [r.provider], [r.model || "–", "name"], [spent(r), "n" + (r.unpriced_calls ? " doubt" : "")],
+    [r.provider], [r.model || "–", "name"], [spent(r), "n"],
     [count(r.calls), "n"], [count(r.input_tokens_total), "n"],
     [count(r.output_tokens_total), "n"], [duration(r.first_token_p50_us), "n"],
   ])), "No calls in this period.");
 }
 
-function spent({ cost_usd: cost, unpriced_calls: unpriced }) {
-  return usd(cost, 4) + (unpriced && cost !== null ? " +" : "");
+function spent(sums) {
+  const { cost_usd: usd, cost_status: status } = sums;
+  const shown = element("span", amount(usd, status), certain(status) ? "" : "doubt");
+  shown.title = doubts(sums);
+  return shown;
 }
