@@ -256,7 +256,7 @@ class Reason(Enum):
     )
 
     # Nothing is known of what it would cost.
-    UNKNOWN_MODEL = UNKNOWN, "No tariff names this model; add one, or add the name to a tariff."
+    UNKNOWN_MODEL = UNKNOWN, "No tariff names this model; add its price: `taximeter tariffs add`."
     NO_PRICE_AT_THE_TIME = UNKNOWN, "The tariff of this model has no price for that time; add one."
     NO_USAGE = UNKNOWN, "The provider reported no usage; without counted tokens, no cost is known."
     NO_RESPONSE = (

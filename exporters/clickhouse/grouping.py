@@ -117,7 +117,10 @@ def grouped(
 
 
 def with_status(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of such sums with the status of its cost, unless it is grouped by that."""
+    """A row of such sums with the status of its cost, unless it is grouped by that.
+
+    `unpriced_calls` are not in the cost; `inexact_calls` are, of them `partial_calls` as bounds.
+    """
     status = status_of_sum(
         row["cost_usd"],
         unknown=row["unpriced_calls"],

@@ -144,14 +144,10 @@ class Store:
     ) -> list[Row]:
         """Calls, tokens, cost and times of the half-open period, one row per group.
 
-        `cost_usd` is the sum of the known costs, None if none is known.  `unpriced_calls` are not
-        in it; `inexact_calls` are in it as estimates or as lower bounds (`partial_calls`), and
-        `cost_status` is that of the sum, if calls are not grouped by it.  Without `by` there is
-        one row.  Raises ValueError for a name that calls cannot be grouped by.
+        `cost_usd` is the sum of the known costs, `cost_status` that of the sum (`with_status`).
+        Without `by` there is one row.  Raises ValueError for a name that cannot group.
         """
-        sql, parameters = grouped(since, until, by, rows=await self._table())
-        rows = await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
-        return list(map(with_status, rows))
+        return await self._sums(*grouped(since, until, by, rows=await self._table()))
 
     async def timeline(
         self,
@@ -161,9 +157,10 @@ class Store:
         by: Sequence[str] = ("model",),
     ) -> list[Row]:
         """A report by `time`, in steps of whole seconds; steps without calls have no row."""
-        sql, parameters = grouped(since, until, by, step=step, rows=await self._table())
-        rows = await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
-        return list(map(with_status, rows))
+        return await self._sums(*grouped(since, until, by, step=step, rows=await self._table()))
+
+    async def _sums(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
+        return list(map(with_status, await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)))
 
     async def ask(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
         """The rows that `sql` selects: SQL of ours, as in `exporters.clickhouse.corrections`."""
@@ -286,8 +283,8 @@ def _where(
 def _with_receipt(price: Row) -> Row:
     """One version of a price, its receipt decoded."""
     receipt = msgspec.json.decode(str(price.pop("receipt")) or "{}")
-    parts = {name: receipt.get(name, []) for name in ("subcalls", "lines")}
-    return price | parts | {"floor_usd": receipt.get("floor_usd")}
+    parts = {"subcalls": [], "lines": [], "floor_usd": None}
+    return price | {name: receipt.get(name, empty) for name, empty in parts.items()}
 
 
 def _readable(row: Row) -> Row:
@@ -300,5 +297,4 @@ def _readable(row: Row) -> Row:
 
 
 def _number(text: str) -> int | str:
-    quantity = Decimal(text)
-    return int(quantity) if quantity == quantity.to_integral_value() else text
+    return int(quantity) if (quantity := Decimal(text)) == quantity.to_integral_value() else text

@@ -7,9 +7,11 @@ from typing import TextIO
 import msgspec
 
 from exporters.clickhouse.store import Row, Store
+from pricing.cause import parse
 from pricing.money import amount, calls, doubts, money
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, count, seconds
+from proxy.metering.unpriced import NAMING, command
 
 REASONS_MAX = 8  # lines shown
 CALLS_MAX = 10_000  # newest calls whose reasons are counted
@@ -30,6 +32,7 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     total: Row
     models: Sequence[Row]
     reasons: Mapping[str, int]
+    unpriced: Sequence[str] = ()  # provider/model
 
 
 async def read(store: Store) -> Fare:
@@ -37,12 +40,18 @@ async def read(store: Store) -> Fare:
     (total,) = await store.report(None, None, ())
     models = await store.report(None, None, ("provider", "model"))
     reasons: Counter[str] = Counter()
+    unpriced: dict[str, None] = {}
     for call in await store.calls(CALLS_MAX):
         if call["cost_usd"] is None or call["cost_status"] == "partial":
             model = call["response_model"] or call["request_model"] or "no model"
-            why = ", ".join(map(str, _list(call["reasons"]))) or str(call["outcome"])
+            why = ", ".join(_list(call["reasons"])) or str(call["outcome"])
             reasons[f"{call['provider']}/{model}: {why}"] += 1
-    return Fare(total=total, models=models, reasons=dict(reasons.most_common()))
+            named = [
+                cause for cause in map(parse, _list(call["reasons"])) if cause.reason in NAMING
+            ]
+            unpriced |= {f"{call['provider']}/{cause.detail}": None for cause in named}
+    names = list(unpriced)[:REASONS_MAX]
+    return Fare(total=total, models=models, reasons=dict(reasons.most_common()), unpriced=names)
 
 
 def show(fare: Fare, to: TextIO) -> None:
@@ -62,6 +71,8 @@ def show(fare: Fare, to: TextIO) -> None:
     terminal.show(columns, [cells(row) for row in fare.models], to)
     for reason, number in list(fare.reasons.items())[:REASONS_MAX]:
         terminal.say(f"not fully priced: {number:,} x {reason}", to)
+    for name in fare.unpriced:
+        terminal.say(f"to add its price: {command(*name.split('/', 1))}", to)
     if len(fare.reasons) > REASONS_MAX:
         more = len(fare.reasons) - REASONS_MAX
         terminal.say(f"and {more:,} more reasons (use --json to see all)", to)
@@ -88,5 +99,5 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def _list(value: object) -> list[str]:
+    return list(map(str, value)) if isinstance(value, list) else []

@@ -6,7 +6,7 @@ requests with a foreign Host are refused (DNS rebinding), and so is a POST from 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -82,6 +82,12 @@ class Check(Protocol):
     async def __call__(self, *, repair: bool, quiet_s: float) -> list[SumDifference]: ...
 
 
+class Period(Protocol):
+    """A query over a period.  Raises TransientError if the store does not respond."""
+
+    async def __call__(self, since: datetime, until: datetime | None) -> Sequence[object]: ...
+
+
 class Api:
     """Handlers over a store; `status` gives the status of this process by component."""
 
@@ -89,10 +95,13 @@ class Api:
         self,
         store: Calls,
         status: Callable[[], Mapping[str, Row]],
+        *,
         metrics: Callable[[], list[Family]] | None = None,
         check: Check | None = None,
         alerts: Callable[[], Mapping[str, object]] | None = None,
+        unpriced: Period | None = None,
     ) -> None:
+        self._unpriced = unpriced
         self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
         self._status = status
@@ -105,6 +114,7 @@ class Api:
             web.get("/api/calls/{call_id}", self.call),
             web.get("/api/spend", self.spend),
             web.get("/api/timeline", self.timeline),
+            web.get("/api/unpriced", self.unpriced),
             web.get("/api/health", self.health),
             web.get("/api/alerts", self.alerts),
             web.get("/api/store/check", self.check),
@@ -163,6 +173,15 @@ class Api:
         )
         return reply(rows)
 
+    async def unpriced(self, request: web.Request) -> web.StreamResponse:
+        """Models without a price since `since` (24h) until `until`, and what to do about them."""
+        now = datetime.now(UTC)
+        until = request.query.get("until", "")
+        if self._unpriced is None:
+            return reply([])
+        since = instant(request.query.get("since", "24h"), now)
+        return reply(await self._unpriced(since, instant(until, now) if until else None))
+
     async def health(self, _: web.Request) -> web.StreamResponse:
         """Per component whether it works, what is waiting and what was lost; 503 if one fails."""
         parts: dict[str, Row] = {"store": await self._store.health()}
@@ -216,6 +235,7 @@ def application(
     metrics: Callable[[], list[Family]] | None = None,
     alerts: Callable[[], Mapping[str, object]] | None = None,
     check: Check | None = None,
+    unpriced: Period | None = None,
     commands: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The console as an aiohttp application; `listen` has its token and host.
@@ -223,6 +243,6 @@ def application(
     `commands` are routes that check access themselves, such as that of `proxy.console.reprice_api`.
     """
     app = web.Application(middlewares=[guarded, admission(listen)])
-    api = Api(store, status, metrics, check, alerts)
+    api = Api(store, status, metrics=metrics, check=check, alerts=alerts, unpriced=unpriced)
     app.add_routes([*page.routes(), *api.routes(), *commands])
     return app

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from time import monotonic
 
 from aiohttp import web
@@ -37,6 +38,7 @@ from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
+from proxy.metering.unpriced import Hint, Unpriced, unpriced
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
 from proxy.repricing.run import Repricing
@@ -68,6 +70,7 @@ class MeterProcess:
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
+        self._book, self._hints = book, Unpriced(book)
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -81,7 +84,7 @@ class MeterProcess:
         self.recorder = Recorder(
             config,
             metering.records,
-            tell=self.observer.tell,
+            tell=self._tell,
             contents=self.content.journal if self.content else None,
         )
         self.clickhouse = ClickHouse(
@@ -117,6 +120,13 @@ class MeterProcess:
             rows_max=rows_max,
             age_max_s=self._config.store.batch_age_max_s,
         )
+
+    def _tell(self, record: Record) -> None:
+        self.observer.tell(record)
+        self._hints.tell(record)
+
+    async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
+        return await unpriced(self.store, self._book, since, until)
 
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
@@ -191,6 +201,7 @@ class MeterProcess:
             metrics=self.metrics,
             alerts=self.alerting.shown,
             check=self.check,
+            unpriced=self._unpriced,
             commands=self.commands,
         )
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)

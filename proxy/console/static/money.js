@@ -34,7 +34,8 @@ export function money(usd, status = "exact", unknown = 0) {
 // How many calls of a sum are not exact, by kind.
 export function doubts({ unpriced_calls: unknown, partial_calls: partial, inexact_calls: inexact }) {
   const kinds = [[unknown, "unknown"], [partial, "lower bound"], [inexact - partial, "estimated"]];
-  return kinds.filter(([number]) => number > 0).map(([number, kind]) => `${count(number)} ${kind}`).join(", ");
+  const found = kinds.filter(([number]) => number > 0);
+  return found.map(([number, kind]) => `${count(number)} ${kind}`).join(", ");
 }
 
 function rounded(text, down) {

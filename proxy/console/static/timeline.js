@@ -63,7 +63,8 @@ function stacked(at, bar, ranked, { x, width, y }) {
     base += cost(r);
     const high = y(base);
     const box = drawn("rect", { x, width, y: high, height: low - high, class: "c" + colour(r) });
-    box.append(drawn("title", {}, `${new Date(at).toLocaleString()}\n${r.model}: ${amount(r.cost_usd, r.cost_status)}`));
+    const spent = amount(r.cost_usd, r.cost_status);
+    box.append(drawn("title", {}, `${new Date(at).toLocaleString()}\n${r.model}: ${spent}`));
     return box;
   });
 }

@@ -5,8 +5,9 @@ import { count, duration } from "./format.js";
 import { amount, certain, doubts, money } from "./money.js";
 
 export function tiles(total) {
+  const spend = money(total.cost_usd, total.cost_status, total.unpriced_calls);
   const shown = [
-    ["Spend", money(total.cost_usd, total.cost_status, total.unpriced_calls), certain(total.cost_status) ? "" : "warn", doubts(total)],
+    ["Spend", spend, certain(total.cost_status) ? "" : "warn", doubts(total)],
     ["Calls", count(total.calls), ""],
     ["Input tokens", count(total.input_tokens_total), ""],
     ["Output tokens", count(total.output_tokens_total), ""],
