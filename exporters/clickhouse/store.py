@@ -283,7 +283,7 @@ def _where(
 def _with_receipt(price: Row) -> Row:
     """One version of a price, its receipt decoded."""
     receipt = msgspec.json.decode(str(price.pop("receipt")) or "{}")
-    parts = {"subcalls": [], "lines": [], "floor_usd": None}
+    parts: Row = {"subcalls": [], "lines": [], "floor_usd": None}
     return price | {name: receipt.get(name, empty) for name, empty in parts.items()}
 
 

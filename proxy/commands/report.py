@@ -14,7 +14,7 @@ import msgspec
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from pricing.money import calls
-from proxy.commands import fare, terminal
+from proxy.commands import audit, fare, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", default="", metavar="TIME", help=help)
     help = "columns and tag.NAME to group by (default: provider,model)"
     parser.add_argument("--by", default="provider,model", metavar="NAMES", help=help)
+    help = "compare the tokens that providers report with our own count of a sample instead"
+    parser.add_argument("--audit", action="store_true", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -42,6 +44,8 @@ def main(arguments: argparse.Namespace) -> int:
     since, until = arguments.since, arguments.until
     config = configuration(arguments)
     try:
+        if arguments.audit:
+            return audit.report(config, since=since, until=until, as_json=arguments.json)
         return report(config, since=since, until=until, by=by, as_json=arguments.json)
     except ValueError as error:
         terminal.say(f"report: {error}", sys.stderr)

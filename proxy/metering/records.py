@@ -19,6 +19,7 @@ from proxy.metering.charges import basis_of, charged, counted, cut_short, subcal
 from proxy.metering.rows import Basis, row
 from proxy.metering.volumes import NO_VOLUMES, Volumes
 from proxy.settings.config import Config
+from proxy.tokens.audit import audit
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,13 @@ class Metering:
             charge = not_billed(*own.reasons)
         else:
             charge, basis = self._charged(subcalls, basis)
-        return row(replace(exchange, reading=own), charge, subcalls, basis, self.config)
+        record = row(replace(exchange, reading=own), charge, subcalls, basis, self.config)
+        if (found := audit(own, exchange.begun.provider)) is None:
+            return record
+        counted_in, counted_out = found
+        return msgspec.structs.replace(
+            record, counted_input_tokens=counted_in, counted_output_tokens=counted_out
+        )
 
     def _charged(self, subcalls: Sequence[Subcall], basis: Basis) -> tuple[Charge, Basis]:
         """The charge, and its basis with what was used before; then counts the call as used."""

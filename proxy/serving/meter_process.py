@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
@@ -34,6 +35,7 @@ from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
+from proxy.metering.audits import Audits, comparisons
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
@@ -71,6 +73,7 @@ class MeterProcess:
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
         self._book, self._hints = book, Unpriced(book)
+        self._audits = Audits()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -124,6 +127,7 @@ class MeterProcess:
     def _tell(self, record: Record) -> None:
         self.observer.tell(record)
         self._hints.tell(record)
+        self._audits.tell(record)
 
     async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
         return await unpriced(self.store, self._book, since, until)
@@ -134,6 +138,7 @@ class MeterProcess:
             "uptime_s": round(monotonic() - self._began, 1),
             "journal_bytes": self.observer.journal_bytes(),
             "journal_bytes_max": outlets.journals(self._config),
+            "audit": self._audits.status(),
         }
         exporters = {
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
@@ -143,7 +148,8 @@ class MeterProcess:
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
-        return self.observer.families(self.status()) + self.alerting.families()
+        own = [*self.alerting.families(), *self._audits.families()]
+        return self.observer.families(self.status()) + own
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
         """See `proxy.console.api.Check`: no batch may be waiting for a day that is rebuilt."""
@@ -202,6 +208,7 @@ class MeterProcess:
             alerts=self.alerting.shown,
             check=self.check,
             unpriced=self._unpriced,
+            audit=partial(comparisons, self.store),
             commands=self.commands,
         )
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)

@@ -19,7 +19,7 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),
     "proxy": (
-        *("exchange", "instants", "secrecy", "settings", "network", "journal", "relay"),
+        *("exchange", "instants", "sampling", "secrecy", "settings", "network", "journal", "relay"),
         *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
         *("health", "console", "serving", "commands"),
     ),
