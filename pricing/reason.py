@@ -196,6 +196,10 @@ class Reason(Enum):
         MISSING,
         "The call states usage more often than can be kept; the rest was not charged.",
     )
+    LIMIT_REACHED = (
+        MISSING,
+        "The response has more of these than can be told apart; the rest was not charged.",
+    )
     USAGE_INPUT_MISSING = MISSING, "The reported usage has no input tokens."
     INPUT_TOKENS_NOT_REPORTED = MISSING, "The server did not report the input tokens."
     CONTAINER_TIME_NOT_REPORTED = (

@@ -128,8 +128,11 @@ class ChatReader:
             self._tool_indexes.add(key)
             self._draft.tool_calls += 1
         function = mapping(call, "function")
-        if function.get("name") == _BUILTIN_SEARCH and len(self._searches) < TOOL_CALLS_MAX:
-            self._searches.add(key)
+        if function.get("name") == _BUILTIN_SEARCH and key not in self._searches:
+            if len(self._searches) < TOOL_CALLS_MAX:
+                self._searches.add(key)
+            else:
+                self._draft.flag(about(Reason.LIMIT_REACHED, "searches"))
         self._draft.delta(text(function.get("name")), at_ns, of=key)
         self._draft.delta(text(function.get("arguments")), at_ns, of=key)
 
