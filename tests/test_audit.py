@@ -205,7 +205,7 @@ def test_reported_tokens_beyond_the_band_are_an_alert(make_records: "RecordMaker
 def test_the_ratio_is_a_metric(make_records: "RecordMaker") -> None:
     """By provider, model and kind, beside the error that is expected."""
     audits = Audits()
-    for row in sampled_records(make_records, [1.02, 1.0]):
+    for row in sampled_records(make_records, [1.02, 1.0] * CALLS_MIN):
         audits.tell(row)
     ratio, error = audits.families()
     labels = (

@@ -121,7 +121,7 @@ class Audits:
         return {"counted": self.counted, "not_kept": self.not_kept, "beyond": beyond}
 
     def families(self) -> Iterator[Family]:
-        """The ratio of each model, and its expected error."""
+        """The ratio of each model of which enough calls were counted, and its expected error."""
         ratios: list[tuple[Labels, Value]] = []
         errors: list[tuple[Labels, Value]] = []
         for key, window in self._windows.items():
@@ -131,13 +131,13 @@ class Audits:
                 ("taximeter.model", one.model),
                 ("taximeter.kind", one.kind),
             )
-            if one.ratio is not None:
+            if one.ratio is not None and one.calls >= CALLS_MIN:
                 ratios.append((labels, one.ratio))
                 errors.append((labels, one.expected_error))
         help = "Tokens that the provider reports, by those of our own count of the same calls."
-        yield gauge("taximeter.audit.ratio", "1", help, *ratios)
+        yield gauge("taximeter.audit.ratio", "", help, *ratios)
         help = "By how much the ratio may differ from 1, given how well the model can be counted."
-        yield gauge("taximeter.audit.expected_error", "1", help, *errors)
+        yield gauge("taximeter.audit.expected_error", "", help, *errors)
 
 
 async def comparisons(

@@ -80,7 +80,9 @@ class ChatReader:
         # Moonshot and vLLM put it into the last choice of a stream.
         blocks = [choice.get("usage") for choice in choices]
         for usage in (*blocks, body.get("usage"), mapping(body, "x_groq").get("usage")):
-            if has_usage(usage):
+            if has_usage(usage) and usage != self._usage:
+                if self._usage:
+                    draft.flag(*tally_usage(self._usage, draft.ask).unknown())
                 self._usage = mapping(usage)
         for choice in choices:
             self._choice(choice, at_ns)
