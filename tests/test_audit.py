@@ -184,10 +184,10 @@ def test_reported_tokens_beyond_the_band_are_an_alert(make_records: "RecordMaker
     audits = Audits()
     rows = sampled_records(make_records, [1.0, *[1.5] * CALLS_MIN])
     for row in rows[:-2]:
-        audits.tell(row)
+        audits.observe(row)
     assert audits.status()["beyond"] == []
     for row in rows[-2:]:
-        audits.tell(row)
+        audits.observe(row)
     now = datetime(2026, 11, 29, tzinfo=UTC)
     watch = Watch(AlertOptions(quiet_s=10))
     [alert] = watch.look({"meter": {"audit": audits.status()}}, now, 1.0)
@@ -197,7 +197,7 @@ def test_reported_tokens_beyond_the_band_are_an_alert(make_records: "RecordMaker
     assert len(named) == EVIDENCE_MAX
     assert rows[0].call_id not in named
     for row in sampled_records(make_records, [1.0] * WINDOW):
-        audits.tell(row)
+        audits.observe(row)
     [over] = watch.look({"meter": {"audit": audits.status()}}, now + timedelta(60), 60.0)
     assert over.ended_at is not None
 
@@ -206,7 +206,7 @@ def test_the_ratio_is_a_metric(make_records: "RecordMaker") -> None:
     """By provider, model and kind, beside the error that is expected."""
     audits = Audits()
     for row in sampled_records(make_records, [1.02, 1.0] * CALLS_MIN):
-        audits.tell(row)
+        audits.observe(row)
     ratio, error = audits.families()
     labels = (
         ("taximeter.provider", "openai"),

@@ -64,13 +64,13 @@ def test_the_log_names_each_model_once(
     [made] = make_records(1)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            told.tell(unknown(made, "gpt-7-2027-01-01", reason))
+            told.observe(unknown(made, "gpt-7-2027-01-01", reason))
     [line] = caplog.messages
     assert "taximeter tariffs add openai/gpt-7-2027-01-01" in line
     assert "similar: openai/gpt-7)" in line
     assert "taximeter reprice" in line
     for number in range(2 * LOGGED_MAX):
-        told.tell(unknown(made, f"m{number}"))
+        told.observe(unknown(made, f"m{number}"))
     assert len(caplog.messages) == LOGGED_MAX
 
 

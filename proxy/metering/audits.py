@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from exporters.clickhouse.grouping import microseconds
+from exporters.clickhouse.report_sql import microseconds
 from exporters.record import Record
 from exporters.series import Family, Labels, Value, gauge
 from proxy.tokens.audit import band
@@ -96,7 +96,7 @@ class Audits:
         self.not_kept = 0  # calls of models beyond SERIES_MAX
         self._windows: dict[tuple[str, str, str], _Window] = {}
 
-    def tell(self, record: Record) -> None:
+    def observe(self, record: Record) -> None:
         """Take a new record, sampled or not."""
         pairs = (
             ("input", record.input_tokens_total, record.counted_input_tokens),

@@ -35,7 +35,7 @@ COUNTING_MAX = 1_000  # calls waiting for their tokens to be counted
 AUDITING_MAX = 50  # the same for sampled calls, whose rows do not wait beyond it
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
-Tell = Callable[[Record], None]
+OnRecord = Callable[[Record], None]
 
 
 @dataclass(slots=True)
@@ -60,8 +60,8 @@ class Finished:
 class Recorder:
     """`make` turns an exchange into its records and never raises.
 
-    `tell` is called with each new record, on the event loop, and must not raise either.  `contents`
-    takes what was said, if content is captured.
+    `on_record` is called with each new record, on the event loop, and must not raise either.
+    `contents` takes what was said, if content is captured.
     Raises OSError or ValueError at construction if its state cannot be read.
     """
 
@@ -70,12 +70,12 @@ class Recorder:
         config: Config,
         make: MakeRecords,
         *,
-        tell: Tell = lambda record: None,
+        on_record: OnRecord = lambda record: None,
         contents: ContentJournal | None = None,
     ) -> None:
         self._config = config
         self._make = make
-        self._tell, self._contents = tell, contents
+        self._on_record, self._contents = on_record, contents
         places = Places(config.data)
         self._records = places.records
         self._progress_path = places.progress
@@ -209,7 +209,7 @@ class Recorder:
         if self._contents and new:
             self._contents.keep(call.reader.captured, new[-1])
         for record in new:
-            self._tell(record)
+            self._on_record(record)
 
     def _confirm(self) -> bool:
         """Append records, and mark calls as done that the journal took; False if some must wait."""

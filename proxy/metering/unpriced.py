@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from exporters.clickhouse.grouping import microseconds
+from exporters.clickhouse.report_sql import microseconds
 from exporters.record import Record
 from pricing import TariffBook
 from pricing.cause import parse
@@ -96,7 +96,7 @@ class Unpriced:
         self._book = book
         self._logged: set[tuple[str, str]] = set()
 
-    def tell(self, record: Record) -> None:
+    def observe(self, record: Record) -> None:
         """Take a new record."""
         for cause in map(parse, record.reasons):
             key = record.provider, cause.detail

@@ -27,7 +27,7 @@ from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
 from proxy.console import api
-from proxy.console.command import Command
+from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery import outlets
@@ -87,7 +87,7 @@ class MeterProcess:
         self.recorder = Recorder(
             config,
             metering.records,
-            tell=self._tell,
+            on_record=self._observe,
             contents=self.content.journal if self.content else None,
         )
         self.clickhouse = ClickHouse(
@@ -98,7 +98,7 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.repricing = Repricing(config, self.store, self.clickhouse)
-        command = Command(places.command_token)
+        command = CommandToken(places.command_token)
         content_api = ContentApi(config, self.store, self.contents, self.content, command)
         self.commands = (
             *RepriceApi(self.repricing, command).routes(),
@@ -115,7 +115,7 @@ class MeterProcess:
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
         return Delivery(
-            self.observer.timed(exporter),
+            self.observer.measured(exporter),
             self._places.records,
             self._places,
             decode,
@@ -124,10 +124,10 @@ class MeterProcess:
             age_max_s=self._config.store.batch_age_max_s,
         )
 
-    def _tell(self, record: Record) -> None:
-        self.observer.tell(record)
-        self._hints.tell(record)
-        self._audits.tell(record)
+    def _observe(self, record: Record) -> None:
+        self.observer.observe(record)
+        self._hints.observe(record)
+        self._audits.observe(record)
 
     async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
         return await unpriced(self.store, self._book, since, until)

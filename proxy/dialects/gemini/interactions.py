@@ -141,7 +141,7 @@ class InteractionReader:
         return tally
 
 
-class FetchedReader(InteractionReader):
+class FetchedInteractionReader(InteractionReader):
     """Reads an interaction by its id: charged if no call before showed its usage."""
 
     def close(self) -> Reading:
@@ -161,7 +161,7 @@ INTERACTIONS = Endpoint(
     name="gemini.interactions", operation=Operation.GENERATE_CONTENT, reader=InteractionReader
 )
 FETCH = Endpoint(
-    name="gemini.interaction", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
+    name="gemini.interaction", operation=Operation.FETCH_RESPONSE, reader=FetchedInteractionReader
 )
 DELETE = free_endpoint("gemini.interaction", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 

@@ -61,7 +61,7 @@ class RealtimeReader:
             draft.times.token(at_ns)
             if "audio.delta" not in kind:  # audio in base64
                 of = kind, text(body.get("item_id")), text(body.get("response_id"))
-                draft.hear(text(body.get("delta")), of)
+                draft.capture(text(body.get("delta")), of)
         elif kind == "error":
             draft.fail(document)
 
