@@ -122,7 +122,7 @@ def test_the_console_shows_the_calls_and_their_receipts(
     dearest = max(known, key=lambda row: float(row["cost_usd"]))
     open_receipt(page, dearest["call_id"])
     [total] = texts(page, "#receipt tfoot tr td:last-child")
-    assert total == f"${dearest['cost_usd']}"
+    assert total.endswith(f"${dearest['cost_usd']}")
     lines = texts(page, "#receipt tbody tr td:last-child")
     assert sum(map(Decimal, lines)) == Decimal(total)
     picture(page, "receipt.png")

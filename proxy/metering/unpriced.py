@@ -103,4 +103,4 @@ class Unpriced:
             new = cause.reason in NAMING and cause.detail and key not in self._logged
             if new and len(self._logged) < LOGGED_MAX:
                 self._logged.add(key)
-                log.warning("%s; then: %s", hint(self._book, *key), REPRICE)
+                log.info("%s; then: %s", hint(self._book, *key), REPRICE)
