@@ -6,6 +6,7 @@ import pytest
 
 from pricing import TariffBook, TariffError
 from pricing.tariff import Tariff
+from support.books import shipped
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -77,7 +78,7 @@ def test_every_shipped_tariff_states_its_first_day() -> None:
     """None falls back on the day somebody happened to look."""
     silent = [
         tariff.id
-        for tariff in TariffBook.load().tariffs
+        for tariff in shipped().tariffs
         if tariff.known_from is None and tariff.start is None
     ]
     assert not silent
@@ -85,7 +86,7 @@ def test_every_shipped_tariff_states_its_first_day() -> None:
 
 def test_no_shipped_price_is_known_before_it_was_published() -> None:
     """The first day is no later than the day of reading; changes follow one another."""
-    for tariff in TariffBook.load().tariffs:
+    for tariff in shipped().tariffs:
         announced = tariff.start is not None and tariff.start.date() > tariff.checked
         assert announced or tariff.first_known <= tariff.checked, tariff.id
         assert tariff.end is None or tariff.first_known < tariff.end.date(), tariff.id
@@ -94,7 +95,7 @@ def test_no_shipped_price_is_known_before_it_was_published() -> None:
 def test_no_price_is_known_before_its_model_was_released() -> None:
     """A date in a name is when the model was released: it has no price before."""
     early = []
-    for tariff in TariffBook.load().tariffs:
+    for tariff in shipped().tariffs:
         for name in tariff.names:
             released = _released(name)
             if released and tariff.first_known < released and len(tariff.names) == 1:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from clickhouse_connect.driver.client import Client
 
-from exporters.clickhouse.connection import Dsn
+from exporters.clickhouse.dsn import Dsn
 
 # Rollup → its time column and its TTL in days (schema/002_rollups.sql).
 ROLLUPS = {"calls_1m": ("minute", 30), "calls_1h": ("hour", 730)}

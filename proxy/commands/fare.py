@@ -12,6 +12,8 @@ from pricing.money import amount, calls, doubts, money
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, count, seconds
 from proxy.metering.unpriced import NAMING, command
+from proxy.settings.config import Config
+from proxy.settings.places import store_dsn
 
 REASONS_MAX = 8  # lines shown
 CALLS_MAX = 10_000  # newest calls whose reasons are counted
@@ -33,6 +35,15 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     models: Sequence[Row]
     reasons: Mapping[str, int]
     unpriced: Sequence[str] = ()  # provider/model
+
+
+async def of(config: Config) -> Fare:
+    """The fare of all calls in the configured store.  Raises TransientError."""
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        return await read(store)
+    finally:
+        await store.close()
 
 
 async def read(store: Store) -> Fare:
