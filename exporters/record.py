@@ -99,6 +99,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     # The shipped price of the call, without plans and without the user's own prices.
     list_usd: Decimal | None = None
     list_status: str = ""
+    # What our own count makes of a sampled call; None: not sampled, or not to be counted.
+    counted_input_tokens: int | None = None
+    counted_output_tokens: int | None = None
 
 
 _encoder = msgspec.json.Encoder()

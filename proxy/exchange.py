@@ -162,6 +162,7 @@ class Reading:
     complete: bool = False  # the final event, or the whole body, was seen
     parts: tuple[Part, ...] = ()
     count: CountRequest | None = None  # set where usage is missing and could be counted
+    audit: CountRequest | None = None  # set where it is stated, and is to be compared with a count
     service_tier: str = ""  # the one served
     reported_usd: Decimal | None = None
     finish_reasons: tuple[str, ...] = ()

@@ -46,7 +46,6 @@ checked = 2026-11-20
 name = "contract"
 factor = 0.5
 """
-NEW_COLUMNS = ("credential_kind", "list_usd", "list_status")
 
 
 def book(*texts: str) -> TariffBook:
@@ -131,7 +130,8 @@ def before_list_prices(client: Client, database: str, records: list[Record]) -> 
         old = [file for file in migrations.schema_files() if file.name < "005"]
         patch.setattr(migrations, "schema_files", lambda: old)
         migrations.migrate(client, database=database, ttl_days=90)
-    kept = [name for name in COLUMNS if name not in NEW_COLUMNS]
+    described = client.query("DESCRIBE TABLE calls").result_rows
+    kept = [name for name in COLUMNS if name in {row[0] for row in described}]
     values = dict(zip(COLUMNS, columns(records), strict=True))
     client.insert("calls", [values[n] for n in kept], kept, column_oriented=True)
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
@@ -32,10 +34,12 @@ from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
+from proxy.metering.audits import Audits, comparisons
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
+from proxy.metering.unpriced import Hint, Unpriced, unpriced
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
 from proxy.notices.notices import Notices
@@ -70,6 +74,8 @@ class MeterProcess:
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
+        self._book, self._hints = book, Unpriced(book)
+        self._audits = Audits()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -83,7 +89,7 @@ class MeterProcess:
         self.recorder = Recorder(
             config,
             metering.records,
-            on_record=self.observer.observe,
+            on_record=self._observe,
             contents=self.content.journal if self.content else None,
         )
         self.clickhouse = ClickHouse(
@@ -128,12 +134,21 @@ class MeterProcess:
             age_max_s=self._config.store.batch_age_max_s,
         )
 
+    def _observe(self, record: Record) -> None:
+        self.observer.observe(record)
+        self._hints.observe(record)
+        self._audits.observe(record)
+
+    async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
+        return await unpriced(self.store, self._book, since, until)
+
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
         meter = {
             "uptime_s": round(monotonic() - self._began, 1),
             "journal_bytes": self.observer.journal_bytes(),
             "journal_bytes_max": outlets.journals(self._config),
+            "audit": self._audits.status(),
         }
         exporters = {
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
@@ -143,7 +158,8 @@ class MeterProcess:
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
-        return self.observer.families(self.status()) + self.alerting.families()
+        own = [*self.alerting.families(), *self._audits.families()]
+        return self.observer.families(self.status()) + own
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
         """See `proxy.console.api.Check`: no batch may be waiting for a day that is rebuilt."""
@@ -201,6 +217,8 @@ class MeterProcess:
             metrics=self.metrics,
             alerts=self.alerting.shown,
             check=self.check,
+            unpriced=self._unpriced,
+            audit=partial(comparisons, self.store),
             commands=self.commands,
         )
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)

@@ -58,6 +58,8 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
         yield f"upstream.ca_file: file not found: {config.upstream.ca_file}"
     if config.metering.tariffs is not None and not config.metering.tariffs.is_dir():
         yield f"metering.tariffs: directory not found: {config.metering.tariffs}"
+    if config.metering.audit_sample > 1:
+        yield f"metering.audit_sample: expected at most 1, got {config.metering.audit_sample}"
     if config.store.dsn and urlsplit(config.store.dsn).scheme not in STORE_SCHEMES:
         yield f"store.dsn: expected one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
     yield from _content_mistakes(config.content)

@@ -115,6 +115,7 @@ class MeteringOptions:
     document_bytes_max: int = 32 * 1024 * 1024  # one decoded JSON body or one stream event
     count_bytes_max: int = 4 * 1024 * 1024  # text given to the tokenizer for one call
     count_tokens: bool = True
+    audit_sample: float = 0.05  # share of calls counted beside what their provider reports
     tariffs: Path | None = None  # a directory of tariff files that override the shipped ones
 
 

@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[2]
 # From the lowest rank to the highest.
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
-        *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "steps"),
-        *("charge_line", "sheet", "book", "near_names", "bill", "quote", "window"),
-        *("budget", "budget_state", "forecast", "anomaly", "upkeep"),
+        *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "money"),
+        *("steps", "charge_line", "sheet", "book", "near_names", "bill", "quote"),
+        *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),
     "proxy": (
-        *("exchange", "instants", "secrecy", "settings", "network", "journal", "relay"),
+        *("exchange", "instants", "sampling", "secrecy", "settings", "network", "journal", "relay"),
         *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
         *("notices", "health", "console", "serving", "commands"),
     ),
