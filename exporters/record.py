@@ -95,6 +95,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = 1
     # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    credential_kind: str = ""  # `pricing.plan.CredentialKind`, never the credential
+    # The shipped price of the call, without plans and without the user's own prices.
+    list_usd: Decimal | None = None
+    list_status: str = ""
+    # What our own count makes of a sampled call; None: not sampled, or not to be counted.
+    counted_input_tokens: int | None = None
+    counted_output_tokens: int | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -56,6 +56,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: tuple[tuple[str, str], ...] = ()
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     key_id: str = ""  # keyed fingerprint of the caller's credential, never the credential
+    credential_kind: str = ""  # a `pricing.plan.CredentialKind`; "": not noted
     websocket: bool = False
 
 
@@ -161,6 +162,7 @@ class Reading:
     complete: bool = False  # the final event, or the whole body, was seen
     parts: tuple[Part, ...] = ()
     count: CountRequest | None = None  # set where usage is missing and could be counted
+    audit: CountRequest | None = None  # set where it is stated, and is to be compared with a count
     service_tier: str = ""  # the one served
     reported_usd: Decimal | None = None
     finish_reasons: tuple[str, ...] = ()

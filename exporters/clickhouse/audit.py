@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
 from exporters.audit import COLUMNS, FIELDS, AuditEntry
-from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.report_sql import microseconds
 from exporters.clickhouse.writer import Writer, insert, token
 from exporters.record import Lot
@@ -64,7 +64,7 @@ class AuditTable:
     name = "audit"
 
     def __init__(self, dsn: str, *, database: str = "taximeter") -> None:
-        self.dsn = connection.parse(dsn, database)
+        self.dsn = parse_dsn(dsn, database)
         self._writer = Writer("audit", self.dsn, self._prepare)
         self._context: InsertContext  # set by _prepare
 

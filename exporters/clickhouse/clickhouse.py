@@ -13,9 +13,10 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
-from exporters.clickhouse import backup, connection, reconcile
+from exporters.clickhouse import backup, reconcile
 from exporters.clickhouse.corrections import FIELDS as CORRECTION_FIELDS
 from exporters.clickhouse.corrections import Corrections, counted
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import migrate
 from exporters.clickhouse.writer import Writer, insert, token
 from exporters.record import Batch, Record, nine_places, rounded
@@ -62,7 +63,7 @@ class ClickHouse:
         content_ttl_days: int | None = None,
     ) -> None:
         """`content_ttl_days` is for table `contents`; None leaves its TTL unchanged."""
-        self.dsn = connection.parse(dsn, database)
+        self.dsn = parse_dsn(dsn, database)
         self._ttl_days = ttl_days
         self._content_ttl_days = content_ttl_days
         self._writer = Writer("clickhouse", self.dsn, self._prepare)

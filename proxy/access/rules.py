@@ -50,6 +50,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/calls"): _READ,
     ("GET", "/api/calls/{call_id}"): _READ,
     ("GET", "/api/health"): _READ,
+    ("GET", "/api/counted"): _READ,
+    ("GET", "/api/unpriced"): _READ,
     ("GET", "/api/session"): _READ,
     ("GET", "/api/spend"): _READ,
     ("GET", "/api/timeline"): _READ,

@@ -14,6 +14,7 @@ import msgspec
 
 from exporters.clickhouse import backup as database
 from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.record import TransientError
 from proxy.backup import backup
 from proxy.backup.backup import Manifest
@@ -74,7 +75,7 @@ def _from_meter(config: Config, to: Path) -> Any:
 
 
 def _directly(config: Config, to: Path) -> Manifest:
-    dsn = connection.parse(store_dsn(config), config.store.database)
+    dsn = parse_dsn(store_dsn(config), config.store.database)
     if not config.data.is_dir():
         raise ValueError(f"there is nothing in {config.data} to back up")
     backup.check(dsn.directory, to, config.data)

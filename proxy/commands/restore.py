@@ -6,6 +6,7 @@ from pathlib import Path
 
 from exporters.clickhouse import backup as database
 from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.record import TransientError
 from proxy.backup import backup
 from proxy.backup.backup import Manifest
@@ -68,7 +69,7 @@ def restore(config: Config, source: Path, *, as_json: bool) -> Exit:
 
 def _restore_store(config: Config, source: Path, manifest: Manifest) -> None:
     """Raises ValueError if a table has another number of rows than the manifest says."""
-    client = connection.connect(connection.parse(store_dsn(config), manifest.database))
+    client = connection.connect(parse_dsn(store_dsn(config), manifest.database))
     try:
         rows = database.restore(client, manifest.database, source / backup.STORE)
     finally:

@@ -13,6 +13,7 @@ import msgspec
 
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import TransientError
+from pricing.money import UNKNOWN
 from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import ask
@@ -128,4 +129,4 @@ def _shown(sums: Mapping[str, object], name: str) -> str:
     """The sum with all its digits; "unknown" without a known value, "no rows" without rows."""
     if name not in sums:
         return "no rows"
-    return terminal.UNKNOWN if sums[name] is None else str(sums[name])
+    return UNKNOWN if sums[name] is None else str(sums[name])

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pricing import Meter, Tariff, TariffError
+from pricing.money import UNKNOWN
 from pricing.upkeep.comparison import COUNTS, price_of
 from pricing.upkeep.listing import STANDARD, figure, key, oddities
 from pricing.upkeep.own_price import OwnPrice, appended
@@ -165,7 +166,7 @@ def _rows(price: OwnPrice, now: Tariff | None) -> list[dict[str, str]]:
                 {"meter": meter.value, "before": before, "after": f"{price.prices[meter]:f}"}
             )
         elif before:
-            rows.append({"meter": meter.value, "before": before, "after": terminal.UNKNOWN})
+            rows.append({"meter": meter.value, "before": before, "after": UNKNOWN})
     return rows
 
 

@@ -5,7 +5,7 @@ route is in `proxy.access.rules`; `proxy.console.admission` sees to it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -82,6 +82,12 @@ class Check(Protocol):
     async def __call__(self, *, repair: bool, quiet_s: float) -> list[SumDifference]: ...
 
 
+class Period(Protocol):
+    """A query over a period.  Raises TransientError if the store does not respond."""
+
+    async def __call__(self, since: datetime, until: datetime | None) -> Sequence[object]: ...
+
+
 class Api:
     """Handlers over a store; `status` gives the status of this process by component."""
 
@@ -89,12 +95,15 @@ class Api:
         self,
         store: Calls,
         status: Callable[[], Mapping[str, Row]],
+        *,
         metrics: Callable[[], list[Family]] | None = None,
         check: Check | None = None,
         alerts: Callable[[], Mapping[str, object]] | None = None,
-        *,
+        unpriced: Period | None = None,
+        counted: Period | None = None,
         audit: Audit | None = None,
     ) -> None:
+        self._unpriced, self._counted = unpriced, counted
         self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
         self._status = status
@@ -108,6 +117,8 @@ class Api:
             web.get("/api/calls/{call_id}", self.call),
             web.get("/api/spend", self.spend),
             web.get("/api/timeline", self.timeline),
+            web.get("/api/unpriced", self.unpriced),
+            web.get("/api/counted", self.counted),
             web.get("/api/health", self.health),
             web.get("/api/alerts", self.alerts),
             web.get("/api/store/check", self.check),
@@ -166,6 +177,14 @@ class Api:
         )
         return reply(rows)
 
+    async def unpriced(self, request: web.Request) -> web.StreamResponse:
+        """Models without a price since `since` (24h) until `until`, and what to do about them."""
+        return reply(await _over(self._unpriced, request))
+
+    async def counted(self, request: web.Request) -> web.StreamResponse:
+        """Reported tokens by counted ones, by provider, model and kind; periods as above."""
+        return reply(await _over(self._counted, request))
+
     async def health(self, _: web.Request) -> web.StreamResponse:
         """Per component whether it works, what is waiting and what was lost; 503 if one fails."""
         parts: dict[str, Row] = {"store": await self._store.health()}
@@ -196,6 +215,15 @@ class Api:
         return reply(found)
 
 
+async def _over(query: Period | None, request: web.Request) -> Sequence[object]:
+    """What a query says about the period that a request names."""
+    if query is None:
+        return ()
+    now, until = datetime.now(UTC), request.query.get("until", "")
+    since = instant(request.query.get("since", "24h"), now)
+    return await query(since, instant(until, now) if until else None)
+
+
 @web.middleware
 async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns exceptions into JSON errors and adds security headers."""
@@ -223,6 +251,8 @@ def application(
     alerts: Callable[[], Mapping[str, object]] | None = None,
     check: Check | None = None,
     admits: Middleware | None = None,
+    unpriced: Period | None = None,
+    counted: Period | None = None,
     audit: Audit | None = None,
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
@@ -231,6 +261,15 @@ def application(
     `admits` decides who may use what, by `listen` alone if it is None; `more` are further routes.
     """
     app = web.Application(middlewares=[guarded, admits or admission(listen)])
-    api = Api(store, status, metrics, check, alerts, audit=audit)
+    api = Api(
+        store,
+        status,
+        metrics=metrics,
+        check=check,
+        alerts=alerts,
+        unpriced=unpriced,
+        counted=counted,
+        audit=audit,
+    )
     app.add_routes([*page.routes(), *api.routes(), *more])
     return app

@@ -34,6 +34,8 @@ class Parts:
     metrics: Callable[[], list[Family]]
     alerts: Callable[[], Mapping[str, object]]
     check: api.Check
+    unpriced: api.Period
+    counted: api.Period
     repricing: Repricing
     contents: Contents
     content: ContentDelivery | None
@@ -53,6 +55,8 @@ def console(config: Config, parts: Parts) -> web.Application:
         metrics=parts.metrics,
         alerts=parts.alerts,
         check=parts.check,
+        unpriced=parts.unpriced,
+        counted=parts.counted,
         admits=admission(config.console, tokens, command, pages),
         audit=audit,
         more=[

@@ -31,6 +31,7 @@ class Ask:
     stream: bool = False  # the response is framed as events, not as one document
     array: bool = False  # it is one JSON array, whose elements come as documents
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
+    audit: bool = False  # the call is sampled: usage that is stated is compared with a count
     capture: CaptureText | None = None  # set if content is captured
 
 

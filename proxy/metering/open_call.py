@@ -122,3 +122,8 @@ def incomplete(reading: Reading) -> Reading:
     """The reading of bodies that were not kept in full: a count of their text is incomplete."""
     count = reading.count and replace(reading.count, output_known=False)
     return replace(reading, count=count, reasons=(*reading.reasons, Reason.BYTES_DROPPED))
+
+
+def without_audit(exchange: Exchange) -> Exchange:
+    """The exchange without what would be counted beside its reported usage."""
+    return replace(exchange, reading=replace(exchange.reading, audit=None))

@@ -21,7 +21,7 @@ from proxy.journal.counters import LAG, read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
-from proxy.metering.open_call import OpenCall
+from proxy.metering.open_call import OpenCall, without_audit
 from proxy.metering.progress import Progress
 from proxy.settings.config import Config
 from proxy.settings.places import Places
@@ -32,6 +32,7 @@ SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
 COUNTING_MAX = 1_000  # calls waiting for their tokens to be counted
+AUDITING_MAX = 50  # the same for sampled calls, whose rows do not wait beyond it
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
 OnRecord = Callable[[Record], None]
@@ -44,6 +45,7 @@ class Totals:
     metered: int = 0
     interrupted: int = 0
     orphan_frames: int = 0  # the beginning of their call was never written, or is done
+    audits_dropped: int = 0  # sampled calls not counted
     failed: int = 0  # calls that could not be turned into a record: a bug
 
 
@@ -151,10 +153,7 @@ class Recorder:
         return busy
 
     async def drain(self) -> None:
-        """Before stopping, read until every call of a dead writer has its record.
-
-        Live relays need no waiting: the next meter continues where this one stopped.
-        """
+        """Before stopping, read until every call of a dead writer has its record; no live one."""
         while True:
             await self.step()
             if not (self._follower.behind() or self._counting or self._finished):
@@ -193,11 +192,13 @@ class Recorder:
 
     def _finish(self, call: OpenCall, ended: Ended) -> None:
         exchange = call.finish(ended)
-        if exchange.reading.count is None:
+        if exchange.reading.audit and len(self._counting) >= AUDITING_MAX:
+            exchange = without_audit(exchange)
+            self.totals.audits_dropped += 1
+        if not (exchange.reading.count or exchange.reading.audit):
             self._keep(call, self._make(exchange))
             return
-        task = asyncio.get_running_loop().create_task(self._count(call, exchange))
-        self._counting.add(task)
+        self._counting.add(task := asyncio.create_task(self._count(call, exchange)))
         task.add_done_callback(self._counting.discard)
 
     async def _count(self, call: OpenCall, exchange: Exchange) -> None:
@@ -290,6 +291,7 @@ class Recorder:
             "interrupted": self.totals.interrupted,
             "failed": self.totals.failed,
             "orphan_frames": self.totals.orphan_frames,
+            "audits_dropped": self.totals.audits_dropped,
             "write_errors": read_counters(self._records / self.journal.writer)["write_errors"],
             "damaged_bytes": sum(w.damaged_bytes for w in self._follower.writers.values()),
             "journal": {name: n for name, n in lost.items() if name not in LAG},

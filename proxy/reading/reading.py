@@ -21,6 +21,7 @@ from proxy.reading.document import Document, Limits
 from proxy.reading.framers import SNIFF_BYTES, Framer, Item, JsonArray, choose
 from proxy.reading.inflate import Inflate
 from proxy.reading.multipart import Multipart, boundary_of
+from proxy.sampling import sampled
 from proxy.settings.config import MeteringOptions, Provider
 
 DECODED_PER_DOCUMENT = 16  # most decoded bytes of one body, as a multiple of document_bytes_max
@@ -67,6 +68,7 @@ class CallReader:
 
         `capture` takes what was said, if content is captured.
         """
+        self._audited = not begun.websocket and sampled(begun.call_id, limits.audit_sample)
         self._capture = capture
         self.captured: Captured | None = None  # after `close`
         self._begun = begun
@@ -77,11 +79,9 @@ class CallReader:
         self._headers = heads.lower(begun.headers)
         self._path, _, query = begun.target.partition("?")
         self._query = dict(parse_qsl(query, keep_blank_values=True))
-        self._endpoint = table.find(
-            begun.method, self._path, provider.dialect if provider else "openai"
-        )
-        self._request = _Request(self._headers, limits)
-        self._head = ResponseHead(status=0)
+        family = provider.dialect if provider else "openai"
+        self._endpoint = table.find(begun.method, self._path, family)
+        self._request, self._head = _Request(self._headers, limits), ResponseHead(status=0)
         self._response: _Response | None = None
         self._reader: Reader | None = None
 
@@ -91,8 +91,7 @@ class CallReader:
 
     def head(self, head: ResponseHead, at_ns: int) -> None:
         """Take the response head; of several (1xx come first), the last one counts."""
-        self._head = head
-        headers = heads.lower(head.headers)
+        self._head, headers = head, heads.lower(head.headers)
         kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
         self._response = _Response(kind, headers.get("content-encoding", ""), self._limits)
 
@@ -118,9 +117,8 @@ class CallReader:
         if (reader := self._reader) is not None:
             self._guard(lambda: readings.append(reader.close()))
         if not readings:
-            readings.append(
-                Reading(endpoint=self._endpoint.name, operation=self._endpoint.operation)
-            )
+            name, operation = self._endpoint.name, self._endpoint.operation
+            readings.append(Reading(endpoint=name, operation=operation))
         self._guard(self._close_capture)
         return self._finished(readings[0])
 
@@ -181,6 +179,7 @@ class CallReader:
             stream=self._begun.websocket or bool(self._response and self._response.stream),
             array=bool(self._response and self._response.array),
             text_chars_max=self._limits.count_bytes_max,
+            audit=self._audited,
             capture=self._capture.add_text if self._capture else None,
         )
 
@@ -195,9 +194,11 @@ class CallReader:
             request = {} if self._request.limits.pruned else count.request
             count = CountRequest(request=request, output=count.output, output_known=known)
         headers = heads.lower(self._head.headers)
+        lost = self._cut_short(reading) or any(self._request.reasons())
         return replace(
             reading,
             count=count,
+            audit=None if lost or self._request.limits.pruned else reading.audit,
             session_id=heads.first(self._headers, heads.SESSIONS) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
@@ -22,7 +24,6 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
-from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
 from proxy.console.console import Parts, console
@@ -32,12 +33,17 @@ from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
+from proxy.metering.audits import Audits, comparisons
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
+from proxy.metering.unpriced import Hint, Unpriced, unpriced
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
+from proxy.notices.notices import Notices
+from proxy.notices.outbox import Outbox
+from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
 from proxy.serving import process
 from proxy.serving.backing_up import BackingUp
@@ -68,6 +74,8 @@ class MeterProcess:
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
+        self._book, self._hints = book, Unpriced(book)
+        self._audits = Audits()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -81,7 +89,7 @@ class MeterProcess:
         self.recorder = Recorder(
             config,
             metering.records,
-            on_record=self.observer.observe,
+            on_record=self._observe,
             contents=self.content.journal if self.content else None,
         )
         self.clickhouse = ClickHouse(
@@ -102,7 +110,15 @@ class MeterProcess:
         self.ways = [*self.deliveries, self.audit]
         if self.content:
             self.ways.append(self.content)
-        self.alerting = Alerting(config.alerts, places.alerts, self.status, outlets.webhook(config))
+        self.notices = Notices(Outbox(places.outbox), targets(config))
+        self.alerting = Alerting(
+            config.alerts,
+            places.alerts,
+            self.status,
+            self.notices,
+            targets=loss_targets(config),
+            node=config.node,
+        )
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
         return Delivery(
@@ -122,6 +138,8 @@ class MeterProcess:
             metrics=self.metrics,
             alerts=self.alerting.shown,
             check=self.check,
+            unpriced=self._unpriced,
+            counted=partial(comparisons, self.store),
             repricing=self.repricing,
             contents=self.contents,
             content=self.content,
@@ -135,12 +153,21 @@ class MeterProcess:
         )
         return console(self._config, parts)
 
+    def _observe(self, record: Record) -> None:
+        self.observer.observe(record)
+        self._hints.observe(record)
+        self._audits.observe(record)
+
+    async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
+        return await unpriced(self.store, self._book, since, until)
+
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
         meter = {
             "uptime_s": round(monotonic() - self._began, 1),
             "journal_bytes": self.observer.journal_bytes(),
             "journal_bytes_max": outlets.journals(self._config),
+            "audit": self._audits.status(),
         }
         exporters = {
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
@@ -151,7 +178,8 @@ class MeterProcess:
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
-        return self.observer.families(self.status()) + self.alerting.families()
+        own = [*self.alerting.families(), *self._audits.families()]
+        return self.observer.families(self.status()) + own
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
         """See `proxy.console.api.Check`: no batch may be waiting for a day that is rebuilt."""
@@ -209,7 +237,8 @@ class MeterProcess:
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
-        if push := otel_metrics.from_config(self.metrics):
+        tasks.append(asyncio.create_task(self.notices.run()))
+        if push := outlets.metrics(self.metrics):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
             counted, drained = self.clickhouse.counted, self.deliveries[0].drained
@@ -227,6 +256,7 @@ class MeterProcess:
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.recorder.upkeep()
         await self.alerting.close()
+        await self.notices.close()
         await runner.cleanup()
         self.recorder.close()
         self.audit.close()

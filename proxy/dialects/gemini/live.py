@@ -60,6 +60,7 @@ class LiveReader:
         if not has_counts(usage):
             return
         if self._open or not self._turns:
+            self._draft.flag(*tally_usage(self._usage).unknown())
             self._usage = usage
         else:  # the usage of a turn that has already ended
             self._turns[-1] = (usage, self._turns[-1][1])

@@ -7,6 +7,7 @@ usage is in `conversation.item.input_audio_transcription.completed`.
 
 from collections.abc import Mapping
 
+from pricing.cause import about
 from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json, body_model
@@ -88,6 +89,7 @@ class RealtimeReader:
         for item in mappings(response.get("output")):
             tools.add(item)
         draft.tool_calls += tools.calls
+        draft.flag(*(about(Reason.UNKNOWN_OUTPUT_ITEM, kind) for kind in tools.unknown))
         usage = mapping(response, "usage")
         if has_usage(usage):
             draft.part(tally_usage(usage, draft.ask))
