@@ -14,7 +14,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     actor: str
     role: str
-    action: str  # such as access.add
+    action: str  # such as access-add
     target: str
     before: str = ""
     after: str = ""

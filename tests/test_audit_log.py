@@ -213,7 +213,7 @@ async def test_tokens_over_http(place: Place) -> None:
             assert "hash" not in await answer.text()
         bob = {"Authorization": f"Bearer {token}"}
         async with ClientSession(server.make_url("")) as other:
-            async with other.get("/api/audit?action=access.add", headers=bob) as answer:
+            async with other.get("/api/audit?action=access-add", headers=bob) as answer:
                 (entry,) = await answer.json()
                 assert token not in await answer.text()
             assert (entry["actor"], entry["target"]) == ("console.token", "bob")
@@ -272,17 +272,17 @@ def test_commands_beside_a_meter(tmp_path: Path) -> None:
         assert taximeter("store", "check", "--repair").returncode == Exit.OK
         log = taximeter("audit", "log", "--json")
         assert log.returncode == Exit.OK, log.stdout + log.stderr
-        shown = taximeter("audit", "log", "--action", "access.add")
+        shown = taximeter("audit", "log", "--action", "access-add")
         report = taximeter("report")
         process.terminate()
         assert process.wait(40) == 0
     entries = json.loads(log.stdout)
     assert [(one["actor"], one["action"], one["target"]) for one in reversed(entries)] == [
-        ("command", "access.add", "ann"),
-        ("command", "access.add", "bob"),
-        ("command", "access.remove", "bob"),
-        ("command", "tariffs.add", "openai/own-model"),
-        ("command", "store.repair", "rollups"),
+        ("command", "access-add", "ann"),
+        ("command", "access-add", "bob"),
+        ("command", "access-remove", "bob"),
+        ("command", "tariffs-add", "openai/own-model"),
+        ("command", "store-repair", "rollups"),
     ]
     assert entries[1]["after"] == {"input": "1", "output": "2"}
     assert "bob" in shown.stdout

@@ -25,7 +25,7 @@ from proxy.settings.config import Listen
 from support.names import routes
 from support.wire import TOKEN
 
-ROUTES = [(method, path) for path, methods in routes().items() for method in methods]
+ROUTES = sorted((method, path) for path, methods in routes().items() for method in methods)
 
 
 @asynccontextmanager

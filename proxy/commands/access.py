@@ -73,7 +73,7 @@ def add(config: Config, name: str, role: str, *, as_json: bool) -> Exit:
         file = Places(config.data).access
         token, after = tokens.planned(file, name, Role(role))
         shown = after[-1].shown()
-        audited.write(config, ChangeMade("access.add", name, after=shown))
+        audited.write(config, ChangeMade("access-add", name, after=shown))
         tokens.save(file, after)
         made = shown | {"token": token}
     if as_json:
@@ -95,7 +95,7 @@ def remove(config: Config, name: str, *, as_json: bool) -> Exit:
         file = Places(config.data).access
         found, rest = tokens.without(file, name)
         gone = found.shown()
-        audited.write(config, ChangeMade("access.remove", name, before=gone))
+        audited.write(config, ChangeMade("access-remove", name, before=gone))
         tokens.save(file, rest)
     if as_json:
         terminal.emit(gone)

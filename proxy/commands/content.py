@@ -122,7 +122,7 @@ async def _delete(config: Config, whose: DeletionOrder) -> int:
     if not has_store(config):
         return 0  # this data directory was never served from
     await asyncio.to_thread(
-        audited.write, config, ChangeMade("content.delete", whose.target, after=whose)
+        audited.write, config, ChangeMade("content-delete", whose.target, after=whose)
     )
     contents = Contents(store_dsn(config), database=config.store.database)
     try:

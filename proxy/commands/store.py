@@ -73,7 +73,7 @@ def check(config: Config, *, repair: bool, quiet_s: int, as_json: bool) -> Exit:
         if found is None:
             if repair:
                 after = {"quiet_s": str(quiet_s)}
-                audited.write(config, ChangeMade("store.repair", "rollups", after=after))
+                audited.write(config, ChangeMade("store-repair", "rollups", after=after))
             found = asyncio.run(_directly(config, repair=repair, quiet_s=quiet_s))
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot check the store: {error}")

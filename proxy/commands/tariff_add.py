@@ -95,7 +95,7 @@ def _change(name: str, rows: Sequence[Row]) -> ChangeMade:
     """For the audit log: the prices by meter."""
     before = {row["meter"]: row["before"] for row in rows if row["before"]}
     after = {row["meter"]: row["after"] for row in rows}
-    return ChangeMade("tariffs.add", name, before or None, after)
+    return ChangeMade("tariffs-add", name, before or None, after)
 
 
 def _accepted(

@@ -115,7 +115,7 @@ def import_set(order: Order, config: Config, today: date) -> Exit:
         return _done(plan, order, [], Exit.MISTAKE)
     after = {"files": list(plan.files), "models": number}
     origin = price_source.origin(order.source)
-    audited.note_tariffs(config, place, ChangeMade("tariffs.import", origin, after=after))
+    audited.note_tariffs(config, place, ChangeMade("tariffs-import", origin, after=after))
     tariff_files.write(place, plan.files)
     written = [str(place / name) for name in plan.files]
     terminal.say(f"{count(number)} models written to {', '.join(written)}.", sys.stderr)

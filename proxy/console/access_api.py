@@ -57,7 +57,7 @@ class AccessApi:
         async with self._turn:
             token, after = tokens.planned(self._file, new.name, new.role)
             shown = after[-1].shown()
-            await self._audit(request[CALLER], "access.add", new.name, after=shown)
+            await self._audit(request[CALLER], "access-add", new.name, after=shown)
             tokens.save(self._file, after)
         return reply(shown | {"token": token}, 201)
 
@@ -66,6 +66,6 @@ class AccessApi:
         async with self._turn:
             gone, rest = tokens.without(self._file, request.match_info["name"])
             shown = gone.shown()
-            await self._audit(request[CALLER], "access.remove", gone.name, before=shown)
+            await self._audit(request[CALLER], "access-remove", gone.name, before=shown)
             tokens.save(self._file, rest)
         return reply(shown)

@@ -210,7 +210,7 @@ class Api:
             raise ValueError("quiet_s must be a number of seconds")
         repair = request.method == "POST"
         if repair and self._audit:
-            await self._audit(request[CALLER], "store.repair", "rollups", after={"quiet_s": quiet})
+            await self._audit(request[CALLER], "store-repair", "rollups", after={"quiet_s": quiet})
         found = await self._check(repair=repair, quiet_s=int(quiet))
         return reply(found)
 

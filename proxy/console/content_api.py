@@ -85,5 +85,5 @@ class ContentApi:
             except TimeoutError:
                 text = "content is waiting to be written; delete again once the store has it"
                 raise TransientError(text) from None
-        await self._audit(request[CALLER], "content.delete", order.target, after=order)
+        await self._audit(request[CALLER], "content-delete", order.target, after=order)
         return reply({"deleted": await self._contents.delete(whose)})
