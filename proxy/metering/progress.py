@@ -1,8 +1,9 @@
 """Which calls have their record, in a file that survives the meter.
 
 Call numbers of a writer increase by one, so "done" is a number below which all calls are done, and
-the few above it.  The file is written after the records; later records are found in the record
-journal itself.
+the few above it.  A socket may be open for days: what must be remembered of it stands here, so that
+the journal of what is charged can be deleted.  The file is written after the records; later records
+are found in the record journal itself.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,31 @@ from pathlib import Path
 
 import msgspec
 
+from proxy.dialects.session import State
+from proxy.exchange import Begun, ResponseHead
 from proxy.journal.disk import write_atomically
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A place in a socket's frames from which it can be read again, and what was before it."""
+
+    segment: int
+    offset: int
+    request_bytes: int = 0
+    response_bytes: int = 0
+    first_byte_ns: int | None = None
+    last_ns: int = 0
+    state: State | None = None  # None: what was being read is lost
+
+
+class SavedSocket(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An open socket; `recorded` are the responses that have their record, if read again."""
+
+    begun: Begun
+    begun_ns: int
+    mark: Mark
+    head: ResponseHead | None = None
+    recorded: list[int] = msgspec.field(default_factory=list)
 
 
 class WriterProgress(msgspec.Struct, kw_only=True):
@@ -21,15 +46,17 @@ class WriterProgress(msgspec.Struct, kw_only=True):
     below: int = 1
     above: set[int] = msgspec.field(default_factory=set)
     seen: int = 0  # the highest call number seen
+    sockets: dict[int, SavedSocket] = msgspec.field(default_factory=dict)  # open ones, by number
 
     def is_done(self, call: int) -> bool:
-        return call < self.below or call in self.above
+        return (call < self.below or call in self.above) and call not in self.sockets
 
     def done(self, call: int) -> None:
         self.above.add(call)
+        self.sockets.pop(call, None)
 
     def compact(self, open_calls: Iterable[int]) -> None:
-        """Raise `below` to the first call that is still open."""
+        """Raise `below` to the first call that is still open, saved sockets aside."""
         self.below = max(self.below, min(open_calls, default=self.seen + 1))
         self.above = {call for call in self.above if call >= self.below}
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from exporters.otel.trace import Trace, trace_of
+from exporters.otel.trace import Trace, child_of, trace_of
 from exporters.record import Record, nine_places, rounded
 from pricing import (
     NO_COUNTERS,
@@ -130,7 +130,7 @@ def row(
 ) -> Record:
     """The record of a call.  Raises ValueError for a cost that no call can have."""
     headers = {name.lower(): value for name, value in exchange.begun.headers}
-    trace = trace_of(headers, exchange.begun.call_id, config.otlp.incoming)
+    trace = _trace(exchange, headers, config)
     return Record(
         **_identity(exchange, config, headers, trace),
         **_answer(exchange, trace),
@@ -139,6 +139,13 @@ def row(
         **_times(exchange),
         reported_usd=rounded(charge.reported_usd),
     )
+
+
+def _trace(exchange: Exchange, headers: Mapping[str, str], config: Config) -> Trace:
+    """The span of a call; that of a response is below the span of its socket."""
+    own, socket = exchange.begun.call_id, exchange.socket_id
+    trace = trace_of(headers, socket or own, config.otlp.incoming)
+    return child_of(trace, own) if socket and socket != own else trace
 
 
 def _identity(
@@ -155,6 +162,7 @@ def _identity(
         **columns,
         "ts_us": begun.wall_ns // 1000,
         "call_id": begun.call_id,
+        "socket_id": exchange.socket_id,
         "trace_id": trace.trace_id,
         "span_id": trace.span_id,
         "parent_span_id": trace.parent_span_id,

@@ -1,0 +1,36 @@
+"""What an earlier meter finished after it last saved its progress."""
+
+from pathlib import Path
+
+import msgspec
+
+from proxy.journal.follower import Follower
+from proxy.metering.progress import Progress
+
+
+class _Source(msgspec.Struct):
+    source: str = ""
+
+
+def recover(records: Path, progress: Progress) -> set[str]:
+    """Note in `progress` the calls whose record the journal `records` holds.
+
+    Returns the sources of all records that were written since the progress was saved.
+    """
+    written = set()
+    here = (progress.records_writer, progress.records_segment)
+    follower = Follower(records)
+    for writer in follower.scan():
+        before = None
+        while before != writer.position:
+            before = writer.position
+            for frame in follower.poll(writer):
+                if (writer.writer, writer.segment) < here:
+                    continue
+                source = msgspec.json.decode(frame.payload, type=_Source).source
+                name, number, *item = source.split(":", 2)
+                written.add(source)
+                if not item:  # the record of the call itself, which is its last
+                    progress.writer(name).done(int(number))
+    follower.close()
+    return written
