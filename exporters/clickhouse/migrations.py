@@ -18,12 +18,13 @@ from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).parents[1] / "schema"
 # Table → the column whose age ttl_days limits.
-TTL = {"calls": "ts", "corrections": "ts", "trace_ts": "first_start"}
+TTL = {"calls": "ts", "sockets": "ts", "corrections": "ts", "trace_ts": "first_start"}
 CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
 _PLAIN_VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+) AS")
+_NEW_VIEW = re.compile(r"CREATE OR REPLACE VIEW (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
 # By default a server forgets a token after an hour; an outage may last longer.
@@ -31,7 +32,7 @@ _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
 )
 # Tables that are written through Distributed; a call and its corrections are on the same shard.
-_SHARDING = dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)")
+_SHARDING = dict.fromkeys(("calls", "sockets", "corrections", "contents"), ", sipHash64(call_id)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,12 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         name = found[1]
         view = f"CREATE VIEW IF NOT EXISTS {name}_local {on} AS"
         yield _FROM.sub(r"FROM \1_local AS", _PLAIN_VIEW.sub(view, sql, count=1))
+        yield _distributed(name, on, database, cluster)
+    elif found := _NEW_VIEW.match(sql):
+        name = found[1]
+        view = f"CREATE OR REPLACE VIEW {name}_local {on} AS"
+        yield _FROM.sub(r"FROM \1_local AS", _NEW_VIEW.sub(view, sql, count=1))
+        yield f"DROP TABLE IF EXISTS {name} {on}"
         yield _distributed(name, on, database, cluster)
     elif found := _ALTER.match(sql):
         name, action, rest = found[1], found[2], sql[found.end() :]
