@@ -68,31 +68,33 @@ class ResponsesSession(Session):
         """The lane of an event; one that holds a response begins a lane if it has none."""
         key = text(response.get("id")) or text(body.get("response_id"))
         stream = text(body.get("stream_id"))
-        if kind.removeprefix("response.") in PENDING:
+        begins = kind.removeprefix("response.") in PENDING
+        if begins:
             self.again(key)
         if self.is_done(key):
             return None
         if found := self.of(key):
+            return found
+        unnamed = (not key and not begins) or (stream and not response)
+        if unnamed and (found := self._unnamed(stream)) is not None:
             return found
         if response:
             lane = self.waiting(stream, any_stream=True) or self.begin(at_ns, stream=stream)
             if lane is not None:
                 lane.key, lane.stream = key, lane.stream or stream
             return lane
-        return self._unnamed(stream, key, kind)
+        for open_lane in self.lanes.values():  # it may be of any that has begun
+            if open_lane.key:
+                _reader(open_lane).doubt()
+        return None
 
-    def _unnamed(self, stream: str, key: str, kind: str) -> Lane | None:
-        """The lane of an event that names its stream at best."""
+    def _unnamed(self, stream: str) -> Lane | None:
+        """The lane of an event that names its stream at best: if it can be no other."""
         lanes = [*self.lanes.values()]
-        mine = [lane for lane in lanes if stream and lane.stream == stream]
-        found = next((lane for lane in mine if lane.key), next(iter(mine), None))
-        if found is None and not key and not stream and len(lanes) == 1:
-            [found] = lanes
-        if found is None:
-            for lane in lanes:
-                if lane.key or len(lanes) == 1:
-                    _reader(lane).doubt()
-        return found
+        if not stream:
+            return lanes[0] if len(lanes) == 1 else None
+        mine = [lane for lane in lanes if lane.stream == stream]
+        return next((lane for lane in mine if lane.key), next(iter(mine), None))
 
     def _refused(self, body: Block, document: Json, at_ns: int) -> None:
         """An error answers the request that waits, else the only response in progress."""
