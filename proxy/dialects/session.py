@@ -231,7 +231,6 @@ class Session:
         draft = self.draft
         for lane in [*self.lanes.values()]:
             self.end(lane, lane.last_ns, cut=True)
-        draft.complete = True
         draft.billable = False
         draft.flag(Reason.BILLED_BY_RESPONSE)
         draft.attributes["session.responses"] = self.ended

@@ -206,12 +206,14 @@ class OpenCall:
             return self.saved and self._saved(self.marks, self.saved.mark)
         now = self._now()
         mark = self.marks.oldest(now)
-        taken = self.request_bytes + self.response_bytes
-        if taken - mark.request_bytes - mark.response_bytes > HELD_BYTES_MAX:
+        whole = now.state is None and not self.marks.marks  # nothing was released yet
+        held = self.request_bytes + self.response_bytes
+        held -= 0 if whole else mark.request_bytes + mark.response_bytes
+        if held > HELD_BYTES_MAX:
             self.marks.let_go(now)
             mark = self.marks.oldest(now)
-        if mark.state is None and 0 not in self.marks.marks:
-            return None  # nothing was released: all of it is still there
+        elif whole:
+            return None
         self.marks.forget(mark)
         self.first = Position(mark.segment, mark.offset)
         self.segments = {segment for segment in self.segments if segment >= mark.segment}

@@ -20,7 +20,7 @@ from proxy.metering.progress import Mark, SavedSocket
 HELD_BYTES_MAX = 16 * 1024 * 1024
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Marks:
     """From where each response is needed whose record is not written yet, by number."""
 
@@ -33,7 +33,7 @@ class Marks:
         """Those of a socket that an earlier meter read."""
         state = saved.mark.state
         numbers = [0] if state is None else [lane["number"] for lane in state["lanes"]]
-        return cls(dict.fromkeys(numbers, saved.mark), set(saved.recorded))
+        return cls(marks=dict.fromkeys(numbers, saved.mark), recorded=set(saved.recorded))
 
     def began(self, number: int, mark: Mark) -> None:
         """A response begins at `mark`."""

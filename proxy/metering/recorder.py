@@ -94,12 +94,12 @@ class Recorder:
         """Read on with the sockets that were open when the progress was saved."""
         for name, writer in self.progress.writers.items():
             for number, saved in writer.sockets.items():
-                at = name, number, saved, self._config, self._capturing
-                self._open[name, number] = self._sockets[name, number] = OpenCall.restore(*at)
+                call = OpenCall.restore(name, number, saved, self._config, self._capturing)
+                self._open[name, number] = self._sockets[name, number] = call
 
     @property
     def _capturing(self) -> Capturing | None:
-        return self._contents.capturing if self._contents else None
+        return self._contents and self._contents.capturing
 
     # -- following ------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Recorder:
             if writer.finished:
                 self._interrupt(writer.writer)
         for name in {name for name, _ in self._sockets} - self._follower.writers.keys():
-            self._interrupt(name)  # its journal was removed while no meter ran
+            self._interrupt(name, lost=True)  # its journal was removed while no meter ran
         if not busy:
             self._settle()
         self._outbox.write()
@@ -175,15 +175,17 @@ class Recorder:
             log.exception("A frame of call %s:%d could not be read.", *key)
             self.totals.failed += 1
 
-    def _interrupt(self, writer: str) -> None:
-        """End the open calls of a relay that is gone."""
+    def _interrupt(self, writer: str, *, lost: bool = False) -> None:
+        """End the open calls of a relay that is gone; `lost`: and its journal, too."""
         for call in [c for c in self._open.values() if c.writer == writer]:
             if not call.finishing:
+                if lost:
+                    call.reader.lose()
                 self.totals.interrupted += 1
                 self._finish(call, call.interrupted())
 
     def _settle(self) -> None:
-        """End the responses that end without a message; called when all frames are read."""
+        """End what ends without a message; called when all frames are read."""
         if monotonic() - self._settled < SETTLE_S:
             return
         self._settled = monotonic()

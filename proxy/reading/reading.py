@@ -185,12 +185,16 @@ class CallReader:
         """See `Session.state`; None: what is being read cannot be remembered."""
         return self._reader.state() if isinstance(self._reader, Session) else None
 
+    def lose(self) -> None:
+        """Some of what passed is lost."""
+        self._reasons.add(Reason.BYTES_DROPPED)
+
     def restore(self, state: State | None) -> None:
         """Read on where an earlier meter stopped, which remembered this."""
         self._torn = True
         reader = self._open()
         if state is None:
-            self._reasons.add(Reason.BYTES_DROPPED)
+            self.lose()
         elif isinstance(reader, Session):
             reader.restore(state)
 
