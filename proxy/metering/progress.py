@@ -45,7 +45,9 @@ class WriterProgress(msgspec.Struct, kw_only=True):
     offset: int = 0
     below: int = 1
     above: set[int] = msgspec.field(default_factory=set)
-    seen: int = 0  # the highest call number seen
+    # The highest call number seen by this meter.  What an earlier one saw and did not finish is not
+    # done, and may not have been read again yet.
+    seen: int = 0
     sockets: dict[int, SavedSocket] = msgspec.field(default_factory=dict)  # open ones, by number
 
     def is_done(self, call: int) -> bool:
@@ -68,19 +70,30 @@ class Progress(msgspec.Struct, kw_only=True):
     records_segment: int = 0
     writers: dict[str, WriterProgress] = msgspec.field(default_factory=dict)
     lost: dict[str, int] = msgspec.field(default_factory=dict)  # counters of writers that are gone
+    # Sources of batch items and responses that an earlier meter recorded, of calls not done: they
+    # may be read again, also by the meter after the next.
+    parts: set[str] = msgspec.field(default_factory=set)
 
     @classmethod
     def load(cls, path: Path) -> "Progress":
         """What `save` wrote; empty if there is no file.  Raises ValueError if it is damaged."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+            found = msgspec.json.decode(path.read_bytes(), type=cls)
+            for writer in found.writers.values():
+                writer.seen = 0
+            return found
         except FileNotFoundError:
             return cls()
         except msgspec.DecodeError as error:
             raise ValueError(f"{path} is damaged ({error}); remove it to start over") from error
 
     def save(self, path: Path) -> None:
+        self.parts = {source for source in self.parts if not self._is_done(source)}
         write_atomically(path, msgspec.json.encode(self))
+
+    def _is_done(self, source: str) -> bool:
+        name, number, _ = source.split(":", 2)
+        return name not in self.writers or self.writers[name].is_done(int(number))
 
     def writer(self, name: str) -> WriterProgress:
         return self.writers.setdefault(name, WriterProgress())

@@ -15,9 +15,9 @@ class _Source(msgspec.Struct):
 def recover(records: Path, progress: Progress) -> set[str]:
     """Note in `progress` the calls whose record the journal `records` holds.
 
-    Returns the sources of all records that were written since the progress was saved.
+    Returns the sources of all records that were written since then, or that may be made again.
     """
-    written = set()
+    written = set(progress.parts)
     here = (progress.records_writer, progress.records_segment)
     follower = Follower(records)
     for writer in follower.scan():
@@ -30,7 +30,10 @@ def recover(records: Path, progress: Progress) -> set[str]:
                 source = msgspec.json.decode(frame.payload, type=_Source).source
                 name, number, *item = source.split(":", 2)
                 written.add(source)
-                if not item:  # the record of the call itself, which is its last
-                    progress.writer(name).done(int(number))
+                calls = progress.writer(name)
+                if item:
+                    progress.parts.add(source)
+                else:  # the record of the call itself, which is its last
+                    calls.done(int(number))
     follower.close()
     return written
