@@ -38,7 +38,7 @@ def here(one: Client) -> ClientReady:
 
 
 def test_realtime_and_responses_over_websockets(product: Product) -> None:
-    """OpenAI's SDK sees and sends the same; each session is one row, its turns summed."""
+    """OpenAI's SDK sees and sends the same; each response is one row."""
     one = client("openai 3, WebSocket")
     result = running.run(one, here(one), product.upstream, product.served)
     assert (result.changed, result.wrong, result.calls) == ((), (), 2)
@@ -57,8 +57,8 @@ def test_curl_in_ways_that_no_sdk_calls(product: Product) -> None:
     assert (result.changed, result.wrong, result.calls) == ((), (), 5)
 
 
-async def test_gemini_live_adds_its_turns(product: Product) -> None:
-    """Two turns of a Live session are one row with the sum of both, as its messages stated them."""
+async def test_each_turn_of_gemini_live_is_a_row(product: Product) -> None:
+    """Two turns of a Live session are two rows with their usage, as its messages stated it."""
     processes.clear_journal(product.upstream)
     base = product.served.proxy_url.replace("http", "ws", 1)
     stated: list[Any] = []
@@ -74,11 +74,12 @@ async def test_gemini_live_adds_its_turns(product: Product) -> None:
                 stated.append(json.loads(await socket.recv()))
             stated.append({})
     usage = [said["usageMetadata"] for said in stated if "usageMetadata" in said]
-    (row,) = await asyncio.to_thread(product.served.calls_when, 1, feature="live")
-    assert (row["outcome"], row["usage_origin"], row["http_status"]) == ("ok", "reported", 101)
-    assert row["input_tokens_total"] == sum(turn["promptTokenCount"] for turn in usage)
-    assert row["output_tokens_total"] == sum(turn["responseTokenCount"] for turn in usage)
-    assert row["request_model"] == "gemini-live-2.5-flash"
+    rows = await asyncio.to_thread(product.served.calls_when, 2, feature="live")
+    for row, turn in zip(reversed(rows), usage, strict=True):
+        assert (row["outcome"], row["usage_origin"], row["http_status"]) == ("ok", "reported", 101)
+        assert row["input_tokens_total"] == turn["promptTokenCount"]
+        assert row["output_tokens_total"] == turn["responseTokenCount"]
+        assert row["request_model"] == "gemini-live-2.5-flash"
 
 
 def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> None:
