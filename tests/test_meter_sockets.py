@@ -61,7 +61,7 @@ def meter(tmp_path: Path, **limits: int) -> Recorder:
 class Socket:
     """A relay that keeps one socket; its frames are a millisecond apart."""
 
-    def __init__(self, tmp_path: Path, path: str, **limits: int) -> None:
+    def __init__(self, tmp_path: Path, path: str, *, status: int = 101, **limits: int) -> None:
         self.journal = Journal(tmp_path / "calls", "relay-0", config(tmp_path, **limits).journal)
         self.at_ns = self.up = self.down = 0
         begun = Begun(
@@ -74,7 +74,8 @@ class Socket:
             websocket=True,
         )
         self._append(Kind.BEGUN, msgspec.json.encode(begun))
-        self._append(Kind.RESPONSE_HEAD, msgspec.json.encode(ResponseHead(status=101)))
+        if status:
+            self._append(Kind.RESPONSE_HEAD, msgspec.json.encode(ResponseHead(status=status)))
 
     def _append(self, kind: Kind, payload: bytes) -> None:
         self.journal.append(1, kind, payload, self.at_ns)
@@ -181,6 +182,19 @@ async def test_a_response_that_is_cut(tmp_path: Path, end: Outcome | None) -> No
     assert set(cut.reasons) >= {"no_usage", "usage_not_final"}
     assert socket_row.is_socket
     one.close()
+
+
+@pytest.mark.parametrize("status", [0, 401])
+async def test_a_socket_that_was_not_opened_is_a_call(tmp_path: Path, status: int) -> None:
+    """An upgrade that failed, or was never answered, is counted like any call that failed."""
+    socket, one = Socket(tmp_path, RESPONSES, status=status), meter(tmp_path)
+    socket.end(Outcome.OK if status else Outcome.UNREACHABLE)
+    await steps(one)
+    (row,) = records(tmp_path)
+    assert (row.is_socket, row.socket_id, row.cost_status) == (False, "", "not_billed")
+    assert row.outcome == ("http_error" if status else "unreachable")
+    one.close()
+    socket.journal.close()
 
 
 async def test_a_socket_of_a_day_holds_little_journal(tmp_path: Path) -> None:

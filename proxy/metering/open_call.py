@@ -183,7 +183,7 @@ class OpenCall:
         if missing:  # the relay's count lacks what was in flight when the disk refused
             ended = msgspec.structs.replace(ended, dropped_bytes=max(ended.dropped_bytes, missing))
             reading = incomplete(reading)
-        session = self.reader.state() is not None
+        session = self.head is not None and self.reader.state() is not None
         reading = of_connection(reading) if session else reading
         return Exchange(
             begun=self.begun,

@@ -99,7 +99,7 @@ class Recorder:
 
     @property
     def _capturing(self) -> Capturing | None:
-        return self._contents and self._contents.capturing
+        return self._contents.capturing if self._contents else None
 
     # -- following ------------------------------------------------------------------------------
 
