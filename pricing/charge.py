@@ -63,7 +63,10 @@ class ChargeLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """What a call costs.  `usd` is the sum of `lines`; None if nothing could be priced."""
+    """What a call costs.  `usd` is the sum of `lines`; None if it is unknown.
+
+    The lines of an unknown cost are a floor: what the provider bills if it bills the call at all.
+    """
 
     usd: Decimal | None
     status: Status

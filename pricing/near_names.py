@@ -22,7 +22,7 @@ SUFFIX = re.compile(
 
 
 def near_names(book: TariffBook, provider: str, model: str, most: int = SUGGESTED_MAX) -> list[str]:
-    """The likest `provider/name`s that have a price, the likest first; those of `provider` lead.
+    """The most similar `provider/name`s that have a price; those of `provider` come first.
 
     A name that has a price itself is its own and only suggestion.
     """

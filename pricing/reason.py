@@ -40,7 +40,7 @@ class Reason(Enum):
     HTTP_ERROR = FREE, "The provider answered with an error or a redirect, which it does not bill."
     ERROR_IN_BODY = FREE, "The response reports an error; only output made before it is billed."
     REFUSED_BEFORE_OUTPUT = FREE, "The model declined before it made any output, which is free."
-    UNREACHABLE = FREE, "The provider could not be reached, so it bills nothing."
+    UNREACHABLE = FREE, "Nothing of the request reached the provider, so it bills nothing."
     TOKEN_COUNTING = FREE, "The call only counts or converts tokens, which is free."
     NO_CHARGE_ENDPOINT = FREE, "Providers do not charge for this kind of call."
     NO_USAGE_STATED = FREE, "The call states neither usage nor cost."
@@ -260,7 +260,10 @@ class Reason(Enum):
     UNKNOWN_MODEL = UNKNOWN, "No tariff names this model; add one, or add the name to a tariff."
     NO_PRICE_AT_THE_TIME = UNKNOWN, "The tariff of this model has no price for that time; add one."
     NO_USAGE = UNKNOWN, "The provider reported no usage; without counted tokens, no cost is known."
-    NO_RESPONSE = UNKNOWN, "No response was recorded, so what the call used is unknown."
+    NO_RESPONSE = (
+        UNKNOWN,
+        "The request went out and no response came: what is billed is unknown, and may be nothing.",
+    )
     UNKNOWN_ENDPOINT = UNKNOWN, "The endpoint is unknown, and its response states no usage."
     BACKGROUND_USAGE_COMES_LATER = (
         UNKNOWN,

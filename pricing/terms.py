@@ -109,12 +109,6 @@ class Term(StrEnum):
     RESOLUTION = ("resolution", str, "Resolution of an image or a video, e.g. `1080p`.")
     WITH_AUDIO = ("with_audio", bool, "A video was made with sound.")
     CONTAINER_MEMORY_GB = ("container_memory_gb", int, "Memory of a code container.")
-    ACCOUNT_CURRENCY = (
-        "account_currency",
-        str,
-        "The currency the account is billed in, from the configuration, e.g. `CNY`.",
-        frozenset({"USD"}),
-    )
     PROMPT_TOKENS = (
         "prompt_tokens",
         int,

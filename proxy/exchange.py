@@ -36,8 +36,10 @@ class Outcome(StrEnum):
     HTTP_ERROR = "http_error"  # the provider answered 4xx or 5xx
     STREAM_ERROR = "stream_error"  # an error inside a 200
     CLIENT_GONE = "client_gone"  # the caller left before the final event
-    UPSTREAM_CUT = "upstream_cut"  # the provider broke the connection after the head
-    UNREACHABLE = "unreachable"  # refused, DNS, TLS, reset before the head
+    UPSTREAM_CUT = (
+        "upstream_cut"  # the request was sent; no answer came that could be passed on whole
+    )
+    UNREACHABLE = "unreachable"  # refused, DNS, TLS: nothing of the request was sent
     TIMED_OUT = "timed_out"  # connecting or idling took longer than configured
     INTERRUPTED = "interrupted"  # the relay went away with the call in flight
 
@@ -66,9 +68,14 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The end as the relay saw it.  `dropped_bytes` passed to their peer but not to the journal."""
+    """The end as the relay saw it.  `dropped_bytes` passed to their peer but not to the journal.
+
+    `sent` is False only where no byte of the request can have reached the provider, which then
+    bills nothing; a frame that does not say so was written by a relay that could not know.
+    """
 
     outcome: Outcome
+    sent: bool = True
     error: str = ""  # a class of failure, e.g. "ConnectionRefusedError"; never text with secrets
     request_bytes: int = 0
     response_bytes: int = 0

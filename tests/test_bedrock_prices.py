@@ -47,7 +47,7 @@ def test_a_profile_of_another_price_is_never_raised_twice() -> None:
     found, left_out = group(listing(CLAUDE, "5"), listing(f"us.{CLAUDE}", "6"))
     assert [each.names for each in found] == [(CLAUDE,)]
     assert [each.model for each in left_out] == [f"us.{CLAUDE}"]
-    assert left_out[0].why == "not its model's price and the surcharge"
+    assert left_out[0].why == "not the price of its model plus the surcharge"
 
 
 def test_a_profile_without_the_surcharge_keeps_its_own_price() -> None:

@@ -110,7 +110,7 @@ def test_conversations_state_their_usage(
     after: list[Tokens] = []
     for message in messages:
         said.append((True, message))
-        said += [(False, document) for document in session.told(dict(message))]
+        said += [(False, document) for document in session.respond(dict(message))]
         after.append(session.tokens)
     call = RecordedCall(
         name="session",

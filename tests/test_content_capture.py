@@ -246,8 +246,8 @@ def test_no_room() -> None:
     first, second = shared.begin(begun()), shared.begin(begun())
     assert first is not None
     assert second is not None
-    first.hear("x" * 900, 0)
-    second.hear("y" * 900, 0)
+    first.add_text("x" * 900, 0)
+    second.add_text("y" * 900, 0)
     assert shared.free == 400  # what was held of it is free at once
     assert second.close(None) is None
     assert shared.dropped == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.clickhouse.grouping import grouped
+from exporters.clickhouse.report_sql import grouped
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from proxy.commands.cli import COMMANDS
 from proxy.health.watch import KNOWN

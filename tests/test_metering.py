@@ -71,11 +71,13 @@ def book() -> TariffBook:
     return TariffBook.parse({"acme.toml": TARIFF})
 
 
-def exchange(reading: Reading, outcome: Outcome = Outcome.OK, status: int = 200) -> Exchange:
+def exchange(
+    reading: Reading, outcome: Outcome = Outcome.OK, status: int = 200, *, sent: bool = True
+) -> Exchange:
     return Exchange(
         begun=BEGUN,
         head=ResponseHead(status=status) if status else None,
-        ended=Ended(outcome=outcome, request_bytes=10, response_bytes=20, overhead_us=7),
+        ended=Ended(outcome=outcome, sent=sent, request_bytes=10, response_bytes=20, overhead_us=7),
         reading=reading,
         first_byte_ns=4_000_000,
         duration_ns=9_000_000,
@@ -141,15 +143,36 @@ def test_the_model_asked_for_stands_in_for_an_unknown_one_served(book: TariffBoo
     [
         (REFUSED, Outcome.OK, 404, "http_error"),
         (replace(READING, parts=()), Outcome.UNREACHABLE, 0, "unreachable"),
+        (replace(READING, parts=()), Outcome.TIMED_OUT, 0, "timed_out"),
+        (replace(READING, parts=()), Outcome.CLIENT_GONE, 0, "client_gone"),
     ],
 )
 def test_what_nobody_bills_costs_nothing(
     book: TariffBook, reading: Reading, outcome: Outcome, status: int, expected: str
 ) -> None:
     """A refused call and one that reached nobody cost zero, and that is known."""
-    [row] = metering(book).records(exchange(reading, outcome, status))
+    [row] = metering(book).records(exchange(reading, outcome, status, sent=status > 0))
     assert (row.outcome, row.cost_usd, row.cost_status) == (expected, Decimal(0), "not_billed")
     assert row.input_tokens_total is None
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome.UPSTREAM_CUT, Outcome.UNREACHABLE, Outcome.TIMED_OUT, Outcome.INTERRUPTED],
+)
+def test_a_request_that_went_out_is_not_free(book: TariffBook, outcome: Outcome) -> None:
+    """Without a response the cost is unknown, and the receipt has what the request would cost."""
+    request = {"model": "m", "messages": [{"role": "user", "content": "hello there"}]}
+    reasons = (Reason.NO_USAGE, Reason.NO_RESPONSE)
+    count = CountRequest(request=request, output_known=False)
+    reading = replace(READING, parts=(), count=count, reasons=reasons, complete=False)
+    [row] = metering(book).records(exchange(reading, outcome, 0))
+    assert (row.cost_usd, row.cost_input_usd, row.cost_status) == (None, None, "unpriced")
+    assert (row.request_model, row.request_bytes) == ("m", 10)
+    assert row.input_tokens_total
+    receipt = msgspec.json.decode(row.receipt)
+    assert receipt["usd"] is None
+    assert Decimal(receipt["floor_usd"]) == row.input_tokens_total * Decimal(2) / 10**6
 
 
 @pytest.mark.parametrize("outcome", [Outcome.CLIENT_GONE, Outcome.INTERRUPTED])

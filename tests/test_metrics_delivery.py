@@ -10,7 +10,7 @@ from test_metrics import RECORD
 from exporters.notify.alert import Severity
 from exporters.record import Batch, PermanentError, Record, TransientError
 from exporters.series import Distribution
-from proxy.delivery.timed import Timed
+from proxy.delivery.lag import MeasuredExporter
 from proxy.health.vitals import alert_families, families, merged
 
 
@@ -37,17 +37,17 @@ def ended(seconds_ago: float) -> Record:
     return replace(RECORD, ts_us=int((time() - seconds_ago) * 1e6) - RECORD.duration_us)
 
 
-def values(timed: Timed) -> dict[str, object]:
-    return {family.name: family.points[0][1] for family in timed.families() if family.points}
+def values(measured: MeasuredExporter) -> dict[str, object]:
+    return {family.name: family.points[0][1] for family in measured.families() if family.points}
 
 
 async def test_taken() -> None:
     """What was taken waits no more, and how long it took is known."""
-    timed = Timed(Exporter())
-    timed.waiting = 2
-    await timed.export(Batch("a", (ended(9), ended(5))))
-    assert timed.status() == {"waiting": 0, "lag_s": 0.0}
-    found = values(timed)
+    measured = MeasuredExporter(Exporter())
+    measured.waiting = 2
+    await measured.export(Batch("a", (ended(9), ended(5))))
+    assert measured.status() == {"waiting": 0, "lag_s": 0.0}
+    found = values(measured)
     assert found["taximeter.delivery.rejected"] == 2
     took = found["taximeter.export.duration"]
     assert isinstance(took, Distribution)
@@ -57,41 +57,41 @@ async def test_taken() -> None:
 async def test_not_taken() -> None:
     """A batch that waits is as old as its oldest call, whatever comes behind it."""
     exporter = Exporter()
-    timed = Timed(exporter)
-    timed.waiting = 3
+    measured = MeasuredExporter(exporter)
+    measured.waiting = 3
     exporter.error = TransientError("down")
     with pytest.raises(TransientError):
-        await timed.export(Batch("a", (ended(100), ended(5))))
-    assert timed.waiting == 3
-    assert timed.lag_s == pytest.approx(100, abs=2)
+        await measured.export(Batch("a", (ended(100), ended(5))))
+    assert measured.waiting == 3
+    assert measured.lag_s == pytest.approx(100, abs=2)
     exporter.error = None
-    await timed.export(Batch("a", (ended(100), ended(5))))
-    assert timed.waiting == 1
-    assert timed.lag_s == pytest.approx(5, abs=2)  # the one behind is younger than the last taken
+    await measured.export(Batch("a", (ended(100), ended(5))))
+    assert measured.waiting == 1
+    assert measured.lag_s == pytest.approx(5, abs=2)  # the one behind is younger than the last
 
 
 async def test_the_first_after_a_pause() -> None:
     """A record is as old as itself, however long no other came before it."""
-    timed = Timed(Exporter())
-    timed.waiting = 1
-    await timed.export(Batch("a", (ended(3600),)))
-    timed.expect(ended(1))
-    assert timed.waiting == 1
-    assert timed.lag_s == pytest.approx(1, abs=1)
+    measured = MeasuredExporter(Exporter())
+    measured.waiting = 1
+    await measured.export(Batch("a", (ended(3600),)))
+    measured.expect(ended(1))
+    assert measured.waiting == 1
+    assert measured.lag_s == pytest.approx(1, abs=1)
 
 
 async def test_refused_for_good() -> None:
     """A single row that is refused is set aside; a refused batch comes again in halves."""
     exporter = Exporter()
-    timed = Timed(exporter)
-    timed.waiting = 2
+    measured = MeasuredExporter(exporter)
+    measured.waiting = 2
     exporter.error = PermanentError("bad row")
     with pytest.raises(PermanentError):
-        await timed.export(Batch("a", (ended(1), ended(1))))
-    assert timed.waiting == 2
+        await measured.export(Batch("a", (ended(1), ended(1))))
+    assert measured.waiting == 2
     with pytest.raises(PermanentError):
-        await timed.export(Batch("a", (ended(1),)))
-    assert timed.waiting == 1
+        await measured.export(Batch("a", (ended(1),)))
+    assert measured.waiting == 1
 
 
 def test_vitals() -> None:
@@ -148,7 +148,7 @@ def test_alert_metrics() -> None:
 
 def test_one_family_of_a_name() -> None:
     """Series of two exporters stand together, as both formats demand."""
-    first, second = Timed(Exporter()), Timed(Exporter())
+    first, second = MeasuredExporter(Exporter()), MeasuredExporter(Exporter())
     found = merged(first.families(), second.families())
     names = [family.name for family in found]
     assert len(names) == len(set(names))

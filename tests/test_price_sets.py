@@ -12,7 +12,7 @@ from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.upkeep import comparison, genai_prices, litellm_prices
 from pricing.upkeep.bedrock import Surcharge
 from pricing.upkeep.listing import STANDARD, Listing, PriceSet, figure, key, oddities
-from pricing.upkeep.merging import merged
+from pricing.upkeep.merged_sets import merged
 from pricing.upkeep.review import Reviewed, reviewed
 from pricing.upkeep.seed import appended
 from pricing.upkeep.tariff_file import file_text
@@ -228,7 +228,7 @@ def test_a_judged_difference_is_silent_until_a_figure_moves() -> None:
 
 def test_reviewed_differences_are_of_the_present_book() -> None:
     """Each stands for a price that the book has, gives a reason, and differs from some set."""
-    places = [each.place for each in reviewed()]
+    places = [each.key for each in reviewed()]
     assert len(places) == len(set(places))
     book = TariffBook.load()
     for each in reviewed():

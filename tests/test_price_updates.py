@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.charge import Charge
 from pricing.upkeep.bedrock import Surcharge
-from pricing.upkeep.importing import Plan, Wanted, plan
-from pricing.upkeep.updates import Kind
+from pricing.upkeep.import_plan import Plan, Wanted, plan
+from pricing.upkeep.updates import Change
 from pricing.usage import TermValue
 
 DAY = date(2026, 11, 28)
@@ -70,7 +70,7 @@ def charge(
     return price([subcall], TariffBook.parse(files))
 
 
-def kinds(found: Plan) -> dict[Kind, int]:
+def kinds(found: Plan) -> dict[Change, int]:
     return {kind: number for kind, number in found.found.models.items() if number}
 
 
@@ -80,7 +80,7 @@ def kinds(found: Plan) -> dict[Kind, int]:
 def test_a_new_model_is_written_with_its_origin() -> None:
     """The file says which set, when and where, and since when the price is known."""
     found = planned(litellm(big=costs()), {})
-    assert kinds(found) == {Kind.NEW: 1}
+    assert kinds(found) == {Change.NEW: 1}
     (tariff,) = TariffBook.parse(found.files).tariffs
     assert tariff.via == f"litellm 2026-11-28 {ORIGIN}"
     assert tariff.source == ORIGIN
@@ -110,7 +110,7 @@ def test_a_changed_price_is_a_period_of_its_own() -> None:
     first = planned(litellm(big=costs()), {})
     later = DAY + timedelta(days=30)
     second = planned(litellm(big=costs("3e-6")), first.files, later)
-    assert kinds(second) == {Kind.CHANGED: 1}
+    assert kinds(second) == {Change.CHANGED: 1}
     (difference,) = second.found.differences
     assert (difference.meter, difference.ours, difference.theirs) == ("input", "2", "3")
     assert second.files[IMPORTED].startswith(first.files[IMPORTED].rstrip())
@@ -125,10 +125,10 @@ def test_a_change_on_the_day_of_the_last_one_waits() -> None:
     second = planned(litellm(big=costs("3e-6")), first.files, DAY + timedelta(days=1))
     files = dict(second.files)
     third = planned(litellm(big=costs("4e-6")), files, DAY + timedelta(days=1))
-    assert kinds(third) == {Kind.KEPT: 1}
+    assert kinds(third) == {Change.KEPT: 1}
     assert not third.files
     fourth = planned(litellm(big=costs("4e-6")), files, DAY + timedelta(days=2))
-    assert kinds(fourth) == {Kind.CHANGED: 1}
+    assert kinds(fourth) == {Change.CHANGED: 1}
 
 
 def test_a_price_for_something_more_is_added() -> None:
@@ -137,7 +137,7 @@ def test_a_price_for_something_more_is_added() -> None:
     later = DAY + timedelta(days=1)
     document = litellm(big=costs(cache_read_input_token_cost=Decimal("2e-7")))
     second = planned(document, first.files, later)
-    assert kinds(second) == {Kind.ADDED: 1}
+    assert kinds(second) == {Change.ADDED: 1}
     usage = {Meter.CACHE_READ: 1_000_000}
     assert charge(second.files, usage).status is Status.PARTIAL
     assert charge(second.files, usage, later).usd == Decimal("0.2")
@@ -149,7 +149,7 @@ def test_a_price_for_something_more_is_added() -> None:
 def test_a_price_by_hand_is_kept_and_shown() -> None:
     """The set's figure is named beside it, and not written."""
     found = planned(litellm(big=costs()), HAND)
-    assert kinds(found) == {Kind.KEPT: 1}
+    assert kinds(found) == {Change.KEPT: 1}
     assert not found.files
     pairs = {(each.meter, each.ours, each.theirs) for each in found.found.differences}
     assert pairs == {("input", "1", "2"), ("output", "4", "8")}
@@ -158,7 +158,7 @@ def test_a_price_by_hand_is_kept_and_shown() -> None:
 def test_a_price_by_hand_gives_way_only_when_told() -> None:
     """Even then it stays for the calls before."""
     found = planned(litellm(big=costs()), HAND, override=True)
-    assert kinds(found) == {Kind.CHANGED: 1}
+    assert kinds(found) == {Change.CHANGED: 1}
     files = {**HAND, **found.files}
     usage = {Meter.INPUT: 1_000_000}
     assert charge(files, usage, DAY - timedelta(days=1)).usd == 1
@@ -172,7 +172,7 @@ def test_another_set_does_not_replace_the_first() -> None:
     document = {"openai": {"models": {"big": {"id": "big", "cost": cost}}}}
     second = planned(document, first.files, DAY + timedelta(days=1))
     assert second.set_name == "models.dev"
-    assert kinds(second) == {Kind.KEPT: 1}
+    assert kinds(second) == {Change.KEPT: 1}
     assert not second.files
 
 

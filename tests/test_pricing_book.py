@@ -268,6 +268,30 @@ def test_source_and_checked_are_required() -> None:
         TariffBook.parse({"a.toml": 'provider = "acme"\n' + named("m")})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("usd_each = { imagse = 1 }", "usd_each: unknown meter 'imagse'"),
+        ("usd_each = { images = -1 }", "expected a number of 0 or more"),
+        ("usd_per_token = { input = 1 }", "unknown unit"),
+        ("price = { input = 1 }", "unknown key 'price'"),
+        ("unpriced = ['imagse']", "unpriced: unknown meter 'imagse'"),
+        ("unpriced = []", "unpriced: expected at least one entry"),
+        ("rates = 1", "rates"),
+        ("rates = []", "this tariff states no price"),
+        ("rates = [{ usd_each = 1 }]", "usd_each: expected a table"),
+        ("rates = [{ price = 1 }]", "unknown key 'price'"),
+        ("", "this tariff states no price"),
+    ],
+)
+def test_a_price_that_is_wrong_is_not_missing_too(wrong: str, said: str) -> None:
+    """One mistake is one problem."""
+    with pytest.raises(TariffError) as refused:
+        book(f"[[tariff]]\nnames = ['m']\n{wrong}\n")
+    (problem,) = refused.value.problems
+    assert said in problem.message
+
+
 def test_load_reads_directories(tmp_path: Path) -> None:
     """`load` lays directories over the shipped tariffs and names their files in problems."""
     (tmp_path / "mine.toml").write_text(HEAD + named("m"), encoding="utf-8")

@@ -211,7 +211,7 @@ def test_conditions() -> None:
     assert clauses(
         {
             "service_tier": "flex",
-            "account_currency": "CNY",
+            "quality": "hd",
             "region": {"not": ["us", "eu"]},
             "beta": {"has": "one"},
             "prompt_tokens": {"gt": 5, "le": 9},
@@ -221,7 +221,7 @@ def test_conditions() -> None:
         }
     ) == {
         Clause("service_tier", Op.IN, frozenset({"flex"})),
-        Clause("account_currency", Op.IN, frozenset({"CNY"})),
+        Clause("quality", Op.IN, frozenset({"hd"})),
         Clause("region", Op.NOT, frozenset({"us", "eu"})),
         Clause("beta", Op.HAS, "one"),
         Clause("prompt_tokens", Op.GT, Decimal(5)),

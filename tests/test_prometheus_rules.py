@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from evaluation.standin import processes
+from pricing.reason import Reason
 from proxy.health.watch import KNOWN
 from proxy.settings.config import AlertOptions
 
 RULES = Path(__file__).parents[1] / "grafana" / "prometheus_rules.yaml"
 METRIC = re.compile(r"\btaximeter_\w+(?=[\[{ ]|$)")
+UNPRICED = f'taximeter_unpriced_calls_total{{taximeter_reason="{Reason.UNKNOWN_MODEL}"}}'
 LABELS = {"taximeter_journal", "taximeter_reason", "taximeter_exporter"}
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed"
@@ -125,7 +127,7 @@ STILL, GROWING = "0+0x40", "0+0x9 3+0x30"  # a sample each minute; three more af
         ),
         (
             "unpriced_calls",
-            {'taximeter_unpriced_calls_total{taximeter_reason="no_tariff"}': GROWING},
+            {UNPRICED: GROWING},
             10,
             26,
         ),

@@ -207,7 +207,7 @@ async def test_no_usable_answer(tmp_path: Path, answer: bytes, kind: str) -> Non
         ended = await b.ended()
     assert response.line == b"HTTP/1.1 502 Bad Gateway"
     said(response, kind)
-    assert ended.outcome is Outcome.UNREACHABLE
+    assert ended.outcome is Outcome.UPSTREAM_CUT
     assert b.kept(Kind.REQUEST) == b"hi"
 
 
@@ -266,7 +266,7 @@ async def test_idle_in_the_upload(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answers", [True, False])
 async def test_upstream_resets_in_the_upload(tmp_path: Path, answers: bool) -> None:
-    """A provider that breaks off an upload is unreachable, unless it has answered before."""
+    """A provider that breaks off an upload has cut the call, unless it has answered before."""
 
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
@@ -287,7 +287,7 @@ async def test_upstream_resets_in_the_upload(tmp_path: Path, answers: bool) -> N
         assert ended.outcome is Outcome.HTTP_ERROR
     else:
         assert response.line == b"HTTP/1.1 502 Bad Gateway"
-        assert ended.outcome is Outcome.UNREACHABLE
+        assert ended.outcome is Outcome.UPSTREAM_CUT
 
 
 @pytest.mark.parametrize("when", ["before the head", "mid stream", "while uploading"])

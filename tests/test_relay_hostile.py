@@ -60,7 +60,7 @@ async def test_hostile_head(tmp_path: Path, handler: Handler) -> None:
                 pass
         assert answer.line == b"HTTP/1.1 502 Bad Gateway"
         assert answer.header(b"x-taximeter-error") == [b"upstream_bad_response"]
-        assert (await b.ended()).outcome is Outcome.UNREACHABLE
+        assert (await b.ended()).outcome is Outcome.UPSTREAM_CUT
 
 
 def test_interim_limit() -> None:

@@ -24,7 +24,7 @@ from proxy.metering.open_call import OpenCall
 from proxy.metering.records import Metering
 from proxy.relay import call
 from proxy.relay.upstream import HEAD_BYTES_MAX
-from proxy.settings.config import Config, MeteringOptions, Provider, UpstreamOptions
+from proxy.settings.config import Config, Provider, UpstreamOptions
 from support.relay_bench import (
     Bench,
     Handler,
@@ -87,7 +87,7 @@ class Line:
 
 
 def tables() -> tuple[dict[str, Line], dict[str, str]]:
-    """The lines by "section: situation", and what is charged by outcome."""
+    """The lines by "section: situation", and what is charged by how the call ended."""
     lines: dict[str, Line] = {}
     charges: dict[str, str] = {}
     section = ""
@@ -99,8 +99,8 @@ def tables() -> tuple[dict[str, Line], dict[str, str]]:
         else:
             section = text
     for text in second.splitlines():
-        outcomes, charge = re.split(r" {2,}", text)
-        charges |= dict.fromkeys(outcomes.split(", "), charge)
+        ended, charge = re.split(r" {2,}", text)
+        charges[ended] = charge
     return lines, charges
 
 
@@ -449,10 +449,22 @@ SITUATIONS = {
 }
 
 
+UNSENT = {
+    *(name for name in SITUATIONS if name.startswith("Connecting to upstream: ")),
+    "Caller: leaves during connecting",
+}
+
+
 def test_every_line_is_played() -> None:
     """No line without a situation, and none is missing from the table."""
     assert list(SITUATIONS) == list(LINES)
-    assert set(CHARGES) == {"ok", "http_error", "unreachable", "any other"}
+    assert list(CHARGES) == [
+        "any, nothing was sent",
+        "ok",
+        "http_error",
+        "any other, without a head",
+        "any other",
+    ]
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -471,20 +483,28 @@ async def test_a_line_says_what_happens(
         caller = Caller(b, *await b.open())
         caller.writer.write(played.request)
         await asyncio.wait_for(played.caller(caller), TIMEOUT_S)
-        await b.ended()
+        ended = await b.ended()
         said = gets(caller)
         journal, begun = b.journal, b.journal.begun
     assert len(begun) == 1
     config = Config(
         data=tmp_path,
         providers={"openai": Provider(name="openai", base_url=begun[0].upstream)},
-        metering=MeteringOptions(count_tokens=False),
     )
     row = metered(journal, config)
+    assert ended.sent == (name not in UNSENT)
+    if ended.request_bytes == len(ASK):
+        assert row.request_model == "m"
+    if played.request == CHAT:
+        assert row.request_bytes == len(ASK)
     assert Line(said, row.outcome, row.error_type or "-") == line
-    if CHARGES.get(row.outcome, "") == "nothing":
+    if not ended.sent or CHARGES.get(row.outcome, "") == "nothing":
         assert row.cost_status == Status.NOT_BILLED
         assert row.cost_usd == 0
+    elif not row.http_status:
+        assert (row.cost_usd, row.cost_status) == (None, Status.UNPRICED)
+        assert "no_response" in row.reasons
+        assert bool(row.input_tokens_total) == ("floor_usd" in row.receipt)
     elif row.outcome == "ok" and played.request != UPGRADE:
         assert row.cost_status == Status.EXACT
         assert row.cost_usd == Decimal("0.00008")

@@ -27,7 +27,7 @@ from exporters.record import EPOCH, Batch, Record, TransientError
 from pricing import Meter, Origin, TariffBook, Usage
 from pricing.cause import about
 from pricing.reason import Effect, Reason
-from proxy.console.command import HEADER, Command, token
+from proxy.console.command_token import HEADER, CommandToken, token
 from proxy.console.reprice_api import PATH, RepriceApi
 from proxy.exchange import Outcome, Part
 from proxy.metering.records import Metering
@@ -409,7 +409,7 @@ async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
 async def test_only_the_command_may_write(place: Place) -> None:
     """Without the token of the 0600 file, or from a page in a browser, nothing is done."""
     file = Places(place.config.data).command_token
-    api = RepriceApi(place.repricing, Command(file))
+    api = RepriceApi(place.repricing, CommandToken(file))
     assert file.stat().st_mode & 0o777 == 0o600
     app = web.Application()
     app.add_routes(api.routes())

@@ -12,7 +12,7 @@ import pytest
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
-from exporters.clickhouse.grouping import grouped
+from exporters.clickhouse.report_sql import grouped
 from exporters.clickhouse.store import Store
 from exporters.record import EXACT, Batch, Record, TransientError
 from support.clickhouse import ClickHouseServer
@@ -194,20 +194,7 @@ async def test_read_only(store: Store) -> None:
     """Nothing can be written through the store."""
     for sql in ("DROP TABLE calls", "INSERT INTO calls (provider) VALUES ('x')"):
         with pytest.raises(TransientError, match="READONLY"):
-            await store.panel(sql)
-
-
-async def test_a_panel(store: Store) -> None:
-    """A dashboard's question brings names and types along, even where the answer is empty."""
-    answer = await store.panel(
-        "SELECT provider, sum(cost_usd) AS cost FROM calls WHERE team = {p:String} GROUP BY ALL",
-        {"p": "nobody"},
-    )
-    assert answer["meta"] == [
-        {"name": "provider", "type": "LowCardinality(String)"},
-        {"name": "cost", "type": "Nullable(Decimal(38, 18))"},
-    ]
-    assert answer["data"] == []
+            await store.ask(sql, {})
 
 
 async def test_columns(store: Store) -> None:
@@ -243,6 +230,25 @@ async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, database
     assert str((await store.health())["error"]).endswith(": timed out")
     assert "database not found" in str((await store.health())["error"])
     await store.close()
+
+
+@pytest.mark.parametrize("name", ["c", "my own db"])
+async def test_a_database_may_have_any_name(
+    store_dsn: str, name: str, make_records: "RecordMaker"
+) -> None:
+    """Also one that our SQL uses for a table, a column or a part of a statement."""
+    records = make_records(10)
+    exporter = ClickHouse(store_dsn, database=name)
+    await exporter.export(Batch("s:0-9", tuple(records)))
+    client = connection.connect(connection.parse(store_dsn))
+    client.database = name
+    total = client.query("SELECT count(), sum(cost_usd) FROM priced_calls").result_rows
+    assert total == [(10, cost(records))]
+    client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")
+    assert await exporter.reconcile(repair=True, quiet_s=0)
+    assert await exporter.reconcile(repair=False, quiet_s=0) == []
+    client.close()
+    await exporter.close()
 
 
 async def test_reconcile(store_dsn: str, database: str, make_records: "RecordMaker") -> None:

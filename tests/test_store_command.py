@@ -21,7 +21,7 @@ from exporters.record import Batch
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.delivery.delivery import Cursor
-from proxy.delivery.timed import waiting
+from proxy.delivery.lag import waiting
 from proxy.exchange import Kind
 from proxy.journal.journal import Journal
 from proxy.settings.config import JournalOptions

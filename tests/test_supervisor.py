@@ -1,5 +1,6 @@
 """Children are restarted, stop in order, and no caller is refused meanwhile."""
 
+import argparse
 import asyncio
 import json
 import logging
@@ -16,9 +17,9 @@ from time import monotonic
 
 import pytest
 
+from proxy.commands.serve import usable_configuration
 from proxy.serving.child import StartError
 from proxy.serving.supervisor import BindError, Supervisor, bind
-from proxy.settings import sources
 from proxy.settings.config import Config, Listen
 
 ROOT = Path(__file__).parents[1]
@@ -282,16 +283,27 @@ async def test_sighup_during_a_replacement_is_not_forgotten(
     assert ("relay", "relays=2") in world.said()
 
 
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("colour = 1", "colour"),
+        ("[metering]\ntariffs = '{tmp}'", "own.toml:1: unknown key 'colour'"),
+        (
+            "[console]\ntls_cert = '{tmp}/own.toml'\ntls_key = '{tmp}/own.toml'",
+            "console.tls_cert: cannot load it",
+        ),
+    ],
+)
 async def test_sighup_with_mistakes_changes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    text: str, mistake: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An invalid configuration is reported, and nothing is replaced."""
+    """A mistake in the configuration or in a file that it names: nothing is replaced."""
     world = World(tmp_path)
-
-    def wrong() -> Config:
-        return sources.load(tmp_path / "none.toml", {})
-
-    world.supervisor._reload = wrong
+    config = tmp_path / "taximeter.toml"
+    config.write_text(text.format(tmp=tmp_path))
+    (tmp_path / "own.toml").write_text("colour = 1")
+    arguments = argparse.Namespace(config=str(config))
+    world.supervisor._reload = lambda: usable_configuration(arguments)
     async with world.running():
         relay = await world.relay()
         os.kill(os.getpid(), signal.SIGHUP)
@@ -300,7 +312,9 @@ async def test_sighup_with_mistakes_changes_nothing(
             return "Reload failed; keeping the previous configuration" in caplog.text
 
         await eventually(told)
+        assert mistake in caplog.text
         assert await world.relay() == relay
+    assert world.said().count(("meter", "relays=1")) == 1
 
 
 async def test_a_new_relay_that_cannot_serve_leaves_the_old_one(

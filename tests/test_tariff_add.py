@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.charge import Charge
-from pricing.upkeep.adding import OwnPrice, appended
+from pricing.upkeep.own_price import OwnPrice, appended
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 
@@ -90,9 +90,9 @@ def test_any_name_and_figure_survive_being_written(name: str, amount: Decimal, t
     ("prices", "why"),
     [
         ({}, "no price"),
-        ({Meter.INPUT: Decimal(-1)}, "-1 is no price"),
-        ({Meter.INPUT: Decimal("NaN")}, "NaN is no price"),
-        ({Meter.INPUT: Decimal("Infinity")}, "Infinity is no price"),
+        ({Meter.INPUT: Decimal(-1)}, "-1 is not a price"),
+        ({Meter.INPUT: Decimal("NaN")}, "NaN is not a price"),
+        ({Meter.INPUT: Decimal("Infinity")}, "Infinity is not a price"),
         ({Meter.REQUESTS: Decimal(1)}, "requests does not count tokens"),
     ],
 )
@@ -176,7 +176,7 @@ def test_a_price_by_the_token_is_asked_about(
         (["openai/acme-9"], "no price is given"),
         (["openai/ ", "--input", "1"], "expected text, found ' '"),
         (["openai/acme-9", "--input", "much"], "'much' is not a number"),
-        (["openai/acme-9", "--input=-1"], "is no price"),
+        (["openai/acme-9", "--input=-1"], "is not a price"),
         (["openai/acme-9", "--rate", "smell=1"], "expected METER=USD"),
         (["openai/acme-9", "--rate", "requests=1"], "expected METER=USD"),
         (["openai/acme-9", "--input", "1", "--from", "tomorrow"], "expected a date, such as"),

@@ -197,10 +197,10 @@ def test_a_second_import_grows_the_file(source: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "not a price set: no JSON"),
+        (b"", "not a price set: invalid JSON"),
         (b"{}", "not one of the price sets"),
         (b'{"data": [{"id": "x", "pricing": 3}]}', ""),
-        (b"\xff", "not a price set: no JSON"),
+        (b"\xff", "not a price set: invalid JSON"),
     ],
 )
 def test_what_is_no_set_is_a_mistake(

@@ -22,7 +22,7 @@ PURE = (
     "exporters/content.py",
     "exporters/series.py",
     "exporters/prometheus.py",
-    "exporters/clickhouse/grouping.py",
+    "exporters/clickhouse/report_sql.py",
     "exporters/otel/call_metrics.py",
     "proxy/exchange.py",
     "proxy/instants.py",

@@ -93,7 +93,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model is to say."""
+    """What the model says."""
 
     words: tuple[str, ...]  # one token each; all but the first start with a space
     thoughts: tuple[str, ...]  # words of the reasoning

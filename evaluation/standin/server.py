@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from evaluation.standin import routes, sending, sessions
+from evaluation.standin import routes, sender, sessions
 from evaluation.standin.answers import Answer, Json, Request, Step, Tokens, encode
 from evaluation.standin.journal import StandinJournal
 from evaluation.standin.steering import DEFAULT
@@ -44,12 +44,12 @@ class StandIn:
         exchange = self.journal.receive(http.method, target, pairs, raw)
         headers = {name.lower(): value for name, value in pairs}
         request, answer = self._answer(http.method, target, headers, raw)
-        answered, sent = exchange.answered, sending.Sent()
+        answered, sent = exchange.answered, sender.Sent()
         answered.status, answered.model = answer.status, answer.model
         answered.operation, answered.usage = answer.operation, _usage(answer.tokens)
         answered.reported = answer.reported and bool(answer.tokens)
         try:
-            return await sending.AnswerSender(http, request, sent).send(answer)
+            return await sender.AnswerSender(http, request, sent).send(answer)
         finally:
             answered.outcome, answered.output_tokens_sent = sent.outcome, sent.tokens
             answered.body_sha256, answered.body_bytes = sent.sha256, sent.bytes
@@ -63,7 +63,7 @@ class StandIn:
         if session is None:
             exchange.answered.status = 404
             return web.Response(status=404)
-        heard, sent = sending.Sent(), sending.Sent()
+        from_caller, sent = sender.Sent(), sender.Sent()
         answered = exchange.answered
         answered.status, answered.operation, answered.reported = 101, session.operation, True
         socket = web.WebSocketResponse(max_msg_size=REQUEST_BYTES_MAX)
@@ -73,11 +73,11 @@ class StandIn:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     raw = message.data.encode() if isinstance(message.data, str) else message.data
-                    heard.add(raw)
-                    await _send(socket, session, session.told(msgspec.json.decode(raw)), sent)
+                    from_caller.add(raw)
+                    await _send(socket, session, session.respond(msgspec.json.decode(raw)), sent)
         finally:
             received = exchange.received
-            received.body_sha256, received.body_bytes = heard.sha256, heard.bytes
+            received.body_sha256, received.body_bytes = from_caller.sha256, from_caller.bytes
             answered.body_sha256, answered.body_bytes = sent.sha256, sent.bytes
             answered.model, answered.usage = session.model, _usage(session.tokens)
             answered.outcome = sent.outcome
@@ -126,7 +126,7 @@ async def _send(
     socket: web.WebSocketResponse,
     session: sessions.Session,
     documents: Iterable[Json],
-    sent: sending.Sent,
+    sent: sender.Sent,
 ) -> None:
     for document in documents:
         data = encode(document)

@@ -35,7 +35,7 @@ class Session(Protocol):
     def open(self) -> Iterator[Json]:
         """The documents to send first."""
 
-    def told(self, message: Json) -> Iterator[Json]:
+    def respond(self, message: Json) -> Iterator[Json]:
         """The documents to send in response to a message."""
 
 
@@ -97,8 +97,8 @@ class Realtime(_Turns):
         """See `Session.open`."""
         yield {"type": "session.created", "event_id": self._event(), "session": self._session()}
 
-    def told(self, message: Json) -> Iterator[Json]:
-        """See `Session.told`."""
+    def respond(self, message: Json) -> Iterator[Json]:
+        """See `Session.respond`."""
         kind = message.get("type")
         if kind == "session.update":
             self.context += counted((message.get("session") or {}).get("instructions"))
@@ -168,8 +168,8 @@ class Responses(_Turns):
         """See `Session.open`."""
         return iter(())
 
-    def told(self, message: Json) -> Iterator[Json]:
-        """See `Session.told`."""
+    def respond(self, message: Json) -> Iterator[Json]:
+        """See `Session.respond`."""
         if message.get("type") != "response.create":
             return
         body = {key: value for key, value in message.items() if key != "type"} | {"stream": True}
@@ -194,8 +194,8 @@ class Live(_Turns):
         """See `Session.open`."""
         return iter(())
 
-    def told(self, message: Json) -> Iterator[Json]:
-        """See `Session.told`."""
+    def respond(self, message: Json) -> Iterator[Json]:
+        """See `Session.respond`."""
         if setup := message.get("setup"):
             self.request = replace(self.request, seed=f"{self.request.seed}/{encode(setup)!r}")
             self.context += counted(setup.get("systemInstruction"))

@@ -14,8 +14,8 @@ from clickhouse_connect.driver.exceptions import Error as ClientError
 from clickhouse_connect.driver.insert import InsertContext
 
 from exporters.clickhouse import connection
-from exporters.clickhouse.grouping import microseconds
 from exporters.clickhouse.migrations import quoted
+from exporters.clickhouse.report_sql import microseconds
 from exporters.clickhouse.writer import Writer, insert, token
 from exporters.content import COLUMNS, FIELDS, Content
 from exporters.record import Lot, PermanentError

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from exporters.clickhouse.grouping import microseconds
+from exporters.clickhouse.report_sql import microseconds
 from exporters.record import JsonText
 
 COSTS = (
@@ -100,7 +100,7 @@ class Corrections(msgspec.Struct, frozen=True):
 FIELDS = Correction.__struct_fields__
 
 
-class Place(msgspec.Struct, frozen=True):
+class RowPosition(msgspec.Struct, frozen=True):
     """A row's position in the order in which stored calls are repriced."""
 
     ts: int
@@ -118,7 +118,7 @@ def hours(since: datetime, until: datetime) -> tuple[str, Bound]:
     )
 
 
-def page(after: Place, until_us: int, limit: int) -> tuple[str, Bound]:
+def page(after: RowPosition, until_us: int, limit: int) -> tuple[str, Bound]:
     """SQL: the next calls in order, with their newest prices and whatever repricing them needs.
 
     `until_us` is exclusive and limits how much is read: pass the end of an hour.

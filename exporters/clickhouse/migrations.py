@@ -26,6 +26,7 @@ _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
 _PLAIN_VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+) AS")
 _NEW_VIEW = re.compile(r"CREATE OR REPLACE VIEW (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
+_SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
@@ -61,11 +62,23 @@ def statements(text: str, *, database: str = "", cluster: str = "") -> Iterator[
     """
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("--"))
     for statement in "\n".join(lines).split(";\n"):
-        if sql := statement.strip().removesuffix(";"):
+        if sql := _unambiguous(statement.strip().removesuffix(";"), database):
             if cluster:
                 yield from _clustered(sql, database, cluster)
             else:
                 yield sql
+
+
+def _unambiguous(sql: str, database: str) -> str:
+    """The statement with no subquery named as the database is.
+
+    A server stores a view with `database.table` in place of `table`, and would look for the table
+    in the subquery.
+    """
+    for name in _SUBQUERY.findall(sql):
+        if name == database:
+            sql = re.sub(rf"\b{name}\b", f"{name}_", sql)
+    return sql
 
 
 def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:

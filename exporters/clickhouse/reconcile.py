@@ -114,7 +114,7 @@ def _of_day(client: Client, dsn: Dsn, view: str, day: str) -> str:
         {"database": dsn.database, "name": view},
     ).result_rows[0][0]
     text, places = re.subn(
-        r"\bFROM (\S+) AS t\b", rf"FROM \1 AS t WHERE toDate(t.ts) = '{day}'", str(select)
+        r"\bFROM (`.+`\.\S+|\S+) AS t\b", rf"FROM \1 AS t WHERE toDate(t.ts) = '{day}'", str(select)
     )
     if places != 1:
         raise RuntimeError(f"view {view} does not read from exactly one table aliased t")

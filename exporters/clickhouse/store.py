@@ -20,7 +20,7 @@ from exporters import content
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
-from exporters.clickhouse.grouping import grouped, microseconds
+from exporters.clickhouse.report_sql import grouped, microseconds
 from exporters.record import Record, TransientError
 
 Row = dict[str, object]
@@ -136,7 +136,7 @@ class Store:
     async def spend(
         self, since: datetime, by: Sequence[str] = ("provider", "response_model")
     ) -> list[Row]:
-        """Spend since then, one row per group, the highest cost first.  See `grouping`."""
+        """Spend since then, one row per group, the highest cost first.  See `report_sql`."""
         return await self.report(since, None, by)
 
     async def report(
@@ -170,14 +170,6 @@ class Store:
         """The table that has the newest prices: the join of `priced_calls` only if it is needed."""
         found = await self._rows("SELECT 1 FROM corrections LIMIT 1", {})
         return "priced_calls" if found else "calls"
-
-    async def panel(self, sql: str, parameters: Mapping[str, Scalar] | None = None) -> Row:
-        """The result of a dashboard's SQL: `meta` (names, types), `data` (rows), `rows`.
-
-        `sql` comes from a file that we ship, never from a caller; values go into `parameters`.
-        """
-        answer: Row = msgspec.json.decode(await self._answer(sql, parameters or {}))
-        return answer
 
     async def columns(self) -> list[Row]:
         """Name and type of each column of `calls`."""

@@ -128,6 +128,7 @@ def _tariff(
     """A model's prices in one period; None if they are wrong or not confirmed."""
     before = entry.problem_count
     entry.only(TARIFF_KEYS | _price_keys(entry))
+    misspelt = entry.problem_count > before  # an unknown key may have been meant as the price
     source = entry.get("source", values.text, None) or head.get("source", values.text, None)
     checked = entry.get("checked", values.day, None) or head.get("checked", values.day, None)
     if source is None or checked is None:
@@ -135,7 +136,7 @@ def _tariff(
     rules = [rule for part in entry.inner("rates") for rule in _rule(part, schedules, RULE_KEYS)]
     if _price_keys(entry) or "unpriced" in entry.table:
         rules += _rule(entry, {}, TARIFF_KEYS)
-    if not rules:
+    elif entry.table.get("rates", []) == [] and not misspelt:
         entry.problem("", "this tariff states no price")
     nothing: SamePrice = {}
     same_price = dict(head.get("same_price", _same_price, nothing))
@@ -204,7 +205,7 @@ def _rule(entry: TariffEntry, schedules: Schedules, allowed: frozenset[str]) -> 
             message = f"{meter.value}: expected {wanted}, found {len(figures)}"
             entry.problem(meter.value, message)
     unpriced = entry.get("unpriced", _meters, frozenset[Meter]())
-    if not keys and not unpriced:
+    if not keys and not unpriced and entry.problem_count == before:
         entry.problem("", "this rule states no price")
     rule = Rule(
         id=f"{entry.file}:{entry.line}",

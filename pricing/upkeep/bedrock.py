@@ -1,4 +1,4 @@
-"""Bedrock's places: a set's price of a bare id is the global one, and regional ids cost a factor.
+"""Bedrock's regions: sets list a bare id at the global price, and regional ids cost a factor more.
 
 A bare id is a call in one region, which costs what the regional profiles (`us.`, `eu.`) do; only
 `global.` costs the listed price.  So bare ids and profiles share the tariff of the global price,
@@ -32,7 +32,7 @@ class Surcharge:
 
     @classmethod
     def of(cls, text: str) -> "Surcharge":
-        """The one of Bedrock's shipped file."""
+        """The surcharge that the shipped Bedrock file states."""
         document = tomllib.loads(text, parse_float=Decimal)
         found = next(each for each in document["factors"] if each["name"] == REGIONAL)
         return cls(Decimal(found["factor"]), found["models"])
@@ -42,7 +42,7 @@ class Surcharge:
         return any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
     def makes(self, name: str, model: Prices, of_name: Prices) -> bool:
-        """Whether the price of `model` with the surcharge on `name` is the price `of_name`."""
+        """Whether `of_name` is the price of `model` plus the surcharge on `name`."""
         factor = self.factor if self.applies(name) else Decimal(1)
         return agree({item: figure(price * factor) for item, price in model.items()}, of_name)
 
@@ -50,7 +50,7 @@ class Surcharge:
 def grouped(
     listings: Sequence[Listing], surcharge: Surcharge, day: date, left_out: list[LeftOut]
 ) -> Iterator[Listing]:
-    """The listings, each regional profile under the model whose price makes its own.
+    """The listings, with each regional profile under the model that its price follows from.
 
     A profile of another price keeps it, unless the surcharge would raise it once more.
     """
@@ -69,6 +69,8 @@ def grouped(
             yield replace(each, names=(*each.names, *sorted(profiles.get(name, ()))))
         elif name not in taken:
             if surcharge.applies(name):
-                left_out.append(LeftOut(NAME, name, "not its model's price and the surcharge"))
+                left_out.append(
+                    LeftOut(NAME, name, "not the price of its model plus the surcharge")
+                )
             else:
                 yield each

@@ -1,7 +1,7 @@
 """Compares the book with newer copies of the public price sets, for a person to judge.
 
 Finds what differs and is not among the reviewed differences, and reviewed ones that are gone.  It
-never edits: a set may be wrong, and a price changes at an instant that no set tells.
+never edits: a set may be wrong, and no set says at which instant a price changes.
 """
 
 import json
@@ -26,12 +26,12 @@ COUNTS: Mapping[str, int] = {  # units that a price of this key is for
     "usd_per_mchar": 1_000_000,
 }
 WILD = frozenset("*?[")  # of a pattern
-Place = tuple[str, str, str, str]  # provider, model, meter, when
+PriceKey = tuple[str, str, str, str]  # provider, model, meter, when
 
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What the book asks for one unit, in dollars, by which rule, read where."""
+    """The book's price of one unit in dollars, the rule that states it, and its source."""
 
     each: Decimal
     rule: str
@@ -40,7 +40,7 @@ class Ours:
 
 @dataclass(slots=True)
 class PriceDifference:
-    """One price of ours, and what the sets say instead.  Figures are text; "" is not said."""
+    """One price of ours, and what the sets say instead.  Figures are text; "" means not stated."""
 
     provider: str
     model: str
@@ -52,7 +52,7 @@ class PriceDifference:
     sets: dict[str, str] = field(default_factory=dict)  # "genai", "litellm" → its figure
 
     @property
-    def place(self) -> Place:
+    def key(self) -> PriceKey:
         """What it is a difference of."""
         return self.provider, self.model, self.meter, self.when
 
@@ -62,7 +62,7 @@ class PriceDifference:
         return {name: getattr(self, name) for name in named} | self.sets
 
     def line(self, why: str = "") -> str:
-        """The line of the review file, its `why` still to be said."""
+        """The line for the review file, with `why` left to fill in."""
         cells = self.row() | {"why": why, "source": self.source}
         del cells["where"]
         said = ", ".join(f"{name} = {json.dumps(cell)}" for name, cell in cells.items() if cell)
@@ -71,19 +71,19 @@ class PriceDifference:
 
 def differences(
     book: TariffBook, sets: Mapping[str, Iterable[Listing]], at: datetime
-) -> dict[Place, PriceDifference]:
-    """Every price of the book that one of `sets` gives otherwise at an instant.
+) -> dict[PriceKey, PriceDifference]:
+    """Every price of the book that differs in one of `sets` at an instant.
 
-    A price that we do not have is none: unknown is no opinion.
+    A price that we do not have is not a difference: unknown is not an opinion.
     """
-    found: dict[Place, PriceDifference] = {}
-    agreeing: dict[tuple[str, Place], str] = {}
+    found: dict[PriceKey, PriceDifference] = {}
+    agreeing: dict[tuple[str, PriceKey], str] = {}
     for name, listings in sets.items():
         for ours, theirs in _figures(book, listings, at):
             if theirs == Decimal(ours.ours):
-                agreeing[name, ours.place] = ours.ours
+                agreeing[name, ours.key] = ours.ours
             else:
-                found.setdefault(ours.place, ours).sets[name] = f"{theirs:f}"
+                found.setdefault(ours.key, ours).sets[name] = f"{theirs:f}"
     for place, difference in found.items():
         for name in sets:
             if name not in difference.sets and (name, place) in agreeing:
@@ -94,7 +94,7 @@ def differences(
 def _figures(
     book: TariffBook, listings: Iterable[Listing], at: datetime
 ) -> Iterator[tuple[PriceDifference, Decimal]]:
-    """Each price that both the book and a set have: ours, ready to differ, and theirs."""
+    """Each price that both the book and a set have: ours as a difference, and theirs."""
     for listing in listings:
         for name in listing.names:
             tariff = book.find(listing.provider, name, at)
@@ -119,7 +119,7 @@ def _figures(
 
 
 def rows_of(rows: Mapping[When, Prices], tariff: Tariff) -> Iterator[tuple[When, Prices]]:
-    """The rows of a set, and what they make of the prompt lengths that only our tariff names."""
+    """The rows of a set, and its prices at the prompt lengths that only our tariff names."""
     yield from rows.items()
     lengths = {
         clause.value
@@ -163,18 +163,18 @@ def price_of(tariff: Tariff, meter: Meter, when: When, at: datetime) -> Ours | N
 
 
 def unreviewed(
-    found: Mapping[Place, PriceDifference], known: Sequence[Reviewed], sets: Iterable[str]
+    found: Mapping[PriceKey, PriceDifference], known: Sequence[Reviewed], sets: Iterable[str]
 ) -> tuple[list[PriceDifference], list[Reviewed]]:
-    """What differs and nobody has judged, or differs otherwise by now; and what is settled."""
-    judged = {each.place: each for each in known}
+    """Differences that are not reviewed or have changed since, and reviewed ones that are gone."""
+    judged = {each.key: each for each in known}
     new = [
         difference
-        for place, difference in found.items()
-        if place not in judged
-        or judged[place].ours != difference.ours
-        or any(judged[place].said(name) != difference.sets.get(name, "") for name in sets)
+        for key, difference in found.items()
+        if key not in judged
+        or judged[key].ours != difference.ours
+        or any(judged[key].said(name) != difference.sets.get(name, "") for name in sets)
     ]
-    return new, [each for place, each in judged.items() if place not in found]
+    return new, [each for key, each in judged.items() if key not in found]
 
 
 def names(book: TariffBook) -> dict[str, set[str]]:

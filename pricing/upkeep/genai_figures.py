@@ -68,7 +68,7 @@ def periods(model: Entry, ours: str, newest: date, aside: Aside) -> list[Period]
     for item in listed if isinstance(listed, list) else [{"prices": listed}]:
         constraint = item.get("constraint") or {}
         if constraint.get("type") not in (None, "StartDateConstraint"):
-            raise Unreadable("a price by the hour of the day")
+            raise Unreadable("a price that depends on the time of day")
         start = constraint.get("start_date")
         found.append(
             Period(
@@ -78,7 +78,7 @@ def periods(model: Entry, ours: str, newest: date, aside: Aside) -> list[Period]
         )
     found = [period for period in found if period.rows]
     if not found:
-        raise Unreadable("no price that we have a meter for")
+        raise Unreadable("no price for any of our meters")
     found.sort(key=lambda period: period.start or date.min)
     if ours == "openrouter":
         found = _recorded(found)
@@ -91,7 +91,7 @@ def periods(model: Entry, ours: str, newest: date, aside: Aside) -> list[Period]
 
 
 def _recorded(found: Sequence[Period]) -> list[Period]:
-    """Only what was recorded while it held."""
+    """Only the prices that were recorded while they were in force."""
     kept: list[Period] = []
     for period in found:
         start = max(period.start or OPENROUTER_RECORDS, OPENROUTER_RECORDS)
@@ -146,7 +146,7 @@ def _variants(model: Entry, ours: str, newest: date, aside: Aside) -> Variants:
         when: When = tuple(sorted(variant["when"].items()))
         condition = ", ".join(f"{term} {value}" for term, value in when)
         if constraint.get("type") not in (None, "StartDateConstraint"):
-            raise Unreadable(f"the prices of {condition} are by the hour of the day")
+            raise Unreadable(f"the prices of {condition} depend on the time of day")
         if when == NO_VARIANT or constraint.get("start_date", "") > newest.isoformat():
             continue
         if not TERMS.issuperset(term for term, _ in when):
@@ -162,7 +162,7 @@ def _variants(model: Entry, ours: str, newest: date, aside: Aside) -> Variants:
 
 
 def _with_variants(rows: Mapping[When, Prices], variants: Variants) -> dict[When, Prices]:
-    """Each variant at each prompt length; what a variant does not name costs what it does else."""
+    """Each variant at each prompt length; a meter that it omits keeps its standard price."""
     found = dict(rows)
     lengths = {when for when in rows if when} | {
         when for variant in variants.values() for when in variant if when

@@ -69,11 +69,11 @@ def read(
                 alike = _alike(provider, model, ours, known) - found
                 found |= alike
                 if ours == "bedrock" and MADE_UP.search(model["id"]) and not known:
-                    raise Unreadable("the set's own name for several of the provider's")
+                    raise Unreadable("a name that the set made up for several models")
                 why_aside: dict[str, str] = {}
                 listing = _listing(ours, provider, model, newest, why_aside)
                 if not listing.names and not known:
-                    raise Unreadable("no certain name")
+                    raise Unreadable("no exact name")
             except ODD_ENTRY as error:
                 why = str(error) if isinstance(error, Unreadable) else "an entry of unknown shape"
                 left_out.append(LeftOut(ours, model["id"], why))
@@ -122,7 +122,7 @@ def _listing(
     if "prices" not in model:
         raise Unreadable("no price")
     if ours != "openrouter" and BORROWED.search(model.get("price_comments", "")):
-        raise Unreadable("a price of OpenRouter's")
+        raise Unreadable("a price taken from OpenRouter")
     host = provider["id"].removeprefix(HUGGING_FACE) if ours == "huggingface" else ""
     names = _names(model, host)
     found = periods(model, ours, newest, aside)

@@ -89,7 +89,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A model of a set that made no listing, and why."""
+    """A model of a set that was left out, and why."""
 
     provider: str
     model: str
@@ -108,7 +108,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class PriceSet:
-    """What a set holds for us, and by name everything that was not taken."""
+    """What we take from a set, and by name everything that we leave."""
 
     listings: Sequence[Listing]
     left_out: Sequence[LeftOut]
@@ -173,7 +173,7 @@ def states_a_number(value: object) -> bool:
 
 
 def agree(first: Prices, second: Prices) -> bool:
-    """Whether two sets ask the same for all that both name, which is something."""
+    """Whether two sets have a price in common, and agree on all that they have in common."""
     both = first.keys() & second.keys()
     return bool(both) and all(first[item] == second[item] for item in both)
 
@@ -188,7 +188,7 @@ def write_meter(provider: str, model: str) -> Meter:
 
 
 def stepped(rows: Mapping[When, Prices]) -> dict[When, Prices]:
-    """Rows by prompt length made whole: a step of a set names only what changes at it."""
+    """Rows by prompt length, completed: a step of a set names only what changes at it."""
     whole = dict(rows)
     for when, prices in rows.items():
         if dict(when).get("prompt_tokens"):
@@ -214,7 +214,7 @@ def grounded(rows: Mapping[When, Prices]) -> tuple[dict[When, Prices], list[str]
 
 
 def oddities(rows: Mapping[When, Prices], names: Iterable[str]) -> list[str]:
-    """What cannot be so in the prices of a model: slips of a unit, mostly."""
+    """What is implausible in the prices of a model: mostly slips of a unit."""
     base = rows.get(STANDARD, {})
     found = []
     fresh = base.get(key(Meter.INPUT))
@@ -226,7 +226,7 @@ def oddities(rows: Mapping[When, Prices], names: Iterable[str]) -> list[str]:
         found.append("an embedding above $10 a million tokens")
     cached = base.get(key(Meter.CACHE_READ))
     if fresh is not None and cached is not None and cached > fresh:
-        found.append("cached input dearer than fresh")
+        found.append("cached input costs more than fresh input")
     made = base.get(key(Meter.OUTPUT))
     if fresh is not None and made is not None and made < fresh / 2:
         found.append("output at less than half the price of its input")
@@ -234,5 +234,5 @@ def oddities(rows: Mapping[When, Prices], names: Iterable[str]) -> list[str]:
         if dict(when).get("processing") == "batch":
             plain = rows.get(tuple(c for c in when if c[0] != "processing"), {})
             if any(price > plain.get(item, price) for item, price in prices.items()):
-                found.append("a batch dearer than the same call outside it")
+                found.append("a batch costs more than the same call outside it")
     return found

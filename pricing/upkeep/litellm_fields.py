@@ -93,7 +93,7 @@ HARMLESS_SPECIFIC = re.compile(
 
 
 def why_set_aside(field: str) -> str:
-    """Why a price is no tariff's; "" if it is not one of those."""
+    """Why no tariff takes this price; "" if it is not one of those."""
     return next((why for pattern, why in SET_ASIDE.items() if pattern.fullmatch(field)), "")
 
 

@@ -152,7 +152,7 @@ def _check_name(found: _Read, entry: Entry) -> None:
     """Raises Unreadable where an entry's name does not say which call it is for."""
     ours, model = found.provider, exact_name(found.model)
     if "/" in model and ours in UNSLASHED:
-        raise Unreadable("the name holds a region or a size")
+        raise Unreadable("the name contains a region or a size")
     if ours == "bedrock" and ("@" in model or "." not in model.partition(":")[0]):
         raise Unreadable("another cloud's spelling")
     if entry["litellm_provider"] == "bedrock_mantle" and model.startswith("anthropic."):
@@ -179,7 +179,7 @@ def _read_entry(found: _Read, entry: Entry) -> None:
         elif why := fields.why_set_aside(name):
             found.set_aside(name, value, why)
         elif name == "off_peak_pricing":
-            raise Unreadable("a price by the hour of the day")
+            raise Unreadable("a price that depends on the time of day")
         elif value != 0:
             raise Unreadable(f"the field {name} is not understood")
     searches_always = found.provider == "perplexity" and "/" not in found.model  # Sonar
@@ -245,13 +245,13 @@ def _read_multipliers(found: _Read, name: str, value: Any) -> None:
 def _multiplier(name: str, value: object) -> Decimal:
     amount = price(name, value, 1)
     if amount is None or amount < 1:
-        raise Unreadable(f"{name} is no surcharge")
+        raise Unreadable(f"{name} is not a surcharge")
     return amount
 
 
 def _whole(rows: Mapping[When, Prices]) -> dict[When, Prices]:
     if not rows.get(STANDARD):
-        raise Unreadable("no price that we have a meter for")
+        raise Unreadable("no price for any of our meters")
     whole = stepped(rows)
     reasoning, output = key(Meter.OUTPUT_REASONING), key(Meter.OUTPUT)
     for when, prices in whole.items():  # reasoning is output unless it has a price of its own
@@ -261,7 +261,7 @@ def _whole(rows: Mapping[When, Prices]) -> dict[When, Prices]:
 
 
 def _one_each(listings: list[Listing]) -> tuple[list[Listing], list[LeftOut]]:
-    """One listing for each name: what two entries of the set contradict each other on is nobody's.
+    """One listing for each name, without the prices on which two entries of the set disagree.
 
     LiteLLM has two for what one cloud sells through two doors.
     """

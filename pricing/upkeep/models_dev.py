@@ -1,4 +1,4 @@
-"""Reads the price set of models.dev (MIT, Anomaly), its `api.json`: dollars a million tokens.
+"""Reads the price set of models.dev (MIT, Anomaly), its `api.json`: dollars per million tokens.
 
 https://github.com/anomalyco/models.dev, `packages/core/src/schema.ts`
 """
@@ -96,7 +96,7 @@ def read(providers: Mapping[str, Entry], newest: date, via: str = "models.dev") 
 def _rows(entry: Entry, ours: str, model: str) -> dict[When, Prices]:
     exact_name(model)
     if ours == "huggingface":
-        raise Unreadable("the name does not tell the host, which sets the price")
+        raise Unreadable("the name does not say the host, which sets the price")
     for name, value in entry.items():
         if name not in MODEL_FIELDS and states_a_number(value):
             raise Unreadable(f"the field {name} is not understood")
@@ -104,7 +104,7 @@ def _rows(entry: Entry, ours: str, model: str) -> dict[When, Prices]:
     if not cost:
         raise Unreadable("no price")
     if LEGACY_STEP in cost and not cost.get("tiers"):
-        raise Unreadable(f"the field {LEGACY_STEP} does not tell where the price rises")
+        raise Unreadable(f"the field {LEGACY_STEP} does not say where the price rises")
     plain = {name: value for name, value in cost.items() if name not in ("tiers", LEGACY_STEP)}
     rows: dict[When, Prices] = {STANDARD: _prices(plain, ours, model)}
     for tier in cost.get("tiers", ()):
@@ -114,7 +114,7 @@ def _rows(entry: Entry, ours: str, model: str) -> dict[When, Prices]:
         changed = {name: value for name, value in tier.items() if name != "tier"}
         rows[(("prompt_tokens", int(bound["size"])),)] = _prices(changed, ours, model)
     if not rows[STANDARD]:
-        raise Unreadable("free, or not known: the set writes 0 for both")
+        raise Unreadable("free or unknown: the set writes 0 for both")
     return stepped(rows)
 
 

@@ -1,4 +1,4 @@
-"""Reads OpenRouter's own list, the response of `GET /api/v1/models`: dollars a unit, as text.
+"""Reads OpenRouter's own list, the response of `GET /api/v1/models`: dollars per unit, as text.
 
 https://openrouter.ai/docs/api-reference/list-available-models
 """
@@ -101,7 +101,7 @@ def _rows(entry: Entry, model: str) -> dict[When, Prices]:
         changed = {name: value for name, value in override.items() if name != LENGTH}
         rows[(("prompt_tokens", int(override[LENGTH])),)] = _prices(changed, model)
     if not rows[STANDARD]:
-        raise Unreadable("free, or not known: the list writes 0 for both")
+        raise Unreadable("free or unknown: the list writes 0 for both")
     return stepped(rows)
 
 

@@ -23,7 +23,7 @@ def decode(data: bytes) -> object:
     except RecursionError:
         raise ValueError("not a price set: JSON that is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"not a price set: no JSON ({error})") from None
+        raise ValueError(f"not a price set: invalid JSON ({error})") from None
 
 
 def name_of(document: object) -> str:
@@ -48,7 +48,7 @@ def read(document: object, day: date, via: str, providers: Collection[str] = ())
     """The contents of a document that was taken on a day; `via` names it in the tariffs.
 
     `providers` are those whose models are wanted, by our names.  Raises ValueError for a document
-    that is no price set.
+    that is not a price set.
     """
     name = name_of(document)
     try:
@@ -63,7 +63,7 @@ def read(document: object, day: date, via: str, providers: Collection[str] = ())
             return models_dev.read(document, day, via=via)
         return openrouter_prices.read(document, day, via=via)
     except ODD_ENTRY as error:
-        raise ValueError(f"a document like {name}, but not of its shape") from error
+        raise ValueError(f"looks like {name}, but is structured differently") from error
 
 
 def _has(entry: object, name: str) -> bool:
@@ -71,4 +71,4 @@ def _has(entry: object, name: str) -> bool:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")

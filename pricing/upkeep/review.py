@@ -12,7 +12,7 @@ FILE = Path(__file__).with_suffix(".toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewed:
-    """One price of ours that a set gives otherwise, and why ours stands.  "" is not said."""
+    """One price of ours that differs in a set, and why ours stands.  "" means not stated."""
 
     provider: str
     model: str
@@ -25,7 +25,7 @@ class Reviewed:
     source: str  # the page that ours was read at
 
     @property
-    def place(self) -> tuple[str, str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """What it is a difference of."""
         return self.provider, self.model, self.meter, self.when
 

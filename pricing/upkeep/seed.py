@@ -1,4 +1,4 @@
-"""Appends to the shipped tariffs what both public price sets say by now: `NAME-listed.toml`.
+"""Appends to the shipped `NAME-listed.toml` what both public price sets say now.
 
 Run by hand, its output is read by a person and committed.  A name that a checked file of the book
 prices is left alone.  A model without a price is added, and a price that changed becomes a period
@@ -19,7 +19,7 @@ from pathlib import Path
 from pricing.book import SHIPPED, TariffBook
 from pricing.upkeep import bedrock, genai_prices, litellm_prices
 from pricing.upkeep.listing import LeftOut, PriceSet
-from pricing.upkeep.merging import PROVIDERS, merged
+from pricing.upkeep.merged_sets import PROVIDERS, merged
 from pricing.upkeep.tariff_file import LISTED, blocks, file_text
 from pricing.upkeep.updates import Updates, by_provider, updates
 
@@ -29,7 +29,7 @@ TAKEN = date(2026, 11, 28)
 NEWEST_RECORD = date(2026, 11, 9)
 
 
-def texts(directory: Path = SHIPPED) -> dict[str, str]:
+def texts(directory: Path) -> dict[str, str]:
     """The text of each tariff file by its name."""
     return {
         path.name: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.toml"))
@@ -53,13 +53,15 @@ def appended(files: Mapping[str, str], found: Updates) -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Append to the files, and say what differs and what was left out."""
+    """Append to the files, and print what differs and what was left out."""
     parser = argparse.ArgumentParser(prog="python -m pricing.upkeep.seed", description=__doc__)
     parser.add_argument("--genai", type=Path, required=True, metavar="FILE")
     parser.add_argument("--litellm", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--to", type=Path, default=SHIPPED, metavar="DIR")
+    parser.add_argument(
+        "--to", type=Path, default=SHIPPED, metavar="DIR", help="tariffs to append to"
+    )
     arguments = parser.parse_args(argv)
-    files = texts()
+    files = texts(arguments.to)
     document = json.loads(arguments.genai.read_text())
     genai = genai_prices.read(document, NEWEST_RECORD, via=GENAI)
     prices = json.loads(arguments.litellm.read_text(), parse_float=Decimal)

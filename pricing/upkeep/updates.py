@@ -1,4 +1,4 @@
-"""What a price set would change in a book: models it adds, and prices that it gives otherwise.
+"""What a price set would change in a book: models that it adds, and prices that differ.
 
 History is appended, never edited: a changed price is a period from the day that the set shows it.
 A price that came by hand or from another set is kept, unless it is to be overridden by name.
@@ -21,7 +21,7 @@ from pricing.usage import TOKEN_METERS, Meter
 ELSEWHERE = "elsewhere"  # a place other than any that a set names
 
 
-class Kind(StrEnum):
+class Change(StrEnum):
     """What becomes of a model."""
 
     NEW = "new"  # it has no price yet
@@ -32,9 +32,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One price: ours, and what the set says.  Figures are text; "" is not said."""
+    """One price: ours, and what the set says.  Figures are text; "" means not stated."""
 
-    kind: Kind
+    kind: Change
     provider: str
     model: str
     meter: str
@@ -50,12 +50,12 @@ class Difference:
 
 @dataclass(slots=True)
 class Updates:
-    """What is to be written, what differs, and what is not taken."""
+    """What to write, what differs, and what is left out."""
 
     listings: list[Listing] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    models: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    models: dict[Change, int] = field(default_factory=lambda: dict.fromkeys(Change, 0))
     same: int = 0  # models that cost what they did
 
 
@@ -84,7 +84,7 @@ def updates(
                 continue
             found.models[kind] += 1
             found.differences += differences
-            if kind is not Kind.KEPT:
+            if kind is not Change.KEPT:
                 start = _start(book, listing, name, day)
                 to_write.setdefault(start, []).append(name)
         for start, names in to_write.items():
@@ -94,11 +94,11 @@ def updates(
 
 def _judge(
     book: TariffBook, listing: Listing, name: str, day: date, *, override: bool
-) -> tuple[Kind | None, Sequence[Difference]]:
+) -> tuple[Change | None, Sequence[Difference]]:
     now = _end_of(day)
     tariff = book.find(listing.provider, name, now)
     if tariff is None:
-        return Kind.NEW, list(_all_new(listing, name, day))
+        return Change.NEW, list(_all_new(listing, name, day))
     pairs = list(_pairs(listing, name, tariff, now))
     changed = [pair for pair in pairs if pair.ours not in ("", pair.theirs)]
     added = [pair for pair in pairs if not pair.ours]
@@ -106,17 +106,17 @@ def _judge(
     began = tariff.start is not None and tariff.start.date() == _start(book, listing, name, day)
     if changed:
         take = (override or _is_of_set(tariff, listing)) and not began
-        kind = Kind.CHANGED if take else Kind.KEPT
+        kind = Change.CHANGED if take else Change.KEPT
         return kind, [replace(pair, kind=kind) for pair in changed]
     if added and not began and _is_of_set(tariff, listing) and not _loses(tariff, listing, day):
-        return Kind.ADDED, [replace(pair, kind=Kind.ADDED) for pair in added]
+        return Change.ADDED, [replace(pair, kind=Change.ADDED) for pair in added]
     return None, ()
 
 
 def _all_new(listing: Listing, name: str, day: date) -> Iterator[Difference]:
     for (unit, meter), theirs in listing.at(day).base.items():
         yield Difference(
-            kind=Kind.NEW,
+            kind=Change.NEW,
             provider=listing.provider,
             model=name,
             meter=meter.value,
@@ -132,7 +132,7 @@ def _pairs(listing: Listing, name: str, tariff: Tariff, now: datetime) -> Iterat
         for (unit, meter), theirs in prices.items():
             ours = price_of(tariff, meter, when, now)
             yield Difference(
-                kind=Kind.KEPT,
+                kind=Change.KEPT,
                 provider=listing.provider,
                 model=name,
                 meter=meter.value,
@@ -163,7 +163,7 @@ def _factors(listing: Listing, name: str, tariff: Tariff, now: datetime) -> Iter
         known = plain is not None and plain.each and raised is not None
         ours = raised.each / plain.each if known and raised and plain else None
         yield Difference(
-            kind=Kind.KEPT,
+            kind=Change.KEPT,
             provider=listing.provider,
             model=name,
             meter=f"factor {factor.name}",

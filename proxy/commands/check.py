@@ -3,9 +3,9 @@
 import argparse
 
 from proxy.commands import terminal
-from proxy.commands.arguments import add_common, configuration
+from proxy.commands.arguments import add_common
+from proxy.commands.serve import usable_configuration
 from proxy.commands.terminal import Column, Exit
-from proxy.metering.book import tariff_book
 from proxy.serving.instance import describe
 from proxy.settings.config import QUIRKS, AlertOptions, Config, Provider
 
@@ -26,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    config = configuration(arguments)
-    tariff_book(config)
-    return check(config, as_json=arguments.json)
+    return check(usable_configuration(arguments), as_json=arguments.json)
 
 
 def check(config: Config, *, as_json: bool) -> Exit:

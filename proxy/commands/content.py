@@ -20,9 +20,9 @@ from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import TIMEOUT_S, request
 from proxy.commands.terminal import Exit
-from proxy.console import command
+from proxy.console import command_token
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
-from proxy.delivery import timed
+from proxy.delivery import lag
 from proxy.settings.config import Config
 from proxy.settings.places import Places, has_store, store_dsn
 
@@ -75,7 +75,7 @@ def show(config: Config, call_id: str, *, as_json: bool) -> Exit:
 
 
 def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
-    """Delete content and print of how many calls.  Raises ValueError for an invalid selection."""
+    """Delete content and print its number of calls.  Raises ValueError for an invalid selection."""
     whose.selection(datetime.now(UTC))
     data = msgspec.json.encode(whose)
     try:
@@ -96,7 +96,7 @@ def _ask(
     config: Config, path: str, method: str, timeout_s: float, data: bytes | None = None
 ) -> Any:
     """The running console's response; None if none is running."""
-    headers = command.headers(Places(config.data).command_token)
+    headers = command_token.headers(Places(config.data).command_token)
     with request(
         config, path, method=method, timeout_s=timeout_s, headers=headers, data=data
     ) as answer:
@@ -117,7 +117,7 @@ async def _from_store(config: Config, call_id: str) -> Row:
 async def _delete(config: Config, whose: DeletionOrder) -> int:
     """Delete without a running meter.  Raises TransientError if content waits in the journal."""
     places = Places(config.data)
-    if waiting := timed.undelivered(places.contents, places.cursor(Contents.name)):
+    if waiting := lag.undelivered(places.contents, places.cursor(Contents.name)):
         raise TransientError(
             f"content of {waiting} calls is waiting in {places.contents}."
             "  Start `taximeter serve` to write it to the store, then delete again."

@@ -74,7 +74,7 @@ def _lines(files: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _documents(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Lines of JSON one by one; a document over several lines, as an editor leaves it, whole."""
+    """Lines of JSON one by one; a document that spans several lines as one."""
     numbered = ((at, line) for at, line in enumerate(lines, 1) if line.strip())
     for at, line in numbered:
         if line.strip() == b"{":

@@ -21,11 +21,11 @@ Read = Callable[[int], bytes]  # what is there by now, at most so many bytes; b"
 
 
 class NotFetched(OSError):
-    """A URL that did not answer with a document: nothing is wrong with the arguments."""
+    """A URL did not return a document, though the arguments are valid."""
 
 
 def read(source: str, seen: Seen) -> bytes:
-    """The bytes of a file, or of what a URL answers with.
+    """The bytes of a file, or of a URL's response.
 
     Raises NotFetched, OSError for a file that cannot be read, and ValueError for a URL that is not
     to be asked and for more than `SIZE_MAX` bytes.
@@ -96,7 +96,7 @@ class _Careful(HTTPRedirectHandler):
 
 
 def _opener() -> OpenerDirector:
-    """With the proxies of the environment, as every opener has them."""
+    """With the proxies of the environment, as in every opener."""
     return build_opener(_Careful)
 
 

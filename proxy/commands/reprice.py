@@ -29,7 +29,7 @@ from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import request
 from proxy.commands.terminal import Column, Exit, count, dollars
-from proxy.console import command
+from proxy.console import command_token
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
 from proxy.repricing.run import RepriceOrder, Repricing
@@ -122,7 +122,7 @@ def _run(config: Config, order: RepriceOrder) -> Result:
 
 def _from_meter(config: Config, order: RepriceOrder, progressed: Progressed) -> Result | None:
     """The running meter's response; None if none is running."""
-    headers = command.headers(Places(config.data).command_token)
+    headers = command_token.headers(Places(config.data).command_token)
     data = msgspec.json.encode(order)
     with request(
         config, PATH, method="POST", timeout_s=SILENCE_S, headers=headers, data=data

@@ -13,10 +13,12 @@ from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Exit
 from proxy.metering.book import tariff_book
+from proxy.network import server_tls
 from proxy.serving.child import StartError
 from proxy.serving.instance import Instance, TakenError, announced, claimed
 from proxy.serving.supervisor import BindError, Supervisor, bind
 from proxy.settings.config import Config
+from proxy.settings.sources import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    reload = partial(usable_configuration, arguments)
+    return serve(reload(), as_json=arguments.json, reload=reload)
+
+
+def usable_configuration(arguments: argparse.Namespace) -> Config:
+    """The settings, once the files that they name have been read: no process would refuse them.
+
+    Raises SettingsError, TariffError and OSError.
+    """
     config = configuration(arguments)
-    tariff_book(config)  # report mistakes here, before any process starts
-    return serve(config, as_json=arguments.json, reload=partial(configuration, arguments))
+    for key, listen in (("proxy", config.proxy), ("console", config.console)):
+        try:
+            server_tls(listen)
+        except OSError as error:
+            mistake = f"{key}.tls_cert: cannot load it with {key}.tls_key: {error}"
+            raise SettingsError((mistake,)) from error
+    tariff_book(config)
+    return config
 
 
 @contextmanager

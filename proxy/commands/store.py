@@ -18,7 +18,7 @@ from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
 from proxy.console.api import QUIET_S
-from proxy.delivery import timed
+from proxy.delivery import lag
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -88,7 +88,7 @@ def check(config: Config, *, repair: bool, quiet_s: int, as_json: bool) -> Exit:
 async def _directly(config: Config, *, repair: bool, quiet_s: int) -> Sequence[Difference]:
     """Check without a running meter.  Raises TransientError if rows wait in the journal."""
     places = Places(config.data)
-    if waiting := timed.undelivered(places.records, places.cursor(ClickHouse.name)):
+    if waiting := lag.undelivered(places.records, places.cursor(ClickHouse.name)):
         raise TransientError(
             f"{waiting} rows are waiting in the journal of {config.data}."
             "  Start `taximeter serve` to write them to the store, then check again."

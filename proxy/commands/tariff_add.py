@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pricing import Meter, Tariff, TariffError
-from pricing.upkeep.adding import OwnPrice, appended
 from pricing.upkeep.comparison import COUNTS, price_of
 from pricing.upkeep.listing import STANDARD, figure, key, oddities
+from pricing.upkeep.own_price import OwnPrice, appended
 from pricing.usage import METER_ORDER, TOKEN_METERS
 from proxy.commands import tariff_files, terminal
 from proxy.commands.terminal import Column, Exit
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="PROVIDER/MODEL")
     for flag, meter in FLAGS.items():
         name = f"--{flag.replace('_', '-')}"
-        parser.add_argument(name, metavar="USD", help=f"price of a million tokens of {meter.value}")
+        parser.add_argument(name, metavar="USD", help=f"price per million tokens of {meter.value}")
     parser.add_argument(
         "--rate",
         action="append",
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
-    """Entry of the action."""
+    """Run the action."""
     place = tariff_files.directory(arguments.to, config)
     if place is None:
         terminal.say(tariff_files.NO_DIRECTORY, sys.stderr)
@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
         terminal.say(f"tariffs add: nothing was written:\n{error}", sys.stderr)
         return Exit.MISTAKE
     if not _accepted(price, rows, arguments, today):
-        terminal.say("Nothing was written.  To write without a question, pass --yes.", sys.stderr)
+        terminal.say("Nothing was written.  Use --yes to write without confirmation.", sys.stderr)
         return Exit.MISTAKE
     tariff_files.write(place, files)
     if arguments.json:

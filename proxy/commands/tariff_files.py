@@ -45,12 +45,12 @@ def book_with(place: Path, config: Config, changed: Mapping[str, str]) -> Tariff
 
 
 def providers(book: TariffBook, config: Config) -> set[str]:
-    """The names that a tariff may be for: those of the book and of the configuration."""
+    """The providers that a tariff may name: those of the book and of the configuration."""
     return {tariff.provider for tariff in book.tariffs} | set(config.providers)
 
 
 def write(place: Path, files: Mapping[str, str]) -> None:
-    """Write each file whole or not at all.  Raises OSError; what was there before stays then."""
+    """Write each file completely or not at all.  Raises OSError, which leaves the old file."""
     place.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         with NamedTemporaryFile(
@@ -82,7 +82,7 @@ def say_what_next(place: Path, config: Config) -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Whether a person says yes; no, where nobody can be asked."""
+    """Whether the user confirms; False if there is nobody to ask."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
     terminal.say(question)

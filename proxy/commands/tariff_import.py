@@ -1,4 +1,4 @@
-"""`taximeter tariffs import`: takes the prices of a public price set into files of your own."""
+"""`taximeter tariffs import`: copies prices of a public price set into your own tariff files."""
 
 import argparse
 import sys
@@ -14,9 +14,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from pricing import TariffError
 from pricing.book import SHIPPED
-from pricing.upkeep import bedrock, importing, price_sets
-from pricing.upkeep.importing import Plan, Wanted
-from pricing.upkeep.updates import Kind
+from pricing.upkeep import bedrock, import_plan, price_sets
+from pricing.upkeep.import_plan import Plan, Wanted
+from pricing.upkeep.updates import Change
 from proxy.commands import price_source, tariff_files, terminal
 from proxy.commands.terminal import Column, Exit, count
 from proxy.settings.config import Config
@@ -43,7 +43,7 @@ ASIDE = (
     Column("field", "price left out"),
     Column("why", "reason"),
 )
-ORDER = (Kind.CHANGED, Kind.ADDED, Kind.NEW, Kind.KEPT)
+ORDER = (Change.CHANGED, Change.ADDED, Change.NEW, Change.KEPT)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ class Order:
 
 
 def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
-    """Entry of the action."""
+    """Run the action."""
     names = ("source", "to", "only", "override", "dry_run", "yes")
     order = Order(**{name: getattr(arguments, name) for name in names}, as_json=arguments.json)
     return import_set(order, config, today)
@@ -107,10 +107,10 @@ def import_set(order: Order, config: Config, today: date) -> Exit:
         _show(plan)
     if not plan.files or order.dry_run:
         return _done(plan, order, [])
-    number = sum(plan.found.models[kind] for kind in Kind if kind is not Kind.KEPT)
+    number = sum(plan.found.models[kind] for kind in Change if kind is not Change.KEPT)
     question = f"Write the prices of {count(number)} models to {place}?"
     if not order.yes and (order.as_json or not tariff_files.confirmed(question)):
-        terminal.say("Nothing was written.  To write without a question, pass --yes.", sys.stderr)
+        terminal.say("Nothing was written.  Use --yes to write without confirmation.", sys.stderr)
         return _done(plan, order, [], Exit.MISTAKE)
     tariff_files.write(place, plan.files)
     written = [str(place / name) for name in plan.files]
@@ -124,7 +124,7 @@ def _plan(order: Order, place: Path, config: Config, today: date) -> Plan:
         document = price_sets.decode(price_source.read(order.source, seen))
     book = tariff_files.book_with(place, config, {})
     providers = tariff_files.providers(book, config)
-    return importing.plan(
+    return import_plan.plan(
         document,
         book=book,
         files=tariff_files.texts(place),
@@ -158,13 +158,14 @@ def _show(plan: Plan) -> None:
         terminal.say("")
     models = {kind: count(number) for kind, number in found.models.items()}
     terminal.say(
-        f"Models in {plan.set_name}: {models[Kind.NEW]} new, {models[Kind.CHANGED]} with a changed"
-        f" price, {models[Kind.ADDED]} with an additional price, {count(found.same)} unchanged."
+        f"Models in {plan.set_name}: {models[Change.NEW]} new,"
+        f" {models[Change.CHANGED]} with a changed price,"
+        f" {models[Change.ADDED]} with an additional price, {count(found.same)} unchanged."
     )
-    if found.models[Kind.KEPT]:
+    if found.models[Change.KEPT]:
         terminal.say(
-            f"{models[Kind.KEPT]} keep a price that was entered by hand or comes from another set;"
-            " --override replaces it."
+            f"{models[Change.KEPT]} keep a price that was entered by hand or comes from another"
+            " set; --override replaces it."
         )
     if plan.elsewhere:
         number = sum(plan.elsewhere.values())

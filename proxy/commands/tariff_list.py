@@ -63,7 +63,7 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
 
 
 def _unknown(wanted: str, book: TariffBook) -> Exit:
-    """No price: the near names, of which none is taken for it, and the command that adds one."""
+    """No price: similar names, none of which prices the model, and how to add a price."""
     provider, slash, model = wanted.partition("/")
     if not slash or provider not in {tariff.provider for tariff in book.tariffs}:
         provider, model = "PROVIDER", wanted

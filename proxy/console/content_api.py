@@ -15,7 +15,7 @@ from exporters.clickhouse.contents import Contents, ContentSelection
 from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from proxy.console.api import reply
-from proxy.console.command import Command
+from proxy.console.command_token import CommandToken
 from proxy.delivery.contents import ContentDelivery
 from proxy.instants import instant
 from proxy.settings.config import Config
@@ -55,7 +55,7 @@ class ContentApi:
         store: StoredContent,
         contents: Contents,
         delivery: ContentDelivery | None,
-        command: Command,
+        command: CommandToken,
     ) -> None:
         self._open = bool(config.console.token)  # `admission` has checked it
         self._store = store
@@ -68,14 +68,14 @@ class ContentApi:
 
     async def content(self, request: web.Request) -> web.StreamResponse:
         """The texts of one call, what was cut, and the redactions."""
-        if not (self._open or self._command.sent(request)):
+        if not (self._open or self._command.authorizes(request)):
             return reply({"error": FORBIDDEN}, 403)
         row = await self._store.content(request.match_info["call_id"])
         return reply({"error": NONE}, 404) if row is None else reply(row)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """See `DeletionOrder` for the body; responds with the number of calls."""
-        if not self._command.sent(request):
+        if not self._command.authorizes(request):
             return reply({"error": "not allowed here; use: taximeter content --delete"}, 403)
         order = msgspec.json.decode(await request.read(), type=DeletionOrder)
         whose = order.selection(datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""`POST /api/reprice`, for `taximeter reprice`; see `proxy.console.command` for access.
+"""`POST /api/reprice`, for `taximeter reprice`; see `proxy.console.command_token` for access.
 
 The response is lines of JSON: `done` and `calls` as it progresses, then `result` or `error`.
 """
@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from exporters.record import TransientError
-from proxy.console.command import Command
+from proxy.console.command_token import CommandToken
 from proxy.repricing.run import RepriceOrder, Repricing
 
 PATH = "/api/reprice"
@@ -16,7 +16,7 @@ PATH = "/api/reprice"
 class RepriceApi:
     """Reprices stored calls for our own command."""
 
-    def __init__(self, repricing: Repricing, command: Command) -> None:
+    def __init__(self, repricing: Repricing, command: CommandToken) -> None:
         self._repricing = repricing
         self._command = command
 
@@ -25,7 +25,7 @@ class RepriceApi:
 
     async def reprice(self, request: web.Request) -> web.StreamResponse:
         """See `RepriceOrder` for the body."""
-        if not self._command.sent(request):
+        if not self._command.authorizes(request):
             raise web.HTTPForbidden(reason="not allowed here; use: taximeter reprice")
         order = msgspec.json.decode(await request.read(), type=RepriceOrder)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})

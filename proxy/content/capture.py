@@ -70,11 +70,11 @@ class Capture:
         self._taken = 0  # bytes of the memory for all calls
         self.dropped = False  # the memory was full: the call has no content
 
-    def hear(self, text: str, channel: Hashable) -> None:
+    def add_text(self, text: str, channel: Hashable) -> None:
         """Add text that the model generated to the text of its channel."""
-        self._guarded(lambda: self._hear(text, channel))
+        self._guarded(lambda: self._add_text(text, channel))
 
-    def _hear(self, text: str, channel: Hashable) -> None:
+    def _add_text(self, text: str, channel: Hashable) -> None:
         if channel not in self._texts and (not self._room or len(self._texts) >= CHANNELS_MAX):
             self._left_out = True
             return
@@ -85,11 +85,11 @@ class Capture:
             self._room -= len(text)
             self._texts.setdefault(channel, StringIO()).write(text)
 
-    def sent(self, document: Json) -> None:
+    def add_message(self, document: Json) -> None:
         """Add a message from the caller, if a call has several."""
         self._guarded(lambda: self._add(self._sent, document))
 
-    def answered(self, document: Json) -> None:
+    def add_response(self, document: Json) -> None:
         """Add a document of a response that is not a stream."""
         self._guarded(lambda: self._add(self._answered, document))
 
@@ -100,7 +100,7 @@ class Capture:
         be read completely.
         """
         if request is not None:
-            self.sent(request)
+            self.add_message(request)
         self._sent.cut |= cut
         captured = None if self.dropped else self._guarded(self._captured)
         self._capturing.dropped += captured is None

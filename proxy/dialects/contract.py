@@ -10,7 +10,8 @@ from pricing.reason import Reason
 from proxy.exchange import Operation, Reading
 
 Json = object  # what msgspec.json decodes: dict, list, str, int, Decimal, bool, None
-Hear = Callable[[str, Hashable], None]  # takes text that the model made, and what it is part of
+# Takes text that the model made, and what it is part of.
+CaptureText = Callable[[str, Hashable], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Ask:
     stream: bool = False  # the response is framed as events, not as one document
     array: bool = False  # it is one JSON array, whose elements come as documents
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
-    hear: Hear | None = None  # set if content is captured
+    capture: CaptureText | None = None  # set if content is captured
 
 
 class Reader(Protocol):

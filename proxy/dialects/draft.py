@@ -47,7 +47,7 @@ class Draft:
         self.attributes: dict[str, Attribute] = {}
         self.times = TokenTimes()
         self._reasons = Reasons()
-        self._hear = ask.hear
+        self._capture = ask.capture
         self._text: list[str] = []
         self._text_chars = 0
         if endpoint.free is not None:
@@ -57,19 +57,19 @@ class Draft:
         """Say why the call is not billed, or what is doubtful about its usage."""
         self._reasons.add(*causes)
 
-    def hear(self, text: str, of: Hashable = 0) -> None:
+    def capture(self, text: str, of: Hashable = 0) -> None:
         """Pass on text that the model made, if content is captured.
 
         `of` separates texts that arrive interleaved, such as choices and tool calls: a secret that
         is split over several events can only be found in a text that is joined correctly.
         """
-        if self._hear is not None and text:
-            self._hear(text, of)
+        if self._capture is not None and text:
+            self._capture(text, of)
 
     def say(self, text: str, of: Hashable = 0) -> None:
-        """Keep text that the model made, in case it must be counted; `of` as in `hear`."""
-        if self._hear is not None:
-            self.hear(text, of)
+        """Keep text that the model made, in case it must be counted; `of` as in `capture`."""
+        if self._capture is not None:
+            self.capture(text, of)
         room = self.ask.text_chars_max - self._text_chars
         if len(text) > room:
             self.output_known = False
@@ -88,7 +88,7 @@ class Draft:
         self._text_chars = 0
 
     def delta(self, text: str, at_ns: int, *, visible: bool = True, of: Hashable = 0) -> None:
-        """Keep the text of a stream event; empty text is not a token.  `of` as in `hear`."""
+        """Keep the text of a stream event; empty text is not a token.  `of` as in `capture`."""
         if text:
             self.say(text, of if visible else ("hidden", of))
             self.times.token(at_ns, visible=visible)

@@ -105,8 +105,9 @@ class Session:
     def ask_of(self, number: int, request: Mapping[str, object]) -> Ask:
         """The request of one response; what it says is heard apart from the others."""
         ask = self.draft.ask
-        if (hear := ask.hear) is not None:
-            return replace(ask, request=request, hear=lambda text, of: hear(text, (number, of)))
+        if (capture := ask.capture) is not None:
+            apart = lambda text, of: capture(text, (number, of))  # noqa: E731
+            return replace(ask, request=request, capture=apart)
         return replace(ask, request=request)
 
     def begin(

@@ -9,9 +9,9 @@ from exporters.otel.call_metrics import Metrics
 from exporters.otel.semconv import Profile
 from exporters.record import Exporter, Record
 from exporters.series import Family
-from proxy.delivery import timed
+from proxy.delivery import lag
 from proxy.delivery.delivery import Delivery
-from proxy.delivery.timed import Timed
+from proxy.delivery.lag import MeasuredExporter
 from proxy.health import vitals
 from proxy.journal.segments import Sizes
 from proxy.settings.places import Places
@@ -34,14 +34,14 @@ class Observer:
         self._records = Places(data).records
         self._sizes = {name: Sizes(data / name) for name in journals}
         self._metrics = Metrics(profile, names)
-        self._exporters: list[Timed] = []
+        self._exporters: list[MeasuredExporter] = []
 
-    def timed(self, exporter: Exporter) -> Timed:
+    def measured(self, exporter: Exporter) -> MeasuredExporter:
         """`exporter`, wrapped to measure how far behind it is."""
-        self._exporters.append(Timed(exporter))
+        self._exporters.append(MeasuredExporter(exporter))
         return self._exporters[-1]
 
-    def tell(self, record: Record) -> None:
+    def observe(self, record: Record) -> None:
         """Count a new record.  Never raises: the record matters more than the metrics."""
         for exporter in self._exporters:
             exporter.expect(record)
@@ -53,9 +53,7 @@ class Observer:
     async def count_waiting(self, deliveries: Sequence[Delivery[Record]]) -> None:
         """Count the records that an earlier process left undelivered; call once, at start."""
         for exporter, delivery in zip(self._exporters, deliveries, strict=True):
-            exporter.waiting += await asyncio.to_thread(
-                timed.waiting, self._records, delivery.cursor
-            )
+            exporter.waiting += await asyncio.to_thread(lag.waiting, self._records, delivery.cursor)
 
     def journal_bytes(self) -> dict[str, int]:
         """Size of each journal on disk."""

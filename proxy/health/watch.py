@@ -154,7 +154,7 @@ class State(msgspec.Struct):
 class Watch:
     """Checks one status after the other.  `state` is that of an earlier watch.
 
-    The first value seen of a lasting counter may be years old, so it is no loss: counting starts
+    The first value seen of a lasting counter may be years old, so it is not a loss: counting starts
     there.
     """
 

@@ -98,7 +98,11 @@ def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Char
     # Counted tokens may stand in for usage that was not reported; if none do, `price` says so.
     doubts = [cause for cause in basis.reasons if cause is not Reason.NO_USAGE]
     charge = lowered(_charge_of(subcalls, basis, book), doubts)
-    if basis.cut_short and charge.status is Status.EXACT:
+    if Reason.NO_RESPONSE in basis.reasons:
+        charge = replace(
+            charge, usd=None, status=Status.UNPRICED, counts={}
+        )  # its lines are a floor
+    elif basis.cut_short and charge.status is Status.EXACT:
         charge = _because(charge, Reason.CUT_SHORT)
     return replace(charge, reasons=tuple(dict.fromkeys((*basis.reasons, *charge.reasons))))
 

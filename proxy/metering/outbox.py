@@ -9,7 +9,7 @@ from proxy.exchange import Kind
 from proxy.journal.journal import Journal
 from proxy.metering.open_call import OpenCall
 
-Tell = Callable[[Record], None]
+OnRecord = Callable[[Record], None]
 Taken = Callable[[OpenCall, int], None]
 
 
@@ -32,13 +32,13 @@ class Outbox:
         self,
         journal: Journal,
         contents: ContentJournal | None,
-        tell: Tell,
+        on_record: OnRecord,
         written: set[str],
         taken: Taken,
     ) -> None:
         """`written` are the sources of records that an earlier meter wrote."""
         self._journal, self._contents = journal, contents
-        self._tell, self._written, self._taken = tell, written, taken
+        self._on_record, self._written, self._taken = on_record, written, taken
         self._finished: list[_Finished] = []
         self._kept = 0  # records appended so far: numbers them
 
@@ -53,7 +53,7 @@ class Outbox:
         if self._contents and new and not number:
             self._contents.keep(call.reader.captured, new[-1])
         for record in new:
-            self._tell(record)
+            self._on_record(record)
 
     def write(self) -> bool:
         """Append the records, and report what the journal took; False if some must wait."""

@@ -22,7 +22,7 @@ from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
 from proxy.metering.open_call import OpenCall
-from proxy.metering.outbox import Outbox, Tell
+from proxy.metering.outbox import OnRecord, Outbox
 from proxy.metering.progress import Progress
 from proxy.metering.recovery import recover
 from proxy.settings.config import Config
@@ -53,8 +53,8 @@ class Totals:
 class Recorder:
     """`make` turns an exchange into its records and never raises.
 
-    `tell` is called with each new record, on the event loop, and must not raise either.  `contents`
-    takes what was said, if content is captured.
+    `on_record` is called with each new record, on the event loop, and must not raise either.
+    `contents` takes what was said, if content is captured.
     Raises OSError or ValueError at construction if its state cannot be read.
     """
 
@@ -63,7 +63,7 @@ class Recorder:
         config: Config,
         make: MakeRecords,
         *,
-        tell: Tell = lambda record: None,
+        on_record: OnRecord = lambda record: None,
         contents: ContentJournal | None = None,
     ) -> None:
         self._config = config
@@ -87,7 +87,7 @@ class Recorder:
         self._sockets: dict[tuple[str, int], OpenCall] = {}  # those of them that have responses
         self._restore()
         self._counting: set[asyncio.Task[None]] = set()
-        self._outbox = Outbox(self.journal, contents, tell, written, self._taken)
+        self._outbox = Outbox(self.journal, contents, on_record, written, self._taken)
         self._upkept = self._settled = monotonic()
 
     def _restore(self) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from exporters.record import Record
 from pricing import Charge, Status, Subcall, TariffBook, not_billed
 from pricing.reason import Effect, Reason
-from proxy.exchange import Exchange, Outcome, Part, Reading
+from proxy.exchange import Exchange, Part, Reading
 from proxy.metering.charges import basis_of, charged, counted, cut_short, subcalls_of
 from proxy.metering.rows import Basis, row
 from proxy.metering.volumes import NO_VOLUMES, Volumes
@@ -52,12 +52,13 @@ class Metering:
     def _own(self, exchange: Exchange) -> Record:
         provider = self.config.providers.get(exchange.begun.provider)
         own = self._without_items(exchange)
+        if exchange.head is None and not exchange.ended.sent:
+            reasons = (Reason.UNREACHABLE,)
+            own = replace(own, billable=False, parts=(), count=None, reasons=reasons)
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)
         basis = replace(basis_of(own), cut_short=cut_short(exchange))
-        if exchange.ended.outcome is Outcome.UNREACHABLE:
-            charge = not_billed(*own.reasons, Reason.UNREACHABLE)
-        elif not own.billable:
+        if not own.billable:
             charge = not_billed(*own.reasons)
         else:
             charge, basis = self._charged(subcalls, basis)

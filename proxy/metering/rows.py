@@ -20,7 +20,7 @@ from pricing import (
     Usage,
 )
 from pricing.cause import Cause, texts
-from pricing.charge import line_document, plain
+from pricing.charge import line_document, plain, total
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
 from proxy.settings.config import Config
@@ -91,9 +91,11 @@ class Basis:
 def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
     """JSON with everything to follow the charge line by line, or to compute it again.
 
-    It holds only the counters that the charge moved.
+    It holds only the counters that the charge moved.  `floor_usd` is what an unknown cost would
+    amount to at least, had the provider billed what is known.
     """
     reported = basis.reported_usd
+    floor = total([line.usd for line in charge.lines]) if charge.usd is None else Decimal(0)
     document = {
         "usd": None if charge.usd is None else plain(charge.usd),
         "subcalls": [
@@ -117,6 +119,7 @@ def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
             "counters": {name: plain(basis.counters[name]) for name in charge.counts},
         },
         "lines": [line_document(line) for line in charge.lines],
+        **({"floor_usd": plain(floor)} if floor else {}),
     }
     return msgspec.json.encode(document).decode()
 

@@ -29,13 +29,13 @@ MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sen
 class Listener(Protocol):
     """Takes what was said, if content is captured.  Nothing here raises."""
 
-    def hear(self, text: str, channel: Hashable) -> None:
+    def add_text(self, text: str, channel: Hashable) -> None:
         """Take text that the model made; the pieces of one channel are one text."""
 
-    def sent(self, document: Json) -> None:
+    def add_message(self, document: Json) -> None:
         """Take a message of the caller, if a call has many."""
 
-    def answered(self, document: Json) -> None:
+    def add_response(self, document: Json) -> None:
         """Take a document of a response that is not a stream."""
 
     def close(self, request: Json, *, cut: bool = False) -> Captured | None:
@@ -132,7 +132,7 @@ class CallReader:
         for document, event in found:
             self._open().read(document, self._last_ns - self._began_ns, event)
             if self._capture is not None and self._response and not self._response.stream:
-                self._capture.answered(document)
+                self._capture.add_response(document)
 
     def _message(self, up: bool, payload: bytes) -> None:
         limits = Limits(self._limits.document_bytes_max)
@@ -145,7 +145,7 @@ class CallReader:
             reader.read(value, at_ns)
             return
         if self._capture is not None and value is not None:
-            self._capture.sent(value)
+            self._capture.add_message(value)
         if isinstance(reader, Session):
             reader.sent(value, at_ns)
 
@@ -214,7 +214,7 @@ class CallReader:
             stream=self._begun.websocket or bool(self._response and self._response.stream),
             array=bool(self._response and self._response.array),
             text_chars_max=self._limits.count_bytes_max,
-            hear=self._capture.hear if self._capture else None,
+            capture=self._capture.add_text if self._capture else None,
         )
 
     def _finished(self, reading: Reading) -> Reading:

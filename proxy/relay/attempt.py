@@ -6,7 +6,9 @@ that a caller saw finish is never lost.  What the caller sees is up to the `Call
 attempt: an attempt writes nothing to the caller by itself.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import chain
 from time import monotonic_ns
 
@@ -27,6 +29,7 @@ from proxy.relay.tunnel import tunnel
 from proxy.relay.upload import Interim, Upload
 from proxy.relay.upstream import HEAD_BYTES_MAX, Address, Upstreams
 
+UNSENT_WAIT_S = 0.2  # how long a failed call waits for the rest of its body to be recorded
 INTERIM_MAX = 1000  # 1xx heads before the final one; one a second is enough for any provider
 
 Write = Callable[[bytes, bool], Awaitable[None]]  # takes a part of the body; True: the last one
@@ -80,6 +83,7 @@ class Attempt:
             log=self.log,
             idle_timeout_s=self._upstreams.idle_timeout_s,
         )
+        self.log.sent = protocol.is_connected()
         await upload.start(self._target, self._address)
         self._count_overhead()
         message, payload = await self._final_head(protocol, upload, interim)
@@ -143,7 +147,8 @@ class Attempt:
 
     async def fail(self, error: Exception) -> Failure:
         """End without a response, because of what `response` raised."""
-        failed = failure(error, self._address.origin)
+        await self._take_unsent()
+        failed = failure(error, self._address.origin, sent=self.log.sent)
         self.log.end(failed.outcome, failed.name)
         await self.log.settle()
         return failed
@@ -154,6 +159,8 @@ class Attempt:
         What arrived and was not passed on is kept.
         """
         payload = self._payload
+        if self._upload is None and not self.log.ended:
+            self.log.keep(Kind.REQUEST, arrived(self._request.content))
         if payload is not None and not self.log.ended and (rest := arrived(payload)):
             self.log.keep(Kind.RESPONSE, rest)
         whole = payload is not None and payload.at_eof() and payload.exception() is None
@@ -183,6 +190,16 @@ class Attempt:
         self._connection.close()
 
     # -- inside ---------------------------------------------------------------------------------
+
+    async def _take_unsent(self) -> None:
+        """Record a body that was not sent since there was no connection: it names the model."""
+        if self._upload is not None or self._headers.expects:
+            return
+        content = self._request.content
+        with suppress(*FAILURES, TimeoutError):
+            async with asyncio.timeout(UNSENT_WAIT_S):
+                while not self.log.ended and not content.at_eof():
+                    self.log.keep(Kind.REQUEST, await content.readany())
 
     def _count_overhead(self) -> None:
         """Count the time since the last stamp as our own share."""

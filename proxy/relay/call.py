@@ -13,14 +13,14 @@ Connecting to upstream
   outgoing proxy is down    502 outgoing_proxy         unreachable   ClientProxyConnectionError
   outgoing proxy refuses    502 outgoing_proxy         unreachable   ClientHttpProxyError
 Waiting for the response head
-  closed                    502 upstream_reset         unreachable   ServerDisconnectedError
-  reset                     502 upstream_reset         unreachable   ClientOSError
+  closed                    502 upstream_reset         upstream_cut  ServerDisconnectedError
+  reset                     502 upstream_reset         upstream_cut  ClientOSError
   silence                   504 upstream_timeout       timed_out     SocketTimeoutError
   upload not taken          504 upstream_timeout       timed_out     SocketTimeoutError
-  not HTTP                  502 upstream_bad_response  unreachable   HttpProcessingError
-  head too large            502 upstream_bad_response  unreachable   BadHead
-  endless interim heads     502 upstream_bad_response  unreachable   BadHead
-  unrequested upgrade       502 upstream_bad_response  unreachable   BadHead
+  not HTTP                  502 upstream_bad_response  upstream_cut  HttpProcessingError
+  head too large            502 upstream_bad_response  upstream_cut  BadHead
+  endless interim heads     502 upstream_bad_response  upstream_cut  BadHead
+  unrequested upgrade       502 upstream_bad_response  upstream_cut  BadHead
 Response
   2xx                       the answer                 ok            -
   4xx                       the answer                 http_error    429
@@ -57,8 +57,10 @@ Relay
 
 Outcome                     What the meter charges
 --------------------------  -----------------------------------------------------------------------
+any, nothing was sent       nothing: that includes unreachable, and a wait for the connection
 ok                          what the answer reports
-http_error, unreachable     nothing
+http_error                  nothing
+any other, without a head   unknown; the receipt has what the request costs by its counted tokens
 any other                   what was seen, as a lower bound; unknown if nothing was
 
 The caller comes first: what arrives is stamped, noted in the journal's buffer and passed on at

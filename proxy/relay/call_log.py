@@ -50,6 +50,7 @@ class CallLog:
         self.response_bytes = 0
         self.overhead_ns = 0
         self.caller_wait_ns = 0
+        self.sent = False  # a byte of the request may have left
         self.ended = False
 
     def keep(self, kind: Kind, data: bytes) -> None:
@@ -114,6 +115,7 @@ class CallLog:
             self._keep(Kind.RESPONSE, self._mask.close())
         ended = Ended(
             outcome=outcome,
+            sent=self.sent,
             error=error,
             request_bytes=self.request_bytes,
             response_bytes=self.response_bytes,

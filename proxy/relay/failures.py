@@ -42,8 +42,11 @@ class Failure:
     message: str
 
 
-def failure(error: Exception, origin: str) -> Failure:
-    """Classify what `FAILURES` caught before there was a response head."""
+def failure(error: Exception, origin: str, *, sent: bool) -> Failure:
+    """Classify what `FAILURES` caught before there was a response head.
+
+    A provider that may have been sent something was reached, and may bill it.
+    """
     name = type(error).__name__
     if isinstance(error, StalledRequestBody):
         text = "the rest of the request body did not arrive in time (upstream.idle_timeout_s)."
@@ -60,11 +63,11 @@ def failure(error: Exception, origin: str) -> Failure:
             "upstream.idle_timeout_s."
         )
         return Failure(Outcome.TIMED_OUT, 504, "upstream_timeout", name, text)
-    unreachable = partial(Failure, Outcome.UNREACHABLE, 502)
+    broken = partial(Failure, Outcome.UPSTREAM_CUT if sent else Outcome.UNREACHABLE, 502)
     if isinstance(error, HttpProcessingError | BadHead):
         why = str(error) if isinstance(error, BadHead) else "not HTTP/1.1, or a header is too long"
         text = f"{origin} sent a response that cannot be passed on: {why}."
-        return unreachable("upstream_bad_response", name, text)
+        return broken("upstream_bad_response", name, text)
     if isinstance(error, ClientConnectorDNSError):
         kind, advice = "upstream_dns", "host name not found. Check the provider's base_url."
     elif isinstance(error, ClientConnectorCertificateError | ClientConnectorSSLError):
@@ -79,5 +82,5 @@ def failure(error: Exception, origin: str) -> Failure:
         advice = "connection refused. Is it running?" if refused else f"no connection ({name})."
     else:
         text = f"{origin} closed the connection without a response. Retry."
-        return unreachable("upstream_reset", name, text)
-    return unreachable(kind, name, f"cannot reach {origin}: {advice}")
+        return broken("upstream_reset", name, text)
+    return broken(kind, name, f"cannot reach {origin}: {advice}")

@@ -21,7 +21,7 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.corrections import (
     Correction,
     Corrections,
-    Place,
+    RowPosition,
     counted,
     counted_in_rows,
     hours,
@@ -42,7 +42,7 @@ from proxy.settings.places import Places
 PAGE_ROWS = 1_000
 HOUR_US = 3_600_000_000
 
-Tell = Callable[[int, int], Awaitable[None]]  # calls done, calls in all
+OnProgress = Callable[[int, int], Awaitable[None]]  # calls done, calls in all
 
 
 class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Repricing:
         self._places = Places(config.data)
         self._places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def run(self, order: RepriceOrder, tell: Tell) -> dict[str, object]:
+    async def run(self, order: RepriceOrder, on_progress: OnProgress) -> dict[str, object]:
         """The differences, and how many corrections were written.
 
         No tariff decides the price of `kept` calls; the receipts of `unreadable` ones are damaged.
@@ -85,7 +85,7 @@ class Repricing:
             await self._send_pending()
             repricer = Repricer(book, await self._ledger(book, since), time_ns() // 1000)
             found, written = Differences(), 0
-            async for rows in self._pages(since, until, tell):
+            async for rows in self._pages(since, until, on_progress):
                 corrections = await asyncio.to_thread(_page, repricer, rows, found)
                 if order.write and corrections:
                     await self._write(Corrections(tuple(corrections)))
@@ -141,7 +141,7 @@ class Repricing:
         return Ledger(names, stored)
 
     async def _pages(
-        self, since: datetime, until: datetime, tell: Tell
+        self, since: datetime, until: datetime, on_progress: OnProgress
     ) -> AsyncIterator[Sequence[StoredCall]]:
         """All calls of the period in order of time, hour by hour, as the table is sorted."""
         sql, bound = hours(since, until)
@@ -150,18 +150,18 @@ class Repricing:
         first, end = ((at - EPOCH) // datetime.resolution for at in (since, until))
         for row in there:
             hour = int(str(row["hour"]))
-            place = Place(max(first, hour))
+            position = RowPosition(max(first, hour))
             while True:
-                sql, bound = page(place, min(end, hour + HOUR_US), PAGE_ROWS)
+                sql, bound = page(position, min(end, hour + HOUR_US), PAGE_ROWS)
                 rows = await self._store.ask(sql, bound)
                 if rows:
                     yield rows
                     last = rows[-1]
-                    place = Place(
+                    position = RowPosition(
                         int(str(last["ts_us"])), str(last["call_id"]), str(last["source"])
                     )
                 done += len(rows)
-                await tell(done, max(done, total))
+                await on_progress(done, max(done, total))
                 if len(rows) < PAGE_ROWS:
                     break
 

@@ -25,7 +25,7 @@ from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
 from proxy.console import api
-from proxy.console.command import Command
+from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery import outlets
@@ -81,7 +81,7 @@ class MeterProcess:
         self.recorder = Recorder(
             config,
             metering.records,
-            tell=self.observer.tell,
+            on_record=self.observer.observe,
             contents=self.content.journal if self.content else None,
         )
         self.clickhouse = ClickHouse(
@@ -92,7 +92,7 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.repricing = Repricing(config, self.store, self.clickhouse)
-        command = Command(places.command_token)
+        command = CommandToken(places.command_token)
         content_api = ContentApi(config, self.store, self.contents, self.content, command)
         self.commands = (
             *RepriceApi(self.repricing, command).routes(),
@@ -109,7 +109,7 @@ class MeterProcess:
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
         return Delivery(
-            self.observer.timed(exporter),
+            self.observer.measured(exporter),
             self._places.records,
             self._places,
             decode,

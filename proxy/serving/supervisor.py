@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from time import monotonic
 
+from pricing import TariffError
 from proxy.serving.child import Child, StartError, module
 from proxy.settings import sources
 from proxy.settings.config import Config, Listen
@@ -59,8 +60,8 @@ class Supervisor:
     """Runs `config.relays` relays and one meter until SIGTERM or SIGINT.
 
     SIGHUP replaces them one by one, with the configuration that `reload` returns; if it raises
-    SettingsError, nothing is replaced.  Children inherit `lock`, so the data directory is free
-    again only when the last of them is gone.
+    SettingsError, TariffError or OSError, nothing is replaced.  Children inherit `lock`, so the
+    data directory is free again only when the last of them is gone.
     """
 
     def __init__(
@@ -194,8 +195,8 @@ class Supervisor:
     async def _replace_all(self) -> None:
         """Replace relays one by one, then the meter; nobody is refused meanwhile."""
         try:
-            read = self._reload()
-        except sources.SettingsError as error:
+            read = await asyncio.to_thread(self._reload)  # reading all tariffs takes a second
+        except (sources.SettingsError, TariffError, OSError) as error:
             log.error("Reload failed; keeping the previous configuration:\n%s", error)
             return
         kept = self.config  # the directory and the sockets are in use and cannot change

@@ -6,8 +6,17 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxy.settings.config import DIALECTS, QUIRKS, AlertOptions, Config, Listen, Provider
-from proxy.settings.content_checks import content_mistakes
+from proxy.secrecy.kinds import KINDS
+from proxy.secrecy.redaction import PATTERN_NAME, compiled
+from proxy.settings.config import (
+    DIALECTS,
+    QUIRKS,
+    AlertOptions,
+    Config,
+    ContentOptions,
+    Listen,
+    Provider,
+)
 from proxy.settings.typed import leaves, nearest
 
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")  # it is a path segment
@@ -25,6 +34,7 @@ TOKEN_CHARACTERS_MIN = 16
 TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARACTERS_MIN},}}")
 WEBHOOK = re.compile(r"https?://([^/?#@\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?([/?#]|$)")
 HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+:[^\x00-\x1f\x7f]*", re.ASCII)  # RFC 9110, 5.1 and 5.5
+CONTENT_BYTES = (1024, 4 * 1024 * 1024)  # range of content.bytes_max; one insert has several rows
 # `exporters.clickhouse.connection` checks the rest of a DSN.
 STORE_SCHEMES = ("chdb", "clickhouse", "http", "https")
 
@@ -44,12 +54,34 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
         yield f"metering.tariffs: directory not found: {config.metering.tariffs}"
     if config.store.dsn and urlsplit(config.store.dsn).scheme not in STORE_SCHEMES:
         yield f"store.dsn: expected one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
-    yield from content_mistakes(config.content)
+    yield from _content_mistakes(config.content)
     if config.otlp.endpoint:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
     yield from _alert_mistakes(config.alerts)
     if config.data.exists() and not config.data.is_dir():
         yield f"data: {config.data} is not a directory"
+
+
+def _content_mistakes(content: ContentOptions) -> Iterator[str]:
+    """All mistakes; compiles the patterns now rather than when there is something to redact."""
+    least, most = CONTENT_BYTES
+    if not least <= content.bytes_max <= most:
+        yield f"content.bytes_max: expected {least:,} to {most:,}, got {content.bytes_max:,}"
+    if content.sample > 1:
+        yield f"content.sample: expected a share of at most 1, got {content.sample}"
+    known = KINDS.keys()
+    for kind in content.redact:
+        if kind not in known:
+            yield f"content.redact: unknown kind {kind!r}{nearest(kind, known)}"
+    for name, pattern in content.patterns.items():
+        if name in known:
+            yield f"content.patterns.{name}: this kind is built in; choose another name"
+        elif not PATTERN_NAME.fullmatch(name):
+            yield f"content.patterns.{name}: invalid name; use up to 32 of a-z, 0-9, - and _"
+        try:
+            compiled(pattern)
+        except ValueError as error:
+            yield f"content.patterns.{name}: invalid RE2 pattern: {error}"
 
 
 def _alert_mistakes(alerts: AlertOptions) -> Iterator[str]:

@@ -33,7 +33,7 @@ from proxy.commands.cli import COMMANDS
 from proxy.console import api
 from proxy.console.content_api import ContentApi
 from proxy.console.reprice_api import RepriceApi
-from proxy.delivery.timed import Timed
+from proxy.delivery.lag import MeasuredExporter
 from proxy.health import vitals
 from proxy.journal.counters import LAG_COUNTS, LAG_SUM
 from proxy.settings import sources
@@ -157,12 +157,12 @@ def metrics() -> frozenset[str]:
     journal = {"journal": dict.fromkeys(vitals.RELAY, 1), "redactions": {"email": 1}}
     lag = {"loop_lag": dict.fromkeys((*LAG_COUNTS, LAG_SUM), 1)}
     status = cast(Mapping[str, object], counts | journal | lag)
-    webhook = dict.fromkeys(vitals.WEBHOOK, 1)
+    exporter = cast(Exporter, SimpleNamespace(name="otel", rejected=1, unsampled=1))
     found: list[Family] = [
         *vitals.families({"meter": status, "content": status}),
-        *vitals.alert_families({"name": "warning"}, (), webhook),
+        *vitals.alert_families({"name": "warning"}, (), dict.fromkeys(vitals.WEBHOOK, 1)),
         *(family for profile in PROFILES for family in _of_calls(Metrics(profile))),
-        *Timed(cast(Exporter, SimpleNamespace(name="otel", rejected=1, unsampled=1))).families(),
+        *MeasuredExporter(exporter).families(),
     ]
     dotted = {text for text in _texts(*map(ROOT.joinpath, PACKAGES)) if "." in text}
     families = ("taximeter.", "gen_ai.", "openai.", "error.", "server.")

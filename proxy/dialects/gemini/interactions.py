@@ -140,7 +140,7 @@ class InteractionReader:
         return tally
 
 
-class FetchedReader(InteractionReader):
+class FetchedInteractionReader(InteractionReader):
     """Reads an interaction by its id: charged if no call before showed its usage."""
 
     def close(self) -> Reading:
@@ -160,7 +160,7 @@ INTERACTIONS = Endpoint(
     name="gemini.interactions", operation=Operation.GENERATE_CONTENT, reader=InteractionReader
 )
 FETCH = Endpoint(
-    name="gemini.interaction", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
+    name="gemini.interaction", operation=Operation.FETCH_RESPONSE, reader=FetchedInteractionReader
 )
 DELETE = free_endpoint("gemini.interaction", Operation.OTHER, Reason.NO_CHARGE_ENDPOINT)
 

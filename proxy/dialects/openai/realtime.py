@@ -171,7 +171,7 @@ class RealtimeSession(Session):
         response = mapping(body, "response")
         if kind.endswith(".delta") and "audio.delta" not in kind:  # audio in base64
             of = kind, text(body.get("item_id")), text(body.get("response_id"))
-            self.draft.hear(text(body.get("delta")), of)
+            self.draft.capture(text(body.get("delta")), of)
         lane = self._lane(kind, text(response.get("id")) or text(body.get("response_id")), at_ns)
         if lane is None:
             return

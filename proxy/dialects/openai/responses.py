@@ -171,7 +171,7 @@ class ResponsesReader:
             self._end(self.stated, text(self.stated.get("status")))
 
 
-class FetchedReader(ResponsesReader):
+class FetchedResponseReader(ResponsesReader):
     """Reads a response that is fetched by its id.
 
     If it ran in the background, the first call that shows its usage is charged, whichever that is;
@@ -200,7 +200,7 @@ COUNT = free_endpoint(
     "openai.responses.input_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING
 )
 FETCH = Endpoint(
-    name="openai.responses.fetch", operation=Operation.FETCH_RESPONSE, reader=FetchedReader
+    name="openai.responses.fetch", operation=Operation.FETCH_RESPONSE, reader=FetchedResponseReader
 )
 ROUTES = (
     EndpointPath("/responses/input_tokens(?:/count)?", COUNT),

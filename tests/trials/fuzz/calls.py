@@ -193,7 +193,7 @@ def _told() -> Iterator[RecordedCall]:
         said = [(False, document) for document in session.open()]
         for message in messages:
             said.append((True, dict(message)))  # type: ignore[call-overload]  # an object
-            said += [(False, document) for document in session.told(said[-1][1])]
+            said += [(False, document) for document in session.respond(said[-1][1])]
         yield RecordedCall(
             name=f"standin{target}",
             method="GET",

@@ -22,7 +22,7 @@ SPAN_COUNTERS = (
 )
 
 
-class Timed:
+class MeasuredExporter:
     """Wraps `exporter` and counts the records waiting for it.
 
     The writer of records calls `expect` for each; those delivered are subtracted here.

@@ -1,4 +1,4 @@
-"""Turns a public price set into tariff files of the user's own: what would change, and their texts.
+"""Plans the import of a public price set into the user's tariff files: what changes, and how.
 
 Pure: texts and values in, texts and values out.  A file that this makes ends in `-imported.toml`
 and is only ever appended to; prices in files of other names came by hand, and are kept.
@@ -18,7 +18,7 @@ from pricing.upkeep.updates import Updates, by_provider, updates
 
 HEAD = """\
 # {provider}: prices that `taximeter tariffs import` took from public price sets, and appends to.
-# Prices of your own belong into a file of another name: an import keeps those.
+# Put prices of your own into a file of another name: imports leave those alone.
 
 provider = {name}
 """
@@ -26,7 +26,7 @@ provider = {name}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What of a set to take."""
+    """Which models of a set to take."""
 
     providers: Collection[str]  # ours: of the book, and of the configuration
     only: Sequence[str] = ()  # patterns of provider/model; none: all
@@ -65,7 +65,7 @@ def plan(
     """What importing a decoded document changes in `book`.
 
     `files` are the texts of the directory that it would be written to, `origin` is where the
-    document was read.  Raises ValueError for a document that is no price set.
+    document was read.  Raises ValueError for a document that is not a price set.
     """
     name = price_sets.name_of(document)
     contents = price_sets.read(document, day, f"{name} {day} {origin}", wanted.providers)

@@ -19,7 +19,7 @@ provider = {name}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnPrice:
-    """What one model costs: dollars a million tokens by meter, none of them unknown."""
+    """What one model costs: dollars per million tokens by meter, none of them unknown."""
 
     provider: str
     model: str
@@ -34,11 +34,11 @@ class OwnPrice:
             if meter not in TOKEN_METERS:
                 raise ValueError(f"{meter.value} does not count tokens")
             if not amount.is_finite() or amount < 0:
-                raise ValueError(f"{meter.value}: {amount} is no price")
+                raise ValueError(f"{meter.value}: {amount} is not a price")
 
     @property
     def file(self) -> str:
-        """The name of the file that it belongs into."""
+        """The name of the file that it belongs in."""
         return f"{self.provider}{ADDED}"
 
     def block(self, today: date) -> str:

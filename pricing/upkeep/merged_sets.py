@@ -159,14 +159,14 @@ def _joined(listing: Listing, second: ByName, day: date) -> Listing:
 
 
 def united(rows: Mapping[When, Prices], more: Mapping[When, Prices]) -> dict[When, Prices]:
-    """All conditions of both; of two figures the first."""
+    """All conditions of both; where both have a figure, the first."""
     return {when: {**more.get(when, {}), **rows.get(when, {})} for when in (*rows, *more)}
 
 
 def _is_confirmed(
     listing: Listing, name: str, opinions: ByName, day: date, surcharge: bedrock.Surcharge
 ) -> bool:
-    """Whether no opinion on a name contradicts, our surcharge on it included."""
+    """Whether no opinion on a name contradicts the listing, our surcharge included."""
     opinion = opinions.get((listing.provider, name))
     if opinion is None:
         return True

@@ -30,14 +30,14 @@ def headers(file: Path) -> dict[str, str]:
         return {}
 
 
-class Command:
+class CommandToken:
     """Recognises requests of our commands.  Raises OSError if it cannot write the token."""
 
     def __init__(self, file: Path) -> None:
         self._token = secrets.token_urlsafe(32)
         write_atomically(file, self._token.encode())
 
-    def sent(self, request: web.Request) -> bool:
+    def authorizes(self, request: web.Request) -> bool:
         """Whether a command on this machine sent `request`, rather than a page."""
         given = request.headers.get(HEADER, "").encode("utf-8", "surrogateescape")
         known = hmac.compare_digest(given, self._token.encode())
