@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_meter import die, records, steps
 
@@ -375,25 +375,21 @@ async def rows(path: str, frames: Iterable[tuple[Frame, str]], end: str) -> list
     [(RESPONSES, responses_frames()), (REALTIME, realtime_frames()), (LIVE, live_frames())],
     ids=["responses", "realtime", "live"],
 )
-@settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_any_restart_gives_the_same_rows(
     path: str,
     frames: st.SearchStrategy[Frame],
     data: st.DataObject,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Wherever the meter is killed, no row is missing, none comes twice, and all are the same."""
-    monkeypatch.setattr(recorder, "monotonic_ns", lambda: 0)  # nothing ends without a message
-    monkeypatch.setattr(recorder, "monotonic", count(step=SLICE_S / 5).__next__)
     drawn = data.draw(script(frames))
     end = data.draw(st.sampled_from(["ok", "client_gone", "killed"]))
-    whole = asyncio.run(rows(path, [(frame, "") for frame, _ in drawn], end))
-    cut = asyncio.run(rows(path, drawn, end))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorder, "monotonic_ns", lambda: 0)  # nothing ends without a message
+        patch.setattr(recorder, "monotonic", count(step=SLICE_S / 5).__next__)
+        whole = asyncio.run(rows(path, [(frame, "") for frame, _ in drawn], end))
+        cut = asyncio.run(rows(path, drawn, end))
     assert by_source(cut) == by_source(whole)
 
 

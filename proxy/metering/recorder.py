@@ -34,7 +34,6 @@ SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
 COUNTING_MAX = 1_000  # calls waiting for their tokens to be counted
-
 SETTLE_S = 0.1  # how often sockets are asked whether something ended without a message
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
