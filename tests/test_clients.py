@@ -43,9 +43,11 @@ def test_realtime_and_responses_over_websockets(product: Product) -> None:
     result = running.run(one, here(one), product.upstream, product.served)
     assert (result.changed, result.wrong, result.calls) == ((), (), 2)
     rows = product.served.calls(feature="openai-3-websocket")
-    assert sorted(row["endpoint"] for row in rows) == ["openai.realtime", "openai.responses"]
+    endpoints = sorted(row["endpoint"] for row in rows)
+    assert endpoints == 2 * ["openai.realtime"] + 2 * ["openai.responses"]
     assert {row["cost_status"] for row in rows} == {"exact"}
-    assert [int(row["usage"]["requests"]) for row in rows] == [1, 1]
+    assert [int(row["usage"]["requests"]) for row in rows] == [1, 1, 1, 1]
+    assert len({row["socket_id"] for row in rows}) == 2
 
 
 def test_curl_in_ways_that_no_sdk_calls(product: Product) -> None:
@@ -83,7 +85,7 @@ async def test_each_turn_of_gemini_live_is_a_row(product: Product) -> None:
 
 
 def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> None:
-    """It insists on wss: with a certificate of ours it holds its session, and that is one row."""
+    """It insists on wss: with a certificate of ours it holds its session, a row for each turn."""
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes the certificate, is not installed")
     cert, key = make_certificate(tmp_path)
@@ -106,10 +108,10 @@ def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> 
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        (row,) = served.calls_when(1)
-    texts = json.loads(done.stdout)
-    assert len(texts) == 2
-    assert row["output_tokens_total"] == sum(len(text.split()) for text in texts)
+        rows = served.calls_when(2)
+    made = [len(text.split()) for text in json.loads(done.stdout)]
+    assert [row["output_tokens_total"] for row in reversed(rows)] == made
+    assert len(made) == 2
 
 
 def test_anthropics_batch_results_pass_by_unless_fetched_here(product: Product) -> None:
