@@ -204,12 +204,12 @@ async def test_canaries_of_content(tmp_path: Path) -> None:
             RETIRED_S,
         )
         rows = running.rows()
-        kept = {
-            row["operation"]: json.loads(running.ask(f"/api/calls/{row['call_id']}/content"))
-            for row in rows
-        }
-        assert kept["realtime"]["request"].startswith('{"type":"conversation.item.create"')
-        shown = b"".join(running.ask(f"/api/calls/{row['call_id']}/content") for row in rows)
+        named = [one for span in running.spans.spans for one in span.attributes]
+        ids = {one.value.string_value for one in named if one.key == "taximeter.call.id"}
+        (socket,) = ids - {row["call_id"] for row in rows}
+        kept = json.loads(running.ask(f"/api/calls/{socket}/content"))
+        assert kept["request"].startswith('{"type":"conversation.item.create"')
+        shown = b"".join(running.ask(f"/api/calls/{call_id}/content") for call_id in ids)
         others = [
             running.ask("/api/calls?limit=1000"),
             *(running.ask(f"/api/calls/{row['call_id']}") for row in rows),
