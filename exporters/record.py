@@ -99,6 +99,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = 1
     # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    credential_kind: str = ""  # `pricing.plan.CredentialKind`, never the credential
+    # The shipped price of the call, without plans and without the user's own prices.
+    list_usd: Decimal | None = None
+    list_status: str = ""
     socket_id: str = ""  # call id of the socket that carried the response; "": a call of its own
 
     @property

@@ -56,6 +56,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: tuple[tuple[str, str], ...] = ()
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     key_id: str = ""  # keyed fingerprint of the caller's credential, never the credential
+    credential_kind: str = ""  # a `pricing.plan.CredentialKind`; "": not noted
     websocket: bool = False
 
 

@@ -10,12 +10,16 @@ from yarl import URL
 from proxy.settings.config import Listen
 
 
-def client_tls(ca_file: Path | None) -> ssl.SSLContext:
-    """A client context that trusts the system's authorities and, if given, those in `ca_file`."""
+def client_tls(ca_file: Path | None, *, alpn: bool = True) -> ssl.SSLContext:
+    """A client context that trusts the system's authorities and, if given, those in `ca_file`.
+
+    `alpn`: it is for HTTP.
+    """
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
-    context.set_alpn_protocols(["http/1.1"])
+    if alpn:
+        context.set_alpn_protocols(["http/1.1"])
     return context
 
 

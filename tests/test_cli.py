@@ -172,6 +172,7 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["alerts"] == {
         "webhook": False,
         "webhook_headers": [],
+        "notify": [],
         "journal_share_max": 0.8,
         "lag_max_s": 300.0,
         "quiet_s": 300.0,

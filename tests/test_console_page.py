@@ -19,6 +19,7 @@ from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
 from support.browser import browser, resize
 from support.clickhouse import StartServer
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 # `make screenshots` sets it; the pictures of the README are taken by this very test.
@@ -195,7 +196,7 @@ def test_content_is_text_and_nothing_else(
             "x-taximeter-feature": "script",
         },
     )
-    urllib.request.urlopen(asked, timeout=20).close()
+    urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
     [row] = rows_when(served, 1, "feature=script")
     open_receipt(page, row["call_id"])
     assert texts(page, "#receipt .content pre") == []

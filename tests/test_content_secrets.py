@@ -26,6 +26,7 @@ from test_secrets import until as wait_until
 
 from evaluation.standin import processes
 from support.otlp_receiver import HttpServer, Receiver
+from support.patience import PATIENCE_S
 from support.relay_bench import listening, read_message
 
 CHAT, REALTIME = "/openai/v1/chat/completions", "/openai/v1/realtime?model=m"
@@ -183,7 +184,7 @@ async def converse(product: Product) -> None:
     writer.write(head.encode() + frame(json.dumps(message).encode(), masked=True))
     await asyncio.sleep(0.5)
     writer.write(b"\x88\x80\0\0\0\0")
-    await asyncio.wait_for(reader.read(), 20)
+    await asyncio.wait_for(reader.read(), PATIENCE_S)
     writer.close()
 
 

@@ -19,6 +19,7 @@ from proxy.journal.journal import Journal
 from proxy.metering.recorder import Recorder
 from proxy.metering.rows import outcome_of
 from proxy.settings.config import Config, JournalOptions, Provider
+from support.patience import PATIENCE_S
 
 BODY = (
     b'{"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
@@ -241,7 +242,7 @@ async def test_stopping_does_not_wait_for_a_relay_that_lives(tmp_path: Path) -> 
     end(journal, begin(journal, "c"))
     await steps(one)
     begin(journal, "open")
-    await asyncio.wait_for(one.drain(), 5)
+    await asyncio.wait_for(one.drain(), PATIENCE_S)
     assert [record.call_id for record in records(tmp_path)] == ["c"]
     one.close()
     journal.close()

@@ -162,7 +162,9 @@ calls = st.fixed_dictionaries(
         "reasons": st.lists(st.one_of(reasons, details), max_size=3).map(tuple),
     },
 )
-free = st.sampled_from([reason for reason in Reason if reason.effect is Effect.FREE])
+# A rule gives these two, not a reading.
+RULES = (Reason.PLAN, Reason.LOCAL)
+free = st.sampled_from([r for r in Reason if r.effect is Effect.FREE and r not in RULES])
 unbilled = st.builds(lambda call, why: call | {"billable": False, "reasons": (why,)}, calls, free)
 
 

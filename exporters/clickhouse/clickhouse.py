@@ -12,9 +12,10 @@ from decimal import Decimal
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
-from exporters.clickhouse import connection, reconcile
+from exporters.clickhouse import reconcile
 from exporters.clickhouse.corrections import FIELDS as CORRECTION_FIELDS
 from exporters.clickhouse.corrections import Corrections, counted
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import migrate
 from exporters.clickhouse.writer import Writer, insert, token
 from exporters.record import Batch, Record, nine_places, rounded
@@ -22,7 +23,7 @@ from exporters.record import Batch, Record, nine_places, rounded
 FIELDS = Record.__struct_fields__
 QUANTITIES = ("usage", "counts", "old_counts")
 COLUMNS = tuple("ts" if name == "ts_us" else name for name in FIELDS)
-# The columns of table `sockets`: what is true of the connection (schema/005_sockets.sql).
+# The columns of table `sockets`: what is true of the connection (schema/006_sockets.sql).
 SOCKET_FIELDS = (
     *("ts_us", "call_id", "trace_id", "span_id", "parent_span_id", "session_id"),
     *("project", "environment", "team", "feature", "user_id", "key_id"),
@@ -74,7 +75,7 @@ class ClickHouse:
         content_ttl_days: int | None = None,
     ) -> None:
         """`content_ttl_days` is for table `contents`; None leaves its TTL unchanged."""
-        self.dsn = connection.parse(dsn, database)
+        self.dsn = parse_dsn(dsn, database)
         self._ttl_days = ttl_days
         self._content_ttl_days = content_ttl_days
         self._writer = Writer("clickhouse", self.dsn, self._prepare)

@@ -12,10 +12,13 @@ from uuid import uuid4
 
 from clickhouse_connect.driver.client import Client
 
-from exporters.clickhouse.connection import Dsn
+from exporters.clickhouse.dsn import Dsn
 
 # Rollup → its time column and its TTL in days (schema/002_rollups.sql).
 ROLLUPS = {"calls_1m": ("minute", 30), "calls_1h": ("hour", 730)}
+
+# Kinds of views that fill a rollup: `calls_1m_mv` and so on.
+FILLED_BY = ("calls", "corrections", "list", "corrections_list")
 
 # Sums that must be equal to the last digit: name → (over the rows, over a rollup).
 SUMS = {
@@ -28,6 +31,8 @@ SUMS = {
         "sum(t.cost_usd)",
         "if(sum(t.calls) = sum(t.unpriced_calls), NULL, sum(t.cost_usd))",
     ),
+    "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
+    "list_usd": ("sum(t.list_usd)", "if(sum(t.listed_calls) = 0, NULL, sum(t.list_usd))"),
 }
 
 Sums = dict[str, int | Decimal | None]  # None: no known value to add up; {}: no rows at all
@@ -94,7 +99,8 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
 
 def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
     """Drop `day` from a rollup and refill it with what its views select from that day's rows."""
-    views = (f"{rollup}_mv", f"{rollup.replace('calls', 'corrections')}_mv")
+    step = rollup.removeprefix("calls_")
+    views = [f"{kind}_{step}_mv" for kind in FILLED_BY]
     selects = [_of_day(client, dsn, view, day) for view in views]
     client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
     for select in selects:

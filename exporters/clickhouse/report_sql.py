@@ -40,6 +40,8 @@ IN_ROWS = (
     "finish_reason",
     "usage_origin",
     "cost_status",
+    "list_status",
+    "credential_kind",
     "tariff",
     "node",
 )
@@ -57,6 +59,11 @@ COUNTS = {
         "countIf(t.cost_status IN ('estimated', 'partial'))",
         "sum(t.inexact_calls)",
     ),
+    "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
+    "list_inexact_calls": (
+        "countIf(t.list_status IN ('estimated', 'partial'))",
+        "sum(t.list_inexact_calls)",
+    ),
 }
 SUMS = (
     "input_tokens_total",
@@ -65,6 +72,7 @@ SUMS = (
     "cache_write_tokens",
     "reasoning_tokens",
     "cost_usd",
+    "list_usd",
 )
 TIMES = ("duration", "first_token")
 _QUANTILES = "(0.01, 0.5, 0.95, 0.99)"  # relative accuracy, then the levels, as in the rollup
@@ -152,6 +160,7 @@ def _measures(hourly: bool) -> dict[str, str]:
     measures |= {name: f"sum(t.{name})" for name in SUMS}
     # No calls cost a known 0.  If all costs became unknown, the rollup's sum is 0 instead of NULL.
     measures["cost_usd"] = "multiIf(calls = 0, 0, calls = unpriced_calls, NULL, sum(t.cost_usd))"
+    measures["list_usd"] = "multiIf(calls = 0, 0, listed_calls = 0, NULL, sum(t.list_usd))"
     for time in TIMES:
         merged = f"quantilesDDMerge{_QUANTILES}(t.{time}_q)"
         levels = merged if hourly else f"quantilesDD{_QUANTILES}(t.{time}_us)"

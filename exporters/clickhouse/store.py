@@ -20,6 +20,7 @@ from exporters import content
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
+from exporters.clickhouse.dsn import Dsn, parse_dsn, require
 from exporters.clickhouse.report_sql import grouped, microseconds
 from exporters.record import Record, TransientError
 
@@ -59,13 +60,12 @@ class _Answer(msgspec.Struct):
 class Store:
     """Reads what `ClickHouse` wrote.  With chDB, both must be in the same process.
 
-    Every method but `health` raises TransientError if the database does not respond, or has no
-    tables yet.
+    All methods but `health` raise TransientError if the database is away or has no tables yet.
     """
 
     def __init__(self, dsn: str, *, database: str = "taximeter") -> None:
-        self.dsn = connection.parse(dsn, database)
-        connection.require(self.dsn)
+        self.dsn = parse_dsn(dsn, database)
+        require(self.dsn)
         self._threads = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="store")
         self._local = threading.local()
         self._clients: list[Client] = []
@@ -227,7 +227,7 @@ class Store:
         return client
 
 
-def _settable(client: Client, dsn: connection.Dsn) -> Iterator[tuple[str, str | int]]:
+def _settable(client: Client, dsn: Dsn) -> Iterator[tuple[str, str | int]]:
     """Our settings, without those that this user may not change.
 
     Raises TransientError if one of FORMATS cannot be set: a cost would become a float.

@@ -193,12 +193,14 @@ def _cost(record: Record, profile: Profile) -> dict[str, AttributeValue | None]:
         "taximeter.cost.cache_write": record.cost_cache_write_usd,
         "taximeter.cost.other": record.cost_other_usd,
         "taximeter.cost.reported": record.reported_usd,
+        "taximeter.cost.list": record.list_usd,
         USAGE_COST: record.cost_usd if profile == "compat" else None,
     }
     return {
         **{name: None if usd is None else float(usd) for name, usd in amounts.items()},
         "taximeter.cost.currency": "USD" if record.cost_usd is not None else None,
         "taximeter.cost.status": record.cost_status,
+        "taximeter.cost.list_status": record.list_status,
         "taximeter.cost.price_version": record.tariff,
         "taximeter.cost.reasons": tuple(record.reasons) or None,
     }
@@ -260,5 +262,6 @@ def _ours(record: Record) -> dict[str, AttributeValue | None]:
         "taximeter.feature": record.feature,
         "taximeter.user.id": record.user_id,
         "taximeter.key.id": record.key_id,
+        "taximeter.credential.kind": record.credential_kind,
         "taximeter.node": record.node,
     }

@@ -50,6 +50,7 @@ COMMANDS = (
     Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
     Command("store", "proxy.commands.store:main", "Check the store."),
+    Command("notify", "proxy.commands.notify:main", "Test where alerts are sent."),
     Command("check", "proxy.commands.check:main", "Check the configuration."),
 )
 

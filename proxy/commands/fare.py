@@ -9,6 +9,8 @@ import msgspec
 from exporters.clickhouse.store import Row, Store
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, count, dollars, seconds
+from proxy.settings.config import Config
+from proxy.settings.places import store_dsn
 
 REASONS_MAX = 8  # lines shown
 CALLS_MAX = 10_000  # newest calls whose reasons are counted
@@ -17,6 +19,7 @@ MONEY: Sequence[Column] = (
     Column("input", "input", number=True),
     Column("output", "output", number=True),
     Column("cost", "cost", number=True),
+    Column("list", "list price", number=True),
     Column("p50", "first token p50", number=True),
     Column("p95", "p95", number=True),
 )
@@ -28,6 +31,15 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     total: Row
     models: Sequence[Row]
     reasons: Mapping[str, int]
+
+
+async def of(config: Config) -> Fare:
+    """The fare of all calls in the configured store.  Raises TransientError."""
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        return await read(store)
+    finally:
+        await store.close()
 
 
 async def read(store: Store) -> Fare:
@@ -71,6 +83,7 @@ def cells(row: Mapping[str, object]) -> dict[str, str]:
         "input": count(row["input_tokens_total"]),
         "output": count(row["output_tokens_total"]),
         "cost": dollars(row["cost_usd"], missing=bool(row["unpriced_calls"])),
+        "list": dollars(row["list_usd"], missing=row["listed_calls"] != row["calls"]),
         "p50": seconds(row["first_token_p50_us"]),
         "p95": seconds(row["first_token_p95_us"]),
     }

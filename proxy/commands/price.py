@@ -89,6 +89,8 @@ def _receipt(charge: Mapping[str, object]) -> None:
     lines = charge["lines"]
     if isinstance(lines, list) and lines:
         terminal.show(LINE, [_cells(line) for line in lines])
+    if (charge["list_usd"], charge["list_status"]) != (charge["usd"], charge["status"]):
+        terminal.say(f"  at list price: {_exact(charge['list_usd'])} ({charge['list_status']})")
     reasons = charge["reasons"]
     for reason in reasons if isinstance(reasons, list) else ():
         terminal.say(f"  because {reason}\n    {parse(reason).reason.sentence}")

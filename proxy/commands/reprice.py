@@ -25,6 +25,7 @@ from rich.progress import (
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
+from pricing.cause import parse
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import request
@@ -38,6 +39,7 @@ from proxy.settings.places import Places, store_dsn
 
 SILENCE_S = 300.0  # longest wait between two pages; one takes well below a second
 GROUPS_SHOWN = 20  # of each kind; --json shows all
+REASONS_SHOWN = 8  # of the new prices
 COLUMNS: Sequence[Column] = (
     Column("old", "old", number=True),
     Column("new", "new", number=True),
@@ -198,7 +200,16 @@ def _show(found: Result) -> None:
         terminal.show((Column("name", kind), *COLUMNS), rows)
         if len(groups) > GROUPS_SHOWN:
             terminal.say(f"and {len(groups) - GROUPS_SHOWN:,} more (use --json to see all)")
+    _show_reasons(found["reasons"])
     terminal.say("")
+
+
+def _show_reasons(reasons: Mapping[str, int]) -> None:
+    """Print why new prices are not exact, or nothing."""
+    for text, calls in list(reasons.items())[:REASONS_SHOWN]:
+        terminal.say(f"  {count(calls)} because {text}: {parse(text).reason.sentence}")
+    if len(reasons) > REASONS_SHOWN:
+        terminal.say(f"and {len(reasons) - REASONS_SHOWN:,} more reasons (use --json to see all)")
 
 
 def _cells(group: Result, name: str) -> dict[str, str]:

@@ -11,9 +11,6 @@ from enum import IntEnum
 from typing import TextIO
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 UNKNOWN = "unknown"
 USD_PLACES = 6  # decimal places shown of an amount; JSON has all
@@ -45,12 +42,7 @@ def show(
     stream = to or sys.stdout
     cells = [[printable(row.get(column.key, "")) for column in columns] for row in rows]
     if stream.isatty():
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in columns:
-            table.add_column(column.title, justify="right" if column.number else "left")
-        for line in cells:
-            table.add_row(*map(Text, line))
-        Console(file=stream).print(table)
+        _show_table(columns, cells, stream)
         return
     widths = [
         max(len(column.title), *(len(line[at]) for line in cells), 0)
@@ -62,6 +54,20 @@ def show(
             for text, width, column in zip(line, widths, columns, strict=True)
         )
         print("  ".join(padded).rstrip(), file=stream)
+
+
+def _show_table(columns: Sequence[Column], cells: Sequence[Sequence[str]], to: TextIO) -> None:
+    # Imported where somebody looks: most starts are of `serve`, and of commands in a pipe.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.number else "left")
+    for line in cells:
+        table.add_row(*map(Text, line))
+    Console(file=to).print(table)
 
 
 def say(text: str, to: TextIO | None = None) -> None:

@@ -25,6 +25,7 @@ from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.routes import Refusal, Route, Routes
 from proxy.relay.upstream import HEADERS_MAX, READ_BUFFER_BYTES, Upstreams
 from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
+from proxy.secrecy.patterns import credential_kind
 from proxy.secrecy.scrubbing import scrubbed, scrubbed_tags, scrubbed_target
 from proxy.settings.config import Config
 from proxy.settings.places import Places
@@ -177,6 +178,7 @@ class Relay:
             headers=scrubbed(headers.forward),
             tags=scrubbed_tags({**route.tags, **headers.tags}),
             key_id=self._fingerprints.name(secret),
+            credential_kind=credential_kind(secret),
             websocket=headers.websocket,
         )
 

@@ -1,5 +1,6 @@
 """What repricing changes, summed by model, day and team.  Pure."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,11 +56,12 @@ class Differences:
     by: dict[str, dict[str, Sums]] = field(
         default_factory=lambda: {kind: dict[str, Sums]() for kind in GROUPED_BY}
     )
+    reasons: Counter[str] = field(default_factory=Counter)  # of the new prices, with their calls
 
     def add(self, row: Mapping[str, Any], correction: Correction | None) -> None:
         """Add a call, and its correction if its price changes."""
-        text = row["cost_usd"]
-        old = None if text is None else Decimal(text)
+        stored = row["cost_usd"]
+        old = None if stored is None else Decimal(stored)
         new = correction.cost_usd if correction else old
         at = datetime.fromtimestamp(row["ts_us"] / 1e6, UTC)
         names = {
@@ -69,6 +71,9 @@ class Differences:
         }
         for sums in (self.total, *(self._group(kind, name) for kind, name in names.items())):
             sums.add(old, new, changed=correction is not None)
+        for text in correction.reasons if correction else ():
+            known = text in self.reasons or len(self.reasons) < GROUPS_MAX
+            self.reasons[text if known else OTHERS] += 1
 
     def _group(self, kind: str, name: str) -> Sums:
         groups = self.by[kind]
@@ -79,6 +84,7 @@ class Differences:
     def document(self) -> dict[str, object]:
         """As JSON: the total, and each group with a change."""
         return self.total.document() | {
+            "reasons": dict(self.reasons.most_common()),
             "by": {
                 kind: [
                     {kind: name} | sums.document()

@@ -21,7 +21,6 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
-from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
 from proxy.console import api
@@ -39,6 +38,9 @@ from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
+from proxy.notices.notices import Notices
+from proxy.notices.outbox import Outbox
+from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
 from proxy.serving import process
 from proxy.settings.config import Config
@@ -105,7 +107,15 @@ class MeterProcess:
         self.ways: list[Delivery[Record] | ContentDelivery] = [*self.deliveries]
         if self.content:
             self.ways.append(self.content)
-        self.alerting = Alerting(config.alerts, places.alerts, self.status, outlets.webhook(config))
+        self.notices = Notices(Outbox(places.outbox), targets(config))
+        self.alerting = Alerting(
+            config.alerts,
+            places.alerts,
+            self.status,
+            self.notices,
+            targets=loss_targets(config),
+            node=config.node,
+        )
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
         return Delivery(
@@ -200,7 +210,8 @@ class MeterProcess:
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
-        if push := otel_metrics.from_config(self.metrics):
+        tasks.append(asyncio.create_task(self.notices.run()))
+        if push := outlets.metrics(self.metrics):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
             counted, drained = self.clickhouse.counted, self.deliveries[0].drained
@@ -218,6 +229,7 @@ class MeterProcess:
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.recorder.upkeep()
         await self.alerting.close()
+        await self.notices.close()
         await runner.cleanup()
         self.recorder.close()
         if self.content:

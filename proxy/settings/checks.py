@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from proxy.secrecy.kinds import KINDS
 from proxy.secrecy.redaction import PATTERN_NAME, compiled
+from proxy.settings.budget_checks import budget_mistakes
 from proxy.settings.config import (
+    BILLING,
     DIALECTS,
     QUIRKS,
     AlertOptions,
@@ -16,6 +18,12 @@ from proxy.settings.config import (
     ContentOptions,
     Listen,
     Provider,
+)
+from proxy.settings.notify_checks import (
+    WEBHOOK,
+    header_mistakes,
+    notify_mistakes,
+    unknown_targets,
 )
 from proxy.settings.typed import leaves, nearest
 
@@ -32,8 +40,6 @@ ZERO_ALLOWED = ("proxy.port", "console.port", "upstream.connections_max", "drain
 # makes a token hard to guess.
 TOKEN_CHARACTERS_MIN = 16
 TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARACTERS_MIN},}}")
-WEBHOOK = re.compile(r"https?://([^/?#@\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?([/?#]|$)")
-HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+:[^\x00-\x1f\x7f]*", re.ASCII)  # RFC 9110, 5.1 and 5.5
 CONTENT_BYTES = (1024, 4 * 1024 * 1024)  # range of content.bytes_max; one insert has several rows
 # `exporters.clickhouse.connection` checks the rest of a DSN.
 STORE_SCHEMES = ("chdb", "clickhouse", "http", "https")
@@ -58,6 +64,11 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
     if config.otlp.endpoint:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
     yield from _alert_mistakes(config.alerts)
+    yield from unknown_targets("alerts.notify", config.alerts.notify, config)
+    for target in config.notify.values():
+        yield from notify_mistakes(target)
+    for budget in config.budgets.values():
+        yield from budget_mistakes(budget, config)
     if config.data.exists() and not config.data.is_dir():
         yield f"data: {config.data} is not a directory"
 
@@ -88,8 +99,7 @@ def _alert_mistakes(alerts: AlertOptions) -> Iterator[str]:
     """Messages do not quote the URL or the headers, which may be secrets."""
     if alerts.webhook and not WEBHOOK.match(alerts.webhook):
         yield "alerts.webhook: expected http:// or https:// and a host"
-    if not all(map(HEADER.fullmatch, map(":".join, alerts.webhook_headers.items()))):
-        yield "alerts.webhook_headers: invalid header name or value"
+    yield from header_mistakes("alerts.webhook_headers", alerts.webhook_headers)
     if alerts.journal_share_max > 1:
         yield f"alerts.journal_share_max: expected at most 1, got {alerts.journal_share_max}"
 
@@ -167,6 +177,9 @@ def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterato
     if provider.dialect not in DIALECTS:
         hint = nearest(provider.dialect, DIALECTS)
         yield f"{key}.dialect: unknown dialect {provider.dialect!r}{hint}"
+    if provider.billing not in BILLING:
+        words = " | ".join(choice or '""' for choice in BILLING)
+        yield f"{key}.billing: expected {words}, got {provider.billing!r}"
     for quirk in sorted(provider.quirks - QUIRKS.keys()):
         yield f"{key}.quirks: unknown quirk {quirk!r}{nearest(quirk, QUIRKS)}"
     for prefix in provider.owns:

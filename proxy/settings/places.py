@@ -72,6 +72,11 @@ class Places:
         return self.state / "alerts.json"
 
     @property
+    def outbox(self) -> Path:
+        """The notices that were told, and to which targets they still have to go."""
+        return self.state / "outbox.log"
+
+    @property
     def command_token(self) -> Path:
         """The token that commands of the same user send to the console."""
         return self.state / "command.token"

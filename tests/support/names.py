@@ -160,7 +160,7 @@ def metrics() -> frozenset[str]:
     exporter = cast(Exporter, SimpleNamespace(name="otel", rejected=1, unsampled=1))
     found: list[Family] = [
         *vitals.families({"meter": status, "content": status}),
-        *vitals.alert_families({"name": "warning"}, (), dict.fromkeys(vitals.WEBHOOK, 1)),
+        *vitals.alert_families({}, (), {"ops": dict.fromkeys(vitals.TARGET, 1)}),
         *(family for profile in PROFILES for family in _of_calls(Metrics(profile))),
         *MeasuredExporter(exporter).families(),
     ]

@@ -35,6 +35,8 @@ function facts(call) {
     "service tier": call.service_tier, "usage origin": call.usage_origin, "cost status": call.cost_status,
     "first token": duration(call.first_token_us), duration: duration(call.duration_us),
     "proxy overhead": duration(call.overhead_us), tariff: call.tariff,
+    "list price": call.list_status && `${call.list_usd ?? "unknown"} (${call.list_status})`,
+    credential: call.credential_kind,
     "cost reported": call.reported_usd && usd(call.reported_usd),
     error: call.error_message, call: call.call_id,
   };

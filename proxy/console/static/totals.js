@@ -6,6 +6,7 @@ import { count, duration, usd } from "./format.js";
 export function tiles(total) {
   const shown = [
     ["Spend", usd(total.cost_usd), ""],
+    ["At list price", listed(total), ""],
     ["Calls", count(total.calls), ""],
     ["Input tokens", count(total.input_tokens_total), ""],
     ["Output tokens", count(total.output_tokens_total), ""],
@@ -23,6 +24,7 @@ export function tiles(total) {
 export function models(rows) {
   fill($("models"), rows.map((r) => row([
     [r.provider], [r.model || "–", "name"], [spent(r), "n" + (r.unpriced_calls ? " doubt" : "")],
+    [listed(r), "n"],
     [count(r.calls), "n"], [count(r.input_tokens_total), "n"],
     [count(r.output_tokens_total), "n"], [duration(r.first_token_p50_us), "n"],
   ])), "No calls in this period.");
@@ -30,4 +32,9 @@ export function models(rows) {
 
 function spent({ cost_usd: cost, unpriced_calls: unpriced }) {
   return usd(cost, 4) + (unpriced && cost !== null ? " +" : "");
+}
+
+// Without plans and the user's own prices; another figure than the spend, never added to it.
+function listed({ list_usd: price, calls, listed_calls: known }) {
+  return usd(price, 4) + (known !== calls && price !== null ? " +" : "");
 }

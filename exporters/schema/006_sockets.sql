@@ -44,7 +44,7 @@ PARTITION BY toDate(ts)
 ORDER BY (ts, call_id)
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
 -- '' for a call of its own.  Not an index: the responses of a socket are near each other in time.
-ALTER TABLE calls ADD COLUMN IF NOT EXISTS socket_id String CODEC(ZSTD(1)) AFTER counts;
+ALTER TABLE calls ADD COLUMN IF NOT EXISTS socket_id String CODEC(ZSTD(1)) AFTER list_status;
 -- A view has the columns that its table had when it was made.
 CREATE OR REPLACE VIEW priced_calls AS
 SELECT t.* REPLACE (
@@ -58,7 +58,9 @@ SELECT t.* REPLACE (
   if(ifNull(c.revision, 0) = 0, t.reasons, c.price.8) AS reasons,
   if(ifNull(c.revision, 0) = 0, t.tariff, c.price.9) AS tariff,
   if(ifNull(c.revision, 0) = 0, t.receipt, c.price.10) AS receipt,
-  if(ifNull(c.revision, 0) = 0, t.counts, c.price.11) AS counts
+  if(ifNull(c.revision, 0) = 0, t.counts, c.price.11) AS counts,
+  if(ifNull(c.list.2, '') = '', t.list_usd, c.list.1) AS list_usd,
+  if(ifNull(c.list.2, '') = '', t.list_status, c.list.2) AS list_status
 ), ifNull(c.revision, 0) AS revision
 FROM calls AS t
 LEFT JOIN (
@@ -74,7 +76,8 @@ LEFT JOIN (
         n.counts
       ),
       n.revision
-    ) AS price
+    ) AS price,
+    argMaxIf(tuple(n.list_usd, n.list_status), n.revision, n.list_status != '') AS list
   FROM corrections AS n
   GROUP BY ts, call_id, source
 ) AS c ON t.ts = c.ts AND t.call_id = c.call_id AND t.source = c.source;
