@@ -53,6 +53,7 @@ class Reason(Enum):
     FETCHED_AGAIN = FREE, "Another call was charged for this response already."
     REPEATS_USAGE = FREE, "The call repeats the usage of one that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."
+    BILLED_BY_RESPONSE = FREE, "Each response of the socket is charged in a row of its own."
     NO_ITEM_SUCCEEDED = FREE, "No item of the batch succeeded, and failed items are free."
     BATCH_RESULTS_ELSEWHERE = FREE, "The batch's results go to a bucket; its cost is in no row."
     FILE_DOWNLOAD = FREE, "The downloaded file is not the output of a batch."

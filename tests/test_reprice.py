@@ -422,8 +422,7 @@ async def test_only_the_command_may_write(place: Place) -> None:
     order = RepriceOrder(since=SINCE, tariffs=str(place.config.data / "tariffs"), write=True)
     known = {HEADER: token(file)}
     async with TestServer(app) as server, ClientSession() as session:
-        url = server.make_url(PATH)
-        foreign = known | {"Origin": "http://evil.example"}
+        url, foreign = server.make_url(PATH), known | {"Origin": "http://evil.example"}
         for headers in (dict[str, str](), {HEADER: "guess"}, foreign):
             async with session.post(url, data=msgspec.json.encode(order), headers=headers) as no:
                 assert no.status == 403

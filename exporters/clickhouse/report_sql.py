@@ -28,6 +28,7 @@ ROLLED_UP = (
 IN_ROWS = (
     "user_id",
     "session_id",
+    "socket_id",
     "prompt_name",
     "prompt_version",
     "upstream",

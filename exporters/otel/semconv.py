@@ -26,6 +26,8 @@ RESPONSE_MODEL = "gen_ai.response.model"
 RESPONSE_ID = "gen_ai.response.id"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+# Of semantic-conventions-genai after v0.1.0.
+REALTIME_SESSION_ID = "gen_ai.realtime_session.id"
 CONVERSATION_ID = "gen_ai.conversation.id"
 PROMPT_NAME = "gen_ai.prompt.name"
 PROMPT_VERSION = "gen_ai.prompt.version"
@@ -62,6 +64,7 @@ FACTS: Mapping[str, tuple[str, Callable[[str], AttributeValue]]] = MappingProxyT
         "request.reasoning.level": ("gen_ai.request.reasoning.level", str),
         "request.previous_response.id": ("gen_ai.request.previous_response.id", str),
         "output.type": ("gen_ai.output.type", str),
+        "realtime_session.id": (REALTIME_SESSION_ID, str),
         "response.system_fingerprint": ("openai.response.system_fingerprint", str),
     }
 )

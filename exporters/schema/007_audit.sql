@@ -1,6 +1,6 @@
 -- What our own count makes of a call whose provider reported its usage; NULL: not counted.
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
-  counted_input_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)) AFTER list_status;
+  counted_input_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)) AFTER socket_id;
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
   counted_output_tokens Nullable(UInt64) CODEC(T64, ZSTD(1)) AFTER counted_input_tokens;
 -- A view has the columns that its table had when it was made.

@@ -3,8 +3,7 @@
 The cursor file says up to where everything was delivered, and which range is being sent.  The range
 is saved before it is sent, so that after a crash the same records are sent again under the same
 token (`writer:segment:first-last`), and ClickHouse drops them if it already has them.  A batch that
-fails for reasons other than its rows is retried until it succeeds; a row that can never be accepted
-is set aside with the reason.
+fails for reasons other than its rows is retried; a row that can never be accepted is set aside.
 """
 
 import asyncio

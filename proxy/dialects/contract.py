@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 from urllib.parse import unquote
 
 from pricing.reason import Reason
@@ -49,14 +49,6 @@ class Reader(Protocol):
         """The reading.  Called once, possibly before the final event."""
 
 
-@runtime_checkable
-class Conversation(Protocol):
-    """A reader that also takes what the caller sends after the call began (WebSocket)."""
-
-    def sent(self, document: Json, at_ns: int) -> None:
-        """Take one message of the caller."""
-
-
 def body_model(ask: Ask) -> str:
     """The model in the request body, else Azure's deployment in the path; "" if neither."""
     model = ask.request.get("model") if isinstance(ask.request, dict) else None
@@ -75,6 +67,8 @@ class Endpoint:
     reader: "Callable[[Ask, Endpoint], Reader]"
     free: Reason | None = None  # why providers do not charge for it; None: they do
     model: Callable[[Ask], str] = body_model  # the model asked for
+    # Reads a socket of responses: a `proxy.dialects.session.Session`.
+    session: "Callable[[Ask, Endpoint], Reader] | None" = None
     lines: bool = False  # the response has one JSON value per line, whatever its type says
 
 

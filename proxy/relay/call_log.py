@@ -40,6 +40,10 @@ class CallLog:
             Kind.REQUEST: limits.request_bytes_max,
             Kind.RESPONSE: limits.response_bytes_max,
         }
+        self._message_max = {  # of each: a socket has no length, and what is metered is deleted
+            Kind.MESSAGE_UP: limits.request_bytes_max,
+            Kind.MESSAGE_DOWN: limits.response_bytes_max,
+        }
         self._call = journal.begin(begun)
         self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
@@ -72,15 +76,13 @@ class CallLog:
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
         """Record a WebSocket message, whole or not at all."""
         size = len(payload)
-        limit = Kind.REQUEST if kind is Kind.MESSAGE_UP else Kind.RESPONSE
-        if limit is Kind.REQUEST:
+        if kind is Kind.MESSAGE_UP:
             self.request_bytes += size
         else:
             self.response_bytes += size
-        if size > self._room[limit]:
+        if size > self._message_max[kind]:
             self._beyond += size
             return
-        self._room[limit] -= size
         if kind is Kind.MESSAGE_DOWN:
             payload = masked(payload, self._secret)
         self._journal.append(self._call, kind, bytes((opcode,)) + payload)

@@ -132,6 +132,7 @@ class MeterProcess:
         )
 
     def _console(self) -> web.Application:
+        turns = [*(way.turn for way in self.ways), self.recorder.turn]
         parts = Parts(
             store=self.store,
             status=self.status,
@@ -144,12 +145,7 @@ class MeterProcess:
             contents=self.contents,
             content=self.content,
             audit=self.audit,
-            backs_up=BackingUp(
-                self._config,
-                self.clickhouse,
-                self.repricing,
-                [*(way.turn for way in self.ways), self.recorder.turn],
-            ),
+            backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
         )
         return console(self._config, parts)
 

@@ -102,7 +102,8 @@ class JournalOptions:
     segment_bytes_max: int = 64 * 1024 * 1024
     segment_age_max_s: float = 10.0  # so that metered bytes are deleted soon
     total_bytes_max: int = 4 * 1024 * 1024 * 1024
-    request_bytes_max: int = 64 * 1024 * 1024  # kept of one call's request body
+    # Kept of the bodies of one call; of a socket, of each message.
+    request_bytes_max: int = 64 * 1024 * 1024
     response_bytes_max: int = 256 * 1024 * 1024
     fsync: str = "interval"  # interval | always | never
     fsync_interval_s: float = 1.0

@@ -44,7 +44,9 @@ from support.documents import ROOT
 PACKAGES = ("pricing", "exporters", "proxy", "evaluation")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # a word that stands for a value: DIR, CALL_ID
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
-NOT_ASKED: Any = None  # in place of a store or a process, where only routes are asked for
+NOT_ASKED: Any = SimpleNamespace(
+    audit=None
+)  # in place of a store or a process, where only routes are asked for
 METERS = frozenset(meter.value for meter in Meter)
 TERMS = frozenset(term.value for term in Term)
 
@@ -126,8 +128,7 @@ def mistake(words: Sequence[str], *, mention: bool = False) -> str:
 def routes() -> Mapping[str, frozenset[str]]:
     """Path of the console → methods."""
     found: dict[str, set[str]] = {}
-    unasked = dict.fromkeys(Parts.__slots__, NOT_ASKED) | {"audit": SimpleNamespace(audit=None)}
-    parts = Parts(**unasked)
+    parts = Parts(**dict.fromkeys(Parts.__slots__, NOT_ASKED))
     with TemporaryDirectory() as data:
         (Path(data) / "state").mkdir()
         for route in console(Config(data=Path(data)), parts).router.routes():
