@@ -29,7 +29,6 @@ ROOT = Path(__file__).parents[1]
 # happens to it.  `mood` makes it misbehave.
 CHILD = """
 import argparse, json, os, select, signal, socket, sys, threading
-from support.patience import PATIENCE_S
 p = argparse.ArgumentParser()
 p.add_argument("kind"); p.add_argument("mood"); p.add_argument("log")
 for name in ("--fd", "--console-fd", "--slot", "--ready-fd"):
