@@ -14,7 +14,8 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 COVERED := pricing proxy/dialects proxy/reading proxy/tokens proxy/secrecy
 COVERED_PERCENT_MIN := 95
 COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py price_origins.py \
-  price_readers.py price_seed.py price_updates.py bedrock_prices.py near_names.py dialect_*.py fees.py \
+  price_readers.py price_seed.py price_updates.py bedrock_prices.py near_names.py budgets.py \
+  budget_windows.py forecast.py dialect_*.py fees.py \
   items.py usage_elsewhere.py unknown_quantities.py reading*.py framers*.py eventstream.py inflate.py \
   tokens*.py headers.py secrecy.py content_redaction.py relay_fingerprint.py)
 
@@ -60,6 +61,7 @@ check-long: coverage
 bench: setup
 	$(TRIALS).bench.overhead
 	$(TRIALS).bench.price_speed
+	$(TRIALS).bench.start
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(TRIALS).faults

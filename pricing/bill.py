@@ -1,7 +1,7 @@
 """Adds up a call: `price` finds the tariff of each subcall and the rate of each meter."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from pricing.book import TariffBook
@@ -82,6 +82,8 @@ class _Bill:
             self.reasons.add(about(reason, subcall.model))
             return
         self._tariffs[tariff.id] = None
+        if not tariff.known_at(at):
+            self.reasons.add(about(Reason.BEFORE_PRICE_KNOWN, f"{tariff.first_known}"))
         facts = _facts(subcall)
         facts[AT] = at
         self.reasons.add(*tariff.unknown_holidays(at))
@@ -91,6 +93,8 @@ class _Bill:
         quantities = sorted(usage.quantities.items(), key=_by_meter)
         if counts_request and tariff.names_meter(Meter.REQUESTS):
             quantities.append((Meter.REQUESTS, 1))
+        if index == 0 and tariff.names_meter(Meter.MACHINE_SECONDS):
+            quantities += self._machine_time(subcall)
         self.reasons.add(*unknown)
         if unknown:  # an unknown factor may apply to every token
             quantities = [item for item in quantities if item[0] not in TOKEN_METERS]
@@ -110,8 +114,9 @@ class _Bill:
         if not usd and status not in _WHOLE:
             usd = None  # a lower bound of 0 would look free
         reasons = tuple(self.reasons)
-        if reported_usd is not None and (usd is None or self._book.prefers_reported(provider)):
-            preferred = self._book.prefers_reported(provider)
+        preferred = self._book.prefers_reported(provider)
+        nothing_else = usd is None or (not lines and bool(reported_usd))
+        if reported_usd is not None and (nothing_else or preferred):
             difference = EXACT.subtract(reported_usd, usd or Decimal(0))
             if difference:
                 lines = [*lines, reported_line(difference, provider)]
@@ -128,6 +133,15 @@ class _Bill:
             reported_usd=reported_usd,
             counts=self._positions.moved,
         )
+
+    def _machine_time(self, subcall: Subcall) -> list[tuple[Meter, Quantity]]:
+        """The seconds that the call took: only tariffs that charge them ask."""
+        completed = subcall.terms.get(Term.COMPLETED_AT)
+        if not isinstance(completed, datetime) or completed <= subcall.at:
+            self.reasons.add(Reason.MACHINE_TIME_UNKNOWN)
+            return []
+        took = Decimal((completed - subcall.at) // timedelta(microseconds=1))
+        return [(Meter.MACHINE_SECONDS, took.scaleb(-6))]
 
     def _tariff(self, subcall: Subcall) -> tuple[Tariff | None, datetime]:
         at = subcall.at

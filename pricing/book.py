@@ -6,39 +6,39 @@ opens files, and this one opens only tariffs.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from hashlib import sha256
 from pathlib import Path
 
 from pricing.condition import Calendar
-from pricing.sheet.checks import by_start, check_periods, check_reach, check_rules
+from pricing.plan import Plan
+from pricing.sheet.checks import by_start
 from pricing.sheet.entry import Problem, TariffError
-from pricing.sheet.reader import Currency, Sheet, decode, read, read_calendars
+from pricing.sheet.layer import Layer, Texts, digest
+from pricing.sheet.reader import Currency, Sheet
 from pricing.steps import WITHIN_CALL
 from pricing.tariff import Factor, Rule, Tariff
 
 SHIPPED = Path(__file__).with_name("tariffs")
+CHECKED = SHIPPED / "checked.sha256"  # digest of the shipped files that a test has checked
 NAMES_MAX = 4_096  # model names remembered; callers choose them, so there must be a limit
-
-Layer = Mapping[str, str]  # text of each file by its name
 
 
 class TariffBook:
     """Finds the tariff of a call.  Immutable, except for what it remembers."""
 
-    def __init__(self, layers: Sequence[Sequence[Sheet]], version: str) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], version: str, shipped: "TariffBook | None" = None
+    ) -> None:
         self.version = version  # hash of the contents of all files
-        self._layers = [_Layer(sheets) for sheets in reversed(layers)]  # later layers first
-        sheets = [sheet for layer in self._layers for sheet in layer.sheets]
-        self._prefers_reported: dict[str, bool] = {}
-        for sheet in sheets:
-            if sheet.prefer_reported is not None:
-                self._prefers_reported.setdefault(sheet.provider, sheet.prefer_reported)
-        self._currencies = _currencies(sheets)
+        self.shipped = shipped or self  # the list prices: nothing is laid over them
+        self._plans: tuple[Plan, ...] | None = None
+        self._layers = list(reversed(layers))  # later layers first
+        self._currencies = _currencies(sheet for layer in self._layers for sheet in layer.decoded)
+        self._prefers_reported: dict[str, bool] = {}  # by provider; those are configured
         self._found: dict[tuple[str, str], list[_Periods]] = {}
 
     @classmethod
@@ -51,32 +51,44 @@ class TariffBook:
         return cls.parse(*(_texts(directory) for directory in (SHIPPED, *directories)))
 
     @classmethod
-    def parse(cls, *layers: Layer) -> "TariffBook":
+    def parse(cls, *layers: Texts) -> "TariffBook":
         """A book of these texts alone.  Raises TariffError, as `load` does."""
-        problems: list[Problem] = []
-        documents = []
+        on_record = _on_record()
+        read = [Layer(texts, checked=digest([texts]) == on_record) for texts in layers]
         calendars: dict[str, Calendar] = {}
-        for layer in layers:
-            documents.append({file: decode(file, text) for file, text in layer.items()})
-            for file, (document, wrong) in documents[-1].items():
-                found, more = read_calendars(file, layer[file], document)
-                calendars |= found
-                problems += [*wrong, *more]
-        sheets = [
-            [read(file, layer[file], document, calendars) for file, (document, _) in each.items()]
-            for layer, each in zip(layers, documents, strict=True)
-        ]
-        for layer_sheets in sheets:
-            problems += _check(layer_sheets)
-        problems += _check_currencies([sheet for layer_sheets in sheets for sheet in layer_sheets])
+        for layer in read:
+            calendars |= layer.calendars
+        for layer in read:
+            layer.read(calendars)
+        problems = [problem for layer in read for problem in layer.problems]
+        problems += _check_currencies([sheet for layer in read for sheet in layer.decoded])
         if problems:
             raise TariffError(problems)
-        return cls(sheets, _version(layers))
+        if not any(layers[1:]):
+            return cls(read, digest(layers)[:12])
+        return cls(read, digest(layers)[:12], cls(read[:1], digest(layers[:1])[:12]))
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The flat plans; private ones first."""
+        if self._plans is None:
+            sheets = (sheet for layer in self._layers for sheet in layer.with_plans())
+            self._plans = tuple(plan for sheet in sheets for plan in sheet.plans)
+        return self._plans
 
     @property
     def tariffs(self) -> tuple[Tariff, ...]:
         """Every period of every model as the files state it; private ones first."""
         return tuple(t for layer in self._layers for sheet in layer.sheets for t in sheet.tariffs)
+
+    def tariffs_of(self, provider: str) -> tuple[Tariff, ...]:
+        """Those of `tariffs` that are of one provider; no other is decoded for it."""
+        return tuple(t for layer in self._layers for s in layer.of(provider) for t in s.tariffs)
+
+    @property
+    def providers(self) -> frozenset[str]:
+        """Those with a price of any model."""
+        return frozenset[str]().union(*(layer.providers for layer in self._layers))
 
     @property
     def counters(self) -> frozenset[str]:
@@ -84,7 +96,7 @@ class TariffBook:
         return frozenset(
             f"{sheet.provider}/{rule.ladder.counter}"
             for layer in self._layers
-            for sheet in layer.sheets
+            for sheet in layer.with_volume()
             for rule in (*sheet.rules, *(rule for t in sheet.tariffs for rule in t.rules))
             if rule.ladder is not None and rule.ladder.counter != WITHIN_CALL
         )
@@ -106,13 +118,24 @@ class TariffBook:
                 return tariff
         return None
 
+    def names_own(self, provider: str, model: str) -> bool:
+        """Whether a tariff laid over the shipped ones names `model`."""
+        return self.shipped is not self and any(
+            layer.named(provider, model) for layer in self._layers[:-1]
+        )
+
     def knows(self, provider: str, model: str) -> bool:
         """Whether `model` has a price at any time."""
         return any(layer.named(provider, model) for layer in self._layers)
 
     def prefers_reported(self, provider: str) -> bool:
         """Whether the cost that this provider reports is the charge."""
-        return self._prefers_reported.get(provider, False)
+        known = self._prefers_reported.get(provider)
+        if known is None:
+            sheets = (sheet for layer in self._layers for sheet in layer.of(provider))
+            stated = (s.prefer_reported for s in sheets if s.prefer_reported is not None)
+            known = self._prefers_reported[provider] = next(stated, False)
+        return known
 
     def usd(self, currency: str, at: datetime) -> Decimal | None:
         """US dollars for one unit of `currency` at an instant; None if no rate is known."""
@@ -124,7 +147,7 @@ class TariffBook:
         rules: list[Rule] = []
         factors: list[Factor] = []
         for layer in self._layers:
-            shared = [sheet for sheet in layer.sheets if sheet.provider == provider]
+            shared = layer.of(provider)
             overlaid = {factor.name for factor in factors}
             rules += [r for sheet in shared for r in sheet.rules if _is_for(r, model)]
             factors += [
@@ -155,31 +178,6 @@ class _Periods:
         return tariff if tariff.end is None or at < tariff.end else None
 
 
-class _Layer:
-    """The tariffs of one directory by provider and name."""
-
-    def __init__(self, sheets: Sequence[Sheet]) -> None:
-        self.sheets = sheets
-        self._exact: dict[tuple[str, str], list[Tariff]] = {}
-        self._patterns: dict[str, dict[str, list[Tariff]]] = {}
-        for tariff in sorted((t for sheet in sheets for t in sheet.tariffs), key=by_start):
-            for name in tariff.names:
-                if set(name) & set("*?["):
-                    patterns = self._patterns.setdefault(tariff.provider, {})
-                    patterns.setdefault(name, []).append(tariff)
-                else:
-                    self._exact.setdefault((tariff.provider, name), []).append(tariff)
-
-    def named(self, provider: str, model: str) -> list[Tariff]:
-        """The periods of the exact name, else of the longest pattern, the first in the alphabet."""
-        exact = self._exact.get((provider, model))
-        if exact is not None:
-            return exact
-        patterns = self._patterns.get(provider, {})
-        fitting = [pattern for pattern in patterns if fnmatchcase(model, pattern)]
-        return patterns[min(fitting, key=lambda p: (-len(p), p))] if fitting else []
-
-
 def _with_shared(tariff: Tariff, rules: Sequence[Rule], factors: Sequence[Factor]) -> Tariff:
     """The tariff with what the provider charges on all models; conditional prices first."""
     own = {factor.name for factor in tariff.factors}
@@ -203,15 +201,6 @@ def _currencies(sheets: Iterable[Sheet]) -> dict[str, list[Currency]]:
     return {code: sorted(rates.values(), key=lambda r: r.start) for code, rates in found.items()}
 
 
-def _check(sheets: Sequence[Sheet]) -> Iterable[Problem]:
-    for sheet in sheets:
-        yield from sheet.problems
-        for tariff in sheet.tariffs:
-            yield from check_rules(tariff)
-        yield from check_reach(sheet.rules)
-    yield from check_periods(tariff for sheet in sheets for tariff in sheet.tariffs)
-
-
 def _check_currencies(sheets: Sequence[Sheet]) -> Iterable[Problem]:
     known = {"USD", *(rate.code for sheet in sheets for rate in sheet.currencies)}
     for sheet in sheets:
@@ -221,7 +210,7 @@ def _check_currencies(sheets: Sequence[Sheet]) -> Iterable[Problem]:
                 yield Problem(sheet.file, line, f"no [[currencies]] entry for {rule.currency}")
 
 
-def _texts(directory: Path) -> Layer:
+def _texts(directory: Path) -> Texts:
     label = "" if directory == SHIPPED else f"{directory}/"
     return {
         f"{label}{path.name}": path.read_text(encoding="utf-8")
@@ -229,10 +218,16 @@ def _texts(directory: Path) -> Layer:
     }
 
 
-def _version(layers: Sequence[Layer]) -> str:
-    """Twelve hexadecimal digits that change with any byte of any file."""
-    digest = sha256()
-    for number, layer in enumerate(layers):
-        for text in layer.values():
-            digest.update(f"{number}:{len(text)}:".encode() + text.encode())
-    return digest.hexdigest()[:12]
+def checked_digest() -> str:
+    """What `CHECKED` must hold.  Raises TariffError, as every file is decoded and checked."""
+    texts = _texts(SHIPPED)
+    TariffBook.parse({**texts, "": ""})  # no texts whose check is on record
+    return digest([texts])
+
+
+def _on_record() -> str:
+    """The digest of the shipped files that were checked; "" if none is recorded."""
+    try:
+        return CHECKED.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

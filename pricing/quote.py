@@ -91,7 +91,7 @@ def models(
 
     Raises ValueError for a name that has no price.
     """
-    known = sorted({tariff.provider for tariff in book.tariffs})
+    known = sorted(book.providers)
     found: dict[tuple[str, str], None] = {}
     for name in wanted:
         pairs = [
@@ -113,9 +113,8 @@ def models(
 
 def _sold(book: TariffBook, provider: str, at: datetime) -> Iterator[str]:
     """The first plain name of each tariff in force."""
-    for tariff in book.tariffs:
-        plain_names = (name for name in tariff.names if not PATTERN & set(name))
-        name = next(plain_names, "") if tariff.provider == provider else ""
+    for tariff in book.tariffs_of(provider):
+        name = next((name for name in tariff.names if not PATTERN & set(name)), "")
         if name and book.find(provider, name, at) is not None:
             yield name
 

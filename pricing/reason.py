@@ -53,9 +53,15 @@ class Reason(Enum):
     FETCHED_AGAIN = FREE, "Another call was charged for this response already."
     REPEATS_USAGE = FREE, "The call repeats the usage of one that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."
+    BILLED_BY_RESPONSE = FREE, "Each response of the socket is charged in a row of its own."
     NO_ITEM_SUCCEEDED = FREE, "No item of the batch succeeded, and failed items are free."
     BATCH_RESULTS_ELSEWHERE = FREE, "The batch's results go to a bucket; its cost is in no row."
     FILE_DOWNLOAD = FREE, "The downloaded file is not the output of a batch."
+    PLAN = (
+        FREE,
+        "This flat plan paid for the call; list_usd is what it would cost without the plan.",
+    )
+    LOCAL = FREE, "A machine of your own served the call; to charge its time, give it a tariff."
 
     # Explains something.
     CONTAINER_SESSION_ELSEWHERE = NONE, "Another call started, and paid for, the code container."
@@ -86,14 +92,8 @@ class Reason(Enum):
     )
     ITERATIONS_DO_NOT_SUM = GUESS, "The usage is not the sum of its iterations, which were charged."
     CACHE_MODALITY_UNKNOWN = GUESS, "Cached tokens are not split by modality; text was taken first."
-    CACHED_MODALITY_ASSUMED = (
-        GUESS,
-        "The modality of cached tokens is not reported and was assumed.",
-    )
-    CACHE_WRITE_TTL_UNKNOWN = (
-        GUESS,
-        "The lifetime of a cache write is unknown; the default was assumed.",
-    )
+    CACHED_MODALITY_ASSUMED = GUESS, "The modality of cached tokens is assumed, not reported."
+    CACHE_WRITE_TTL_UNKNOWN = GUESS, "A cache write states no lifetime; the default was assumed."
     CACHE_WRITE_SPLIT_EXCEEDS_TOTAL = GUESS, "Cache writes by lifetime exceed their reported total."
     SERVICE_TIER_NOT_STATED = (
         GUESS,
@@ -149,6 +149,14 @@ class Reason(Enum):
         GUESS,
         "The calendar does not cover the day, so a price at peak hours is a guess; extend it.",
     )
+    PLAN_UNCLEAR = (
+        GUESS,
+        "The call came by this plan, and no header says that the plan paid.",
+    )
+    BEFORE_PRICE_KNOWN = (
+        GUESS,
+        "The price is known from this day on; add that of earlier calls.",
+    )
     UNKNOWN_PROMPT_LENGTH = (
         GUESS,
         "The usage sums up prompts, so a price tier for long prompts may apply to one.",
@@ -196,6 +204,10 @@ class Reason(Enum):
         MISSING,
         "The call states usage more often than can be kept; the rest was not charged.",
     )
+    LIMIT_REACHED = (
+        MISSING,
+        "The response has more of these than can be told apart; the rest was not charged.",
+    )
     USAGE_INPUT_MISSING = MISSING, "The reported usage has no input tokens."
     INPUT_TOKENS_NOT_REPORTED = MISSING, "The server did not report the input tokens."
     CONTAINER_TIME_NOT_REPORTED = (
@@ -222,6 +234,7 @@ class Reason(Enum):
         "A tool ran while several responses were in progress, and nothing says for which one.",
     )
     BILLED_UNIT_UNKNOWN = MISSING, "The provider billed a unit that Taximeter has no meter for."
+    MACHINE_TIME_UNKNOWN = MISSING, "The tariff charges the call's time, which is unknown."
     CACHE_STORAGE_NOT_REPORTED = (
         MISSING,
         "Storing a cache is billed by time, which no response states.",
@@ -256,7 +269,7 @@ class Reason(Enum):
     )
 
     # Nothing is known of what it would cost.
-    UNKNOWN_MODEL = UNKNOWN, "No tariff names this model; add one, or add the name to a tariff."
+    UNKNOWN_MODEL = UNKNOWN, "No tariff names this model; add its price: `taximeter tariffs add`."
     NO_PRICE_AT_THE_TIME = UNKNOWN, "The tariff of this model has no price for that time; add one."
     NO_USAGE = UNKNOWN, "The provider reported no usage; without counted tokens, no cost is known."
     NO_RESPONSE = (

@@ -8,7 +8,7 @@ and remembers it.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from enum import StrEnum
 from types import MappingProxyType
@@ -162,14 +162,19 @@ class Tariff:
         return f"{self.provider}/{self.names[0]}{start}"
 
     @property
-    def first_known(self) -> date:
-        """The day from which these prices are evidence: on an earlier one they are a guess.
+    def first_known(self) -> date | None:
+        """The day from which these prices are evidence: `known_from`, else the day of `from`.
 
-        `known_from`, else the day of `from`, else the day they were read.
+        None if the file states neither: they hold at any time.  Every shipped tariff states one.
         """
-        if self.known_from is not None:
+        if self.known_from is not None or self.start is None:
             return self.known_from
-        return self.checked if self.start is None else self.start.date()
+        return self.start.date()
+
+    def known_at(self, at: datetime) -> bool:
+        """Whether these prices are evidence for an instant, and not a guess about the past."""
+        first = self.first_known
+        return first is None or at.astimezone(UTC).date() >= first
 
     def names_meter(self, meter: Meter) -> bool:
         """Whether any rule prices `meter`, under whatever conditions."""

@@ -79,6 +79,7 @@ class Meter(StrEnum):
     AUDIO_SECONDS = "audio_seconds"
     VIDEO_SECONDS = "video_seconds"
     SESSION_SECONDS = "session_seconds"
+    MACHINE_SECONDS = "machine_seconds"  # that the call took, on a machine of the user's own
     CONTAINER_MINUTES = "minutes.container"
     COMPUTE_HOURS = "hours.compute"
     RESERVED_HOURS = "hours.reserved"  # e.g. Azure's provisioned throughput units, by the hour
@@ -108,6 +109,7 @@ _OTHER_UNITS: Mapping[Meter, Unit] = {
     Meter.AUDIO_SECONDS: Unit.SECOND,
     Meter.VIDEO_SECONDS: Unit.SECOND,
     Meter.SESSION_SECONDS: Unit.SECOND,
+    Meter.MACHINE_SECONDS: Unit.SECOND,
     Meter.CONTAINER_MINUTES: Unit.MINUTE,
     Meter.COMPUTE_HOURS: Unit.HOUR,
     Meter.RESERVED_HOURS: Unit.HOUR,

@@ -28,18 +28,19 @@ def keep_alive(sock: socket.socket) -> None:
 
 
 def client_tls(
-    ca_file: Path | None, cert: Path | None = None, key: Path | None = None
+    ca_file: Path | None, cert: Path | None = None, key: Path | None = None, *, alpn: bool = True
 ) -> ssl.SSLContext:
     """A client context that trusts the system's authorities and, if given, those in `ca_file`.
 
-    `cert` is shown to servers that ask for one.  Raises OSError.
+    `cert` is shown to servers that ask for one.  `alpn`: it is for HTTP.  Raises OSError.
     """
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     if cert is not None:
         context.load_cert_chain(cert, key)
-    context.set_alpn_protocols(["http/1.1"])
+    if alpn:
+        context.set_alpn_protocols(["http/1.1"])
     return context
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.serving.instance import Instance, TakenError, claimed, find
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-m", "proxy")
@@ -39,7 +40,7 @@ def serving(data: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, objec
             yield process, json.loads(line or "{}") or {"error": process.stderr.read()}
         finally:
             process.terminate()
-            process.communicate(timeout=40)
+            process.communicate(timeout=PATIENCE_S)
 
 
 def ask(*arguments: str) -> subprocess.CompletedProcess[str]:

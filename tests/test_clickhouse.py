@@ -22,6 +22,7 @@ from clickhouse_connect.driver.client import Client
 from evaluation.standin.processes import free_port
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS, FIELDS, ClickHouse, columns
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.writer import INSERT_SETTINGS, token
 from exporters.record import EXACT, Batch, PermanentError, Record, TransientError, rounded
 from support.clickhouse import ClickHouseServer, StartServer
@@ -52,7 +53,7 @@ FULL = Record(
 
 def ask(dsn: str, database: str, sql: str) -> Sequence[Sequence[Any]]:
     """The rows that a client of its own gets."""
-    parsed = connection.parse(dsn, database)
+    parsed = parse_dsn(dsn, database)
     client = connection.connect(parsed)
     client.database = database
     rows = client.query(sql).result_rows
@@ -362,7 +363,8 @@ async def test_kill_minus_nine(
     exporter = ClickHouse(server.dsn)
     acknowledged = 0
     for delay_s in (0.25, 0.15):
-        await exporter.open()
+        await exporter.export(batches[acknowledged])
+        acknowledged += 1
         asyncio.get_running_loop().call_later(delay_s, server.process.kill)
         try:
             while True:
@@ -411,7 +413,7 @@ def test_a_directory_has_one_process(chdb_dsn: str, database: str) -> None:
 def test_our_own_lock_is_no_excuse(chdb_dsn: str) -> None:
     """An error in the process that has the directory open is told as what it is."""
     full = OSError(28, "No space left on device")
-    assert "No space left" in connection.explanation(connection.parse(chdb_dsn), full)
+    assert "No space left" in connection.explanation(parse_dsn(chdb_dsn), full)
 
 
 def test_not_after_a_fork(chdb_dsn: str) -> None:
@@ -419,7 +421,7 @@ def test_not_after_a_fork(chdb_dsn: str) -> None:
     child = os.fork()
     if child == 0:
         try:
-            connection.connect(connection.parse(chdb_dsn))
+            connection.connect(parse_dsn(chdb_dsn))
         except RuntimeError:
             os._exit(7)
         os._exit(1)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from proxy.serving.supervisor import FLUSH_S, MARGIN_S
 from proxy.settings import sources
 
@@ -183,7 +183,7 @@ def test_taximeter_understands_its_variables() -> None:
     assert str(config.data) == "/data"
     assert config.proxy.insecure
     assert config.providers == sources.load(None, {"HOME": "/"}).providers
-    store = connection.parse(config.store.dsn)
+    store = parse_dsn(config.store.dsn)
     assert (store.host, store.port, store.user) == ("clickhouse", 8123, "taximeter")
 
 
@@ -202,7 +202,7 @@ def test_services_agree() -> None:
     """Ports, passwords and times of one service are those that the others count on."""
     services = compose(CLICKHOUSE_PASSWORD="secret", GRAFANA_PASSWORD="other")["services"]
     config = sources.load(None, taximeter_environment(CLICKHOUSE_PASSWORD="secret"))
-    assert connection.parse(config.store.dsn).password == "secret"
+    assert parse_dsn(config.store.dsn).password == "secret"
     assert services["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"] == "secret"
     assert services["clickhouse"]["environment"]["GRAFANA_PASSWORD"] == "other"
     assert services["grafana"]["environment"]["CLICKHOUSE_PASSWORD"] == "other"

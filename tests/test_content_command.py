@@ -13,6 +13,7 @@ import pytest
 from evaluation.standin import processes
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
+from support.patience import PATIENCE_S
 
 PROMPT = "Say <b>hello</b> to a@mail.example.com"
 
@@ -24,13 +25,15 @@ def call(served: processes.Serving, user: str) -> None:
         data=json.dumps(body).encode(),
         headers={"authorization": "Bearer x", "x-taximeter-user": user},
     )
-    urllib.request.urlopen(asked, timeout=20).close()
+    urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
 
 
 def status(url: str, data: bytes | None = None) -> tuple[int, str]:
     """What the console says to somebody without a token."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=10) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data=data), timeout=PATIENCE_S
+        ) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -55,7 +58,7 @@ def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
             call(served, user)
         rows = served.calls_when(3)
         ids = {str(row["call_id"]): str(row["user_id"]) for row in rows}
-        deadline = monotonic() + 10
+        deadline = monotonic() + PATIENCE_S
         while any(content(one)[0] for one in ids) and monotonic() < deadline:
             sleep(0.05)  # it is written a moment after the row
         bob = next(one for one, user in ids.items() if user == "bob")

@@ -19,16 +19,18 @@ from test_meter import config as meter_config
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents, ContentSelection
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
 from exporters.content import Captured, Content, content_of
 from exporters.record import Lot, PermanentError, Record, TransientError
-from proxy.delivery import contents as module
 from proxy.delivery import delivery
+from proxy.delivery import own_journal as module
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.metering.recorder import Recorder
 from proxy.settings import config
 from proxy.settings.config import Config
 from proxy.settings.places import Places
+from support.patience import PATIENCE_S
 
 NOW_US = time_ns() // 1000
 SAID = 'He said "ü\\n', "🜁 <script>"
@@ -121,7 +123,7 @@ async def test_deleted(exporter: Contents, store: Store) -> None:
 
 def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
     """On every server at once, from the local tables; the engine takes the statement as it is."""
-    client = connection.connect(connection.parse(chdb_dsn))
+    client = connection.connect(parse_dsn(chdb_dsn))
     cluster = Contents("clickhouse://h/?cluster=main")
 
     class Server:
@@ -200,7 +202,8 @@ class Table:
 
 def capturing(tmp_path: Path, **changes: object) -> Config:
     settings = msgspec.convert({"capture": True} | changes, config.ContentOptions)
-    return replace(meter_config(tmp_path), content=settings)
+    metering = config.MeteringOptions(audit_sample=0.0)  # such calls would wait for a thread
+    return replace(meter_config(tmp_path), content=settings, metering=metering)
 
 
 def metering(tmp_path: Path, table: Table, **changes: object) -> tuple[Recorder, ContentDelivery]:
@@ -344,7 +347,7 @@ async def test_what_breaks_in_here_ends_nothing(
     monkeypatch.setattr(kept.delivery, "_decode", fail)
     running = asyncio.create_task(kept.run())
     await metered(tmp_path, meter, range(2))
-    await asyncio.wait_for(broken.wait(), 5)
+    await asyncio.wait_for(broken.wait(), PATIENCE_S)
     assert len(records(tmp_path)) == 2
     monkeypatch.setattr(kept.delivery, "_decode", decode)
     assert not running.done()

@@ -16,6 +16,7 @@ from proxy.journal.disk import write_atomically
 from proxy.journal.journal import Journal
 from proxy.settings.config import JournalOptions
 from proxy.settings.places import Places
+from support.patience import PATIENCE_S
 
 LIMITS = JournalOptions(fsync="never")
 
@@ -172,7 +173,7 @@ async def test_drained_says_when_nothing_is_left(tmp_path: Path) -> None:
     exporter = Remembering()
     delivery = deliver(tmp_path, exporter, rows_max=1)
     running = asyncio.create_task(delivery.run())
-    await asyncio.wait_for(delivery.drained(), 5)
+    await asyncio.wait_for(delivery.drained(), PATIENCE_S)
     assert exporter.ids == ["a", "b", "c"]
     running.cancel()
     journal.close()

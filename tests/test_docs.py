@@ -77,7 +77,7 @@ def test_a_program_is_metered(somebody: Newcomer) -> None:
     )
     with processes.stand_in(somebody.cwd / "stand-in.log") as (upstream, _):
         done = somebody.bash(line("taximeter run"), OPENAI_BASE_URL=f"{upstream}/v1")
-    assert re.match(r"Taximeter: 1 calls, \d+ tokens in, \d+ out, \$0\.0", done.stderr)
+    assert re.match(r"Taximeter: 1 call, \d+ tokens in, \d+ out, \$0\.0", done.stderr)
 
 
 # -- every line and every number ------------------------------------------------------------------

@@ -51,7 +51,7 @@ FOREIGN = frozenset(
         *("rule_files", "time_per_output_chunk"),  # Prometheus, OpenTelemetry
         *("DataZoneStandard", "TimeoutStopSec"),  # Azure, systemd
         "image_thirdparty",  # a kind in a file of test cases
-        "NAME.toml",  # for any provider
+        *("NAME.toml", "tag.NAME"),  # for any provider, for any tag
     )
 )
 # Events and files of providers, which only the code names.
@@ -190,7 +190,7 @@ def test_alerts_are_those_that_there_are() -> None:
 
 
 def test_metrics_exist() -> None:
-    """Short names go on from a full one: `taximeter.webhook.ok`, `.lost`; `…x` ends one."""
+    """Short names go on from a full one: `taximeter.notify.ok`, `.lost`; `…x` ends one."""
     wrong = []
     for line in read("docs/telemetry.md").splitlines():
         full = ""
@@ -204,6 +204,15 @@ def test_metrics_exist() -> None:
                 longer = (".".join(parts[:n]) + span for n in range(1, len(parts)))
                 wrong += [span] * (not any(map(names.is_dotted, longer)))
     assert wrong == []
+
+
+# What the examples read from the environment.
+VARIABLES = {
+    **dict.fromkeys(("SLACK_WEBHOOK", "TEAMS_WEBHOOK", "DISCORD_WEBHOOK"), "https://h.example/x"),
+    "PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef",
+    "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "SMTP_PASSWORD": "x",
+}
 
 
 @pytest.fixture
@@ -222,7 +231,7 @@ def test_configurations_are_understood(document: Path, beside: Path) -> None:
         if tomllib.loads(block).keys() & {key.partition(".")[0] for key in names.options()}:
             file = beside / "taximeter.toml"
             file.write_text(block.replace("/run/secrets/", ""), encoding="utf-8")
-            sources.load(file, {"HOME": str(beside)})
+            sources.load(file, {"HOME": str(beside), **VARIABLES})
 
 
 @every_page

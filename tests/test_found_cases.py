@@ -12,37 +12,26 @@ from typing import Any
 import msgspec
 import pytest
 
+from pricing import not_billed
 from pricing.charge import plain
 from proxy.exchange import Begun, Ended, Exchange, Outcome, ResponseHead
 from proxy.instants import iso_instant
 from proxy.metering.book import tariff_book
-from proxy.metering.charges import charge_of, counted, subcalls_of
+from proxy.metering.charges import basis_of, counted, subcalls_of
 from proxy.metering.documents import parse, price_document
+from proxy.metering.payers import access_of, priced
 from proxy.reading.reading import CallReader
 from proxy.settings.sources import load
 
 Case = dict[str, Any]
 
 FILE = Path(__file__).parents[1].parent / "shared" / "data" / "pricing" / "found_cases.jsonl"
-# What sets these right is in the tariffs (prices of places, past prices, half-known tiers) or in
-# the rules for plans, not in the reading of responses.
-BY_TARIFF = frozenset(
-    (
-        "vertex-regional-gemini-3.5-flash",
-        "bedrock-inregion-claude-haiku-4-5-2",
-        "opus47-fast",
-        "azure-luna-july",
-        "azure-astra-flex",
-        "plan-anthropic",
-    )
-)
 HONEST = ("estimated", "partial", "unpriced")
 encode = msgspec.json.Encoder(decimal_format="number").encode
 CONFIG = load(None, {})
 BOOK = tariff_book(CONFIG)
 CASES = [parse(line) for line in FILE.read_text().splitlines()] if FILE.is_file() else []
 pytestmark = pytest.mark.skipif(not CASES, reason="the shared cases are not beside us")
-READ_HERE = [case for case in CASES if case["id"] not in BY_TARIFF]
 
 
 def is_right(case: Mapping[str, Any], priced: Mapping[str, object]) -> bool:
@@ -94,12 +83,15 @@ def read_raw(case: Mapping[str, Any], pieces: Iterable[bytes], *, socket: bool) 
         duration_ns=0,
         source="w:1",
     )
-    charge = charge_of(reading, subcalls_of(exchange, reading.parts, provider), BOOK)
+    subcalls = subcalls_of(exchange, reading.parts, provider)
+    access = access_of(exchange, provider, BOOK)
+    found = priced(subcalls, basis_of(reading, access), BOOK) if reading.billable else None
+    charge = found.charge if found else not_billed(*reading.reasons)
     usd = None if charge.usd is None else plain(charge.usd)
     return {"usd": usd, "status": charge.status.value, "reasons": [*map(str, charge.reasons)]}
 
 
-@pytest.mark.parametrize("case", READ_HERE, ids=lambda case: str(case["id"]))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["id"]))
 def test_a_document_is_right_or_honest(case: Case) -> None:
     """A case as a call document has the right sum or a status that does not promise it."""
     if isinstance(case["response"], dict) and "ws_server" in case["response"]:
@@ -126,7 +118,7 @@ def raw_forms(case: Mapping[str, Any]) -> list[tuple[str, bool, list[bytes]]]:
     ("case", "socket", "pieces"),
     [
         pytest.param(case, socket, pieces, id=f"{case['id']}-{name}")
-        for case in READ_HERE
+        for case in CASES
         for name, socket, pieces in raw_forms(case)
     ],
 )

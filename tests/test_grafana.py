@@ -13,6 +13,7 @@ import pytest
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
 from pricing.usage import TOKEN_METERS, Meter
@@ -283,7 +284,7 @@ async def test_nothing_known_is_not_zero(
     await writer.export(Batch("t", tuple(records)))
     await writer.close()
     if lost == "later":
-        client = connection.connect(connection.parse(chdb_dsn, database))
+        client = connection.connect(parse_dsn(chdb_dsn, database))
         client.database = database
         client.command(PRICE_LOST)
         client.close()

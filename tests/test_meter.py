@@ -19,6 +19,7 @@ from proxy.journal.journal import Journal
 from proxy.metering.recorder import Recorder
 from proxy.metering.rows import outcome_of
 from proxy.settings.config import Config, JournalOptions, Provider
+from support.patience import PATIENCE_S
 
 BODY = (
     b'{"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
@@ -126,6 +127,24 @@ async def test_each_ended_call_gets_its_record(tmp_path: Path) -> None:
     journal.close()
 
 
+async def test_a_restarted_meter_that_is_behind_forgets_nothing(tmp_path: Path) -> None:
+    """It saves its progress before it has read again what an earlier one had read."""
+    journal, one = relay(tmp_path), meter(tmp_path)
+    call = begin(journal, "open")
+    journal.flush()
+    await steps(one)
+    await one.upkeep()
+    die(one.journal)
+    two = meter(tmp_path)
+    two._follower.scan()
+    await two.upkeep()
+    end(journal, call)
+    await steps(two)
+    assert [record.call_id for record in records(tmp_path)] == ["open"]
+    two.close()
+    journal.close()
+
+
 async def test_a_relay_that_dies_leaves_interrupted_calls(tmp_path: Path) -> None:
     """A call whose relay is gone is a row with outcome interrupted; the ended one is not."""
     journal, one = relay(tmp_path), meter(tmp_path)
@@ -223,7 +242,7 @@ async def test_stopping_does_not_wait_for_a_relay_that_lives(tmp_path: Path) -> 
     end(journal, begin(journal, "c"))
     await steps(one)
     begin(journal, "open")
-    await asyncio.wait_for(one.drain(), 5)
+    await asyncio.wait_for(one.drain(), PATIENCE_S)
     assert [record.call_id for record in records(tmp_path)] == ["c"]
     one.close()
     journal.close()

@@ -128,22 +128,17 @@ def test_vitals() -> None:
 
 
 def test_alert_metrics() -> None:
-    """Each alert that there is has a 1 or a 0, and a webhook its own counts."""
+    """Each alert that there is has a 1 or a 0, and each target its own counts."""
     known: dict[str, Severity] = {"calls_lost": "critical", "exporter_behind": "warning"}
-    webhook = {"ok": False, "error": "it answers 500", "waiting": 2, "delivered": 3, "lost": 1}
-    found = {f.name: f for f in alert_families(known, ["calls_lost"], webhook)}
+    ops = {"ok": False, "error": "it answers 500", "waiting": 2, "delivered": 3, "lost": 1}
+    found = {f.name: f for f in alert_families(known, ["calls_lost"], {"ops": ops, "log": {}})}
     assert list(found["taximeter.alert"].points) == [
         ((("taximeter.alert", "calls_lost"), ("taximeter.severity", "critical")), 1),
         ((("taximeter.alert", "exporter_behind"), ("taximeter.severity", "warning")), 0),
     ]
-    counts = {name: family.points[0][1] for name, family in found.items() if "webhook" in name}
-    assert counts == {
-        "taximeter.webhook.ok": 0,
-        "taximeter.webhook.waiting": 2,
-        "taximeter.webhook.delivered": 3,
-        "taximeter.webhook.lost": 1,
-    }
-    assert [family.name for family in alert_families(known, [], None)] == ["taximeter.alert"]
+    label = (("taximeter.target", "ops"),)
+    for name, value in (("ok", 0), ("waiting", 2), ("delivered", 3), ("lost", 1)):
+        assert list(found[f"taximeter.notify.{name}"].points) == [(label, value)]
 
 
 def test_one_family_of_a_name() -> None:

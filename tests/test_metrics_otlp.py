@@ -19,6 +19,7 @@ from exporters.otel.metrics import OtelMetrics, from_config
 from exporters.otel.target import GRPC, HTTP, Target
 from exporters.series import Counter, Family, Histogram, gauge
 from support.otlp_receiver import plain
+from support.patience import PATIENCE_S
 
 SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 
@@ -168,7 +169,7 @@ async def test_it_goes_on_by_itself(receiver: tuple[Receiver, str, str]) -> None
     target = Target(endpoint=f"{http}/v1/metrics", signal="metrics")
     exporter = OtelMetrics(target, some, interval_s=0.02)
     running = asyncio.create_task(exporter.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(got.requests) < 3:
             await asyncio.sleep(0.01)
     running.cancel()
@@ -197,7 +198,7 @@ async def test_the_standard_variables(receiver: tuple[Receiver, str, str]) -> No
     exporter = from_config(some, environ)
     assert exporter is not None
     running = asyncio.create_task(exporter.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not got.requests:
             await asyncio.sleep(0.01)
     running.cancel()

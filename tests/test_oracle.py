@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 from typing import NamedTuple
 
 import genai_prices
 
-from pricing import Meter, Status, Subcall, TariffBook, Usage, price
+from pricing import Meter, Status, Subcall, Usage, price
 from pricing.upkeep.genai_prices import HUGGING_FACE, OURS
 from pricing.upkeep.review import reviewed
+from support.books import shipped
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 THEIRS = {ours: theirs for theirs, ours in OURS.items()} | {"vertex": "google"}
@@ -60,12 +60,6 @@ def cases() -> Iterator[Case]:
         )
 
 
-@cache
-def book() -> TariffBook:
-    """The shipped tariffs, read once."""
-    return TariffBook.load()
-
-
 def oracle_of(provider: str, name: str) -> tuple[str, str]:
     """(their provider, their model name)."""
     if provider == "huggingface":
@@ -99,7 +93,7 @@ def our_price(provider: str, name: str, case: Case) -> Decimal | None:
         usage=Usage(case.ours),
         terms={"region": "global"},
     )
-    charge = price([subcall], book())
+    charge = price([subcall], shipped())
     return charge.usd if charge.status is Status.EXACT else None
 
 
@@ -112,7 +106,7 @@ def names() -> set[tuple[str, str]]:
     """(provider, name) of every exact name in the book."""
     return {
         (tariff.provider, name)
-        for tariff in book().tariffs
+        for tariff in shipped().tariffs
         for name in tariff.names
         if not WILD & set(name)
     }
@@ -124,7 +118,7 @@ def test_the_oracle_agrees_or_we_say_why() -> None:
     compared: set[tuple[str, str]] = set()
     wrong = []
     for provider, name in sorted(names()):
-        tariff = book().find(provider, name, AT)
+        tariff = shipped().find(provider, name, AT)
         if tariff is None or {(provider, name), (provider, tariff.names[0])} & known:
             continue
         for case in cases():

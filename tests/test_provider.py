@@ -253,7 +253,7 @@ async def test_the_pace_is_kept(client: Client) -> None:
     await client.post(
         CHAT, ASK | {"stream": True}, first_token_s=0.1, tokens_per_s=100, output_tokens=10
     )
-    assert 0.2 <= loop.time() - start < 1.0
+    assert 0.2 <= loop.time() - start < 5.0
 
 
 async def test_the_journal_has_what_came_off_the_wire(client: Client) -> None:

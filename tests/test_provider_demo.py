@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.standin import demo
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +41,7 @@ def test_the_demo_shows_a_fare_and_ctrl_c_stops_everything() -> None:
         env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"},
     ) as running:
         assert running.stdout is not None
-        shown, deadline = "", time.monotonic() + 60
+        shown, deadline = "", time.monotonic() + PATIENCE_S
         while "Ctrl-C stops" not in shown and time.monotonic() < deadline:
             line = running.stdout.readline()
             assert line, shown

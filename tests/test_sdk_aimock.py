@@ -16,12 +16,12 @@ from google.genai import types
 
 from evaluation.standin import processes
 from support import node
+from support.patience import PATIENCE_S
 
 FOLDER = Path(__file__).with_name("node")
 KEY = "sk-standin-aimock"
 PROVIDERS = ("openai", "anthropic", "gemini")
 INPUT_TOKENS, OUTPUT_TOKENS = 21, 9  # what aimock.json makes it report
-START_TIMEOUT_S = 20.0
 OWN = frozenset({"x-request-id", "connection"})  # aimock notes its own id among the headers
 
 Call = Callable[[str, Mapping[str, str]], str]
@@ -60,7 +60,7 @@ def _aimock(modules: Path, log: Path) -> Iterator[str]:
         log.open("wb") as written,
         subprocess.Popen(command, stdout=written, stderr=written) as one,
     ):
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + START_TIMEOUT_S
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE_S
         try:
             while True:
                 try:

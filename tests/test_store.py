@@ -12,6 +12,7 @@ import pytest
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.report_sql import grouped
 from exporters.clickhouse.store import Store
 from exporters.record import EXACT, Batch, Record, TransientError
@@ -240,7 +241,7 @@ async def test_a_database_may_have_any_name(
     records = make_records(10)
     exporter = ClickHouse(store_dsn, database=name)
     await exporter.export(Batch("s:0-9", tuple(records)))
-    client = connection.connect(connection.parse(store_dsn))
+    client = connection.connect(parse_dsn(store_dsn))
     client.database = name
     total = client.query("SELECT count(), sum(cost_usd) FROM priced_calls").result_rows
     assert total == [(10, cost(records))]
@@ -256,7 +257,7 @@ async def test_reconcile(store_dsn: str, database: str, make_records: "RecordMak
     records = make_records(100)
     exporter = ClickHouse(store_dsn, database=database)
     await exporter.export(Batch("s:0-99", tuple(records)))
-    client = connection.connect(connection.parse(store_dsn))
+    client = connection.connect(parse_dsn(store_dsn))
     client.database = database
     client.command("ALTER TABLE calls_1h DELETE WHERE team = 'ads' SETTINGS mutations_sync = 2")
     client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")

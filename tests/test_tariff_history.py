@@ -3,23 +3,17 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 
 import pytest
 
-from pricing import Meter, Status, Subcall, TariffBook, Usage, price
+from pricing import Meter, Status, Subcall, Usage, price
 from pricing.charge import Charge
 from pricing.usage import TermValue
+from support.books import shipped
 
 MILLION = {Meter.INPUT: 1_000_000}
 CALL = {Meter.INPUT: 100_000, Meter.OUTPUT: 10_000}
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
-
-
-@cache
-def shipped() -> TariffBook:
-    """The shipped tariffs, read once."""
-    return TariffBook.load()
 
 
 def charge(

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -14,15 +13,10 @@ import pytest
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.tariff import Rule, Tariff
 from pricing.usage import TOKEN_METERS, TermValue
+from support.books import shipped
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "pricing"
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
-
-
-@cache
-def shipped() -> TariffBook:
-    """The shipped tariffs, read once."""
-    return TariffBook.load()
 
 
 CNY = TariffBook.parse(

@@ -24,6 +24,11 @@ PURE = (
     "exporters/prometheus.py",
     "exporters/clickhouse/report_sql.py",
     "exporters/otel/call_metrics.py",
+    "exporters/notify/notice.py",
+    "exporters/notify/target.py",
+    "exporters/notify/chat.py",
+    "exporters/notify/machines.py",
+    "exporters/notify/budget_notices.py",
     "proxy/exchange.py",
     "proxy/instants.py",
     "proxy/secrecy/kinds.py",
@@ -32,6 +37,8 @@ PURE = (
     "proxy/secrecy/redaction.py",
     "proxy/secrecy/scrubbing.py",
     "proxy/settings/config.py",
+    "proxy/settings/budget_checks.py",
+    "proxy/settings/notify_checks.py",
     "proxy/settings/places.py",
     "proxy/settings/typed.py",
     "proxy/journal/frames.py",
@@ -50,6 +57,7 @@ PURE = (
     "proxy/metering/charges.py",
     "proxy/metering/rows.py",
     "proxy/repricing/differences.py",
+    "proxy/notices/lines.py",
     "proxy/health/vitals.py",
     "proxy/health/watch.py",
     "proxy/commands/upstreams.py",
@@ -84,9 +92,15 @@ def where(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def nodes(tree: ast.Module) -> list[ast.AST]:
+    """Every node of a file."""
+    return list(ast.walk(tree))
+
+
 def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, dotted module) of every import."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.ImportFrom):
             yield node.lineno, "" if node.level else node.module or ""
         elif isinstance(node, ast.Import):
@@ -95,15 +109,17 @@ def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function, methods and nested ones too."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
 
 def started(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """(line, the first argument after -P) of every command that starts our interpreter."""
-    for node in ast.walk(tree):
-        words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
+    for node in nodes(tree):
+        if not isinstance(node, ast.Call | ast.List | ast.Tuple | ast.Set):
+            continue
+        words = node.args if isinstance(node, ast.Call) else node.elts
         for place, word in enumerate(words[:-1], 1):
             if isinstance(word, ast.Attribute) and word.attr == "executable":
                 told = map(ast.unparse, words[place:])
@@ -234,7 +250,7 @@ def test_no_example_has_a_deadline() -> None:
     assert [
         f"{name}:{node.lineno}"
         for name, _, tree in texts(*TESTS)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.keyword) and node.arg == "deadline" and name.startswith(TEST_FILES)
     ] == []
 

@@ -3,7 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -278,9 +278,9 @@ def test_hostile_schema() -> None:
     schema: object = {"type": "string"}
     for _ in range(60):
         schema = {"type": ["object", "array"] * 50, "properties": {"a": schema}}
-    started = perf_counter()
+    started = process_time()
     counted("gpt-4o", {"tools": [{"name": "f", "parameters": schema}]})
-    assert perf_counter() - started < 5
+    assert process_time() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -320,9 +320,9 @@ def test_limit() -> None:
 def test_one_letter_does_not_stall() -> None:
     """A megabyte of one letter, slow for the tokenizer if taken whole, takes under two seconds."""
     counted("gpt-4o", {"prompt": "warm"})
-    started = perf_counter()
+    started = process_time()
     found = counted("gpt-4o", {"prompt": "a" * 1_000_000}).usage.input_tokens
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2
     assert found == pytest.approx(125_000, rel=0.01)
 
 

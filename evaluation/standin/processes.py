@@ -22,7 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 60.0
+ROWS_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 30.0
 POLL_S = 0.05
 LOG_SHOWN_LINES = 40
 
@@ -57,7 +59,7 @@ class Serving:
         return list(get_json(f"{self.console_url}/api/calls?{query}"))
 
     def calls_when(
-        self, count: int, timeout_s: float = 20.0, *, limit: int = 1_000, **filters: str
+        self, count: int, timeout_s: float = ROWS_TIMEOUT_S, *, limit: int = 1_000, **filters: str
     ) -> list[Row]:
         """The rows once there are `count`, or as many as there are after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
@@ -75,14 +77,14 @@ def free_port() -> int:
 
 def get_json(url: str) -> Any:
     """The JSON document at `url`.  Raises OSError (which URLError is) or ValueError."""
-    with _OPENER.open(url, timeout=10) as answer:
+    with _OPENER.open(url, timeout=ANSWER_TIMEOUT_S) as answer:
         return json.load(answer, parse_float=Decimal)
 
 
 def clear_journal(stand_in_url: str) -> None:
     """Clear the journal of the stand-in."""
     request = urllib.request.Request(f"{stand_in_url}/__standin/journal", method="DELETE")
-    _OPENER.open(request, timeout=10).close()
+    _OPENER.open(request, timeout=ANSWER_TIMEOUT_S).close()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as ClientError
 from clickhouse_connect.driver.insert import InsertContext
 
-from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import quoted
 from exporters.clickhouse.report_sql import microseconds
 from exporters.clickhouse.writer import Writer, insert, token
@@ -60,7 +60,7 @@ class Contents:
     name = "content"
 
     def __init__(self, dsn: str, *, database: str = "taximeter") -> None:
-        self.dsn = connection.parse(dsn, database)
+        self.dsn = parse_dsn(dsn, database)
         self._writer = Writer("contents", self.dsn, self._prepare)
         self._context: InsertContext  # set by _prepare
 

@@ -36,7 +36,8 @@ GROUPS = (  # columns of its call that a correction repeats for the rollups
     "outcome",
     "error_type",
 )
-PRICE = (*COSTS, "cost_status", "reasons", "tariff", "receipt", "counts")
+LIST = ("list_usd", "list_status")  # the list price, which is never added to the cost
+PRICE = (*COSTS, "cost_status", "reasons", "tariff", "receipt", "counts", *LIST)
 
 Bound = dict[str, str | int]
 
@@ -80,6 +81,10 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     tariff: str
     receipt: JsonText
     counts: Mapping[str, Decimal]
+    old_list_usd: Decimal | None = None
+    old_list_status: str = ""
+    list_usd: Decimal | None = None
+    list_status: str = ""
 
 
 class Corrections(msgspec.Struct, frozen=True):
@@ -93,6 +98,7 @@ class Corrections(msgspec.Struct, frozen=True):
         digest = blake2b(digest_size=16)
         for row in self.rows:
             price = f"{row.cost_usd}:{row.cost_status}:{row.tariff}"
+            price += f":{row.list_usd}" if row.list_status else ""
             digest.update(f"{row.call_id}:{row.source}:{row.revision}:{price}\n".encode())
         return f"corrections:{digest.hexdigest()}"
 

@@ -18,13 +18,14 @@ from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).parents[1] / "schema"
 # Table → the column whose age ttl_days limits.
-TTL = {"calls": "ts", "corrections": "ts", "trace_ts": "first_start"}
+TTL = {"calls": "ts", "sockets": "ts", "corrections": "ts", "trace_ts": "first_start"}
 CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
-_PLAIN_VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (\w+) AS")
+_PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
+_VIEW_QUERY = re.compile(r"ALTER TABLE (\w+) MODIFY QUERY")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
 # By default a server forgets a token after an hour; an outage may last longer.
@@ -32,7 +33,10 @@ _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
 )
 # Tables that are written through Distributed; a call and its corrections are on the same shard.
-_SHARDING = dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)")
+_SHARDING = {
+    **dict.fromkeys(("calls", "sockets", "corrections", "contents"), ", sipHash64(call_id)"),
+    "audit": ", sipHash64(id)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +96,11 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         view = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {found[1]} {on} TO {found[2]}_local AS"
         yield _FROM.sub(r"FROM \1_local AS", _VIEW.sub(view, sql, count=1))
     elif found := _PLAIN_VIEW.match(sql):
-        name = found[1]
-        view = f"CREATE VIEW IF NOT EXISTS {name}_local {on} AS"
+        form, name = found[1], found[2]
+        view = f"CREATE {form} {name}_local {on} AS"
         yield _FROM.sub(r"FROM \1_local AS", _PLAIN_VIEW.sub(view, sql, count=1))
-        yield _distributed(name, on, database, cluster)
+        replaced = form.startswith("OR")
+        yield _distributed(name, on, database, cluster, replaced=replaced)
     elif found := _ALTER.match(sql):
         name, action, rest = found[1], found[2], sql[found.end() :]
         yield f"ALTER TABLE {name}_local {on} {action}{rest}"
@@ -105,9 +110,10 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         raise ValueError(f"cannot run this statement on a cluster: {sql.splitlines()[0]}")
 
 
-def _distributed(name: str, on: str, database: str, cluster: str) -> str:
+def _distributed(name: str, on: str, database: str, cluster: str, *, replaced: bool = False) -> str:
+    form = "CREATE OR REPLACE TABLE" if replaced else "CREATE TABLE IF NOT EXISTS"
     return (
-        f"CREATE TABLE IF NOT EXISTS {name} {on} AS {name}_local ENGINE = Distributed("
+        f"{form} {name} {on} AS {name}_local ENGINE = Distributed("
         f"{quoted(cluster)}, {quoted(database)}, '{name}_local'{_SHARDING.get(name, '')})"
     )
 

@@ -12,10 +12,18 @@ from uuid import uuid4
 
 from clickhouse_connect.driver.client import Client
 
-from exporters.clickhouse.connection import Dsn
+from exporters.clickhouse.dsn import Dsn
 
 # Rollup → its time column and its TTL in days (schema/002_rollups.sql).
 ROLLUPS = {"calls_1m": ("minute", 30), "calls_1h": ("hour", 730)}
+# Rollup → the views that fill it.
+VIEWS = {
+    "calls_1m": ("calls_1m_mv", "corrections_1m_mv", "list_1m_mv", "corrections_list_1m_mv"),
+    "calls_1h": (
+        *("calls_1h_mv", "corrections_1h_mv", "list_1h_mv", "corrections_list_1h_mv"),
+        *("partial_1h_mv", "corrections_partial_1h_mv"),
+    ),
+}
 
 # Sums that must be equal to the last digit: name → (over the rows, over a rollup).
 SUMS = {
@@ -28,6 +36,8 @@ SUMS = {
         "sum(t.cost_usd)",
         "if(sum(t.calls) = sum(t.unpriced_calls), NULL, sum(t.cost_usd))",
     ),
+    "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
+    "list_usd": ("sum(t.list_usd)", "if(sum(t.listed_calls) = 0, NULL, sum(t.list_usd))"),
 }
 
 Sums = dict[str, int | Decimal | None]  # None: no known value to add up; {}: no rows at all
@@ -94,8 +104,7 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
 
 def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
     """Drop `day` from a rollup and refill it with what its views select from that day's rows."""
-    views = (f"{rollup}_mv", f"{rollup.replace('calls', 'corrections')}_mv")
-    selects = [_of_day(client, dsn, view, day) for view in views]
+    selects = [_of_day(client, dsn, view, day) for view in VIEWS[rollup]]
     client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
     for select in selects:
         client.command(

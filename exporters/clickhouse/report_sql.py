@@ -6,8 +6,10 @@ sums to the last digit and the same quantiles (DDSketch merges without loss).
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from exporters.record import EPOCH
+from pricing.money import status_of_sum
 
 HOUR = timedelta(hours=1)
 
@@ -26,6 +28,7 @@ ROLLED_UP = (
 IN_ROWS = (
     "user_id",
     "session_id",
+    "socket_id",
     "prompt_name",
     "prompt_version",
     "upstream",
@@ -39,6 +42,8 @@ IN_ROWS = (
     "finish_reason",
     "usage_origin",
     "cost_status",
+    "list_status",
+    "credential_kind",
     "tariff",
     "node",
 )
@@ -56,6 +61,12 @@ COUNTS = {
         "countIf(t.cost_status IN ('estimated', 'partial'))",
         "sum(t.inexact_calls)",
     ),
+    "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
+    "list_inexact_calls": (
+        "countIf(t.list_status IN ('estimated', 'partial'))",
+        "sum(t.list_inexact_calls)",
+    ),
+    "partial_calls": ("countIf(t.cost_status = 'partial')", "sum(t.partial_calls)"),
 }
 SUMS = (
     "input_tokens_total",
@@ -64,6 +75,7 @@ SUMS = (
     "cache_write_tokens",
     "reasoning_tokens",
     "cost_usd",
+    "list_usd",
 )
 TIMES = ("duration", "first_token")
 _QUANTILES = "(0.01, 0.5, 0.95, 0.99)"  # relative accuracy, then the levels, as in the rollup
@@ -113,6 +125,25 @@ def grouped(
     return f"{sql} ORDER BY {', '.join(order)}", parameters
 
 
+def with_status(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of such sums with the status of its cost and of its list price, unless grouped by it.
+
+    `unpriced_calls` are not in the cost; `inexact_calls` are, of them `partial_calls` as bounds.
+    """
+    status = status_of_sum(
+        row["cost_usd"],
+        unknown=row["unpriced_calls"],
+        partial=row["partial_calls"],
+        inexact=row["inexact_calls"],
+    )
+    listed = status_of_sum(
+        row["list_usd"],
+        unknown=row["calls"] - row["listed_calls"],
+        inexact=row["list_inexact_calls"],
+    )
+    return {"cost_status": status.value, "list_status": listed.value} | row
+
+
 def microseconds(instant: datetime) -> int:
     """Exact microseconds since the epoch.  Raises ValueError for an instant without a time zone."""
     if instant.tzinfo is None:
@@ -151,6 +182,7 @@ def _measures(hourly: bool) -> dict[str, str]:
     measures |= {name: f"sum(t.{name})" for name in SUMS}
     # No calls cost a known 0.  If all costs became unknown, the rollup's sum is 0 instead of NULL.
     measures["cost_usd"] = "multiIf(calls = 0, 0, calls = unpriced_calls, NULL, sum(t.cost_usd))"
+    measures["list_usd"] = "multiIf(calls = 0, 0, listed_calls = 0, NULL, sum(t.list_usd))"
     for time in TIMES:
         merged = f"quantilesDDMerge{_QUANTILES}(t.{time}_q)"
         levels = merged if hourly else f"quantilesDD{_QUANTILES}(t.{time}_us)"

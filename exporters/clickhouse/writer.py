@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
 from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import Dsn, require
 from exporters.record import Lot, Sendable, TransientError
 
 T = TypeVar("T")
@@ -49,8 +50,8 @@ class Writer:
     directory in use), since the rows can wait until it is fixed.
     """
 
-    def __init__(self, name: str, dsn: connection.Dsn, prepare: Callable[[Client], None]) -> None:
-        connection.require(dsn)
+    def __init__(self, name: str, dsn: Dsn, prepare: Callable[[Client], None]) -> None:
+        require(dsn)
         self._dsn = dsn
         self._prepare = prepare
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)

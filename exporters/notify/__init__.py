@@ -1,1 +1,1 @@
-"""Sends alerts to a log and a webhook."""
+"""Alerts as notices, and where they are sent: chat, pagers, webhooks, mail, the log."""

@@ -17,7 +17,9 @@ import msgspec
 
 log = logging.getLogger(__name__)
 
-Severity = Literal["warning", "critical"]  # nothing is lost yet; something was lost
+# Our own losses are a warning (nothing is lost yet) or critical (something was).
+Severity = Literal["info", "warning", "critical"]
+LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 
 RECEIVER = "taximeter"
 NEVER = datetime(1, 1, 1, tzinfo=UTC)  # Go's zero time: `endsAt` of a firing alert
@@ -47,14 +49,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name} ({', '.join(self.labels.values())})" if self.labels else self.name
 
 
-def log_alert(alert: Alert) -> None:
+def log_alert(alert: Alert, title: str = "") -> None:
     """Log one line when it starts and one when it ends; ERROR means that something was lost."""
+    title = title or alert.title
     if alert.ended_at is not None:
         lasted_s = (alert.ended_at - alert.started_at).total_seconds()
-        log.warning("Alert %s resolved after %.0f s: %s", alert.title, lasted_s, alert.summary)
+        log.warning("Alert %s resolved after %.0f s: %s", title, lasted_s, alert.summary)
         return
-    level = logging.ERROR if alert.severity == "critical" else logging.WARNING
-    log.log(level, "Alert %s: %s  %s", alert.title, alert.summary, alert.action)
+    what = "  ".join(filter(None, (alert.summary, alert.action)))
+    log.log(LEVELS[alert.severity], "Alert %s: %s", title, what)
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:

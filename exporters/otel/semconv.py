@@ -26,6 +26,8 @@ RESPONSE_MODEL = "gen_ai.response.model"
 RESPONSE_ID = "gen_ai.response.id"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+# Of semantic-conventions-genai after v0.1.0.
+REALTIME_SESSION_ID = "gen_ai.realtime_session.id"
 CONVERSATION_ID = "gen_ai.conversation.id"
 PROMPT_NAME = "gen_ai.prompt.name"
 PROMPT_VERSION = "gen_ai.prompt.version"
@@ -62,6 +64,7 @@ FACTS: Mapping[str, tuple[str, Callable[[str], AttributeValue]]] = MappingProxyT
         "request.reasoning.level": ("gen_ai.request.reasoning.level", str),
         "request.previous_response.id": ("gen_ai.request.previous_response.id", str),
         "output.type": ("gen_ai.output.type", str),
+        "realtime_session.id": (REALTIME_SESSION_ID, str),
         "response.system_fingerprint": ("openai.response.system_fingerprint", str),
     }
 )
@@ -190,12 +193,14 @@ def _cost(record: Record, profile: Profile) -> dict[str, AttributeValue | None]:
         "taximeter.cost.cache_write": record.cost_cache_write_usd,
         "taximeter.cost.other": record.cost_other_usd,
         "taximeter.cost.reported": record.reported_usd,
+        "taximeter.cost.list": record.list_usd,
         USAGE_COST: record.cost_usd if profile == "compat" else None,
     }
     return {
         **{name: None if usd is None else float(usd) for name, usd in amounts.items()},
         "taximeter.cost.currency": "USD" if record.cost_usd is not None else None,
         "taximeter.cost.status": record.cost_status,
+        "taximeter.cost.list_status": record.list_status,
         "taximeter.cost.price_version": record.tariff,
         "taximeter.cost.reasons": tuple(record.reasons) or None,
     }
@@ -257,5 +262,6 @@ def _ours(record: Record) -> dict[str, AttributeValue | None]:
         "taximeter.feature": record.feature,
         "taximeter.user.id": record.user_id,
         "taximeter.key.id": record.key_id,
+        "taximeter.credential.kind": record.credential_kind,
         "taximeter.node": record.node,
     }

@@ -38,6 +38,12 @@ class Target:
         return urlsplit(with_scheme(self.endpoint)).netloc.rpartition("@")[2]
 
 
+def is_named(environ: Mapping[str, str], signal: Signal, endpoint: str = "") -> bool:
+    """Whether an argument or a standard variable names an endpoint for a signal."""
+    variables = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return bool(endpoint) or any(environ.get(name, "").strip() for name in variables)
+
+
 def from_environment(
     environ: Mapping[str, str],
     *,
@@ -57,7 +63,7 @@ def from_environment(
         own = environ.get(f"{own_prefix}{name}", "").strip()
         return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
 
-    if not (endpoint or find("ENDPOINT")):
+    if not is_named(environ, signal, endpoint):
         return None
     protocol = protocol or find("PROTOCOL") or HTTP
     if protocol not in (HTTP, GRPC):

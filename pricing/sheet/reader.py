@@ -12,15 +12,17 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 
 from pricing.condition import Calendar, Schedule
+from pricing.plan import Plan
 from pricing.sheet import values
 from pricing.sheet.entry import Problem, TariffEntry
 from pricing.sheet.lines import Lines
+from pricing.sheet.plans import read_plan
 from pricing.tariff import Factor, Rule, Tariff
 from pricing.terms import TERMS
 from pricing.usage import TOKEN_METERS, Meter, TermValue
 
 HEAD_KEYS = frozenset({"provider", "source", "checked", "via", "prefer", "same_price"})
-PARTS = frozenset({"tariff", "rates", "factors", "schedules", "calendars", "currencies"})
+PARTS = frozenset({"tariff", "rates", "factors", "plan", "schedules", "calendars", "currencies"})
 RULE_KEYS = frozenset({"when", "unpriced", "volume", "minimum", "round_up", "source"})
 FACTOR_KEYS = frozenset({"name", "factor", "when", "apply"})
 TARIFF_KEYS = frozenset(
@@ -58,6 +60,7 @@ class Sheet:
     tariffs: list[Tariff] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)  # of all models of the provider
     factors: list[Factor] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
     currencies: list[Currency] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -98,7 +101,7 @@ def read(
             schedules[name] = values.schedule(name, entry.table, calendars)
         except ValueError as error:
             entry.problem("", f"schedule {name}: {error}")
-    if document.keys() & {"tariff", "rates", "factors", "prefer"}:
+    if document.keys() & {"tariff", "rates", "factors", "plan", "prefer"}:
         sheet.provider = whole.need("provider", values.text, "")
     if "prefer" in document:
         sheet.prefer_reported = whole.get("prefer", _prefer, None)
@@ -111,6 +114,8 @@ def read(
         sheet.rules += _rule(entry, schedules, RULE_KEYS | {"models"})
     for entry in whole.top("factors"):
         sheet.factors += _factor(entry, schedules, FACTOR_KEYS | {"models"})
+    for entry in whole.top("plan"):
+        sheet.plans += read_plan(entry, sheet.provider)
     for entry in whole.top("currencies"):
         sheet.currencies += _currency(entry)
     return sheet

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from proxy.settings import sources
 from proxy.settings.config import Config
 from proxy.settings.places import store_dsn
@@ -40,7 +40,7 @@ def configuration(arguments: argparse.Namespace) -> Config:
     flags = {key: value for key, value in given.items() if value is not None}
     config = sources.load(Path(file) if file else None, os.environ, flags)
     try:
-        connection.parse(store_dsn(config), config.store.database)
+        parse_dsn(store_dsn(config), config.store.database)
     except ValueError as error:
         raise SettingsError((f"store.dsn: {error}",)) from error
     return config

@@ -18,9 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from exporters.clickhouse.store import Store
 from exporters.record import TransientError
-from proxy.commands import fare, terminal, upstreams
+from proxy.commands import terminal, upstreams
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.serve import prepared
 from proxy.commands.terminal import Exit
@@ -30,7 +29,6 @@ from proxy.serving.instance import TakenError
 from proxy.serving.listening import BindError
 from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config, Listen
-from proxy.settings.places import store_dsn
 
 DRAIN_S = 5.0  # for calls still in flight when the command ends
 NOT_EXECUTABLE, NOT_FOUND, KILLED = 126, 127, 128  # exit codes, as in a shell
@@ -152,8 +150,10 @@ async def _command(command: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _print_fare(config: Config, *, as_json: bool) -> None:
     """Print the fare on standard error, apart from the command's own output."""
+    from proxy.commands import fare  # noqa: PLC0415 — the store's client is not needed before
+
     try:
-        found = asyncio.run(_fare(config))
+        found = asyncio.run(fare.of(config))
     except TransientError as error:
         log.error("Cannot read the fare: %s", error)
         return
@@ -161,11 +161,3 @@ def _print_fare(config: Config, *, as_json: bool) -> None:
         terminal.emit(found, sys.stderr)
     else:
         fare.show(found, sys.stderr)
-
-
-async def _fare(config: Config) -> fare.Fare:
-    store = Store(store_dsn(config), database=config.store.database)
-    try:
-        return await fare.read(store)
-    finally:
-        await store.close()

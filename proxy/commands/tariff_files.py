@@ -46,7 +46,7 @@ def book_with(place: Path, config: Config, changed: Mapping[str, str]) -> Tariff
 
 def providers(book: TariffBook, config: Config) -> set[str]:
     """The providers that a tariff may name: those of the book and of the configuration."""
-    return {tariff.provider for tariff in book.tariffs} | set(config.providers)
+    return {*book.providers, *config.providers}
 
 
 def write(place: Path, files: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from pricing import Tariff, TariffBook
 from pricing.condition import Clause, Schedule, When
+from pricing.money import UNKNOWN
 from pricing.near_names import near_names
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, Exit
@@ -29,7 +30,7 @@ PRICES = (
 
 def list_tariffs(book: TariffBook, provider: str, *, as_json: bool) -> Exit:
     """Print all tariffs, or those of one provider."""
-    tariffs = [t for t in book.tariffs if provider in ("", t.provider)]
+    tariffs = book.tariffs_of(provider) if provider else book.tariffs
     if not tariffs:
         return _nothing(f"No tariffs for {provider or 'any provider'}.", book)
     if as_json:
@@ -52,7 +53,8 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
         head = _head(tariff)
         terminal.say(f"{tariff.id}: {', '.join(tariff.names)}")
         since = f"since {head['since']}, " if head["since"] else ""
-        terminal.say(f"  {since}known from {head['first_known']}, checked on {head['checked']}")
+        known = f"known from {head['first_known']}, " if head["first_known"] else ""
+        terminal.say(f"  {since}{known}checked on {head['checked']}")
         terminal.say(f"  {head['source']}")
         terminal.show(PRICES, _rules(tariff))
         for factor in tariff.factors:
@@ -65,7 +67,7 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
 def _unknown(wanted: str, book: TariffBook) -> Exit:
     """No price: similar names, none of which prices the model, and how to add a price."""
     provider, slash, model = wanted.partition("/")
-    if not slash or provider not in {tariff.provider for tariff in book.tariffs}:
+    if not slash or provider not in book.providers:
         provider, model = "PROVIDER", wanted
     near = near_names(book, provider, model)
     if not near:
@@ -82,7 +84,7 @@ def _unknown(wanted: str, book: TariffBook) -> Exit:
 
 def _in_force(book: TariffBook, wanted: str, now: datetime) -> Iterator[Tariff]:
     """The tariffs of `[PROVIDER/]MODEL`: several if several providers sell the model."""
-    for provider in sorted({tariff.provider for tariff in book.tariffs}):
+    for provider in sorted(book.providers):
         named = wanted.removeprefix(f"{provider}/")
         if named != wanted or "/" not in wanted or book.knows(provider, wanted):
             tariff = book.find(provider, named, now)
@@ -96,7 +98,7 @@ def _head(tariff: Tariff) -> dict[str, str]:
         "model": tariff.names[0],
         "since": "" if tariff.start is None else f"{tariff.start:%Y-%m-%d}",
         "until": "" if tariff.end is None else f"{tariff.end:%Y-%m-%d}",
-        "first_known": tariff.first_known.isoformat(),
+        "first_known": tariff.first_known.isoformat() if tariff.first_known else "",
         "checked": tariff.checked.isoformat(),
         "source": tariff.source,
     }
@@ -114,7 +116,7 @@ def _rules(tariff: Tariff) -> Iterable[dict[str, str]]:
                 "rule": rule.id,
             }
         for meter in sorted(rule.unpriced):
-            yield {"meter": meter.value, "price": terminal.UNKNOWN, "when": when, "rule": rule.id}
+            yield {"meter": meter.value, "price": UNKNOWN, "when": when, "rule": rule.id}
 
 
 def _when(when: When) -> str:
@@ -132,6 +134,6 @@ def _clause(clause: Clause) -> str:
 
 
 def _nothing(text: str, book: TariffBook) -> Exit:
-    providers = sorted({tariff.provider for tariff in book.tariffs})
+    providers = sorted(book.providers)
     terminal.say(f"{text}  Providers with tariffs: {', '.join(providers) or 'none'}.")
     return Exit.UNPRICED

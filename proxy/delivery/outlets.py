@@ -1,18 +1,28 @@
-"""Makes the span exporter and the webhook from the configuration; the limits of the journals."""
+"""Makes the OTLP exporters from the configuration; the limits of the journals."""
 
-from yarl import URL
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from exporters.notify.webhook import Webhook
 from exporters.otel.semconv import Profile
-from exporters.otel.spans import from_config
+from exporters.otel.target import is_named
 from exporters.record import Exporter
-from proxy.network import client_tls, outgoing_proxy, url_of
+from exporters.series import Family
 from proxy.settings.config import Config
+
+if TYPE_CHECKING:
+    from exporters.otel.metrics import OtelMetrics
+
+# OpenTelemetry is imported once somebody has named an endpoint: it costs 0.3 s of CPU.
 
 
 def spans(config: Config) -> Exporter | None:
     """The span exporter, if the configuration or the environment names an endpoint."""
     otlp = config.otlp
+    if not is_named(os.environ, "traces", otlp.endpoint):
+        return None
+    from exporters.otel.spans import from_config  # noqa: PLC0415
+
     return from_config(
         endpoint=otlp.endpoint,
         protocol=otlp.protocol,
@@ -22,19 +32,13 @@ def spans(config: Config) -> Exporter | None:
     )
 
 
-def webhook(config: Config) -> Webhook | None:
-    """The webhook for alerts, if one is configured.  Call it in the running loop."""
-    url = config.alerts.webhook
-    if not url:
+def metrics(families: Callable[[], Sequence[Family]]) -> "OtelMetrics | None":
+    """The metrics exporter, if the environment names an endpoint."""
+    if not is_named(os.environ, "metrics"):
         return None
-    return Webhook(
-        url,
-        config.alerts.webhook_headers,
-        node=config.node,
-        console_url=url_of(config.console),
-        tls=client_tls(config.upstream.ca_file),
-        proxy=outgoing_proxy(URL(url)),
-    )
+    from exporters.otel.metrics import from_config  # noqa: PLC0415
+
+    return from_config(families)
 
 
 def journals(config: Config) -> dict[str, int]:

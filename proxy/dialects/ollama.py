@@ -41,6 +41,8 @@ class OllamaReader:
             return
         body = mapping(document)
         draft.response_model = text(body.get("model")) or draft.response_model
+        if remote := text(body.get("remote_host")):  # a model of Ollama's cloud, passed on
+            draft.attributes["remote_host"] = remote
         message = mapping(body, "message")
         for holder, name in ((message, "content"), (body, "response")):
             draft.delta(text(holder.get(name)), at_ns)

@@ -1,12 +1,12 @@
 """Checks our own health every few seconds and sends alerts: the I/O around `watch`.
 
-Firing alerts, and those the webhook has not accepted, are saved to a file, so that a restarted
-meter neither repeats an alert nor forgets to resolve one.
+Firing alerts are saved to a file, so that a restarted meter neither repeats an alert nor forgets to
+resolve one.  The outbox keeps what targets have not accepted yet.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,30 +14,28 @@ from time import monotonic
 
 import msgspec
 
-from exporters.notify.alert import Alert, log_alert
-from exporters.notify.webhook import Webhook
+from exporters.notify.notice import loss_notice
 from exporters.series import Family
 from proxy.health import vitals
 from proxy.health.watch import KNOWN, State, Watch
 from proxy.journal.disk import write_atomically
+from proxy.notices.notices import Notices
+from proxy.notices.targets import WEBHOOK
 from proxy.settings.config import AlertOptions
 
 log = logging.getLogger(__name__)
 
 CHECK_S = 2.0
-STOP_WAIT_S = 2.0  # how long a stop waits for the webhook; the rest is sent after the next start
 
 
 class SavedAlerts(msgspec.Struct):
     """The content of the file."""
 
     state: State
-    # For the webhook, oldest first.  The key is the one that files already have.
-    undelivered: list[Alert] = msgspec.field(name="untold")
 
 
 class Alerting:
-    """Sends the alerts of one watch to the log and, if given, to `webhook`.
+    """Tells the alerts of one watch to the log and to `targets`.
 
     Nothing here raises into the meter: a fault of the watch must not cost a row.
     """
@@ -47,18 +45,20 @@ class Alerting:
         limits: AlertOptions,
         file: Path,
         status: Callable[[], vitals.Status],
-        webhook: Webhook | None = None,
+        notices: Notices,
+        *,
+        targets: tuple[str, ...] = (),
+        node: str = "",
     ) -> None:
         self._path = file
         self._status = status
-        self._webhook = webhook
-        self._sending: asyncio.Task[None] | None = None
+        self._notices = notices
+        self._targets = targets
+        self._node = node
         self._failing = False
         saved = self._load()
         self._written = msgspec.json.encode(saved) if saved else b""
         self._watch = Watch(limits, saved.state if saved else None)
-        if saved and webhook:
-            webhook.send(saved.undelivered)
 
     def _load(self) -> SavedAlerts | None:
         try:
@@ -71,18 +71,16 @@ class Alerting:
 
     async def run(self) -> None:
         """Check until cancelled; call `close` after that."""
-        if self._webhook:
-            self._sending = asyncio.create_task(self._webhook.run())
         while True:
             await self.check()
             await asyncio.sleep(CHECK_S)
 
     async def check(self) -> None:
-        """Check once, send alerts that start or end, and save the state if it changed."""
+        """Check once, tell of alerts that start or end, and save the state if it changed."""
         try:
-            self._send(self._watch.look(self._status(), datetime.now(UTC), monotonic()))
-            undelivered = self._webhook.waiting if self._webhook else []
-            data = msgspec.json.encode(SavedAlerts(self._watch.state, undelivered))
+            for alert in self._watch.look(self._status(), datetime.now(UTC), monotonic()):
+                self._notices.tell(loss_notice(alert, self._node), self._targets)
+            data = msgspec.json.encode(SavedAlerts(self._watch.state))
         except Exception:
             if not self._failing:
                 log.exception("The check of our own health failed; alerts may be missing.")
@@ -94,37 +92,22 @@ class Alerting:
                 await asyncio.to_thread(write_atomically, self._path, data)
                 self._written = data
 
-    def _send(self, alerts: Sequence[Alert]) -> None:
-        """Send alerts that started or ended to the log and the webhook, without waiting."""
-        for alert in alerts:
-            log_alert(alert)
-        if self._webhook and alerts:
-            self._webhook.send(alerts)
-
     async def close(self) -> None:
-        """Check a last time and wait briefly for the webhook; what it does not accept is saved."""
+        """Check a last time; close the notices after that."""
         await self.check()
-        if self._webhook is None:
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_WAIT_S):
-                await self._webhook.settled()
-        if self._sending:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
-        await self.check()
-        await self._webhook.close()
 
     def shown(self) -> Mapping[str, object]:
-        """For `/api/alerts`: firing alerts, the last that ended, and the webhook's status."""
+        """For `/api/alerts`: firing alerts, the last that ended, and the status of the targets."""
+        targets = self._notices.status()
         return {
             "firing": self._watch.firing,
             "ended": list(self._watch.ended),
-            "webhook": self._webhook.status() if self._webhook else None,
+            "webhook": targets.get(WEBHOOK),
+            "targets": targets,
+            "outbox": self._notices.outbox.status(),
         }
 
     def families(self) -> list[Family]:
         """Metrics of the alerts."""
         names = (alert.name for alert in self._watch.firing)
-        webhook = self._webhook.status() if self._webhook else None
-        return list(vitals.alert_families(KNOWN, names, webhook))
+        return list(vitals.alert_families(KNOWN, names, self._notices.status()))

@@ -21,6 +21,12 @@ METER: Mapping[str, tuple[str, MetricKind, str, str]] = {
     "interrupted": ("interrupted_calls", "counter", "{call}", "Calls whose relay died."),
     "failed": ("failed_frames", "counter", "{frame}", "Unreadable journal frames: our fault."),
     "orphan_frames": ("orphan_frames", "counter", "{frame}", "Frames of unknown calls."),
+    "audits_dropped": (
+        "dropped_audits",
+        "counter",
+        "{call}",
+        "Sampled calls not counted: too many.",
+    ),
     "write_errors": ("write_errors", "counter", "{error}", "Failed writes of records."),
     "damaged_bytes": ("damaged", "gauge", "By", "Incomplete frames at the ends of journal files."),
     "open": ("open_calls", "gauge", "{call}", "Calls in flight, or not metered yet."),
@@ -34,11 +40,11 @@ EXPORTER: Mapping[str, tuple[str, MetricKind, str, str]] = {
     "set_aside": ("set_aside", "counter", "{record}", "Rejected records, set aside in a file."),
     "retries": ("retries", "counter", "{batch}", "Failed attempts that were repeated."),
 }
-WEBHOOK: Mapping[str, tuple[MetricKind, str, str]] = {
-    "ok": ("gauge", "", "1 if the newest request to the webhook succeeded, else 0."),
-    "waiting": ("gauge", "{alert}", "Alerts waiting for the webhook."),
-    "delivered": ("counter", "{alert}", "Alerts delivered to the webhook, firing or resolved."),
-    "lost": ("counter", "{alert}", "Alerts that the webhook refused or the queue had no room for."),
+TARGET: Mapping[str, tuple[MetricKind, str, str]] = {
+    "ok": ("gauge", "", "1 if the newest message to the target succeeded, else 0."),
+    "waiting": ("gauge", "{notice}", "Notices waiting for the target."),
+    "delivered": ("counter", "{notice}", "Notices that the target accepted."),
+    "lost": ("counter", "{notice}", "Notices that the target refused, or that grew too old."),
     "retries": ("counter", "{attempt}", "Failed attempts that were repeated."),
 }
 CONTENT = {
@@ -98,18 +104,25 @@ def _content(part: Mapping[str, object]) -> Iterator[Family]:
 
 
 def alert_families(
-    known: Mapping[str, Severity], firing: Iterable[str], webhook: Mapping[str, object] | None
+    known: Mapping[str, Severity],
+    firing: Iterable[str],
+    targets: Mapping[str, Mapping[str, object]],
 ) -> Iterator[Family]:
-    """Every `known` alert, 1 while it fires; and the webhook's metrics, if there is one."""
+    """Every `known` alert, 1 while it fires; and the metrics of each target."""
     names = frozenset(firing)
     points: list[tuple[Labels, Value]] = [
         ((("taximeter.alert", name), ("taximeter.severity", severity)), int(name in names))
         for name, severity in known.items()
     ]
     yield gauge("taximeter.alert", "", "1 while the alert fires, 0 while it does not.", *points)
-    for key, (kind, unit, help) in WEBHOOK.items() if webhook else ():
-        if webhook and isinstance(value := webhook.get(key), int):
-            yield _single(f"taximeter.webhook.{key}", kind, unit, help, int(value))
+    for key, (kind, unit, help) in TARGET.items():
+        points = [
+            ((("taximeter.target", name),), int(value))
+            for name, status in targets.items()
+            if isinstance(value := status.get(key), int)
+        ]
+        full = f"taximeter.notify.{key}"
+        yield Family(name=full, kind=kind, unit=unit, help=help, points=points)
 
 
 def _loop_lag(counts: Mapping[str, int]) -> Family:

@@ -7,13 +7,14 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from exporters.record import EPOCH
-from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, not_billed, price
+from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, price
 from pricing.cause import Cause, about
 from pricing.charge import lowered
+from pricing.plan import NO_ACCESS, Access
 from pricing.reason import Reason
 from pricing.usage import TermValue
 from proxy.exchange import Exchange, Outcome, Part, Reading
-from proxy.metering.rows import Basis
+from proxy.metering.receipts import Basis
 from proxy.settings.config import Config, Provider
 from proxy.tokens.tokens import count
 
@@ -28,6 +29,7 @@ def counted(reading: Reading, family: str, config: Config) -> Reading:
 
     What a broken stream had stated is a lower bound: the greater of it and our count is the output.
     """
+    reading = _with_stated_cost(reading, count=config.metering.count_tokens)
     if reading.count is None or not reading.billable or not config.metering.count_tokens:
         return reading
     if reading.parts and Reason.USAGE_NOT_FINAL not in reading.reasons:
@@ -44,6 +46,17 @@ def counted(reading: Reading, family: str, config: Config) -> Reading:
     output = last.usage.quantities.get(Meter.OUTPUT, 0) + missing
     usage = Usage({**last.usage.quantities, Meter.OUTPUT: output}, Origin.ESTIMATED)
     return replace(reading, parts=(*reading.parts[:-1], replace(last, usage=usage)))
+
+
+def _with_stated_cost(reading: Reading, *, count: bool) -> Reading:
+    """A cost that is stated without any usage is still a cost, if only in a gateway's header."""
+    silent = Reason.NO_USAGE_STATED in reading.reasons
+    counts = count and reading.count is not None
+    if not reading.reported_usd or reading.parts or counts or not (reading.billable or silent):
+        return reading
+    reasons = tuple(cause for cause in reading.reasons if cause is not Reason.NO_USAGE_STATED)
+    parts = (Part(usage=Usage(origin=Origin.NONE)),)
+    return replace(reading, parts=parts, billable=True, reasons=reasons)
 
 
 def subcalls_of(
@@ -76,9 +89,10 @@ def subcalls_of(
     )
 
 
-def basis_of(reading: Reading) -> Basis:
+def basis_of(reading: Reading, access: Access = NO_ACCESS) -> Basis:
     """What the charge depends on besides usage."""
     return Basis(
+        access=access,
         asked=reading.request_model,
         served=reading.response_model,
         reasons=reading.reasons,
@@ -86,28 +100,20 @@ def basis_of(reading: Reading) -> Basis:
     )
 
 
-def charge_of(reading: Reading, subcalls: Sequence[Subcall], book: TariffBook) -> Charge:
-    """What a call costs: nothing if nobody bills it, unknown if its usage is."""
-    if not reading.billable:
-        return not_billed(*reading.reasons)
-    return charged(subcalls, basis_of(reading), book)
-
-
 def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge:
     """The charge of a billable call, live or stored."""
     # Counted tokens may stand in for usage that was not reported; if none do, `price` says so.
     doubts = [cause for cause in basis.reasons if cause is not Reason.NO_USAGE]
     charge = lowered(_charge_of(subcalls, basis, book), doubts)
-    if Reason.NO_RESPONSE in basis.reasons:
-        charge = replace(
-            charge, usd=None, status=Status.UNPRICED, counts={}
-        )  # its lines are a floor
+    if Reason.NO_RESPONSE in basis.reasons:  # the lines are a floor
+        charge = replace(charge, usd=None, status=Status.UNPRICED, counts={})
     elif basis.cut_short and charge.status is Status.EXACT:
-        charge = _because(charge, Reason.CUT_SHORT)
+        charge = because(charge, Reason.CUT_SHORT)
     return replace(charge, reasons=tuple(dict.fromkeys((*basis.reasons, *charge.reasons))))
 
 
-def _because(charge: Charge, cause: Cause) -> Charge:
+def because(charge: Charge, cause: Cause) -> Charge:
+    """`charge` with one more reason, and the status that it allows."""
     return replace(lowered(charge, [cause]), reasons=(*charge.reasons, cause))
 
 
@@ -136,7 +142,7 @@ def _charge_of_asked(
     if asked.usd is None:
         waits = [cause for cause in asked.reasons if cause.reason is Reason.UNKNOWN_COUNTER]
         return replace(charge, reasons=tuple(dict.fromkeys((*charge.reasons, *waits))))
-    return _because(asked, about(Reason.SERVED_MODEL_UNKNOWN, served))
+    return because(asked, about(Reason.SERVED_MODEL_UNKNOWN, served))
 
 
 def cut_short(exchange: Exchange) -> bool:

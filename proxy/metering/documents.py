@@ -1,8 +1,8 @@
 """Prices call documents: JSON objects with a request, when it was made, and its response.
 
 A document has `provider`, `path`, `at`, `request`, `response`, and optionally `id`, `method`,
-`request_headers`, `response_headers`, `upstream` (`base_url`, `region`, `deployment_type`) and
-`batch`.  The code that meters live calls reads it.
+`request_headers`, `response_headers`, `credential_kind`, `duration_s`, `upstream` (`base_url`,
+`region`, `deployment_type`) and `batch`.  The code that meters live calls reads it.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,15 @@ import msgspec
 from pricing import Charge, TariffBook
 from pricing.cause import texts
 from pricing.charge import line_document, plain
+from pricing.plan import CredentialKind
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Part, ResponseHead
 from proxy.instants import iso_instant
-from proxy.metering.charges import charge_of, counted, subcalls_of
+from proxy.metering.charges import basis_of, counted, subcalls_of
+from proxy.metering.payers import access_of, free, priced
+from proxy.metering.receipts import Priced
 from proxy.reading.reading import CallReader
+from proxy.secrecy.fingerprint import credential
+from proxy.secrecy.patterns import credential_kind
 from proxy.settings.config import Config, Provider
 
 # Decimals are written back into bodies as numbers, so no figure passes through a float.
@@ -45,15 +50,18 @@ def parse(line: bytes | str) -> dict[str, object]:
 def price_document(
     document: Mapping[str, object], book: TariffBook, config: Config
 ) -> dict[str, object]:
-    """`{id, usd, status, reasons, lines, tariff}`; `usd` is exact decimal text or None.
+    """`{id, usd, status, list_usd, list_status, reasons, lines, tariff}`; money is exact text.
 
     Raises ValueError for a document that is not one.
     """
-    charge = charge_document(document, book, config)
+    found = priced_document(document, book, config)
+    charge, listed = found.charge, found.listed
     return {
         "id": document.get("id"),
         "usd": None if charge.usd is None else plain(charge.usd),
         "status": charge.status.value,
+        "list_usd": None if listed.usd is None else plain(listed.usd),
+        "list_status": listed.status.value,
         "reasons": list(texts(charge.reasons)),
         "lines": [line_document(line) for line in charge.lines],
         "tariff": charge.tariff,
@@ -61,15 +69,22 @@ def price_document(
 
 
 def charge_document(document: Mapping[str, object], book: TariffBook, config: Config) -> Charge:
-    """The charge of a call document.  Raises ValueError for a document that is not one."""
+    """What is billed for a call document.  Raises ValueError for a document that is not one."""
+    return priced_document(document, book, config).charge
+
+
+def priced_document(document: Mapping[str, object], book: TariffBook, config: Config) -> Priced:
+    """The price of a call document.  Raises ValueError for a document that is not one."""
     provider = _provider(document, config)
     exchange = _exchange(document, provider, config)
     reading = counted(exchange.reading, provider.name, config)
     if document.get("batch"):
         parts = tuple(_in_batch(part) for part in reading.parts)
         reading = replace(reading, parts=parts, billable=reading.billable or bool(parts))
+    if not reading.billable:
+        return free(*reading.reasons)
     subcalls = subcalls_of(exchange, reading.parts, provider)
-    return charge_of(reading, subcalls, book)
+    return priced(subcalls, basis_of(reading, access_of(exchange, provider, book)), book)
 
 
 def _in_batch(part: Part) -> Part:
@@ -98,6 +113,7 @@ def _exchange(document: Mapping[str, object], provider: Provider, config: Config
     headers = {"content-type": EVENT_STREAM if text else JSON} | _headers(
         document, "response_headers"
     )
+    asked = {"content-type": JSON} | _headers(document, "request_headers")
     begun = Begun(
         call_id=str(document.get("id", "")),
         wall_ns=int(_at(str(document["at"])).timestamp() * 1_000_000) * 1000,
@@ -105,7 +121,8 @@ def _exchange(document: Mapping[str, object], provider: Provider, config: Config
         target=str(document["path"]),
         provider=provider.name,
         upstream=provider.base_url,
-        headers=tuple(({"content-type": JSON} | _headers(document, "request_headers")).items()),
+        headers=tuple(asked.items()),
+        credential_kind=_credential_kind(document, asked),
     )
     head = ResponseHead(status=_status(document), headers=tuple(headers.items()))
     reader = CallReader(begun, provider, config.metering)
@@ -119,7 +136,7 @@ def _exchange(document: Mapping[str, object], provider: Provider, config: Config
         ended=Ended(outcome=Outcome.OK),
         reading=reader.close(),
         first_byte_ns=0,
-        duration_ns=0,
+        duration_ns=int(_duration_s(document) * 1_000_000_000),
         source="document",
     )
 
@@ -129,6 +146,26 @@ def _headers(document: Mapping[str, object], key: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError(f"{key} must be a JSON object")
     return {str(name).lower(): str(text) for name, text in value.items()}
+
+
+def _credential_kind(document: Mapping[str, object], headers: Mapping[str, str]) -> str:
+    """As stated, else as the relay would note it; "" if the document shows no request headers."""
+    stated = document.get("credential_kind")
+    if stated is not None:
+        if stated not in list(CredentialKind):
+            raise ValueError(f"credential_kind: expected one of {', '.join(CredentialKind)}")
+        return str(stated)
+    if not document.get("request_headers"):
+        return ""
+    raw = [(name.encode(), text.encode("utf-8", "replace")) for name, text in headers.items()]
+    return credential_kind(credential(raw, str(document["path"])))
+
+
+def _duration_s(document: Mapping[str, object]) -> Decimal:
+    seconds = document.get("duration_s", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | Decimal) or not seconds >= 0:
+        raise ValueError("duration_s: expected a number of seconds")
+    return Decimal(seconds)
 
 
 def _status(document: Mapping[str, object]) -> int:

@@ -12,13 +12,16 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from exporters.record import Record
-from pricing import Charge, Status, Subcall, TariffBook, not_billed
+from pricing import Charge, Status, Subcall, TariffBook
 from pricing.reason import Effect, Reason
 from proxy.exchange import Exchange, Part, Reading
-from proxy.metering.charges import basis_of, charged, counted, cut_short, subcalls_of
-from proxy.metering.rows import Basis, row
+from proxy.metering.charges import basis_of, counted, cut_short, subcalls_of
+from proxy.metering.payers import access_of, free, priced
+from proxy.metering.receipts import Basis, Priced
+from proxy.metering.rows import row
 from proxy.metering.volumes import NO_VOLUMES, Volumes
 from proxy.settings.config import Config
+from proxy.tokens.audit import audit
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,7 @@ class Metering:
             reasons = (*reading.reasons, Reason.METERING_FAILED)
             charge = Charge(usd=None, status=Status.UNPRICED, reasons=reasons)
             exchange = replace(exchange, reading=reading)
-            return (row(exchange, charge, (), basis_of(reading), self.config),)
+            return (row(exchange, Priced(charge, charge), (), basis_of(reading), self.config),)
 
     def _own(self, exchange: Exchange) -> Record:
         provider = self.config.providers.get(exchange.begun.provider)
@@ -57,20 +60,27 @@ class Metering:
             own = replace(own, billable=False, parts=(), count=None, reasons=reasons)
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)
-        basis = replace(basis_of(own), cut_short=cut_short(exchange))
+        basis = basis_of(own, access_of(exchange, provider, self.book))
+        basis = replace(basis, cut_short=cut_short(exchange))
         if not own.billable:
-            charge = not_billed(*own.reasons)
+            found = free(*own.reasons)
         else:
-            charge, basis = self._charged(subcalls, basis)
-        return row(replace(exchange, reading=own), charge, subcalls, basis, self.config)
+            found, basis = self._priced(subcalls, basis)
+        record = row(replace(exchange, reading=own), found, subcalls, basis, self.config)
+        if (tokens := audit(own, exchange.begun.provider)) is None:
+            return record
+        counted_in, counted_out = tokens
+        return msgspec.structs.replace(
+            record, counted_input_tokens=counted_in, counted_output_tokens=counted_out
+        )
 
-    def _charged(self, subcalls: Sequence[Subcall], basis: Basis) -> tuple[Charge, Basis]:
-        """The charge, and its basis with what was used before; then counts the call as used."""
+    def _priced(self, subcalls: Sequence[Subcall], basis: Basis) -> tuple[Priced, Basis]:
+        """The price, and its basis with what was used before; then counts the call as used."""
         with self.volumes.passing(subcalls) as passing:
             basis = replace(basis, counters=passing.before)
-            charge = charged(subcalls, basis, self.book)
-            passing.add(charge.counts)
-        return charge, basis
+            found = priced(subcalls, basis, self.book)
+            passing.add(found.charge.counts)
+        return found, basis
 
     def _without_items(self, exchange: Exchange) -> Reading:
         """The reading with only what this call itself is charged for, which may be nothing."""
@@ -106,8 +116,10 @@ class Metering:
             reasons=part.reasons,
         )
         subcalls = subcalls_of(exchange, (part,), provider)
-        charge, basis = self._charged(subcalls, basis_of(reading))
-        record = row(replace(exchange, reading=reading), charge, subcalls, basis, self.config)
+        basis = basis_of(reading, access_of(exchange, provider, self.book))
+        found, basis = self._priced(subcalls, basis)
+        exchange = replace(exchange, reading=reading)
+        record = row(exchange, found, subcalls, basis, self.config)
         name = f"taximeter:{exchange.begun.provider}:{part.item}"
         return msgspec.structs.replace(
             record,

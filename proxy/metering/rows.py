@@ -1,28 +1,17 @@
 """One exchange and its charge as one flat record.  Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
-from exporters.otel.trace import Trace, trace_of
+from exporters.otel.trace import Trace, child_of, trace_of
 from exporters.record import Record, nine_places, rounded
-from pricing import (
-    NO_COUNTERS,
-    Charge,
-    Counters,
-    Meter,
-    Origin,
-    Subcall,
-    Usage,
-)
-from pricing.cause import Cause, texts
-from pricing.charge import line_document, plain, total
+from pricing import Meter, Origin, Subcall, Usage
+from pricing.cause import texts
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.exchange import Exchange, Outcome
+from proxy.metering.receipts import Basis, Priced, receipt
 from proxy.settings.config import Config
 
 ERROR_MESSAGE_MAX = 500  # characters of a provider's own error text
@@ -75,73 +64,31 @@ def usage_origin(subcalls: Sequence[Subcall]) -> Origin:
     return max((s.usage.origin for s in subcalls), key=order.index, default=Origin.NONE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
-    """What a charge depends on besides the subcalls and the tariffs."""
-
-    asked: str = ""  # the model asked for, and the one that answered
-    served: str = ""
-    reasons: tuple[Cause, ...] = ()  # the reading's own
-    reported_usd: Decimal | None = None
-    cut_short: bool = False  # more may have been made than was seen
-    # What was used before, for prices by volume.
-    counters: Counters = field(default_factory=lambda: NO_COUNTERS)
-
-
-def receipt(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> str:
-    """JSON with everything to follow the charge line by line, or to compute it again.
-
-    It holds only the counters that the charge moved.  `floor_usd` is what an unknown cost would
-    amount to at least, had the provider billed what is known.
-    """
-    reported = basis.reported_usd
-    floor = total([line.usd for line in charge.lines]) if charge.usd is None else Decimal(0)
-    document = {
-        "usd": None if charge.usd is None else plain(charge.usd),
-        "subcalls": [
-            {
-                "provider": subcall.provider,
-                "model": subcall.model,
-                "at": subcall.at,
-                "origin": subcall.usage.origin,
-                "usage": {m.value: plain(q) for m, q in subcall.usage.quantities.items()},
-                "terms": {
-                    name: plain(value) if isinstance(value, Decimal) else value
-                    for name, value in subcall.terms.items()
-                },
-            }
-            for subcall in subcalls
-        ],
-        "basis": {
-            "reasons": texts(basis.reasons),
-            "reported_usd": None if reported is None else str(reported),
-            "cut_short": basis.cut_short,
-            "counters": {name: plain(basis.counters[name]) for name in charge.counts},
-        },
-        "lines": [line_document(line) for line in charge.lines],
-        **({"floor_usd": plain(floor)} if floor else {}),
-    }
-    return msgspec.json.encode(document).decode()
-
-
 def row(
     exchange: Exchange,
-    charge: Charge,
+    priced: Priced,
     subcalls: Sequence[Subcall],
     basis: Basis,
     config: Config,
 ) -> Record:
     """The record of a call.  Raises ValueError for a cost that no call can have."""
     headers = {name.lower(): value for name, value in exchange.begun.headers}
-    trace = trace_of(headers, exchange.begun.call_id, config.otlp.incoming)
+    trace = _trace(exchange, headers, config)
     return Record(
         **_identity(exchange, config, headers, trace),
         **_answer(exchange, trace),
         **_usage(subcalls),
-        **price_fields(charge, subcalls, basis),
+        **price_fields(priced, subcalls, basis),
         **_times(exchange),
-        reported_usd=rounded(charge.reported_usd),
+        reported_usd=rounded(priced.charge.reported_usd),
     )
+
+
+def _trace(exchange: Exchange, headers: Mapping[str, str], config: Config) -> Trace:
+    """The span of a call; that of a response is below the span of its socket."""
+    own, socket = exchange.begun.call_id, exchange.socket_id
+    trace = trace_of(headers, socket or own, config.otlp.incoming)
+    return child_of(trace, own) if socket and socket != own else trace
 
 
 def _identity(
@@ -158,12 +105,14 @@ def _identity(
         **columns,
         "ts_us": begun.wall_ns // 1000,
         "call_id": begun.call_id,
+        "socket_id": exchange.socket_id,
         "trace_id": trace.trace_id,
         "span_id": trace.span_id,
         "parent_span_id": trace.parent_span_id,
         "key_id": config.key_names.get(begun.key_id, begun.key_id),
         "provider": begun.provider,
         "upstream": urlsplit(begun.upstream).netloc.rpartition("@")[2],
+        "credential_kind": begun.credential_kind,
         "region": provider.region if provider else "",
         "attempt": min(int(retries) + 1, 255) if retries.isdecimal() else 1,
         "request_bytes": exchange.ended.request_bytes,
@@ -224,8 +173,9 @@ def _starting(usage: Mapping[Meter, Quantity], prefix: str) -> int:
     return sum(int(n) for meter, n in usage.items() if meter.value.startswith(prefix))
 
 
-def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
+def price_fields(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
     """The price fields of a record; dollars rounded once, parts None if the sum is."""
+    charge, listed = priced.charge, priced.listed
     parts = dict.fromkeys(("input", "output", "cache_read", "cache_write", "other"), Decimal(0))
     for line in charge.lines:
         parts[_part(line.meter)] += line.usd
@@ -236,8 +186,10 @@ def price_fields(charge: Charge, subcalls: Sequence[Subcall], basis: Basis) -> d
         "cost_status": charge.status.value,
         "tariff": charge.tariff,
         "reasons": texts(charge.reasons),
-        "receipt": receipt(charge, subcalls, basis),
+        "receipt": receipt(priced, subcalls, basis),
         "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
+        "list_usd": rounded(listed.usd),
+        "list_status": listed.status.value,
     }
 
 

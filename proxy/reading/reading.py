@@ -4,7 +4,7 @@ The bytes may be cut anywhere; the reading is the same (only the times of tokens
 arrived).  No input makes it raise or block: what cannot be read becomes a reason.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -13,27 +13,18 @@ from exporters.content import Captured
 from pricing.cause import Reasons, about
 from pricing.reason import Reason
 from proxy.dialects import table
-from proxy.dialects.contract import Ask, Conversation, Json, Reader
+from proxy.dialects.contract import Ask, Json, Reader
 from proxy.dialects.draft import Failed
+from proxy.dialects.session import Answer, Session, State
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
+from proxy.reading.bodies import RequestBody, ResponseBody
 from proxy.reading.document import Document, Limits
-from proxy.reading.framers import SNIFF_BYTES, Framer, Item, JsonArray, choose
-from proxy.reading.inflate import Inflate
-from proxy.reading.multipart import Multipart, boundary_of
+from proxy.reading.framers import Item
+from proxy.sampling import sampled
 from proxy.settings.config import MeteringOptions, Provider
 
-DECODED_PER_DOCUMENT = 16  # most decoded bytes of one body, as a multiple of document_bytes_max
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
-BOM = b"\xef\xbb\xbf"
-SPACE = b" \t\r\n"
-# Why a body was not read → the same for a request, which leaves terms unknown rather than usage.
-_OF_REQUEST: Mapping[Reason, Reason] = {
-    Reason.BODY_TOO_LARGE: Reason.REQUEST_BODY_TOO_LARGE,
-    Reason.DECODED_BODY_TOO_LARGE: Reason.REQUEST_DECODED_BODY_TOO_LARGE,
-    Reason.CONTENT_ENCODING_UNKNOWN: Reason.REQUEST_CONTENT_ENCODING_UNKNOWN,
-    Reason.CONTENT_ENCODING_CORRUPT: Reason.REQUEST_CONTENT_ENCODING_CORRUPT,
-}
 
 
 class Listener(Protocol):
@@ -67,8 +58,10 @@ class CallReader:
 
         `capture` takes what was said, if content is captured.
         """
+        self._audited = not begun.websocket and sampled(begun.call_id, limits.audit_sample)
         self._capture = capture
         self.captured: Captured | None = None  # after `close`
+        self._torn = False  # an earlier meter read the beginning
         self._begun = begun
         self._provider = provider
         self._limits = limits
@@ -80,9 +73,9 @@ class CallReader:
         self._endpoint = table.find(
             begun.method, self._path, provider.dialect if provider else "openai"
         )
-        self._request = _Request(self._headers, limits)
+        self._request = RequestBody(self._headers, limits)
         self._head = ResponseHead(status=0)
-        self._response: _Response | None = None
+        self._response: ResponseBody | None = None
         self._reader: Reader | None = None
 
     def request(self, data: bytes, at_ns: int) -> None:
@@ -91,10 +84,9 @@ class CallReader:
 
     def head(self, head: ResponseHead, at_ns: int) -> None:
         """Take the response head; of several (1xx come first), the last one counts."""
-        self._head = head
-        headers = heads.lower(head.headers)
+        self._head, headers = head, heads.lower(head.headers)
         kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
-        self._response = _Response(kind, headers.get("content-encoding", ""), self._limits)
+        self._response = ResponseBody(kind, headers.get("content-encoding", ""), self._limits)
 
     def response(self, data: bytes, at_ns: int) -> None:
         """Take bytes of the response body, as received."""
@@ -118,16 +110,16 @@ class CallReader:
         if (reader := self._reader) is not None:
             self._guard(lambda: readings.append(reader.close()))
         if not readings:
-            readings.append(
-                Reading(endpoint=self._endpoint.name, operation=self._endpoint.operation)
-            )
+            name, operation = self._endpoint.name, self._endpoint.operation
+            readings.append(Reading(endpoint=name, operation=operation))
         self._guard(self._close_capture)
         return self._finished(readings[0])
 
     def _close_capture(self) -> None:
         if (capture := self._capture) is not None:
             body, cut = self._request.document(), any(self._request.reasons())
-            self.captured = capture.close(body, cut=cut or self._request.limits.pruned)
+            cut = cut or self._torn or self._request.limits.pruned
+            self.captured = capture.close(body, cut=cut)
 
     def _guard(self, step: Callable[[], object]) -> None:
         """Take a step of reading.  A bug here may spoil one reading, never the meter."""
@@ -154,7 +146,7 @@ class CallReader:
             return
         if self._capture is not None and value is not None:
             self._capture.add_message(value)
-        if isinstance(reader, Conversation):
+        if isinstance(reader, Session):
             reader.sent(value, at_ns)
 
     def _open(self) -> Reader:
@@ -162,8 +154,49 @@ class CallReader:
         if self._reader is None:
             ask = self._ask()
             failed = self._head.status >= 300  # a redirect is not billed either
-            self._reader = (Failed if failed else self._endpoint.reader)(ask, self._endpoint)
+            kind = Failed if failed else self._endpoint.reader
+            if self._begun.websocket and not failed and self._endpoint.session is not None:
+                kind = self._endpoint.session
+            self._reader = kind(ask, self._endpoint)
         return self._reader
+
+    # -- sockets of many responses --------------------------------------------------------------
+
+    def take_began(self) -> list[tuple[int, State]]:
+        """See `Session.take_began`."""
+        return self._reader.take_began() if isinstance(self._reader, Session) else []
+
+    def take_ended(self) -> list[Answer]:
+        """See `Session.take_ended`."""
+        if not isinstance(self._reader, Session) or not (ended := self._reader.take_ended()):
+            return []
+        named = heads.first(self._headers, heads.SESSIONS)
+        return [
+            replace(one, reading=replace(one.reading, session_id=named or one.reading.session_id))
+            for one in ended
+        ]
+
+    def settle(self, now_ns: int) -> None:
+        """See `Session.settle`."""
+        if isinstance(reader := self._reader, Session):
+            self._guard(lambda: reader.settle(now_ns - self._began_ns))
+
+    def state(self) -> State | None:
+        """See `Session.state`; None: what is being read cannot be remembered."""
+        return self._reader.state() if isinstance(self._reader, Session) else None
+
+    def lose(self) -> None:
+        """Some of what passed is lost."""
+        self._reasons.add(Reason.BYTES_DROPPED)
+
+    def restore(self, state: State | None) -> None:
+        """Read on where an earlier meter stopped, which remembered this."""
+        self._torn = True
+        reader = self._open()
+        if state is None:
+            self.lose()
+        elif isinstance(reader, Session):
+            reader.restore(state)
 
     def _ask(self) -> Ask:
         provider = self._provider
@@ -181,6 +214,7 @@ class CallReader:
             stream=self._begun.websocket or bool(self._response and self._response.stream),
             array=bool(self._response and self._response.array),
             text_chars_max=self._limits.count_bytes_max,
+            audit=self._audited,
             capture=self._capture.add_text if self._capture else None,
         )
 
@@ -195,9 +229,11 @@ class CallReader:
             request = {} if self._request.limits.pruned else count.request
             count = CountRequest(request=request, output=count.output, output_known=known)
         headers = heads.lower(self._head.headers)
+        lost = self._cut_short(reading) or any(self._request.reasons())
         return replace(
             reading,
             count=count,
+            audit=None if lost or self._request.limits.pruned else reading.audit,
             session_id=heads.first(self._headers, heads.SESSIONS) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},
@@ -212,88 +248,3 @@ class CallReader:
         if response is None or response.limits.pruned or any(response.reasons()):
             return True
         return not response.stream and not reading.complete
-
-
-class _Request:
-    """The request body: JSON, or the plain fields of a form."""
-
-    def __init__(self, headers: Mapping[str, str], limits: MeteringOptions) -> None:
-        self.limits = Limits(limits.document_bytes_max)
-        self._inflate = _inflate(headers.get("content-encoding", ""), limits)
-        boundary = boundary_of(headers.get("content-type", ""))
-        self._body: Document | Multipart = (
-            Multipart(boundary) if boundary else Document(self.limits)
-        )
-        self._closed: Json = None
-        self._is_closed = False
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes as sent; those that arrive after the body was needed are ignored."""
-        if not self._is_closed:
-            for piece in self._inflate.feed(data):
-                self._body.feed(piece)
-
-    def document(self) -> Json:
-        """The body; None if there is none, or if it is neither JSON nor a form."""
-        if not self._is_closed:
-            self._is_closed = True
-            body = self._body.close()
-            self._closed = None if isinstance(body, str) else body
-            del self._body
-        return self._closed
-
-    def reasons(self) -> Iterator[Reason]:
-        """Why the body was not read, or not in full."""
-        found = (self._inflate.reason, *self.limits.reasons)
-        return (_OF_REQUEST.get(reason, reason) for reason in found if reason)
-
-
-class _Response:
-    """The response body, down to its documents."""
-
-    def __init__(self, kind: str, encoding: str, limits: MeteringOptions) -> None:
-        self.limits = Limits(limits.document_bytes_max)
-        self._kind = kind
-        self._inflate = _inflate(encoding, limits)
-        self._start = b""  # held back until the framer can be chosen
-        self._framer: Framer | None = None
-
-    @property
-    def stream(self) -> bool:
-        """Whether documents arrive over time; known once there is one."""
-        return self._framer is not None and self._framer.stream
-
-    @property
-    def array(self) -> bool:
-        """Whether the documents are the elements of one JSON array."""
-        return isinstance(self._framer, JsonArray)
-
-    def feed(self, data: bytes) -> Iterator[Item]:
-        """Yield the documents that `data` completes."""
-        for piece in self._inflate.feed(data):
-            yield from self._frame(piece)
-
-    def _frame(self, data: bytes, last: bool = False) -> Iterator[Item]:
-        if self._framer is None:
-            data = (self._start + data).removeprefix(BOM).lstrip(SPACE)
-            if not last and len(data) < SNIFF_BYTES:
-                self._start = data
-                return
-            self._framer = choose(self._kind, data[:SNIFF_BYTES], self.limits)
-            self._start = b""
-        yield from self._framer.feed(data)
-
-    def close(self) -> Iterator[Item]:
-        """Yield the documents that the end completes."""
-        if self._framer is None and self._start:
-            yield from self._frame(b"", last=True)
-        if self._framer is not None:
-            yield from self._framer.close()
-
-    def reasons(self) -> Iterator[Reason]:
-        """Why the body was not read, or not in full."""
-        return (reason for reason in (self._inflate.reason, *self.limits.reasons) if reason)
-
-
-def _inflate(encoding: str, limits: MeteringOptions) -> Inflate:
-    return Inflate(encoding, DECODED_PER_DOCUMENT * limits.document_bytes_max)

@@ -38,6 +38,10 @@ class CallLog:
         self._mask: Mask | None = None  # while the body of an error response passes
         self._request_room = limits.request_bytes_max
         self._response_room = limits.response_bytes_max
+        self._message_max = {  # of each: a socket has no length, and what is metered is deleted
+            Kind.MESSAGE_UP: limits.request_bytes_max,
+            Kind.MESSAGE_DOWN: limits.response_bytes_max,
+        }
         self._call = journal.begin(begun)
         self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
@@ -77,18 +81,14 @@ class CallLog:
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
         """Record a WebSocket message, whole or not at all."""
         size = len(payload)
-        up = kind is Kind.MESSAGE_UP
-        if up:
+        if kind is Kind.MESSAGE_UP:
             self.request_bytes += size
         else:
             self.response_bytes += size
-        if size > (self._request_room if up else self._response_room):
+        if size > self._message_max[kind]:
             self._beyond += size
             return
-        if up:
-            self._request_room -= size
-        else:
-            self._response_room -= size
+        if kind is Kind.MESSAGE_DOWN:
             payload = masked(payload, self._secret)
         self._journal.append(self._call, kind, bytes((opcode,)) + payload)
 

@@ -26,6 +26,7 @@ from proxy.relay.services import Services
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
 from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
+from proxy.secrecy.patterns import credential_kind
 from proxy.secrecy.scrubbing import scrubbed, scrubbed_tags, scrubbed_target
 from proxy.settings.config import Config
 from proxy.settings.places import Places
@@ -207,6 +208,7 @@ class Relay:
             if route.tags or headers.tags
             else {},
             key_id=self._fingerprints.name(secret),
+            credential_kind=credential_kind(secret),
             websocket=headers.websocket,
         )
 

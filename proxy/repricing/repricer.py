@@ -8,19 +8,23 @@ from typing import Any
 
 import msgspec
 
-from exporters.clickhouse.corrections import COSTS, GROUPS, Correction
+from exporters.clickhouse.corrections import COSTS, GROUPS, LIST, PRICE, Correction
 from exporters.record import EPOCH
 from pricing import Counters, Meter, Origin, Subcall, TariffBook, Usage
 from pricing.cause import parse
+from pricing.plan import NO_ACCESS, Access
+from pricing.reason import Reason
 from pricing.terms import TERMS
 from pricing.usage import TermValue
-from proxy.metering.charges import charged
-from proxy.metering.rows import Basis, price_fields
+from proxy.metering.payers import priced
+from proxy.metering.receipts import Basis
+from proxy.metering.rows import price_fields
 from proxy.metering.volumes import CounterSums, window
 
 REASON = "reprice"
 NEVER = "not_billed"  # whatever the tariffs say
-COMPARED = (*COSTS, "cost_status", "reasons", "counts")  # not the version of the tariffs
+BY_RULE = (Reason.PLAN, Reason.LOCAL)  # except calls that a rule says nobody bills
+COMPARED = (*COSTS, "cost_status", "reasons", "counts", *LIST)  # not the version of the tariffs
 
 StoredCall = Mapping[str, Any]  # of `exporters.clickhouse.corrections.page`, as JSON has it
 
@@ -39,6 +43,7 @@ class _Basis(msgspec.Struct):
     reported_usd: str | None = None
     cut_short: bool = False
     counters: dict[str, str] = {}
+    access: Access = NO_ACCESS
 
 
 class _Receipt(msgspec.Struct):
@@ -102,7 +107,7 @@ class Repricer:
         self.ledger.passed(at, old, fields["counts"] if fields else old)
         if fields is None or all(fields[name] == _stored(row, name) for name in COMPARED):
             return None
-        replaced = (*COSTS, "cost_status", "counts")
+        replaced = (*COSTS, "cost_status", "counts", *LIST)
         values: dict[str, Any] = {
             **{name: row[name] for name in ("call_id", "source", *GROUPS)},
             **{f"old_{name}": _stored(row, name) for name in replaced},
@@ -116,7 +121,10 @@ class Repricer:
     def _priced(self, row: StoredCall, at: datetime) -> dict[str, Any] | None:
         """The new price fields of a row; None if no tariff decides its price."""
         receipt = _receipt.decode(row["receipt"] or "{}")
-        if row["cost_status"] == NEVER or not receipt.subcalls or receipt.basis is None:
+        if row["cost_status"] == NEVER and not _by_rule(row):
+            self.kept += 1
+            return None if row["list_status"] else _with_list(row)
+        if not receipt.subcalls or receipt.basis is None:
             self.kept += 1
             return None
         subcalls = tuple(map(_subcall, receipt.subcalls))
@@ -129,14 +137,26 @@ class Repricer:
             reported_usd=None if stored.reported_usd is None else Decimal(stored.reported_usd),
             cut_short=stored.cut_short,
             counters=self.ledger.before({s.provider for s in subcalls}, at, noted),
+            access=stored.access,
         )
-        return price_fields(charged(subcalls, basis, self.book), subcalls, basis)
+        return price_fields(priced(subcalls, basis, self.book), subcalls, basis)
+
+
+def _by_rule(row: StoredCall) -> bool:
+    """Whether a rule for plans or local models decided, which other tariffs may decide anew."""
+    return any(parse(text).reason in BY_RULE for text in row["reasons"])
+
+
+def _with_list(row: StoredCall) -> dict[str, Any]:
+    """The price fields of a call that nobody bills, from before rows had a list price."""
+    fields = {name: _stored(row, name) for name in PRICE}
+    return fields | {"list_usd": Decimal(0), "list_status": NEVER}
 
 
 def _stored(row: StoredCall, name: str) -> object:
     """A field of the row in the form of `price_fields`."""
     value = row[name]
-    if name in COSTS:
+    if name in COSTS or name == "list_usd":
         return None if value is None else Decimal(value)
     if name == "counts":
         return {counter: Decimal(text) for counter, text in value.items()}

@@ -52,6 +52,20 @@ def scrubbed_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def scrubbed_document(value: object) -> object:
+    """Decoded JSON with credentials replaced: by the name of their field, or by their form."""
+    if isinstance(value, Mapping):
+        return {
+            _scrubbed_text(str(name)): HIDDEN
+            if isinstance(field, str | list | tuple | Mapping) and is_secret(str(name).lower())
+            else scrubbed_document(field)
+            for name, field in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [scrubbed_document(one) for one in value]
+    return _scrubbed_text(value) if isinstance(value, str) else value
+
+
 def _scrubbed_pair(pair: tuple[bytes, bytes]) -> tuple[str, str]:
     name, value = pair
     key, secret = _known(name) if len(name) <= _NAME_BYTES_CACHED_MAX else _new(name)

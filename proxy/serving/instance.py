@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from exporters.clickhouse import connection
+from exporters.clickhouse.dsn import parse_dsn
 from proxy.journal.disk import write_atomically
 from proxy.network import url_of
 from proxy.settings.config import Config
@@ -51,7 +51,7 @@ def describe(config: Config) -> Instance:
         proxy_url=url_of(config.proxy),
         console_url=url_of(config.console),
         data=str(config.data),
-        store=str(connection.parse(store_dsn(config), config.store.database)),
+        store=str(parse_dsn(store_dsn(config), config.store.database)),
     )
 
 
@@ -65,6 +65,11 @@ def claimed(data: Path) -> Iterator[int]:
     lock = os.open(Places(data).serve_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(lock, data)
+        if Places(data).restoring.exists():
+            raise TakenError(
+                f"{data} holds a backup that was not completely restored.\n"
+                "Remove it, and run taximeter restore again."
+            )
         Places(data).serve_description.unlink(missing_ok=True)  # left by a killed one
         yield lock
     finally:

@@ -13,35 +13,41 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
 
+from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
-from exporters.otel import metrics as otel_metrics
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
-from proxy.console import api
-from proxy.console.command_token import CommandToken
-from proxy.console.content_api import ContentApi
+from proxy.console.console import Parts, console
 from proxy.console.probes import Probes
-from proxy.console.reprice_api import RepriceApi
 from proxy.delivery import outlets
+from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
+from proxy.metering.audits import Audits, comparisons
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
+from proxy.metering.unpriced import Hint, Unpriced, unpriced
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
+from proxy.notices.notices import Notices
+from proxy.notices.outbox import Outbox
+from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
 from proxy.serving import process
+from proxy.serving.backing_up import BackingUp
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -69,6 +75,8 @@ class MeterProcess:
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
+        self._book, self._hints = book, Unpriced(book)
+        self._audits = Audits()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -82,7 +90,7 @@ class MeterProcess:
         self.recorder = Recorder(
             config,
             metering.records,
-            on_record=self.observer.observe,
+            on_record=self._observe,
             contents=self.content.journal if self.content else None,
         )
         self.clickhouse = ClickHouse(
@@ -93,22 +101,26 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.repricing = Repricing(config, self.store, self.clickhouse)
-        command = CommandToken(places.command_token)
-        content_api = ContentApi(config, self.store, self.contents, self.content, command)
         self.probes = Probes()
-        self.commands = (
-            *self.probes.routes(),
-            *RepriceApi(self.repricing, command).routes(),
-            *content_api.routes(),
-        )
+        self.audit_table = AuditTable(dsn, database=store.database)
+        self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
         if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
-        self.ways: list[Delivery[Record] | ContentDelivery] = [*self.deliveries]
+        self.ways: list[Delivery[Record] | ContentDelivery | AuditDelivery]
+        self.ways = [*self.deliveries, self.audit]
         if self.content:
             self.ways.append(self.content)
-        self.alerting = Alerting(config.alerts, places.alerts, self.status, outlets.webhook(config))
+        self.notices = Notices(Outbox(places.outbox), targets(config))
+        self.alerting = Alerting(
+            config.alerts,
+            places.alerts,
+            self.status,
+            self.notices,
+            targets=loss_targets(config),
+            node=config.node,
+        )
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
         return Delivery(
@@ -121,22 +133,52 @@ class MeterProcess:
             age_max_s=self._config.store.batch_age_max_s,
         )
 
+    def _console(self) -> web.Application:
+        turns = [*(way.turn for way in self.ways), self.recorder.turn]
+        parts = Parts(
+            store=self.store,
+            status=self.status,
+            metrics=self.metrics,
+            alerts=self.alerting.shown,
+            check=self.check,
+            unpriced=self._unpriced,
+            counted=partial(comparisons, self.store),
+            repricing=self.repricing,
+            contents=self.contents,
+            content=self.content,
+            audit=self.audit,
+            probes=self.probes,
+            backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
+        )
+        return console(self._config, parts)
+
+    def _observe(self, record: Record) -> None:
+        self.observer.observe(record)
+        self._hints.observe(record)
+        self._audits.observe(record)
+
+    async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
+        return await unpriced(self.store, self._book, since, until)
+
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
         meter = {
             "uptime_s": round(monotonic() - self._began, 1),
             "journal_bytes": self.observer.journal_bytes(),
             "journal_bytes_max": outlets.journals(self._config),
+            "audit": self._audits.status(),
         }
         exporters = {
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
         content = {self.content.name: self.content.status()} if self.content else {}
-        return {"meter": self.recorder.status() | meter, **exporters, **content}
+        audit = {self.audit.name: self.audit.status()}
+        return {"meter": self.recorder.status() | meter, **exporters, **content, **audit}
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
-        return self.observer.families(self.status()) + self.alerting.families()
+        own = [*self.alerting.families(), *self._audits.families()]
+        return self.observer.families(self.status()) + own
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
         """See `proxy.console.api.Check`: no batch may be waiting for a day that is rebuilt."""
@@ -187,16 +229,7 @@ class MeterProcess:
         """Run until `stop`; then read what the relays left, flush, and close."""
         await self._open_store()
         await self.observer.count_waiting(self.deliveries)
-        app = api.application(
-            self.store,
-            self.status,
-            self._config.console,
-            metrics=self.metrics,
-            alerts=self.alerting.shown,
-            check=self.check,
-            commands=self.commands,
-        )
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
+        runner = web.AppRunner(self._console(), access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
         await runner.setup()
         tls = server_tls(self._config.console)
         for sock in process.inherited(console_fds):
@@ -204,7 +237,8 @@ class MeterProcess:
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
-        if push := otel_metrics.from_config(self.metrics):
+        tasks.append(asyncio.create_task(self.notices.run()))
+        if push := outlets.metrics(self.metrics):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
             counted, drained = self.clickhouse.counted, self.deliveries[0].drained
@@ -222,8 +256,10 @@ class MeterProcess:
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.recorder.upkeep()
         await self.alerting.close()
+        await self.notices.close()
         await runner.cleanup()
         self.recorder.close()
+        self.audit.close()
         if self.content:
             self.content.close()
         self.items.close()
@@ -232,6 +268,7 @@ class MeterProcess:
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
                 await self.contents.close()
+                await self.audit_table.close()
                 await self.store.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()

@@ -5,6 +5,7 @@ means that the supervisor is gone and nobody is left to restart or stop this pro
 """
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -83,8 +84,11 @@ def on_lame_duck(turn_unready: Callable[[], None]) -> None:
 def begin() -> None:
     """Set up a process: log to standard error, write no core dumps, allow many open files.
 
-    A core dump would contain keys and prompts.
+    A core dump would contain keys and prompts.  Garbage collection starts now, without what was
+    imported (see `proxy.serving.start`).
     """
+    gc.freeze()
+    gc.enable()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

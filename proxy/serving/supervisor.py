@@ -28,8 +28,8 @@ FLUSH_S = 30.0  # for the meter to write what it has
 MARGIN_S = 5.0  # beyond drain_timeout_s, after which a relay exits by itself
 SAME_SIGNAL_S = 0.5  # `timeout` and others signal a process, then its group: count that as one
 
-RELAY = module("proxy.serving.relay_process")
-METER = module("proxy.serving.meter_process")
+RELAY = (*module("proxy.serving.start"), "proxy.serving.relay_process")
+METER = (*module("proxy.serving.start"), "proxy.serving.meter_process")
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class Supervisor:
     async def _replace_all(self) -> None:
         """Replace relays one by one, then the meter; nobody is refused meanwhile."""
         try:
-            read = await asyncio.to_thread(self._reload)  # reading all tariffs takes a second
+            read = await asyncio.to_thread(self._reload)  # it may read many tariffs
         except (sources.SettingsError, TariffError, OSError) as error:
             log.error("Reload failed; keeping the previous configuration:\n%s", error)
             return

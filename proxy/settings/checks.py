@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from proxy.secrecy.kinds import KINDS
 from proxy.secrecy.redaction import PATTERN_NAME, compiled
+from proxy.settings.budget_checks import budget_mistakes
 from proxy.settings.config import (
+    BILLING,
     DIALECTS,
     QUIRKS,
     AlertOptions,
@@ -16,6 +18,12 @@ from proxy.settings.config import (
     ContentOptions,
     Listen,
     Provider,
+)
+from proxy.settings.notify_checks import (
+    WEBHOOK,
+    header_mistakes,
+    notify_mistakes,
+    unknown_targets,
 )
 from proxy.settings.typed import leaves, nearest
 
@@ -35,8 +43,6 @@ ZERO_ALLOWED = (
 # makes a token hard to guess.
 TOKEN_CHARACTERS_MIN = 16
 TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARACTERS_MIN},}}")
-WEBHOOK = re.compile(r"https?://([^/?#@\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?([/?#]|$)")
-HEADER = re.compile(r"[!#$%&'*+.^`|~\w-]+:[^\x00-\x1f\x7f]*", re.ASCII)  # RFC 9110, 5.1 and 5.5
 CONTENT_BYTES = (1024, 4 * 1024 * 1024)  # range of content.bytes_max; one insert has several rows
 # `exporters.clickhouse.connection` checks the rest of a DSN.
 STORE_SCHEMES = ("chdb", "clickhouse", "http", "https")
@@ -55,12 +61,19 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
         yield f"upstream.ca_file: file not found: {config.upstream.ca_file}"
     if config.metering.tariffs is not None and not config.metering.tariffs.is_dir():
         yield f"metering.tariffs: directory not found: {config.metering.tariffs}"
+    if config.metering.audit_sample > 1:
+        yield f"metering.audit_sample: expected at most 1, got {config.metering.audit_sample}"
     if config.store.dsn and urlsplit(config.store.dsn).scheme not in STORE_SCHEMES:
         yield f"store.dsn: expected one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
     yield from _content_mistakes(config.content)
     if config.otlp.endpoint:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
     yield from _alert_mistakes(config.alerts)
+    yield from unknown_targets("alerts.notify", config.alerts.notify, config)
+    for target in config.notify.values():
+        yield from notify_mistakes(target)
+    for budget in config.budgets.values():
+        yield from budget_mistakes(budget, config)
     if config.data.exists() and not config.data.is_dir():
         yield f"data: {config.data} is not a directory"
 
@@ -91,8 +104,7 @@ def _alert_mistakes(alerts: AlertOptions) -> Iterator[str]:
     """Messages do not quote the URL or the headers, which may be secrets."""
     if alerts.webhook and not WEBHOOK.match(alerts.webhook):
         yield "alerts.webhook: expected http:// or https:// and a host"
-    if not all(map(HEADER.fullmatch, map(":".join, alerts.webhook_headers.items()))):
-        yield "alerts.webhook_headers: invalid header name or value"
+    yield from header_mistakes("alerts.webhook_headers", alerts.webhook_headers)
     if alerts.journal_share_max > 1:
         yield f"alerts.journal_share_max: expected at most 1, got {alerts.journal_share_max}"
 
@@ -182,6 +194,9 @@ def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterato
     if provider.dialect not in DIALECTS:
         hint = nearest(provider.dialect, DIALECTS)
         yield f"{key}.dialect: unknown dialect {provider.dialect!r}{hint}"
+    if provider.billing not in BILLING:
+        words = " | ".join(choice or '""' for choice in BILLING)
+        yield f"{key}.billing: expected {words}, got {provider.billing!r}"
     for quirk in sorted(provider.quirks - QUIRKS.keys()):
         yield f"{key}.quirks: unknown quirk {quirk!r}{nearest(quirk, QUIRKS)}"
     for prefix in provider.owns:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from pricing.budget import Budget
+from pricing.plan import LOCAL, TOKENS
+
 # Families of wire formats.  Where two families share a path, the provider's dialect decides.
 DIALECTS = ("openai", "anthropic", "gemini", "bedrock", "cohere", "ollama")
 
@@ -35,6 +38,8 @@ QUIRKS: Mapping[str, str] = {
     ),
 }
 
+BILLING = ("", LOCAL, TOKENS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
@@ -47,6 +52,7 @@ class Provider:
     owns: tuple[str, ...] = ()  # bare path prefixes; the longest match wins, "*" matches any text
     region: str = ""  # region and deployment: no response states them, but prices depend on them
     deployment: str = ""
+    billing: str = ""  # BILLING: who charges for its calls, where the tariffs cannot tell
     telemetry_name: str = ""  # gen_ai.provider.name, if it differs from `name`
     first_byte_timeout_s: float = 0.0  # as in `UpstreamOptions`; 0: as there
     idle_timeout_s: float = 0.0
@@ -121,7 +127,8 @@ class JournalOptions:
     segment_bytes_max: int = 64 * 1024 * 1024
     segment_age_max_s: float = 10.0  # so that metered bytes are deleted soon
     total_bytes_max: int = 4 * 1024 * 1024 * 1024
-    request_bytes_max: int = 64 * 1024 * 1024  # kept of one call's request body
+    # Kept of the bodies of one call; of a socket, of each message.
+    request_bytes_max: int = 64 * 1024 * 1024
     response_bytes_max: int = 256 * 1024 * 1024
     fsync: str = "interval"  # interval | always | never
     fsync_interval_s: float = 1.0
@@ -134,6 +141,7 @@ class MeteringOptions:
     document_bytes_max: int = 32 * 1024 * 1024  # one decoded JSON body or one stream event
     count_bytes_max: int = 4 * 1024 * 1024  # text given to the tokenizer for one call
     count_tokens: bool = True
+    audit_sample: float = 0.05  # share of calls counted beside what their provider reports
     tariffs: Path | None = None  # a directory of tariff files that override the shipped ones
 
 
@@ -180,9 +188,37 @@ class AlertOptions:
     webhook_headers: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), repr=False
     )
+    notify: tuple[str, ...] = ()  # names of targets, beside the log
     journal_share_max: float = 0.8  # of the size limit of a journal
     lag_max_s: float = 300.0  # age of the oldest row waiting for an exporter
     quiet_s: float = 300.0  # without a new reason, until an alert ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyOptions:
+    """A target for alerts.  Texts that may be secrets may be `env:NAME`; see docs/budgets.md."""
+
+    name: str
+    type: str = ""
+    url: str = field(default="", repr=False)  # slack, teams, discord, webhook, alertmanager
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    # webhook: signs; several while a receiver changes from one to the next
+    secret: tuple[str, ...] | str = field(default="", repr=False)
+    routing_key: str = field(default="", repr=False)  # pagerduty
+    host: str = ""  # smtp, as all that follow
+    port: int = 0  # 0: the encryption's usual one
+    encryption: str = "starttls"  # starttls | tls | none
+    username: str = ""
+    password: str = field(default="", repr=False)
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All secrets to sign with."""
+        if isinstance(self.secret, str):
+            return (self.secret,) if self.secret else ()
+        return self.secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +239,8 @@ class Config:
     content: ContentOptions = ContentOptions()
     otlp: OtlpOptions = OtlpOptions()
     alerts: AlertOptions = AlertOptions()
+    budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
+    notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
     node: str = ""  # name of this machine in rows; "": the host name
     key_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))

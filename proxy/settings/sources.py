@@ -11,15 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from proxy.settings.checks import mistakes
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config, Listen, NotifyOptions
 from proxy.settings.typed import Layer, SettingsReader, leaves, nearest
 
 PREFIX = "TAXIMETER_"
+VARIABLE = "env:"  # begins the text of a secret that an environment variable holds
+MAYBE_VARIABLES = ("url", "routing_key", "username", "password")
 CONFIG_VARIABLE = "TAXIMETER_CONFIG"  # names the file; read by the command line
 # Variables that Kubernetes and Docker links set for a service named "taximeter".
 SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
@@ -64,8 +67,11 @@ def load(
             config,
             proxy=_with_token("proxy", config.proxy, reader.mistakes),
             console=_with_token("console", config.console, reader.mistakes),
+            notify=_with_variables(config.notify, environ, reader.mistakes),
         )
-        reader.mistakes += mistakes(config, packaged["providers"])
+        told = tuple(f"{mistake.partition(':')[0]}:" for mistake in reader.mistakes)
+        found = mistakes(config, packaged["providers"])
+        reader.mistakes += [one for one in found if not one.startswith(told)]
     if config is None or reader.mistakes:
         raise SettingsError(tuple(reader.mistakes))
     return config
@@ -123,6 +129,39 @@ def _with_token(key: str, listen: Listen, mistakes: list[str]) -> Listen:
     if not token:
         mistakes.append(f"{key}.token_file: {listen.token_file} is empty")
     return replace(listen, token=token)
+
+
+def _with_variables(
+    targets: Mapping[str, NotifyOptions], environ: Mapping[str, str], mistakes: list[str]
+) -> Mapping[str, NotifyOptions]:
+    """`targets` with each `env:NAME` replaced by the value of that variable."""
+
+    def value(text: str, key: str) -> str:
+        if not text.startswith(VARIABLE):
+            return text
+        name = text.removeprefix(VARIABLE)
+        if not environ.get(name):
+            mistakes.append(f"{key}: environment variable {name or '(no name)'} is not set")
+        return environ.get(name, "")
+
+    def resolved(target: NotifyOptions) -> NotifyOptions:
+        key = f"notify.{target.name}"
+        texts = {name: value(getattr(target, name), f"{key}.{name}") for name in MAYBE_VARIABLES}
+        headers = {
+            name: value(text, f"{key}.headers.{name}") for name, text in target.headers.items()
+        }
+        secrets = tuple(value(one, f"{key}.secret") for one in target.secrets)
+        return replace(
+            target,
+            url=texts["url"],
+            routing_key=texts["routing_key"],
+            username=texts["username"],
+            password=texts["password"],
+            headers=MappingProxyType(headers),
+            secret=secrets or "",
+        )
+
+    return MappingProxyType({name: resolved(target) for name, target in targets.items()})
 
 
 def _environment_layers(

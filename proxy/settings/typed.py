@@ -6,11 +6,11 @@ but not the meaning of the settings.
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from types import MappingProxyType, NoneType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from proxy.secrecy.patterns import is_secret
@@ -39,10 +39,27 @@ def _pairs(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(text) from error
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Names with dots, which TOML reads as tables within tables, as one name each."""
+    for name, item in table.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{prefix}{name}.")
+        else:
+            yield prefix + name, item
+
+
 FROM_TEXT: Mapping[object, Callable[[str], object]] = {
     bool: lambda text: SWITCH[text.lower()],
     int: int,
     float: float,
+    Decimal: _decimal,
     list: _items,
     Mapping: _pairs,
 }
@@ -131,21 +148,35 @@ class SettingsReader:
         if dataclasses.is_dataclass(hint):
             return self._dataclass(hint, value, key)  # type: ignore[arg-type]  # a class
         origin, args = get_origin(hint), get_args(hint)
-        if NoneType in args:  # X | None: "" means None, as TOML has no null
-            kept = next(arg for arg in args if arg is not NoneType)
-            return None if value == "" else self._value(kept, value, key)
+        if origin is UnionType:
+            if NoneType in args and value == "":  # X | None: "" means None, as TOML has no null
+                return None
+            arms = [arg for arg in args if arg is not NoneType]
+            return self._value(self._arm(arms, value, key), value, key)
         if origin is Mapping:
             return self._mapping(args[1], value, key)
         if origin in (tuple, frozenset):
             return self._sequence(origin, args[0], value, key)
         return self._scalar(hint, value, key)
 
+    def _arm(self, arms: Sequence[Any], value: object, key: str) -> Any:
+        """The type of a union that `value` has; the first if it has none of them."""
+        for arm in arms:
+            kind = get_origin(arm) or arm
+            if kind is tuple and isinstance(value, list):
+                return arm
+            if kind is float and type(self._from_text(float, value, key)) in (int, float):
+                return arm
+            if type(value) is kind:
+                return arm
+        return arms[0]
+
     def _mapping(self, hint: Any, value: object, key: str) -> Any:
         value = self._from_text(Mapping, value, key)
         if not isinstance(value, Mapping):
             return self._mistake(key, "expected a table")
         items: dict[str, Any] = {}
-        for name, item in value.items():
+        for name, item in _flat(value) if hint is str else value.items():
             at = f"{key}.{name}"
             if dataclasses.is_dataclass(hint):  # a table of tables: each key is a name
                 items[name] = self._dataclass(hint, item, at, name=name)  # type: ignore[arg-type]  # a class
@@ -164,7 +195,7 @@ class SettingsReader:
         value = self._from_text(hint, value, key)
         if hint is float and type(value) is int:
             return float(value)
-        if hint is Decimal and type(value) in (int, float):
+        if hint is Decimal and type(value) in (int, float, Decimal):
             return Decimal(str(value))  # the shortest text of a float is the one the user wrote
         if hint is Path and isinstance(value, str) and value:
             return self._layer(key).base / Path(value).expanduser()

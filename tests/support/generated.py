@@ -1,4 +1,4 @@
-"""The parts of documents that are drawn from the code.
+"""The parts of documents that are drawn from the code, and the digest of the checked tariffs.
 
 `python -m support.generated`, with tests/ on the path, writes them; tests fail while one is stale.
 A part stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
@@ -7,6 +7,7 @@ A part stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 import re
 from collections.abc import Callable, Mapping
 
+from pricing.book import CHECKED, checked_digest
 from pricing.reason import Reason
 from support.rooms import ROOT, room_list
 
@@ -43,6 +44,7 @@ def write() -> None:
     """Draw all of them anew."""
     for name, (document, _) in PARTS.items():
         (ROOT / document).write_text(drawn(name)[1], encoding="utf-8")
+    CHECKED.write_text(f"{checked_digest()}\n", encoding="ascii")
 
 
 if __name__ == "__main__":

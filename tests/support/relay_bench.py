@@ -16,6 +16,7 @@ from proxy.exchange import Begun, Ended, Kind, ResponseHead
 from proxy.relay.callers import Callers
 from proxy.relay.relay import Relay
 from proxy.settings.config import Config, Provider
+from support.wire import SLOW_S
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -131,11 +132,11 @@ class Bench:
         """One request on a connection of its own, and its response."""
         reader, writer = await self.open()
         writer.write(request)
-        return await asyncio.wait_for(read_message(reader, bodyless=bodyless), 5)
+        return await asyncio.wait_for(read_message(reader, bodyless=bodyless), SLOW_S)
 
     async def ended(self, call: int = 1) -> Ended:
         """How the call ended; waits for it."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SLOW_S):
             while not (found := self.journal.payloads(Kind.ENDED, call)):
                 await asyncio.sleep(0.005)
         assert len(found) == 1

@@ -14,19 +14,27 @@ ROOT = Path(__file__).parents[2]
 # From the lowest rank to the highest.
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
-        *("usage", "terms", "reason", "cause", "condition", "tariff", "charge", "steps"),
-        *("charge_line", "sheet", "book", "near_names", "bill", "quote", "upkeep"),
+        *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "money"),
+        *("steps", "charge_line", "sheet", "book", "near_names", "bill", "quote"),
+        *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
-    "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),
+    "exporters": (
+        *("record", "content", "audit", "series", "prometheus", "clickhouse", "otel"),
+        "notify",
+    ),
     "proxy": (
-        *("exchange", "instants", "secrecy", "settings", "network", "journal", "relay"),
-        *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
-        *("health", "console", "serving", "commands"),
+        *("exchange", "instants", "sampling", "secrecy", "settings", "network", "journal"),
+        *("access", "relay", "dialects", "tokens", "reading", "content", "metering"),
+        *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
+        "commands",
     ),
     "evaluation": ("standin", "provider"),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
-STARTED = ("proxy.serving.relay_process", "proxy.serving.meter_process", "pricing.upkeep.seed")
+STARTED = (
+    *("proxy.serving.start", "proxy.serving.relay_process", "proxy.serving.meter_process"),
+    "pricing.upkeep.seed",
+)
 
 
 def modules() -> dict[str, Path]:

@@ -1,4 +1,7 @@
-"""A webhook on a real socket that answers as told and remembers what it received."""
+"""A webhook on a real socket that answers as told and remembers what it received.
+
+`statuses` and `answer` may change while it runs.
+"""
 
 import asyncio
 import json
@@ -16,6 +19,8 @@ class Receiver:
         self.retry_after = retry_after
         self.bodies: list[dict[str, Any]] = []  # of accepted requests
         self.headers: list[dict[str, str]] = []
+        self.raw: list[bytes] = []  # of all requests
+        self.answer = ""  # the body of each response
         self.asked = 0
         app = web.Application()
         app.router.add_post(path, self._take)
@@ -35,7 +40,9 @@ class Receiver:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
-        body = json.loads(await request.read())
+        data = await request.read()
+        self.raw.append(data)
+        body = json.loads(data)
         status = self.statuses.pop(0) if self.statuses else 200
         if status == 0:
             await asyncio.sleep(60)
@@ -48,7 +55,7 @@ class Receiver:
         extra = {"Retry-After": self.retry_after} if self.retry_after and status != 200 else {}
         if 300 <= status < 400:
             extra["Location"] = self.url
-        return web.Response(status=status if status > 0 else 200, headers=extra)
+        return web.Response(status=status if status > 0 else 200, headers=extra, text=self.answer)
 
     def told(self) -> list[tuple[str, str]]:
         """(status, name) of each alert, in order of arrival."""
