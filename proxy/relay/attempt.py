@@ -1,18 +1,14 @@
 """One attempt at one provider, from the connection to the last byte: what becomes one row.
 
-An attempt connects, sends the request, waits for the response head, passes the body on, and gives
-the connection back.  Its log gets exactly one end, before the caller has the last byte, so a call
-that a caller saw finish is never lost.  What the caller sees is up to the `Receiver` for which the
-attempt is made: an attempt writes nothing to the caller by itself.
-
-It is a state machine whose steps are callbacks of the event loop; no task waits, but for a new
-connection.
+Its log gets exactly one end, before the caller has the last byte, so a call that a caller saw end
+is never lost.  What the caller sees is up to the `Receiver` for which the attempt is made.  Its
+steps are callbacks of the event loop; only a new connection is waited for in a task.
 
     dispatch → CONNECTING → SENT → ANSWERED → (ENDED)
                                  ↘ SWITCHED (a WebSocket, see `tunnel`)
 
-Each state may go to ENDED: `_broke`, `abandon`.  SENT: the request head was written, and as much of
-the body as the caller has sent.  ANSWERED: the final head was accepted.
+Each may go to ENDED: `_broke`, `abandon`.  SENT: the head was written, and as much of the body as
+the caller has sent.  ANSWERED: the final head was accepted.
 """
 
 import asyncio
@@ -80,7 +76,7 @@ class Attempt:
         """Connect and send.  To be called once the journal has the call's beginning."""
         if self.state is not State.NEW:  # the caller has left meanwhile
             return
-        self._count_overhead()
+        self.log.count_overhead(self._stamp_ns)
         self.state = State.CONNECTING
         connection = self._services.upstreams.pooled(self._address)
         if connection is None:
@@ -112,7 +108,7 @@ class Attempt:
         except BadHead as error:
             self._broke(error)
             return
-        self._count_overhead()
+        self.log.count_overhead(self._stamp_ns)
         self.watch()
 
     def send(self, data: bytes, last: bool) -> None:
@@ -170,7 +166,7 @@ class Attempt:
             self.state = State.ANSWERED
             self.log.response_head(message)
             self.upload.answered(stop=code >= 400)
-            self._count_overhead()
+            self.log.count_overhead(self._stamp_ns)
         elif code == 101:
             if not self.upload.websocket:
                 raise BadHead("it is an upgrade that was not requested")
@@ -187,7 +183,7 @@ class Attempt:
     def _switch(self, message: RawResponseMessage) -> None:
         assert self.connection is not None
         self.log.response_head(message)
-        self._count_overhead()
+        self.log.count_overhead(self._stamp_ns)
         self.state = State.SWITCHED
         self._unwatch()
         self._receiver.switched(message, self.connection.parser.rest)
@@ -302,7 +298,3 @@ class Attempt:
 
     def _unwatch(self) -> None:
         self._watch = self._services.watch(self, self._watch, 0.0)
-
-    def _count_overhead(self) -> None:
-        """Count the time since the last stamp as our own share."""
-        self.log.overhead_ns += monotonic_ns() - self._stamp_ns

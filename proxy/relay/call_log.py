@@ -1,6 +1,7 @@
 """Writes one call to the journal, within the configured limits."""
 
 from collections.abc import Awaitable
+from time import monotonic_ns
 from typing import Protocol
 
 import msgspec
@@ -77,6 +78,10 @@ class CallLog:
         self._response_room = room - len(data)
         if data:
             self._journal.append(self._call, Kind.RESPONSE, data)
+
+    def count_overhead(self, since_ns: int) -> None:
+        """Count the time from `since_ns` to now as our own share."""
+        self.overhead_ns += monotonic_ns() - since_ns
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
         """Record a WebSocket message, whole or not at all."""

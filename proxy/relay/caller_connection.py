@@ -4,13 +4,13 @@
        ↘ closing, perhaps LINGERING, from either
 
 While BUSY, what comes beyond the request is kept unparsed (RFC 9112, 9.3.2: answers in order).
-LINGERING: the answer was sent, but the caller still sends its request.  A close would reset the
-connection, and a reset destroys the answer on its way (RFC 9112, 9.6): we end our side, and read
-and drop the rest for a while.
+LINGERING: the answer was sent, but the caller still sends.  A close would reset the connection and
+destroy the answer on its way (RFC 9112, 9.6): we end our side, and drop the rest for a while.
 """
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from aiohttp.http import RawRequestMessage
@@ -18,30 +18,30 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.network import keep_alive
 from proxy.relay.answers import error_answer, unreadable_answer
+from proxy.relay.callers import Callers
 from proxy.relay.parsing import RequestParser, asks_for_websocket
-from proxy.relay.running import Running, RunningCall
+from proxy.relay.running import Opened, Running, RunningCall
 
 if TYPE_CHECKING:
-    from proxy.relay.callers import Callers
     from proxy.relay.tunnel import Tunnel
 
 AHEAD_BYTES_MAX = 64 * 1024  # of later requests, while one is answered; one read more at most
 LINGER_S = 30.0  # as nginx
 
+Open = Callable[["CallerConnection", RawRequestMessage], Opened]
+
 
 class CallerConnection(asyncio.Protocol):
-    """See the head of this file."""
-
     __slots__ = (
-        *("transport", "running", "request_whole", "closed", "lingering", "_callers", "_parser"),
-        *("_call", "_tunnel", "_ahead", "_ahead_bytes", "_reading", "_writing_paused"),
+        *("transport", "running", "request_whole", "closed", "lingering", "_callers", "_open"),
+        *("_parser", "_call", "_tunnel", "_ahead", "_ahead_bytes", "_reading", "_writing_paused"),
         *("_undrained", "_written", "_timed", "_one_more"),
     )
 
     transport: asyncio.Transport
 
-    def __init__(self, callers: "Callers") -> None:
-        self._callers = callers
+    def __init__(self, callers: Callers, open_call: Open) -> None:
+        self._callers, self._open = callers, open_call
         self._parser = RequestParser(callers.head_limits)
         self.running: Running | None = None
         self._call: RunningCall | None = None  # `running`, unless that is a tunnel
@@ -152,7 +152,7 @@ class CallerConnection(asyncio.Protocol):
         parser = self._parser
         whole = self.request_whole = parser.whole
         self._one_more = not message.upgrade or asks_for_websocket(message)
-        opened = self._callers.open(self, message)
+        opened = self._open(self, message)
         if isinstance(opened, tuple):
             answer, lives = opened
             self.write(answer)

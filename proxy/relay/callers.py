@@ -10,56 +10,56 @@ import asyncio
 import logging
 import resource
 import traceback
-from collections.abc import Callable
-
-from aiohttp.http import RawRequestMessage
+from typing import Protocol
 
 from proxy.relay.answers import error_answer
-from proxy.relay.caller_connection import CallerConnection
 from proxy.relay.deadlines import Deadlines
 from proxy.relay.parsing import HeadLimits
-from proxy.relay.running import RunningCall
+from proxy.relay.running import Running
 from proxy.settings.config import CallerOptions
 
 FRESH_S = 10.0  # how long a connection may stay idle before it may be closed to make room
 IDLE_SHARE = 0.5  # of all descriptors; more idle connections are closed, however fresh
 HEAD_TIMEOUT = "the request head did not arrive in time (callers.head_timeout_s)."
 
-# An answer of the relay's own, and whether the connection lives on; or a call that began.
-Opened = tuple[bytes, bool] | RunningCall
-Open = Callable[[CallerConnection, RawRequestMessage], Opened]
-
 log = logging.getLogger(__name__)
 
 
-class Callers:
-    """Makes a `CallerConnection` for each connection, and knows what each is doing."""
+class Connection(Protocol):
+    """What is asked of a caller's connection; see `caller_connection`."""
 
-    def __init__(self, open_call: Open, limits: CallerOptions, head_limits: HeadLimits) -> None:
-        self.open = open_call
+    transport: asyncio.Transport
+    running: Running | None
+
+    def close(self) -> None: ...
+
+    def turn_away(self, answer: bytes) -> None: ...
+
+
+class Callers:
+    """Knows what each connection is doing."""
+
+    def __init__(self, limits: CallerOptions, head_limits: HeadLimits) -> None:
         self.head_limits = head_limits
         self.stopping = False  # from here on every response is the last on its connection
-        self.connections: set[CallerConnection] = set()
-        self.running: set[CallerConnection] = set()  # those with a call
+        self.connections: set[Connection] = set()
+        self.running: set[Connection] = set()  # those with a call
         self.none_running = asyncio.Event()
-        self.idle: dict[CallerConnection, float] = {}  # since when; the longest idle comes first
-        self.heads = Deadlines[CallerConnection](limits.head_timeout_s, _too_slow)
+        self.idle: dict[Connection, float] = {}  # since when; the longest idle comes first
+        self.heads = Deadlines[Connection](limits.head_timeout_s, _too_slow)
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._waiting = Deadlines[CallerConnection](limits.idle_timeout_s, CallerConnection.close)
+        self._waiting = Deadlines[Connection](limits.idle_timeout_s, _close)
         self._crowd = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * IDLE_SHARE
         self._again: asyncio.TimerHandle | None = None
 
-    def __call__(self) -> CallerConnection:
-        return CallerConnection(self)
-
     # -- what connections report ----------------------------------------------------------------
 
-    def came(self, connection: CallerConnection) -> None:
+    def came(self, connection: Connection) -> None:
         self.connections.add(connection)
         self.rest(connection)
 
-    def rest(self, connection: CallerConnection) -> None:
+    def rest(self, connection: Connection) -> None:
         """It waits for a request from now on."""
         self.idle[connection] = self._loop.time()
         self._waiting.touch(connection)
@@ -67,28 +67,28 @@ class Callers:
         if waiting > self._crowd or (waiting > self._limits.idle_max and self._again is None):
             self._make_room()
 
-    def busy(self, connection: CallerConnection) -> None:
+    def busy(self, connection: Connection) -> None:
         """It does not wait for a request any more."""
         if self.idle.pop(connection, None) is not None:
             self._waiting.drop(connection)
 
-    def began(self, connection: CallerConnection) -> None:
+    def began(self, connection: Connection) -> None:
         """It has a call."""
         self.running.add(connection)
 
-    def ended(self, connection: CallerConnection) -> None:
+    def ended(self, connection: Connection) -> None:
         """Its call is over."""
         self.running.discard(connection)
         if self.stopping and not self.running:
             self.none_running.set()
 
-    def linger(self, connection: CallerConnection, within_s: float) -> None:
+    def linger(self, connection: Connection, within_s: float) -> None:
         """It was answered, and closes when its caller does, or after a while."""
         self.ended(connection)
         self.idle[connection] = self._loop.time()  # it may be closed to make room
         self._loop.call_later(within_s, connection.close)
 
-    def left(self, connection: CallerConnection) -> None:
+    def left(self, connection: Connection) -> None:
         self.connections.discard(connection)
         self.ended(connection)
         self.heads.drop(connection)
@@ -134,5 +134,9 @@ class Callers:
             self._again.cancel()
 
 
-def _too_slow(connection: CallerConnection) -> None:
+def _too_slow(connection: Connection) -> None:
     connection.turn_away(error_answer(408, "head_timeout", HEAD_TIMEOUT, keep_alive=False))
+
+
+def _close(connection: Connection) -> None:
+    connection.close()

@@ -19,9 +19,10 @@ from proxy.relay.answers import error_answer, relay_answer
 from proxy.relay.call import Call
 from proxy.relay.call_log import CallJournal, CallLog
 from proxy.relay.caller_connection import CallerConnection
-from proxy.relay.callers import Callers, Opened
+from proxy.relay.callers import Callers
 from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.routes import Refusal, Route, Routes
+from proxy.relay.running import Opened
 from proxy.relay.services import Services
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
@@ -77,9 +78,13 @@ class Relay:
         """Fail `/readyz` from now on; everybody is still served."""
         self.ready = False
 
-    def server(self) -> Callers:
-        """The protocol factory for `loop.create_server`."""
-        return Callers(self.open, self._config.callers, self._upstreams.head_limits)
+    def callers(self) -> Callers:
+        """Those of one server."""
+        return Callers(self._config.callers, self._upstreams.head_limits)
+
+    def connection(self, callers: Callers) -> CallerConnection:
+        """A new connection, for `loop.create_server`."""
+        return CallerConnection(callers, self.open)
 
     async def finish(self, callers: Callers, timeout_s: float, hurry: asyncio.Event) -> None:
         """Let calls in flight finish, until `timeout_s` or `hurry`; then cut off the rest."""

@@ -189,13 +189,6 @@ class MeterProcess:
             raise TransientError("rows are waiting to be written; retry later") from None
         return await self.clickhouse.reconcile(repair=repair, quiet_s=quiet_s)
 
-    async def _until(self, stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
-        """Wait for `stop`.  Raises the error of a task that ended: a new process may do better."""
-        stopping = asyncio.create_task(stop.wait())
-        ended, _ = await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            task.result()
-
     async def _prune(self) -> None:
         """Delete record segments that every delivery has passed."""
         while True:
@@ -245,7 +238,7 @@ class MeterProcess:
             tasks.append(asyncio.create_task(self.volumes.keep_reading(counted, drained)))
         follow = asyncio.create_task(self._follow())
         ready()
-        await self._until(stop, follow, *tasks)
+        await process.until(stop, follow, *tasks)
         follow.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):

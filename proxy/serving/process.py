@@ -123,3 +123,11 @@ def _failed(kind: type[BaseException], error: BaseException, _: TracebackType | 
 def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Unlike asyncio's own handler, do not log the arguments of what failed."""
     log.error("Unhandled exception in a task or callback: %s.", _discreet(context.get("exception")))
+
+
+async def until(stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
+    """Wait for `stop`.  Raises the error of a task that ended: a new process may do better."""
+    stopping = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()

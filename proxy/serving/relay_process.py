@@ -9,6 +9,7 @@ second SIGTERM cuts them off.
 import argparse
 import logging
 import sys
+from functools import partial
 
 import uvloop
 
@@ -32,8 +33,9 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     try:
         relay = Relay(config, journal, stale=lambda: journal.counters.add("stale_connections"))
         process.on_lame_duck(relay.turn_unready)
-        callers = relay.server()
-        acceptor = Acceptor(process.inherited(fds), callers, server_tls(config.proxy))
+        callers = relay.callers()
+        connect = partial(relay.connection, callers)
+        acceptor = Acceptor(process.inherited(fds), connect, server_tls(config.proxy))
         process.tell_ready(ready_fd)
         await stop.wait()
         await acceptor.stop()

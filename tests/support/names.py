@@ -44,7 +44,8 @@ from support.documents import ROOT
 PACKAGES = ("pricing", "exporters", "proxy", "evaluation")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # a word that stands for a value: DIR, CALL_ID
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
-NOT_ASKED: Any = SimpleNamespace(audit=None)  # for a process, where only routes are asked for
+# For a process, where only routes are asked for.
+NOT_ASKED: Any = SimpleNamespace(audit=None, routes=list)
 METERS = frozenset(meter.value for meter in Meter)
 TERMS = frozenset(term.value for term in Term)
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -194,8 +195,9 @@ async def bench(data: Path, handler: Handler, **changes: object) -> AsyncIterato
         config = replace(Config(data=data, providers=providers), **changes)  # type: ignore[arg-type]
         journal = ListJournal()
         relay = Relay(config, journal)
-        callers = relay.server()
-        server = await asyncio.get_running_loop().create_server(callers, "127.0.0.1", 0)
+        callers = relay.callers()
+        connect = partial(relay.connection, callers)
+        server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         made = Bench(port, upstream_port, journal, relay, callers)
         try:
