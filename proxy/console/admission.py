@@ -165,6 +165,7 @@ def admission(
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in PROBES:  # they say whether we serve, and nothing else
+            request[CALLER] = ANYBODY
             return await handler(request)
         return await made.admit(request, handler)
 

@@ -1,7 +1,6 @@
 """Every name that a document may use, taken from the code that gives it its meaning.
 
-Nothing here is a list of its own: an option is a field of `Config`, a flag an argument of a parser,
-a route one of the console's application.
+Nothing is listed here: an option is a field of `Config`, a route one of the console's application.
 """
 
 import argparse
@@ -32,6 +31,7 @@ from pricing.reason import Reason
 from pricing.sheet.values import PER
 from proxy.commands.cli import COMMANDS
 from proxy.console.console import Parts, console
+from proxy.console.probes import Probes
 from proxy.delivery.lag import MeasuredExporter
 from proxy.health import vitals
 from proxy.journal.counters import LAG_COUNTS, LAG_SUM
@@ -44,8 +44,7 @@ from support.documents import ROOT
 PACKAGES = ("pricing", "exporters", "proxy", "evaluation")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # a word that stands for a value: DIR, CALL_ID
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
-# For a process, where only routes are asked for.
-NOT_ASKED: Any = SimpleNamespace(audit=None, routes=list)
+NOT_ASKED: Any = SimpleNamespace(audit=None)  # for a process, where only routes are asked for
 METERS = frozenset(meter.value for meter in Meter)
 TERMS = frozenset(term.value for term in Term)
 
@@ -127,7 +126,7 @@ def mistake(words: Sequence[str], *, mention: bool = False) -> str:
 def routes() -> Mapping[str, frozenset[str]]:
     """Path of the console → methods."""
     found: dict[str, set[str]] = {}
-    parts = Parts(**dict.fromkeys(Parts.__slots__, NOT_ASKED))
+    parts = Parts(**dict.fromkeys(Parts.__slots__, NOT_ASKED) | {"probes": Probes()})
     with TemporaryDirectory() as data:
         (Path(data) / "state").mkdir()
         for route in console(Config(data=Path(data)), parts).router.routes():
