@@ -26,12 +26,13 @@ ENV PATH=/opt/taximeter/bin:$PATH \
     TAXIMETER_PROXY_HOST=0.0.0.0 \
     TAXIMETER_PROXY_INSECURE=true \
     TAXIMETER_CONSOLE_HOST=0.0.0.0 \
-    TAXIMETER_CONSOLE_INSECURE=true
+    TAXIMETER_CONSOLE_INSECURE=true \
+    TAXIMETER_LAME_DUCK_S=5
 VOLUME /data
 EXPOSE 4000 4001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", \
   "import urllib.request as u; u.urlopen('http://127.0.0.1:4001/api/health', timeout=4)"]
-# Calls in flight may finish: give `docker stop` drain_timeout_s and 35 s more, with --time.
+# Calls in flight may finish: give `docker stop` drain_timeout_s and 40 s more, with --time.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["taximeter"]
 CMD ["serve"]

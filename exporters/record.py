@@ -1,7 +1,7 @@
 """One flat row for each call: every exported fact, rounded once.
 
 `Record` is what the meter writes to the record journal and what every exporter reads.  The field
-names are the columns of `schema/001_calls.sql` and the keys of the console's API.
+names are the columns of `calls` (`schema/`) and the keys of the console's API.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,11 @@ JsonText = str  # a JSON document kept as text; its readers decode it
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream attempt.  None means unknown; 0 and "" mean known to be none."""
+    """One upstream attempt.  None means unknown; 0 and "" mean known to be none.
+
+    On a socket that carries many responses, each of them has a record, and so has the connection,
+    which is no call (`is_socket`): it goes to table `sockets`, and is in no count of calls.
+    """
 
     ts_us: int  # start of the call, microseconds since the epoch (UTC)
     call_id: str
@@ -91,7 +95,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
     node: str = ""
-    source: str = ""  # position in the relay's journal: writer:call number[:item]
+    source: str = ""  # position in the relay's journal: writer:call number[:item or response]
     schema_version: int = 1
     # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
@@ -99,7 +103,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     # The shipped price of the call, without plans and without the user's own prices.
     list_usd: Decimal | None = None
     list_status: str = ""
+    socket_id: str = ""  # call id of the socket that carried the response; "": a call of its own
+    # What our own count makes of a sampled call; None: not sampled, or not to be counted.
+    counted_input_tokens: int | None = None
+    counted_output_tokens: int | None = None
     client: str = ""  # the SDK or agent that made the call: `name/version`
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is the record of a socket whose responses have records of their own."""
+        return self.socket_id == self.call_id != ""
 
 
 _encoder = msgspec.json.Encoder()

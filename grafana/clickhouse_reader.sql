@@ -23,11 +23,13 @@ CREATE USER IF NOT EXISTS taximeter_reader
     IDENTIFIED WITH sha256_password BY 'choose a password'
     SETTINGS PROFILE 'taximeter_reader';
 
--- Table by table, to leave out `contents`, which holds captured prompts and answers.
+-- Table by table, to leave out `contents`, which holds captured prompts and answers, and `audit`, which
+-- holds who changed what.
 GRANT
     SELECT ON taximeter.calls,
     SELECT ON taximeter.corrections,
     SELECT ON taximeter.priced_calls,
+    SELECT ON taximeter.sockets,
     SELECT ON taximeter.calls_1m,
     SELECT ON taximeter.calls_1h,
     SELECT ON taximeter.counts_1h,
@@ -36,6 +38,7 @@ GRANT
     SELECT ON taximeter.calls_local,
     SELECT ON taximeter.corrections_local,
     SELECT ON taximeter.priced_calls_local,
+    SELECT ON taximeter.sockets_local,
     SELECT ON taximeter.calls_1m_local,
     SELECT ON taximeter.calls_1h_local,
     SELECT ON taximeter.counts_1h_local,

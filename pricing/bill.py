@@ -114,8 +114,9 @@ class _Bill:
         if not usd and status not in _WHOLE:
             usd = None  # a lower bound of 0 would look free
         reasons = tuple(self.reasons)
-        if reported_usd is not None and (usd is None or self._book.prefers_reported(provider)):
-            preferred = self._book.prefers_reported(provider)
+        preferred = self._book.prefers_reported(provider)
+        nothing_else = usd is None or (not lines and bool(reported_usd))
+        if reported_usd is not None and (nothing_else or preferred):
             difference = EXACT.subtract(reported_usd, usd or Decimal(0))
             if difference:
                 lines = [*lines, reported_line(difference, provider)]

@@ -53,6 +53,7 @@ class Reason(Enum):
     FETCHED_AGAIN = FREE, "Another call was charged for this response already."
     REPEATS_USAGE = FREE, "The call repeats the usage of one that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."
+    BILLED_BY_RESPONSE = FREE, "Each response of the socket is charged in a row of its own."
     NO_ITEM_SUCCEEDED = FREE, "No item of the batch succeeded, and failed items are free."
     BATCH_RESULTS_ELSEWHERE = FREE, "The batch's results go to a bucket; its cost is in no row."
     FILE_DOWNLOAD = FREE, "The downloaded file is not the output of a batch."
@@ -203,6 +204,10 @@ class Reason(Enum):
         MISSING,
         "The call states usage more often than can be kept; the rest was not charged.",
     )
+    LIMIT_REACHED = (
+        MISSING,
+        "The response has more of these than can be told apart; the rest was not charged.",
+    )
     USAGE_INPUT_MISSING = MISSING, "The reported usage has no input tokens."
     INPUT_TOKENS_NOT_REPORTED = MISSING, "The server did not report the input tokens."
     CONTAINER_TIME_NOT_REPORTED = (
@@ -264,7 +269,7 @@ class Reason(Enum):
     )
 
     # Nothing is known of what it would cost.
-    UNKNOWN_MODEL = UNKNOWN, "No tariff names this model; add one, or add the name to a tariff."
+    UNKNOWN_MODEL = UNKNOWN, "No tariff names this model; add its price: `taximeter tariffs add`."
     NO_PRICE_AT_THE_TIME = UNKNOWN, "The tariff of this model has no price for that time; add one."
     NO_USAGE = UNKNOWN, "The provider reported no usage; without counted tokens, no cost is known."
     NO_RESPONSE = (

@@ -162,6 +162,7 @@ class Reading:
     complete: bool = False  # the final event, or the whole body, was seen
     parts: tuple[Part, ...] = ()
     count: CountRequest | None = None  # set where usage is missing and could be counted
+    audit: CountRequest | None = None  # set where it is stated, and is to be compared with a count
     service_tier: str = ""  # the one served
     reported_usd: Decimal | None = None
     finish_reasons: tuple[str, ...] = ()
@@ -179,7 +180,9 @@ class Exchange:
     """One call, whole: what passed, when, and what the bodies say.
 
     Durations count from `begun` on the relay's monotonic clock.  `source` is the call's place in
-    the journal, `writer:number`: the same call metered again has the same.
+    the journal, `writer:number`: the same call metered again has the same.  A response on a socket
+    is an exchange of its own, from `writer:number:response`; `socket_id` is the call id of the
+    socket, also of the socket's own exchange.
     """
 
     begun: Begun
@@ -189,3 +192,4 @@ class Exchange:
     first_byte_ns: int | None
     duration_ns: int
     source: str
+    socket_id: str = ""

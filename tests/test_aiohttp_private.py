@@ -2,71 +2,65 @@
 
 import ast
 import asyncio
-import inspect
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import pytest
-from aiohttp import TCPConnector, web, web_protocol
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpRequestParser
 from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
+
+from proxy.relay.aiohttp_private import NO_PAUSES, adopt
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / "proxy" / "relay" / "aiohttp_private.py"
 FOLDERS = ("pricing", "exporters", "proxy", "evaluation", "tests")
 USED = {  # name → whose it is, and what stops working without it
-    "_ErrInfo": (web_protocol, "telling a request that cannot be parsed"),
-    "_messages": (RequestHandler, "failing a request body whose chunks are damaged"),
-    "_current_request": (RequestHandler, "failing a request body whose chunks are damaged"),
-    "_waiter": (RequestHandler, "knowing idle connections, and the time and size of a head"),
-    "_handle_request": (RequestHandler, "knowing idle connections"),
-    "_payload": (ResponseHandler, "failing a response body whose framing is damaged"),
-    "_factory": (TCPConnector, "connecting with a protocol of ours"),
-    "_read_nowait": (StreamReader, "passing on what arrived before a stream broke"),
+    "_buffer": (StreamReader, "taking what a parser decoded of a body"),
+    "_eof": (StreamReader, "knowing that a body is whole"),
 }
-
-
-async def _never(request: web.BaseRequest) -> web.StreamResponse:
-    raise AssertionError("no request is made here")
-
-
-async def _alive(owner: object) -> object:
-    """An instance of `owner`, which has attributes that its class does not show."""
-    loop = asyncio.get_running_loop()
-    if owner is RequestHandler:
-        return RequestHandler(web.Server(_never), loop=loop)
-    if owner is ResponseHandler:
-        return ResponseHandler(loop)
-    if owner is TCPConnector:
-        return TCPConnector()
-    return owner
+STUB = cast(BaseProtocol, None)
 
 
 @pytest.mark.parametrize("name", USED)
 async def test_aiohttp_still_has_the_name(name: str) -> None:
     """An upgrade that moves a name says here what relied on it."""
     owner, purpose = USED[name]
-    alive = await _alive(owner)
-    try:
-        assert hasattr(alive, name), (
-            f"aiohttp {aiohttp.__version__} has no {getattr(owner, '__name__', owner)}.{name}: "
-            f"{purpose} relied on it, in {HOME.relative_to(ROOT)}"
-        )
-    finally:
-        if isinstance(alive, TCPConnector):
-            await alive.close()
+    alive = owner(STUB, 1, loop=asyncio.get_running_loop())
+    assert hasattr(alive, name), (
+        f"aiohttp {aiohttp.__version__} has no {owner.__name__}.{name}: "
+        f"{purpose} relied on it, in {HOME.relative_to(ROOT)}"
+    )
 
 
-async def test_the_names_are_what_they_were() -> None:
-    """Two of the methods are called or overridden, and must keep their form."""
-    assert inspect.iscoroutinefunction(RequestHandler._handle_request)
-    assert list(inspect.signature(StreamReader._read_nowait).parameters) == ["self", "n"]
-    connector = TCPConnector()
-    assert isinstance(connector._factory(), ResponseHandler)
-    await connector.close()
+async def test_a_body_takes_the_place_of_a_reader() -> None:
+    """The parsers of C make a `StreamReader`, look its methods up by name, and feed a `Body`."""
+    assert HttpRequestParser.__module__ == "aiohttp._http_parser"
+    parser = HttpRequestParser(NO_PAUSES, asyncio.get_running_loop(), 1 << 30, max_msg_queue_size=1)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    [(_, payload)] = parser.feed_data(head + b"1\r\na\r\n")[0]
+    body = adopt(payload)
+    assert body is not None
+    assert body.take() == b"a"
+    parser.feed_data(b"1\r\nb\r\n1\r\nc\r\n")
+    assert (body.take(), body.whole) == (b"bc", False)
+    # A queue of one: the next request is not parsed before this one is done.
+    assert len(parser.feed_data(b"0\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")[0]) == 0
+    assert body.whole
+    parser.message_consumed()
+    [(message, payload)] = parser.feed_data(b"")[0]
+    assert (message.method, adopt(payload)) == ("GET", None)
+
+
+async def test_a_parser_keeps_what_follows_a_switch() -> None:
+    """Frames that come with the request for a WebSocket are not lost."""
+    parser = HttpRequestParser(NO_PAUSES, asyncio.get_running_loop(), 1 << 30, max_msg_queue_size=1)
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert len(parser.feed_data(head + b"frames")[0]) == 1
+    assert parser.feed_data(b"")[1:] == (True, b"frames")
 
 
 # -- one file alone -----------------------------------------------------------------------------

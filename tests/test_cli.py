@@ -268,19 +268,3 @@ def test_tables_in_a_terminal() -> None:
     shown = os.read(master, 4096).decode()
     os.close(master)
     assert "[red]x\\x1b[31m" in shown
-
-
-@pytest.mark.parametrize(
-    ("usd", "missing", "shown"),
-    [
-        (None, False, "unknown"),
-        ("0", False, "$0.00"),
-        ("12.5", False, "$12.50"),
-        ("0.0000001", False, "$1.00e-7"),
-        ("0.000123", True, "at least $0.000123"),
-        ("1234567.891", False, "$1234567.891"),
-    ],
-)
-def test_dollars(usd: str | None, missing: bool, shown: str) -> None:
-    """Unknown is a word, small is not zero, and a sum that lacks something says so."""
-    assert terminal.dollars(usd, missing=missing) == shown

@@ -38,14 +38,16 @@ def here(one: Client) -> ClientReady:
 
 
 def test_realtime_and_responses_over_websockets(product: Product) -> None:
-    """OpenAI's SDK sees and sends the same; each session is one row, its turns summed."""
+    """OpenAI's SDK sees and sends the same; each response is one row."""
     one = client("openai 3, WebSocket")
     result = running.run(one, here(one), product.upstream, product.served)
     assert (result.changed, result.wrong, result.calls) == ((), (), 2)
     rows = product.served.calls(feature="openai-3-websocket")
-    assert sorted(row["endpoint"] for row in rows) == ["openai.realtime", "openai.responses"]
+    endpoints = sorted(row["endpoint"] for row in rows)
+    assert endpoints == 2 * ["openai.realtime"] + 2 * ["openai.responses"]
     assert {row["cost_status"] for row in rows} == {"exact"}
-    assert [int(row["usage"]["requests"]) for row in rows] == [1, 1]
+    assert [int(row["usage"]["requests"]) for row in rows] == [1, 1, 1, 1]
+    assert len({row["socket_id"] for row in rows}) == 2
 
 
 def test_curl_in_ways_that_no_sdk_calls(product: Product) -> None:
@@ -57,8 +59,8 @@ def test_curl_in_ways_that_no_sdk_calls(product: Product) -> None:
     assert (result.changed, result.wrong, result.calls) == ((), (), 5)
 
 
-async def test_gemini_live_adds_its_turns(product: Product) -> None:
-    """Two turns of a Live session are one row with the sum of both, as its messages stated them."""
+async def test_each_turn_of_gemini_live_is_a_row(product: Product) -> None:
+    """Two turns of a Live session are two rows with their usage, as its messages stated it."""
     processes.clear_journal(product.upstream)
     base = product.served.proxy_url.replace("http", "ws", 1)
     stated: list[Any] = []
@@ -74,15 +76,16 @@ async def test_gemini_live_adds_its_turns(product: Product) -> None:
                 stated.append(json.loads(await socket.recv()))
             stated.append({})
     usage = [said["usageMetadata"] for said in stated if "usageMetadata" in said]
-    (row,) = await asyncio.to_thread(product.served.calls_when, 1, feature="live")
-    assert (row["outcome"], row["usage_origin"], row["http_status"]) == ("ok", "reported", 101)
-    assert row["input_tokens_total"] == sum(turn["promptTokenCount"] for turn in usage)
-    assert row["output_tokens_total"] == sum(turn["responseTokenCount"] for turn in usage)
-    assert row["request_model"] == "gemini-live-2.5-flash"
+    rows = await asyncio.to_thread(product.served.calls_when, 2, feature="live")
+    for row, turn in zip(reversed(rows), usage, strict=True):
+        assert (row["outcome"], row["usage_origin"], row["http_status"]) == ("ok", "reported", 101)
+        assert row["input_tokens_total"] == turn["promptTokenCount"]
+        assert row["output_tokens_total"] == turn["responseTokenCount"]
+        assert row["request_model"] == "gemini-live-2.5-flash"
 
 
 def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> None:
-    """It insists on wss: with a certificate of ours it holds its session, and that is one row."""
+    """It insists on wss: with a certificate of ours it holds its session, a row for each turn."""
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes the certificate, is not installed")
     cert, key = make_certificate(tmp_path)
@@ -105,10 +108,10 @@ def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> 
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        (row,) = served.calls_when(1)
-    texts = json.loads(done.stdout)
-    assert len(texts) == 2
-    assert row["output_tokens_total"] == sum(len(text.split()) for text in texts)
+        rows = served.calls_when(2)
+    made = [len(text.split()) for text in json.loads(done.stdout)]
+    assert [row["output_tokens_total"] for row in reversed(rows)] == made
+    assert len(made) == 2
 
 
 def test_anthropics_batch_results_pass_by_unless_fetched_here(product: Product) -> None:

@@ -14,6 +14,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
+from test_money import SHOWN
 
 from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
@@ -122,9 +123,9 @@ def test_the_console_shows_the_calls_and_their_receipts(
     dearest = max(known, key=lambda row: float(row["cost_usd"]))
     open_receipt(page, dearest["call_id"])
     [total] = texts(page, "#receipt tfoot tr td:last-child")
-    assert total == dearest["cost_usd"]
+    assert total.endswith(f"${dearest['cost_usd']}")
     lines = texts(page, "#receipt tbody tr td:last-child")
-    assert sum(map(Decimal, lines)) == Decimal(total)
+    assert sum(map(Decimal, lines)) == Decimal(total.rpartition("$")[2])
     picture(page, "receipt.png")
 
     complaints = page.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
@@ -218,3 +219,14 @@ def opened(page: webdriver.Chrome) -> bool:
         page.execute_script("arguments[0].open = true", box)
         time.sleep(0.3)
     return bool(texts(page, "#receipt .content pre"))
+
+
+def test_money_is_shown_as_in_a_terminal(page: webdriver.Chrome) -> None:
+    """The console's formatter and that of the commands give the same text, mark and digits."""
+    script = """
+    const [cases, done] = arguments;
+    import(document.querySelector("script[type=module]").src.replace("main.js", "money.js"))
+      .then(({ amount }) => done(cases.map(([usd, status]) => amount(usd, status))));
+    """
+    cases = [(usd, status) for usd, status, _ in SHOWN]
+    assert page.execute_async_script(script, cases) == [shown for _, _, shown in SHOWN]

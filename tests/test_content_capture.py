@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from exporters.content import Captured
 from pricing.cause import texts
-from proxy.content.capture import CHANNELS_MAX, Capturing, sampled
+from proxy.content.capture import CHANNELS_MAX, Capturing
 from proxy.dialects.contract import Json
 from proxy.exchange import Begun, ResponseHead
 from proxy.reading.reading import CallReader
+from proxy.sampling import sampled
 from proxy.secrecy.redaction import MARGIN
 from proxy.settings.config import ContentOptions, MeteringOptions
 

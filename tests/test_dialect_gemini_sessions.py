@@ -4,25 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from pricing.cause import texts
-from proxy.dialects.contract import Ask, Conversation
+from proxy.dialects.contract import Ask
+from proxy.dialects.gemini.live import LATE_NS
 from proxy.dialects.table import find
 from proxy.exchange import Operation, Reading
 from support.readings import quantities
+from support.sockets import feed, responses, session
 
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
 INTERACTIONS = "/v1beta/interactions"
 
 
 def read(*documents: object, path: str, method: str = "POST", stream: bool = False) -> Reading:
-    """The reading of a call; in a WebSocket, a document in a tuple is one that the caller sent."""
+    """The reading of a call."""
     endpoint = find(method, path, "gemini")
     reader = endpoint.reader(Ask(method=method, path=path, stream=stream), endpoint)
     for number, document in enumerate(documents):
-        if isinstance(document, tuple):
-            assert isinstance(reader, Conversation)
-            reader.sent(document[0], number)
-        else:
-            reader.read(document, number)
+        reader.read(document, number)
     return reader.close()
 
 
@@ -44,7 +42,13 @@ def turn_usage(prompt: int, made: int, **more: Any) -> dict[str, Any]:
 
 
 SOUND = {"serverContent": {"modelTurn": {"parts": [{"inlineData": {"data": "AA=="}}]}}}
-SETUP = ({"setup": {"model": "models/gemini-live"}},)
+SETUP = {"setup": {"model": "models/gemini-live"}}
+
+
+def turns(*documents: dict[str, Any]) -> list[Reading]:
+    """The readings of a session's turns."""
+    frames = [("setup" in one or "clientContent" in one, one) for one in documents]
+    return responses(LIVE, *frames, family="gemini")
 
 
 def complete(usage: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -53,65 +57,78 @@ def complete(usage: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return ended if usage is None else {**ended, "usageMetadata": dict(usage)}
 
 
-def test_turns_of_a_live_session_add_up() -> None:
-    """Each turn is billed for the whole session it read: https://ai.google.dev/gemini-api/docs/live"""
-    reading = read(
+def test_each_turn_of_a_live_session_is_charged() -> None:
+    """Each is billed for the whole session it read: https://ai.google.dev/gemini-api/docs/live"""
+    found = turns(
         SETUP,
         {"setupComplete": {}},
-        ({"clientContent": {"turnComplete": True}},),
+        {"clientContent": {"turnComplete": True}},
         SOUND,
         complete(turn_usage(1000, 20)),
         SOUND,
         complete(turn_usage(1500, 30)),
-        path=LIVE,
-        method="GET",
-        stream=True,
     )
-    assert (reading.request_model, reading.operation) == ("gemini-live", Operation.REALTIME)
-    assert [quantities(reading, n) for n in (0, 1)] == [
+    assert [quantities(reading) for reading in found] == [
         {"input": 900, "input.audio": 100, "output.audio": 20},
         {"input": 1400, "input.audio": 100, "output.audio": 30},
     ]
-    assert reading.complete
-    assert reading.reasons == ()
+    for reading in found:
+        assert (reading.request_model, reading.operation) == ("gemini-live", Operation.REALTIME)
+        assert (reading.complete, reading.reasons) == (True, ())
 
 
 def test_within_a_turn_the_last_usage_counts() -> None:
-    """Frames of one turn are cumulative, also one that comes after the turn's end."""
-    reading = read(
+    """Frames of one turn are cumulative, also one that comes right after the turn's end."""
+    (reading,) = turns(
         SETUP,
         {**SOUND, "usageMetadata": turn_usage(1000, 5)},
         complete(turn_usage(1000, 20)),
         {"usageMetadata": turn_usage(1000, 25)},
-        path=LIVE,
-        method="GET",
     )
-    assert len(reading.parts) == 1
     assert quantities(reading)["output.audio"] == 25
+
+
+def test_a_turn_ends_without_another_message() -> None:
+    """Half a second after it was complete, or when a later message comes."""
+    reader = session(LIVE, "gemini")
+    feed(reader, [(True, SETUP), (False, SOUND), (False, complete(turn_usage(1000, 20)))])
+    reader.settle(LATE_NS)
+    assert reader.take_ended() == []
+    reader.settle(LATE_NS + 2)
+    (answer,) = reader.take_ended()
+    assert (answer.began_ns, answer.ended_ns, answer.number) == (1, 2, 1)
+    reader.read({"sessionResumptionUpdate": {"newHandle": "h"}}, 2 * LATE_NS)
+    assert reader.state()["lanes"] == []
 
 
 def test_thoughts_of_a_live_turn_are_not_in_its_total() -> None:
     """Recorded frames of native audio leave thoughts out of `totalTokenCount`; they are billed."""
-    reading = read(
-        SETUP, SOUND, complete(turn_usage(1000, 20, thoughtsTokenCount=24)), path=LIVE, method="GET"
-    )
+    (reading,) = turns(SETUP, SOUND, complete(turn_usage(1000, 20, thoughtsTokenCount=24)))
     assert quantities(reading)["output.reasoning"] == 24
     assert reading.reasons == ()
 
 
-def test_a_live_session_that_breaks_off_is_a_lower_bound() -> None:
+def test_a_live_turn_that_breaks_off_is_a_lower_bound() -> None:
     """A turn that was not completed may have cost more than was stated."""
-    reading = read(SETUP, {**SOUND, "usageMetadata": turn_usage(1000, 5)}, path=LIVE, method="GET")
+    (reading,) = turns(SETUP, {**SOUND, "usageMetadata": turn_usage(1000, 5)})
     assert (reading.complete, len(reading.parts)) == (False, 1)
     assert texts(reading.reasons) == ("usage_not_final",)
-    silent = read(SETUP, SOUND, path=LIVE, method="GET")
-    assert (silent.parts, texts(silent.reasons)) == ((), ("no_usage",))
+    for silent in ({**SOUND}, {"clientContent": {"turnComplete": True}}):
+        (reading,) = turns(SETUP, silent)
+        assert (reading.parts, texts(reading.reasons)) == ((), ("no_usage", "usage_not_final"))
+
+
+def test_a_live_turn_without_usage_is_named() -> None:
+    """It is complete, and its usage is unknown."""
+    (reading,) = turns(SETUP, SOUND, complete())
+    assert texts(reading.reasons) == ("response_without_usage", "no_usage")
 
 
 def test_tool_calls_of_a_live_session_are_counted() -> None:
     """The provider asks for them in frames of their own."""
     call = {"toolCall": {"functionCalls": [{"name": "f", "args": {}}]}}
-    assert read(SETUP, call, complete(), path=LIVE, method="GET").tool_calls == 1
+    (reading,) = turns(SETUP, call, complete())
+    assert reading.tool_calls == 1
 
 
 USAGE = {

@@ -2,13 +2,16 @@
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.cause import texts
-from proxy.dialects.contract import Ask, Conversation, Json
+from proxy.dialects.contract import Ask, Json
+from proxy.dialects.session import State
 from proxy.dialects.table import ROUTES, find
+from support.sockets import session
 
 KEYS = re.findall(
     r"\S+",
@@ -37,6 +40,25 @@ JSON: st.SearchStrategy[Json] = st.recursive(
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
     ),
     max_leaves=12,
+)
+SOCKETS = [  # path, family
+    ("/v1/responses", "openai"),
+    ("/v1/realtime", "openai"),
+    ("/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "gemini"),
+]
+_SAID = ["response.create", "response.created", "response.done", "response.completed", "error"]
+_SAID += ["response.output_item.done", "response.output_text.delta", "session.updated"]
+_SAID += ["conversation.item.input_audio_transcription.completed", "input_audio_buffer.committed"]
+EVENT: st.SearchStrategy[Json] = st.fixed_dictionaries(
+    {"type": st.sampled_from(_SAID)},
+    optional={
+        "response": JSON | st.fixed_dictionaries({"id": st.sampled_from(["a", "b"])}),
+        "response_id": st.sampled_from(["a", "b"]),
+        "stream_id": st.sampled_from(["s", "t"]),
+        "session": JSON,
+        "item": JSON,
+        "usage": JSON,
+    },
 )
 SILENT = [  # usage blocks that count nothing
     ("/v1/messages", {"content": [], "usage": {"service_tier": "standard"}}),
@@ -71,12 +93,28 @@ def test_odd_documents_never_raise(
     ask = Ask(method="POST", path=path, request=request_body, stream=stream)
     reader = endpoint.reader(ask, endpoint)
     for at_ns, (document, event) in enumerate(documents):
-        if isinstance(reader, Conversation):
-            reader.sent(document, at_ns)
         reader.read(document, at_ns, event)
     reading = reader.close()
     assert reading.endpoint == name
     assert reading.parts or not reading.billable or reading.reasons
+
+
+@pytest.mark.parametrize("path", [path for path, _ in SOCKETS])
+@given(documents=st.lists(st.tuples(st.booleans(), JSON | EVENT), max_size=6))
+def test_odd_messages_never_raise(path: str, documents: list[tuple[bool, Json]]) -> None:
+    """A session takes any JSON from either side; every response that began has its reading."""
+    reader = session(path, dict(SOCKETS)[path])
+    for at_ns, (up, document) in enumerate(documents):
+        (reader.sent if up else reader.read)(document, at_ns)
+    began = [number for number, _ in reader.take_began()]
+    whole = reader.close()
+    answers = reader.take_ended()
+    assert (whole.parts, whole.billable) == ((), False)
+    assert {answer.number for answer in answers} <= set(began) == set(range(1, len(began) + 1))
+    for answer in answers:
+        reading = answer.reading
+        assert reading.parts or not reading.billable or reading.reasons
+    assert msgspec.json.decode(msgspec.json.encode(reader.state()), type=State) == reader.state()
 
 
 @pytest.mark.parametrize(("path", "document"), SILENT)

@@ -8,10 +8,12 @@ import pytest
 from pricing.cause import texts
 from pricing.usage import Meter
 from proxy.dialects import table
-from proxy.dialects.contract import Ask, Conversation
+from proxy.dialects.contract import Ask
 from proxy.exchange import Begun, Operation, Reading, ResponseHead
 from proxy.reading.reading import CallReader
 from proxy.settings.config import MeteringOptions
+from support.sockets import read as read_socket
+from support.sockets import responses
 
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
 
@@ -137,35 +139,34 @@ REALTIME_USAGE = {
 }
 
 
-def session(*messages: Mapping[str, object], sent: Mapping[str, object] | None = None) -> Reading:
-    ask = Ask(method="GET", path="/v1/realtime", query={"model": "gpt-realtime"}, stream=True)
-    endpoint = table.find(ask.method, ask.path)
-    reader = endpoint.reader(ask, endpoint)
-    assert isinstance(reader, Conversation)
-    if sent:
-        reader.sent(sent, 0)
-    for message in messages:
-        reader.read(message, 0)
-    return reader.close()
+def session(
+    *messages: Mapping[str, object], sent: Mapping[str, object] | None = None
+) -> list[Reading]:
+    asked = [(True, sent)] if sent else []
+    frames = [*asked, *((False, message) for message in messages)]
+    return responses("/v1/realtime?model=gpt-realtime", *frames)
 
 
-DONE = {
-    "type": "response.done",
-    "response": {"id": "resp_1", "status": "completed", "usage": REALTIME_USAGE},
-}
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
-def test_realtime_sums_its_responses() -> None:
-    """Each response of a session states its own usage, and all of them are billed."""
+def done(name: str, **fields: object) -> dict[str, object]:
+    whole = {"status": "completed", "usage": REALTIME_USAGE, "id": name, **fields}
+    return {"type": "response.done", "response": whole}
+
+
+def test_each_realtime_response_is_charged() -> None:
+    """Each states its own usage; the session names the model."""
     created = {"type": "session.created", "session": {"id": "sess_1", "model": "gpt-realtime-2025"}}
-    reading = session(created, DONE, {"type": "response.created"}, DONE)
-    assert reading.request_model == "gpt-realtime"
-    assert reading.response_model == "gpt-realtime-2025"
-    assert reading.session_id == "sess_1"
-    assert reading.complete
-    assert [part.usage.quantities.get(Meter.REQUESTS) for part in reading.parts] == [1, None]
-    for part in reading.parts:
+    found = session(created, done("r1"), {"type": "response.created"}, done("r2"))
+    assert [reading.response_id for reading in found] == ["r1", "r2"]
+    for reading in found:
+        assert reading.request_model == "gpt-realtime"
+        assert reading.response_model == "gpt-realtime-2025"
+        assert reading.session_id == reading.attributes["realtime_session.id"] == "sess_1"
+        assert reading.complete
+        (part,) = reading.parts
+        assert part.usage.quantities[Meter.REQUESTS] == 1
         assert part.usage.input_tokens == 132
         assert part.usage.quantities[Meter.CACHE_READ] == 64
         assert part.usage.quantities[Meter.INPUT_AUDIO] == 13
@@ -180,34 +181,66 @@ def test_realtime_transcription_is_another_model() -> None:
     }
     usage = {"type": "tokens", "input_tokens": 22, "output_tokens": 13, "total_tokens": 35}
     duration = {"type": "duration", "seconds": 4}
-    reading = session(
-        {"type": TRANSCRIBED, "usage": usage}, {"type": TRANSCRIBED, "usage": duration}, sent=update
+    tokens, seconds = session(
+        {"type": TRANSCRIBED, "item_id": "i1", "usage": usage},
+        {"type": TRANSCRIBED, "item_id": "i2", "usage": duration},
+        sent=update,
     )
-    tokens, seconds = reading.parts
-    assert tokens.model == seconds.model == "gpt-4o-transcribe"
-    assert tokens.usage.quantities[Meter.INPUT_AUDIO] == 22
-    assert seconds.usage.quantities[Meter.AUDIO_SECONDS] == 4
+    for reading in (tokens, seconds):
+        assert reading.response_model == "gpt-4o-transcribe"
+        assert reading.operation is Operation.TRANSCRIPTION
+    assert tokens.parts[0].usage.quantities[Meter.INPUT_AUDIO] == 22
+    assert seconds.parts[0].usage.quantities[Meter.AUDIO_SECONDS] == 4
+
+
+def test_speech_whose_transcription_was_cut() -> None:
+    """Speech that was committed will be transcribed; without an end, its usage is unknown."""
+    update = {
+        "type": "transcription_session.update",
+        "session": {"input_audio_transcription": {"model": "whisper-1"}},
+    }
+    committed = {"type": "input_audio_buffer.committed", "item_id": "i1"}
+    (cut,) = session(committed, sent=update)
+    assert texts(cut.reasons) == ("no_usage", "usage_not_final")
+    failed = {"type": TRANSCRIBED.replace("completed", "failed"), "item_id": "i1", "error": {}}
+    (free,) = session(committed, {**failed, "error": {"code": "noise"}}, sent=update)
+    assert (free.billable, free.error_type) == (False, "noise")
+    assert session(committed) == []  # nobody asked for a transcription
 
 
 def test_realtime_that_was_cut() -> None:
-    """A response that began and did not end leaves the bill a lower bound."""
-    reading = session(DONE, {"type": "response.created"})
-    assert not reading.complete
-    assert texts(reading.reasons) == ("usage_not_final",)
+    """A response that began and did not end is not exact; the others are."""
+    whole, cut = session(done("r1"), {"type": "response.created"})
+    assert (whole.complete, whole.reasons) == (True, ())
+    assert not cut.complete
+    assert texts(cut.reasons) == ("no_usage", "usage_not_final")
 
 
-def test_realtime_without_usage() -> None:
-    """Servers that state no usage leave it unknown."""
-    done = {"type": "response.done", "response": {"status": "completed"}}
-    assert texts(session(done).reasons) == ("response_without_usage", "no_usage")
+@pytest.mark.parametrize("status", ["completed", "cancelled", "incomplete", "odd"])
+def test_realtime_without_usage(status: str) -> None:
+    """Servers that state no usage leave it unknown, however the response ended."""
+    (reading,) = session(done("r1", status=status, usage=None))
+    assert texts(reading.reasons) == ("response_without_usage", "no_usage")
+
+
+def test_a_realtime_response_that_failed() -> None:
+    """It is free if it made nothing, and unknown if it had begun to speak."""
+    failed = done("r1", status="failed", usage=None, status_details={"error": {"type": "server"}})
+    (free,) = session(failed)
+    assert (free.billable, free.error_type) == (False, "server")
+    spoke = {"type": "response.output_audio.delta", "response_id": "r1", "delta": "UklG"}
+    (reading,) = session({"type": "response.created", "response": {"id": "r1"}}, spoke, failed)
+    assert reading.billable
+    assert "no_usage" in texts(reading.reasons)
 
 
 def test_realtime_error() -> None:
-    """An error in a session is named; the responses before it are still billed."""
-    reading = session(DONE, {"type": "error", "error": {"type": "invalid_request_error"}})
-    assert reading.billable
-    assert reading.error_type == "invalid_request_error"
-    assert len(reading.parts) == 1
+    """An error is the connection's; what was asked for and refused is not in progress."""
+    asked = (True, {"type": "response.create"})
+    error = (False, {"type": "error", "error": {"type": "invalid_request_error"}})
+    answers, whole = read_socket("/v1/realtime", (False, done("r1")), asked, error)
+    assert [answer.reading.response_id for answer in answers] == ["r1"]
+    assert whole.error_type == "invalid_request_error"
 
 
 def test_messages_of_a_websocket() -> None:
@@ -223,12 +256,12 @@ def test_messages_of_a_websocket() -> None:
     )
     reader = CallReader(begun, None, MeteringOptions())
     reader.head(ResponseHead(status=101), 0)
-    data = json.dumps(DONE).encode()
     for opcode in (b"\x01", b"\x02", b"\x09"):
+        data = json.dumps(done(f"r{opcode[0]}")).encode()
         reader.message(False, opcode + data, 0)
     reader.message(True, b"\x01not json", 0)
     reader.message(True, b"", 0)
     reading = reader.close()
     assert reading.stream
-    assert len(reading.parts) == 2
-    assert reading.reasons == ()
+    assert [answer.number for answer in reader.take_ended()] == [1, 2]
+    assert texts(reading.reasons) == ("billed_by_response",)

@@ -1,27 +1,15 @@
 """Several responses in progress on one socket: each has its own tools, request and end."""
 
-from typing import Any
-
 import pytest
 
 from pricing.cause import texts
-from proxy.dialects.contract import Ask, Conversation
+from proxy.dialects.contract import Ask
 from proxy.dialects.table import find
 from proxy.exchange import Reading
+from support.sockets import Frame, read, responses
 
 USAGE = {"input_tokens": 40, "output_tokens": 8, "total_tokens": 48}
 SEARCH = {"type": "web_search_call", "action": {"type": "search"}}
-Frame = tuple[bool, dict[str, Any]]
-
-
-def socket(path: str, *frames: Frame) -> Reading:
-    """The reading of a socket; True is a frame of the caller."""
-    endpoint = find("GET", path)
-    reader = endpoint.reader(Ask(method="GET", path=path, stream=True), endpoint)
-    assert isinstance(reader, Conversation)
-    for at_ns, (up, frame) in enumerate(frames):
-        (reader.sent if up else reader.read)(frame, at_ns)
-    return reader.close()
 
 
 def ask(stream: str = "", **fields: object) -> Frame:
@@ -39,18 +27,16 @@ def item(**fields: object) -> Frame:
     return False, {"type": "response.output_item.done", "item": SEARCH, **fields}
 
 
-def searches(reading: Reading) -> list[int]:
-    return [
-        int(part.usage.quantities.get("calls.web_search", 0))  # type: ignore[call-overload]
-        for part in reading.parts
-    ]
+def searches(reading: Reading) -> int:
+    (part,) = reading.parts
+    return int(part.usage.quantities.get("calls.web_search", 0))  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("field", ["response_id", "stream_id"])
 def test_a_tool_is_charged_to_its_own_response(field: str) -> None:
     """Another that ends in between takes nothing with it."""
     one, two = ("s1", "s2") if field == "stream_id" else ("", "")
-    reading = socket(
+    second, first = responses(
         "/v1/responses",
         ask(one),
         said("created", "r1", one),
@@ -60,36 +46,65 @@ def test_a_tool_is_charged_to_its_own_response(field: str) -> None:
         said("completed", "r2", two, usage=USAGE),
         said("completed", "r1", one, usage=USAGE),
     )
-    assert searches(reading) == [0, 1]
-    assert (reading.reasons, reading.complete) == ((), True)
+    assert (searches(second), searches(first)) == (0, 1)
+    assert (first.reasons, first.complete, second.reasons) == ((), True, ())
 
 
 def test_a_tool_of_nobody_is_flagged() -> None:
-    """Without an id, and with two in progress, it is charged to neither."""
+    """Without an id, and with two in progress, it may belong to either."""
     frames = ask(), said("created", "r1"), ask(), said("created", "r2"), item()
     ends = said("completed", "r1", usage=USAGE), said("completed", "r2", usage=USAGE)
-    reading = socket("/v1/responses", *frames, *ends)
-    assert searches(reading) == [0, 0]
-    assert texts(reading.reasons) == ("tool_of_unknown_response",)
+    for reading in responses("/v1/responses", *frames, *ends):
+        assert searches(reading) == 0
+        assert texts(reading.reasons) == ("tool_of_unknown_response",)
 
 
 @pytest.mark.parametrize("last", [said("created", "r2"), ask()])
 def test_a_response_that_is_cut_beside_one_that_ended(last: Frame) -> None:
-    """The end of one is not the end of all."""
+    """The end of one is not the end of all, and the cut of one is not the cut of all."""
     frames = ask(), said("created", "r1"), ask(), last, said("completed", "r1", usage=USAGE)
-    reading = socket("/v1/responses", *frames)
-    assert not reading.complete
-    assert texts(reading.reasons) == ("usage_not_final",)
+    answers, _ = read("/v1/responses", *frames)
+    done, *cut = answers
+    assert (done.cut, done.reading.reasons, done.reading.complete) == (False, (), True)
+    for one in cut:
+        assert one.cut
+        assert not one.reading.complete
+        assert texts(one.reading.reasons) == ("no_usage", "usage_not_final")
 
 
 def test_parallel_realtime_responses() -> None:
     """One that is done leaves the other in progress."""
     begun = said("created", "r1"), said("created", "r2")
     done = said("done", "r1", status="completed", usage=USAGE)
-    cut = socket("/v1/realtime", *begun, done)
-    assert texts(cut.reasons) == ("usage_not_final",)
-    whole = socket("/v1/realtime", *begun, done, said("done", "r2", usage=USAGE))
-    assert (whole.reasons, len(whole.parts)) == ((), 2)
+    whole, cut = responses("/v1/realtime", *begun, done)
+    assert (whole.reasons, texts(cut.reasons)) == ((), ("no_usage", "usage_not_final"))
+    both = responses("/v1/realtime", *begun, done, said("done", "r2", usage=USAGE))
+    assert [reading.reasons for reading in both] == [(), ()]
+
+
+def test_a_refused_request_is_not_in_progress() -> None:
+    """An error answers the request that waits; the response beside it goes on."""
+    error = (False, {"type": "error", "error": {"code": "bad", "message": "no"}})
+    frames = ask(), said("created", "r1"), ask(), error, said("completed", "r1", usage=USAGE)
+    refused, whole = responses("/v1/responses", *frames)
+    assert (refused.billable, refused.error_type, refused.parts) == (False, "bad", ())
+    assert (whole.reasons, whole.complete) == ((), True)
+
+
+def test_an_end_that_is_repeated_is_charged_once() -> None:
+    """Whichever event repeats it; the same id that begins anew is another response."""
+    end = said("completed", "r1", usage=USAGE)
+    frames = ask(), said("created", "r1"), end, end
+    assert len(responses("/v1/responses", *frames)) == 1
+    assert len(responses("/v1/responses", *frames, said("created", "r1"), end)) == 2
+
+
+def test_the_connection_is_not_billed() -> None:
+    """Its reading says where the charge is."""
+    answers, reading = read("/v1/responses", ask(), said("completed", "r1", usage=USAGE))
+    assert (len(answers), reading.billable, reading.parts) == (1, False, ())
+    assert texts(reading.reasons) == ("billed_by_response",)
+    assert reading.attributes["session.responses"] == 1
 
 
 @pytest.mark.parametrize("status", ["complete", "incomplete", "succeeded", "done"])

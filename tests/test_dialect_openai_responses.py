@@ -9,8 +9,9 @@ import pytest
 from pricing.cause import texts
 from pricing.usage import Meter
 from proxy.dialects import table
-from proxy.dialects.contract import Ask, Conversation
+from proxy.dialects.contract import Ask
 from proxy.exchange import Operation, Part, Reading
+from support.sockets import responses
 
 USAGE = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}
 MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "Hello"}]}
@@ -53,11 +54,7 @@ def read(
     endpoint = table.find(method, path)
     reader = endpoint.reader(ask, endpoint)
     for document in documents:
-        if isinstance(document, tuple):
-            assert isinstance(reader, Conversation)
-            reader.sent(document[0], 0)
-        else:
-            reader.read(document, 0)
+        reader.read(document, 0)
     return reader.close()
 
 
@@ -271,34 +268,28 @@ def test_reported_cost_and_session() -> None:
 
 
 def test_several_responses_on_one_websocket() -> None:
-    """Over a WebSocket each response that ends is a part; after one that was cut more may come."""
-    create = ({"type": "response.create", "response": {"model": "gpt-5.5"}},)
-    done = event("completed", response=body())
-    reading = read(create, CREATED, done, create, CREATED, done, method="GET", stream=True)
-    assert [part.usage.input_tokens for part in reading.parts] == [9, 9]
-    assert reading.request_model == "gpt-5.5"
-    assert reading.complete
-    cut = read(
-        create,
-        done,
-        create,
-        CREATED,
-        event("output_text.delta", delta="Hi"),
-        method="GET",
-        stream=True,
-    )
+    """Each has its own model, usage and text; one that was cut is counted."""
+    create = (True, {"type": "response.create", "response": {"model": "gpt-5.5"}})
+    again = (True, {"type": "response.create"})
+    done = (False, event("completed", response=body(id="")))
+    created = (False, CREATED)
+    for reading in responses("/v1/responses", create, created, done, again, created, done):
+        assert [part.usage.input_tokens for part in reading.parts] == [9]
+        assert (reading.request_model, reading.complete) == ("gpt-5.5", True)
+    delta = (False, event("output_text.delta", delta="Hi"))
+    _, cut = responses("/v1/responses", create, done, again, created, delta)
     assert not cut.complete
-    assert texts(cut.reasons) == ("usage_not_final",)
+    assert texts(cut.reasons) == ("no_usage", "usage_not_final")
     assert cut.count is not None
     assert cut.count.output == "Hi"
 
 
-def test_a_response_without_usage_on_a_websocket() -> None:
-    """Where others state theirs, a response without usage leaves the bill a lower bound."""
-    create = ({"type": "response.create", "response": {"model": "gpt-5.5"}},)
+def test_a_response_without_usage_is_not_free() -> None:
+    """On a socket as elsewhere, its usage is unknown, whatever others state."""
+    create = (True, {"type": "response.create", "response": {"model": "gpt-5.5"}})
     answers: tuple[dict[str, Any], ...] = ({}, {"usage": None, "id": "resp_2"})
-    done, silent = (event("completed", response=body(**more)) for more in answers)
-    reading = read(create, done, create, silent, method="GET", stream=True)
-    assert len(reading.parts) == 1
-    assert texts(reading.reasons) == ("response_without_usage",)
+    done, silent = ((False, event("completed", response=body(**more))) for more in answers)
+    first, second = responses("/v1/responses", create, done, create, silent)
+    assert (len(first.parts), first.reasons) == (1, ())
+    assert texts(second.reasons) == ("no_usage",)
     assert texts(read(body(usage=None)).reasons) == ("no_usage",)

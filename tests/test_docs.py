@@ -20,6 +20,7 @@ import yaml
 from evaluation.standin import processes
 from exporters.record import Record
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
+from proxy.console.probes import LIVE, READY
 from proxy.serving.supervisor import FLUSH_S, MARGIN_S
 from proxy.settings import sources
 from support import names
@@ -77,7 +78,7 @@ def test_a_program_is_metered(somebody: Newcomer) -> None:
     )
     with processes.stand_in(somebody.cwd / "stand-in.log") as (upstream, _):
         done = somebody.bash(line("taximeter run"), OPENAI_BASE_URL=f"{upstream}/v1")
-    assert re.match(r"Taximeter: 1 calls, \d+ tokens in, \d+ out, \$0\.0", done.stderr)
+    assert re.match(r"Taximeter: 1 call, \d+ tokens in, \d+ out, \$0\.0", done.stderr)
 
 
 # -- every line and every number ------------------------------------------------------------------
@@ -162,13 +163,14 @@ def test_the_pod_gives_a_stop_its_time() -> None:
     assert environ.keys() <= names.variables()
     drain_s = float(environ["TAXIMETER_DRAIN_TIMEOUT_S"])
     _, sleep_s = container["lifecycle"]["preStop"]["exec"]["command"]
-    needed_s = float(sleep_s) + drain_s + MARGIN_S + FLUSH_S
+    lame_duck_s = float(re.findall(r"TAXIMETER_LAME_DUCK_S=(\d+)", read("Dockerfile"))[0])
+    needed_s = float(sleep_s) + lame_duck_s + drain_s + MARGIN_S + FLUSH_S
     assert pod["terminationGracePeriodSeconds"] == needed_s
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     config = sources.load(None, {}, {"data": "/nowhere"})
     assert ports == {"proxy": config.proxy.port, "console": config.console.port}
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/", "port": "proxy"}
+    for probe, path in (("startup", READY), ("readiness", READY), ("liveness", LIVE)):
+        assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "proxy"}
     dockerfile, compose = read("Dockerfile"), read("docker-compose.yml")
     assert f"--uid {pod['securityContext']['runAsUser']} " in dockerfile
     assert f"image: {container['image']}\n" in compose

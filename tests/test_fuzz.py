@@ -18,7 +18,7 @@ from proxy.reading.inflate import Inflate
 from proxy.settings.config import MeteringOptions
 from proxy.tokens import images
 from trials.fuzz import __main__ as fuzz
-from trials.fuzz import calls, checks, damage, rows
+from trials.fuzz import calls, checks, damage, rows, unknown
 from trials.fuzz.calls import RecordedCall
 
 MUTATIONS = 1_500
@@ -205,3 +205,11 @@ def test_a_whole_parameter_stays_whole() -> None:
 def test_an_image_that_is_no_base64_has_no_size(data: str) -> None:
     """It costs nobody the row: its tokens are not known, those of the rest are counted."""
     assert images.from_base64(data) == images.Image()
+
+
+def test_no_recorded_body_is_exact_with_something_unknown_in_it() -> None:
+    """A quantity, a modality, a kind of item or a server tool that no reader knows is noticed."""
+    numbers = range(len(unknown.exact()) * len(unknown.KINDS))
+    found = [unknown.finding(number, SEED) for number in numbers]
+    assert [wrong for wrong in found if wrong] == []
+    assert found.count("") < 0.8 * len(found)  # the others have no place for it

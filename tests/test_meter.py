@@ -127,6 +127,24 @@ async def test_each_ended_call_gets_its_record(tmp_path: Path) -> None:
     journal.close()
 
 
+async def test_a_restarted_meter_that_is_behind_forgets_nothing(tmp_path: Path) -> None:
+    """It saves its progress before it has read again what an earlier one had read."""
+    journal, one = relay(tmp_path), meter(tmp_path)
+    call = begin(journal, "open")
+    journal.flush()
+    await steps(one)
+    await one.upkeep()
+    die(one.journal)
+    two = meter(tmp_path)
+    two._follower.scan()
+    await two.upkeep()
+    end(journal, call)
+    await steps(two)
+    assert [record.call_id for record in records(tmp_path)] == ["open"]
+    two.close()
+    journal.close()
+
+
 async def test_a_relay_that_dies_leaves_interrupted_calls(tmp_path: Path) -> None:
     """A call whose relay is gone is a row with outcome interrupted; the ended one is not."""
     journal, one = relay(tmp_path), meter(tmp_path)

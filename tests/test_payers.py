@@ -380,7 +380,7 @@ EXPLAINED = {
     "a local model": (chat("ollama", "/v1/chat/completions", "m"), "$0 (not_billed)", "local"),
     "an old call": (
         claude("Bearer sk-ant-api03-DDDDDDDD") | {"at": "2025-09-28T12:00:00Z"},
-        "$0.0045 (estimated)",
+        "≈ $0.0045 (estimated)",
         "before_price_known:2025-09-29",
     ),
 }

@@ -125,6 +125,6 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     [row] = json.loads(capsys.readouterr().out)
     assert (row["usd"], row["status"]) == ("0.0058", "exact")
     assert main([*asked, "--use", "pages=1"]) == Exit.UNPRICED
-    assert "at least $0.0058" in capsys.readouterr().out
+    assert "≥ $0.0058" in capsys.readouterr().out
     assert main([*asked, "--use", "nothing=1"]) == Exit.MISTAKE
     assert "write METER=NUMBER" in capsys.readouterr().err

@@ -217,11 +217,11 @@ async def test_idle_before_the_head(tmp_path: Path) -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with bench(tmp_path, upstream, upstream=UpstreamOptions(idle_timeout_s=0.1)) as b:
+    async with bench(tmp_path, upstream, upstream=UpstreamOptions(first_byte_timeout_s=0.1)) as b:
         response = await b.send(GET)
         ended = await b.ended()
     assert response.line == b"HTTP/1.1 504 Gateway Timeout"
-    assert "idle_timeout_s" in said(response, "upstream_timeout")
+    assert "first_byte_timeout_s" in said(response, "upstream_timeout")
     assert ended.outcome is Outcome.TIMED_OUT
 
 
@@ -355,7 +355,7 @@ async def test_what_came_is_noted_when_the_caller_leaves(tmp_path: Path) -> None
         reset(writer)
         ended = await b.ended()
     assert ended.outcome is Outcome.CLIENT_GONE
-    assert kept < len(b.kept(Kind.RESPONSE)) < size
+    assert 100 < kept <= len(b.kept(Kind.RESPONSE)) < size
     assert ended.response_bytes == len(b.kept(Kind.RESPONSE))
 
 

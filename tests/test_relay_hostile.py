@@ -8,10 +8,11 @@ import pytest
 
 from proxy.exchange import Outcome
 from proxy.relay import attempt, websocket
-from proxy.relay.upstream import HEAD_BYTES_MAX
 from proxy.settings.config import UpstreamOptions
 from support.relay_bench import Handler, answering, bench, read_head, read_message
 from support.wire import GET, SLOW_S
+
+HEAD_BYTES_MAX = UpstreamOptions().head_bytes_max
 
 
 def endless(first: bytes, more: bytes) -> Handler:

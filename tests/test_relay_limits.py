@@ -161,7 +161,7 @@ async def test_tls_handshakes(tmp_path: Path) -> None:
     listening_socket.setblocking(False)
     tls = server_tls(Listen(tls_cert=certificate, tls_key=key))
     with patch.object(acceptor, "OPENING_MAX", 2):
-        made = acceptor.Acceptor(listening_socket, asyncio.Protocol, tls)
+        made = acceptor.Acceptor([listening_socket], asyncio.Protocol, tls)
         address = listening_socket.getsockname()
         silent = [await asyncio.open_connection(*address) for _ in range(4)]
         for reader, _ in silent[:2]:

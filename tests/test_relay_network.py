@@ -89,7 +89,10 @@ async def proxying(seen: list[Message], port: int) -> AsyncIterator[int]:
                 continue
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-            await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
+            try:
+                await asyncio.gather(pump(reader, up_writer), pump(up_reader, writer))
+            finally:
+                up_writer.close()
             return
 
     async with listening(handle) as proxy_port:

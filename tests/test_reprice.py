@@ -27,6 +27,8 @@ from exporters.record import EPOCH, Batch, Record, TransientError
 from pricing import Meter, Origin, TariffBook, Usage
 from pricing.cause import about
 from pricing.reason import Effect, Reason
+from proxy.access.audit import Audit
+from proxy.console.admission import admission
 from proxy.console.command_token import HEADER, CommandToken, token
 from proxy.console.reprice_api import PATH, RepriceApi
 from proxy.exchange import Outcome, Part
@@ -35,7 +37,7 @@ from proxy.metering.volumes import CounterSums, Volumes
 from proxy.repricing import run
 from proxy.repricing.repricer import Ledger, Repricer
 from proxy.repricing.run import RepriceOrder, Repricing
-from proxy.settings.config import Config
+from proxy.settings.config import Config, Listen
 from proxy.settings.places import Places
 from support.clickhouse import ClickHouseServer
 
@@ -395,7 +397,7 @@ async def test_a_day_that_is_rebuilt_keeps_its_corrections(place: Place) -> None
 
 async def test_one_at_a_time(place: Place) -> None:
     """Two runs would both correct the same price."""
-    with place.repricing._alone(), pytest.raises(TransientError, match="another reprice"):
+    with place.repricing.alone(), pytest.raises(TransientError, match="another reprice"):
         await place.run(NEW)
 
 
@@ -411,23 +413,23 @@ async def test_what_was_confirmed_is_what_is_written(place: Place) -> None:
 async def test_only_the_command_may_write(place: Place) -> None:
     """Without the token of the 0600 file, or from a page in a browser, nothing is done."""
     file = Places(place.config.data).command_token
-    api = RepriceApi(place.repricing, CommandToken(file))
+    command, audit = CommandToken(file), Audit(place.config)
     assert file.stat().st_mode & 0o777 == 0o600
-    app = web.Application()
-    app.add_routes(api.routes())
+    app = web.Application(middlewares=[admission(Listen(), command=command)])
+    app.add_routes(RepriceApi(place.repricing, audit).routes())
     (place.config.data / "tariffs").mkdir()
     (place.config.data / "tariffs" / "acme.toml").write_text(NEW)
     order = RepriceOrder(since=SINCE, tariffs=str(place.config.data / "tariffs"), write=True)
     known = {HEADER: token(file)}
     async with TestServer(app) as server, ClientSession() as session:
-        url = server.make_url(PATH)
-        foreign = known | {"Origin": "http://evil.example"}
+        url, foreign = server.make_url(PATH), known | {"Origin": "http://evil.example"}
         for headers in (dict[str, str](), {HEADER: "guess"}, foreign):
             async with session.post(url, data=msgspec.json.encode(order), headers=headers) as no:
                 assert no.status == 403
         assert (await place.run(NEW, write=False))["changed"] == 4
         async with session.post(url, data=msgspec.json.encode(order), headers=known) as yes:
             lines = [json.loads(line) async for line in yes.content]
+    audit.close()
     assert lines[0] == {"done": 5, "calls": 5}
     assert lines[-1]["result"]["written"] == 4
 

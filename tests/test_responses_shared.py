@@ -9,6 +9,7 @@ import json
 import random
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -103,12 +104,21 @@ def read(
             frame = json.loads(line)
             up = frame["direction"] == "sent"
             reader.message(up, b"\x01" + json.dumps(frame["data"]).encode(), 0)
-        return reader.close()
+        return joined(reader)
     if encoding:
         data = ENCODINGS[encoding](data)
     for start in range(0, len(data), step):
         reader.response(data[start : start + step], 0)
     return reader.close()
+
+
+def joined(reader: CallReader) -> Reading:
+    """The parts of all responses of a socket, as one reading."""
+    whole = reader.close()
+    answers = [answer.reading for answer in reader.take_ended()]
+    parts = tuple(part for reading in answers for part in reading.parts)
+    reasons = tuple(cause for reading in answers for cause in reading.reasons)
+    return replace(whole, parts=parts, reasons=(*whole.reasons, *reasons))
 
 
 def total(parts: tuple[Part, ...], *meters: str) -> int:

@@ -83,12 +83,13 @@ def test_run(stand_in: str, tmp_path: Path) -> None:
 
     shown = StringIO()
     fare.show(fare.Fare(**told), shown)
-    first, head, *rows, reason = shown.getvalue().splitlines()
+    first, head, *rows, reason, advice = shown.getvalue().splitlines()
     assert first.startswith("Taximeter: 3 calls, ")
-    assert " out, at least $" in first
+    assert " out, ≥ $" in first
     assert head.split()[:3] == ["provider", "model", "calls"]
     assert [row.split()[1] for row in rows] == ["gpt-4o-mini", "nobody-1"]
     assert reason == "not fully priced: 1 x openai/nobody-1: unknown_model:nobody-1"
+    assert "taximeter tariffs add openai/nobody-1 --input USD" in advice
 
 
 def test_run_passes_signals_on(tmp_path: Path) -> None:

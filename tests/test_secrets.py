@@ -370,7 +370,8 @@ async def test_canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         keys, said, data = running.keys, running.said, running.served.data / "data"
         calls = await traffic(running)
         assert keys.found(contents(data)) == []  # not for a moment
-        await until(lambda: len(running.rows()) == calls, "rows are missing")
+        counted = calls - 1  # a socket without a response is a span, and no call
+        await until(lambda: len(running.rows()) == counted, "rows are missing")
         await until(lambda: not said.found(contents(data)), "what was said is still there")
         await until(lambda: len(running.spans.spans) == calls, "spans are missing")
         await until(lambda: running.webhook.bodies, "the webhook was not used")

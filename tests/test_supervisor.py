@@ -20,7 +20,8 @@ import pytest
 
 from proxy.commands.serve import usable_configuration
 from proxy.serving.child import BACKOFF_S, RESTART_S, StartError
-from proxy.serving.supervisor import BindError, Supervisor, bind
+from proxy.serving.listening import BindError, bind
+from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config, Listen
 from support.patience import PATIENCE_S
 
@@ -29,11 +30,10 @@ ROOT = Path(__file__).parents[1]
 # happens to it.  `mood` makes it misbehave.
 CHILD = """
 import argparse, json, os, select, signal, socket, sys, threading
-from support.patience import PATIENCE_S
 p = argparse.ArgumentParser()
 p.add_argument("kind"); p.add_argument("mood"); p.add_argument("log")
 for name in ("--fd", "--console-fd", "--slot", "--ready-fd"):
-    p.add_argument(name, type=int)
+    p.add_argument(name, type=lambda text: int(text.split(",")[0]))
 a = p.parse_args()
 def note(what):
     with open(a.log, "a") as f:
@@ -50,6 +50,7 @@ def on_term(*_):
     if a.mood != "slow" or terms > 1:
         note("bye"); os._exit(0)
 signal.signal(signal.SIGTERM, on_term)
+signal.signal(signal.SIGUSR1, lambda *_: note("unready"))
 def hold_term(how):  # so that an accepted caller gets an answer
     signal.pthread_sigmask(how, {signal.SIGTERM})
 def eof():
@@ -81,8 +82,8 @@ class World:
         self.config = Config(data=tmp_path, relays=relays, drain_timeout_s=20)
         self.proxy = bind(Listen(port=0), "proxy")
         self.console = bind(Listen(port=0), "console")
-        self.port = self.proxy.getsockname()[1]
-        self.console_port = self.console.getsockname()[1]
+        self.port = self.proxy.port
+        self.console_port = self.console.port
         command = (sys.executable, "-c", CHILD)
         self.supervisor = Supervisor(
             self.config,
@@ -377,7 +378,7 @@ async def test_children_notice_that_the_supervisor_is_gone(tmp_path: Path) -> No
 def test_a_taken_port_is_explained() -> None:
     """The message names the address and says what to do."""
     with bind(Listen(port=0), "proxy") as taken:
-        port = taken.getsockname()[1]
+        port = taken.port
         with pytest.raises(BindError, match=rf"Cannot listen on 127\.0\.0\.1:{port}: .*in use"):
             bind(Listen(port=port), "proxy")
         with pytest.raises(BindError, match=r"--console-port N"):
@@ -387,9 +388,9 @@ def test_a_taken_port_is_explained() -> None:
 def test_a_port_is_free_again_at_once() -> None:
     """A restart does not wait for the last connections' TIME_WAIT."""
     with bind(Listen(port=0), "proxy") as first:
-        port = first.getsockname()[1]
+        port = first.port
         with socket.create_connection(("127.0.0.1", port)) as caller:
-            accepted, _ = first.accept()
+            accepted, _ = first.sockets[0].accept()
             accepted.close()
             with suppress(OSError):
                 caller.recv(1)

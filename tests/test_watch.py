@@ -228,6 +228,7 @@ def test_names_are_stable() -> None:
         "journal_write_errors": "warning",
         "journal_nearly_full": "warning",
         "exporter_behind": "warning",
+        "tokens_beyond_band": "warning",
     }
     assert all(loss.summary.endswith(".") and loss.action.endswith(".") for loss in LOSSES)
 

@@ -1,4 +1,4 @@
-"""Writes rows and corrections to chDB or a ClickHouse server: one INSERT per batch.
+"""Writes rows and corrections to chDB or a ClickHouse server: one INSERT per batch and table.
 
 Every INSERT carries a token, and the table and its rollups remember the last 10 000.  So writing a
 batch again changes nothing: after `kill -9`, after a lost answer, and when the client library
@@ -8,11 +8,12 @@ itself sends it twice (it does so when the connection is reset).
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
-from exporters.clickhouse import reconcile
+from exporters.clickhouse import backup, reconcile
 from exporters.clickhouse.corrections import FIELDS as CORRECTION_FIELDS
 from exporters.clickhouse.corrections import Corrections, counted
 from exporters.clickhouse.dsn import parse_dsn
@@ -23,14 +24,25 @@ from exporters.record import Batch, Record, nine_places, rounded
 FIELDS = Record.__struct_fields__
 QUANTITIES = ("usage", "counts", "old_counts")
 COLUMNS = tuple("ts" if name == "ts_us" else name for name in FIELDS)
+# The columns of table `sockets`: what is true of the connection (schema/006_sockets.sql).
+SOCKET_FIELDS = (
+    *("ts_us", "call_id", "trace_id", "span_id", "parent_span_id", "session_id"),
+    *("project", "environment", "team", "feature", "user_id", "key_id"),
+    *("provider", "upstream", "region", "endpoint", "operation"),
+    *("request_model", "response_model", "http_status"),
+    *("outcome", "error_type", "error_message", "reasons"),
+    *("duration_us", "first_byte_us", "overhead_us", "caller_wait_us"),
+    *("request_bytes", "response_bytes", "dropped_bytes", "tags", "attributes", "node", "source"),
+)
+SOCKET_COLUMNS = ("ts", *SOCKET_FIELDS[1:])
 
 
-def columns(records: Sequence[Record]) -> list[list[object]]:
-    """The values of `records`, one list per column, in the order of `COLUMNS`.
+def columns(records: Sequence[Record], fields: Sequence[str] = FIELDS) -> list[list[object]]:
+    """The values of `records`, one list per field, in the order of `fields`.
 
     Raises ValueError or ArithmeticError for an amount that the store cannot hold.
     """
-    return [_column(name, [getattr(record, name) for record in records]) for name in FIELDS]
+    return [_column(name, [getattr(record, name) for record in records]) for name in fields]
 
 
 def _column(name: str, values: list[object]) -> list[object]:
@@ -46,7 +58,9 @@ def _column(name: str, values: list[object]) -> list[object]:
 
 
 class ClickHouse:
-    """Writes batches to table `calls`; creates or upgrades the schema when it first connects.
+    """Writes batches to table `calls`, and records of sockets to table `sockets`.
+
+    Creates or upgrades the schema when it first connects.
 
     Raises ValueError for an invalid DSN, otherwise what `Writer` raises.
     """
@@ -66,7 +80,8 @@ class ClickHouse:
         self._ttl_days = ttl_days
         self._content_ttl_days = content_ttl_days
         self._writer = Writer("clickhouse", self.dsn, self._prepare)
-        self._context: InsertContext  # set by _prepare
+        self._context: InsertContext  # both are set by _prepare
+        self._socket_context: InsertContext
 
     async def open(self) -> None:
         """Connect and upgrade the schema now rather than with the first batch."""
@@ -101,6 +116,10 @@ class ClickHouse:
         rows = await self._writer.do(lambda client: client.query(sql, bound).result_rows)
         return [(name, hour, quantity) for name, hour, quantity in rows]
 
+    async def back_up(self, to: Path) -> dict[str, int]:
+        """See `exporters.clickhouse.backup`; nothing is written here meanwhile."""
+        return await self._writer.do(lambda client: backup.back_up(client, self.dsn.database, to))
+
     async def close(self) -> None:
         """Wait for the insert in flight, then disconnect."""
         await self._writer.close()
@@ -115,9 +134,18 @@ class ClickHouse:
         )
         # Queries the columns' types, so it is made once per client.
         self._context = client.create_insert_context("calls", COLUMNS, column_oriented=True)
+        self._socket_context = client.create_insert_context(
+            "sockets", SOCKET_COLUMNS, column_oriented=True
+        )
 
     def _insert(self, client: Client, batch: Batch) -> None:
-        insert(client, self._context, columns(batch.records), token(batch))
+        """The parts of a batch go to tables of their own, each under the token of the batch."""
+        calls = [record for record in batch.records if not record.is_socket]
+        sockets = [record for record in batch.records if record.is_socket]
+        if calls:
+            insert(client, self._context, columns(calls), token(batch))
+        if sockets:
+            insert(client, self._socket_context, columns(sockets, SOCKET_FIELDS), token(batch))
 
 
 def _correct(client: Client, corrections: Corrections) -> None:

@@ -40,6 +40,7 @@ CHDB_OPTIONS = {
     "primary_index_cache_size": 64 * 1024**2,
     "query_condition_cache_size": 8 * 1024**2,
     "max_server_memory_usage": 2 * 1024**3,
+    "backups.allowed_path": "/",  # where BACKUP may write; only our own SQL reaches the engine
 }
 
 # Codes which mean that the rows themselves are wrong.  All others, such as a wrong password or a

@@ -18,13 +18,14 @@ from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).parents[1] / "schema"
 # Table → the column whose age ttl_days limits.
-TTL = {"calls": "ts", "corrections": "ts", "trace_ts": "first_start"}
+TTL = {"calls": "ts", "sockets": "ts", "corrections": "ts", "trace_ts": "first_start"}
 CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
 _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
 _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
+_VIEW_QUERY = re.compile(r"ALTER TABLE (\w+) MODIFY QUERY")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
 # By default a server forgets a token after an hour; an outage may last longer.
@@ -32,7 +33,10 @@ _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
 )
 # Tables that are written through Distributed; a call and its corrections are on the same shard.
-_SHARDING = dict.fromkeys(("calls", "corrections", "contents"), ", sipHash64(call_id)")
+_SHARDING = {
+    **dict.fromkeys(("calls", "sockets", "corrections", "contents"), ", sipHash64(call_id)"),
+    "audit": ", sipHash64(id)",
+}
 
 
 @dataclass(frozen=True, slots=True)

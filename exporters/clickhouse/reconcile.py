@@ -16,9 +16,14 @@ from exporters.clickhouse.dsn import Dsn
 
 # Rollup → its time column and its TTL in days (schema/002_rollups.sql).
 ROLLUPS = {"calls_1m": ("minute", 30), "calls_1h": ("hour", 730)}
-
-# Kinds of views that fill a rollup: `calls_1m_mv` and so on.
-FILLED_BY = ("calls", "corrections", "list", "corrections_list")
+# Rollup → the views that fill it.
+VIEWS = {
+    "calls_1m": ("calls_1m_mv", "corrections_1m_mv", "list_1m_mv", "corrections_list_1m_mv"),
+    "calls_1h": (
+        *("calls_1h_mv", "corrections_1h_mv", "list_1h_mv", "corrections_list_1h_mv"),
+        *("partial_1h_mv", "corrections_partial_1h_mv"),
+    ),
+}
 
 # Sums that must be equal to the last digit: name → (over the rows, over a rollup).
 SUMS = {
@@ -99,9 +104,7 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
 
 def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
     """Drop `day` from a rollup and refill it with what its views select from that day's rows."""
-    step = rollup.removeprefix("calls_")
-    views = [f"{kind}_{step}_mv" for kind in FILLED_BY]
-    selects = [_of_day(client, dsn, view, day) for view in views]
+    selects = [_of_day(client, dsn, view, day) for view in VIEWS[rollup]]
     client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
     for select in selects:
         client.command(

@@ -6,8 +6,10 @@ sums to the last digit and the same quantiles (DDSketch merges without loss).
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from exporters.record import EPOCH
+from pricing.money import status_of_sum
 
 HOUR = timedelta(hours=1)
 
@@ -27,6 +29,7 @@ IN_ROWS = (
     "client",
     "user_id",
     "session_id",
+    "socket_id",
     "prompt_name",
     "prompt_version",
     "upstream",
@@ -64,6 +67,7 @@ COUNTS = {
         "countIf(t.list_status IN ('estimated', 'partial'))",
         "sum(t.list_inexact_calls)",
     ),
+    "partial_calls": ("countIf(t.cost_status = 'partial')", "sum(t.partial_calls)"),
 }
 SUMS = (
     "input_tokens_total",
@@ -120,6 +124,25 @@ def grouped(
     order = names[:1] if step else []
     order += ["cost_usd DESC NULLS LAST", "calls DESC", *names]
     return f"{sql} ORDER BY {', '.join(order)}", parameters
+
+
+def with_status(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of such sums with the status of its cost and of its list price, unless grouped by it.
+
+    `unpriced_calls` are not in the cost; `inexact_calls` are, of them `partial_calls` as bounds.
+    """
+    status = status_of_sum(
+        row["cost_usd"],
+        unknown=row["unpriced_calls"],
+        partial=row["partial_calls"],
+        inexact=row["inexact_calls"],
+    )
+    listed = status_of_sum(
+        row["list_usd"],
+        unknown=row["calls"] - row["listed_calls"],
+        inexact=row["list_inexact_calls"],
+    )
+    return {"cost_status": status.value, "list_status": listed.value} | row
 
 
 def microseconds(instant: datetime) -> int:

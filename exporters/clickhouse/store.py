@@ -21,7 +21,7 @@ from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
 from exporters.clickhouse.dsn import Dsn, parse_dsn, require
-from exporters.clickhouse.report_sql import grouped, microseconds
+from exporters.clickhouse.report_sql import grouped, microseconds, with_status
 from exporters.record import Record, TransientError
 
 Row = dict[str, object]
@@ -96,7 +96,7 @@ class Store:
         return [_readable(row) for row in rows]
 
     async def call(self, call_id: str) -> Row | None:
-        """One call, its receipt decoded into `subcalls` and `lines`; None if it is not stored.
+        """One call, its receipt decoded into `subcalls`, `lines`, `floor_usd`; None: not stored.
 
         `prices` are all prices the call ever had, oldest first; the last is the one in the row.
         """
@@ -144,12 +144,10 @@ class Store:
     ) -> list[Row]:
         """Calls, tokens, cost and times of the half-open period, one row per group.
 
-        `cost_usd` is the sum of the known costs, None if none is known.  `unpriced_calls` are not
-        in it; `inexact_calls` are in it as estimates or lower bounds.  Without `by` there is one
-        row.  Raises ValueError for a name that calls cannot be grouped by.
+        `cost_usd` is the sum of the known costs, `cost_status` that of the sum (`with_status`).
+        Without `by` there is one row.  Raises ValueError for a name that cannot group.
         """
-        sql, parameters = grouped(since, until, by, rows=await self._table())
-        return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
+        return await self._sums(*grouped(since, until, by, rows=await self._table()))
 
     async def timeline(
         self,
@@ -159,8 +157,10 @@ class Store:
         by: Sequence[str] = ("model",),
     ) -> list[Row]:
         """A report by `time`, in steps of whole seconds; steps without calls have no row."""
-        sql, parameters = grouped(since, until, by, step=step, rows=await self._table())
-        return await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)
+        return await self._sums(*grouped(since, until, by, step=step, rows=await self._table()))
+
+    async def _sums(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
+        return list(map(with_status, await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)))
 
     async def ask(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
         """The rows that `sql` selects: SQL of ours, as in `exporters.clickhouse.corrections`."""
@@ -275,7 +275,8 @@ def _where(
 def _with_receipt(price: Row) -> Row:
     """One version of a price, its receipt decoded."""
     receipt = msgspec.json.decode(str(price.pop("receipt")) or "{}")
-    return price | {"subcalls": receipt.get("subcalls", []), "lines": receipt.get("lines", [])}
+    parts: Row = {"subcalls": [], "lines": [], "floor_usd": None}
+    return price | {name: receipt.get(name, empty) for name, empty in parts.items()}
 
 
 def _readable(row: Row) -> Row:
@@ -288,5 +289,4 @@ def _readable(row: Row) -> Row:
 
 
 def _number(text: str) -> int | str:
-    quantity = Decimal(text)
-    return int(quantity) if quantity == quantity.to_integral_value() else text
+    return int(quantity) if (quantity := Decimal(text)) == quantity.to_integral_value() else text

@@ -63,7 +63,9 @@ class Metrics:
         )
 
     def add(self, record: Record) -> None:
-        """Count one record."""
+        """Count one record, unless it is that of a socket, which is no call."""
+        if record.is_socket:
+            return
         base = self._base(record)
         status = ("taximeter.cost.status", self._value("taximeter.cost.status", record.cost_status))
         outcome = ("taximeter.outcome", self._value("taximeter.outcome", record.outcome))
@@ -221,7 +223,7 @@ def _totals(record: Record) -> Iterator[tuple[str, int]]:
 
 def _is_item(record: Record) -> bool:
     """Whether it is the row of a batch item, whose times are those of the download."""
-    return record.source.count(":") > 1
+    return record.source.count(":") > 1 and not record.socket_id
 
 
 def _seconds(name: str, help: str) -> Histogram:

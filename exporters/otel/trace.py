@@ -77,6 +77,13 @@ def trace_of(
     return Trace(digest[:32], digest[32:48], "", kept)
 
 
+def child_of(trace: Trace, call_id: str) -> Trace:
+    """The place of `call_id` below the span at `trace`.  The link of that span is not repeated."""
+    digest = hashlib.sha256(call_id.encode()).hexdigest()
+    sampled = {name: flag for name, flag in trace.attributes.items() if name == SAMPLED}
+    return Trace(trace.trace_id, digest[32:48], trace.span_id, sampled)
+
+
 def _caller(headers: Mapping[str, str]) -> re.Match[str] | None:
     """The parts of a valid `traceparent`."""
     found = TRACEPARENT.fullmatch(headers.get("traceparent", "").strip(" \t"))
@@ -109,7 +116,7 @@ class Sampler:
     """Decides which spans are sent.  It does not affect metrics or rows.
 
     Keeps `share` of new traces, by trace id, so that all samplers of a trace agree.  If `follow`, a
-    span with a parent follows the caller's sampled flag.
+    span in a caller's trace follows the caller's sampled flag.
     """
 
     share: float = 1.0
@@ -139,7 +146,8 @@ class Sampler:
 
     def keeps(self, record: Record) -> bool:
         """Whether the span of `record` is sent."""
-        if self.follow and record.parent_span_id:
-            return record.attributes.get(SAMPLED) != "0"
+        flag = record.attributes.get(SAMPLED)
+        if self.follow and flag is not None:
+            return flag != "0"
         # https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased: the lower half.
         return int(record.trace_id[16:] or "0", 16) < round(self.share * 2**64)

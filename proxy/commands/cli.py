@@ -50,6 +50,10 @@ COMMANDS = (
     Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
     Command("store", "proxy.commands.store:main", "Check the store."),
+    Command("access", "proxy.commands.access:main", "Add, list and remove tokens of the console."),
+    Command("audit", "proxy.commands.audit_log:main", "Show who changed what."),
+    Command("backup", "proxy.commands.backup:main", "Back up the data directory."),
+    Command("restore", "proxy.commands.restore:main", "Make a data directory from a backup."),
     Command("notify", "proxy.commands.notify:main", "Test where alerts are sent."),
     Command("check", "proxy.commands.check:main", "Check the configuration."),
 )

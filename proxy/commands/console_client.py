@@ -1,4 +1,7 @@
-"""Queries the running console, whose process owns the embedded store."""
+"""Queries the running console, whose process owns the embedded store.
+
+A command has the role admin there, by the token that only the same user can read.
+"""
 
 import json
 import ssl
@@ -10,8 +13,10 @@ from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import Any
 
+from proxy.console import command_token
 from proxy.serving.instance import find
 from proxy.settings.config import Config
+from proxy.settings.places import Places
 
 TIMEOUT_S = 60.0  # longer than the console's own queries may take
 
@@ -40,7 +45,6 @@ def request(
     *,
     method: str,
     timeout_s: float,
-    headers: Mapping[str, str] | None = None,
     data: bytes | None = None,
 ) -> Iterator[HTTPResponse | None]:
     """The same for a response to be read as it arrives; `data` is the body to send."""
@@ -51,7 +55,7 @@ def request(
     # Not through $HTTP_PROXY: the console is on this machine.
     handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_tls(config))]
     opener = urllib.request.build_opener(*handlers)
-    sent = dict(headers or {})
+    sent = command_token.headers(Places(config.data).command_token)
     if config.console.token:
         sent["Authorization"] = f"Bearer {config.console.token}"
     url = f"{running.console_url}{path}"

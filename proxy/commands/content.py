@@ -16,11 +16,11 @@ import msgspec
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
-from proxy.commands import terminal
+from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import TIMEOUT_S, request
 from proxy.commands.terminal import Exit
-from proxy.console import command_token
+from proxy.console.audit_api import ChangeMade
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
 from proxy.delivery import lag
 from proxy.settings.config import Config
@@ -96,10 +96,7 @@ def _ask(
     config: Config, path: str, method: str, timeout_s: float, data: bytes | None = None
 ) -> Any:
     """The running console's response; None if none is running."""
-    headers = command_token.headers(Places(config.data).command_token)
-    with request(
-        config, path, method=method, timeout_s=timeout_s, headers=headers, data=data
-    ) as answer:
+    with request(config, path, method=method, timeout_s=timeout_s, data=data) as answer:
         return None if answer is None else json.load(answer)
 
 
@@ -124,6 +121,9 @@ async def _delete(config: Config, whose: DeletionOrder) -> int:
         )
     if not has_store(config):
         return 0  # this data directory was never served from
+    await asyncio.to_thread(
+        audited.write, config, ChangeMade("content-delete", whose.target, after=whose)
+    )
     contents = Contents(store_dsn(config), database=config.store.database)
     try:
         return await contents.delete(whose.selection(datetime.now(UTC)))

@@ -7,8 +7,11 @@ from typing import TextIO
 import msgspec
 
 from exporters.clickhouse.store import Row, Store
+from pricing.cause import parse
+from pricing.money import amount, calls, doubts, money
 from proxy.commands import terminal
-from proxy.commands.terminal import Column, count, dollars, seconds
+from proxy.commands.terminal import Column, count, seconds
+from proxy.metering.unpriced import NAMING, command
 from proxy.settings.config import Config
 from proxy.settings.places import store_dsn
 
@@ -22,8 +25,9 @@ MONEY: Sequence[Column] = (
     Column("calls", "calls", number=True),
     Column("input", "input", number=True),
     Column("output", "output", number=True),
-    Column("cost", "cost", number=True),
-    Column("list", "list price", number=True),
+    Column("cost", "cost", money=True),
+    Column("list", "list price", money=True),
+    Column("doubts", "calls not exact"),
     Column("p50", "first token p50", number=True),
     Column("p95", "p95", number=True),
 )
@@ -39,6 +43,7 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     models: Sequence[Row]
     reasons: Mapping[str, int]
     unmetered: Sequence[str] = ()
+    unpriced: Sequence[str] = ()  # provider/model
 
 
 async def of(config: Config) -> Fare:
@@ -55,12 +60,18 @@ async def read(store: Store) -> Fare:
     (total,) = await store.report(None, None, ())
     models = await store.report(None, None, ("provider", "model"))
     reasons: Counter[str] = Counter()
+    unpriced: dict[str, None] = {}
     for call in await store.calls(CALLS_MAX):
         if call["cost_usd"] is None or call["cost_status"] == "partial":
             model = call["response_model"] or call["request_model"] or "no model"
-            why = ", ".join(map(str, _list(call["reasons"]))) or str(call["outcome"])
+            why = ", ".join(_list(call["reasons"])) or str(call["outcome"])
             reasons[f"{call['provider']}/{model}: {why}"] += 1
-    return Fare(total=total, models=models, reasons=dict(reasons.most_common()))
+            named = [
+                cause for cause in map(parse, _list(call["reasons"])) if cause.reason in NAMING
+            ]
+            unpriced |= {f"{call['provider']}/{cause.detail}": None for cause in named}
+    names = list(unpriced)[:REASONS_MAX]
+    return Fare(total=total, models=models, reasons=dict(reasons.most_common()), unpriced=names)
 
 
 def show(fare: Fare, to: TextIO) -> None:
@@ -74,17 +85,20 @@ def _show(fare: Fare, to: TextIO) -> None:
     if not fare.total["calls"]:
         terminal.say("Taximeter: no calls.", to)
         return
-    shown = cells(fare.total)
-    failed = f" ({count(fare.total['errors'])} failed)" if fare.total["errors"] else ""
+    total, shown = fare.total, cells(fare.total)
+    failed = f" ({count(total['errors'])} failed)" if total["errors"] else ""
+    cost = money(total["cost_usd"], str(total["cost_status"]), _number(total["unpriced_calls"]))
     terminal.say(
-        f"Taximeter: {shown['calls']} calls{failed}, {shown['input']} tokens in, "
-        f"{shown['output']} out, {shown['cost']}",
+        f"Taximeter: {calls(_number(total['calls']))}{failed}, {shown['input']} tokens in, "
+        f"{shown['output']} out, {cost}",
         to,
     )
     columns = (Column("provider", "provider"), Column("model", "model"), *MONEY)
     terminal.show(columns, [cells(row) for row in fare.models], to)
-    for reason, calls in list(fare.reasons.items())[:REASONS_MAX]:
-        terminal.say(f"not fully priced: {calls:,} x {reason}", to)
+    for reason, number in list(fare.reasons.items())[:REASONS_MAX]:
+        terminal.say(f"not fully priced: {number:,} x {reason}", to)
+    for name in fare.unpriced:
+        terminal.say(f"to add its price: {command(*name.split('/', 1))}", to)
     if len(fare.reasons) > REASONS_MAX:
         more = len(fare.reasons) - REASONS_MAX
         terminal.say(f"and {more:,} more reasons (use --json to see all)", to)
@@ -96,12 +110,21 @@ def cells(row: Mapping[str, object]) -> dict[str, str]:
         "calls": count(row["calls"]),
         "input": count(row["input_tokens_total"]),
         "output": count(row["output_tokens_total"]),
-        "cost": dollars(row["cost_usd"], missing=bool(row["unpriced_calls"])),
-        "list": dollars(row["list_usd"], missing=row["listed_calls"] != row["calls"]),
+        "cost": amount(row["cost_usd"], str(row["cost_status"])),
+        "list": amount(row["list_usd"], str(row["list_status"])),
+        "doubts": doubts(
+            _number(row["unpriced_calls"]),
+            _number(row["partial_calls"]),
+            _number(row["inexact_calls"]),
+        ),
         "p50": seconds(row["first_token_p50_us"]),
         "p95": seconds(row["first_token_p95_us"]),
     }
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _list(value: object) -> list[str]:
+    return list(map(str, value)) if isinstance(value, list) else []

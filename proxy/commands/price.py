@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pricing import TariffBook
 from pricing.cause import parse
+from pricing.money import amount
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Column, Exit
@@ -85,12 +86,13 @@ def _documents(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]
 
 def _receipt(charge: Mapping[str, object]) -> None:
     name = charge["id"] or "call"
-    terminal.say(f"{name}: {_exact(charge['usd'])} ({charge['status']})")
+    terminal.say(f"{name}: {_cost(charge)} ({charge['status']})")
     lines = charge["lines"]
     if isinstance(lines, list) and lines:
         terminal.show(LINE, [_cells(line) for line in lines])
     if (charge["list_usd"], charge["list_status"]) != (charge["usd"], charge["status"]):
-        terminal.say(f"  at list price: {_exact(charge['list_usd'])} ({charge['list_status']})")
+        listed = amount(charge["list_usd"], str(charge["list_status"]), whole=True)
+        terminal.say(f"  at list price: {listed} ({charge['list_status']})")
     reasons = charge["reasons"]
     for reason in reasons if isinstance(reasons, list) else ():
         terminal.say(f"  because {reason}\n    {parse(reason).reason.sentence}")
@@ -108,6 +110,6 @@ def _cells(line: Mapping[str, object]) -> dict[str, str]:
     }
 
 
-def _exact(usd: object) -> str:
-    """A receipt does not round."""
-    return terminal.UNKNOWN if usd is None else f"${usd}"
+def _cost(charge: Mapping[str, object]) -> str:
+    usd = charge["usd"]
+    return amount(None if usd is None else str(usd), str(charge["status"]), whole=True)

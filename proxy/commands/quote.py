@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from pricing.cause import texts
 from pricing.charge import line_document, plain
+from pricing.money import amount
 from pricing.quote import BATCH, STANDARD, Quote, Workload, models, quotes, workload
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
-from proxy.commands.terminal import Column, Exit, dollars
+from proxy.commands.terminal import Column, Exit
 from proxy.instants import instant
 from proxy.metering.book import tariff_book
 
@@ -24,8 +25,8 @@ COLUMNS: Sequence[Column] = (
     Column("provider", "provider"),
     Column("model", "model"),
     Column("tier", "tier"),
-    Column("cost", "cost", number=True),
-    Column("first", "first call", number=True),
+    Column("cost", "cost", money=True),
+    Column("first", "first call", money=True),
     Column("status", "status"),
     Column("why", "because"),
 )
@@ -96,8 +97,8 @@ def _cells(quote: Quote) -> dict[str, str]:
         "provider": quote.provider,
         "model": quote.model,
         "tier": quote.tier,
-        "cost": dollars(quote.usd, missing=not quote.whole),
-        "first": dollars(first.usd, missing=not quote.whole),
+        "cost": amount(quote.usd, first.status),
+        "first": amount(first.usd, first.status),
         "status": first.status.value,
         "why": ", ".join(reasons[:REASONS_SHOWN]) + (f" and {more} more" if more > 0 else ""),
     }

@@ -9,13 +9,18 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
-from proxy.commands import fare, terminal
+from pricing.money import calls
+from proxy.commands import audit, fare, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
 from proxy.instants import instant
+from proxy.metering.book import tariff_book
+from proxy.metering.unpriced import REPRICE, Hint, unpriced
 from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 
@@ -29,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", default="", metavar="TIME", help=help)
     help = "columns and tag.NAME to group by (default: provider,model)"
     parser.add_argument("--by", default="provider,model", metavar="NAMES", help=help)
+    help = "compare the tokens that providers report with our own count of a sample instead"
+    parser.add_argument("--audit", action="store_true", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -37,6 +44,8 @@ def main(arguments: argparse.Namespace) -> int:
     since, until = arguments.since, arguments.until
     config = configuration(arguments)
     try:
+        if arguments.audit:
+            return audit.report(config, since=since, until=until, as_json=arguments.json)
         return report(config, since=since, until=until, by=by, as_json=arguments.json)
     except ValueError as error:
         terminal.say(f"report: {error}", sys.stderr)
@@ -48,8 +57,12 @@ def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json
     try:
         query = {"since": since, "until": until, "by": ",".join(by)}
         rows: list[Row] | None = ask(config, "/api/spend", query)
+        hints: list[Hint] = []
         if rows is None:
-            rows = asyncio.run(_from_store(config, since, until, by))
+            rows, hints = asyncio.run(_from_store(config, since, until, by))
+        elif any(row["inexact_calls"] or row["unpriced_calls"] for row in rows):
+            found = ask(config, "/api/unpriced", query)
+            hints = msgspec.convert(found or [], list[Hint])
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot read the calls: {error}")
         return Exit.FAILED
@@ -58,19 +71,30 @@ def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json
     elif rows:
         groups = [Column(name, name) for name in by]
         terminal.show((*groups, *fare.MONEY), [fare.cells(row) for row in rows])
+        _advise(hints)
     else:
         terminal.say(f"No calls since {since} in {config.data}.")
     return Exit.OK
 
 
-async def _from_store(config: Config, since: str, until: str, by: Sequence[str]) -> list[Row]:
+def _advise(hints: Sequence[Hint]) -> None:
+    """Name what prices the models that have no price."""
+    for hint in hints:
+        terminal.say(f"{calls(hint.calls)}: {hint}")
+    if hints:
+        terminal.say(f"Then, to restate the calls: {REPRICE}")
+
+
+async def _from_store(
+    config: Config, since: str, until: str, by: Sequence[str]
+) -> tuple[list[Row], list[Hint]]:
     now = datetime.now(UTC)
     if not has_store(config):
-        return []  # this data directory was never served from
+        return [], []  # this data directory was never served from
     store = Store(store_dsn(config), database=config.store.database)
     try:
-        return await store.report(
-            instant(since, now), instant(until, now) if until else None, tuple(by)
-        )
+        period = instant(since, now), instant(until, now) if until else None
+        rows = await store.report(*period, tuple(by))
+        return rows, await unpriced(store, tariff_book(config), *period)
     finally:
         await store.close()

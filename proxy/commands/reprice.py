@@ -26,24 +26,25 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from pricing.cause import parse
-from proxy.commands import terminal
+from pricing.money import amount, difference
+from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import request
-from proxy.commands.terminal import Column, Exit, count, dollars
-from proxy.console import command_token
+from proxy.commands.terminal import Column, Exit, count
+from proxy.console.audit_api import ChangeMade
 from proxy.console.reprice_api import PATH
 from proxy.repricing.differences import GROUPED_BY
 from proxy.repricing.run import RepriceOrder, Repricing
 from proxy.settings.config import Config
-from proxy.settings.places import Places, store_dsn
+from proxy.settings.places import store_dsn
 
 SILENCE_S = 300.0  # longest wait between two pages; one takes well below a second
 GROUPS_SHOWN = 20  # of each kind; --json shows all
 REASONS_SHOWN = 8  # of the new prices
 COLUMNS: Sequence[Column] = (
-    Column("old", "old", number=True),
-    Column("new", "new", number=True),
-    Column("difference", "difference", number=True),
+    Column("old", "old", money=True),
+    Column("new", "new", money=True),
+    Column("difference", "difference", money=True),
     Column("changed", "calls changed", number=True),
     Column("newly_priced", "newly priced", number=True),
     Column("no_longer_priced", "no longer priced", number=True),
@@ -119,16 +120,17 @@ def _done(found: Result, choice: Choice, code: Exit = Exit.OK) -> Exit:
 def _run(config: Config, order: RepriceOrder) -> Result:
     with _bar() as progressed:
         found = _from_meter(config, order, progressed)
-        return asyncio.run(_directly(config, order, progressed)) if found is None else found
+        if found is not None:
+            return found
+        if order.write:
+            audited.write(config, ChangeMade("reprice", "calls", after=order))
+        return asyncio.run(_directly(config, order, progressed))
 
 
 def _from_meter(config: Config, order: RepriceOrder, progressed: Progressed) -> Result | None:
     """The running meter's response; None if none is running."""
-    headers = command_token.headers(Places(config.data).command_token)
     data = msgspec.json.encode(order)
-    with request(
-        config, PATH, method="POST", timeout_s=SILENCE_S, headers=headers, data=data
-    ) as answer:
+    with request(config, PATH, method="POST", timeout_s=SILENCE_S, data=data) as answer:
         if answer is None:
             return None
         for text in answer:
@@ -215,15 +217,11 @@ def _show_reasons(reasons: Mapping[str, int]) -> None:
 def _cells(group: Result, name: str) -> dict[str, str]:
     return {
         "name": name,
-        "old": dollars(group["old_usd"]),
-        "new": dollars(group["new_usd"]),
-        "difference": _signed(str(group["difference_usd"])),
+        "old": amount(group["old_usd"], group["old_status"]),
+        "new": amount(group["new_usd"], group["new_status"]),
+        "difference": difference(group["difference_usd"], group["difference_status"]),
         **{key: count(group[key]) for key in ("changed", "newly_priced", "no_longer_priced")},
     }
-
-
-def _signed(usd: str) -> str:
-    return f"-{dollars(usd[1:])}" if usd.startswith("-") else f"+{dollars(usd)}"
 
 
 def order(since: str, until: str, tariffs: str) -> RepriceOrder:

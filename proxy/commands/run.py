@@ -31,7 +31,8 @@ from proxy.commands.terminal import Exit
 from proxy.metering.book import tariff_book
 from proxy.serving.child import StartError
 from proxy.serving.instance import TakenError
-from proxy.serving.supervisor import BindError, Supervisor
+from proxy.serving.listening import BindError
+from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config, Listen
 
 DRAIN_S = 5.0  # for calls still in flight when the command ends

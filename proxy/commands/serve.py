@@ -3,20 +3,22 @@
 import argparse
 import asyncio
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
+from yarl import URL
+
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Exit
 from proxy.metering.book import tariff_book
-from proxy.network import server_tls
+from proxy.network import client_tls, outgoing_proxy, server_tls
 from proxy.serving.child import StartError
 from proxy.serving.instance import Instance, TakenError, announced, claimed
-from proxy.serving.supervisor import BindError, Supervisor, bind
+from proxy.serving.listening import BindError, bind
+from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config
 from proxy.settings.sources import SettingsError
 
@@ -53,6 +55,13 @@ def usable_configuration(arguments: argparse.Namespace) -> Config:
         except OSError as error:
             mistake = f"{key}.tls_cert: cannot load it with {key}.tls_key: {error}"
             raise SettingsError((mistake,)) from error
+    for provider in config.providers.values():
+        try:
+            outgoing_proxy(URL(provider.base_url))
+            if provider.client_cert is not None:
+                client_tls(None, provider.client_cert, provider.client_key)
+        except (OSError, ValueError) as error:
+            raise SettingsError((f"providers.{provider.name}: {error}",)) from error
     tariff_book(config)
     return config
 
@@ -72,8 +81,8 @@ def prepared(
     ):
         bound = replace(
             config,
-            proxy=replace(config.proxy, port=_port(proxy)),
-            console=replace(config.console, port=_port(console)),
+            proxy=replace(config.proxy, port=proxy.port),
+            console=replace(config.console, port=console.port),
         )
         with announced(bound) as instance:
             yield Supervisor(bound, proxy, console, lock=lock, reload=reload), instance
@@ -113,7 +122,3 @@ def banner(instance: Instance) -> str:
             "",
         )
     )
-
-
-def _port(listening: socket.socket) -> int:
-    return int(listening.getsockname()[1])

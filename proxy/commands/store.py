@@ -13,11 +13,13 @@ import msgspec
 
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import TransientError
-from proxy.commands import terminal
+from pricing.money import UNKNOWN
+from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
 from proxy.console.api import QUIET_S
+from proxy.console.audit_api import ChangeMade
 from proxy.delivery import lag
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
@@ -69,6 +71,9 @@ def check(config: Config, *, repair: bool, quiet_s: int, as_json: bool) -> Exit:
     try:
         found = ask(config, "/api/store/check", query, method=method, timeout_s=timeout_s)
         if found is None:
+            if repair:
+                after = {"quiet_s": str(quiet_s)}
+                audited.write(config, ChangeMade("store-repair", "rollups", after=after))
             found = asyncio.run(_directly(config, repair=repair, quiet_s=quiet_s))
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot check the store: {error}")
@@ -124,4 +129,4 @@ def _shown(sums: Mapping[str, object], name: str) -> str:
     """The sum with all its digits; "unknown" without a known value, "no rows" without rows."""
     if name not in sums:
         return "no rows"
-    return terminal.UNKNOWN if sums[name] is None else str(sums[name])
+    return UNKNOWN if sums[name] is None else str(sums[name])

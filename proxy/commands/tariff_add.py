@@ -9,12 +9,14 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pricing import Meter, Tariff, TariffError
+from pricing.money import UNKNOWN
 from pricing.upkeep.comparison import COUNTS, price_of
 from pricing.upkeep.listing import STANDARD, figure, key, oddities
 from pricing.upkeep.own_price import OwnPrice, appended
 from pricing.usage import METER_ORDER, TOKEN_METERS
-from proxy.commands import tariff_files, terminal
+from proxy.commands import audited, tariff_files, terminal
 from proxy.commands.terminal import Column, Exit
+from proxy.console.audit_api import ChangeMade
 from proxy.settings.config import Config
 
 FLAGS: Mapping[str, Meter] = {
@@ -80,12 +82,20 @@ def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
     if not _accepted(price, rows, arguments, today):
         terminal.say("Nothing was written.  Use --yes to write without confirmation.", sys.stderr)
         return Exit.MISTAKE
+    audited.note_tariffs(config, place, _change(arguments.name, rows))
     tariff_files.write(place, files)
     if arguments.json:
         terminal.emit({"written": str(place / price.file), "prices": rows})
     terminal.say(f"Written to {place / price.file}.", sys.stderr)
     tariff_files.say_what_next(place, config)
     return Exit.OK
+
+
+def _change(name: str, rows: Sequence[Row]) -> ChangeMade:
+    """For the audit log: the prices by meter."""
+    before = {row["meter"]: row["before"] for row in rows if row["before"]}
+    after = {row["meter"]: row["after"] for row in rows}
+    return ChangeMade("tariffs-add", name, before or None, after)
 
 
 def _accepted(
@@ -156,7 +166,7 @@ def _rows(price: OwnPrice, now: Tariff | None) -> list[dict[str, str]]:
                 {"meter": meter.value, "before": before, "after": f"{price.prices[meter]:f}"}
             )
         elif before:
-            rows.append({"meter": meter.value, "before": before, "after": terminal.UNKNOWN})
+            rows.append({"meter": meter.value, "before": before, "after": UNKNOWN})
     return rows
 
 

@@ -17,8 +17,9 @@ from pricing.book import SHIPPED
 from pricing.upkeep import bedrock, import_plan, price_sets
 from pricing.upkeep.import_plan import Plan, Wanted
 from pricing.upkeep.updates import Change
-from proxy.commands import price_source, tariff_files, terminal
+from proxy.commands import audited, price_source, tariff_files, terminal
 from proxy.commands.terminal import Column, Exit, count
+from proxy.console.audit_api import ChangeMade
 from proxy.settings.config import Config
 
 SETS = "LiteLLM's cost map, genai-prices' data.json, models.dev's api.json, or OpenRouter's /models"
@@ -112,6 +113,9 @@ def import_set(order: Order, config: Config, today: date) -> Exit:
     if not order.yes and (order.as_json or not tariff_files.confirmed(question)):
         terminal.say("Nothing was written.  Use --yes to write without confirmation.", sys.stderr)
         return _done(plan, order, [], Exit.MISTAKE)
+    after = {"files": list(plan.files), "models": number}
+    origin = price_source.origin(order.source)
+    audited.note_tariffs(config, place, ChangeMade("tariffs-import", origin, after=after))
     tariff_files.write(place, plan.files)
     written = [str(place / name) for name in plan.files]
     terminal.say(f"{count(number)} models written to {', '.join(written)}.", sys.stderr)

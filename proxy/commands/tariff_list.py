@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from pricing import Tariff, TariffBook
 from pricing.condition import Clause, Schedule, When
+from pricing.money import UNKNOWN
 from pricing.near_names import near_names
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, Exit
@@ -115,7 +116,7 @@ def _rules(tariff: Tariff) -> Iterable[dict[str, str]]:
                 "rule": rule.id,
             }
         for meter in sorted(rule.unpriced):
-            yield {"meter": meter.value, "price": terminal.UNKNOWN, "when": when, "rule": rule.id}
+            yield {"meter": meter.value, "price": UNKNOWN, "when": when, "rule": rule.id}
 
 
 def _when(when: When) -> str:

@@ -6,14 +6,12 @@ Values come from callers and providers, so control characters never reach the te
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import IntEnum
 from typing import TextIO
 
 import msgspec
 
-UNKNOWN = "unknown"
-USD_PLACES = 6  # decimal places shown of an amount; JSON has all
+from pricing.money import UNKNOWN, aligned
 
 
 class Exit(IntEnum):
@@ -33,6 +31,11 @@ class Column:
     key: str
     title: str
     number: bool = False  # right-aligned
+    money: bool = False  # a number whose decimal points are below each other
+
+    @property
+    def right(self) -> bool:
+        return self.number or self.money
 
 
 def show(
@@ -41,6 +44,11 @@ def show(
     """Print a table; `to` is standard output by default."""
     stream = to or sys.stdout
     cells = [[printable(row.get(column.key, "")) for column in columns] for row in rows]
+    for at, column in enumerate(columns):
+        if column.money:
+            points = aligned([line[at] for line in cells])
+            for line, text in zip(cells, points, strict=True):
+                line[at] = text
     if stream.isatty():
         _show_table(columns, cells, stream)
         return
@@ -50,7 +58,7 @@ def show(
     ]
     for line in [[column.title for column in columns], *cells]:
         padded = (
-            text.rjust(width) if column.number else text.ljust(width)
+            text.rjust(width) if column.right else text.ljust(width)
             for text, width, column in zip(line, widths, columns, strict=True)
         )
         print("  ".join(padded).rstrip(), file=stream)
@@ -64,7 +72,7 @@ def _show_table(columns: Sequence[Column], cells: Sequence[Sequence[str]], to: T
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column.title, justify="right" if column.number else "left")
+        table.add_column(column.title, justify="right" if column.right else "left")
     for line in cells:
         table.add_row(*map(Text, line))
     Console(file=to).print(table)
@@ -84,22 +92,6 @@ def emit(document: object, to: TextIO | None = None) -> None:
 def printable(text: str) -> str:
     """`text` with control characters escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def dollars(usd: object, *, missing: bool = False) -> str:
-    """Dollars rounded for people; `missing` means the sum is a lower bound, None is unknown."""
-    if usd is None:
-        return UNKNOWN
-    amount = Decimal(str(usd))
-    shown = f"{amount:.{USD_PLACES}f}".rstrip("0")
-    if amount and not Decimal(shown):
-        shown = f"{amount:.2e}"
-    whole, _, places = shown.partition(".")
-    return (
-        f"{'at least ' if missing else ''}${whole}.{places:0<2}"
-        if "e" not in shown
-        else f"${shown}"
-    )
 
 
 def count(number: object) -> str:

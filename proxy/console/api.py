@@ -1,18 +1,17 @@
 """The console's API: calls, receipts, spend, health and alerts as JSON, metrics for Prometheus.
 
-It is read-only, except for the repair of rollups, which the command line requests.  Queries are our
-own and their values are checked; no SQL comes from a caller.  Pages of other sites have no access:
-requests with a foreign Host are refused (DNS rebinding), and so is a POST from any page.
+Queries are our own and their values are checked; no SQL comes from a caller.  Who may use which
+route is in `proxy.access.rules`; `proxy.console.admission` sees to it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from exporters import prometheus
 from exporters.clickhouse.reconcile import SumDifference
@@ -20,8 +19,9 @@ from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from exporters.series import Family
 from pricing.cause import explained
+from proxy.access.audit import Audit, NotAudited
 from proxy.console import page
-from proxy.console.admission import admission
+from proxy.console.admission import CALLER, admission
 from proxy.instants import instant
 from proxy.settings.config import Listen
 
@@ -82,6 +82,12 @@ class Check(Protocol):
     async def __call__(self, *, repair: bool, quiet_s: float) -> list[SumDifference]: ...
 
 
+class Period(Protocol):
+    """A query over a period.  Raises TransientError if the store does not respond."""
+
+    async def __call__(self, since: datetime, until: datetime | None) -> Sequence[object]: ...
+
+
 class Api:
     """Handlers over a store; `status` gives the status of this process by component."""
 
@@ -89,15 +95,21 @@ class Api:
         self,
         store: Calls,
         status: Callable[[], Mapping[str, Row]],
+        *,
         metrics: Callable[[], list[Family]] | None = None,
         check: Check | None = None,
         alerts: Callable[[], Mapping[str, object]] | None = None,
+        unpriced: Period | None = None,
+        counted: Period | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        self._unpriced, self._counted = unpriced, counted
         self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
         self._status = status
         self._metrics = metrics or list
         self._check = check
+        self._audit = audit
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -105,6 +117,8 @@ class Api:
             web.get("/api/calls/{call_id}", self.call),
             web.get("/api/spend", self.spend),
             web.get("/api/timeline", self.timeline),
+            web.get("/api/unpriced", self.unpriced),
+            web.get("/api/counted", self.counted),
             web.get("/api/health", self.health),
             web.get("/api/alerts", self.alerts),
             web.get("/api/store/check", self.check),
@@ -163,6 +177,14 @@ class Api:
         )
         return reply(rows)
 
+    async def unpriced(self, request: web.Request) -> web.StreamResponse:
+        """Models without a price since `since` (24h) until `until`, and what to do about them."""
+        return reply(await _over(self._unpriced, request))
+
+    async def counted(self, request: web.Request) -> web.StreamResponse:
+        """Reported tokens by counted ones, by provider, model and kind; periods as above."""
+        return reply(await _over(self._counted, request))
+
     async def health(self, _: web.Request) -> web.StreamResponse:
         """Per component whether it works, what is waiting and what was lost; 503 if one fails."""
         parts: dict[str, Row] = {"store": await self._store.health()}
@@ -183,13 +205,23 @@ class Api:
         """Days on which rollups and rows differ; POST rebuilds the rollups."""
         if self._check is None:
             return reply({"error": "this console has no store to check"}, 404)
-        if "Origin" in request.headers:  # browsers send it with every POST
-            return reply({"error": "not allowed from a browser; use: taximeter store check"}, 403)
         quiet = request.query.get("quiet_s", str(QUIET_S))
         if not quiet.isdecimal():
             raise ValueError("quiet_s must be a number of seconds")
-        found = await self._check(repair=request.method == "POST", quiet_s=int(quiet))
+        repair = request.method == "POST"
+        if repair and self._audit:
+            await self._audit(request[CALLER], "store-repair", "rollups", after={"quiet_s": quiet})
+        found = await self._check(repair=repair, quiet_s=int(quiet))
         return reply(found)
+
+
+async def _over(query: Period | None, request: web.Request) -> Sequence[object]:
+    """What a query says about the period that a request names."""
+    if query is None:
+        return ()
+    now, until = datetime.now(UTC), request.query.get("until", "")
+    since = instant(request.query.get("since", "24h"), now)
+    return await query(since, instant(until, now) if until else None)
 
 
 @web.middleware
@@ -202,6 +234,8 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = reply({"error": str(error)}, 400)
     except TransientError as error:
         response = reply({"error": f"cannot read the store: {error}"}, 503)
+    except NotAudited as error:
+        response = reply({"error": str(error)}, 503)
     except web.HTTPException as error:
         response = reply({"error": error.reason}, error.status)
     response.headers.update(SECURITY_HEADERS)
@@ -216,13 +250,26 @@ def application(
     metrics: Callable[[], list[Family]] | None = None,
     alerts: Callable[[], Mapping[str, object]] | None = None,
     check: Check | None = None,
-    commands: Iterable[web.RouteDef] = (),
+    admits: Middleware | None = None,
+    unpriced: Period | None = None,
+    counted: Period | None = None,
+    audit: Audit | None = None,
+    more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The console as an aiohttp application; `listen` has its token and host.
 
-    `commands` are routes that check access themselves, such as that of `proxy.console.reprice_api`.
+    `admits` decides who may use what, by `listen` alone if it is None; `more` are further routes.
     """
-    app = web.Application(middlewares=[guarded, admission(listen)])
-    api = Api(store, status, metrics, check, alerts)
-    app.add_routes([*page.routes(), *api.routes(), *commands])
+    app = web.Application(middlewares=[guarded, admits or admission(listen)])
+    api = Api(
+        store,
+        status,
+        metrics=metrics,
+        check=check,
+        alerts=alerts,
+        unpriced=unpriced,
+        counted=counted,
+        audit=audit,
+    )
+    app.add_routes([*page.routes(), *api.routes(), *more])
     return app

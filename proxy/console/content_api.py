@@ -1,7 +1,7 @@
 """Serves and deletes the content of calls, for those who may read it.
 
 Our files are readable by their owner only, but a console without a token by every user of this
-machine.  So content is served only if `console.token` is set, or to a command of the same user.
+machine.  So `proxy.access.rules` gives it to tokens of that role and to commands of the same user.
 """
 
 import asyncio
@@ -14,16 +14,15 @@ from aiohttp import web
 from exporters.clickhouse.contents import Contents, ContentSelection
 from exporters.clickhouse.store import Row
 from exporters.record import TransientError
+from proxy.access.audit import Audit
+from proxy.console.admission import CALLER
 from proxy.console.api import reply
-from proxy.console.command_token import CommandToken
 from proxy.delivery.contents import ContentDelivery
 from proxy.instants import instant
-from proxy.settings.config import Config
 
 PATH = "/api/calls/{call_id}/content"
 DELETE_PATH = "/api/content/delete"
 CATCH_UP_S = 10.0  # how long a deletion waits for content to be written to the store
-FORBIDDEN = "set console.token to read content here, or use: taximeter content CALL_ID"
 NONE = "no content for this call: capture was off, the call was not captured, or it has expired"
 
 
@@ -40,6 +39,12 @@ class DeletionOrder(msgspec.Struct, kw_only=True):
     user_id: str = ""
     before: str = ""
 
+    @property
+    def target(self) -> str:
+        """What it deletes, for the audit log."""
+        given = {"call": self.call_id, "user": self.user_id, "before": self.before}
+        return ", ".join(f"{name} {value}" for name, value in given.items() if value)
+
     def selection(self, now: datetime) -> ContentSelection:
         """The selection.  Raises ValueError for an invalid or empty one."""
         before = instant(self.before, now) if self.before else None
@@ -51,32 +56,26 @@ class ContentApi:
 
     def __init__(
         self,
-        config: Config,
         store: StoredContent,
         contents: Contents,
         delivery: ContentDelivery | None,
-        command: CommandToken,
+        audit: Audit,
     ) -> None:
-        self._open = bool(config.console.token)  # `admission` has checked it
         self._store = store
         self._contents = contents
         self._delivery = delivery
-        self._command = command
+        self._audit = audit
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH, self.content), web.post(DELETE_PATH, self.delete)]
 
     async def content(self, request: web.Request) -> web.StreamResponse:
         """The texts of one call, what was cut, and the redactions."""
-        if not (self._open or self._command.authorizes(request)):
-            return reply({"error": FORBIDDEN}, 403)
         row = await self._store.content(request.match_info["call_id"])
         return reply({"error": NONE}, 404) if row is None else reply(row)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """See `DeletionOrder` for the body; responds with the number of calls."""
-        if not self._command.authorizes(request):
-            return reply({"error": "not allowed here; use: taximeter content --delete"}, 403)
         order = msgspec.json.decode(await request.read(), type=DeletionOrder)
         whose = order.selection(datetime.now(UTC))
         if self._delivery is not None:
@@ -86,4 +85,5 @@ class ContentApi:
             except TimeoutError:
                 text = "content is waiting to be written; delete again once the store has it"
                 raise TransientError(text) from None
+        await self._audit(request[CALLER], "content-delete", order.target, after=order)
         return reply({"deleted": await self._contents.delete(whose)})

@@ -1,4 +1,4 @@
-"""`POST /api/reprice`, for `taximeter reprice`; see `proxy.console.command_token` for access.
+"""`POST /api/reprice`, for `taximeter reprice`; no one else may name a directory of tariffs.
 
 The response is lines of JSON: `done` and `calls` as it progresses, then `result` or `error`.
 """
@@ -7,7 +7,8 @@ import msgspec
 from aiohttp import web
 
 from exporters.record import TransientError
-from proxy.console.command_token import CommandToken
+from proxy.access.audit import Audit
+from proxy.console.admission import CALLER
 from proxy.repricing.run import RepriceOrder, Repricing
 
 PATH = "/api/reprice"
@@ -16,18 +17,18 @@ PATH = "/api/reprice"
 class RepriceApi:
     """Reprices stored calls for our own command."""
 
-    def __init__(self, repricing: Repricing, command: CommandToken) -> None:
+    def __init__(self, repricing: Repricing, audit: Audit) -> None:
         self._repricing = repricing
-        self._command = command
+        self._audit = audit
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(PATH, self.reprice)]
 
     async def reprice(self, request: web.Request) -> web.StreamResponse:
         """See `RepriceOrder` for the body."""
-        if not self._command.authorizes(request):
-            raise web.HTTPForbidden(reason="not allowed here; use: taximeter reprice")
         order = msgspec.json.decode(await request.read(), type=RepriceOrder)
+        if order.write:
+            await self._audit(request[CALLER], "reprice", "calls", after=order)
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from io import StringIO
 from typing import TypeVar
-from uuid import UUID
 
 from exporters.content import Captured
 from proxy.content.walker import Walker
 from proxy.dialects.contract import Json
 from proxy.exchange import Begun
+from proxy.sampling import sampled
 from proxy.secrecy.redaction import MARGIN, Redactor
 from proxy.settings.config import ContentOptions
 
@@ -39,15 +39,6 @@ class Capturing:
         if begun.tags.get(TAG, "on") != "on" or not sampled(begun.call_id, self.settings.sample):
             return None
         return Capture(self)
-
-
-def sampled(call_id: str, share: float) -> bool:
-    """Whether a call is in a sample of this share; depends on its id alone."""
-    try:
-        chance = UUID(call_id).int & 0xFFFF_FFFF
-    except ValueError:
-        return False
-    return chance < share * 0x1_0000_0000
 
 
 class Capture:

@@ -3,8 +3,7 @@
 The cursor file says up to where everything was delivered, and which range is being sent.  The range
 is saved before it is sent, so that after a crash the same records are sent again under the same
 token (`writer:segment:first-last`), and ClickHouse drops them if it already has them.  A batch that
-fails for reasons other than its rows is retried until it succeeds; a row that can never be accepted
-is set aside with the reason.
+fails for reasons other than its rows is retried; a row that can never be accepted is set aside.
 """
 
 import asyncio
@@ -43,7 +42,6 @@ RETRY_S_MIN, RETRY_S_MAX = 0.5, 30.0
 LOG_EVERY_S = 60.0
 POLL_S = 0.1
 BATCH_BYTES_MAX = 8 * 1024 * 1024  # of frames in a batch
-
 S = TypeVar("S", bound=Sendable)
 
 
@@ -122,6 +120,7 @@ class Delivery(Generic[S]):
         self.delivered = self.retries = 0
         self.error = ""
         self._logged = -LOG_EVERY_S
+        self.turn = asyncio.Lock()  # held while the cursor may move
         self._idle = asyncio.Event()
         self._full = False  # the last batch reached BATCH_BYTES_MAX
 
@@ -143,7 +142,8 @@ class Delivery(Generic[S]):
     async def run(self) -> None:
         """Deliver until cancelled.  A cancelled batch will be sent again under its token."""
         while True:
-            rows = await self.step()
+            async with self.turn:
+                rows = await self.step()
             if rows < self._rows_max and not self._full:
                 await asyncio.sleep(self._age_max_s if rows else min(POLL_S, self._age_max_s))
 
@@ -271,7 +271,7 @@ class Delivery(Generic[S]):
         write_atomically(self._path, msgspec.json.encode(self.cursor))
 
     def status(self) -> dict[str, object]:
-        """For health: the counters, and the error that currently stops delivery."""
+        """For health: the counters, and the error that now stops delivery."""
         return {
             "ok": not self.error,
             "error": self.error,

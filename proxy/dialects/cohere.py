@@ -122,6 +122,7 @@ class CohereReader:
             self._draft.error_type = self._draft.error_type or str(reason)
 
     def _note_usage(self, holder: Block) -> None:
+        self._draft.flag(*tally_billed(self._usage).unknown())
         self._usage = mapping(holder, "usage") or mapping(holder, "meta") or self._usage
 
     def close(self) -> Reading:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 from urllib.parse import unquote
 
 from pricing.reason import Reason
@@ -31,6 +31,7 @@ class Ask:
     stream: bool = False  # the response is framed as events, not as one document
     array: bool = False  # it is one JSON array, whose elements come as documents
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`
+    audit: bool = False  # the call is sampled: usage that is stated is compared with a count
     capture: CaptureText | None = None  # set if content is captured
     unsaid: Callable[[str], str] = str  # an error message without what it repeats of the request
 
@@ -47,14 +48,6 @@ class Reader(Protocol):
 
     def close(self) -> Reading:
         """The reading.  Called once, possibly before the final event."""
-
-
-@runtime_checkable
-class Conversation(Protocol):
-    """A reader that also takes what the caller sends after the call began (WebSocket)."""
-
-    def sent(self, document: Json, at_ns: int) -> None:
-        """Take one message of the caller."""
 
 
 def body_model(ask: Ask) -> str:
@@ -75,6 +68,8 @@ class Endpoint:
     reader: "Callable[[Ask, Endpoint], Reader]"
     free: Reason | None = None  # why providers do not charge for it; None: they do
     model: Callable[[Ask], str] = body_model  # the model asked for
+    # Reads a socket of responses: a `proxy.dialects.session.Session`.
+    session: "Callable[[Ask, Endpoint], Reader] | None" = None
     lines: bool = False  # the response has one JSON value per line, whatever its type says
 
 

@@ -92,7 +92,8 @@ class DashScopeReader:
         draft.response_id = text(body.get("request_id")) or draft.response_id
         draft.response_model = text(body.get("model")) or draft.response_model
         usage = mapping(body, "usage")
-        if any(integer(count) is not None for count in usage.values()):
+        if any(integer(count) is not None for count in usage.values()) and usage != self._usage:
+            draft.flag(*tally_usage(self._usage).unknown())
             self._usage = usage
         output = mapping(body, "output")
         self._task = text(output.get("task_id"))[:128] or self._task

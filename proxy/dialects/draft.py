@@ -152,6 +152,7 @@ class Draft:
             complete=self.complete,
             parts=tuple(self.parts),
             count=self._count(),
+            audit=self._audit(),
             service_tier=self.service_tier,
             reported_usd=self.reported_usd,
             finish_reasons=tuple(reason for _, reason in sorted(self.finish_reasons.items())),
@@ -163,6 +164,13 @@ class Draft:
             reasons=tuple(self._reasons),
             timing=self.times.timing() if self.ask.stream else Timing(),
         )
+
+    def _audit(self) -> CountRequest | None:
+        """What to count beside the usage that was stated, if all of the text was kept."""
+        whole = self.complete and self.output_known and self.usage_final
+        if not (self.ask.audit and whole and self.billable and len(self.parts) == 1):
+            return None
+        return CountRequest(request=mapping(self.ask.request), output="".join(self._text))
 
     def _count(self) -> CountRequest | None:
         """What to count, if no final usage was stated and something may have been billed."""

@@ -21,6 +21,7 @@ from proxy.dialects.openai import chat as openai_chat
 from proxy.dialects.openai import media as openai_media
 from proxy.dialects.openai import realtime as openai_realtime
 from proxy.dialects.openai import responses as openai_responses
+from proxy.dialects.openai import responses_socket as openai_responses_socket
 from proxy.dialects.openai import vectors as openai_vectors
 
 MODULES = (
@@ -41,6 +42,7 @@ MODULES = (
     rerank,
     openai_batch,
     openai_responses,
+    openai_responses_socket,
     openai_realtime,
     openai_chat,
     openai_vectors,

@@ -5,7 +5,7 @@ the tally says `usage_sum_mismatch`.  A negative leaf is a data error: it is lef
 `usage_negative`, never clamped silently.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from pricing.cause import Cause, Reasons, about
@@ -13,6 +13,13 @@ from pricing.reason import Reason
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Meter, Origin, Quantity, Usage
 from proxy.dialects.fields import Fields, unknown
 from proxy.dialects.values import integer
+
+_UNKNOWN = frozenset(
+    (
+        *(Reason.UNKNOWN_USAGE_FIELD, Reason.UNKNOWN_TOOL, Reason.UNKNOWN_MODALITY),
+        Reason.BILLED_UNIT_UNKNOWN,
+    )
+)
 
 
 class Tally:
@@ -49,6 +56,10 @@ class Tally:
         if tokens:
             self._unmetered += tokens
             self.flag(about(Reason.UNKNOWN_MODALITY, modality))
+
+    def unknown(self) -> Iterator[Cause]:
+        """What no reader knows; it counts even if a later block of the stream lacks it."""
+        yield from (cause for cause in self.reasons if cause.reason in _UNKNOWN)
 
     def flag(self, *causes: Cause) -> None:
         """Say what is doubtful about these quantities."""

@@ -21,6 +21,12 @@ METER: Mapping[str, tuple[str, MetricKind, str, str]] = {
     "interrupted": ("interrupted_calls", "counter", "{call}", "Calls whose relay died."),
     "failed": ("failed_frames", "counter", "{frame}", "Unreadable journal frames: our fault."),
     "orphan_frames": ("orphan_frames", "counter", "{frame}", "Frames of unknown calls."),
+    "audits_dropped": (
+        "dropped_audits",
+        "counter",
+        "{call}",
+        "Sampled calls not counted: too many.",
+    ),
     "write_errors": ("write_errors", "counter", "{error}", "Failed writes of records."),
     "damaged_bytes": ("damaged", "gauge", "By", "Incomplete frames at the ends of journal files."),
     "open": ("open_calls", "gauge", "{call}", "Calls in flight, or not metered yet."),

@@ -123,9 +123,11 @@ LOSSES = (
 )
 _START_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
 NEARLY_FULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
+AUDIT = "tokens_beyond_band"  # a warning
 # Every alert and its severity.
 KNOWN: Mapping[str, Severity] = MappingProxyType(
-    {loss.name: loss.severity for loss in LOSSES} | {NEARLY_FULL: "warning", BEHIND: "warning"}
+    {loss.name: loss.severity for loss in LOSSES}
+    | dict.fromkeys((NEARLY_FULL, BEHIND, AUDIT), "warning")
 )
 
 
@@ -227,6 +229,7 @@ class Watch:
                         labels={"journal": name},
                     )
                     yield Finding(alert)
+        yield from _audits(meter.get("audit"), now)
         for name, part in _exporters(status):
             lag_s, waiting = part.get("lag_s"), part.get("waiting")
             if isinstance(lag_s, int | float) and lag_s > self._limits.lag_max_s:
@@ -265,6 +268,25 @@ class Watch:
                         labels={key: text for key, text in labels.items() if text},
                     )
                     yield Finding(alert, value - before)
+
+
+def _audits(audit: object, now: datetime) -> Iterator[Finding]:
+    """Models whose reported tokens are beyond what our own count allows."""
+    beyond = audit.get("beyond") if isinstance(audit, Mapping) else None
+    for one in beyond if isinstance(beyond, list) else ():
+        calls = ", ".join(one["evidence"])
+        alert = Alert(
+            name=AUDIT,
+            severity="warning",
+            summary=f"{one['provider']} reports {one['ratio']:.2f} times the {one['kind']} tokens "
+            f"that we count for {one['model']}, over {one['calls']:,} calls; up to "
+            f"{one['expected_error']:.0%} of difference is expected.",
+            action=f"Compare the receipts of {calls}.  Prices are not affected: see "
+            "docs/tokens.md for what may cause it.",
+            started_at=now,
+            labels={"provider": one["provider"], "model": one["model"], "kind": one["kind"]},
+        )
+        yield Finding(alert)
 
 
 def _exporters(status: Status) -> list[tuple[str, Mapping[str, object]]]:

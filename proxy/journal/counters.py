@@ -24,7 +24,10 @@ COUNTER_NAMES = (
     "write_errors",
     "segments",
     *LAG,
+    "stale_connections",  # pooled connections that a provider had closed, found before their use
 )
+_OFFSETS = {name: at * 8 for at, name in enumerate(COUNTER_NAMES)}
+_VALUE = struct.Struct("<Q")
 
 
 class Counters:
@@ -38,8 +41,8 @@ class Counters:
             self._map = mmap.mmap(file.fileno(), mmap.PAGESIZE)
 
     def add(self, name: str, by: int = 1) -> None:
-        at = COUNTER_NAMES.index(name) * 8
-        struct.pack_into("<Q", self._map, at, struct.unpack_from("<Q", self._map, at)[0] + by)
+        at, page = _OFFSETS[name], self._map
+        _VALUE.pack_into(page, at, _VALUE.unpack_from(page, at)[0] + by)
 
     def read(self) -> dict[str, int]:
         return _counters(self._map)

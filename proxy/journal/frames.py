@@ -24,6 +24,8 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024  # a greater length means that the segment is
 _HEADER = struct.Struct("<IIBQQ")
 _BODY = struct.Struct("<BQQ")
 HEADER_BYTES = _HEADER.size
+_pack_body = _BODY.pack
+_pack_sum = struct.Struct("<II").pack
 _CRC_FROM = 8  # the CRC starts after itself
 
 
@@ -53,8 +55,19 @@ def header(kind: int, call: int, at_ns: int, payload: bytes) -> bytes:
     """
     if len(payload) > FRAME_BYTES_MAX:
         raise ValueError(f"frame payload of {len(payload)} bytes exceeds {FRAME_BYTES_MAX}")
-    body = _BODY.pack(kind, call, at_ns)
-    return _HEADER.pack(len(payload), crc32(payload, crc32(body)), kind, call, at_ns)
+    body = _pack_body(kind, call, at_ns)
+    return _pack_sum(len(payload), crc32(payload, crc32(body))) + body
+
+
+def unpacked(head: bytes) -> tuple[int, int, int]:
+    """Kind, call and instant of a frame, from its header."""
+    kind, call, at_ns = _BODY.unpack_from(head, _CRC_FROM)
+    return kind, call, at_ns
+
+
+def has_payload(head: bytes) -> bool:
+    """Whether a payload belongs to this header."""
+    return head[:4] != bytes(4)
 
 
 class Scan:

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from proxy.exchange import Kind
-from proxy.journal.frames import HEADER_BYTES, header
+from proxy.journal.frames import HEADER_BYTES, has_payload, header, unpacked
 
 HELD_BYTES_MAX = 8 * 1024 * 1024
+_JOINED_BYTES_MAX = 4096  # a frame this small costs less to copy than an entry of its own
 HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # take half of it at most; ends need the rest
 
 
@@ -19,22 +20,33 @@ class Entry(NamedTuple):
 
 
 class Buffer:
-    """What the next system call writes: `entries` as `parts`, `size` bytes in all."""
+    """What the next system call writes: `parts` are whole frames, or a header and its payload."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
-        self.entries: list[Entry] = []
         self.size = 0
 
-    def add(self, entry: Entry) -> None:
-        head = header(*entry)
-        self.parts += (head, entry.payload)
-        self.entries.append(entry)
-        self.size += len(head) + len(entry.payload)
+    def add(self, kind: int, call: int, at_ns: int, payload: bytes) -> None:
+        head = header(kind, call, at_ns, payload)
+        size = len(payload)
+        if size < _JOINED_BYTES_MAX:
+            self.parts.append(head + payload)
+        else:
+            self.parts += (head, payload)
+        self.size += HEADER_BYTES + size
+
+    def take(self) -> list[Entry]:
+        """Empty the buffer; returns what was in it."""
+        entries = []
+        parts = iter(self.parts)
+        for part in parts:
+            payload = part[HEADER_BYTES:] or (next(parts) if has_payload(part) else b"")
+            entries.append(Entry(*unpacked(part), payload))
+        self.clear()
+        return entries
 
     def clear(self) -> None:
         self.parts.clear()
-        self.entries.clear()
         self.size = 0
 
 
@@ -42,14 +54,14 @@ class Held:
     """The few small frames that a call's row needs, in order, while the disk refuses."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self.entries: list[Entry] = []  # in order
         self._bytes = 0
         self._waiting: set[int] = set()  # calls with a frame that is held
         self._unbegun: set[int] = set()  # calls whose BEGUN is held
         self._lost: set[int] = set()  # calls whose BEGUN found no room, until they end
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self.entries)
 
     def keep(self, entry: Entry) -> bool:
         """Hold the frame if a row needs it and there is room; returns whether it is held."""
@@ -65,7 +77,7 @@ class Held:
             (self._unbegun if room else self._lost).add(entry.call)
         if room:
             self._waiting.add(entry.call)
-            self._entries.append(entry)
+            self.entries.append(entry)
             self._bytes += size
         return room
 
@@ -75,12 +87,12 @@ class Held:
 
     def take(self, *, begun_only: bool = False) -> list[Entry]:
         """Release all held frames; or only those of calls whose BEGUN is already in a file."""
-        taken, self._entries = self._entries, []
+        taken, self.entries = self.entries, []
         if begun_only:
-            self._entries = [entry for entry in taken if entry.call in self._unbegun]
+            self.entries = [entry for entry in taken if entry.call in self._unbegun]
             taken = [entry for entry in taken if entry.call not in self._unbegun]
         else:
             self._unbegun.clear()
-        self._bytes = sum(HEADER_BYTES + len(entry.payload) for entry in self._entries)
-        self._waiting = {entry.call for entry in self._entries}
+        self._bytes = sum(HEADER_BYTES + len(entry.payload) for entry in self.entries)
+        self._waiting = {entry.call for entry in self.entries}
         return taken

@@ -8,7 +8,7 @@ held in memory and written later; bodies are dropped, counted, and reported once
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic, monotonic_ns
 
@@ -87,14 +87,20 @@ class Journal:
         two are held if they cannot be written.  A call that lost bytes in between still has its
         row, and `dropped` says how many bytes.
         """
-        entry = Entry(kind, call, monotonic_ns() if at_ns is None else at_ns, payload)
+        if at_ns is None:
+            at_ns = monotonic_ns()
         if kind == Kind.ENDED:
             self.counters.add("calls_ended")
-            self._lost.pop(call, None)
-        if len(payload) > FRAME_BYTES_MAX or not self._admits(entry):
-            return self._hold(entry)
-        self._buffer.add(entry)
-        if self._buffer.size >= BUFFER_BYTES_MAX:
+            if self._lost:
+                self._lost.pop(call, None)
+        trouble = self._blocked_until or self._full or self._closed or self._held.entries
+        if trouble or len(payload) > FRAME_BYTES_MAX:
+            entry = Entry(kind, call, at_ns, payload)
+            if len(payload) > FRAME_BYTES_MAX or not self._admits(entry):
+                return self._hold(entry)
+        buffer = self._buffer
+        buffer.add(kind, call, at_ns, payload)
+        if buffer.size >= BUFFER_BYTES_MAX:
             self.flush()
         elif not self._scheduled:
             self._schedule()
@@ -130,7 +136,7 @@ class Journal:
     def flush(self) -> None:
         """Write what is buffered, in order.  Never raises; cheap when there is nothing."""
         self._scheduled = False
-        if not self._buffer.entries:
+        if not self._buffer.parts:
             return
         try:
             written = self._files.write(self._buffer.parts)
@@ -138,16 +144,20 @@ class Journal:
             self._failed(error)
             return
         self._buffer.clear()
+        self._blocked_until = 0.0
         self._measure(self._total + written)
         if self._files.size >= self._limits.segment_bytes_max:
             self._files.seal()
 
-    async def settle(self) -> None:
-        """Flush; with `fsync = "always"`, wait until it is on disk (one sync serves many calls)."""
+    def settle(self) -> Awaitable[None] | None:
+        """Flush.  With `fsync = "always"`, returns what to await until it is on the disk.
+
+        One sync serves many calls.
+        """
         if self._limits.fsync == "always":
-            await self.synced()
-        else:
-            self.flush()
+            return self.synced()
+        self.flush()
+        return None
 
     async def synced(self) -> None:
         """Flush, and wait until everything is on disk, unless `fsync` is "never"."""
@@ -176,7 +186,7 @@ class Journal:
     def _take_up(self) -> None:
         """Buffer the held frames: writing may work again."""
         for entry in self._held.take(begun_only=self._full):
-            self._buffer.add(entry)
+            self._buffer.add(*entry)
 
     def _hold(self, entry: Entry) -> bool:
         """Hold a frame in memory if a row needs it and there is room; else drop it."""
@@ -204,9 +214,7 @@ class Journal:
         self.counters.add("write_errors")
         self._complaint.because(f"cannot write ({error.strerror})")
         self._blocked_until = monotonic() + RETRY_S
-        entries = list(self._buffer.entries)
-        self._buffer.clear()
-        for entry in entries:
+        for entry in self._buffer.take():
             self._hold(entry)
 
     def _unsynced(self, count: int) -> None:

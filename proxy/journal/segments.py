@@ -1,5 +1,6 @@
 """The layout of a journal on disk: writers' directories, their segments and locks."""
 
+import fcntl
 import os
 import secrets
 from contextlib import suppress
@@ -38,6 +39,21 @@ def writer_name(directory: Path, name: str, after: str = "") -> str:
             latest = datetime.strptime(last, STAMP).replace(tzinfo=UTC)
             stamp = f"{latest + timedelta(microseconds=1):{STAMP}}"
     return f"{stamp}-{name}-{secrets.token_hex(3)}"
+
+
+def is_alive(writer: Path) -> bool:
+    """Whether some process holds the writer's lock."""
+    try:
+        fd = os.open(writer / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 class Sizes:

@@ -29,6 +29,7 @@ def counted(reading: Reading, family: str, config: Config) -> Reading:
 
     What a broken stream had stated is a lower bound: the greater of it and our count is the output.
     """
+    reading = _with_stated_cost(reading, count=config.metering.count_tokens)
     if reading.count is None or not reading.billable or not config.metering.count_tokens:
         return reading
     if reading.parts and Reason.USAGE_NOT_FINAL not in reading.reasons:
@@ -45,6 +46,17 @@ def counted(reading: Reading, family: str, config: Config) -> Reading:
     output = last.usage.quantities.get(Meter.OUTPUT, 0) + missing
     usage = Usage({**last.usage.quantities, Meter.OUTPUT: output}, Origin.ESTIMATED)
     return replace(reading, parts=(*reading.parts[:-1], replace(last, usage=usage)))
+
+
+def _with_stated_cost(reading: Reading, *, count: bool) -> Reading:
+    """A cost that is stated without any usage is still a cost, if only in a gateway's header."""
+    silent = Reason.NO_USAGE_STATED in reading.reasons
+    counts = count and reading.count is not None
+    if not reading.reported_usd or reading.parts or counts or not (reading.billable or silent):
+        return reading
+    reasons = tuple(cause for cause in reading.reasons if cause is not Reason.NO_USAGE_STATED)
+    parts = (Part(usage=Usage(origin=Origin.NONE)),)
+    return replace(reading, parts=parts, billable=True, reasons=reasons)
 
 
 def subcalls_of(

@@ -1,28 +1,30 @@
 """Follows the relays' journals and turns every call into its record, exactly once.
 
-A call is read as its frames arrive, so a long stream takes no memory and is ready when it ends.
-The record journal and the progress file say what has been done.  A call whose relay is gone becomes
-a record with outcome `interrupted`.
+A call is read as its frames arrive, so a long stream takes no memory and is ready when it ends.  A
+response on a socket has its record when it ends, while the socket stays open.  The record journal
+and the progress file say what has been done.  A call whose relay is gone becomes a record with
+outcome `interrupted`.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, monotonic_ns
 
-import msgspec
-
-from exporters.record import Record, encode
+from exporters.record import Record
+from proxy.content.capture import Capturing
 from proxy.content.content_journal import ContentJournal
 from proxy.exchange import Ended, Exchange, Kind
 from proxy.journal.counters import LAG, read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
-from proxy.metering.open_call import OpenCall
+from proxy.metering.open_call import OpenCall, without_audit
+from proxy.metering.outbox import OnRecord, Outbox
 from proxy.metering.progress import Progress
+from proxy.metering.recovery import recover
+from proxy.metering.totals import Totals
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -32,27 +34,10 @@ SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
 COUNTING_MAX = 1_000  # calls waiting for their tokens to be counted
+AUDITING_MAX = 50  # the same for sampled calls, whose rows do not wait beyond it
+SETTLE_S = 0.1  # how often sockets are asked whether something ended without a message
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
-OnRecord = Callable[[Record], None]
-
-
-@dataclass(slots=True)
-class Totals:
-    """What the health check shows about the meter."""
-
-    metered: int = 0
-    interrupted: int = 0
-    orphan_frames: int = 0  # the beginning of their call was never written, or is done
-    failed: int = 0  # calls that could not be turned into a record: a bug
-
-
-@dataclass(slots=True)
-class Finished:
-    """A call that has ended; `records` are those that the record journal has not taken yet."""
-
-    call: OpenCall
-    records: list[bytes]
 
 
 class Recorder:
@@ -73,14 +58,13 @@ class Recorder:
     ) -> None:
         self._config = config
         self._make = make
-        self._on_record, self._contents = on_record, contents
+        self._contents = contents
         places = Places(config.data)
         self._records = places.records
         self._progress_path = places.progress
         self.progress = Progress.load(self._progress_path)
         self.totals = Totals()
-        self._written: set[str] = set()  # sources of records that an earlier meter wrote
-        self._recover()
+        written = recover(self._records, self.progress)
         self.saved = (self.progress.records_writer, self.progress.records_segment)
         self.journal = Journal(
             places.records, "meter", config.journal, self.progress.records_writer
@@ -90,28 +74,23 @@ class Recorder:
             {name: Position(w.segment, w.offset) for name, w in self.progress.writers.items()},
         )
         self._open: dict[tuple[str, int], OpenCall] = {}
+        self._sockets: dict[tuple[str, int], OpenCall] = {}  # those of them that have responses
+        self._restore()
         self._counting: set[asyncio.Task[None]] = set()
-        self._finished: list[Finished] = []
-        self._kept = 0  # records appended so far: numbers them
-        self._upkept = monotonic()
+        self._outbox = Outbox(self.journal, contents, on_record, written, self._taken)
+        self._upkept = self._settled = monotonic()
+        self.turn = asyncio.Lock()  # held while records are written or segments deleted
 
-    def _recover(self) -> None:
-        """Read in the record journal what an earlier meter finished after its last save."""
-        here = (self.progress.records_writer, self.progress.records_segment)
-        follower = Follower(self._records)
-        for writer in follower.scan():
-            before = None
-            while before != writer.position:
-                before = writer.position
-                for frame in follower.poll(writer):
-                    if (writer.writer, writer.segment) < here:
-                        continue
-                    source = msgspec.json.decode(frame.payload, type=_Source).source
-                    name, number, *item = source.split(":", 2)
-                    self._written.add(source)
-                    if not item:
-                        self.progress.writer(name).done(int(number))
-        follower.close()
+    def _restore(self) -> None:
+        """Read on with the sockets that were open when the progress was saved."""
+        for name, writer in self.progress.writers.items():
+            for number, saved in writer.sockets.items():
+                call = OpenCall.restore(name, number, saved, self._config, self._capturing)
+                self._open[name, number] = self._sockets[name, number] = call
+
+    @property
+    def _capturing(self) -> Capturing | None:
+        return self._contents.capturing if self._contents else None
 
     # -- following ------------------------------------------------------------------------------
 
@@ -119,15 +98,16 @@ class Recorder:
         """Follow until cancelled."""
         idle_s = IDLE_S_MIN
         while True:
-            busy = await self.step()
+            async with self.turn:
+                busy = await self.step()
+                if monotonic() - self._upkept > UPKEEP_S:
+                    await self.upkeep()
             idle_s = IDLE_S_MIN if busy else min(idle_s * 1.5, IDLE_S_MAX)
-            if monotonic() - self._upkept > UPKEEP_S:
-                await self.upkeep()
             await asyncio.sleep(0 if busy else idle_s)
 
     async def step(self) -> bool:
         """Read what there is, for a slice of time; returns whether there was anything."""
-        if not self._confirm():
+        if not self._outbox.write():
             return False  # no space for records: the calls wait on disk
         until = monotonic() + SLICE_S
         busy = False
@@ -141,20 +121,21 @@ class Recorder:
                     if monotonic() > until:
                         break
             if writer.finished:
-                self._interrupt(writer)
-        self._confirm()
+                self._interrupt(writer.writer)
+        for name in {name for name, _ in self._sockets} - self._follower.writers.keys():
+            self._interrupt(name, lost=True)  # its journal was removed while no meter ran
+        if not busy:
+            self._settle()
+        self._outbox.write()
         while len(self._counting) >= COUNTING_MAX:
             await asyncio.wait(self._counting, return_when=asyncio.FIRST_COMPLETED)
         return busy
 
     async def drain(self) -> None:
-        """Before stopping, read until every call of a dead writer has its record.
-
-        Live relays need no waiting: the next meter continues where this one stopped.
-        """
+        """Before stopping, read until every call of a dead writer has its record; no live one."""
         while True:
             await self.step()
-            if not (self._follower.behind() or self._counting or self._finished):
+            if not (self._follower.behind() or self._counting or self._outbox):
                 return
             await asyncio.sleep(IDLE_S_MIN)
 
@@ -168,74 +149,91 @@ class Recorder:
         call = self._open.get(key)
         try:
             if frame.kind == Kind.BEGUN:
-                capturing = self._contents.capturing if self._contents else None
-                at = writer.writer, writer.segment, frame
-                self._open[key] = OpenCall.begin(*at, self._config, capturing)
+                if call is None:
+                    at = writer.writer, writer.segment, frame
+                    self._open[key] = call = OpenCall.begin(*at, self._config, self._capturing)
+                    if call.marks is not None:
+                        self._sockets[key] = call
             elif call is None:
                 self.totals.orphan_frames += 1
             elif ended := call.take(writer.segment, frame):
                 self._finish(call, ended)
+            elif call.marks is not None:
+                self._answer(call)
         except Exception:  # one odd call must not stop metering
             log.exception("A frame of call %s:%d could not be read.", *key)
             self.totals.failed += 1
 
-    def _interrupt(self, writer: Followed) -> None:
-        """End the open calls of a relay that is gone."""
-        for call in [c for c in self._open.values() if c.writer == writer.writer]:
+    def _interrupt(self, writer: str, *, lost: bool = False) -> None:
+        """End the open calls of a relay that is gone; `lost`: and its journal, too."""
+        for call in [c for c in self._open.values() if c.writer == writer]:
             if not call.finishing:
+                if lost:
+                    call.reader.lose()
                 self.totals.interrupted += 1
                 self._finish(call, call.interrupted())
 
+    def _settle(self) -> None:
+        """End what ends without a message; called when all frames are read."""
+        if monotonic() - self._settled < SETTLE_S:
+            return
+        self._settled = monotonic()
+        for call in self._sockets.values():
+            if not call.finishing:
+                call.settle(monotonic_ns())
+                self._answer(call)
+
     # -- finishing ------------------------------------------------------------------------------
+
+    def _answer(self, call: OpenCall) -> None:
+        """Make the records of responses that have ended on a socket."""
+        for number, exchange in call.answered():
+            self._submit(call, [exchange], number)
 
     def _finish(self, call: OpenCall, ended: Ended) -> None:
         exchange = call.finish(ended)
-        if exchange.reading.count is None:
-            self._keep(call, self._make(exchange))
+        if exchange.reading.audit and len(self._counting) >= AUDITING_MAX:
+            exchange = without_audit(exchange)
+            self.totals.audits_dropped += 1
+        cut = call.answered(ended.outcome)
+        self._submit(call, [*(response for _, response in cut), exchange])
+
+    def _submit(self, call: OpenCall, exchanges: Sequence[Exchange], number: int = 0) -> None:
+        """Make the records; in a thread if tokens are counted, since that takes long."""
+        readings = [exchange.reading for exchange in exchanges]
+        counts = any(reading.count or reading.audit for reading in readings)
+        if not counts and (number or not call.counting):
+            self._outbox.keep(call, self._made(exchanges), number)
             return
-        task = asyncio.get_running_loop().create_task(self._count(call, exchange))
-        self._counting.add(task)
-        task.add_done_callback(self._counting.discard)
+        earlier = [] if number else [*call.counting]  # a call's own record is its last
+        work = self._count(call, exchanges, number, earlier)
+        task = asyncio.get_running_loop().create_task(work)
+        for tasks in (self._counting, call.counting):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
-    async def _count(self, call: OpenCall, exchange: Exchange) -> None:
-        """Make the records in a thread, since counting tokens takes long."""
-        self._keep(call, await asyncio.to_thread(self._make, exchange))
+    async def _count(
+        self,
+        call: OpenCall,
+        exchanges: Sequence[Exchange],
+        number: int,
+        earlier: Sequence[asyncio.Task[None]],
+    ) -> None:
+        await asyncio.gather(*earlier, return_exceptions=True)
+        self._outbox.keep(call, await asyncio.to_thread(self._made, exchanges), number)
 
-    def _keep(self, call: OpenCall, records: Sequence[Record]) -> None:
-        """Queue the records for writing; that of the call itself is last."""
-        new = [record for record in records if record.source not in self._written]
-        self._finished.append(Finished(call, list(map(encode, new))))
-        if self._contents and new:
-            self._contents.keep(call.reader.captured, new[-1])
-        for record in new:
-            self._on_record(record)
+    def _made(self, exchanges: Sequence[Exchange]) -> list[Record]:
+        return [record for exchange in exchanges for record in self._make(exchange)]
 
-    def _confirm(self) -> bool:
-        """Append records, and mark calls as done that the journal took; False if some must wait."""
-        if self._finished and self.journal.blocked:
-            return False
-        if self._contents:
-            self._contents.flush()
-        appended = [[self._append(record) for record in one.records] for one in self._finished]
-        self.journal.flush()
-        waiting = []
-        for one, numbers in zip(self._finished, appended, strict=True):
-            pairs = zip(one.records, numbers, strict=True)
-            one.records = [record for record, number in pairs if self.journal.forget(number)]
-            if one.records:
-                waiting.append(one)
-                continue
-            self.totals.metered += 1
-            self.progress.writer(one.call.writer).done(one.call.number)
-            self._open.pop((one.call.writer, one.call.number), None)
-        self._finished = waiting
-        return not waiting
-
-    def _append(self, record: bytes) -> int:
-        """The number by which the journal reports whether it lost the record."""
-        self._kept += 1
-        self.journal.append(self._kept, Kind.RECORD, record)
-        return self._kept
+    def _taken(self, call: OpenCall, number: int) -> None:
+        """All records of a call, or of its response `number`, are in the journal."""
+        self.totals.metered += 1
+        if number and call.marks is not None:
+            call.marks.confirm(number)
+            return
+        self.progress.writer(call.writer).done(call.number)
+        self._open.pop((call.writer, call.number), None)
+        self._sockets.pop((call.writer, call.number), None)
 
     # -- state ----------------------------------------------------------------------------------
 
@@ -256,7 +254,9 @@ class Recorder:
     def _mark(self, writer: Followed) -> None:
         progress = self.progress.writer(writer.writer)
         mine = [call for call in self._open.values() if call.writer == writer.writer]
-        progress.compact(call.number for call in mine)
+        saved = {call.number: call.save() for call in mine if call.marks is not None}
+        progress.sockets = {number: one for number, one in saved.items() if one is not None}
+        progress.compact(call.number for call in mine if call.number not in progress.sockets)
         at = min((call.first for call in mine), default=writer.position)
         progress.segment, progress.offset = at
 
@@ -287,12 +287,9 @@ class Recorder:
             "interrupted": self.totals.interrupted,
             "failed": self.totals.failed,
             "orphan_frames": self.totals.orphan_frames,
+            "audits_dropped": self.totals.audits_dropped,
             "write_errors": read_counters(self._records / self.journal.writer)["write_errors"],
             "damaged_bytes": sum(w.damaged_bytes for w in self._follower.writers.values()),
             "journal": {name: n for name, n in lost.items() if name not in LAG},
             "loop_lag": {name: lost.get(name, 0) for name in LAG},
         }
-
-
-class _Source(msgspec.Struct):
-    source: str = ""

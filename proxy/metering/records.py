@@ -21,6 +21,7 @@ from proxy.metering.receipts import Basis, Priced
 from proxy.metering.rows import row
 from proxy.metering.volumes import NO_VOLUMES, Volumes
 from proxy.settings.config import Config
+from proxy.tokens.audit import audit
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,13 @@ class Metering:
             found = free(*own.reasons)
         else:
             found, basis = self._priced(subcalls, basis)
-        exchange = replace(exchange, reading=own)
-        return row(exchange, found, subcalls, basis, self.config)
+        record = row(replace(exchange, reading=own), found, subcalls, basis, self.config)
+        if (tokens := audit(own, exchange.begun.provider)) is None:
+            return record
+        counted_in, counted_out = tokens
+        return msgspec.structs.replace(
+            record, counted_input_tokens=counted_in, counted_output_tokens=counted_out
+        )
 
     def _priced(self, subcalls: Sequence[Subcall], basis: Basis) -> tuple[Priced, Basis]:
         """The price, and its basis with what was used before; then counts the call as used."""

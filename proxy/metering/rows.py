@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from exporters.otel.trace import Trace, trace_of
+from exporters.otel.trace import Trace, child_of, trace_of
 from exporters.record import Record, nine_places, rounded
 from pricing import Meter, Origin, Subcall, Usage
 from pricing.cause import texts
@@ -79,8 +79,7 @@ def row(
 ) -> Record:
     """The record of a call.  Raises ValueError for a cost that no call can have."""
     headers = lower(exchange.begun.headers)
-    otlp = config.otlp
-    trace = trace_of(headers, exchange.begun.call_id, otlp.incoming, otlp.baggage)
+    trace = _trace(exchange, headers, config)
     return Record(
         **_identity(exchange, config, headers, trace),
         **_answer(exchange, trace),
@@ -89,6 +88,13 @@ def row(
         **_times(exchange),
         reported_usd=rounded(priced.charge.reported_usd),
     )
+
+
+def _trace(exchange: Exchange, headers: Mapping[str, str], config: Config) -> Trace:
+    """The span of a call; that of a response is below the span of its socket."""
+    own, socket = exchange.begun.call_id, exchange.socket_id
+    trace = trace_of(headers, socket or own, config.otlp.incoming, config.otlp.baggage)
+    return child_of(trace, own) if socket and socket != own else trace
 
 
 def _identity(
@@ -105,6 +111,7 @@ def _identity(
         **columns,
         "ts_us": begun.wall_ns // 1000,
         "call_id": begun.call_id,
+        "socket_id": exchange.socket_id,
         "trace_id": trace.trace_id,
         "span_id": trace.span_id,
         "parent_span_id": trace.parent_span_id,

@@ -1,4 +1,4 @@
-"""The two bodies of a call, from bytes in pieces to documents.  Sans-I/O."""
+"""The bodies of a call: encodings and framing undone, down to documents.  Sans-I/O."""
 
 from collections.abc import Iterator, Mapping
 

@@ -13,8 +13,9 @@ from exporters.content import Captured
 from pricing.cause import Reasons, about
 from pricing.reason import Reason
 from proxy.dialects import table
-from proxy.dialects.contract import Ask, Conversation, Json, Reader
+from proxy.dialects.contract import Ask, Json, Reader
 from proxy.dialects.draft import Failed
+from proxy.dialects.session import Answer, Session, State
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
 from proxy.reading.bodies import RequestBody, ResponseBody
@@ -23,6 +24,7 @@ from proxy.reading.document import Document, Limits
 from proxy.reading.echoes import WITHHELD, Messages, without_echo
 from proxy.reading.framers import Item
 from proxy.reading.hiding import hidden
+from proxy.sampling import sampled
 from proxy.settings.config import MeteringOptions, Provider
 
 MESSAGE_OPCODES = (0x1, 0x2)  # RFC 6455, 11.8: text and binary; Gemini Live sends JSON in both
@@ -59,8 +61,10 @@ class CallReader:
 
         `capture` takes what was said, if content is captured.
         """
+        self._audited = not begun.websocket and sampled(begun.call_id, limits.audit_sample)
         self._capture = capture
         self.captured: Captured | None = None  # after `close`
+        self._torn = False  # an earlier meter read the beginning
         self._begun = begun
         self._provider = provider
         self._limits = limits
@@ -84,8 +88,7 @@ class CallReader:
 
     def head(self, head: ResponseHead, at_ns: int) -> None:
         """Take the response head; of several (1xx come first), the last one counts."""
-        self._head = head
-        headers = heads.lower(head.headers)
+        self._head, headers = head, heads.lower(head.headers)
         kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
         self._response = ResponseBody(kind, headers.get("content-encoding", ""), self._limits)
 
@@ -111,16 +114,16 @@ class CallReader:
         if (reader := self._reader) is not None:
             self._guard(lambda: readings.append(reader.close()))
         if not readings:
-            readings.append(
-                Reading(endpoint=self._endpoint.name, operation=self._endpoint.operation)
-            )
+            name, operation = self._endpoint.name, self._endpoint.operation
+            readings.append(Reading(endpoint=name, operation=operation))
         self._guard(self._close_capture)
         return self._finished(readings[0])
 
     def _close_capture(self) -> None:
         if (capture := self._capture) is not None:
             body, cut = self._request.document(), any(self._request.reasons())
-            self.captured = capture.close(body, cut=cut or self._request.limits.pruned)
+            cut = cut or self._torn or self._request.limits.pruned
+            self.captured = capture.close(body, cut=cut)
 
     def _guard(self, step: Callable[[], object]) -> None:
         """Take a step of reading.  A bug here may spoil one reading, never the meter."""
@@ -148,7 +151,7 @@ class CallReader:
         self._sent.add(value, len(payload))
         if self._capture is not None and value is not None:
             self._capture.add_message(value)
-        if isinstance(reader, Conversation):
+        if isinstance(reader, Session):
             reader.sent(value, at_ns)
 
     def _open(self) -> Reader:
@@ -156,8 +159,50 @@ class CallReader:
         if self._reader is None:
             ask = self._ask()
             failed = self._head.status >= 300  # a redirect is not billed either
-            self._reader = (Failed if failed else self._endpoint.reader)(ask, self._endpoint)
+            kind = Failed if failed else self._endpoint.reader
+            if self._begun.websocket and not failed and self._endpoint.session is not None:
+                kind = self._endpoint.session
+            self._reader = kind(ask, self._endpoint)
         return self._reader
+
+    # -- sockets of many responses --------------------------------------------------------------
+
+    def take_began(self) -> list[tuple[int, State]]:
+        """See `Session.take_began`."""
+        return self._reader.take_began() if isinstance(self._reader, Session) else []
+
+    def take_ended(self) -> list[Answer]:
+        """See `Session.take_ended`."""
+        if not isinstance(self._reader, Session) or not (ended := self._reader.take_ended()):
+            return []
+        named = session(self._headers, self._request.document())
+        readings = [hidden(one.reading) for one in ended]
+        return [
+            replace(one, reading=replace(reading, session_id=named or reading.session_id))
+            for one, reading in zip(ended, readings, strict=True)
+        ]
+
+    def settle(self, now_ns: int) -> None:
+        """See `Session.settle`."""
+        if isinstance(reader := self._reader, Session):
+            self._guard(lambda: reader.settle(now_ns - self._began_ns))
+
+    def state(self) -> State | None:
+        """See `Session.state`; None: what is being read cannot be remembered."""
+        return self._reader.state() if isinstance(self._reader, Session) else None
+
+    def lose(self) -> None:
+        """Some of what passed is lost."""
+        self._reasons.add(Reason.BYTES_DROPPED)
+
+    def restore(self, state: State | None) -> None:
+        """Read on where an earlier meter stopped, which remembered this."""
+        self._torn = self._sent.lost = True
+        reader = self._open()
+        if state is None:
+            self.lose()
+        elif isinstance(reader, Session):
+            reader.restore(state)
 
     def _ask(self) -> Ask:
         provider = self._provider
@@ -175,6 +220,7 @@ class CallReader:
             stream=self._begun.websocket or bool(self._response and self._response.stream),
             array=bool(self._response and self._response.array),
             text_chars_max=self._limits.count_bytes_max,
+            audit=self._audited,
             capture=self._capture.add_text if self._capture else None,
             unsaid=self._unsaid,
         )
@@ -202,9 +248,11 @@ class CallReader:
             request = {} if self._request.limits.pruned else count.request
             count = CountRequest(request=request, output=count.output, output_known=known)
         headers = heads.lower(self._head.headers)
+        lost = self._cut_short(reading) or any(self._request.reasons())
         return replace(
             hidden(reading),
             count=count,
+            audit=None if lost or self._request.limits.pruned else reading.audit,
             session_id=session(self._headers, self._request.document()) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},

@@ -8,7 +8,8 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 ACCEPTS_MAX = 4  # connections accepted before other processes get their turn
 HANDSHAKE_S = 15.0  # for TLS
@@ -19,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class Acceptor:
-    """Accepts on `listening`, which is non-blocking, until `stop`."""
+    """Accepts on all of `listening`, which are non-blocking, until `stop`."""
 
     def __init__(
         self,
-        listening: socket.socket,
+        listening: Sequence[socket.socket],
         protocol: Callable[[], asyncio.Protocol],
         tls: ssl.SSLContext | None,
     ) -> None:
@@ -32,39 +33,54 @@ class Acceptor:
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._opening: dict[asyncio.Task[None], None] = {}  # oldest first
-        self._pause: asyncio.TimerHandle | None = None
-        self._listen()
+        self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
+        for sock in listening:
+            self._listen(sock)
 
     async def stop(self) -> None:
-        """Accept no more, and wait until every accepted connection has its protocol."""
-        if self._pause is not None:
-            self._pause.cancel()
-        self._loop.remove_reader(self._listening)
-        self._listening.close()
+        """Empty the queue, accept no more, and wait until every connection has its protocol.
+
+        Who is in the queue believes to be connected, and would be reset.
+        """
+        for timer in self._paused.values():
+            timer.cancel()
+        for listening in self._listening:
+            self._loop.remove_reader(listening)
+            with suppress(OSError):
+                while self._accept_one(listening):
+                    pass
+            listening.close()
         if self._opening:
             await asyncio.wait(self._opening)
 
-    def _listen(self) -> None:
-        self._pause = None
-        self._loop.add_reader(self._listening, self._accept)
+    def _listen(self, listening: socket.socket) -> None:
+        self._paused.pop(listening, None)
+        self._loop.add_reader(listening, self._accept, listening)
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS_MAX):
             try:
-                connection, _ = self._listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return  # another process was faster, or the caller is already gone
+                if not self._accept_one(listening):
+                    return
             except OSError as error:
                 log.error("Cannot accept connections: %s.  Trying again in %g s.", error, PAUSE_S)
-                self._loop.remove_reader(self._listening)
-                self._pause = self._loop.call_later(PAUSE_S, self._listen)
+                self._loop.remove_reader(listening)
+                self._paused[listening] = self._loop.call_later(PAUSE_S, self._listen, listening)
                 return
-            connection.setblocking(False)
-            task = asyncio.create_task(self._open(connection))
-            self._opening[task] = None
-            task.add_done_callback(self._opened)
-            if len(self._opening) > OPENING_MAX:
-                next(iter(self._opening)).cancel()
+
+    def _accept_one(self, listening: socket.socket) -> bool:
+        """Whether there was a connection.  Raises OSError, as without free descriptors."""
+        try:
+            connection, _ = listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False  # another process was faster, or the caller is already gone
+        connection.setblocking(False)
+        task = asyncio.create_task(self._open(connection))
+        self._opening[task] = None
+        task.add_done_callback(self._opened)
+        if len(self._opening) > OPENING_MAX:
+            next(iter(self._opening)).cancel()
+        return True
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         del self._opening[task]

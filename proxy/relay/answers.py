@@ -7,75 +7,39 @@ Anthropic show to their users.
 from http import HTTPStatus
 
 import msgspec
-from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.relay.http1 import head
+from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
 
 ERROR_HEADER = "x-taximeter-error"
+NOT_HTTP = "the request is not valid HTTP/1.1."
+HTTP2 = (
+    "this port speaks HTTP/1.1, not HTTP/2 without TLS (h2c). Set the client to HTTP/1.1, as with "
+    "curl --http1.1."
+)
 
 
-class RelayAnswer(web.StreamResponse):
-    """A whole response, without the headers that aiohttp would add."""
-
-    def __init__(
-        self,
-        status: int,
-        document: object,
-        *,
-        error: str = "",
-        bodyless: bool = False,
-        keep_alive: bool = True,
-    ) -> None:
-        super().__init__(status=status)
-        body = msgspec.json.encode(document)
-        pairs = [
-            (b"Content-Type", b"application/json"),
-            (b"Content-Length", b"%d" % len(body)),
-        ]
-        if error:
-            pairs.append((ERROR_HEADER.encode(), error.encode()))
-        if not keep_alive:
-            pairs.append((b"Connection", b"close"))
-        line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
-        self.data = head(line, pairs) + (b"" if bodyless else body)
-        self._to: AbstractStreamWriter | None = None
-        self._lives = keep_alive
-
-    @property
-    def keep_alive(self) -> bool | None:
-        return self._lives
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        self._to = request.writer
-        return self._to
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        if self._to is not None:
-            to, self._to = self._to, None
-            await to.write(self.data)
-
-
-class Written(web.StreamResponse):
-    """Tells aiohttp that the response was already sent, and whether the connection stays open."""
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._lives = keep_alive
-
-    @property
-    def keep_alive(self) -> bool | None:
-        return self._lives
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
-
-
-KEPT = Written(keep_alive=True)
-CLOSED = Written(keep_alive=False)
+def relay_answer(
+    status: int,
+    document: object,
+    *,
+    error: str = "",
+    bodyless: bool = False,
+    keep_alive: bool = True,
+) -> bytes:
+    """A whole response, as sent on the wire."""
+    body = msgspec.json.encode(document)
+    pairs = [
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", b"%d" % len(body)),
+    ]
+    if error:
+        pairs.append((ERROR_HEADER.encode(), error.encode()))
+    if not keep_alive:
+        pairs.append((b"Connection", b"close"))
+    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
+    return head(line, pairs) + (b"" if bodyless else body)
 
 
 def error_answer(
@@ -86,8 +50,17 @@ def error_answer(
     bodyless: bool = False,
     keep_alive: bool = True,
     **more: object,
-) -> RelayAnswer:
+) -> bytes:
     """An error: what happened and what to do, in the form that SDKs print."""
     error = {"type": f"taximeter_{kind}", "message": f"Taximeter: {message}", "code": kind, **more}
     document = {"type": "error", "error": error}
-    return RelayAnswer(status, document, error=kind, bodyless=bodyless, keep_alive=keep_alive)
+    return relay_answer(status, document, error=kind, bodyless=bodyless, keep_alive=keep_alive)
+
+
+def unreadable_answer(error: HttpProcessingError) -> bytes:
+    """Answers what is not a request; the connection ends with it."""
+    if isinstance(error, HeadTooLarge):
+        text = f"the request has {error.what}; the limit is upstream.{error.option}."
+        return error_answer(431, "head_too_large", text, keep_alive=False)
+    text = HTTP2 if isinstance(error, SpeaksHttp2) else NOT_HTTP
+    return error_answer(400, "bad_request", text, keep_alive=False)

@@ -1,242 +1,300 @@
 """One attempt at one provider, from the connection to the last byte: what becomes one row.
 
-An attempt connects, sends the request, waits for the response head, passes the body on, and gives
-the connection back.  Its log gets exactly one end, before the caller has the last byte, so a call
-that a caller saw finish is never lost.  What the caller sees is up to the `Call` that makes the
-attempt: an attempt writes nothing to the caller by itself.
+Its log gets exactly one end, before the caller has the last byte, so a call that a caller saw end
+is never lost.  What the caller sees is up to the `Receiver` for which the attempt is made.  Its
+steps are callbacks of the event loop; only a new connection is waited for in a task.
+
+    dispatch → CONNECTING → SENT → ANSWERED → (ENDED)
+                                 ↘ SWITCHED (a WebSocket, see `tunnel`)
+
+Each may go to ENDED: `_broke`, `abandon`.  SENT: the head was written, and as much of the body as
+the caller has sent.  ANSWERED: the final head was accepted.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from itertools import chain
 from time import monotonic_ns
 
-from aiohttp import ServerDisconnectedError, web
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
+from aiohttp import ClientOSError, ClientPayloadError, ServerDisconnectedError, SocketTimeoutError
 from aiohttp.http import RawResponseMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
 
-from proxy.exchange import Kind, Outcome
-from proxy.relay.aiohttp_private import arrived
+from proxy.exchange import Outcome
 from proxy.relay.call_log import CallLog
-from proxy.relay.failures import FAILURES, BadRequestBody, Failure, failure
-from proxy.relay.headers import RequestHeaders
+from proxy.relay.failures import (
+    FAILURES,
+    BadRequestBody,
+    StalledRequestBody,
+    broken_outcome,
+    error_name,
+    failure,
+)
 from proxy.relay.http1 import BadHead
-from proxy.relay.tunnel import tunnel
-from proxy.relay.upload import Interim, Upload
-from proxy.relay.upstream import HEAD_BYTES_MAX, Address, Upstreams
+from proxy.relay.receiver import Receiver, State
+from proxy.relay.services import Services
+from proxy.relay.upload import Upload
+from proxy.relay.upstream import Address
+from proxy.relay.upstream_connection import UpstreamConnection
 
-UNSENT_WAIT_S = 0.2  # how long a failed call waits for the rest of its body to be recorded
-INTERIM_MAX = 1000  # 1xx heads before the final one; one a second is enough for any provider
-
-Write = Callable[[bytes, bool], Awaitable[None]]  # takes a part of the body; True: the last one
+INTERIM_MAX = 1000  # 1xx heads before the final one: the most verbose provider sends a few a minute
 
 
 class Attempt:
-    """Sends one request to `address`, once.  Always close it."""
+    """Sends one request to `address`, once."""
+
+    __slots__ = (
+        *("log", "state", "upload", "connection", "_receiver", "_services", "_address"),
+        *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited"),
+        "_watch",
+    )
 
     def __init__(
         self,
-        request: web.BaseRequest,
-        headers: RequestHeaders,
+        receiver: Receiver,
+        upload: Upload,
         *,
-        target: str,
         address: Address,
         log: CallLog,
-        upstreams: Upstreams,
+        services: Services,
         started_ns: int,
     ) -> None:
         self.log = log
-        self._request = request
-        self._headers = headers
-        self._target = target
+        self.state = State.NEW
+        self.upload = upload
+        self.connection: UpstreamConnection | None = None
+        self._receiver = receiver
+        self._services = services
         self._address = address
-        self._upstreams = upstreams
         self._stamp_ns = started_ns  # when our own share of the time last began
-        self._connection: Connection | None = None
-        self._protocol: ResponseHandler | None = None  # that of the connection
-        self._upload: Upload | None = None
-        self._payload: StreamReader | None = None  # once the body is being passed on
+        self._connecting: asyncio.Task[None] | None = None
+        self._interims = 0
         self._status = 0
-        self._reusable = False  # the connection may serve another call
+        self._delimited = True
+        self._watch: float = 0.0  # the deadline that runs, in seconds; 0: none
 
-    async def response(self, interim: Interim) -> tuple[RawResponseMessage, StreamReader]:
-        """Connect, send, and return the final response head with its body.
+    # -- the way there --------------------------------------------------------------------------
 
-        `interim` gets the interim heads (RFC 9110, 15.2).  Raises what `FAILURES` lists.
-        """
-        await self.log.settle()
-        self._count_overhead()
-        self._connection = await self._upstreams.connect(self._address)
-        self._stamp_ns = monotonic_ns()  # no waiting from here until the request head is written
-        protocol = self._protocol = self._connection.protocol
-        assert protocol is not None  # a connection has one until it is released
-        self._upstreams.expect_response(protocol, bodyless=self._request.method == "HEAD")
-        upload = self._upload = Upload(
-            self._request,
-            self._headers,
-            protocol,
-            interim=interim,
-            log=self.log,
-            idle_timeout_s=self._upstreams.idle_timeout_s,
-        )
-        self.log.sent = protocol.is_connected()
-        await upload.start(self._target, self._address)
-        self._count_overhead()
-        message, payload = await self._final_head(protocol, upload, interim)
-        if sum(map(len, chain.from_iterable(message.raw_headers))) > HEAD_BYTES_MAX:
-            raise BadHead("its head is too large")
-        return message, payload
+    def dispatch(self) -> None:
+        """Connect and send.  To be called once the journal has the call's beginning."""
+        if self.state is not State.NEW:  # the caller has left meanwhile
+            return
+        self.log.count_overhead(self._stamp_ns)
+        self.state = State.CONNECTING
+        connection = self._services.upstreams.pooled(self._address)
+        if connection is None:
+            self._connecting = asyncio.create_task(self._connect())
+        else:
+            self._send_on(connection)
 
-    @property
-    def withheld(self) -> bool:
-        """The caller still waits for 100 Continue and has not sent its body."""
-        return self._upload is not None and self._upload.withheld
+    async def _connect(self) -> None:
+        try:
+            connection = await self._services.upstreams.connect(self._address)
+        except FAILURES as error:
+            self._connecting = None
+            self._broke(error)
+        except Exception as error:  # noqa: BLE001 — a bug: the caller must get an answer
+            self._connecting = None
+            self._crashed(error)
+        else:
+            self._connecting = None
+            self._send_on(connection)
 
-    def accept(self, message: RawResponseMessage) -> None:
-        """Record this head, which the caller gets: from here on the attempt can only break off."""
-        if self._upload is not None and self._upload.withheld:
-            self._upload.cancel()  # the body is not wanted any more: do not ask for it
-        self._status = message.code
+    def _send_on(self, connection: UpstreamConnection) -> None:
+        self._stamp_ns = monotonic_ns()  # no waiting from here until the request is written
+        self.connection = connection
+        connection.user = self
+        self.state = State.SENT
+        self.log.sent = True
+        try:
+            self.upload.start(connection, self._address)
+        except BadHead as error:
+            self._broke(error)
+            return
+        self.log.count_overhead(self._stamp_ns)
+        self.watch()
+
+    def send(self, data: bytes, last: bool) -> None:
+        """Pass a part of the request body on, as soon as that may be."""
+        self.upload.feed(data, last)
+        if self.state is State.SENT:
+            self.watch()
+
+    def watch(self) -> None:
+        """Begin to wait: for the first byte if everything was sent, else for any."""
+        waits = self.state is State.SENT and self.upload.done
+        after_s = self._address.first_byte_timeout_s if waits else self._address.idle_timeout_s
+        self._watch = self._services.watch(self, self._watch, after_s)
+
+    def overdue(self) -> None:
+        """Nothing happened for too long."""
+        self._watch = 0.0
+        if self.connection is not None and self.connection.reading_paused:
+            return  # the caller does not read, which is no silence of the provider's
+        if self.state is State.SENT and not self.upload.done and not self.upload.paused:
+            self._broke(StalledRequestBody())
+        else:
+            self._broke(SocketTimeoutError())
+
+    # -- the way back ---------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """Upstream sent `data`."""
+        connection = self.connection
+        assert connection is not None  # it is what calls this
+        parser = connection.parser
+        try:
+            if self.state is State.SENT:
+                self._stamp_ns = monotonic_ns()
+                for message in parser.feed(data):
+                    if self.state is State.SENT:
+                        self._head(message)
+            else:
+                parser.feed(data)
+            if self.state is State.ANSWERED:
+                self._body(parser.take(), parser.whole)
+            elif self.state is State.SENT:
+                self.watch()
+        except FAILURES as error:
+            self._broke(error, parser.take())
+        except Exception as error:  # noqa: BLE001 — a bug: the caller must get an answer
+            self._crashed(error)
+
+    def _head(self, message: RawResponseMessage) -> None:
+        """RFC 9110, 15.2: any number of interim heads, then the final one."""
+        code = message.code
+        if code >= 200:
+            self._status = code
+            self._delimited = self._receiver.head(message)
+            self.state = State.ANSWERED
+            self.log.response_head(message)
+            self.upload.answered(stop=code >= 400)
+            self.log.count_overhead(self._stamp_ns)
+        elif code == 101:
+            if not self.upload.websocket:
+                raise BadHead("it is an upgrade that was not requested")
+            self._switch(message)
+        else:
+            self._interims += 1
+            if self._interims > INTERIM_MAX:
+                raise BadHead("too many interim responses came before it")
+            if code == 100:
+                self.upload.proceed()
+            else:
+                self._receiver.interim(code, message.reason, message.raw_headers)
+
+    def _switch(self, message: RawResponseMessage) -> None:
+        assert self.connection is not None
         self.log.response_head(message)
-        self._count_overhead()
+        self.log.count_overhead(self._stamp_ns)
+        self.state = State.SWITCHED
+        self._unwatch()
+        self._receiver.switched(message, self.connection.parser.rest)
 
-    async def pass_on(
-        self, payload: StreamReader, write: Write, *, delimited: bool
-    ) -> bytes | None:
-        """Pass the body on as it arrives.  Returns None once it is whole.
+    def _body(self, data: bytes, last: bool) -> None:
+        if data:
+            self.log.response(data)
+        if last:  # upstream delivered everything, whatever the caller does from here on
+            self._end_whole()
+        else:
+            self.watch()
+        self._receiver.body(data, last)
 
-        If upstream breaks off, returns the bytes that arrived last and were not passed on.  Unless
-        the body is `delimited`, upstream marks its end by closing the connection.
-        """
-        self._payload, protocol = payload, self._protocol
-        assert protocol is not None  # there is no payload without one
-        chunk, error = arrived(payload), payload.exception()
-        while True:
-            last = payload.at_eof()
-            if last and not delimited:  # a close marks the end, a reset does not
-                error = _break_of(protocol)
-            if chunk:
-                self.log.keep(Kind.RESPONSE, chunk)
-            if error is not None:
-                self._end_broken(error)
-                return chunk
-            if last:  # upstream delivered everything, whatever the caller does from here on
-                self._reusable = self._upload is not None and self._upload.done
-                self._end_whole()
-                await self.log.settle()
-            await write(chunk, last)
-            if last:
-                return None
-            try:
-                chunk = await payload.readany()
-            except FAILURES as broken:
-                chunk, error = arrived(payload), _break_of(protocol) or broken
+    def lost(self, error: Exception | None) -> None:
+        """Upstream closed the connection, or it broke."""
+        answered = self.state is State.ANSWERED
+        try:
+            if answered and not self._delimited and error is None:
+                self._body(b"", True)  # RFC 9112, 6.3: here a close marks the end, a reset does not
+            elif isinstance(error, OSError):
+                self._broke(ClientOSError(*error.args))
+            else:
+                self._broke(ClientPayloadError() if answered else ServerDisconnectedError())
+        except Exception as bug:  # noqa: BLE001 — the caller must get an answer
+            self._crashed(bug)
 
-    async def tunnel(self, caller: RequestHandler, message: RawResponseMessage) -> None:
-        """Upstream switched to WebSocket: pass frames both ways until one side closes."""
-        extensions = message.headers.get("Sec-WebSocket-Extensions", "")
-        assert self._protocol is not None  # there is no message without one
-        deflate = "permessage-deflate" in extensions
-        await tunnel(caller, self._protocol, self.log, deflate=deflate)
+    # -- pace -----------------------------------------------------------------------------------
+
+    def pause_upload(self) -> None:
+        """Upstream takes no more for now."""
+        self.upload.paused = True
+        self._receiver.pause_caller()
+
+    def resume_upload(self) -> None:
+        self.upload.paused = False
+        self._receiver.resume_caller()
+        if self.state is State.SENT:
+            self.watch()
+
+    def pause_reading(self) -> None:
+        """The caller takes no more for now."""
+        if self.connection is not None:
+            self.connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.connection is not None and self.connection.resume_reading():
+            self.watch()
 
     # -- how an attempt ends --------------------------------------------------------------------
 
-    async def fail(self, error: Exception) -> Failure:
-        """End without a response, because of what `response` raised."""
-        await self._take_unsent()
-        failed = failure(error, self._address.origin, sent=self.log.sent)
-        self.log.end(failed.outcome, failed.name)
-        await self.log.settle()
-        return failed
+    def break_off(self, error: BadRequestBody) -> None:
+        """The caller's request cannot be finished."""
+        self._broke(error)
 
-    def abandon(self, outcome: Outcome, error: str) -> bool:
-        """End with `outcome`, unless upstream has delivered everything: then True, and a good end.
-
-        What arrived and was not passed on is kept.
-        """
-        payload = self._payload
-        if self._upload is None and not self.log.ended:
-            self.log.keep(Kind.REQUEST, arrived(self._request.content))
-        if payload is not None and not self.log.ended and (rest := arrived(payload)):
-            self.log.keep(Kind.RESPONSE, rest)
-        whole = payload is not None and payload.at_eof() and payload.exception() is None
-        if whole:
-            self._end_whole()
-        else:
+    def abandon(self, outcome: Outcome, error: str) -> None:
+        """End with `outcome`, unless the attempt has ended; upstream stops working at once."""
+        if self.state is not State.ENDED:
             self.log.end(outcome, error)
-        return whole
+            self.log.flush()
+            self._leave()
 
-    def close(self) -> None:
-        """Give the connection back, or break it so that upstream stops working at once.
+    def close_switched(self) -> None:
+        """The tunnel, which has recorded the end, closes the connection with its last bytes."""
+        connection, self.connection = self.connection, None
+        self.state = State.ENDED
+        if connection is not None:
+            self._services.upstreams.forget()
 
-        An attempt that has no end by now failed because of a bug.
-        """
-        self.log.end(Outcome.INTERRUPTED, "InternalError")
+    def _broke(self, error: Exception, rest: bytes = b"") -> None:
+        """Upstream or the request failed; `rest` arrived before and was not passed on."""
+        answered = self.state is State.ANSWERED
+        if self.state is State.ENDED:
+            return
+        if not answered:
+            failed = failure(error, self._address.origin, sent=self.log.sent)
+            self.log.end(failed.outcome, failed.name)
+            self._leave()
+            self._receiver.refused(failed)
+            return
+        if rest:
+            self.log.response(rest)
+        self.log.end(broken_outcome(error), error_name(error))
         self.log.flush()
-        if self._upload is not None:
-            self._upload.cancel()
-        if self._connection is None:
-            return
-        if self._reusable:
-            self._connection.release()
-            return
-        protocol = self._connection.protocol
-        if protocol is not None and not protocol.upgraded:  # a tunnel closes with its last bytes
-            protocol.abort()
-        self._connection.close()
+        self._leave()
+        self._receiver.cut(rest)
 
-    # -- inside ---------------------------------------------------------------------------------
-
-    async def _take_unsent(self) -> None:
-        """Record a body that was not sent since there was no connection: it names the model."""
-        if self._upload is not None or self._headers.expects:
-            return
-        content = self._request.content
-        with suppress(*FAILURES, TimeoutError):
-            async with asyncio.timeout(UNSENT_WAIT_S):
-                while not self.log.ended and not content.at_eof():
-                    self.log.keep(Kind.REQUEST, await content.readany())
-
-    def _count_overhead(self) -> None:
-        """Count the time since the last stamp as our own share."""
-        self.log.overhead_ns += monotonic_ns() - self._stamp_ns
-
-    async def _final_head(
-        self, protocol: ResponseHandler, upload: Upload, interim: Interim
-    ) -> tuple[RawResponseMessage, StreamReader]:
-        for _ in range(INTERIM_MAX):
-            message, payload = await protocol.read()
-            if message.code >= 200 or (message.code == 101 and self._headers.websocket):
-                self._stamp_ns = monotonic_ns()
-                return message, payload
-            if message.code == 101:
-                raise BadHead("it is an upgrade that was not requested")
-            if message.code == 100:
-                upload.proceed()
-            else:
-                interim(message.code, message.reason, message.raw_headers)
-            if upload.done:
-                protocol.start_timeout()  # aiohttp takes an interim response for the whole one
-        raise BadHead("too many interim responses came before it")
+    def _crashed(self, error: Exception) -> None:
+        """A bug of ours: end as such, and let the receiver answer."""
+        self.log.end(Outcome.INTERRUPTED, "InternalError")
+        self._leave()
+        self._receiver.failed(error)
 
     def _end_whole(self) -> None:
         self.log.end(Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK)
+        connection = self.connection
+        if connection is not None:
+            parser = connection.parser
+            reusable = self._delimited and self.upload.done and not parser.extra
+            self._leave(reusable=reusable and not parser.closes)
 
-    def _end_broken(self, error: BaseException) -> None:
-        outcome = Outcome.UPSTREAM_CUT
-        if isinstance(error, TimeoutError):
-            outcome = Outcome.TIMED_OUT
-        elif isinstance(error, BadRequestBody):
-            outcome = Outcome.CLIENT_GONE
-        self.log.end(outcome, type(error).__name__)
-        self.log.flush()
+    def _leave(self, *, reusable: bool = False) -> None:
+        """Give the connection back, or break it so that upstream stops working at once."""
+        self.state = State.ENDED
+        self._unwatch()
+        self.upload.stop()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self._services.upstreams.release(self._address, connection, reusable=reusable)
 
-
-def _break_of(protocol: ResponseHandler) -> BaseException | None:
-    """What broke the connection; None if it is open or was closed in order."""
-    error = protocol.exception()
-    return None if isinstance(error, ServerDisconnectedError) else error
+    def _unwatch(self) -> None:
+        self._watch = self._services.watch(self, self._watch, 0.0)

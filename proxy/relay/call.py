@@ -68,74 +68,148 @@ once.  After the response head a failure can only break the stream off: a broken
 look like a clean end.
 """
 
-import asyncio
 import socket
 import struct
 from contextlib import suppress
-from functools import partial
 from time import monotonic_ns
+from typing import Protocol
 
-from aiohttp import web
-from aiohttp.http import HttpVersion11, RawResponseMessage
+from aiohttp.http import HttpVersion11, RawRequestMessage, RawResponseMessage
 
 from proxy.exchange import Outcome
-from proxy.relay.answers import CLOSED, KEPT, error_answer
+from proxy.relay import tunnel
+from proxy.relay.answers import error_answer
 from proxy.relay.attempt import Attempt
-from proxy.relay.failures import FAILURES
-from proxy.relay.headers import Pairs, sort_response
+from proxy.relay.call_log import CallLog
+from proxy.relay.failures import BadRequestBody, Failure
+from proxy.relay.headers import Pairs, RequestHeaders, sort_response
 from proxy.relay.http1 import AnswerHead, answer_head, framed, head, status_line
+from proxy.relay.services import Services
+from proxy.relay.upload import Upload
+from proxy.relay.upstream import Address
+
+UNSENT_BYTES_MAX = 64 * 1024  # of a request body while there is no connection yet; at most twice
 
 
-class CallerGone(ConnectionError):
-    """The caller closed its connection; aiohttp ends a handler that raises a ConnectionError."""
+class Caller(tunnel.Caller, Protocol):
+    """The connection of a caller, as its call uses it."""
+
+    request_whole: bool  # the request has arrived to its end
+
+    @property
+    def stopping(self) -> bool: ...  # the relay's: no connection outlives this call
+    def write(self, *parts: bytes) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def answered(self, *, keep_alive: bool) -> None: ...  # the answer was written to its end
+    def broken_off(self) -> None: ...  # the answer has no end
+    def crashed(self, error: Exception) -> None: ...
 
 
 class Call:
-    """Answers one request with what `attempt` brings.  Made for one call, run once."""
+    """Answers one request with what its attempt brings."""
+
+    __slots__ = (
+        *("caller", "_request", "_attempt", "_services", "_answer", "_unsent", "_final"),
+        *("_keep_alive", "_held", "_paused_ns", "_tunnelled"),
+    )
 
     def __init__(
-        self, request: web.BaseRequest, attempt: Attempt, *, stopping: asyncio.Event
+        self,
+        caller: Caller,
+        request: RawRequestMessage,
+        headers: RequestHeaders,
+        target: str,
+        *,
+        address: Address,
+        log: CallLog,
+        services: Services,
+        started_ns: int,
     ) -> None:
+        self.caller = caller
         self._request = request
-        self._attempt = attempt
-        self._stopping = stopping  # the relay's: no connection outlives this call
+        self._services = services
+        upload = Upload(
+            request,
+            headers,
+            target,
+            log,
+            tell_to_continue=self._tell_to_continue,
+            resume=self.resume_caller,
+        )
+        self._attempt = Attempt(
+            self, upload, address=address, log=log, services=services, started_ns=started_ns
+        )
         self._answer: AnswerHead | None = None
         self._unsent = b""  # the response head, which goes out with the first of the body
+        self._final = b""  # the last bytes, which wait for the journal
+        self._keep_alive = False
+        self._held = False  # the caller was asked to wait, for want of a connection
+        self._paused_ns = 0  # since when the caller takes nothing; 0: it does
+        self._tunnelled = False
 
-    async def run(self) -> web.StreamResponse:
-        """Relay the call.  Cancelled, or raises ConnectionError, when the caller is gone."""
-        try:
-            return await self._relay()
-        except (asyncio.CancelledError, CallerGone):
-            self._abandon()
-            raise
-        finally:
-            self._attempt.close()
+    # -- what the caller does -------------------------------------------------------------------
 
-    async def _relay(self) -> web.StreamResponse:
-        attempt = self._attempt
-        try:
-            # A method would make a cycle of call and attempt, which only the collector can free.
-            interim = partial(_send_interim, self._request)
-            message, payload = await attempt.response(interim)
-            answer = self._decide(message)
-        except FAILURES as error:
-            return await self._refuse(error)
-        if message.code == 101:
-            await self._write(b"", True)
-            await attempt.tunnel(self._request.protocol, message)
-            return CLOSED
-        rest = await attempt.pass_on(payload, self._write, delimited=answer.delimited)
-        if rest is None:
-            return KEPT if answer.keep_alive else CLOSED
-        self._cut(answer, rest)
-        return CLOSED
+    def begin(self) -> None:
+        """Dispatch the call once the journal has its beginning."""
+        self._services.settling.then(self._attempt.dispatch)
+
+    def upload(self, data: bytes, last: bool) -> None:
+        """A part of the request body arrived, or its end."""
+        self._attempt.send(data, last)
+        if last or self._held:
+            return
+        if self._attempt.upload.unsent_bytes > UNSENT_BYTES_MAX:
+            self._held = True
+            self.caller.pause_reading()
+
+    def body_broke(self) -> None:
+        """The request body broke its own framing."""
+        self._attempt.break_off(BadRequestBody())
+
+    def caller_left(self) -> None:
+        """The caller closed its connection."""
+        self._attempt.abandon(Outcome.CLIENT_GONE, "ClientDisconnected")
+
+    def cut_off(self) -> None:
+        """The relay stops: break the call off, unless it is only the caller who still reads."""
+        if not self._attempt.log.ended:
+            self._attempt.abandon(Outcome.INTERRUPTED, "ShuttingDown")
+            self._break_off()
+
+    def pause_answer(self) -> None:
+        """The caller takes no more for now."""
+        self._paused_ns = monotonic_ns()
+        self._attempt.pause_reading()
+
+    def resume_answer(self) -> None:
+        if self._paused_ns:
+            self._attempt.log.waited(monotonic_ns() - self._paused_ns)
+            self._paused_ns = 0
+        self._attempt.resume_reading()
+
+    # -- what the attempt brings ----------------------------------------------------------------
+
+    def interim(self, code: int, reason: str, pairs: Pairs) -> None:
+        """Send an interim head, if the caller's version of HTTP has such heads."""
+        if self._request.version >= HttpVersion11:
+            self.caller.write(head(status_line(code, reason), sort_response(pairs).forward))
+
+    def _tell_to_continue(self) -> None:
+        self.interim(100, "Continue", ())
+
+    def head(self, message: RawResponseMessage) -> bool:
+        """Make the head for the caller.  Raises BadHead if it cannot be passed on."""
+        answer = self._decide(message)
+        self._unsent = answer.data
+        return answer.delimited
 
     def _decide(self, message: RawResponseMessage) -> AnswerHead:
-        """Make the head for the caller.  Raises BadHead if it cannot be passed on."""
-        request, attempt = self._request, self._attempt
-        keep_alive = request.keep_alive and not attempt.withheld and not self._stopping.is_set()
-        self._answer = answer_head(
+        request, upload, caller = self._request, self._attempt.upload, self.caller
+        # An error during the upload ends it, and what else the caller sends is no request.
+        refuses = message.code >= 400 and not caller.request_whole
+        keep_alive = not (request.should_close or upload.withheld or caller.stopping or refuses)
+        answer = answer_head(
             message.code,
             message.reason,
             message.raw_headers,
@@ -143,67 +217,78 @@ class Call:
             caller_11=request.version >= HttpVersion11,
             keep_alive=keep_alive,
         )
-        self._unsent = self._answer.data
-        attempt.accept(message)
-        return self._answer
+        self._answer = answer
+        self._keep_alive = answer.keep_alive
+        return answer
 
-    # -- what the caller gets -------------------------------------------------------------------
-
-    async def _write(self, chunk: bytes, last: bool) -> None:
-        """Send a part of the body at the caller's pace, after the head if that is unsent."""
-        data = framed(chunk, chunked=self._answer is not None and self._answer.chunked, last=last)
+    def body(self, data: bytes, last: bool) -> None:
+        """Send a part of the body, after the head if that is unsent; the last bytes later."""
+        answer = self._answer
+        assert answer is not None  # `head` came before
+        if answer.chunked:
+            data = framed(data, chunked=True, last=last)
         if self._unsent:
             data, self._unsent = self._unsent + data, b""
-        if not data:
-            return
-        start = monotonic_ns()
-        try:
-            await self._request.writer.write(data)
-        except ConnectionError as error:
-            raise CallerGone from error
-        self._attempt.log.waited(monotonic_ns() - start)
+        if last:
+            self._final = data
+            self._services.settling.then(self._finish)
+        elif data:
+            self.caller.write(data)
 
-    async def _refuse(self, error: Exception) -> web.StreamResponse:
+    def refused(self, failed: Failure) -> None:
         """Answer ourselves, since there is no response to pass on."""
-        failed = await self._attempt.fail(error)
-        return error_answer(
+        self._keep_alive = not self._request.should_close and self.caller.request_whole
+        self._final = error_answer(
             failed.status,
             failed.kind,
             failed.message,
             bodyless=self._request.method == "HEAD",
-            keep_alive=self._request.keep_alive and self._request.content.at_eof(),
+            keep_alive=self._keep_alive,
         )
+        self._services.settling.then(self._finish)
 
-    def _cut(self, answer: AnswerHead, rest: bytes) -> None:
+    def _finish(self) -> None:
+        """Hand the last bytes over: the journal has the end."""
+        data, self._final = self._final, b""
+        if data:
+            self.caller.write(data)
+        self.caller.answered(keep_alive=self._keep_alive)
+
+    def cut(self, rest: bytes) -> None:
         """Send what arrived before upstream broke off, and a broken end."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.write(self._unsent + framed(rest, chunked=answer.chunked, last=False))
-            self._break_off(transport)
+        answer = self._answer
+        assert answer is not None  # `head` came before
+        if data := self._unsent + framed(rest, chunked=answer.chunked, last=False):
+            self.caller.write(data)
+        self._break_off()
 
-    def _abandon(self) -> None:
-        """End the attempt because the caller is gone, or else because this relay stops."""
-        transport = self._request.transport
-        if transport is None or transport.is_closing():
-            self._attempt.abandon(Outcome.CLIENT_GONE, "ClientDisconnected")
-        elif not self._attempt.abandon(Outcome.INTERRUPTED, "ShuttingDown"):
-            self._break_off(transport)
-
-    def _break_off(self, transport: asyncio.Transport) -> None:
+    def _break_off(self) -> None:
         """End the caller's stream so that it cannot be taken for a whole one."""
-        if self._answer is None or self._answer.framed:
-            transport.close()  # what was written still leaves; the end of the body is missing
-            return
-        connection: socket.socket | None = transport.get_extra_info("socket")
-        if connection is not None:  # a close would be a clean end here: reset instead
-            linger = struct.pack("ii", 1, 0)
-            with suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        transport.abort()
+        transport = self.caller.transport
+        if self._answer is not None and not self._answer.framed:
+            connection: socket.socket | None = transport.get_extra_info("socket")
+            if connection is not None:  # a close would be a clean end here: reset instead
+                linger = struct.pack("ii", 1, 0)
+                with suppress(OSError):
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            transport.abort()
+        self.caller.broken_off()
 
+    def switched(self, message: RawResponseMessage, rest: bytes) -> None:
+        """Upstream switched to WebSocket: pass frames both ways until one side closes."""
+        self.caller.write(self._decide(message).data)
+        self._tunnelled = True
+        extensions = message.headers.get("Sec-WebSocket-Extensions", "")
+        tunnel.tunnel(self.caller, self._attempt, rest, deflate="permessage-deflate" in extensions)
 
-def _send_interim(request: web.BaseRequest, code: int, reason: str, pairs: Pairs) -> None:
-    """Send an interim head, if the caller's version of HTTP has such heads."""
-    transport = request.transport
-    if request.version >= HttpVersion11 and transport is not None:
-        transport.write(head(status_line(code, reason), sort_response(pairs)))
+    def failed(self, error: Exception) -> None:
+        """A bug of ours."""
+        self.caller.crashed(error)
+
+    def pause_caller(self) -> None:
+        """Upstream takes no more of the request body for now."""
+        self.caller.pause_reading()
+
+    def resume_caller(self) -> None:
+        self._held = False
+        self.caller.resume_reading()

@@ -1,13 +1,14 @@
 """Writes one call to the journal, within the configured limits."""
 
 from collections.abc import Awaitable
+from time import monotonic_ns
 from typing import Protocol
 
 import msgspec
 from aiohttp.http import RawResponseMessage
 
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
-from proxy.secrecy.mask import Mask, masked
+from proxy.secrecy.mask import MASKED_BYTES_MIN, Mask, masked
 from proxy.secrecy.scrubbing import scrubbed
 from proxy.settings.config import JournalOptions
 
@@ -21,7 +22,7 @@ class CallJournal(Protocol):
     def append(self, call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool: ...
     def dropped(self, call: int) -> int: ...
     def flush(self) -> None: ...
-    async def settle(self) -> None: ...
+    def settle(self) -> Awaitable[None] | None: ...
 
 
 class CallLog:
@@ -36,9 +37,11 @@ class CallLog:
         self._journal = journal
         self._secret = secret.encode("utf-8", "surrogateescape")
         self._mask: Mask | None = None  # while the body of an error response passes
-        self._room = {
-            Kind.REQUEST: limits.request_bytes_max,
-            Kind.RESPONSE: limits.response_bytes_max,
+        self._request_room = limits.request_bytes_max
+        self._response_room = limits.response_bytes_max
+        self._message_max = {  # of each: a socket has no length, and what is metered is deleted
+            Kind.MESSAGE_UP: limits.request_bytes_max,
+            Kind.MESSAGE_DOWN: limits.response_bytes_max,
         }
         self._call = journal.begin(begun)
         self._beyond = 0  # bytes beyond a limit
@@ -49,38 +52,47 @@ class CallLog:
         self.sent = False  # a byte of the request may have left
         self.ended = False
 
-    def keep(self, kind: Kind, data: bytes) -> None:
-        """Record bytes of a body that pass now."""
-        size = len(data)
-        if kind is Kind.REQUEST:
-            self.request_bytes += size
-        else:
-            self.response_bytes += size
-            if self._mask is not None:
-                data = self._mask.feed(data)
-        self._keep(kind, data)
-
-    def _keep(self, kind: Kind, data: bytes) -> None:
-        size, room = len(data), self._room[kind]
-        if size > room:
-            self._beyond += size - room
+    def request(self, data: bytes) -> None:
+        """Record bytes of the request body that pass now."""
+        self.request_bytes += len(data)
+        room = self._request_room
+        if len(data) > room:
+            self._beyond += len(data) - room
             data = data[:room]
-        self._room[kind] = room - len(data)
+        self._request_room = room - len(data)
         if data:
-            self._journal.append(self._call, kind, data)
+            self._journal.append(self._call, Kind.REQUEST, data)
+
+    def response(self, data: bytes) -> None:
+        """Record bytes of the response body that pass now."""
+        self.response_bytes += len(data)
+        if self._mask is not None:
+            data = self._mask.feed(data)
+        self._keep_response(data)
+
+    def _keep_response(self, data: bytes) -> None:
+        room = self._response_room
+        if len(data) > room:
+            self._beyond += len(data) - room
+            data = data[:room]
+        self._response_room = room - len(data)
+        if data:
+            self._journal.append(self._call, Kind.RESPONSE, data)
+
+    def count_overhead(self, since_ns: int) -> None:
+        """Count the time from `since_ns` to now as our own share."""
+        self.overhead_ns += monotonic_ns() - since_ns
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
         """Record a WebSocket message, whole or not at all."""
         size = len(payload)
-        limit = Kind.REQUEST if kind is Kind.MESSAGE_UP else Kind.RESPONSE
-        if limit is Kind.REQUEST:
+        if kind is Kind.MESSAGE_UP:
             self.request_bytes += size
         else:
             self.response_bytes += size
-        if size > self._room[limit]:
+        if size > self._message_max[kind]:
             self._beyond += size
             return
-        self._room[limit] -= size
         if kind is Kind.MESSAGE_DOWN:
             payload = masked(payload, self._secret)
         self._journal.append(self._call, kind, bytes((opcode,)) + payload)
@@ -96,12 +108,14 @@ class CallLog:
     def response_head(self, message: RawResponseMessage) -> None:
         if message.code >= 400:
             self._mask = Mask(self._secret)
+        pairs, reason = message.raw_headers, message.reason
         secret = self._secret
-        pairs = [(name, masked(value, secret)) for name, value in message.raw_headers]
-        reason = masked(message.reason.encode("utf-8", "surrogateescape"), secret)
-        noted = ResponseHead(
-            status=message.code, reason=reason.decode("utf-8", "replace"), headers=scrubbed(pairs)
-        )
+        if len(secret) >= MASKED_BYTES_MIN:
+            pairs = tuple([(n, masked(v, secret) if secret in v else v) for n, v in pairs])
+        if not reason.isascii() or len(reason) >= MASKED_BYTES_MIN:
+            data = masked(reason.encode("utf-8", "surrogateescape"), secret)
+            reason = data.decode("utf-8", "replace")
+        noted = ResponseHead(status=message.code, reason=reason, headers=scrubbed(pairs))
         self._journal.append(self._call, Kind.RESPONSE_HEAD, _encode(noted))
 
     def end(self, outcome: Outcome, error: str = "") -> None:
@@ -110,7 +124,7 @@ class CallLog:
             return
         self.ended = True
         if self._mask is not None:
-            self._keep(Kind.RESPONSE, self._mask.close())
+            self._keep_response(self._mask.close())
         ended = Ended(
             outcome=outcome,
             sent=self.sent,
@@ -122,10 +136,6 @@ class CallLog:
             caller_wait_us=self.caller_wait_ns // 1000,
         )
         self._journal.append(self._call, Kind.ENDED, _encode(ended))
-
-    def settle(self) -> Awaitable[None]:
-        """Wait until the frames so far are written; with `fsync = "always"`, on disk."""
-        return self._journal.settle()
 
     def flush(self) -> None:
         self._journal.flush()

@@ -13,10 +13,11 @@ from aiohttp import (
     ClientProxyConnectionError,
 )
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestPayloadError
+from python_socks import ProxyError
 
 from proxy.exchange import Outcome
 from proxy.relay.http1 import BadHead
+from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
 
 
 class BadRequestBody(Exception):
@@ -28,7 +29,7 @@ class StalledRequestBody(BadRequestBody):
 
 
 # What connecting, sending and reading may raise.  Anything else is a bug in the relay.
-FAILURES = (ClientError, OSError, HttpProcessingError, BadHead, BadRequestBody, RequestPayloadError)
+FAILURES = (ClientError, OSError, HttpProcessingError, BadHead, BadRequestBody, ProxyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,40 @@ class Failure:
     message: str
 
 
+def error_name(error: Exception) -> str:
+    """What the row calls it; aiohttp has many classes for what is no HTTP."""
+    if isinstance(error, HeadTooLarge | SpeaksHttp2):
+        return BadHead.__name__
+    if isinstance(error, HttpProcessingError):
+        return HttpProcessingError.__name__
+    return type(error).__name__
+
+
+def broken_outcome(error: Exception) -> Outcome:
+    """How a call ends that breaks off after the response head."""
+    if isinstance(error, TimeoutError):
+        return Outcome.TIMED_OUT
+    return Outcome.CLIENT_GONE if isinstance(error, BadRequestBody) else Outcome.UPSTREAM_CUT
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, HeadTooLarge):
+        return f"it has {error.what}; the limit is upstream.{error.option}"
+    if isinstance(error, SpeaksHttp2):
+        return "it speaks only HTTP/2, and providers are called over HTTP/1.1"
+    return str(error) if isinstance(error, BadHead) else "not HTTP/1.1"
+
+
 def failure(error: Exception, origin: str, *, sent: bool) -> Failure:
     """Classify what `FAILURES` caught before there was a response head.
 
     A provider that may have been sent something was reached, and may bill it.
     """
-    name = type(error).__name__
+    name = error_name(error)
     if isinstance(error, StalledRequestBody):
         text = "the rest of the request body did not arrive in time (upstream.idle_timeout_s)."
         return Failure(Outcome.CLIENT_GONE, 408, "request_timeout", name, text)
-    if isinstance(error, BadRequestBody | RequestPayloadError):
+    if isinstance(error, BadRequestBody):
         text = (
             "the request body does not match its Content-Length or Transfer-Encoding; "
             "resend it complete."
@@ -59,14 +84,13 @@ def failure(error: Exception, origin: str, *, sent: bool) -> Failure:
         return Failure(Outcome.CLIENT_GONE, 400, "bad_request_body", name, text)
     if isinstance(error, TimeoutError):  # aiohttp's timeouts are all TimeoutErrors
         text = (
-            f"{origin} did not answer in time. Retry, or raise upstream.connect_timeout_s or "
-            "upstream.idle_timeout_s."
+            f"{origin} did not answer in time. Retry, or raise upstream.connect_timeout_s, "
+            "first_byte_timeout_s or idle_timeout_s."
         )
         return Failure(Outcome.TIMED_OUT, 504, "upstream_timeout", name, text)
     broken = partial(Failure, Outcome.UPSTREAM_CUT if sent else Outcome.UNREACHABLE, 502)
     if isinstance(error, HttpProcessingError | BadHead):
-        why = str(error) if isinstance(error, BadHead) else "not HTTP/1.1, or a header is too long"
-        text = f"{origin} sent a response that cannot be passed on: {why}."
+        text = f"{origin} sent a response that cannot be passed on: {_why(error)}."
         return broken("upstream_bad_response", name, text)
     if isinstance(error, ClientConnectorDNSError):
         kind, advice = "upstream_dns", "host name not found. Check the provider's base_url."

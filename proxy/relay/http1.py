@@ -1,7 +1,8 @@
 """HTTP/1.1 messages as bytes: heads, chunks, and the framing of a response.  No I/O.
 
 The relay writes these itself because aiohttp's writers add headers (Server, Date, Content-Type) and
-re-encode values.
+re-encode values.  A chunk of ours is what one read of a connection brought: how a sender cut its
+body has no meaning (RFC 9112, 7.1), and its extensions stay with it (7.1.1).
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ class BadHead(Exception):
     """A message head that cannot be passed on without changing its meaning."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AnswerHead:
     """A response head, ready to send, and how its body ends on each side."""
 
@@ -24,6 +25,7 @@ class AnswerHead:
     chunked: bool  # towards the caller
     delimited: bool  # upstream marks the end of its body; else closing the connection does
     framed: bool  # the end is marked for the caller; else closing the connection does
+    idle_s: float | None = None  # how long the provider keeps an idle connection, if it says so
 
 
 def head(first_line: bytes, pairs: Pairs) -> bytes:
@@ -68,16 +70,12 @@ def answer_head(
     `to_head`: an answer to HEAD; `caller_11`: the caller speaks HTTP/1.1 and so can read chunks.
     Raises BadHead for a transfer coding other than chunked.
     """
-    raw = tuple(raw)
-    names = [name.lower() for name, _ in raw]
-    codings = b""
-    if b"transfer-encoding" in names:
-        codings = b",".join(v.strip().lower() for n, v in raw if n.lower() == b"transfer-encoding")
-    if codings not in (b"", b"chunked"):
+    headers = sort_response(raw)
+    if headers.codings not in (b"", b"chunked"):
         raise BadHead("its Transfer-Encoding is not just chunked")
-    pairs = sort_response(raw)
+    pairs = headers.forward
     bodyless = to_head or code in BODYLESS or code < 200
-    sized = b"content-length" in names
+    sized = headers.sized
     chunked = caller_11 and not (bodyless or sized)
     is_framed = bodyless or sized or chunked
     keep_alive = keep_alive and is_framed
@@ -93,6 +91,7 @@ def answer_head(
         data=head(status_line(code, reason), pairs),
         keep_alive=keep_alive,
         chunked=chunked,
-        delimited=bodyless or sized or bool(codings),
+        delimited=bodyless or sized or bool(headers.codings),
+        idle_s=headers.idle_s,
         framed=is_framed,
     )

@@ -7,23 +7,25 @@ to the journal.
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic_ns, time_ns
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http import RawRequestMessage
 
 from proxy.exchange import Begun
-from proxy.relay.answers import CLOSED, KEPT, RelayAnswer, error_answer
-from proxy.relay.attempt import Attempt
+from proxy.relay.answers import error_answer, relay_answer
 from proxy.relay.call import Call
 from proxy.relay.call_log import CallJournal, CallLog
-from proxy.relay.callers import CallerServer
+from proxy.relay.caller_connection import CallerConnection
+from proxy.relay.callers import Callers
 from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.routes import Refusal, Route, Routes
-from proxy.relay.upstream import HEADERS_MAX, READ_BUFFER_BYTES, Upstreams
+from proxy.relay.running import Opened
+from proxy.relay.services import Services
+from proxy.relay.settling import Settling
+from proxy.relay.upstream import Upstreams
 from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
 from proxy.secrecy.patterns import credential_kind
 from proxy.secrecy.scrubbing import scrubbed, scrubbed_tags, scrubbed_target
@@ -43,125 +45,156 @@ TOKEN_WANTED = (
     "into the base URL: /~token=TOKEN/openai/v1"
 )
 CUT_S = 2.0  # how long calls that are cut off may take to note their end
+LOOK_S = 0.05  # between two looks at whether callers have taken their last bytes
+LIVE, READY = "/livez", "/readyz"
+HEALTH = (LIVE, READY)
+NO_FORWARD_PROXY = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
+NO_METHOD = "this path of the proxy's own answers GET and HEAD."
+OWN_PATHS = frozenset((*HEALTH, "/"))
 
 
 class Relay:
     """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
-    Raises OSError or ValueError if the fingerprint key cannot be read or made.
+    `stale` is called for each pooled connection that a provider had closed.  Raises OSError or
+    ValueError if the fingerprint key or a certificate cannot be read or made.
     """
 
-    def __init__(self, config: Config, journal: CallJournal) -> None:
+    def __init__(
+        self, config: Config, journal: CallJournal, stale: Callable[[], None] = lambda: None
+    ) -> None:
         self._config = config
         self._journal = journal
         self._routes = Routes(config.providers)
-        self._upstreams = Upstreams(config.providers, config.upstream)
+        upstreams = Upstreams(config.providers, config.upstream, stale)
+        self._upstreams = upstreams
+        self._services = Services(upstreams, Settling(journal))
         self._fingerprints = Fingerprints(
             load_key(Places(config.data).fingerprint_key), config.key_names
         )
-        self._running: dict[RequestHandler, asyncio.Task[object]] = {}
-        self._stopping = asyncio.Event()
-        self._idle = asyncio.Event()
+        self.ready = True  # whether balancers should send new connections here
 
-    def server(self) -> CallerServer:
-        """The protocol factory for `loop.create_server`."""
-        return CallerServer(
-            self.handle,
-            self._config.callers,
-            access_log=None,
-            auto_decompress=False,
-            read_bufsize=READ_BUFFER_BYTES,
-            max_line_size=self._config.upstream.header_bytes_max,
-            max_field_size=self._config.upstream.header_bytes_max,
-            max_headers=HEADERS_MAX,
-        )
+    def turn_unready(self) -> None:
+        """Fail `/readyz` from now on; everybody is still served."""
+        self.ready = False
 
-    async def finish(self, callers: CallerServer, timeout_s: float, hurry: asyncio.Event) -> None:
-        """Let calls in flight finish, until `timeout_s` or `hurry`; then cut off the rest.
+    def callers(self) -> Callers:
+        """Those of one server."""
+        return Callers(self._config.callers, self._upstreams.head_limits)
 
-        aiohttp's own `shutdown` stops reading request bodies at once, and may wait twice as long.
-        """
-        self._stopping.set()  # from here on every response is the last on its connection
-        deadline = asyncio.get_running_loop().time() + timeout_s
+    def connection(self, callers: Callers) -> CallerConnection:
+        """A new connection, for `loop.create_server`."""
+        return CallerConnection(callers, self.open)
+
+    async def finish(self, callers: Callers, timeout_s: float, hurry: asyncio.Event) -> None:
+        """Let calls in flight finish, until `timeout_s` or `hurry`; then cut off the rest."""
+        self.turn_unready()
+        callers.stopping = True  # from here on every response is the last on its connection
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
         if callers.connections:
             with suppress(TimeoutError):
                 await asyncio.wait_for(hurry.wait(), min(IDLE_GRACE_S, timeout_s))
-        for connection in callers.connections:
-            if connection not in self._running:
-                connection.force_close()
-        if self._running:
-            self._idle.clear()
-            ends = [asyncio.create_task(event.wait()) for event in (self._idle, hurry)]
-            left_s = deadline - asyncio.get_running_loop().time()
+        for connection in tuple(callers.connections - callers.running):
+            connection.close()
+        if callers.running:
+            callers.none_running.clear()
+            ends = [asyncio.create_task(e.wait()) for e in (callers.none_running, hurry)]
+            left_s = deadline - loop.time()
             await asyncio.wait(ends, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             for end in ends:
                 end.cancel()
-        await self._cut()
-        for connection in callers.connections:
-            connection.force_close()
+        await self._cut(callers)
+        for connection in tuple(callers.connections):
+            connection.close()
+        while callers.unsent and loop.time() < deadline and not hurry.is_set():
+            await asyncio.sleep(LOOK_S)
+        callers.stop()
+        self._services.stop()
         await self._upstreams.close()
 
-    async def _cut(self) -> None:
-        """Cancel the calls that still run, and wait until the journal has their end."""
-        if not self._running:
-            return
-        log.warning("Cut off %d calls in flight to stop in time.", len(self._running))
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.wait(self._running.values(), timeout=CUT_S)
+    async def _cut(self, callers: Callers) -> None:
+        """Break off the calls that still run, and wait until the journal has their end."""
+        if callers.running:
+            log.warning("Cut off %d calls in flight to stop in time.", len(callers.running))
+        for connection in tuple(callers.running):
+            if connection.running is not None:
+                connection.running.cut_off()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CUT_S):
+                while self._services.settling.pending:
+                    await asyncio.sleep(0.001)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request: through its provider, or directly if it has none."""
+    def open(self, caller: CallerConnection, request: RawRequestMessage) -> Opened:
+        """Begin to answer one request: through its provider, or directly if it has none."""
         started_ns = monotonic_ns()
-        # The unread rest of a body would be taken for the next request.
-        reusable = request.keep_alive and request.content.at_eof()
-        bodyless = request.method == "HEAD"
-        refusal = partial(error_answer, bodyless=bodyless, keep_alive=reusable)
-        if request.method == "CONNECT":
-            text = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
-            return error_answer(405, "connect_refused", text, keep_alive=False)
         headers = sort_request(request.raw_headers)
-        route = self._routes.find(request.raw_path, request.raw_headers)
-        if not self._config.proxy.admits(headers.token or route.token):
-            return refusal(401, "unauthorized", TOKEN_WANTED)
-        if request.raw_path == "/" and request.method in ("GET", "HEAD"):
-            told = self._introduction(request)
-            return RelayAnswer(200, told, bodyless=bodyless, keep_alive=reusable)
-        if headers.chunked and headers.codings != b"chunked":
-            text = "the only supported Transfer-Encoding is chunked."
-            return refusal(501, "transfer_coding", text)
-        if isinstance(route, Refusal):
-            return refusal(route.status, route.kind, route.message, providers=self._providers())
+        route = self._routes.find(request.path, request.raw_headers)
+        if not self._is_forwarded(request, headers, route) or isinstance(route, Refusal):
+            # The unread rest of a body would be taken for the next request.
+            lives = caller.request_whole and not (request.should_close or caller.stopping)
+            lives = lives and request.method != "CONNECT"
+            return self._own_answer(request, headers, route, lives=lives), lives
         address = self._upstreams.addresses[route.provider.name]
         secret = credential(headers.forward, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
-        attempt = Attempt(
+        return Call(
+            caller,
             request,
             headers,
-            target=route.target,
+            route.target,
             address=address,
             log=CallLog(self._journal, self._config.journal, begun, secret),
-            upstreams=self._upstreams,
+            services=self._services,
             started_ns=started_ns,
         )
-        return await self._run(Call(request, attempt, stopping=self._stopping), request.protocol)
 
-    async def _run(self, call: Call, connection: RequestHandler) -> web.StreamResponse:
-        """Run a call where `finish` can see it."""
-        task = asyncio.current_task()
-        assert task is not None  # aiohttp runs each handler in a task
-        self._running[connection] = task
-        try:
-            response = await call.run()
-        finally:
-            del self._running[connection]
-            if not self._running:
-                self._idle.set()
-        return CLOSED if self._stopping.is_set() and response is KEPT else response
+    def _is_forwarded(
+        self, request: RawRequestMessage, headers: RequestHeaders, route: Route | Refusal
+    ) -> bool:
+        if headers.chunked and headers.codings != b"chunked":
+            return False
+        if request.path in OWN_PATHS or request.method == "CONNECT":
+            return False
+        listen = self._config.proxy
+        return not listen.token or listen.admits(headers.token or route.token)
+
+    def _own_answer(
+        self,
+        request: RawRequestMessage,
+        headers: RequestHeaders,
+        route: Route | Refusal,
+        *,
+        lives: bool,
+    ) -> bytes:
+        """What the relay answers itself; the connection `lives` on, or ends with this."""
+        bodyless = request.method == "HEAD"
+        asks = request.method in ("GET", "HEAD")
+        if request.method == "CONNECT":
+            refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
+        elif request.path in HEALTH and asks:
+            alive = self.ready or request.path == LIVE
+            status = {"status": "ok" if alive else "stopping"}
+            return relay_answer(200 if alive else 503, status, bodyless=bodyless, keep_alive=lives)
+        elif not self._config.proxy.admits(headers.token or route.token):
+            refusal = Refusal(401, "unauthorized", TOKEN_WANTED)
+        elif request.path == "/" and asks:
+            told = self._introduction(request)
+            return relay_answer(200, told, bodyless=bodyless, keep_alive=lives)
+        elif headers.chunked and headers.codings != b"chunked":
+            text = "the only supported Transfer-Encoding is chunked."
+            refusal = Refusal(501, "transfer_coding", text)
+        else:
+            refusal = route if isinstance(route, Refusal) else Refusal(405, "method", NO_METHOD)
+        more = {"providers": self._providers()} if refusal is route else {}
+        return error_answer(
+            refusal.status, refusal.kind, refusal.message,
+            bodyless=bodyless, keep_alive=lives, **more,
+        )  # fmt: skip
 
     def _begun(
         self,
-        request: web.BaseRequest,
+        request: RawRequestMessage,
         headers: RequestHeaders,
         route: Route,
         origin: str,
@@ -176,7 +209,9 @@ class Relay:
             provider=route.provider.name,
             upstream=origin,
             headers=scrubbed(headers.forward),
-            tags=scrubbed_tags({**route.tags, **headers.tags}),
+            tags=scrubbed_tags({**route.tags, **headers.tags})
+            if route.tags or headers.tags
+            else {},
             key_id=self._fingerprints.name(secret),
             credential_kind=credential_kind(secret),
             websocket=headers.websocket,
@@ -186,7 +221,7 @@ class Relay:
         """The names of the providers that can be called."""
         return sorted(self._upstreams.addresses)
 
-    def _introduction(self, request: web.BaseRequest) -> dict[str, object]:
+    def _introduction(self, request: RawRequestMessage) -> dict[str, object]:
         """What this is, and how to point an SDK at the address that this caller used."""
         scheme = "https" if self._config.proxy.tls_cert else "http"
         base = f"{scheme}://{request.headers.get('Host', 'localhost')}"

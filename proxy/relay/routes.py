@@ -8,6 +8,7 @@ of the path is forwarded undecoded: `%3A`, doubled slashes and the query stay as
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from proxy.relay.owners import NOTHING, Ambiguous, Owners, Pairs, Signs
@@ -17,6 +18,7 @@ TAGS_MAX = 32  # per call; more are ignored
 TAG_NAME_CHARACTERS_MAX = 64
 TAG_VALUE_CHARACTERS_MAX = 256  # longer values are cut
 PATH_CHARACTERS_SHOWN = 80  # of a path, in a refusal
+TARGET_CHARACTERS_CACHED_MAX = 256
 TOKEN_TAG = "token"  # not a tag, but the proxy's token from clients that cannot set headers
 
 TAG_NAME = re.compile(rf"[a-z0-9_.-]{{1,{TAG_NAME_CHARACTERS_MAX}}}")
@@ -54,12 +56,27 @@ class Routes:
             for name, provider in providers.items()
         }
         self._owners = Owners(providers)
+        self._repeated = lru_cache(maxsize=1024)(self._of_path)  # callers use few paths
 
     def find(self, target: str, headers: Pairs = NOTHING) -> Route | Refusal:
         """The route of a request target in origin or absolute form.
 
         The host of an absolute form is ignored: a call can only go to a configured provider.
         """
+        if "?" in target or len(target) > TARGET_CHARACTERS_CACHED_MAX:
+            return self._find(target, headers)
+        return self._repeated(target) or self._find(target, headers)
+
+    def _of_path(self, target: str) -> Route | Refusal | None:
+        """The route, if the path alone decides: no header can change it."""
+        path = _origin_form(target)
+        if path.startswith("/~"):
+            path = "/" + path[2:].partition("/")[2]
+        name = path[1:].partition("/")[0]
+        told = name in self._providers and name not in self._owners.contested
+        return self._find(target, NOTHING) if told else None
+
+    def _find(self, target: str, headers: Pairs) -> Route | Refusal:
         path, mark, query = _origin_form(target).partition("?")
         tags: dict[str, str] = {}
         if path.startswith("/~"):

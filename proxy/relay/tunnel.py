@@ -5,18 +5,11 @@ answered or changed here.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic_ns
 from typing import Protocol
 
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http import StreamWriter
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestHandler
-
 from proxy.exchange import Kind, Outcome
+from proxy.relay.upstream_connection import UpstreamConnection
 from proxy.relay.websocket import MessageReader
 
 CLOSE_WAIT_S = 5.0  # for the last bytes to be sent, before the connection is aborted
@@ -32,88 +25,127 @@ class MessageLog(Protocol):
     def flush(self) -> None: ...
 
 
-async def tunnel(
-    caller: RequestHandler, upstream: ResponseHandler, log: MessageLog, *, deflate: bool
-) -> None:
+class Caller(Protocol):
+    """The connection of a caller, which the tunnel takes over."""
+
+    @property
+    def transport(self) -> asyncio.Transport: ...
+    def switch(self, tunnel: "Tunnel") -> bytes: ...  # returns frames that came early
+    def left_tunnel(self) -> None: ...
+
+
+class Switched(Protocol):
+    """The attempt that was switched."""
+
+    connection: UpstreamConnection | None
+
+    @property
+    def log(self) -> MessageLog: ...
+    def close_switched(self) -> None: ...
+
+
+def tunnel(caller: Caller, attempt: Switched, rest: bytes, *, deflate: bool) -> None:
     """Pass frames both ways until one side closes, and record the end.
 
-    Cancelled when the caller closes.  If a close frame has passed, that is the regular end.
+    `rest` are frames that came with the head.  If a close frame has passed, that is the regular
+    end.
     """
-    done = asyncio.Event()
-    up = _Pipe(caller, upstream, MessageReader(deflate=deflate), log, Kind.MESSAGE_UP)
-    down = _Pipe(upstream, caller, MessageReader(deflate=deflate), log, Kind.MESSAGE_DOWN)
-    down.at_end = done.set
-    outcome, error = Outcome.UPSTREAM_CUT, "ClosedWithoutCloseFrame"
-    try:
-        # aiohttp expects its own frame parser here, but only calls feed_data and feed_eof.
-        upstream.set_parser(down, EMPTY_PAYLOAD)
-        caller.set_parser(up)  # type: ignore[arg-type]
-        if not upstream.is_connected():
-            down.feed_eof()
-        await done.wait()
-    except asyncio.CancelledError:
-        outcome, error = Outcome.CLIENT_GONE, "ClientDisconnected"
-        if caller.transport is not None and not caller.transport.is_closing():
-            outcome, error = Outcome.INTERRUPTED, "ShuttingDown"
-        raise
-    finally:
-        if up.messages.closed or down.messages.closed:
+    made = Tunnel(caller, attempt, deflate=deflate)
+    early = caller.switch(made)
+    if rest:
+        made.received(rest)
+    if early:
+        made.caller_sent(early)
+
+
+class Tunnel:
+    """Takes the place of the call on the caller's side, and of the attempt on upstream's."""
+
+    def __init__(self, caller: Caller, attempt: Switched, *, deflate: bool) -> None:
+        assert attempt.connection is not None  # it has just switched
+        self._caller = caller
+        self._attempt = attempt
+        self._connection = attempt.connection
+        self._log = attempt.log
+        self._up = _Direction(MessageReader(deflate=deflate), self._log, Kind.MESSAGE_UP)
+        self._down = _Direction(MessageReader(deflate=deflate), self._log, Kind.MESSAGE_DOWN)
+        self._paused_ns = 0
+        self._ended = False
+        attempt.connection.user = self
+
+    # -- from the caller ------------------------------------------------------------------------
+
+    def caller_sent(self, data: bytes) -> None:
+        self._up.note(data)
+        self._connection.write(data)
+
+    def caller_left(self) -> None:
+        self.end(Outcome.CLIENT_GONE, "ClientDisconnected")
+
+    def pause_answer(self) -> None:
+        """The caller takes no more for now."""
+        self._paused_ns = monotonic_ns()
+        self._connection.pause_reading()
+
+    def resume_answer(self) -> None:
+        self._log.waited(monotonic_ns() - self._paused_ns)
+        self._connection.resume_reading()
+
+    def cut_off(self) -> None:
+        """The relay stops."""
+        self.end(Outcome.INTERRUPTED, "ShuttingDown")
+
+    # -- from upstream --------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        self._down.note(data)
+        if not self._caller.transport.is_closing():
+            self._caller.transport.write(data)
+
+    def lost(self, error: Exception | None) -> None:
+        self.end(Outcome.UPSTREAM_CUT, "ClosedWithoutCloseFrame")
+
+    def pause_upload(self) -> None:
+        self._caller.transport.pause_reading()
+
+    def resume_upload(self) -> None:
+        if not self._caller.transport.is_closing():
+            self._caller.transport.resume_reading()
+
+    def end(self, outcome: Outcome, error: str) -> None:
+        """Record the end, once, and close both connections once they sent what was written."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._up.messages.closed or self._down.messages.closed:
             outcome, error = Outcome.OK, ""
-        up.stop()
-        down.stop()
-        log.end(outcome, error)
-        log.flush()
+        self._log.end(outcome, error)
+        self._log.flush()
+        for transport in (self._connection.transport, self._caller.transport):
+            transport.close()
+            asyncio.get_running_loop().call_later(CLOSE_WAIT_S, transport.abort)
+        self._attempt.close_switched()
+        self._caller.left_tunnel()
 
 
-class _Pipe:
-    """One direction.  Stands in for aiohttp's frame parser, which a protocol feeds."""
+class _Direction:
+    """Reads along in one direction."""
 
-    def __init__(
-        self,
-        source: BaseProtocol,
-        sink: BaseProtocol,
-        messages: MessageReader,
-        log: MessageLog,
-        kind: Kind,
-    ) -> None:
+    def __init__(self, messages: MessageReader, log: MessageLog, kind: Kind) -> None:
         self.messages = messages
-        self.at_end: Callable[[], None] | None = None
-        self._source = source
-        self._sink = sink
         self._log = log
         self._kind = kind
         self._readable = True
-        self._waiting: asyncio.Task[None] | None = None
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Record the messages that the bytes complete, then pass the bytes on."""
+    def note(self, data: bytes) -> None:
+        """Record the messages that the bytes complete."""
         if self._readable:
-            self._note(data)
+            self._read(data)
         else:
             self._log.skipped(len(data))
         self._log.flush()  # the peer may act on a message as soon as it has it
-        transport = self._sink.transport
-        if transport is not None and not transport.is_closing():
-            transport.write(data)
-            if self._sink.writing_paused and self._waiting is None and self._source.transport:
-                self._source.transport.pause_reading()
-                self._waiting = asyncio.create_task(self._resume())
-        return False, b""
 
-    def feed_eof(self) -> None:
-        if self.at_end is not None:
-            self.at_end()
-
-    def stop(self) -> None:
-        """Close the sink once it has sent what was written, or after `CLOSE_WAIT_S`."""
-        if self._waiting is not None:
-            self._waiting.cancel()
-        transport = self._sink.transport
-        if transport is not None:
-            transport.close()
-            asyncio.get_running_loop().call_later(CLOSE_WAIT_S, transport.abort)
-
-    def _note(self, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
         skipped = self.messages.skipped_bytes
         try:
             for message in self.messages.feed(data):
@@ -122,14 +154,3 @@ class _Pipe:
             self._readable = False
             self._log.skipped(self.messages.unread_bytes)
         self._log.skipped(self.messages.skipped_bytes - skipped)
-
-    async def _resume(self) -> None:
-        """Resume reading once the sink has sent what it has."""
-        start = monotonic_ns()
-        with suppress(ConnectionError):  # the sink is gone, which is handled elsewhere
-            await StreamWriter(self._sink, asyncio.get_running_loop()).drain()
-        if self._kind is Kind.MESSAGE_DOWN:
-            self._log.waited(monotonic_ns() - start)
-        self._waiting = None
-        if self._source.transport is not None:
-            self._source.transport.resume_reading()

@@ -81,7 +81,7 @@ class Repricing:
         if since >= until:
             raise ValueError(f"the period from {since:%Y-%m-%dT%H:%MZ} to its end is empty")
         book = await asyncio.to_thread(self._load, order)
-        with self._alone():
+        with self.alone():
             await self._send_pending()
             repricer = Repricer(book, await self._ledger(book, since), time_ns() // 1000)
             found, written = Differences(), 0
@@ -103,7 +103,7 @@ class Repricing:
     async def finish(self) -> None:
         """Send what an earlier process may not have sent."""
         if self._places.reprice_pending.exists():
-            with self._alone():
+            with self.alone():
                 await self._send_pending()
 
     def _load(self, order: RepriceOrder) -> TariffBook:
@@ -116,7 +116,7 @@ class Repricing:
         return book
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Hold the lock: two runs at once would both correct the same price."""
         lock = os.open(self._places.reprice_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -10,11 +10,16 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote_plus
 
 KEY_BYTES = 32
 _INSECURE_KEY = "openai-insecure-api-key."  # subprotocol of OpenAI realtime in a browser
+CREDENTIALS_CACHED_MAX = 256
+_CREDENTIAL_HEADERS = frozenset(
+    (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"sec-websocket-protocol")
+)
 FINGERPRINT_HEX = 16  # 64 bits: enough to avoid collisions among the keys of any company
 
 
@@ -22,7 +27,9 @@ def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
     """The caller's credential, the same text however it was sent; "" if there is none."""
     found: dict[bytes, str] = {}
     for name, value in headers:
-        found.setdefault(name.lower(), value.decode("latin-1"))
+        lower = name.lower()
+        if lower in _CREDENTIAL_HEADERS:
+            found.setdefault(lower, value.decode("latin-1"))
     if authorization := found.get(b"authorization", ""):
         scheme, _, rest = authorization.partition(" ")
         if scheme.upper().startswith("AWS4-"):  # unlike the signature, the key id stays the same
@@ -47,8 +54,10 @@ class Fingerprints:
     def __init__(self, key: bytes, names: Mapping[str, str]) -> None:
         self._key = key
         self._names = names
+        # Few credentials make most calls, and a relay holds them in memory in any case.
+        self.name = lru_cache(maxsize=CREDENTIALS_CACHED_MAX)(self._name)
 
-    def name(self, credential: str) -> str:
+    def _name(self, credential: str) -> str:
         """The configured name, else the fingerprint `k_…`; "" for no credential."""
         if not credential:
             return ""

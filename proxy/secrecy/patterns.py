@@ -24,11 +24,11 @@ SECRET_STEMS = (
 _SECRET_WORD = re.compile(rf"(?:{'|'.join(SECRET_WORDS)})$")
 _WORDS = re.compile(r"[-_.\[\]]+")
 
-# Prefixes of keys of model providers, code hosts and chat services.
+# Prefixes of keys of model providers, code hosts and chat services, and of the console's tokens.
 KEY_PREFIXES = (
     *("sk", "pk", "rk", "gsk", "xai", "pplx", "hf", "nvapi", "csk", "fw", "r8", "tgp", "ek"),
     "bedrock-api-key",
-    *("gh[opsu]", "github_pat", "glpat", "xox[abeprs]"),
+    *("gh[opsu]", "github_pat", "glpat", "xox[abeprs]", "tmt"),
 )
 KEY_CHARACTERS_MIN = 12  # after the prefix
 # Values that are credentials wherever they appear: provider keys, cloud keys, JSON web tokens.  In

@@ -18,15 +18,25 @@ _SECRET_VALUE = re.compile(rf"{SECRET_VALUE}|{_URL_PASSWORD}")
 _PAIR = re.compile(r"(?<![^/;?&#,\s])([^/;?&#,\s=]+)=([^/;?&#,\s]+)")
 _SUBPROTOCOL_SECRET = re.compile(r"(?i)key|token|secret|auth|bearer|[^,\s]{41,}")
 _NAME_BYTES_CACHED_MAX = 128  # longer names must not fill the cache
+_VALUE_BYTES_CACHED_MAX = 128
+_PAIRS_CACHED_MAX = 1024
+_TARGET_CHARACTERS_CACHED_MAX = 128
 
 
 def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
     """Headers with credentials replaced; names are as sent."""
-    return tuple([_scrubbed_pair(name, value) for name, value in raw])
+    known = _repeated.get
+    return tuple([known(pair) or _scrubbed_pair(pair) for pair in raw])
 
 
 def scrubbed_target(target: str) -> str:
     """A path with its query, credentials replaced."""
+    if len(target) <= _TARGET_CHARACTERS_CACHED_MAX and "?" not in target:
+        return _repeated_target(target)
+    return _scrubbed_target(target)
+
+
+def _scrubbed_target(target: str) -> str:
     path, mark, query = target.partition("?")
     path = "/".join(map(_scrubbed_text, path.split("/"))) if "%" in path else _scrubbed_text(path)
     if query:
@@ -42,10 +52,35 @@ def scrubbed_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _scrubbed_pair(name: bytes, value: bytes) -> tuple[str, str]:
+def scrubbed_document(value: object) -> object:
+    """Decoded JSON with credentials replaced: by the name of their field, or by their form."""
+    if isinstance(value, Mapping):
+        return {
+            _scrubbed_text(str(name)): HIDDEN
+            if isinstance(field, str | list | tuple | Mapping) and is_secret(str(name).lower())
+            else scrubbed_document(field)
+            for name, field in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [scrubbed_document(one) for one in value]
+    return _scrubbed_text(value) if isinstance(value, str) else value
+
+
+def _scrubbed_pair(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+    name, value = pair
     key, secret = _known(name) if len(name) <= _NAME_BYTES_CACHED_MAX else _new(name)
     if secret:
         return key, HIDDEN
+    found = _scrubbed_value(key, value)
+    if len(name) <= _NAME_BYTES_CACHED_MAX and len(value) <= _VALUE_BYTES_CACHED_MAX:
+        if len(_repeated) >= _PAIRS_CACHED_MAX:
+            _repeated.clear()  # so that a caller of many values cannot keep it filled
+        _repeated[pair] = found
+    return found
+
+
+def _scrubbed_value(key: str, value: bytes) -> tuple[str, str]:
+    """The header `key`, which does not name a credential; its value may hold one all the same."""
     text = value.decode("utf-8", "replace")
     if b"?" in value:
         text = scrubbed_target(text)
@@ -63,6 +98,8 @@ def _new(name: bytes) -> tuple[str, bool]:
 
 
 _known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names again and again
+_repeated_target = lru_cache(maxsize=1024)(_scrubbed_target)
+_repeated: dict[tuple[bytes, bytes], tuple[str, str]] = {}  # and most values, too
 
 
 def _scrubbed_parameter(parameter: str) -> str:

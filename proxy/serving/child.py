@@ -90,6 +90,11 @@ class Child:
         """Wait until it serves for the first time.  Raises StartError if it exits before that."""
         await asyncio.shield(self._served)
 
+    def announce_end(self) -> None:
+        """Tell it that it will be stopped: its readiness fails from now on."""
+        if self._serving:
+            self._signal(signal.SIGUSR1)
+
     async def stop(self, within_s: float, hurry: asyncio.Event) -> bool:
         """Send SIGTERM and wait; send SIGKILL after `within_s`, or `HURRY_S` after `hurry` is set.
 

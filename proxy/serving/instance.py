@@ -65,6 +65,11 @@ def claimed(data: Path) -> Iterator[int]:
     lock = os.open(Places(data).serve_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _lock(lock, data)
+        if Places(data).restoring.exists():
+            raise TakenError(
+                f"{data} holds a backup that was not completely restored.\n"
+                "Remove it, and run taximeter restore again."
+            )
         Places(data).serve_description.unlink(missing_ok=True)  # left by a killed one
         yield lock
     finally:

@@ -13,29 +13,33 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
 
+from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
-from proxy.console import api
-from proxy.console.command_token import CommandToken
-from proxy.console.content_api import ContentApi
-from proxy.console.reprice_api import RepriceApi
+from proxy.console.console import Parts, console
+from proxy.console.probes import Probes
 from proxy.delivery import outlets
+from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
+from proxy.metering.audits import Audits, comparisons
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
+from proxy.metering.unpriced import Hint, Unpriced, unpriced
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
 from proxy.notices.notices import Notices
@@ -43,6 +47,7 @@ from proxy.notices.outbox import Outbox
 from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
 from proxy.serving import process
+from proxy.serving.backing_up import BackingUp
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -70,6 +75,8 @@ class MeterProcess:
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
+        self._book, self._hints = book, Unpriced(book)
+        self._audits = Audits()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -83,7 +90,7 @@ class MeterProcess:
         self.recorder = Recorder(
             config,
             metering.records,
-            on_record=self.observer.observe,
+            on_record=self._observe,
             contents=self.content.journal if self.content else None,
         )
         self.clickhouse = ClickHouse(
@@ -94,17 +101,15 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.repricing = Repricing(config, self.store, self.clickhouse)
-        command = CommandToken(places.command_token)
-        content_api = ContentApi(config, self.store, self.contents, self.content, command)
-        self.commands = (
-            *RepriceApi(self.repricing, command).routes(),
-            *content_api.routes(),
-        )
+        self.probes = Probes()
+        self.audit_table = AuditTable(dsn, database=store.database)
+        self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
         if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
-        self.ways: list[Delivery[Record] | ContentDelivery] = [*self.deliveries]
+        self.ways: list[Delivery[Record] | ContentDelivery | AuditDelivery]
+        self.ways = [*self.deliveries, self.audit]
         if self.content:
             self.ways.append(self.content)
         self.notices = Notices(Outbox(places.outbox), targets(config))
@@ -128,22 +133,52 @@ class MeterProcess:
             age_max_s=self._config.store.batch_age_max_s,
         )
 
+    def _console(self) -> web.Application:
+        turns = [*(way.turn for way in self.ways), self.recorder.turn]
+        parts = Parts(
+            store=self.store,
+            status=self.status,
+            metrics=self.metrics,
+            alerts=self.alerting.shown,
+            check=self.check,
+            unpriced=self._unpriced,
+            counted=partial(comparisons, self.store),
+            repricing=self.repricing,
+            contents=self.contents,
+            content=self.content,
+            audit=self.audit,
+            probes=self.probes,
+            backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
+        )
+        return console(self._config, parts)
+
+    def _observe(self, record: Record) -> None:
+        self.observer.observe(record)
+        self._hints.observe(record)
+        self._audits.observe(record)
+
+    async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
+        return await unpriced(self.store, self._book, since, until)
+
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
         meter = {
             "uptime_s": round(monotonic() - self._began, 1),
             "journal_bytes": self.observer.journal_bytes(),
             "journal_bytes_max": outlets.journals(self._config),
+            "audit": self._audits.status(),
         }
         exporters = {
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
         content = {self.content.name: self.content.status()} if self.content else {}
-        return {"meter": self.recorder.status() | meter, **exporters, **content}
+        audit = {self.audit.name: self.audit.status()}
+        return {"meter": self.recorder.status() | meter, **exporters, **content, **audit}
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
-        return self.observer.families(self.status()) + self.alerting.families()
+        own = [*self.alerting.families(), *self._audits.families()]
+        return self.observer.families(self.status()) + own
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
         """See `proxy.console.api.Check`: no batch may be waiting for a day that is rebuilt."""
@@ -153,13 +188,6 @@ class MeterProcess:
         except TimeoutError:
             raise TransientError("rows are waiting to be written; retry later") from None
         return await self.clickhouse.reconcile(repair=repair, quiet_s=quiet_s)
-
-    async def _until(self, stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
-        """Wait for `stop`.  Raises the error of a task that ended: a new process may do better."""
-        stopping = asyncio.create_task(stop.wait())
-        ended, _ = await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
-        for task in ended:
-            task.result()
 
     async def _prune(self) -> None:
         """Delete record segments that every delivery has passed."""
@@ -190,23 +218,15 @@ class MeterProcess:
         except (TransientError, OSError) as error:
             log.warning("Cannot finish an interrupted reprice: %s", error)
 
-    async def run(self, console_fd: int, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    async def run(self, console_fds: str, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Run until `stop`; then read what the relays left, flush, and close."""
         await self._open_store()
         await self.observer.count_waiting(self.deliveries)
-        app = api.application(
-            self.store,
-            self.status,
-            self._config.console,
-            metrics=self.metrics,
-            alerts=self.alerting.shown,
-            check=self.check,
-            commands=self.commands,
-        )
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
+        runner = web.AppRunner(self._console(), access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
         await runner.setup()
         tls = server_tls(self._config.console)
-        await web.SockSite(runner, process.inherited(console_fd), ssl_context=tls).start()
+        for sock in process.inherited(console_fds):
+            await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         tasks.append(asyncio.create_task(self._prune()))
         tasks.append(asyncio.create_task(self.alerting.run()))
@@ -218,7 +238,7 @@ class MeterProcess:
             tasks.append(asyncio.create_task(self.volumes.keep_reading(counted, drained)))
         follow = asyncio.create_task(self._follow())
         ready()
-        await self._until(stop, follow, *tasks)
+        await process.until(stop, follow, *tasks)
         follow.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
@@ -232,6 +252,7 @@ class MeterProcess:
         await self.notices.close()
         await runner.cleanup()
         self.recorder.close()
+        self.audit.close()
         if self.content:
             self.content.close()
         self.items.close()
@@ -240,6 +261,7 @@ class MeterProcess:
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
                 await self.contents.close()
+                await self.audit_table.close()
                 await self.store.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()
@@ -254,16 +276,18 @@ def _handled(opening: asyncio.Task[None]) -> None:
         opening.exception()
 
 
-async def serve(config: Config, console_fd: int, ready_fd: int) -> None:
+async def serve(config: Config, console_fds: str, ready_fd: int) -> None:
     """Run until SIGTERM or until the supervisor is gone."""
     stop, _ = process.signals()
-    await MeterProcess(config).run(console_fd, lambda: process.tell_ready(ready_fd), stop)
+    meter = MeterProcess(config)
+    process.on_lame_duck(meter.probes.turn_unready)
+    await meter.run(console_fds, lambda: process.tell_ready(ready_fd), stop)
 
 
 def main() -> None:
     """Entry point of the process."""
     parser = argparse.ArgumentParser(prog="taximeter meter")
-    parser.add_argument("--console-fd", type=int, required=True)
+    parser.add_argument("--console-fd", required=True)
     parser.add_argument("--ready-fd", type=int, default=-1)
     arguments = parser.parse_args()
     process.begin()

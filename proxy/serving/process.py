@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -36,11 +37,12 @@ def configuration() -> Config:
     return sources.parse(bytes(line))
 
 
-def inherited(fd: int) -> socket.socket:
-    """The listening socket that was inherited from the supervisor."""
-    sock = socket.socket(fileno=fd)
-    sock.setblocking(False)
-    return sock
+def inherited(fds: str) -> list[socket.socket]:
+    """The listening sockets that were inherited from the supervisor, by their descriptors."""
+    sockets = [socket.socket(fileno=int(fd)) for fd in fds.split(",")]
+    for sock in sockets:
+        sock.setblocking(False)
+    return sockets
 
 
 def tell_ready(fd: int) -> None:
@@ -72,6 +74,11 @@ def signals() -> tuple[asyncio.Event, asyncio.Event]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop.add_reader(0, spoken)
     return stop, hurry
+
+
+def on_lame_duck(turn_unready: Callable[[], None]) -> None:
+    """Have the supervisor's SIGUSR1 announce the end: readiness fails, callers are served."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, turn_unready)
 
 
 def begin() -> None:
@@ -116,3 +123,11 @@ def _failed(kind: type[BaseException], error: BaseException, _: TracebackType | 
 def _loop_failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Unlike asyncio's own handler, do not log the arguments of what failed."""
     log.error("Unhandled exception in a task or callback: %s.", _discreet(context.get("exception")))
+
+
+async def until(stop: asyncio.Event, *working: asyncio.Task[None]) -> None:
+    """Wait for `stop`.  Raises the error of a task that ended: a new process may do better."""
+    stopping = asyncio.create_task(stop.wait())
+    ended, _ = await asyncio.wait({stopping, *working}, return_when=asyncio.FIRST_COMPLETED)
+    for task in ended:
+        task.result()

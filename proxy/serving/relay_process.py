@@ -1,15 +1,17 @@
 """The relay as a process: `python -m proxy.serving.relay_process --fd N --slot K --ready-fd M`.
 
 The configuration comes as one line of JSON on standard input; the end of the input means that the
-supervisor is gone.  The listening socket is inherited and may be shared with other relays.  On
+supervisor is gone.  The listening sockets are inherited and may be shared with other relays.  On
 SIGTERM, or at the end of the input, calls in flight may finish within `Config.drain_timeout_s`; a
 second SIGTERM cuts them off.
 """
 
 import argparse
-import asyncio
 import logging
 import sys
+from functools import partial
+
+import uvloop
 
 from proxy.journal.journal import Journal
 from proxy.network import server_tls
@@ -23,15 +25,17 @@ from proxy.settings.places import Places
 log = logging.getLogger(__name__)
 
 
-async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
+async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     """Serve until asked to stop, then let calls finish.  Raises OSError if it cannot start."""
     stop, hurry = process.signals()
     journal = Journal(Places(config.data).calls, f"relay{slot}", config.journal)
     lag = LoopLag(journal)
     try:
-        relay = Relay(config, journal)
-        callers = relay.server()
-        acceptor = Acceptor(process.inherited(fd), callers, server_tls(config.proxy))
+        relay = Relay(config, journal, stale=lambda: journal.counters.add("stale_connections"))
+        process.on_lame_duck(relay.turn_unready)
+        callers = relay.callers()
+        connect = partial(relay.connection, callers)
+        acceptor = Acceptor(process.inherited(fds), connect, server_tls(config.proxy))
         process.tell_ready(ready_fd)
         await stop.wait()
         await acceptor.stop()
@@ -44,14 +48,14 @@ async def serve(config: Config, fd: int, slot: int, ready_fd: int) -> None:
 def main() -> None:
     """Entry point of the process.  Exits with 1 and logs the reason if it cannot serve."""
     parser = argparse.ArgumentParser(prog="taximeter relay")
-    parser.add_argument("--fd", type=int, required=True, help="the listening socket")
+    parser.add_argument("--fd", required=True, help="the listening sockets, with commas between")
     parser.add_argument("--slot", type=int, default=0, help="a number for its journal")
     parser.add_argument("--ready-fd", type=int, default=-1, help="gets a byte once it serves")
     arguments = parser.parse_args()
     process.begin()
     try:
         config = process.configuration()
-        asyncio.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))
+        uvloop.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))
     except (OSError, ValueError) as error:
         log.error("Cannot start the relay: %s.", error)
         sys.exit(1)

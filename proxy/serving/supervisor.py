@@ -8,18 +8,21 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 from time import monotonic
 
 from pricing import TariffError
+from proxy.journal.counters import read_counters
+from proxy.journal.segments import is_alive
 from proxy.serving.child import Child, StartError, module
+from proxy.serving.listening import Listening
 from proxy.settings import sources
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config
+from proxy.settings.places import Places
 
-BACKLOG = 1024  # connections that may wait while every relay is busy or being replaced
 START_S = 60.0  # for a start: loading the embedded engine takes ten seconds from a cold disk
 FLUSH_S = 30.0  # for the meter to write what it has
 MARGIN_S = 5.0  # beyond drain_timeout_s, after which a relay exits by itself
@@ -29,31 +32,6 @@ RELAY = (*module("proxy.serving.start"), "proxy.serving.relay_process")
 METER = (*module("proxy.serving.start"), "proxy.serving.meter_process")
 
 log = logging.getLogger(__name__)
-
-
-class BindError(Exception):
-    """Cannot listen on an address; the message says what to do."""
-
-
-def bind(listen: Listen, key: str) -> socket.socket:
-    """A listening socket.  Raises BindError, which names settings of `key`, such as "proxy"."""
-    where = f"{listen.host}:{listen.port}"
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except PermissionError as error:
-        raise BindError(
-            f"Cannot listen on {where}: ports below 1024 need privileges; set {key}.port."
-        ) from error
-    except OSError as error:
-        flag = "--port" if key == "proxy" else f"--{key}-port"
-        raise BindError(
-            f"Cannot listen on {where}: {error.strerror}.\n"
-            f"Is Taximeter already running?  Choose another port with {flag} N (0: any free one) "
-            f"or {key}.port."
-        ) from error
 
 
 class Supervisor:
@@ -67,8 +45,8 @@ class Supervisor:
     def __init__(
         self,
         config: Config,
-        proxy: socket.socket,
-        console: socket.socket,
+        proxy: Listening,
+        console: Listening,
         *,
         lock: int | None = None,
         reload: Callable[[], Config] | None = None,
@@ -87,6 +65,7 @@ class Supervisor:
         self._meter: Child | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._lame_duck_s = config.lame_duck_s
         self._stop_asked = 0.0  # when `stop` was first called
         self._replacing: asyncio.Task[None] | None = None
         self._reload_asked = False
@@ -97,8 +76,9 @@ class Supervisor:
     ) -> bool:
         """Start all, call `started` once everything serves, and stop in order when asked to.
 
-        False: a child had to be killed.  Raises StartError.  Takes at most drain_timeout_s +
-        FLUSH_S + the margins after the first signal.  With `signals` false only `stop` stops it.
+        False: a child had to be killed.  Raises StartError.  Takes at most lame_duck_s +
+        drain_timeout_s + FLUSH_S + the margins after the first signal.  With `signals` false
+        only `stop` stops it.
         """
         with self._signals() if signals else nullcontext():
             try:
@@ -114,7 +94,7 @@ class Supervisor:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop}
+        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.interrupt}
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # it is, under nohup
             handlers[signal.SIGHUP] = self._on_hangup
         loop = asyncio.get_running_loop()
@@ -126,9 +106,23 @@ class Supervisor:
             for number in handlers:
                 loop.remove_signal_handler(number)
 
+    def interrupt(self) -> None:
+        """Begin to stop because somebody at a terminal wants it: nobody is served for longer."""
+        if not self._stop.is_set():
+            self._lame_duck_s = 0.0
+            if calls := in_flight(self.config.data):
+                log.warning(
+                    "Waiting for %d calls in flight, for up to %g s. Press Ctrl-C again to cut "
+                    "them off.", calls, self.config.drain_timeout_s,
+                )  # fmt: skip
+        self.stop()
+
     def stop(self) -> None:
         """Begin to stop; when called a second time, hurry."""
         if not self._stop.is_set():
+            for child in (*self._relays.values(), self._meter):
+                if child is not None:
+                    child.announce_end()
             self._stop.set()
             self._stop_asked = monotonic()
         elif monotonic() - self._stop_asked > SAME_SIGNAL_S and not self._hurry.is_set():
@@ -159,19 +153,16 @@ class Supervisor:
             log.warning("Not all processes serve after %.0f s; continuing anyway.", START_S)
 
     def _start_meter(self, *, insist: bool = False) -> Child:
-        command = (*self._meter_command, "--console-fd", str(self._console.fileno()))
+        command = (*self._meter_command, "--console-fd", _named(self._console))
         return self._child("The meter", command, self._console, insist)
 
     def _start_relay(self, slot: int, *, insist: bool = False) -> Child:
         """`slot` names its journal: no two relays that run at the same time share one."""
-        fd = str(self._proxy.fileno())
-        command = (*self._relay_command, "--fd", fd, "--slot", str(slot))
+        command = (*self._relay_command, "--fd", _named(self._proxy), "--slot", str(slot))
         return self._child(f"Relay {slot}", command, self._proxy, insist)
 
-    def _child(
-        self, name: str, command: Sequence[str], served: socket.socket, insist: bool
-    ) -> Child:
-        fds = (served.fileno(), *self._lock)
+    def _child(self, name: str, command: Sequence[str], served: Listening, insist: bool) -> Child:
+        fds = (*served.filenos, *self._lock)
         return Child(name, command, fds, sources.dump(self.config), insist=insist)
 
     def _on_hangup(self) -> None:
@@ -244,7 +235,9 @@ class Supervisor:
 
     async def _end(self) -> bool:
         """Stop the relays, then the meter, which sees how calls end.  False: one was killed."""
-        self._proxy.close()  # new callers are refused at once and can go elsewhere
+        with suppress(TimeoutError):  # new callers are served until balancers have noticed
+            await asyncio.wait_for(self._hurry.wait(), self._lame_duck_s)
+        self._proxy.close()  # from here on they are refused, and can go elsewhere
         if self._replacing is not None:
             self._replacing.cancel()
             with suppress(asyncio.CancelledError):
@@ -255,6 +248,22 @@ class Supervisor:
             clean.append(await self._meter.stop(FLUSH_S, self._hurry))
         self._console.close()
         return all(clean)
+
+
+def in_flight(data: Path) -> int:
+    """Calls that have begun and not ended, of relays that are alive."""
+    calls = 0
+    with suppress(OSError):
+        for writer in Places(data).calls.iterdir():
+            if is_alive(writer):
+                counters = read_counters(writer)
+                calls += counters["calls_begun"] - counters["calls_ended"]
+    return calls
+
+
+def _named(listening: Listening) -> str:
+    """Its descriptors, as a child's command line has them."""
+    return ",".join(map(str, listening.filenos))
 
 
 def _has_terminal() -> bool:

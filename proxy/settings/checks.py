@@ -35,7 +35,10 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "otlp.incoming": ("parent", "link", "ignore"),
 }
 # For these, zero means "any", "at once" or "no limit"; every other number must be positive.
-ZERO_ALLOWED = ("proxy.port", "console.port", "upstream.connections_max", "drain_timeout_s")
+ZERO_ALLOWED = (
+    *("proxy.port", "console.port", "upstream.connections_max", "drain_timeout_s"),
+    "lame_duck_s",
+)
 # RFC 6750, 2.1: characters that need no escaping in a header, a URL or a shell.  The minimum length
 # makes a token hard to guess.
 TOKEN_CHARACTERS_MIN = 16
@@ -58,6 +61,8 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
         yield f"upstream.ca_file: file not found: {config.upstream.ca_file}"
     if config.metering.tariffs is not None and not config.metering.tariffs.is_dir():
         yield f"metering.tariffs: directory not found: {config.metering.tariffs}"
+    if config.metering.audit_sample > 1:
+        yield f"metering.audit_sample: expected at most 1, got {config.metering.audit_sample}"
     if config.store.dsn and urlsplit(config.store.dsn).scheme not in STORE_SCHEMES:
         yield f"store.dsn: expected one of {', '.join(f'{s}://' for s in STORE_SCHEMES)}"
     yield from _content_mistakes(config.content)
@@ -138,7 +143,7 @@ def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:
 
 def _exposure_mistakes(key: str, listen: Listen) -> Iterator[str]:
     """The proxy also needs TLS, because callers' keys and prompts pass through it."""
-    if listen.insecure or is_loopback(listen.host):
+    if listen.insecure or all(map(is_loopback, listen.named_hosts)):
         return
     tls = listen.tls_cert is not None or key == "console"
     if listen.token and tls:
@@ -160,6 +165,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _connection_mistakes(key: str, provider: Provider) -> Iterator[str]:
+    for name, file in (("client_cert", provider.client_cert), ("client_key", provider.client_key)):
+        if file is not None and not file.is_file():
+            yield f"{key}.{name}: file not found: {file}"
+    if provider.client_key is not None and provider.client_cert is None:
+        yield f"{key}.client_key: set {key}.client_cert too"
+    for name in ("first_byte_timeout_s", "idle_timeout_s"):
+        if not 0 <= getattr(provider, name) < float("inf"):
+            yield f"{key}.{name}: expected a number of at least 0 (0: as in [upstream])"
+
+
 def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterator[str]:
     key = f"providers.{provider.name}"
     if not PROVIDER_NAME.fullmatch(provider.name):
@@ -167,6 +183,7 @@ def _provider_mistakes(provider: Provider, built_in: Collection[str]) -> Iterato
             f"{key}: invalid provider name; use lower-case letters, digits, dots, dashes and "
             "underscores, starting with a letter or digit"
         )
+    yield from _connection_mistakes(key, provider)
     if provider.base_url:
         yield from _url_mistakes(f"{key}.base_url", provider.base_url)
         if provider.base_url.endswith("/"):

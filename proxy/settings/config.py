@@ -56,13 +56,20 @@ class Provider:
     deployment: str = ""
     billing: str = ""  # BILLING: who charges for its calls, where the tariffs cannot tell
     telemetry_name: str = ""  # gen_ai.provider.name, if it differs from `name`
+    first_byte_timeout_s: float = 0.0  # as in `UpstreamOptions`; 0: as there
+    idle_timeout_s: float = 0.0
+    client_cert: Path | None = None  # PEM, shown to a provider that asks for one
+    client_key: Path | None = None  # None: it is in the same file
+
+
+LOOPBACKS = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
     """An address we serve on, with TLS if both files are given."""
 
-    host: str = "127.0.0.1"
+    host: str = "127.0.0.1"  # or several, with commas between them
     port: int = 4000  # 0: any free port
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -70,6 +77,21 @@ class Listen:
     # Required from callers, the proxy's in x-taximeter-token, the console's as a bearer token.
     token: str = field(default="", repr=False)
     token_file: Path | None = None  # holds the token instead
+
+    @property
+    def named_hosts(self) -> tuple[str, ...]:
+        """The configured addresses."""
+        return tuple(host.strip() for host in self.host.split(","))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses to serve: a loopback brings the other one, as "localhost" means both."""
+        hosts: dict[str, None] = {}
+        for host in self.named_hosts:
+            hosts |= dict.fromkeys(LOOPBACKS if host == "localhost" else (host,))
+        if hosts.keys() & set(LOOPBACKS) and "::" not in hosts and "0.0.0.0" not in hosts:
+            hosts |= dict.fromkeys(LOOPBACKS)
+        return tuple(hosts)
 
     def admits(self, token: str) -> bool:
         """Whether `token` is correct, or none is required.  Compares in constant time."""
@@ -91,10 +113,13 @@ class UpstreamOptions:
     """Connections to providers."""
 
     connect_timeout_s: float = 30.0
-    idle_timeout_s: float = 600.0  # without a byte from the provider; there is no total timeout
+    first_byte_timeout_s: float = 3600.0  # from the last byte of the request to a response
+    idle_timeout_s: float = 900.0  # between two bytes of a body; there is no total timeout
     ca_file: Path | None = None  # trusted in addition to the system's authorities
     connections_max: int = 0  # to all providers together; 0: no limit
-    header_bytes_max: int = 65_536  # one header line, either side
+    header_bytes_max: int = 131_072  # one header line, either side
+    header_lines_max: int = 500  # of one message head, either side
+    head_bytes_max: int = 262_144
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +129,8 @@ class JournalOptions:
     segment_bytes_max: int = 64 * 1024 * 1024
     segment_age_max_s: float = 10.0  # so that metered bytes are deleted soon
     total_bytes_max: int = 4 * 1024 * 1024 * 1024
-    request_bytes_max: int = 64 * 1024 * 1024  # kept of one call's request body
+    # Kept of the bodies of one call; of a socket, of each message.
+    request_bytes_max: int = 64 * 1024 * 1024
     response_bytes_max: int = 256 * 1024 * 1024
     fsync: str = "interval"  # interval | always | never
     fsync_interval_s: float = 1.0
@@ -117,6 +143,7 @@ class MeteringOptions:
     document_bytes_max: int = 32 * 1024 * 1024  # one decoded JSON body or one stream event
     count_bytes_max: int = 4 * 1024 * 1024  # text given to the tokenizer for one call
     count_tokens: bool = True
+    audit_sample: float = 0.05  # share of calls counted beside what their provider reports
     tariffs: Path | None = None  # a directory of tariff files that override the shipped ones
 
 
@@ -206,7 +233,8 @@ class Config:
     console: Listen = Listen(port=4001)
     relays: int = 1
     callers: CallerOptions = CallerOptions()
-    drain_timeout_s: float = 600.0  # after SIGTERM, for calls in flight to finish
+    lame_duck_s: float = 0.0  # after SIGTERM: new callers are served, but readiness fails
+    drain_timeout_s: float = 600.0  # after that, for calls in flight to finish
     upstream: UpstreamOptions = UpstreamOptions()
     journal: JournalOptions = JournalOptions()
     metering: MeteringOptions = MeteringOptions()

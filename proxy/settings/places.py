@@ -32,6 +32,11 @@ class Places:
         return self.data / "contents"
 
     @property
+    def audit(self) -> Path:
+        """The journal of the audit log."""
+        return self.data / "audit"
+
+    @property
     def embedded_store(self) -> Path:
         """The directory of chDB."""
         return self.data / "chdb"
@@ -80,6 +85,16 @@ class Places:
     def command_token(self) -> Path:
         """The token that commands of the same user send to the console."""
         return self.state / "command.token"
+
+    @property
+    def access(self) -> Path:
+        """The named tokens of the console, as hashes."""
+        return self.state / "access.json"
+
+    @property
+    def restoring(self) -> Path:
+        """There while a backup is being restored, and after that was interrupted."""
+        return self.data / "restoring"
 
     @property
     def reprice_lock(self) -> Path:

@@ -1,7 +1,6 @@
 """Every name that a document may use, taken from the code that gives it its meaning.
 
-Nothing here is a list of its own: an option is a field of `Config`, a flag an argument of a parser,
-a route one of the console's application.
+Nothing is listed here: an option is a field of `Config`, a route one of the console's application.
 """
 
 import argparse
@@ -15,6 +14,7 @@ from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -30,14 +30,13 @@ from pricing import Meter, Term
 from pricing.reason import Reason
 from pricing.sheet.values import PER
 from proxy.commands.cli import COMMANDS
-from proxy.console import api
-from proxy.console.content_api import ContentApi
-from proxy.console.reprice_api import RepriceApi
+from proxy.console.console import Parts, console
+from proxy.console.probes import Probes
 from proxy.delivery.lag import MeasuredExporter
 from proxy.health import vitals
 from proxy.journal.counters import LAG_COUNTS, LAG_SUM
 from proxy.settings import sources
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config
 from proxy.settings.places import Places
 from proxy.settings.typed import leaves
 from support.documents import ROOT
@@ -45,7 +44,7 @@ from support.documents import ROOT
 PACKAGES = ("pricing", "exporters", "proxy", "evaluation")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # a word that stands for a value: DIR, CALL_ID
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
-NOT_ASKED: Any = None  # in place of a store or a process, where only routes are asked for
+NOT_ASKED: Any = SimpleNamespace(audit=None)  # for a process, where only routes are asked for
 METERS = frozenset(meter.value for meter in Meter)
 TERMS = frozenset(term.value for term in Term)
 
@@ -126,12 +125,13 @@ def mistake(words: Sequence[str], *, mention: bool = False) -> str:
 @cache
 def routes() -> Mapping[str, frozenset[str]]:
     """Path of the console → methods."""
-    content = ContentApi(Config(data=Path()), NOT_ASKED, NOT_ASKED, None, NOT_ASKED)
-    own = [*RepriceApi(NOT_ASKED, NOT_ASKED).routes(), *content.routes()]
     found: dict[str, set[str]] = {}
-    for route in api.application(NOT_ASKED, dict, Listen(), commands=own).router.routes():
-        if route.resource is not None:
-            found.setdefault(route.resource.canonical, set()).add(route.method)
+    parts = Parts(**dict.fromkeys(Parts.__slots__, NOT_ASKED) | {"probes": Probes()})
+    with TemporaryDirectory() as data:
+        (Path(data) / "state").mkdir()
+        for route in console(Config(data=Path(data)), parts).router.routes():
+            if route.resource is not None:
+                found.setdefault(route.resource.canonical, set()).add(route.method)
     return {path: frozenset(methods) for path, methods in found.items()}
 
 

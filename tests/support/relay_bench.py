@@ -8,12 +8,13 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from proxy.exchange import Begun, Ended, Kind, ResponseHead
-from proxy.relay.callers import CallerServer
+from proxy.relay.callers import Callers
 from proxy.relay.relay import Relay
 from proxy.settings.config import Config, Provider
 from support.wire import SLOW_S
@@ -100,7 +101,7 @@ class ListJournal:
     def flush(self) -> None:
         self.events.append("flush")
 
-    async def settle(self) -> None:
+    def settle(self) -> None:
         self.events.append("settle")
 
     def names(self) -> list[str]:
@@ -119,12 +120,12 @@ class Bench:
     upstream_port: int
     journal: ListJournal
     relay: Relay
-    callers: CallerServer
+    callers: Callers
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A caller's connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
         self.writers.append(writer)
         return reader, writer
 
@@ -194,8 +195,9 @@ async def bench(data: Path, handler: Handler, **changes: object) -> AsyncIterato
         config = replace(Config(data=data, providers=providers), **changes)  # type: ignore[arg-type]
         journal = ListJournal()
         relay = Relay(config, journal)
-        callers = relay.server()
-        server = await asyncio.get_running_loop().create_server(callers, "127.0.0.1", 0)
+        callers = relay.callers()
+        connect = partial(relay.connection, callers)
+        server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         made = Bench(port, upstream_port, journal, relay, callers)
         try:

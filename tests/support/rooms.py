@@ -14,15 +14,19 @@ ROOT = Path(__file__).parents[2]
 # From the lowest rank to the highest.
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
-        *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "steps"),
-        *("charge_line", "sheet", "book", "near_names", "bill", "quote", "window"),
-        *("budget", "budget_state", "forecast", "anomaly", "upkeep"),
+        *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "money"),
+        *("steps", "charge_line", "sheet", "book", "near_names", "bill", "quote"),
+        *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
-    "exporters": ("record", "content", "series", "prometheus", "clickhouse", "otel", "notify"),
+    "exporters": (
+        *("record", "content", "audit", "series", "prometheus", "clickhouse", "otel"),
+        "notify",
+    ),
     "proxy": (
-        *("exchange", "instants", "secrecy", "settings", "network", "journal", "relay"),
-        *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
-        *("notices", "health", "console", "serving", "commands"),
+        *("exchange", "instants", "sampling", "secrecy", "settings", "network", "journal"),
+        *("access", "relay", "dialects", "tokens", "reading", "content", "metering"),
+        *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
+        "commands",
     ),
     "evaluation": ("standin", "provider"),
 }

@@ -3,7 +3,8 @@
 The stand-in must receive the same both times, and the row must say what it answered.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -88,10 +89,32 @@ def _apart(sent: object, got: object) -> str:
 
 def mismeasured(trip: Roundtrip[T]) -> list[str]:
     """Where the rows differ from the provider's responses; empty is right."""
-    if len(trip.rows) != len(trip.behind):
-        return [f"{len(trip.behind)} calls, {len(trip.rows)} rows"]
-    pairs = zip(trip.behind, trip.rows, strict=True)
+    rows = _by_connection(trip.rows)
+    if len(rows) != len(trip.behind):
+        return [f"{len(trip.behind)} calls, {len(rows)} rows"]
+    pairs = zip(trip.behind, rows, strict=True)
     return [fault for exchange, row in pairs for fault in _faults(exchange["answered"], row)]
+
+
+TOKENS = (
+    *("input_tokens_total", "output_tokens_total"),
+    *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
+)
+
+
+def _by_connection(rows: Iterable[processes.Row]) -> list[processes.Row]:
+    """The rows; the responses of a socket, which is one exchange for the stand-in, as their sum."""
+    found: dict[str, processes.Row] = {}
+    for row in rows:
+        key = row["socket_id"] or row["call_id"]
+        if (first := found.get(key)) is None:
+            found[key] = row
+            continue
+        usage: Counter[str] = Counter(first["usage"])
+        usage.update(row["usage"])
+        tokens = {name: first[name] + row[name] for name in TOKENS}
+        found[key] = {**first, **tokens, "usage": dict(usage)}
+    return [*found.values()]
 
 
 def _journal(upstream: str) -> tuple[Exchange, ...]:

@@ -1,7 +1,8 @@
 // The latest calls; selecting one opens its receipt.
 
 import { $, element, fill, row } from "./dom.js";
-import { count, duration, mark, usd } from "./format.js";
+import { count, duration } from "./format.js";
+import { amount, certain } from "./money.js";
 import { sentences } from "./reasons.js";
 import { receipt } from "./receipt.js";
 import { failure } from "./state.js";
@@ -28,8 +29,8 @@ function listed(call) {
 }
 
 function cost(call) {
-  const sign = mark(call.cost_status);
-  const shown = element("span", sign + usd(call.cost_usd, 4), call.cost_usd === null || sign ? "doubt" : "");
+  const { cost_usd: usd, cost_status: status } = call;
+  const shown = element("span", amount(usd, status), certain(status) ? "" : "doubt");
   shown.title = [call.cost_status, ...sentences(call)].join("\n");
   return shown;
 }

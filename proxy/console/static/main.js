@@ -6,6 +6,7 @@ import { $ } from "./dom.js";
 import { alerts, failure, health } from "./state.js";
 import { timeline } from "./timeline.js";
 import { models, tiles } from "./totals.js";
+import { unpriced } from "./unpriced.js";
 
 const REFRESH_MS = 2000;
 const CALLS_SHOWN = 100;
@@ -19,9 +20,10 @@ async function refresh() {
   const mine = ++latest;
   try {
     alerts((await ask("/api/alerts")).firing); // first: it knows without the store
-    const [state, total, byModel, overTime, newest] = await Promise.all([
+    const [state, total, byModel, overTime, newest, hints] = await Promise.all([
       ask("/api/health"), ask(`/api/spend?since=${since}&by=`), ask(`/api/spend?since=${since}`),
       ask(`/api/timeline?since=${since}&step=${step}`), ask(`/api/calls?limit=${CALLS_SHOWN}`),
+      ask(`/api/unpriced?since=${since}`),
     ]);
     if (mine !== latest) return;
     health(state);
@@ -29,6 +31,7 @@ async function refresh() {
     models(byModel);
     timeline(overTime, Date.now() - age, Number(step) * 1000);
     calls(newest);
+    unpriced(hints);
   } catch (error) {
     if (mine === latest) failure(error);
   }

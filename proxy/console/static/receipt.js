@@ -3,7 +3,8 @@
 import { ask } from "./ask.js";
 import { content } from "./content.js";
 import { $, element, row } from "./dom.js";
-import { count, duration, usd } from "./format.js";
+import { count, duration } from "./format.js";
+import { amount } from "./money.js";
 import { reasons } from "./reasons.js";
 
 const COLUMNS = [
@@ -35,9 +36,9 @@ function facts(call) {
     "service tier": call.service_tier, "usage origin": call.usage_origin, "cost status": call.cost_status,
     "first token": duration(call.first_token_us), duration: duration(call.duration_us),
     "proxy overhead": duration(call.overhead_us), tariff: call.tariff,
-    "list price": call.list_status && `${call.list_usd ?? "unknown"} (${call.list_status})`,
+    "list price": call.list_status && amount(call.list_usd, call.list_status, { whole: true }),
     credential: call.credential_kind,
-    "cost reported": call.reported_usd && usd(call.reported_usd),
+    "cost reported": call.reported_usd && amount(call.reported_usd, "exact", { whole: true }),
     error: call.error_message, call: call.call_id,
   };
   const list = element("dl");
@@ -64,7 +65,12 @@ function charge(call) {
     tr.title = [line.rule, line.source].join("\n");
     body.append(tr);
   }
-  const total = call.cost_usd ?? "unknown";
-  table.createTFoot().append(row([["Total"], [], [], [], [], [], [total, "n"]]));
+  const total = amount(call.cost_usd, call.cost_status, { whole: true });
+  const foot = table.createTFoot();
+  foot.append(row([["Total"], [], [], [], [], [], [total, "n"]]));
+  if (call.floor_usd) {
+    const floor = amount(call.floor_usd, "partial", { whole: true });
+    foot.append(row([["If the provider bills it"], [], [], [], [], [], [floor, "n"]]));
+  }
   return table;
 }

@@ -1,7 +1,8 @@
 // Spend over time: one bar for each step, a colour for each of the dearest models.
 
 import { $, drawn, element } from "./dom.js";
-import { clock, usd } from "./format.js";
+import { clock } from "./format.js";
+import { amount } from "./money.js";
 
 const SERIES_MAX = 6; // colours; the rest is "other"
 const HEIGHT = 220, LEFT = 64, BOTTOM = 22, TOP = 12;
@@ -40,7 +41,7 @@ function costAxis(highest, width, y) {
     const at = y(highest * share);
     return [
       drawn("line", { x1: LEFT, x2: width, y1: at, y2: at }),
-      drawn("text", { x: LEFT - 8, y: at + 4, "text-anchor": "end" }, usd(highest * share, 3)),
+      drawn("text", { x: LEFT - 8, y: at + 4, "text-anchor": "end" }, amount(highest * share)),
     ];
   });
 }
@@ -62,7 +63,8 @@ function stacked(at, bar, ranked, { x, width, y }) {
     base += cost(r);
     const high = y(base);
     const box = drawn("rect", { x, width, y: high, height: low - high, class: "c" + colour(r) });
-    box.append(drawn("title", {}, `${new Date(at).toLocaleString()}\n${r.model}: ${usd(r.cost_usd)}`));
+    const spent = amount(r.cost_usd, r.cost_status);
+    box.append(drawn("title", {}, `${new Date(at).toLocaleString()}\n${r.model}: ${spent}`));
     return box;
   });
 }

@@ -1,11 +1,13 @@
 // The tiles at the top, and the table of models.
 
 import { $, element, fill, row } from "./dom.js";
-import { count, duration, usd } from "./format.js";
+import { count, duration } from "./format.js";
+import { amount, certain, doubts, money } from "./money.js";
 
 export function tiles(total) {
+  const spend = money(total.cost_usd, total.cost_status, total.unpriced_calls);
   const shown = [
-    ["Spend", usd(total.cost_usd), ""],
+    ["Spend", spend, certain(total.cost_status) ? "" : "warn", doubts(total)],
     ["At list price", listed(total), ""],
     ["Calls", count(total.calls), ""],
     ["Input tokens", count(total.input_tokens_total), ""],
@@ -14,8 +16,9 @@ export function tiles(total) {
     ["Errors", count(total.errors), total.errors ? "warn" : ""],
     ["Unpriced calls", count(total.unpriced_calls), total.unpriced_calls ? "warn" : ""],
   ];
-  $("tiles").replaceChildren(...shown.map(([name, value, state]) => {
+  $("tiles").replaceChildren(...shown.map(([name, value, state, title = ""]) => {
     const tile = element("div", undefined, "tile " + state);
+    tile.title = title;
     tile.append(element("b", value), element("span", name));
     return tile;
   }));
@@ -23,18 +26,19 @@ export function tiles(total) {
 
 export function models(rows) {
   fill($("models"), rows.map((r) => row([
-    [r.provider], [r.model || "–", "name"], [spent(r), "n" + (r.unpriced_calls ? " doubt" : "")],
+    [r.provider], [r.model || "–", "name"], [spent(r), "n"],
     [listed(r), "n"],
     [count(r.calls), "n"], [count(r.input_tokens_total), "n"],
     [count(r.output_tokens_total), "n"], [duration(r.first_token_p50_us), "n"],
   ])), "No calls in this period.");
 }
 
-function spent({ cost_usd: cost, unpriced_calls: unpriced }) {
-  return usd(cost, 4) + (unpriced && cost !== null ? " +" : "");
+function spent(sums) {
+  const { cost_usd: usd, cost_status: status } = sums;
+  const shown = element("span", amount(usd, status), certain(status) ? "" : "doubt");
+  shown.title = doubts(sums);
+  return shown;
 }
 
 // Without plans and the user's own prices; another figure than the spend, never added to it.
-function listed({ list_usd: price, calls, listed_calls: known }) {
-  return usd(price, 4) + (known !== calls && price !== null ? " +" : "");
-}
+const listed = ({ list_usd: usd, list_status: status }) => amount(usd, status);

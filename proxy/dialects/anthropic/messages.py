@@ -86,6 +86,8 @@ class MessagesReader:
         self._merge(mapping(message, "usage"))
 
     def _merge(self, usage: Block) -> None:
+        for share in self.shares():
+            self._draft.flag(*share.tally.unknown())
         self._usage.update((name, said) for name, said in usage.items() if said is not None)
 
     def _stop(self, message: Block) -> None:

@@ -60,7 +60,8 @@ class GenerateReader:
         draft.response_id = text(body.get("responseId")) or draft.response_id
         usage = mapping(body, "usageMetadata")
         self._tier = served_tier(usage) or self._tier
-        if has_counts(usage):
+        if has_counts(usage) and usage != self._usage:
+            draft.flag(*tally_usage(self._usage).unknown())
             self._usage = usage
         if blocked := text(mapping(body, "promptFeedback").get("blockReason")):
             draft.finish(blocked)

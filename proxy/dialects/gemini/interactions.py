@@ -75,6 +75,7 @@ class InteractionReader:
         usage = mapping(body, "usage")
         names = ("total_tokens", "total_input_tokens", "total_output_tokens")
         if any(integer(usage.get(name)) is not None for name in names):
+            draft.flag(*self._tally().unknown())
             self._usage = usage
         for step in mappings(body.get("steps")) or mappings(body.get("outputs")):
             self._block(step, at_ns)

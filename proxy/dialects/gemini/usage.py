@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pricing.cause import about
 from pricing.reason import Reason
 from pricing.usage import Meter
 from proxy.dialects.fields import HARMLESS, READ, Fields, named
@@ -175,6 +176,7 @@ class Grounding:
     """
 
     queries: dict[str, None] = field(default_factory=dict)
+    beyond: int = 0  # further queries
     web: bool = False
     maps: bool = False
     own_data: bool = False  # the caller's own, by Vertex AI Search or the like
@@ -185,8 +187,11 @@ class Grounding:
         for name in ("webSearchQueries", "imageSearchQueries"):
             said = metadata.get(name)
             for query in said if isinstance(said, list) else []:
-                if isinstance(query, str) and query and len(self.queries) < QUERIES_MAX:
-                    self.queries[query] = None
+                if isinstance(query, str) and query and query not in self.queries:
+                    if len(self.queries) < QUERIES_MAX:
+                        self.queries[query] = None
+                    else:
+                        self.beyond += 1
         self.own_data = self.own_data or bool(metadata.get("retrievalQueries"))
         chunks = mappings(metadata.get("groundingChunks"))
         self.web = self.web or any("web" in chunk or "image" in chunk for chunk in chunks)
@@ -222,6 +227,8 @@ class Grounding:
             tally.flag(Reason.GROUNDING_UNIT_UNKNOWN)
         by_query = generation is not None and int(generation[1]) >= 3
         amount = max(1, len(self.queries)) if by_query else 1
+        if self.beyond and by_query:
+            tally.flag(about(Reason.LIMIT_REACHED, f"searches: {self.beyond} more"))
         if self.maps:
             tally.add(Meter.GROUNDING_MAPS, amount if not self.searched else 1)
         if self.searched:

@@ -80,7 +80,9 @@ class ChatReader:
         # Moonshot and vLLM put it into the last choice of a stream.
         blocks = [choice.get("usage") for choice in choices]
         for usage in (*blocks, body.get("usage"), mapping(body, "x_groq").get("usage")):
-            if has_usage(usage):
+            if has_usage(usage) and usage != self._usage:
+                if self._usage:
+                    draft.flag(*tally_usage(self._usage, draft.ask).unknown())
                 self._usage = mapping(usage)
         for choice in choices:
             self._choice(choice, at_ns)
@@ -128,8 +130,11 @@ class ChatReader:
             self._tool_indexes.add(key)
             self._draft.tool_calls += 1
         function = mapping(call, "function")
-        if function.get("name") == _BUILTIN_SEARCH and len(self._searches) < TOOL_CALLS_MAX:
-            self._searches.add(key)
+        if function.get("name") == _BUILTIN_SEARCH and key not in self._searches:
+            if len(self._searches) < TOOL_CALLS_MAX:
+                self._searches.add(key)
+            else:
+                self._draft.flag(about(Reason.LIMIT_REACHED, "searches"))
         self._draft.delta(text(function.get("name")), at_ns, of=key)
         self._draft.delta(text(function.get("arguments")), at_ns, of=key)
 

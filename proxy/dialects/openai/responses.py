@@ -1,4 +1,4 @@
-"""The Responses API: one body, a stream of events, or many responses over a WebSocket.
+"""The Responses API: one body, or a stream of events.
 
 https://developers.openai.com/api/docs/api-reference/responses.  Only the last event
 (`response.completed`, `.incomplete`, `.failed`) has the usage, the tier served and all output
@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
-from proxy.dialects.draft import PARTS_MAX, Draft
-from proxy.dialects.openai.lanes import Lane, Lanes
+from proxy.dialects.draft import Draft
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.tools import Tools, container_terms, image_model, image_usage
 from proxy.dialects.openai.usage import (
@@ -33,22 +32,17 @@ PENDING = ("queued", "in_progress", "created")
 
 
 class ResponsesReader:
-    """Reads one response, or those of one WebSocket; each that ends is a part."""
+    """Reads one response."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
-        self._lanes = Lanes()
-        self._done: set[str] = set()  # ids of those that ended, so that none is charged twice
+        self._tools = Tools()  # as the events show them
+        self._doubtful = False  # a tool ran that may be its own or another's
+        self.stated: Block = {}  # a response object with usage and a status that is not known
         self._background = False  # its usage may be shown by several calls
-        self._unstated = False  # a response ended without usage
+        self._unstated = False  # it ended without usage
+        self.ended = False
         note_request(self._draft)
-
-    def sent(self, document: Json, at_ns: int) -> None:
-        """See `Conversation.sent`: over a WebSocket, `response.create` holds the request."""
-        body = mapping(document)
-        if body.get("type") == "response.create":
-            self._draft.asked(mapping(body, "response") or body)
-            self._lanes.asked(body, self._draft.ask)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
@@ -61,14 +55,18 @@ class ResponsesReader:
         if kind.startswith("response.") and kind.endswith(".delta"):
             self._delta(kind, body, at_ns)
         elif kind == "response.output_item.done":
-            self._lanes.add_tool(body, draft.ask)
+            self._tools.add(mapping(body, "item"))
         elif "response" in body:
             said, word = mapping(body, "response"), kind.removeprefix("response.")
             known = word in ENDED or word in PENDING
-            self._response(body, said, word if known else text(said.get("status")) or word)
+            self._response(said, word if known else text(said.get("status")) or word)
         elif has_usage(body.get("usage")) or "output" in body:
-            whole = {"response": body}
-            self._response(whole, body, text(body.get("status")) or "completed")
+            self._response(body, text(body.get("status")) or "completed")
+
+    def doubt(self) -> None:
+        """Something came that belongs to this response or to another one."""
+        self._doubtful = True
+        self._draft.output_known = False
 
     def _delta(self, kind: str, body: Mapping[str, object], at_ns: int) -> None:
         if "audio.delta" in kind:  # audio in base64: a token, but no text
@@ -78,68 +76,53 @@ class ResponsesReader:
             shown = "reasoning" not in kind
             self._draft.delta(text(body.get("delta")), at_ns, visible=shown, of=of)
 
-    def _response(self, event: Block, body: Block, status: str) -> None:
+    def _response(self, body: Block, status: str) -> None:
         """Take the response object, which early events hold too, half empty."""
         draft = self._draft
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
         draft.session_id = text(mapping(body, "conversation").get("id")) or draft.session_id
         self._background = body.get("background") is True
-        lane = self._lanes.of(event, draft.ask)
-        if status in PENDING:
-            self._done.discard(text(body.get("id")))
         if status in ENDED or (not draft.ask.stream and status not in PENDING):
-            self._lanes.end(event)
-            self._end(lane, body, status)
+            self._end(body, status)
         elif has_usage(body.get("usage")) and status not in PENDING:
-            lane.stated = body
+            self.stated = body
         elif not draft.ask.stream:
-            self._lanes.end(event)
             draft.complete = True
             draft.countable = False  # another call gets the answer
             draft.flag(Reason.BACKGROUND_USAGE_COMES_LATER)
 
-    def _end(self, lane: Lane, body: Block, status: str) -> None:
+    def _end(self, body: Block, status: str) -> None:
         draft = self._draft
-        name = text(body.get("id"))
-        if name in self._done:
+        if self.ended:  # an event that repeats the end
             return
-        if name and len(self._done) < PARTS_MAX:
-            self._done.add(name)
-        draft.complete = True
+        self.ended = draft.complete = True
         draft.service_tier = served_tier(body) or draft.service_tier
         draft.finish(mapping(body, "incomplete_details").get("reason") or status)
         if mapping(body, "error"):
             draft.fail(body)
-        tools = self._listed(lane, body)
+        tools = self._listed(body)
         draft.tool_calls += tools.calls
         usage = mapping(body, "usage")
         if has_usage(usage):
-            tally = tally_usage(usage, lane.ask)
-            tools.tally(tally, body, lane.ask)
-            cost = reported_usd(usage)
-            if cost is not None:
-                draft.reported_usd = cost + (draft.reported_usd or 0)
+            tally = tally_usage(usage, draft.ask)
+            tools.tally(tally, body, draft.ask)
+            draft.reported_usd = reported_usd(usage)
             item = draft.response_id if self._background else ""
-            terms = self._terms(body, lane.ask)
+            terms = self._terms(body, draft.ask)
             draft.part(tally, model=text(body.get("model")), terms=terms, item=item)
             draft.settle()
-        else:
-            self._unstated = self._unstated or status in ("completed", "incomplete")
-        self._image_part(body, tools, lane.ask)
+        elif status in ("completed", "incomplete"):
+            self._unstated = True
+        self._image_part(body, tools, draft.ask)
 
-    def _end_stated(self) -> None:
-        """End the responses whose last word has usage, and a status that we do not know."""
-        for lane in self._lanes.take_stated():
-            self._end(lane, lane.stated, text(lane.stated.get("status")))
-
-    def _listed(self, lane: Lane, body: Block) -> Tools:
+    def _listed(self, body: Block) -> Tools:
         """What the response says it did; what its events said, if it lists nothing."""
         output = mappings(body.get("output"))
         if not output:
-            if lane.doubtful:
+            if self._doubtful:
                 self._draft.flag(Reason.TOOL_OF_UNKNOWN_RESPONSE)
-            return lane.tools
+            return self._tools
         tools = Tools()
         for number, item in enumerate(output):
             tools.add(item)
@@ -178,11 +161,14 @@ class ResponsesReader:
         """See `Reader.close`."""
         draft = self._draft
         self._end_stated()
-        if self._lanes.busy and draft.parts:  # over a WebSocket: a response was cut
-            draft.usage_final = draft.complete = False
-        if self._unstated and draft.parts:  # another response, or the image tool, stated theirs
+        if self._unstated and draft.parts:  # the image tool stated its own
             draft.flag(Reason.RESPONSE_WITHOUT_USAGE)
         return draft.reading()
+
+    def _end_stated(self) -> None:
+        """End a response whose last word has usage, and a status that we do not know."""
+        if self.stated and not self.ended:
+            self._end(self.stated, text(self.stated.get("status")))
 
 
 class FetchedResponseReader(ResponsesReader):
@@ -221,6 +207,5 @@ ROUTES = (
     EndpointPath("/responses/compact", COMPACT),
     EndpointPath("/responses/[^/]+/cancel", FETCH),
     EndpointPath("/responses/[^/]+(?:/input_items)?", FETCH, frozenset({"GET", "DELETE"})),
-    # A WebSocket opens with GET.
-    EndpointPath("/responses", RESPONSES, frozenset({"POST", "GET"})),
+    EndpointPath("/responses", RESPONSES),
 )

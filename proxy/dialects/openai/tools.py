@@ -47,6 +47,7 @@ class Tools:
         self.images = 0
         self.calls = 0  # for the caller to run
         self.containers: set[str] = set()
+        self.beyond = 0  # items in further containers
         self.unknown: dict[str, None] = {}  # types that may bear a fee
 
     def add(self, item: Mapping[str, object]) -> None:
@@ -71,13 +72,18 @@ class Tools:
     def _add_container(self, item: Mapping[str, object]) -> None:
         """Code and hosted shells run in containers; a shell without one is the caller's own."""
         container = item.get("container_id") or mapping(item, "environment").get("container_id")
-        if isinstance(container, str) and len(self.containers) < CONTAINERS_MAX:
-            self.containers.add(container)
+        if isinstance(container, str) and container not in self.containers:
+            if len(self.containers) < CONTAINERS_MAX:
+                self.containers.add(container)
+            else:
+                self.beyond += 1
 
     def tally(self, tally: Tally, body: Mapping[str, object], ask: Ask) -> None:
         """Add the fees.  Where the usage block lists the calls itself, that list counts."""
         tally.check(mapping(body, "tool_usage"), _TOOL_USAGE, "tool_usage")
         tally.flag(*(about(Reason.UNKNOWN_OUTPUT_ITEM, kind) for kind in self.unknown))
+        if self.beyond:
+            tally.flag(about(Reason.LIMIT_REACHED, f"containers: {self.beyond} more"))
         usage = mapping(body, "usage")
         if not usage.get("server_side_tool_usage_details") and not usage.get("tool_calls_details"):
             preview = any(kind.startswith("web_search_preview") for kind in _declared(body, ask))

@@ -7,8 +7,9 @@ decoded depends on the cuts, and so does whether zstd notices; one of the readin
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
@@ -143,7 +144,20 @@ def read(
         reader.message(up, message, 0)
     for piece in cut(call.response):
         reader.response(piece, 0)
-    return reader.close()
+    return _with_responses(reader.close(), [one.reading for one in reader.take_ended()])
+
+
+def _with_responses(reading: Reading, responses: Sequence[Reading]) -> Reading:
+    """The reading of a socket together with those of its responses, as if it were one call."""
+    if not responses:
+        return reading
+    own = [cause for cause in reading.reasons if cause is not Reason.BILLED_BY_RESPONSE]
+    return replace(
+        reading,
+        parts=(*reading.parts, *(part for one in responses for part in one.parts)),
+        reasons=tuple(dict.fromkeys((*own, *(why for one in responses for why in one.reasons)))),
+        billable=any(one.billable for one in responses),
+    )
 
 
 def parts(call: RecordedCall, random: Random) -> None:

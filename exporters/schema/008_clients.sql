@@ -1,7 +1,7 @@
 -- The SDK or agent that made a call, `name/version`; rows from before have ''.  No rollup has it: the
 -- views of calls_1h cannot be changed without a moment in which a batch counts twice or not at all.
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
-  client LowCardinality(String) AFTER list_status;
+  client LowCardinality(String) AFTER counted_output_tokens;
 -- Made anew, since its columns are those that `calls` had when it was made.
 CREATE OR REPLACE VIEW priced_calls AS
 SELECT t.* REPLACE (

@@ -1,0 +1,1 @@
+"""Backups of a data directory: its journals, its state and the embedded store."""

@@ -1,0 +1,72 @@
+"""The whole console, as the meter's process serves it: every route behind one admission."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.store import Row, Store
+from exporters.series import Family
+from proxy.access.page_token import PageTokens
+from proxy.access.tokens import Tokens
+from proxy.console import api
+from proxy.console.access_api import AccessApi
+from proxy.console.admission import admission
+from proxy.console.audit_api import AuditApi
+from proxy.console.backup_api import BacksUp, BackupApi
+from proxy.console.command_token import CommandToken
+from proxy.console.content_api import ContentApi
+from proxy.console.probes import Probes
+from proxy.console.reprice_api import RepriceApi
+from proxy.delivery.audit import AuditDelivery
+from proxy.delivery.contents import ContentDelivery
+from proxy.repricing.run import Repricing
+from proxy.settings.config import Config
+from proxy.settings.places import Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the console shows and changes."""
+
+    store: Store
+    status: Callable[[], Mapping[str, Row]]
+    metrics: Callable[[], list[Family]]
+    alerts: Callable[[], Mapping[str, object]]
+    check: api.Check
+    unpriced: api.Period
+    counted: api.Period
+    repricing: Repricing
+    contents: Contents
+    content: ContentDelivery | None
+    audit: AuditDelivery
+    probes: Probes
+    backs_up: BacksUp
+
+
+def console(config: Config, parts: Parts) -> web.Application:
+    """The application.  Raises OSError if the commands' token cannot be written."""
+    places, pages, audit = Places(config.data), PageTokens(), parts.audit.audit
+    tokens = Tokens(places.access, config.console.token)
+    command = CommandToken(places.command_token)
+    return api.application(
+        parts.store,
+        parts.status,
+        config.console,
+        metrics=parts.metrics,
+        alerts=parts.alerts,
+        check=parts.check,
+        unpriced=parts.unpriced,
+        counted=parts.counted,
+        admits=admission(config.console, tokens, command, pages),
+        audit=audit,
+        more=[
+            *parts.probes.routes(),
+            *RepriceApi(parts.repricing, audit).routes(),
+            *ContentApi(parts.store, parts.contents, parts.content, audit).routes(),
+            *AccessApi(places.access, pages, audit).routes(),
+            *BackupApi(parts.backs_up, audit).routes(),
+            *AuditApi(parts.store, audit, parts.audit).routes(),
+        ],
+    )

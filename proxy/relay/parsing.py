@@ -1,0 +1,273 @@
+"""Messages from the bytes of a connection, by llhttp.  No I/O.
+
+llhttp decides what a message is and where it ends (RFC 9112): strictly for requests, and for
+responses with the liberties that aiohttp's client allows.  Nothing here looks at framing, but for
+the one repair that RFC 9110, 8.6 asks for.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp.http import (
+    HttpRequestParser,
+    HttpResponseParser,
+    RawRequestMessage,
+    RawResponseMessage,
+)
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
+from aiohttp.streams import StreamReader
+
+from proxy.relay.aiohttp_private import NO_PAUSES, Body, adopt
+
+_UNLIMITED = 1 << 30  # of a StreamReader, which never holds more than one read of a connection
+_BODY_BYTES_MIN = 2048  # a shorter one is not worth a second call
+_H2_PREFACE = b"PRI * HTTP/2.0"  # RFC 9113, 3.4
+_H2_SETTINGS = b"\x04\x00"  # type and flags of the frame that a server begins with
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadLimits:
+    """Limits of one message head, in bytes and lines."""
+
+    line_bytes_max: int
+    lines_max: int
+    head_bytes_max: int
+
+
+class HeadTooLarge(HttpProcessingError):
+    """A head exceeds a limit: `option` names the one to raise."""
+
+    def __init__(self, what: str, option: str) -> None:
+        super().__init__(code=431, message=f"{what} (upstream.{option})")
+        self.option = option
+        self.what = what
+
+
+class SpeaksHttp2(HttpProcessingError):
+    """The peer speaks HTTP/2 without asking."""
+
+
+class RequestParser:
+    """Requests from one connection, one at a time."""
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self._limits = limits
+        self._parser = HttpRequestParser(
+            NO_PAUSES,
+            asyncio.get_running_loop(),
+            _UNLIMITED,
+            max_line_size=limits.line_bytes_max,
+            max_field_size=limits.line_bytes_max,
+            max_headers=limits.lines_max,
+            auto_decompress=False,
+            max_msg_queue_size=1,
+        )
+        self._body: Body | None = None
+        self.head_bytes = 0  # of a head that is not yet complete
+
+    def feed(self, data: bytes) -> RawRequestMessage | None:
+        """Returns a request once its head is complete.  Raises HttpProcessingError.
+
+        Feed no more than the request that was returned, until `next` was called.
+        """
+        try:
+            messages, upgraded, rest = self._parser.feed_data(data)
+            if upgraded:  # an earlier request asked for it, and it was declined
+                self._parser.set_upgraded(False)
+                messages, _, _ = self._parser.feed_data(rest)
+        except HttpProcessingError as error:
+            if data.startswith(_H2_PREFACE):
+                raise SpeaksHttp2(code=400) from None
+            raise _named(error, self._limits) from None
+        if not messages:
+            return None
+        message, payload = messages[0]
+        self._body = adopt(payload)
+        self.head_bytes = 0
+        return message
+
+    def head_continues(self, size: int) -> None:
+        """So many bytes came and did not complete the head.  Raises HeadTooLarge."""
+        self.head_bytes += size
+        if self.head_bytes > self._limits.head_bytes_max:
+            raise _head_too_large(self._limits)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the request has arrived to its end."""
+        return self._body is None or self._body.whole
+
+    def take(self) -> bytes:
+        """What arrived of the body since the last time."""
+        return b"" if self._body is None else self._body.take()
+
+    def next(self) -> RawRequestMessage | None:
+        """The next request, if its head has already arrived.  Raises HttpProcessingError."""
+        self._body = None
+        self._parser.message_consumed()
+        return self.feed(b"")
+
+    def switch(self) -> bytes:
+        """The connection speaks another protocol now; returns what came of it already."""
+        return self._parser.feed_data(b"")[2]
+
+
+def asks_for_websocket(request: RawRequestMessage) -> bool:
+    """Whether a declined switch leaves the connection usable.
+
+    aiohttp drops what follows a request to switch to any other protocol.
+    """
+    return bool(request.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+class ResponseParser:
+    """Responses from one connection, one at a time."""
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self._limits = limits
+        self._bodyless = False
+        self._parser = self._new()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._body: Body | None = None
+        self._head = b""  # what arrived of the first head
+        self._head_bytes = 0
+        self._interim = False
+        self._final = False
+        self.closes = False  # the connection ends with this response
+        self.extra = False  # more arrived than was requested
+        self.rest = b""  # what came after a switch of protocols
+
+    def expect(self, *, bodyless: bool) -> None:
+        """Prepare for the next response; `bodyless` is true for an answer to HEAD."""
+        if bodyless is not self._bodyless:
+            self._bodyless = bodyless
+            self._parser = self._new()
+        self._begin()
+
+    def _new(self) -> HttpResponseParser:
+        return HttpResponseParser(
+            NO_PAUSES,
+            asyncio.get_running_loop(),
+            _UNLIMITED,
+            max_line_size=self._limits.line_bytes_max,
+            max_field_size=self._limits.line_bytes_max,
+            max_headers=self._limits.lines_max,
+            response_with_body=not self._bodyless,
+            read_until_eof=True,
+            auto_decompress=False,
+        )
+
+    def feed(self, data: bytes) -> Sequence[RawResponseMessage]:
+        """Returns the heads that are complete now: interim ones, then the final one.
+
+        Raises HttpProcessingError.
+        """
+        if self._final:
+            self.extra = bool(self._parser.feed_data(data)[0]) or self.extra
+            return ()
+        self._head_bytes += len(data)
+        end = data.find(b"\r\n\r\n") + 4
+        if 3 < end < len(data) - _BODY_BYTES_MIN:  # so that its chunks go to a `Body` at once
+            heads = self._feed(data[:end])
+            rest = data[end:]
+            if self._final:
+                self.extra = bool(self._parser.feed_data(rest)[0]) or self.extra
+                return heads
+            return (*heads, *self._feed(rest))
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> Sequence[RawResponseMessage]:
+        try:
+            found = self._parser.feed_data(data)
+        except BadHttpMessage as error:
+            found = self._repaired(data, error)
+        messages, upgraded, rest = found
+        if not messages:
+            self._head = b"" if self._interim else self._head + data
+            if self._head_bytes > self._limits.head_bytes_max:
+                raise _head_too_large(self._limits)
+            return ()
+        if upgraded:
+            self.rest = rest
+        heads = []
+        for message, payload in messages:
+            if self._final:
+                self.extra = True
+                break
+            self._final = message.code >= 200 or message.code == 101
+            if self._final:
+                self._body = adopt(payload)
+                self.closes = message.should_close
+            self._interim = True
+            heads.append(message)
+        self._check_size(heads)
+        self._head = b""
+        return heads
+
+    @property
+    def whole(self) -> bool:
+        """Whether the response has arrived to its end, as far as its framing tells."""
+        return self._final and (self._body is None or self._body.whole)
+
+    def take(self) -> bytes:
+        """What arrived of the body since the last time."""
+        return b"" if self._body is None else self._body.take()
+
+    def _check_size(self, heads: Sequence[RawResponseMessage]) -> None:
+        if self._head_bytes <= self._limits.head_bytes_max:
+            return
+        for message in heads:
+            if sum(len(n) + len(v) for n, v in message.raw_headers) > self._limits.head_bytes_max:
+                raise _head_too_large(self._limits)
+
+    def _repaired(
+        self, data: bytes, error: BadHttpMessage
+    ) -> tuple[list[tuple[RawResponseMessage, StreamReader]], bool, bytes]:
+        """Parse once more without repeated Content-Length; raises what was wrong otherwise."""
+        head = self._head + data
+        once = lengths_once(head)
+        if once != head and not self._interim:
+            self._parser = self._new()
+            return self._parser.feed_data(once)
+        if head[3:5] == _H2_SETTINGS:
+            raise SpeaksHttp2(code=502) from None
+        raise _named(error, self._limits) from None
+
+
+def lengths_once(message: bytes) -> bytes:
+    """`message` with a Content-Length that is repeated with the same value given once.
+
+    RFC 9110, 8.6: a recipient may replace identical values by a single one.
+    """
+    head, end, rest = message.partition(b"\r\n\r\n")
+    lines, values, kept = head.split(b"\r\n"), set[bytes](), list[bytes]()
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if colon and name.lower() == b"content-length":
+            repeated = bool(values)
+            values.update(part.strip(b" \t") for part in value.split(b","))
+            if repeated:
+                continue
+            kept.append(name + b": " + value.split(b",")[0].strip(b" \t"))
+            continue
+        kept.append(line)
+    if not end or len(values) != 1 or not next(iter(values)).isdigit():
+        return message
+    return b"\r\n".join(kept) + end + rest
+
+
+def _head_too_large(limits: HeadLimits) -> HeadTooLarge:
+    return HeadTooLarge(f"a head of more than {limits.head_bytes_max} bytes", "head_bytes_max")
+
+
+def _named(error: HttpProcessingError, limits: HeadLimits) -> HttpProcessingError:
+    """The error of a limit that says which; any other as it is.  aiohttp's text quotes the line."""
+    if isinstance(error, LineTooLong):
+        what = f"a header line of more than {limits.line_bytes_max} bytes"
+        return HeadTooLarge(what, "header_bytes_max")
+    if "Too many headers" in str(error.message):
+        return HeadTooLarge(f"more than {limits.lines_max} header lines", "header_lines_max")
+    return error

@@ -1,0 +1,34 @@
+"""What an attempt goes through, and whom it tells."""
+
+from enum import Enum, auto
+from typing import Protocol
+
+from aiohttp.http import RawResponseMessage
+
+from proxy.relay.failures import Failure
+from proxy.relay.headers import Pairs
+
+
+class Receiver(Protocol):
+    """Who gets what an attempt brings.  Raises FAILURES from `head` if it cannot be passed on."""
+
+    def interim(self, code: int, reason: str, pairs: Pairs) -> None: ...
+    def head(self, message: RawResponseMessage) -> bool: ...  # whether the body is delimited
+    def body(self, data: bytes, last: bool) -> None: ...
+    def cut(self, rest: bytes) -> None: ...  # upstream broke off after the head
+    def refused(self, failed: Failure) -> None: ...  # there is no response
+    def switched(self, message: RawResponseMessage, rest: bytes) -> None: ...
+    def failed(self, error: Exception) -> None: ...  # a bug of ours
+    def pause_caller(self) -> None: ...
+    def resume_caller(self) -> None: ...
+
+
+class State(Enum):
+    """Of an attempt; `attempt` says how they follow each other."""
+
+    NEW = auto()
+    CONNECTING = auto()
+    SENT = auto()
+    ANSWERED = auto()
+    SWITCHED = auto()
+    ENDED = auto()

@@ -1,0 +1,156 @@
+"""What networks do to calls: silence, stale connections, large heads, loopbacks, other HTTP."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from proxy.exchange import Outcome
+from proxy.network import KEEPALIVE_S, bypasses, keep_alive
+from proxy.serving.listening import bind
+from proxy.settings.config import Config, Listen, UpstreamOptions
+from support.relay_bench import answering, bench, read_message
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /openai/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def test_a_model_may_think_for_an_hour() -> None:
+    """Flex and reasoning calls are silent for a quarter of an hour, and longer."""
+    upstream = Config(data=Path()).upstream
+    assert upstream.first_byte_timeout_s >= 3600
+    assert upstream.idle_timeout_s >= 900
+
+
+def test_silent_connections_are_probed() -> None:
+    """NAT and firewalls forget a connection after 350 s without a packet."""
+    with socket.socket() as sock:
+        keep_alive(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_S
+
+
+@pytest.mark.parametrize("size", [300_000, 2_000_000])
+async def test_an_early_answer_arrives(tmp_path: Path, size: int) -> None:
+    """A provider that refuses an upload and closes is heard, however much was still to come."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        await writer.drain()
+        writer.close()
+
+    head = b"POST /openai/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+    async with bench(tmp_path, refuse) as b:
+        for _ in range(5):
+            response = await b.send(head + b"x" * size)
+            assert (response.line, response.body) == (b"HTTP/1.1 413 Too Large", b"big")
+
+
+async def test_nobody_gets_a_connection_that_was_closed(tmp_path: Path) -> None:
+    """A provider that closes after each answer, without saying so, breaks no later call."""
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_message(reader)
+        writer.write(OK)
+        await writer.drain()
+        writer.close()
+
+    async with bench(tmp_path, once) as b:
+        for _ in range(5):
+            assert (await b.send(POST)).body == b"hi"
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("listed", "host", "port", "expected"),
+    [
+        ("192.0.0.0/16", "192.0.2.1", 443, True),
+        ("192.0.0.0/16", "193.0.2.1", 443, False),
+        (".example.com", "api.example.com", 443, True),
+        ("example.com", "api.example.com", 443, True),
+        ("example.com", "badexample.com", 443, False),
+        ("example.com:8443", "example.com", 443, False),
+        ("example.com:8443", "example.com", 8443, True),
+        ("fd00::/8", "fd00::1", 443, True),
+        ("[::1]:443", "::1", 443, True),
+        ("*", "anything", 1, True),
+        ("other, *.corp", "a.corp", 443, True),
+        ("", "example.com", 443, False),
+    ],
+)
+def test_no_proxy(listed: str, host: str, port: int, expected: bool) -> None:
+    """Networks, domains, ports and `*`, as curl and Go read them."""
+    assert bypasses(listed, host, port) is expected
+
+
+async def test_large_heads_pass(tmp_path: Path) -> None:
+    """300 header lines, or one of 70 kB."""
+    lines = b"".join(b"X-%d: y\r\n" % n for n in range(300))
+    many = b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 2\r\n\r\nhi"
+    long = b"HTTP/1.1 200 OK\r\nX-Long: " + b"y" * 70_000 + b"\r\nContent-Length: 2\r\n\r\nhi"
+    for response in (many, long):
+        async with bench(tmp_path, answering(response)) as b:
+            assert (await b.send(GET)).body == b"hi"
+
+
+@pytest.mark.parametrize(
+    ("head", "option"),
+    [
+        (b"".join(b"X-%d: y\r\n" % n for n in range(20)), "header_lines_max"),
+        (b"X-Long: " + b"y" * 3_000 + b"\r\n", "header_bytes_max"),
+    ],
+)
+async def test_a_limit_says_its_name(tmp_path: Path, head: bytes, option: str) -> None:
+    """Beyond a limit, the error names the option to raise, and the call is not free."""
+    limits = UpstreamOptions(header_lines_max=10, header_bytes_max=2_000, head_bytes_max=8_000)
+    response = b"HTTP/1.1 200 OK\r\n" + head + b"Content-Length: 2\r\n\r\nhi"
+    async with bench(tmp_path, answering(response), upstream=limits) as b:
+        answer = await b.send(GET)
+        ended = await b.ended()
+    assert answer.line == b"HTTP/1.1 502 Bad Gateway"
+    assert f"upstream.{option}".encode() in answer.body
+    assert (ended.outcome, ended.sent) == (Outcome.UPSTREAM_CUT, True)
+
+
+async def test_a_provider_of_http2_alone_is_named(tmp_path: Path) -> None:
+    """It says what the provider speaks, rather than "retry"."""
+
+    async def settings(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00" + b"\x00\x03\x00\x00\x00\x80")
+        await writer.drain()
+
+    async with bench(tmp_path, settings) as b:
+        answer = await b.send(GET)
+    assert b"HTTP/2" in answer.body
+
+
+async def test_a_caller_of_http2_is_told(tmp_path: Path) -> None:
+    """A client with prior knowledge reads why it was turned away."""
+    async with bench(tmp_path, answering(OK)) as b:
+        reader, writer = await b.open()
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert b"HTTP/2" in await asyncio.wait_for(reader.read(), 10)
+
+
+def test_both_loopbacks_share_a_free_port() -> None:
+    """`localhost` may be either; port 0 gives both the same."""
+    with bind(Listen(port=0), "proxy") as listening:
+        ports = {sock.getsockname()[1] for sock in listening.sockets}
+        families = {sock.family for sock in listening.sockets}
+    assert len(ports) == 1
+    assert socket.AF_INET in families
+
+
+async def test_probes(tmp_path: Path) -> None:
+    """`/readyz` fails first when a relay stops; `/livez` does not, and both need no token."""
+    probe = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with bench(tmp_path, answering(OK)) as b:
+        assert (await b.send(probe % b"readyz")).line == b"HTTP/1.1 200 OK"
+        b.relay.turn_unready()
+        assert (await b.send(probe % b"readyz")).line.startswith(b"HTTP/1.1 503")
+        assert (await b.send(probe % b"livez")).line == b"HTTP/1.1 200 OK"
+        assert (await b.send(GET)).body == b"hi"
