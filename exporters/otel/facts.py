@@ -19,6 +19,7 @@ CHOICE_COUNT = "gen_ai.request.choice.count"
 ENCODING_FORMATS = "gen_ai.request.encoding_formats"
 STOP_SEQUENCES = "gen_ai.request.stop_sequences"
 EMBEDDING_SIZE = "gen_ai.embeddings.dimension.count"
+REALTIME_SESSION_ID = "gen_ai.realtime_session.id"
 
 
 def texts(value: str) -> tuple[str, ...]:
@@ -55,6 +56,7 @@ NAMED: Mapping[str, tuple[str, Callable[[str], AttributeValue]]] = MappingProxyT
         "request.encoding_formats": (ENCODING_FORMATS, texts),
         "embeddings.dimension.count": (EMBEDDING_SIZE, int),
         "output.type": ("gen_ai.output.type", str),
+        "realtime_session.id": (REALTIME_SESSION_ID, str),
         "response.system_fingerprint": ("openai.response.system_fingerprint", str),
     }
 )
@@ -66,7 +68,7 @@ TYPED: Mapping[str, Callable[[str], AttributeValue]] = MappingProxyType(
                 *("ratelimit.remaining_requests", "ratelimit.remaining_tokens", "gateway.retries"),
                 *("usage.seen_input_tokens", "usage.seen_output_tokens"),
                 *("usage.seen_cached_tokens", "cache.stored_tokens", "document.bytes"),
-                *("session.turns", "response.code_executions"),
+                *("session.responses", "response.code_executions"),
             ),
             int,
         ),

@@ -32,7 +32,6 @@ RESPONSE_ID = "gen_ai.response.id"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 # Of semantic-conventions-genai after v0.1.0.
-REALTIME_SESSION_ID = "gen_ai.realtime_session.id"
 CONVERSATION_ID = "gen_ai.conversation.id"
 PROMPT_NAME = "gen_ai.prompt.name"
 PROMPT_VERSION = "gen_ai.prompt.version"
