@@ -2,7 +2,8 @@
 -- views of calls_1h cannot be changed without a moment in which a batch counts twice or not at all.
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
   client LowCardinality(String) AFTER counted_output_tokens;
--- Made anew, since its columns are those that `calls` had when it was made.
+-- Made anew, since its columns are those that `calls` had when it was made: for the columns of this
+-- file and of 005 to 007.  A later file that adds a column to `calls` makes it anew as well.
 CREATE OR REPLACE VIEW priced_calls AS
 SELECT t.* REPLACE (
   if(ifNull(c.revision, 0) = 0, t.cost_usd, c.price.1) AS cost_usd,
