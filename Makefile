@@ -15,7 +15,7 @@ COVERED := pricing proxy/dialects proxy/reading proxy/tokens proxy/secrecy
 COVERED_PERCENT_MIN := 95
 COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py price_origins.py \
   price_readers.py price_seed.py price_updates.py bedrock_prices.py near_names.py budgets.py \
-  budget_windows.py forecast.py dialect_*.py fees.py money.py payers.py audit.py \
+  budget_windows.py forecast.py dialect_*.py fees.py money.py payers.py token_audit.py \
   echoes.py clients_named.py meter_sockets.py \
   items.py usage_elsewhere.py unknown_quantities.py reading*.py framers*.py eventstream.py inflate.py \
   tokens*.py headers.py secrecy.py content_redaction.py relay_fingerprint.py)

@@ -1,6 +1,6 @@
 """One entry of the audit log: who changed what, and from what to what; one row of `audit`.
 
-The field names are the columns of `schema/009_audit.sql`.
+The field names are the columns of `schema/009_audit_log.sql`.
 """
 
 import msgspec

@@ -14,7 +14,7 @@ import msgspec
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from pricing.money import calls
-from proxy.commands import audit, fare, terminal
+from proxy.commands import fare, terminal, token_audit
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
     config = configuration(arguments)
     try:
         if arguments.audit:
-            return audit.report(config, since=since, until=until, as_json=arguments.json)
+            return token_audit.report(config, since=since, until=until, as_json=arguments.json)
         return report(config, since=since, until=until, by=by, as_json=arguments.json)
     except ValueError as error:
         terminal.say(f"report: {error}", sys.stderr)

@@ -12,7 +12,7 @@ from proxy.commands import terminal
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit, count
 from proxy.instants import instant
-from proxy.metering.audits import CALLS_MIN, Comparison, comparisons
+from proxy.metering.token_audits import CALLS_MIN, Comparison, comparisons
 from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 

@@ -18,8 +18,8 @@ from exporters.record import EPOCH, Lot, Record
 from pricing import TariffBook
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Reading, ResponseHead
 from proxy.health.watch import AUDIT, Watch
-from proxy.metering.audits import CALLS_MIN, EVIDENCE_MAX, WINDOW, Audits, comparisons
 from proxy.metering.records import Metering
+from proxy.metering.token_audits import CALLS_MIN, EVIDENCE_MAX, WINDOW, Audits, comparisons
 from proxy.reading.reading import CallReader
 from proxy.sampling import sampled
 from proxy.settings.config import AlertOptions, Config, MeteringOptions, Provider
