@@ -20,7 +20,7 @@ import yaml
 from evaluation.standin import processes
 from exporters.record import Record
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
-from proxy.console.probes import LIVE, READY
+from proxy.probes import LIVE, READY
 from proxy.serving.supervisor import FLUSH_S, MARGIN_S
 from proxy.settings import sources
 from support import names

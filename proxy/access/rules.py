@@ -45,7 +45,7 @@ _COMMAND = Rule(ADMINS, commands_only=True)
 RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/"): _READ,
     ("GET", STATIC): _READ,
-    ("GET", "/livez"): _READ,  # asked without a token as well: proxy.console.probes
+    ("GET", "/livez"): _READ,  # asked without a token as well: proxy.probes
     ("GET", "/readyz"): _READ,
     ("GET", "/metrics"): _READ,
     ("GET", "/api/alerts"): _READ,

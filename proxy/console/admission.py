@@ -23,7 +23,7 @@ from proxy.access.roles import ANYBODY, COMMAND, Caller, Way
 from proxy.access.rules import READING, rule_of
 from proxy.access.tokens import NamedToken, Tokens, session
 from proxy.console.command_token import CommandToken
-from proxy.console.probes import PROBES
+from proxy.probes import PROBES
 from proxy.settings.config import Listen
 
 COOKIE = "taximeter_console"

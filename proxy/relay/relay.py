@@ -14,7 +14,9 @@ from time import monotonic_ns, time_ns
 
 from aiohttp.http import RawRequestMessage
 
+from proxy import probes
 from proxy.exchange import Begun
+from proxy.probes import PROBES
 from proxy.relay.answers import error_answer, relay_answer
 from proxy.relay.call import Call
 from proxy.relay.call_log import CallJournal, CallLog
@@ -46,11 +48,9 @@ TOKEN_WANTED = (
 )
 CUT_S = 2.0  # how long calls that are cut off may take to note their end
 LOOK_S = 0.05  # between two looks at whether callers have taken their last bytes
-LIVE, READY = "/livez", "/readyz"
-HEALTH = (LIVE, READY)
 NO_FORWARD_PROXY = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
 NO_METHOD = "this path of the proxy's own answers GET and HEAD."
-OWN_PATHS = frozenset((*HEALTH, "/"))
+OWN_PATHS = PROBES | {"/"}
 
 
 class Relay:
@@ -172,10 +172,9 @@ class Relay:
         asks = request.method in ("GET", "HEAD")
         if request.method == "CONNECT":
             refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
-        elif request.path in HEALTH and asks:
-            alive = self.ready or request.path == LIVE
-            status = {"status": "ok" if alive else "stopping"}
-            return relay_answer(200 if alive else 503, status, bodyless=bodyless, keep_alive=lives)
+        elif request.path in PROBES and asks:
+            status, document = probes.answer(request.path, stopping=not self.ready)
+            return relay_answer(status, document, bodyless=bodyless, keep_alive=lives)
         elif not self._config.proxy.admits(headers.token or route.token):
             refusal = Refusal(401, "unauthorized", TOKEN_WANTED)
         elif request.path == "/" and asks:

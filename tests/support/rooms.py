@@ -23,8 +23,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         "notify",
     ),
     "proxy": (
-        *("exchange", "instants", "sampling", "secrecy", "settings", "network", "journal"),
-        *("access", "relay", "dialects", "tokens", "reading", "content", "metering"),
+        *("exchange", "instants", "sampling", "secrecy", "settings", "network", "probes"),
+        *("journal", "access", "relay", "dialects", "tokens", "reading", "content", "metering"),
         *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
         "commands",
     ),
