@@ -17,16 +17,11 @@ from pricing.upkeep import (
     openrouter_prices,
 )
 from pricing.upkeep.listing import STANDARD, Listing, PriceSet, When, key
+from support.price_sets import only
 
 DAY = date(2026, 11, 28)
 LONG: When = (("prompt_tokens", 200_000),)
 BASE = {"input_cost_per_token": Decimal("3e-6"), "output_cost_per_token": Decimal("9e-6")}
-
-
-def only(found: PriceSet) -> Listing:
-    assert not found.left_out
-    (listing,) = found.listings
-    return listing
 
 
 def why(found: PriceSet) -> str:

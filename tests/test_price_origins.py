@@ -7,15 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from test_price_updates import NO_SURCHARGE, ORIGIN, SETS
 
 from pricing import Meter, TariffBook
 from pricing.upkeep import comparison
-from pricing.upkeep.import_plan import Wanted, plan
 from pricing.upkeep.own_price import OwnPrice, appended
 from pricing.upkeep.review import reviewed
+from support.price_sets import DAY, ORIGIN, SETS, planned
 
-DAY = date(2026, 11, 28)
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
@@ -23,15 +21,7 @@ AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 def test_an_import_writes_where_and_when_a_price_was_read(name: str) -> None:
     """The written file loads; each tariff names its set, its page, and the day it was taken."""
     provider, document = SETS[name]
-    found = plan(
-        document,
-        book=TariffBook.parse({}),
-        files={},
-        wanted=Wanted(providers={provider}),
-        day=DAY,
-        origin=ORIGIN,
-        surcharge=NO_SURCHARGE,
-    )
+    found = planned(document, provider=provider)
     tariff = TariffBook.parse(found.files).find(provider, "big", AT)
     assert tariff is not None
     assert tariff.via == f"{name} {DAY} {ORIGIN}"

@@ -22,6 +22,7 @@ from pricing.upkeep import (
 )
 from pricing.upkeep.listing import STANDARD, Listing, PriceSet, key, price
 from pricing.usage import UNITS
+from support.price_sets import only
 
 DAY = date(2026, 11, 28)
 LONG = (("prompt_tokens", 200_000),)
@@ -57,12 +58,6 @@ def router(pricing: Mapping[str, Any], **fields: object) -> PriceSet:
     """OpenRouter's list with one model."""
     entry = {"id": "acme/big", "canonical_slug": "acme/big-20260901", "pricing": pricing, **fields}
     return openrouter_prices.read({"data": [entry]}, DAY)
-
-
-def only(found: PriceSet) -> Listing:
-    assert not found.left_out
-    (listing,) = found.listings
-    return listing
 
 
 def why(found: PriceSet) -> str:

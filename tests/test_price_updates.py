@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +10,11 @@ from hypothesis import strategies as st
 
 from pricing import Meter, Status, Subcall, TariffBook, Usage, price
 from pricing.charge import Charge
-from pricing.upkeep.bedrock import Surcharge
-from pricing.upkeep.import_plan import Plan, Wanted, plan
+from pricing.upkeep.import_plan import Plan
 from pricing.upkeep.updates import Change
 from pricing.usage import TermValue
+from support.price_sets import DAY, ORIGIN, SETS, costs, litellm, planned
 
-DAY = date(2026, 11, 28)
-ORIGIN = "https://prices.example/set.json"
 IMPORTED = "openai-imported.toml"
 HAND = {
     "mine.toml": """
@@ -30,36 +27,6 @@ known_from = 2026-06-01
 usd_per_mtok = { input = 1, output = 4 }
 """
 }
-NO_SURCHARGE = Surcharge(Decimal(1), ())
-
-
-def litellm(**models: Mapping[str, object]) -> dict[str, object]:
-    """A cost map of models of OpenAI's."""
-    return {name: {"litellm_provider": "openai", **fields} for name, fields in models.items()}
-
-
-def costs(input: str = "2e-6", output: str = "8e-6", **more: object) -> dict[str, object]:
-    figures = {"input_cost_per_token": Decimal(input), "output_cost_per_token": Decimal(output)}
-    return {**figures, **more}
-
-
-def planned(
-    document: object,
-    files: Mapping[str, str],
-    day: date = DAY,
-    *,
-    only: tuple[str, ...] = (),
-    override: bool = False,
-) -> Plan:
-    return plan(
-        document,
-        book=TariffBook.parse(files),
-        files=files,
-        wanted=Wanted(providers={"openai"}, only=only, override=override),
-        day=day,
-        origin=ORIGIN,
-        surcharge=NO_SURCHARGE,
-    )
 
 
 def charge(
@@ -217,76 +184,6 @@ def test_a_document_that_is_no_set_is_refused(document: object) -> None:
 
 # -- the same price from each set ------------------------------------------------------------------
 
-FLEX: Mapping[str, Any] = {
-    "input_cost_per_token_flex": Decimal("1e-6"),
-    "output_cost_per_token_flex": "4e-6",
-}
-LONG: Mapping[str, Any] = {"input_cost_per_token_above_200k_tokens": "4e-6"}
-DEV_TIER = {"tier": {"size": 200_000}, "input": 4, "output": 8, "cache_read": Decimal("0.4")}
-ROUTER = {"prompt": "0.000002", "completion": "0.000008", "input_cache_read": "0.0000002"}
-SETS: Mapping[str, tuple[str, object]] = {
-    "litellm": (
-        "openai",
-        litellm(big=costs(cache_read_input_token_cost=Decimal("2e-7"), **FLEX, **LONG)),
-    ),
-    "genai-prices": (
-        "openai",
-        [
-            {
-                "id": "openai",
-                "pricing_urls": ["https://openai.example"],
-                "models": [
-                    {
-                        "id": "big",
-                        "match": {"equals": "big"},
-                        "prices": {
-                            "input_mtok": {
-                                "base": "2",
-                                "tiers": [{"start": 200_000, "price": "4"}],
-                            },
-                            "cache_read_mtok": "0.2",
-                            "output_mtok": "8",
-                        },
-                    }
-                ],
-            }
-        ],
-    ),
-    "models.dev": (
-        "openai",
-        {
-            "openai": {
-                "doc": "https://openai.example",
-                "models": {
-                    "big": {
-                        "id": "big",
-                        "cost": {
-                            "input": 2,
-                            "output": 8,
-                            "cache_read": Decimal("0.2"),
-                            "tiers": [DEV_TIER],
-                        },
-                    }
-                },
-            }
-        },
-    ),
-    "openrouter": (
-        "openrouter",
-        {
-            "data": [
-                {
-                    "id": "big",
-                    "pricing": {
-                        **ROUTER,
-                        "overrides": [{"min_prompt_tokens": 200_000, "prompt": "0.000004"}],
-                    },
-                }
-            ]
-        },
-    ),
-}
-
 
 @pytest.mark.parametrize("name", SETS)
 @given(fresh=st.integers(0, 10**6), cached=st.integers(0, 10**6), made=st.integers(0, 10**6))
@@ -296,15 +193,7 @@ def test_what_is_written_prices_as_the_set_says(
 ) -> None:
     """Each of the four sets, written, read again and priced: exact, long prompts at their price."""
     provider, document = SETS[name]
-    files = plan(
-        document,
-        book=TariffBook.parse({}),
-        files={},
-        wanted=Wanted(providers={provider}),
-        day=DAY,
-        origin=ORIGIN,
-        surcharge=NO_SURCHARGE,
-    ).files
+    files = planned(document, provider=provider).files
     usage = {Meter.INPUT: fresh, Meter.CACHE_READ: cached, Meter.OUTPUT: made}
     at = datetime(2026, 11, 28, 12, tzinfo=UTC)
     subcall = Subcall(provider=provider, model="big", at=at, usage=Usage(usage))

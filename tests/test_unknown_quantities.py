@@ -12,7 +12,7 @@ from pricing.book import TariffBook
 from pricing.cause import texts
 from proxy.dialects.fields import HARMLESS, READ, Fields, unknown
 from proxy.metering.book import tariff_book
-from proxy.metering.documents import charge_document
+from proxy.metering.documents import priced_document
 from proxy.settings.sources import load
 
 Document = dict[str, Any]
@@ -168,7 +168,7 @@ USAGE_NAMES = ("usage", "usageMetadata")
 
 
 def charge(case: Document) -> tuple[str, tuple[str, ...]]:
-    found = charge_document(case, BOOK, CONFIG)
+    found = priced_document(case, BOOK, CONFIG).charge
     return found.status.value, texts(found.reasons)
 
 

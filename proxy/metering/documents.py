@@ -13,7 +13,7 @@ from typing import cast
 
 import msgspec
 
-from pricing import Charge, TariffBook
+from pricing import TariffBook
 from pricing.cause import texts
 from pricing.charge import line_document, plain
 from pricing.plan import CredentialKind
@@ -66,11 +66,6 @@ def price_document(
         "lines": [line_document(line) for line in charge.lines],
         "tariff": charge.tariff,
     }
-
-
-def charge_document(document: Mapping[str, object], book: TariffBook, config: Config) -> Charge:
-    """What is billed for a call document.  Raises ValueError for a document that is not one."""
-    return priced_document(document, book, config).charge
 
 
 def priced_document(document: Mapping[str, object], book: TariffBook, config: Config) -> Priced:
