@@ -1,7 +1,7 @@
-"""`Notice`: something that a person must be told, as a value that every target can render.
+"""`Notice`: something that a person must know, as a value that every target can render.
 
 A notice fires, and may be resolved later by one with the same `id` and an end.  Its id is fixed:
-the same occasion has the same id on every machine and after every restart, so it is told once.
+the same occasion has the same id on every machine and after every restart, so it is sent once.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ RESOLVED = "#resolved"
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What to tell.  `text` is a sentence with its numbers, `action` says what to do about it.
 
-    `also` are the ids of other occasions that this one message tells of, too.  `until` is the
+    `also` are the ids of other occasions that this one message covers.  `until` is the
     instant after which the id cannot recur and may be forgotten; None: only room decides.
     """
 
@@ -41,7 +41,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def resolved(self) -> bool:
-        """Whether it tells of the end."""
+        """Whether it announces the end."""
         return self.ended_at is not None
 
     @property

@@ -51,11 +51,11 @@ class Request:
 
 
 class Format(Protocol):
-    """How a service wants to be told: pure, from a notice to a request."""
+    """How a service takes notices: pure, from a notice to a request."""
 
     @property
     def type(self) -> str:
         """The type in the configuration."""
 
     def request(self, notice: Notice, at: datetime) -> Request:
-        """The request that tells `notice`, made at `at`."""
+        """The request that sends `notice`, made at `at`."""

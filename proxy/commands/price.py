@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
 def price(files: Sequence[str], config: Config, book: TariffBook, *, explain: bool) -> Exit:
     """Print a line of JSON, or a receipt, for each document.  "-" is standard input.
 
-    A document that is none is told on standard error, and the others are priced.
+    A line that is no call document is reported on standard error; the others are priced.
     """
     code = Exit.OK
     for where, text in _lines(files):
