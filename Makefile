@@ -23,7 +23,7 @@ COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py pric
 # Tests start hundreds of processes: let them find our modules compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run lint test check coverage check-long bench faults soak receivers clients fuzz mutation price-diff docs screenshots clean
+.PHONY: setup run lint test check coverage check-long slow bench faults soak receivers clients fuzz mutation price-diff docs screenshots clean
 
 setup: $(STAMP)
 
@@ -56,8 +56,10 @@ coverage: setup
 	  $(BIN)/coverage report --include "$$package/*" --fail-under $(COVERED_PERCENT_MIN) || failed=1; \
 	done; exit $$failed
 
-check-long: coverage
-	$(BIN)/pytest -m slow
+check-long: coverage slow
+
+slow: setup # what takes more than ten seconds of CPU time
+	$(PYTEST) -q -m slow
 
 bench: setup
 	$(TRIALS).bench.overhead

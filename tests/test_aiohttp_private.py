@@ -17,7 +17,7 @@ from proxy.relay.aiohttp_private import NO_PAUSES, adopt
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / "proxy" / "relay" / "aiohttp_private.py"
-FOLDERS = ("pricing", "exporters", "proxy", "evaluation", "tests")
+FOLDERS = ("pricing", "exporters", "proxy", "evaluation")
 USED = {  # name → whose it is, and what stops working without it
     "_buffer": (StreamReader, "taking what a parser decoded of a body"),
     "_eof": (StreamReader, "knowing that a body is whole"),
@@ -66,8 +66,10 @@ async def test_a_parser_keeps_what_follows_a_switch() -> None:
 # -- one file alone -----------------------------------------------------------------------------
 
 
-def _trees(folder: Path) -> dict[Path, ast.Module]:
-    return {p: ast.parse(p.read_text(encoding="utf-8")) for p in sorted(folder.rglob("*.py"))}
+def _trees(folder: Path, about: str = "") -> dict[Path, ast.Module]:
+    """The files of a folder that mention `about`."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))}
+    return {path: ast.parse(text) for path, text in texts.items() if about in text.casefold()}
 
 
 def _defined(owner: ast.AST) -> Iterator[str]:
@@ -114,7 +116,9 @@ class Names:
             for node in ast.walk(tree)
             if isinstance(node, ast.ClassDef)
         }
-        self.trees = {path: tree for name in FOLDERS for path, tree in _trees(ROOT / name).items()}
+        self.trees = _trees(ROOT / "tests", about="aiohttp")
+        for folder in FOLDERS:
+            self.trees |= _trees(ROOT / folder)
         self.ours = {path: set(_defined(tree)) for path, tree in self.trees.items()}
         self.any_of_ours = set[str]().union(*self.ours.values())
 

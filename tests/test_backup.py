@@ -77,6 +77,7 @@ def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_backup_without_a_meter_comes_back(backed_up: Path, tmp_path: Path) -> None:
     """Rows, rollups and state are as they were, and the audit log says who restored what."""
     data = tmp_path / "data"
@@ -93,6 +94,7 @@ def test_a_backup_without_a_meter_comes_back(backed_up: Path, tmp_path: Path) ->
     assert (code, "is not empty" in err) == (Exit.MISTAKE, True)
 
 
+@pytest.mark.slow
 def test_a_backup_while_serving_comes_back(backed_up: Path, tmp_path: Path) -> None:
     """Each call that it saw is there once: in the store, or in a journal until the next start."""
     assert taximeter("restore", backed_up / "live", "--data", tmp_path / "data")[0] == Exit.OK
@@ -106,6 +108,7 @@ def test_a_backup_while_serving_comes_back(backed_up: Path, tmp_path: Path) -> N
     assert actions[:2] == ["restore", "backup"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["flip", "drop", "add", "manifest", "unfinished", "newer"])
 def test_damage_is_found(
     backed_up: Path, tmp_path: Path, harm: str, capsys: pytest.CaptureFixture[str]

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 from websockets.asyncio.client import connect
 
@@ -18,6 +16,7 @@ from evaluation.standin import processes
 from proxy.settings import sources
 from support.product import Product
 from support.relay_bench import make_certificate
+from support.sdks import anthropic, openai
 from trials.clients import installing, listed, running
 from trials.clients.__main__ import table
 from trials.clients.listed import CLIENTS, Client

@@ -100,6 +100,7 @@ def test_odd_documents_never_raise(
 
 
 @pytest.mark.parametrize("path", [path for path, _ in SOCKETS])
+@settings(max_examples=30)
 @given(documents=st.lists(st.tuples(st.booleans(), JSON | EVENT), max_size=6))
 def test_odd_messages_never_raise(path: str, documents: list[tuple[bool, Json]]) -> None:
     """A session takes any JSON from either side; every response that began has its reading."""

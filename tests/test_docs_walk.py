@@ -65,6 +65,7 @@ def test_the_demo_prints_the_report_to_ask_for(walk: Walk) -> None:
     assert sum(Decimal(row["cost_usd"]) for row in rows) > 0
 
 
+@pytest.mark.slow
 @needs_curl
 def test_a_copy_of_the_data_answers(walk: Walk) -> None:
     """The commands of docs/operations.md: what is backed up and restored gives the same report."""
@@ -83,6 +84,7 @@ def test_a_copy_of_the_data_answers(walk: Walk) -> None:
     assert copied == kept != "[]\n"
 
 
+@pytest.mark.slow
 @needs_curl
 def test_own_prices_can_be_followed(walk: Walk) -> None:
     """docs/own-prices.md, block by block: files written, checked, a call priced, rows repriced."""

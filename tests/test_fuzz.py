@@ -21,7 +21,7 @@ from trials.fuzz import __main__ as fuzz
 from trials.fuzz import calls, checks, damage, rows, unknown
 from trials.fuzz.calls import RecordedCall
 
-MUTATIONS = 1_500
+MUTATIONS = 500
 SEED = 20_261_123
 CHAT = RecordedCall(
     name="chat", target="/v1/chat/completions", provider="openai", response=b'{"choices":[]}'

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-import genai_prices
+import pytest
 
 from pricing import Meter, Status, Subcall, Usage, price
 from pricing.upkeep.genai_prices import HUGGING_FACE, OURS
 from pricing.upkeep.review import reviewed
 from support.books import shipped
+from support.sdks import genai_prices
 
 AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 THEIRS = {ours: theirs for theirs, ours in OURS.items()} | {"vertex": "google"}
@@ -30,7 +31,7 @@ class Case(NamedTuple):
 
     meter: Meter
     ours: Mapping[Meter, int]
-    theirs: genai_prices.Usage
+    theirs: "genai_prices.Usage"
     needs: str  # the price that their model must name, else they would use another
 
 
@@ -112,6 +113,7 @@ def names() -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.slow
 def test_the_oracle_agrees_or_we_say_why() -> None:
     """Every standard call that both can price costs the same, or the review file says why not."""
     known = explained() | BY_THE_HOUR

@@ -237,6 +237,7 @@ def test_reviewed_differences_are_of_the_present_book() -> None:
         assert {each.genai, each.litellm} - {"", each.ours}, each
 
 
+@pytest.mark.slow
 def test_the_shared_set_says_nothing_that_nobody_judged() -> None:
     """Every price that genai-prices gives otherwise is in the review file, with the reason."""
     path = SHARED / "genai-prices-0.2.3.json"

@@ -42,6 +42,7 @@ FIRST, SECOND, LAST = (2, 11), (12, 17), (22, 23)
         ("schedules.peak", 0, (18, 19)),
         ("schedules.off", 0, (20, 21)),
         ("tariff", 3, (1, 23)),  # not there: the whole file
+        ("tariff", 4, (1, 23)),
         ("nothing", 0, (1, 23)),
     ],
 )
@@ -70,6 +71,8 @@ def test_headers_outside_the_block_are_not_its_items() -> None:
     assert LINES.item(LAST, "rates", 0) == 22
     assert Lines("[[a.rates]]\nx = 1").item((1, 2), "rates", 0) == 1
     assert Lines("x = 1\n[[a.rates]]").item((1, 2), "rates", 0) == 2
+    assert Lines("x = 'rates'\n[[a.rates]]").item((1, 2), "rates", 0) == 2
+    assert Lines("[[a.rates]]\nrates = [\n{ b = 1 }]").item((1, 3), "rates", 0) == 3
 
 
 @pytest.mark.parametrize(
@@ -88,3 +91,10 @@ def test_an_array_on_one_line() -> None:
     assert lines.item((1, 4), "other", 0) == 3
     assert lines.item((1, 4), "rates2", 0) == 4
     assert lines.item((1, 1), "other", 0) == 1
+    assert Lines("rates=[\n{ a = 1 }]").item((1, 2), "rates", 0) == 2
+
+
+def test_an_array_ends_where_it_closes() -> None:
+    """One of the same name in a sub-table is another."""
+    lines = Lines("[[tariff]]\nrates = [{ a = 1 }]\n[tariff.other]\nrates = [{ b = 1 }]")
+    assert [lines.item((1, 4), "rates", index) for index in range(2)] == [2, 2]

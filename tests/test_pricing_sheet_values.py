@@ -242,6 +242,7 @@ def test_conditions() -> None:
         ({"schedule": "day"}, "unknown schedule 'day'"),
         ({"schedule": 5}, "expected text"),
         ({"colour": "red"}, "unknown term 'colour'"),
+        ({"a": "red"}, "unknown term 'a'"),  # in the order of names before `at`
         ({"prompt_tokens": {"has": "5"}}, "unknown comparison 'has'"),
         ({"prompt_tokens": {"over": 5}}, "unknown comparison 'over'"),
         ({"prompt_tokens": {"gt": "5"}}, "expected a plain number"),

@@ -1,6 +1,8 @@
 """Every room has a rank, and imports only what is below it."""
 
 import re
+from collections.abc import Mapping, Set
+from functools import cache
 from importlib import import_module
 
 from proxy.commands.cli import COMMANDS
@@ -9,8 +11,13 @@ from support.rooms import RANKS, ROOT, STARTED, imports, modules, room_list, roo
 
 PACKAGES = tuple(RANKS)
 MODULES = modules()
-IMPORTED = {module: set(imports(path, MODULES)) for module, path in MODULES.items()}
 UNRANKED = ("", "__main__")  # the package itself, and the way in
+
+
+@cache
+def imported() -> Mapping[str, Set[tuple[int, str]]]:
+    """What each module imports of ours, by line."""
+    return {module: set(imports(path, MODULES)) for module, path in MODULES.items()}
 
 
 def test_every_room_is_ranked() -> None:
@@ -23,7 +30,7 @@ def test_every_room_is_ranked() -> None:
 def test_packages_import_to_the_left() -> None:
     """pricing ← exporters ← proxy ← evaluation."""
     wrong = []
-    for module, found in IMPORTED.items():
+    for module, found in imported().items():
         own = PACKAGES.index(module.partition(".")[0])
         wrong += [
             f"{module}:{line}: {other}"
@@ -36,7 +43,7 @@ def test_packages_import_to_the_left() -> None:
 def test_rooms_import_lower_rooms() -> None:
     """So no two rooms import each other, however long the way round."""
     wrong = []
-    for module, found in IMPORTED.items():
+    for module, found in imported().items():
         package, room = module.partition(".")[0], room_of(module)
         if room in UNRANKED:
             continue
@@ -53,7 +60,7 @@ def test_rooms_import_lower_rooms() -> None:
 
 def test_files_run_in_no_circle() -> None:
     """Inside a room as well: no file reaches itself by what it imports."""
-    below = {module: {other for _, other in found} for module, found in IMPORTED.items()}
+    below = {module: {other for _, other in found} for module, found in imported().items()}
     done: set[str] = set()
 
     def visit(module: str, way: tuple[str, ...]) -> None:
@@ -69,7 +76,7 @@ def test_files_run_in_no_circle() -> None:
 
 def test_no_file_is_left_over() -> None:
     """Each is imported by another, or is where a process or a command begins."""
-    used = {other for found in IMPORTED.values() for _, other in found}
+    used = {other for found in imported().values() for _, other in found}
     entries = {command.target.partition(":")[0] for command in COMMANDS} | set(STARTED)
     left = [
         module

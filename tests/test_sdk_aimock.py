@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anthropic
-import openai
 import pytest
-from google import genai
-from google.genai import types
 
 from evaluation.standin import processes
 from support import node
 from support.patience import PATIENCE_S
+from support.sdks import anthropic, genai, openai
 
 FOLDER = Path(__file__).with_name("node")
 KEY = "sk-standin-aimock"
@@ -136,7 +133,9 @@ def messages_stream(base_url: str, headers: Mapping[str, str]) -> str:
 
 
 def gemini_stream(base_url: str, headers: Mapping[str, str]) -> str:
-    options = types.HttpOptions(base_url=base_url, headers=dict(headers), api_version="v1beta")
+    options = genai.types.HttpOptions(
+        base_url=base_url, headers=dict(headers), api_version="v1beta"
+    )
     with genai.Client(api_key=KEY, http_options=options) as client:
         stream = client.models.generate_content_stream(model="gemini-2.5-flash", contents="hello")
         return "".join(chunk.text or "" for chunk in stream)

@@ -4,22 +4,21 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
-import openai
 import pytest
-from google import genai
-from google.genai import types
-from openai.types.chat import ChatCompletionFunctionToolParam
 
 from support import roundtrip
 from support.product import Product
+from support.sdks import anthropic, genai, openai
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionFunctionToolParam
 
 Call = Callable[[str, Mapping[str, str]], object]
 KEY = "sk-standin-sdk"
 PROMPT = "time people year"
-TOOL: ChatCompletionFunctionToolParam = {
+TOOL: "ChatCompletionFunctionToolParam" = {
     "type": "function",
     "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}},
 }
@@ -156,10 +155,10 @@ def count_tokens(base_url: str, headers: Mapping[str, str]) -> object:
 
 
 def gemini(base_url: str, headers: Mapping[str, str]) -> object:
-    options = types.HttpOptions(base_url=base_url, headers=dict(headers))
+    options = genai.types.HttpOptions(base_url=base_url, headers=dict(headers))
     with genai.Client(api_key=KEY, http_options=options) as client:
-        config = types.GenerateContentConfig(
-            thinking_config=types.ThinkingConfig(include_thoughts=True)
+        config = genai.types.GenerateContentConfig(
+            thinking_config=genai.types.ThinkingConfig(include_thoughts=True)
         )
         whole = client.models.generate_content(
             model="gemini-2.5-pro", contents=PROMPT, config=config
@@ -170,7 +169,7 @@ def gemini(base_url: str, headers: Mapping[str, str]) -> object:
 
 def gemini_async(base_url: str, headers: Mapping[str, str]) -> object:
     async def calls() -> list[object]:
-        options = types.HttpOptions(base_url=base_url, headers=dict(headers))
+        options = genai.types.HttpOptions(base_url=base_url, headers=dict(headers))
         client = genai.Client(api_key=KEY, http_options=options).aio
         async with client:
             stream = await client.models.generate_content_stream(
@@ -181,7 +180,7 @@ def gemini_async(base_url: str, headers: Mapping[str, str]) -> object:
     return asyncio.run(calls())
 
 
-def _said(answer: types.GenerateContentResponse) -> object:
+def _said(answer: "genai.types.GenerateContentResponse") -> object:
     """The answer without the SDK's copy of the HTTP head, which holds the date."""
     return answer.model_dump(exclude={"sdk_http_response"}, mode="json")
 

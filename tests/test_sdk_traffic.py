@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-import openai
-
 from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
 from support.product import Product
+from support.sdks import openai
 
 CALLS = 150
 SEED = 58  # among its calls are errors of each kind, cuts, and streams that their reader leaves

@@ -48,10 +48,8 @@ class Lines:
         begun = re.compile(rf"^\s*{re.escape(key)}\s*=\s*\[")
         for number in range(block[0], block[1] + 1):
             line = STRING_OR_COMMENT.sub("", self._lines[number - 1])
-            if depth == 0:
-                if not begun.match(line):
-                    continue
-                line = line[line.index("=") + 1 :]
+            if depth == 0 and not begun.match(line):
+                continue
             for sign in line:
                 if sign == "{" and depth == 1:
                     yield number
