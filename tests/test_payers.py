@@ -8,7 +8,6 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -21,7 +20,6 @@ from proxy.secrecy.fingerprint import credential
 from proxy.secrecy.patterns import CREDENTIAL_KINDS, credential_kind
 from proxy.settings.config import Provider
 from proxy.settings.sources import load
-from support.product import Product
 
 Document = dict[str, Any]
 
@@ -402,34 +400,6 @@ def test_price_explains_who_pays(
     assert f"call: {shown}" in told
     assert f"because {why}\n" in told
     assert ("at list price: $0.0045 (exact)" in told) == (why == "plan:claude")
-
-
-def test_a_subscription_through_the_proxy(product: Product) -> None:
-    """The relay notes the kind of the credential, and only that; the row has both prices."""
-    feature, token = "subscription", "sk-ant-oat01-0123456789abcdefghij"
-    body = {
-        "model": "claude-sonnet-4-5",
-        "max_tokens": 9,
-        "messages": [{"role": "user", "content": "x"}],
-    }
-    request = Request(
-        f"{product.served.proxy_url}/anthropic/v1/messages",
-        json.dumps(body).encode(),
-        {
-            "authorization": f"Bearer {token}",
-            "content-type": "application/json",
-            "x-taximeter-feature": feature,
-        },
-    )
-    with urlopen(request) as answer:
-        answer.read()
-    [row] = product.served.calls_when(1, feature=feature)
-    assert (row["credential_kind"], row["cost_status"]) == ("claude_oauth", "not_billed")
-    assert row["reasons"] == ["plan:claude"]
-    assert Decimal(str(row["cost_usd"])) == 0
-    assert row["list_status"] == "exact"
-    assert Decimal(str(row["list_usd"])) > 0
-    assert token not in json.dumps(row, default=str)
 
 
 def test_a_provider_of_ones_own_can_be_local() -> None:

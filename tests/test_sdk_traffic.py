@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
+from urllib.request import Request, urlopen
 
 from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
@@ -14,6 +15,34 @@ from support.sdks import openai
 
 CALLS = 150
 SEED = 58  # among its calls are errors of each kind, cuts, and streams that their reader leaves
+
+
+def test_a_subscription_through_the_proxy(product: Product) -> None:
+    """The relay notes the kind of the credential, and only that; the row has both prices."""
+    feature, token = "subscription", "sk-ant-oat01-0123456789abcdefghij"
+    body = {
+        "model": "claude-sonnet-4-5",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "x"}],
+    }
+    request = Request(
+        f"{product.served.proxy_url}/anthropic/v1/messages",
+        json.dumps(body).encode(),
+        {
+            "authorization": f"Bearer {token}",
+            "content-type": "application/json",
+            "x-taximeter-feature": feature,
+        },
+    )
+    with urlopen(request) as answer:
+        answer.read()
+    [row] = product.served.calls_when(1, feature=feature)
+    assert (row["credential_kind"], row["cost_status"]) == ("claude_oauth", "not_billed")
+    assert row["reasons"] == ["plan:claude"]
+    assert Decimal(str(row["cost_usd"])) == 0
+    assert row["list_status"] == "exact"
+    assert Decimal(str(row["list_usd"])) > 0
+    assert token not in json.dumps(row, default=str)
 
 
 def test_every_call_of_mixed_traffic_has_its_row(product: Product) -> None:
