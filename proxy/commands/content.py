@@ -17,8 +17,9 @@ from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from proxy.commands import audited, terminal
-from proxy.commands.arguments import add_common, configuration
+from proxy.commands.arguments import add_common
 from proxy.commands.console_client import TIMEOUT_S, request
+from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Exit
 from proxy.console.audit_api import ChangeMade
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    config = configuration(arguments)
+    config = stored_configuration(arguments)
     whose = DeletionOrder(
         call_id=arguments.call_id, user_id=arguments.user, before=arguments.before
     )
