@@ -24,7 +24,7 @@ from pricing.cause import explained
 from proxy.access.audit import Audit
 from proxy.console import page
 from proxy.console.admission import CALLER, admission
-from proxy.console.asking import ASKED, guarded, reply, understood
+from proxy.console.asking import ASKED, answering, guarded, reply, understood
 from proxy.console.report_api import Period, ReportApi, download
 from proxy.query.csv_rows import csv_text, file_name
 from proxy.query.language import calls_question
@@ -161,5 +161,5 @@ def application(
         audit=audit,
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
-    app.add_routes([*page.routes(), *api.routes(), *reports.routes(), *more])
+    app.add_routes(answering([*page.routes(), *api.routes(), *reports.routes(), *more]))
     return app

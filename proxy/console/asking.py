@@ -6,11 +6,11 @@ about a parameter also `parameter` and `hint`, the latter part alone.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from exporters.record import TransientError
@@ -48,6 +48,23 @@ def reply(document: object, status: int = 200) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(document), status=status, content_type="application/json"
     )
+
+
+async def expected(request: web.Request) -> web.StreamResponse | None:
+    """Answers `Expect`, which no middleware sees."""
+    if request.headers["Expect"].lower() != "100-continue":
+        return reply({"error": "Expect: 100-continue is the only expectation that is met"}, 417)
+    if request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
+
+
+def answering(routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+    """The routes, with all their errors in one form."""
+    return [
+        web.RouteDef(one.method, one.path, one.handler, one.kwargs | {"expect_handler": expected})
+        for one in routes
+    ]
 
 
 @web.middleware
