@@ -68,7 +68,7 @@ _TABLE = (
     Dimension("request_model", "the model that was asked for", rolled_up=True),
     Dimension("response_model", "the model that answered", rolled_up=True),
     Dimension(
-        "operation", "the kind of call", rolled_up=True, values=("chat", "embeddings", "responses")
+        "operation", "the kind of call", rolled_up=True, values=("chat", "embeddings", "rerank")
     ),
     Dimension("endpoint", "the same as the provider names it"),
     Dimension("project", "tag of the caller", rolled_up=True),

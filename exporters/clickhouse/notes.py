@@ -1,6 +1,7 @@
 """What an answer does not show by itself: values that no call has, and rows that are gone."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from difflib import get_close_matches
 
 from exporters.clickhouse.dimensions import REASON, Bound, Dimension, known
@@ -9,6 +10,7 @@ from exporters.clickhouse.report_sql import in_rollup
 from exporters.clickhouse.reports import Asks
 
 NEAR_MAX = 3  # similar values that are named
+ROLLUP_KEPT = timedelta(days=730)  # the TTL of calls_1h
 VALUES_MAX = 2_000  # of a dimension, looked through for similar ones
 # A call without a reason has "".
 _EACH_REASON = "arrayJoin(if(empty(t.reasons), [''], CAST(t.reasons, 'Array(String)')))"
@@ -17,6 +19,8 @@ _EACH_REASON = "arrayJoin(if(empty(t.reasons), [''], CAST(t.reasons, 'Array(Stri
 async def notes(store: Asks, query: Query) -> list[str]:
     """Sentences for the reader of the answer.  Raises TransientError."""
     found = [line for one in query.filters for line in await _of_filter(store, query, one)]
+    if query.since is not None and query.since < query.now - ROLLUP_KEPT:
+        found.append("hourly sums are kept for two years; older calls are not in this answer")
     if not in_rollup(query) and (gone := await _gone(store, query)):
         found.append(
             f"{gone:,} calls of this period are kept as hourly sums only (store.ttl_days) and are"

@@ -96,7 +96,10 @@ def report(config: Config, query: Query, pairs: questions.Pairs, form: str) -> E
         _show(answer, config)
         _advise(hints)
     for note in answer.notes:
-        terminal.say(f"Note: {note}.", sys.stderr if form != "table" else None)
+        terminal.say(
+            f"Note: {note}{'' if note.endswith('?') else '.'}",
+            sys.stderr if form != "table" else None,
+        )
     return Exit.OK
 
 
@@ -166,7 +169,7 @@ def _advise(hints: Sequence[Hint]) -> None:
 
 async def _from_store(config: Config, query: Query) -> tuple[Row, list[Hint]]:
     """The answer without a running meter."""
-    waiting = list(stored.not_stored(config)) if not config.store.dsn else []
+    waiting = list(stored.not_stored(config))
     if not has_store(config):  # this data directory was never served from
         return document(query, NOTHING, waiting), []
     store = Store(store_dsn(config), database=config.store.database)
