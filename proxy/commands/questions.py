@@ -15,7 +15,10 @@ from proxy.query.language import Defaults
 
 Pairs = list[tuple[str, str]]
 _PREFIX = "asked_"  # of destinations: `--key` and `--json` must not meet options of other kinds
-_METAVARS = {"by": "NAMES", "limit": "N", "month": "YYYY-MM", "tz": "ZONE", "before_id": "ID"}
+_METAVARS = {
+    **dict.fromkeys(("since", "until", "before"), "TIME"),
+    **{"by": "NAMES", "limit": "N", "month": "YYYY-MM", "tz": "ZONE", "order": "NAME"},
+}
 
 
 def add_question(
@@ -34,7 +37,7 @@ def add_question(
             meaning = f"{meaning} (default: {said[name]})"
         if name == "tz":
             meaning = f"{meaning} (default: that of this machine)"
-        _add(parser, flag(name), name, _METAVARS.get(name, "TIME"), meaning)
+        _add(parser, flag(name), name, _METAVARS.get(name, "VALUE"), meaning)
     if accepted.filters:
         _add_filters(parser)
 

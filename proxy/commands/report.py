@@ -122,7 +122,9 @@ def _show(answer: Answer, config: Config) -> None:
     chosen, left_out = fitting((*groups, *fare.MONEY), rows)
     terminal.show(chosen, rows)
     if left_out:
-        terminal.say(f"Not shown for want of room: {', '.join(left_out)} (--json and --csv do).")
+        terminal.say(f"Not shown: {', '.join(left_out)} (see --csv).")
+        if why := fare.cells(answer.total)["doubts"]:
+            terminal.say(f"Calls not exact: {why}.")
 
 
 def _named(row: Row, by: Sequence[str]) -> Row:
@@ -141,8 +143,6 @@ def fitting(
         for one in wanted
         if one.key not in OPTIONAL or any(row.get(one.key, "-") not in ("", "-") for row in rows)
     ]
-    if all(row.get("list") == row.get("cost") for row in rows):
-        said = [one for one in said if one.key != "list"]
     if not sys.stdout.isatty():
         return said, []
     room, left_out = shutil.get_terminal_size().columns, list[str]()
