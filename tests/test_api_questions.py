@@ -165,7 +165,7 @@ async def test_errors_are_for_people(console: Console) -> None:
 async def test_a_fault_of_ours_is_told_in_the_same_form(chdb_dsn: str) -> None:
     """500 as JSON without a traceback; what is waiting is said, and a token is asked for."""
     store = Store(chdb_dsn, database=DATABASE)
-    state: dict[str, Any] = {"clickhouse": {"ok": True, "waiting": 3}}
+    state: dict[str, Any] = {"clickhouse": {"ok": True, "waiting": 3, "lag_s": 0.5}}
     server = TestServer(application(store, lambda: state, Listen(token=TOKEN)))
     await server.start_server()
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -174,8 +174,11 @@ async def test_a_fault_of_ours_is_told_in_the_same_form(chdb_dsn: str) -> None:
         assert "requires a token" in (await console.ask("/api/spend", 401))["error"]
     async with ClientSession(server.make_url("/"), headers=headers) as session:
         console = Console(session)
-        found = await console.ask("/api/report")
-        assert found["notes"] == ["3 calls are recorded, but not in the store yet"]
+        assert (await console.ask("/api/report"))["notes"] == []
+        said = "3 calls are recorded, but not in the store yet"
+        assert (await console.ask("/api/report", until="12h"))["notes"] == [said]
+        state["clickhouse"]["lag_s"] = 7.5
+        assert (await console.ask("/api/report"))["notes"] == [said]
         state["clickhouse"] = None
         broken = await console.ask("/api/report", 500)
         assert broken["error"] == "Taximeter failed to answer this; its log says why"

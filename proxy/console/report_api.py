@@ -20,6 +20,7 @@ from proxy.query.language import Defaults, report_query, stretch, timeline_query
 
 NOTES = "Taximeter-Notes"  # header: notes as JSON in ASCII, where the body has no place for them
 STEP_S = 60
+LATE_S = 5.0  # of rows on their way to the store; it is usual for a second
 
 
 class Period(Protocol):
@@ -81,9 +82,10 @@ class ReportApi:
         return await _over(self._counted, request, "counted")
 
     async def _answer(self, query: Query) -> tuple[Report, list[str]]:
-        said = pending(self._status())
+        status = self._status()  # first: what waits now may be in the store by then
         found = await report(self._store, query)
-        return found, [*await notes(self._store, query), *said]
+        said = await notes(self._store, query)
+        return found, [*said, *pending(status, late_s=LATE_S if found.total["calls"] else 0)]
 
     def _rows(
         self, request: web.Request, query: Query, found: Report, said: list[str]
@@ -93,10 +95,13 @@ class ReportApi:
         return _noted(reply(found.rows), said)
 
 
-def pending(status: Mapping[str, Row]) -> list[str]:
-    """What is to be said about rows that are not in the store yet."""
-    waiting = status.get("clickhouse", {}).get("waiting")
-    if not isinstance(waiting, int) or not waiting:
+def pending(status: Mapping[str, Row], late_s: float) -> list[str]:
+    """What is to be said about rows that are not in the store yet, the oldest for `late_s`."""
+    state = status.get("clickhouse", {})
+    waiting, lag_s = state.get("waiting"), state.get("lag_s")
+    if not isinstance(waiting, int) or not isinstance(lag_s, int | float):
+        return []
+    if not waiting or lag_s < late_s:
         return []
     return [f"{waiting:,} calls are recorded, but not in the store yet"]
 
