@@ -115,6 +115,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return self.socket_id == self.call_id != ""
 
 
+COLUMNS = tuple(
+    "ts" if name == "ts_us" else name for name in Record.__struct_fields__
+)  # of `calls`
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
 

@@ -22,6 +22,8 @@ PURE = (
     "exporters/content.py",
     "exporters/series.py",
     "exporters/prometheus.py",
+    "exporters/clickhouse/dimensions.py",
+    "exporters/clickhouse/query.py",
     "exporters/clickhouse/report_sql.py",
     "exporters/otel/call_metrics.py",
     "exporters/notify/notice.py",
@@ -31,6 +33,7 @@ PURE = (
     "exporters/notify/budget_notices.py",
     "proxy/exchange.py",
     "proxy/instants.py",
+    "proxy/query/",
     "proxy/secrecy/kinds.py",
     "proxy/secrecy/mask.py",
     "proxy/secrecy/patterns.py",
@@ -79,7 +82,7 @@ TEST_LINES_MAX = 500  # of a file of tests, whose parts do not depend on each ot
 SCRIPT_LINES_MAX = 200  # of a JavaScript module
 SCRIPT_COLUMNS_MAX = 110
 LONGER = {  # file → its own limit, and why it is one thing
-    "tests/test_reprice.py": 510,  # one history, restated in every way
+    "tests/test_reprice.py": 515,  # one history, restated in every way
 }
 PAGE = ROOT / "proxy" / "console" / "static"
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]

@@ -13,6 +13,7 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
+from exporters import record
 from exporters.clickhouse import backup, reconcile
 from exporters.clickhouse.corrections import FIELDS as CORRECTION_FIELDS
 from exporters.clickhouse.corrections import Corrections, counted
@@ -23,7 +24,7 @@ from exporters.record import Batch, Record, nine_places, rounded
 
 FIELDS = Record.__struct_fields__
 QUANTITIES = ("usage", "counts", "old_counts")
-COLUMNS = tuple("ts" if name == "ts_us" else name for name in FIELDS)
+COLUMNS = record.COLUMNS
 # The columns of table `sockets`: what is true of the connection (schema/006_sockets.sql).
 SOCKET_FIELDS = (
     *("ts_us", "call_id", "trace_id", "span_id", "parent_span_id", "session_id"),

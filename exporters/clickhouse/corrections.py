@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from exporters.clickhouse.report_sql import microseconds
+from exporters.clickhouse.query import microseconds
 from exporters.record import JsonText
 
 COSTS = (

@@ -55,6 +55,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/counted"): _READ,
     ("GET", "/api/unpriced"): _READ,
     ("GET", "/api/session"): _READ,
+    ("GET", "/api/report"): _READ,
     ("GET", "/api/spend"): _READ,
     ("GET", "/api/timeline"): _READ,
     ("GET", "/api/store/check"): _READ,

@@ -18,6 +18,7 @@ from proxy.console.backup_api import BacksUp, BackupApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.probes import Probes
+from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
@@ -35,8 +36,8 @@ class Parts:
     metrics: Callable[[], list[Family]]
     alerts: Callable[[], Mapping[str, object]]
     check: api.Check
-    unpriced: api.Period
-    counted: api.Period
+    unpriced: Period
+    counted: Period
     repricing: Repricing
     contents: Contents
     content: ContentDelivery | None

@@ -45,7 +45,7 @@ HOUR_US = 3_600_000_000
 OnProgress = Callable[[int, int], Awaitable[None]]  # calls done, calls in all
 
 
-class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True):
+class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to reprice.  `book`: only if the tariffs still have this version."""
 
     since: str

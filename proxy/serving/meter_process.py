@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from time import monotonic
 
@@ -39,7 +38,7 @@ from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
 from proxy.metering.token_audits import Audits, comparisons
-from proxy.metering.unpriced import Hint, Unpriced, unpriced
+from proxy.metering.unpriced import Unpriced, unpriced
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
 from proxy.notices.notices import Notices
@@ -141,7 +140,7 @@ class MeterProcess:
             metrics=self.metrics,
             alerts=self.alerting.shown,
             check=self.check,
-            unpriced=self._unpriced,
+            unpriced=partial(unpriced, self.store, self._book),
             counted=partial(comparisons, self.store),
             repricing=self.repricing,
             contents=self.contents,
@@ -156,9 +155,6 @@ class MeterProcess:
         self.observer.observe(record)
         self._hints.observe(record)
         self._audits.observe(record)
-
-    async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
-        return await unpriced(self.store, self._book, since, until)
 
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
