@@ -23,7 +23,17 @@ RANKS: dict[str, tuple[str, ...]] = {
         "notify",
     ),
     "proxy": (
-        *("exchange", "instants", "sampling", "secrecy", "settings", "network", "probes"),
+        *(
+            "exchange",
+            "clients",
+            "instants",
+            "sampling",
+            "secrecy",
+            "settings",
+            "regions",
+            "network",
+        ),
+        *("probes",),
         *(
             "journal",
             "access",
