@@ -82,6 +82,16 @@ class Places:
         return self.state / "outbox.log"
 
     @property
+    def gate(self) -> Path:
+        """The memory that meter and relays share: what budgets hold, and what is reserved."""
+        return self.state / "gate"
+
+    @property
+    def gate_rules(self) -> Path:
+        """The budgets that are in force in the relays."""
+        return self.state / "gate.json"
+
+    @property
     def command_token(self) -> Path:
         """The token that commands of the same user send to the console."""
         return self.state / "command.token"

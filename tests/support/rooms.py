@@ -24,7 +24,17 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "proxy": (
         *("exchange", "instants", "sampling", "secrecy", "settings", "network", "probes"),
-        *("journal", "access", "relay", "dialects", "tokens", "reading", "content", "metering"),
+        *(
+            "journal",
+            "access",
+            "gate",
+            "relay",
+            "dialects",
+            "tokens",
+            "reading",
+            "content",
+            "metering",
+        ),
         *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
         "commands",
     ),

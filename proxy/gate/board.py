@@ -1,0 +1,271 @@
+"""The meter's side: publishes what budgets hold, and frees what counted calls held back.
+
+board = Board(places)
+board.enforce(budgets)             # those of the file and of the API, on every change
+board.publish(spends, counted)     # every second or so, and soon after a row
+board.held()                       # what open calls hold back, and what was refused
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from time import monotonic_ns
+from typing import Protocol
+
+import msgspec
+
+from pricing.budget import Budget, Key
+from pricing.window import Window
+from proxy.gate import layout, rules
+from proxy.gate.layout import (
+    COMMITTED,
+    COUNTERS,
+    COUNTERS_AT,
+    I64,
+    REFUSED,
+    RESERVED,
+    SLOTS_MAX,
+    START,
+    account_at,
+    decimal,
+    entry_at,
+    slot_at,
+    whole,
+)
+from proxy.gate.memory import Busy, Full, Memory
+from proxy.gate.rules import NOTHING, Rules, Typical
+from proxy.settings.places import Places
+
+log = logging.getLogger(__name__)
+
+TRY_NS = 50_000_000  # for the lock: relays hold it for microseconds, unless one was stopped
+WRITTEN_AT_ONCE = 512  # accounts and entries in one locked step: relays wait a millisecond at most
+
+Account = tuple[str, Key]  # the name of a budget, and for whom
+_account = msgspec.json.Decoder(tuple[str, Key])
+
+
+class Counted(Protocol):
+    """Which calls of one journal have all their rows in the spend that is published.
+
+    `proxy.metering.progress.WriterProgress` is one.
+    """
+
+    def is_done(self, call: int) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a window holds: counted and uncertain, in the budget's unit."""
+
+    window: Window
+    committed: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """`reserved`: what open calls hold back.  `refused`: how many this window refused, or would."""
+
+    reserved: Decimal
+    refused: int
+
+
+@dataclass(slots=True)
+class _Change:
+    """What one account gets: its spend, and the entries (slot, number, call) that are freed."""
+
+    start: int
+    committed: int
+    unused: bool  # remove the account, if nothing is reserved
+    entries: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+class Board:
+    """One for a data directory.  Raises OSError if the shared memory cannot be made."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        try:
+            self._memory = Memory(places.gate)
+        except OSError:  # of another version, or damaged: relays will open the new one
+            places.gate.unlink(missing_ok=True)
+            self._memory = Memory(places.gate)
+        self._rules = Rules({}, NOTHING, self._memory.u64(layout.GENERATION))
+        self._rules_written = False
+        self._accounts: dict[int, Account | None] = {}  # None: its name is too long to be kept
+        self._made = -1  # accounts that were ever made, as of `_accounts`
+
+    def close(self) -> None:
+        self._memory.close()
+
+    def enforce(self, budgets: Iterable[Budget], typical: Typical = NOTHING) -> None:
+        """Have these in force from the next `publish` on; those that only alert are left out."""
+        found = rules.enforcing(budgets)
+        if found != self._rules.budgets or typical != self._rules.typical:
+            self._rules = Rules(found, typical, self._rules.generation)
+            self._rules_written = False
+
+    def publish(self, spends: Mapping[Account, Spent], counted: Mapping[str, Counted]) -> bool:
+        """Make this the spend that relays look at; False: they could not be told, try again.
+
+        `spends` has every key with spend in its current window; any other has none.  `counted` has
+        each journal that is still read: the calls that are done in it have their rows in `spends`
+        and hold back nothing any more, from the same locked step on.  So take both in one turn of
+        the event loop.  A journal that is not in it and has no directory was read to its end.
+        """
+        try:
+            changes, incomplete = self._changes(spends)
+            gone = self._gone(counted)
+            for slot in range(SLOTS_MAX):
+                done = counted.get(self._memory.writer(slot))
+                for number, call, account, _ in self._memory.entries(slot):
+                    if slot in gone or (done is not None and done.is_done(call)):
+                        change = changes.setdefault(account, self._unused(account))
+                        change.entries.append((slot, number, call))
+            for account, change in changes.items():
+                self._apply(account, change)
+            self._give_back(gone)
+        except Busy:
+            return False
+        self._memory.put_u64(layout.INCOMPLETE, incomplete)
+        self._memory.put_u64(layout.PUBLISHED, monotonic_ns())
+        return self._rules_written or self._write_rules()
+
+    def held(self) -> dict[Account, Held]:
+        """What open calls hold back, and what was refused, wherever there is any."""
+        self._look()
+        found = {}
+        for number, account in self._accounts.items():
+            at = account_at(number)
+            reserved, refused = self._memory.amount(at + RESERVED), self._memory.u64(at + REFUSED)
+            if account is not None and (reserved or refused):
+                found[account] = Held(decimal(reserved), refused)
+        return found
+
+    def status(self) -> dict[str, int]:
+        """For the health check: what the relays of this machine counted, since they began.
+
+        `failed_open` and `failed_closed` are calls that found no readable state.
+        """
+        total = dict.fromkeys(COUNTERS, 0)
+        for slot in range(SLOTS_MAX):
+            if self._memory.writer(slot):
+                for number, name in enumerate(COUNTERS):
+                    total[name] += self._memory.u64(slot_at(slot) + COUNTERS_AT + 8 * number)
+        return total | {"incomplete": self._memory.u64(layout.INCOMPLETE)}
+
+    # -- accounts -------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Find out which accounts there are, if relays made new ones."""
+        made = self._memory.u64(layout.MADE)
+        if made != self._made:
+            self._made = made
+            self._accounts = {n: self._read(self._memory.name(n)) for n in self._memory.accounts()}
+
+    @staticmethod
+    def _read(name: bytes) -> Account | None:
+        return _account.decode(name) if name else None
+
+    def _changes(self, spends: Mapping[Account, Spent]) -> tuple[dict[int, _Change], int]:
+        """What every account shall hold, and how many found no place."""
+        now = datetime.now(UTC)
+        starts = {
+            name: int(budget.windows.window(now).start.timestamp())
+            for name, budget in self._rules.budgets.items()
+        }
+        changes: dict[int, _Change] = {}
+        incomplete = 0
+        for (budget, key), spent in spends.items():
+            if budget in starts:
+                start = int(spent.window.start.timestamp())
+                number = self._placed(budget, key, start)
+                incomplete += number is None
+                if number is not None:
+                    changes[number] = _Change(start, whole(spent.committed), unused=False)
+        self._look()
+        for number, account in self._accounts.items():
+            if number not in changes:
+                change = changes[number] = self._unused(number)
+                if account is not None:
+                    change.start = starts.get(account[0], change.start)
+        return changes, incomplete
+
+    def _unused(self, number: int) -> _Change:
+        return _Change(self._start(number), 0, unused=True)
+
+    def _placed(self, budget: str, key: Key, start: int) -> int | None:
+        name = layout.named(budget, key)
+        digest = layout.digest(name)
+        number = self._memory.find(digest)
+        if number is None:
+            with suppress(Full), self._memory.locked(TRY_NS):
+                number = self._memory.make(digest, name, start)
+        return number
+
+    def _start(self, number: int) -> int:
+        start: int = I64.unpack_from(self._memory.map, account_at(number) + START)[0]
+        return start
+
+    def _apply(self, account: int, change: _Change) -> None:
+        """Raises Busy.  An account with many entries first gets its spend: it never holds less."""
+        at = account_at(account)
+        memory = self._memory
+        same = self._start(account) == change.start
+        used = not change.unused or memory.amount(at + RESERVED) or memory.u64(at + REFUSED)
+        told = same and memory.amount(at + COMMITTED) == change.committed
+        if used and told and not change.entries:
+            return
+        for pieces in _pieces(change.entries):
+            with memory.locked(TRY_NS):
+                memory.put_amount(at + COMMITTED, change.committed)
+                I64.pack_into(memory.map, at + START, change.start)
+                if not same:
+                    memory.put_u64(at + REFUSED, 0)
+                for slot, number, call in pieces:
+                    if memory.u64(entry_at(slot, number)) == call:
+                        memory.free(slot, number)
+                idle = not memory.amount(at + RESERVED) and not memory.u64(at + REFUSED)
+                if change.unused and idle:
+                    memory.remove(account)
+                    self._made = -1
+            same = True
+
+    # -- relays and rules -----------------------------------------------------------------------
+
+    def _gone(self, counted: Mapping[str, Counted]) -> set[int]:
+        """The slots of relays whose journals were read to their end."""
+        return {
+            slot
+            for slot in range(SLOTS_MAX)
+            if (writer := self._memory.writer(slot))
+            and writer not in counted
+            and not (self._places.calls / writer).exists()
+        }
+
+    def _give_back(self, gone: Iterable[int]) -> None:
+        for slot in gone:
+            with self._memory.locked(TRY_NS):
+                self._memory.give_back(slot)
+
+    def _write_rules(self) -> bool:
+        """Put the budgets in force: their spend is known now."""
+        changed = Rules(self._rules.budgets, self._rules.typical, self._rules.generation + 1)
+        try:
+            rules.write(self._places.gate_rules, changed)
+        except OSError as error:
+            log.error("Cannot write the budgets in force: %s.", error)
+            return False
+        self._rules = changed
+        self._memory.put_u64(layout.GENERATION, changed.generation)
+        self._rules_written = True
+        return True
+
+
+def _pieces(entries: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
+    """At least one."""
+    for first in range(0, max(len(entries), 1), WRITTEN_AT_ONCE):
+        yield entries[first : first + WRITTEN_AT_ONCE]

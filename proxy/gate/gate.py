@@ -1,0 +1,225 @@
+"""The relay's side: whether a call passes all its budgets, and what it holds back while it is open.
+
+    gate = Gate(places, writer, config.budgets)
+    gate.refresh()                     # a few times a second: new rules come into force
+    verdict = gate.ask(call, wants)    # in one locked step: look, and reserve
+
+A reservation is a property of an open call.  The relay makes it and never frees it: it passes to
+the meter with the call's frames, and is freed when the row counts in the published spend.  So a
+relay may be killed at any time.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic_ns
+
+from pricing.budget import Budget
+from proxy.gate import layout, rules
+from proxy.gate.layout import ENTRIES_MAX, REFUSED, account_at, entry_at, slot_at
+from proxy.gate.memory import Busy, Full, Memory
+from proxy.gate.rules import Rules
+from proxy.gate.standing import Standing
+from proxy.gate.verdict import PASSES, Cause, Refusal, Verdict, Want, combined
+from proxy.settings.places import Places
+
+log = logging.getLogger(__name__)
+
+TRY_NS = 1_000_000  # for the lock, as waiting for it stops the whole relay
+CLAIM_TRY_NS = 50_000_000  # the same at the start
+STALE_NS = 30_000_000_000  # without anything published: longer than a restart of the meter
+REFRESH_S = 0.25  # between two looks for new rules
+LOOKS_MAX = 256  # at places for an entry, before there is taken to be none
+
+_COUNTERS = {name: layout.COUNTERS_AT + 8 * number for number, name in enumerate(layout.COUNTERS)}
+
+
+class Gate:
+    """One relay's.  `writer` names the relay's journal, which may change while it runs.
+
+    `budgets` are those of the configuration: they are in force until the meter publishes its own.
+    Nothing here raises: what cannot be read or written is a matter for `fail`.
+    """
+
+    def __init__(
+        self, places: Places, writer: Callable[[], str], budgets: Mapping[str, Budget]
+    ) -> None:
+        self._path, self._rules_path = places.gate, places.gate_rules
+        self._writer = writer
+        self._memory: Memory | None = None
+        self._slot, self._slot_writer = -1, ""
+        self._next = 0  # the place of an entry that is probably free
+        self._standings: dict[str, Standing] = {}
+        self.rules = Rules({})
+        self._take(self._first(budgets))
+        self.refresh()
+
+    def close(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
+
+    # -- rules ----------------------------------------------------------------------------------
+
+    @property
+    def enforces(self) -> bool:
+        """Whether any budget may say something about a call."""
+        return bool(self._standings)
+
+    def refresh(self) -> bool:
+        """Look for new rules; returns whether there are any."""
+        memory = self._opened()
+        generation = memory.u64(layout.GENERATION) if memory is not None else 0
+        if generation in (0, self.rules.generation):
+            return False
+        try:
+            found = rules.read(self._rules_path)
+        except (OSError, ValueError) as error:
+            log.error("Cannot read the budgets in force (%s); keeping the previous ones.", error)
+            return False
+        if found.generation == self.rules.generation:
+            return False
+        self._take(found)
+        return True
+
+    def _first(self, budgets: Mapping[str, Budget]) -> Rules:
+        own = rules.enforcing(budgets.values())
+        with suppress(OSError, ValueError):
+            found = rules.read(self._rules_path)
+            return Rules({**found.budgets, **own}, found.typical)
+        return Rules(own)
+
+    def _take(self, found: Rules) -> None:
+        self.rules = found
+        self._standings = {name: Standing(budget) for name, budget in found.budgets.items()}
+
+    def _opened(self) -> Memory | None:
+        """The memory; another one if its file was removed or replaced."""
+        with suppress(OSError):
+            if self._memory is not None and self._path.stat().st_ino == self._memory.inode:
+                return self._memory
+        self.close()
+        self._slot_writer = ""
+        for standing in self._standings.values():
+            standing.forget()
+        try:
+            self._memory = Memory(self._path)
+        except OSError as error:
+            log.error("Cannot open the state of budgets: %s.", error)
+            return None
+        self._claim(self._memory)
+        return self._memory
+
+    def _claim(self, memory: Memory) -> None:
+        """Take a slot for this relay's journal."""
+        writer = self._writer()
+        with suppress(Busy, Full), memory.locked(CLAIM_TRY_NS):
+            self._slot = memory.claim(writer)
+            self._slot_writer = writer
+
+    # -- calls ----------------------------------------------------------------------------------
+
+    def ask(
+        self, call: int, wants: Sequence[Want], now_ns: int, *, last: bool = True
+    ) -> Verdict | None:
+        """Whether call number `call` of the relay's journal passes; if so, it is reserved for.
+
+        `wants` has each budget in force that matches the call; `now_ns` is the instant at which it
+        began, since the epoch.  Takes microseconds, and at most `TRY_NS` longer.  None: the lock
+        was not free, and this is not the `last` time to ask.
+        """
+        memory = self._memory
+        if memory is None:
+            return self._failed(wants, now_ns, "")
+        published = memory.u64(layout.PUBLISHED)
+        if not published <= monotonic_ns() < published + STALE_NS:
+            return self._failed(wants, now_ns, "stale")
+        try:
+            with memory.locked(TRY_NS):
+                verdict = self._asked(memory, call, wants, now_ns)
+        except Busy:
+            return self._failed(wants, now_ns, "locked") if last else None
+        except Full:
+            return self._failed(wants, now_ns, "full")
+        self._count("refused" if verdict.refused else "shadowed" if verdict.by else "passed")
+        return verdict
+
+    def _asked(self, memory: Memory, call: int, wants: Sequence[Want], now_ns: int) -> Verdict:
+        if self._writer() != self._slot_writer:  # the journal's directory was removed
+            self._slot = memory.claim(self._writer())
+            self._slot_writer = self._writer()
+        refusals: list[Refusal] = []
+        amounts: list[int] = []
+        for want in wants:
+            refusal, units = self._standings[want.budget.name].judge(memory, want, now_ns)
+            amounts.append(units)
+            if refusal is not None:
+                refusals.append(refusal)
+        verdict = combined(refusals)
+        for refusal in refusals:
+            account = self._standings[refusal.budget.name].made(memory, refusal.key)
+            at = account_at(account) + REFUSED
+            memory.put_u64(at, memory.u64(at) + 1)
+        if verdict.refused is None:
+            self._reserve(memory, call, wants, amounts)
+        return verdict
+
+    def _reserve(
+        self,
+        memory: Memory,
+        call: int,
+        wants: Sequence[Want],
+        amounts: Sequence[int],
+    ) -> None:
+        """All or nothing.  Raises Full."""
+        holding = [(want, units) for want, units in zip(wants, amounts, strict=True) if units]
+        accounts = [self._standings[want.budget.name].made(memory, want.key) for want, _ in holding]
+        free = self._free_places(memory, len(holding))
+        for place, account, (_, units) in zip(free, accounts, holding, strict=True):
+            memory.hold(self._slot, place, call, account, units)
+
+    def _free_places(self, memory: Memory, count: int) -> list[int]:
+        found: list[int] = []
+        place = self._next
+        for _ in range(LOOKS_MAX):
+            if len(found) == count:
+                break
+            if not memory.u64(entry_at(self._slot, place)):
+                found.append(place)
+            place = (place + 1) % ENTRIES_MAX
+        self._next = place
+        if len(found) < count:
+            raise Full
+        return found
+
+    # -- what cannot be read --------------------------------------------------------------------
+
+    def _failed(self, wants: Sequence[Want], now_ns: int, why: str) -> Verdict:
+        """Each budget says by its `fail` what happens now."""
+        closed = [
+            Refusal(
+                budget=want.budget,
+                key=want.key,
+                cause=Cause.UNREADABLE,
+                window=self._standings[want.budget.name].window(now_ns),
+            )
+            for want in wants
+            if want.budget.fail == "closed" and want.budget.action != "shadow"
+        ]
+        self._count("failed_closed" if closed else "failed_open")
+        if why:
+            self._count(why)
+        return combined(closed) if closed else PASSES
+
+    def counted(self) -> dict[str, int]:
+        """What this relay has counted in its slot."""
+        memory, slot = self._memory, self._slot
+        if memory is None or slot < 0:
+            return dict.fromkeys(_COUNTERS, 0)
+        return {name: memory.u64(slot_at(slot) + at) for name, at in _COUNTERS.items()}
+
+    def _count(self, name: str) -> None:
+        """Add to a counter of the slot, which only this relay adds to."""
+        if self._memory is not None and self._slot >= 0:
+            at = slot_at(self._slot) + _COUNTERS[name]
+            self._memory.put_u64(at, self._memory.u64(at) + 1)
