@@ -24,19 +24,9 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "proxy": (
         *("exchange", "instants", "sampling", "secrecy", "settings", "network", "probes"),
-        *(
-            "journal",
-            "access",
-            "gate",
-            "relay",
-            "dialects",
-            "tokens",
-            "reading",
-            "content",
-            "metering",
-        ),
-        *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
-        "commands",
+        *("journal", "access", "gate", "relay", "dialects", "tokens", "reading", "content"),
+        *("metering", "repricing", "delivery", "notices", "budgets", "health", "backup"),
+        *("console", "serving", "commands"),
     ),
     "evaluation": ("standin", "provider"),
 }
