@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +14,7 @@ from exporters.clickhouse.corrections import FIELDS, SCOPES, Correction, Correct
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import migrate, schema_files
 from exporters.record import Batch, Record
+from support.spending import corrected
 
 if TYPE_CHECKING:
     from conftest import RecordMaker
@@ -27,47 +27,6 @@ def client(chdb_dsn: str) -> Iterator[Client]:
     client = connection.connect(parse_dsn(chdb_dsn))
     yield client
     client.close()
-
-
-def correction(record: Record, usd: Decimal | None, revision: int = 1) -> Correction:
-    """A new price of `record`."""
-    old = {f"old_{name}": None for name in _COSTS if name != "cost_usd"}
-    return Correction(
-        ts=record.ts_us,
-        call_id=record.call_id,
-        source=record.source,
-        revision=revision,
-        at=record.ts_us,
-        reason="test",
-        team=record.team,
-        project=record.project,
-        provider=record.provider,
-        operation=record.operation,
-        request_model=record.request_model,
-        response_model=record.response_model,
-        outcome=record.outcome,
-        old_cost_usd=record.cost_usd,
-        **old,
-        old_cost_status=record.cost_status,
-        old_counts={},
-        cost_usd=usd,
-        **dict.fromkeys((name for name in _COSTS if name != "cost_usd"), None),
-        cost_status="unpriced" if usd is None else "exact",
-        reasons=(),
-        tariff="t",
-        receipt="{}",
-        counts={},
-        user_id=record.user_id,
-        tags=record.tags,
-        input_tokens_total=record.input_tokens_total,
-        output_tokens_total=record.output_tokens_total,
-    )
-
-
-_COSTS = (
-    *("cost_usd", "cost_input_usd", "cost_output_usd", "cost_cache_read_usd"),
-    *("cost_cache_write_usd", "cost_other_usd"),
-)
 
 
 def by_user(client: Client, table: str) -> object:
@@ -101,7 +60,7 @@ async def test_rows_from_before_count_once(
     writer = connection.connect(parse_dsn(chdb_dsn))
     writer.database = database
     insert(writer, records[:200])
-    correct(writer, correction(records[0], Decimal("1.5")))
+    correct(writer, corrected(records[0], "1.5"))
     stop, written = threading.Event(), 200
 
     def write() -> None:
@@ -120,7 +79,7 @@ async def test_rows_from_before_count_once(
     backfill.backfill(client, database, "")  # a start that died before it noted the file
     assert by_user(client, "spend_tags_15m") == by_user(client, "rows")
     clickhouse = ClickHouse(chdb_dsn, database=database)
-    await clickhouse.correct(Corrections((correction(records[1], None),)))
+    await clickhouse.correct(Corrections((corrected(records[1], None),)))
     assert await clickhouse.reconcile(repair=False, quiet_s=0) == []
     client.command("INSERT INTO spend_15m (bucket, calls) VALUES (now(), 7)")
     client.command("INSERT INTO spend_tags_15m (bucket, calls) VALUES (now(), 7)")

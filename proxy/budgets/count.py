@@ -115,13 +115,13 @@ class Count:
                 for kind, sums in kinds.items():
                     if slot in window:
                         base.add(key, slot, kind, ZERO.minus(sums))
-        before = {key: self.sums(key, window) for key in self.keys()}
+        before = {key: self.sums(key, window) for key in self.all_keys()}
         self._base, self.read, self.read_at = base, window, now
-        for key in self.keys():
+        for key in self.all_keys():
             if key not in before or self.sums(key, window) != before[key]:
                 self.changed.add(key)
 
-    def keys(self) -> Collection[Key]:
+    def all_keys(self) -> Collection[Key]:
         """All keys with a row, in any slot that is kept."""
         if not self.budget.scope or "*" not in self.budget.scope.values():
             return [()]

@@ -81,7 +81,7 @@ class Evaluation:
             known = self._known.get(name)
             if known is None or any(one.window != window for one in _first(known)):
                 known = self._known[name] = {}
-                keys: Collection[Key] = count.keys()
+                keys: Collection[Key] = count.all_keys()
             else:
                 keys = count.changed
             for key in keys:
@@ -139,7 +139,7 @@ class Evaluation:
         held = self._held()
         for name, count in self._spending.counts.items():
             own = {key for budget, key in held if budget == name}
-            for key in sorted({*count.keys(), *own}):
+            for key in sorted({*count.all_keys(), *own}):
                 yield self.standing(count, key, now)
 
     def standing(self, count: Count, key: Key, now: datetime) -> Standing:

@@ -75,7 +75,7 @@ class Outlook:
         budget = count.budget
         if not budget.windows.resets and budget.anomaly_usd is None:
             return
-        standings = [self._evaluation.standing(count, key, now) for key in [*count.keys()]]
+        standings = [self._evaluation.standing(count, key, now) for key in count.all_keys()]
         known = [one for one in standings if one.spend is not None]
         known.sort(key=lambda one: one.spend.counted if one.spend else NOTHING, reverse=True)
         past = await self._past(budget, now)

@@ -60,7 +60,7 @@ class Spending:
             held = self.counts.get(budget.name)
             if held is not None and _counts_the_same(held.budget, budget):
                 held.budget = budget
-                held.changed.update(held.keys())
+                held.changed.update(held.all_keys())
                 counts[budget.name] = held
             else:
                 counts[budget.name] = self._new(budget)
