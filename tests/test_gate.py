@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,61 +24,16 @@ from proxy.gate.gate import Gate
 from proxy.gate.layout import decimal, whole
 from proxy.gate.verdict import Cause, Verdict, Want
 from proxy.settings.places import Places
+from support.budget_bench import Machine, machine_in
 
 USD = Budget(name="b", limit_usd=Decimal("0.002"), action="block", reserve="worst", period="total")
 ANN: Key = (("user", "ann"),)
 
 
-@dataclass
-class Done:
-    """Calls whose rows count."""
-
-    calls: set[int] = field(default_factory=set)
-
-    def is_done(self, call: int) -> bool:
-        return call in self.calls
-
-
-@dataclass
-class Machine:
-    """A meter's board and one relay's gate over one directory."""
-
-    places: Places
-    board: Board
-    gates: list[Gate] = field(default_factory=list)
-    done: Done = field(default_factory=Done)
-    writer: str = "relay0-1"
-
-    def enforce(self, *budgets: Budget) -> None:
-        self.board.enforce(budgets)
-        self.publish({})
-
-    def publish(self, spends: dict[tuple[str, Key], Any]) -> None:
-        """`spends`: amounts of the current windows."""
-        budgets = self.board._rules.budgets
-        now = datetime.now(UTC)
-        told = {
-            one: Spent(budgets[one[0]].windows.window(now), Decimal(amount))
-            for one, amount in spends.items()
-        }
-        assert self.board.publish(told, {self.writer: self.done})
-        for gate in self.gates:
-            gate.refresh()
-
-    def gate(self) -> Gate:
-        (self.places.calls / self.writer).mkdir(parents=True, exist_ok=True)
-        self.gates.append(Gate(self.places, lambda: self.writer, {}))
-        return self.gates[-1]
-
-
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    places = Places(tmp_path)
-    made = Machine(places, Board(places))
-    yield made
-    made.board.close()
-    for gate in made.gates:
-        gate.close()
+    with machine_in(tmp_path) as made:
+        yield made
 
 
 def want(budget: Budget, amount: str, key: Key = (), **more: Any) -> Want:
@@ -90,11 +45,6 @@ def ask(gate: Gate, call: int, *wants: Want, now_ns: int = 0) -> Cause | None:
     verdict = gate.ask(call, wants, now_ns or time.time_ns())
     assert verdict is not None
     return verdict.refused.cause if verdict.refused else None
-
-
-def reserved(machine: Machine, name: str = "b", key: Key = ()) -> Decimal:
-    held = machine.board.held().get((name, key))
-    return held.reserved if held else Decimal(0)
 
 
 @given(st.decimals(min_value=0, max_value=10**15 - 1, places=18))
@@ -111,16 +61,16 @@ def test_a_call_passes_while_it_fits(machine: Machine) -> None:
     machine.enforce(USD)
     causes = [ask(gate, call, want(USD, "0.0008")) for call in (1, 2, 3)]
     assert causes == [None, None, Cause.RESERVED]
-    assert reserved(machine) == Decimal("0.0016")
+    assert machine.reserved() == Decimal("0.0016")
 
     machine.done.calls |= {1}
     machine.publish({("b", ()): "0.0001"})
-    assert reserved(machine) == Decimal("0.0008")
+    assert machine.reserved() == Decimal("0.0008")
     assert ask(gate, 4, want(USD, "0.0008")) is None
 
     machine.done.calls |= {2, 4}
     machine.publish({("b", ()): "0.0013"})
-    assert reserved(machine) == 0
+    assert machine.reserved() == 0
     assert ask(gate, 5, want(USD, "0.0008")) is Cause.SPENT
     assert ask(gate, 5, want(USD, "0.0007")) is None
     assert ask(gate, 6, want(USD, "0.0021")) is Cause.NEVER
@@ -141,9 +91,9 @@ def test_all_budgets_must_pass(machine: Machine) -> None:
     assert verdict is not None
     assert verdict.refused is not None
     assert (verdict.refused.cause, verdict.by) == (Cause.RESERVED, ("b",))
-    assert reserved(machine, "each", ANN) == Decimal("0.0015")
-    assert reserved(machine, "shadow") == Decimal("0.6")
-    assert reserved(machine, "each", (("user", "bob"),)) == 0
+    assert machine.reserved("each", ANN) == Decimal("0.0015")
+    assert machine.reserved("shadow") == Decimal("0.6")
+    assert machine.reserved("each", (("user", "bob"),)) == 0
 
 
 def test_typical_takes_what_is_left(machine: Machine) -> None:
@@ -153,7 +103,7 @@ def test_typical_takes_what_is_left(machine: Machine) -> None:
     machine.enforce(typical)
     causes = [ask(gate, call, want(typical, "0.0015")) for call in (1, 2, 3)]
     assert causes == [None, None, Cause.RESERVED]
-    assert reserved(machine) == Decimal("0.002")
+    assert machine.reserved() == Decimal("0.002")
     machine.publish({("b", ()): "0.002"})
     assert ask(gate, 4, want(typical, "0.0015")) is Cause.SPENT
     assert ask(gate, 4, want(typical, "0", free=True)) is None
@@ -190,6 +140,7 @@ def test_changes_come_into_force_with_their_spend(machine: Machine) -> None:
     """A new budget is not looked at before the spend that it limits is known."""
     gate = machine.gate()
     assert not gate.enforces
+    machine.budgets = {"b": USD}
     machine.board.enforce([USD])
     assert not gate.refresh()
     machine.publish({("b", ()): "0.002"})
@@ -234,7 +185,7 @@ def test_no_room_is_a_failure(machine: Machine, monkeypatch: pytest.MonkeyPatch)
     machine.enforce(closed)
     assert ask(gate, 1, want(closed, "0.001")) is Cause.UNREADABLE
     assert machine.board.status()["full"] == 1
-    assert reserved(machine, "closed") == 0
+    assert machine.reserved("closed") == 0
 
 
 def test_accounts_without_a_place(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +225,7 @@ def test_many_rows_at_once_never_hold_less(
         ask(gate, call, want(wide, "0.1"))
     machine.done.calls |= set(range(1, 8))
     machine.publish({("b", ()): "0.5"})
-    assert reserved(machine) == 0
+    assert machine.reserved() == 0
 
 
 def test_the_meter_comes_back(machine: Machine) -> None:
@@ -284,7 +235,7 @@ def test_the_meter_comes_back(machine: Machine) -> None:
     assert ask(gate, 1, want(USD, "0.0015")) is None
     machine.board.close()
     machine.board = Board(machine.places)
-    assert reserved(machine) == Decimal("0.0015")
+    assert machine.reserved() == Decimal("0.0015")
     machine.enforce(USD)
     assert ask(gate, 2, want(USD, "0.0015")) is Cause.RESERVED
     machine.board.close()
@@ -359,13 +310,13 @@ def test_relays_admit_exactly_the_limit(machine: Machine) -> None:
         answers = [one.stdout.readline().split() for one in running if one.stdout is not None]
     passed = sum(int(count) for count, _ in answers) - sum(int(busy) for _, busy in answers)
     assert passed == 666  # 0.002 / 0.000003
-    assert reserved(machine) == Decimal("0.001998")
+    assert machine.reserved() == Decimal("0.001998")
     machine.publish({("b", ()): "0.0005"})
-    assert reserved(machine) == Decimal("0.001998")  # their journals are still to be read
+    assert machine.reserved() == Decimal("0.001998")  # their journals are still to be read
     for name in names:
         (machine.places.calls / name).rmdir()
     machine.publish({("b", ()): "0.0005"})
-    assert reserved(machine) == 0
+    assert machine.reserved() == 0
 
 
 def test_a_relay_that_is_killed_while_it_writes(machine: Machine) -> None:
@@ -379,12 +330,12 @@ def test_a_relay_that_is_killed_while_it_writes(machine: Machine) -> None:
         with memory.locked(board_module.TRY_NS):
             pass
         slot = next(n for n in range(layout.SLOTS_MAX) if memory.writer(n) == "relay1-1")
-        assert reserved(machine) == sum(
+        assert machine.reserved() == sum(
             (decimal(units) for *_, units in memory.entries(slot)), start=Decimal(0)
         )
         (machine.places.calls / "relay1-1").rmdir()
         machine.publish({})
-        assert reserved(machine) == 0
+        assert machine.reserved() == 0
 
 
 def test_a_broken_step_is_made_good(machine: Machine) -> None:
@@ -396,7 +347,7 @@ def test_a_broken_step_is_made_good(machine: Machine) -> None:
     memory.put_u64(layout.DIRTY, 1)
     memory.put_amount(layout.account_at(next(memory.accounts())) + layout.RESERVED, 7)
     assert ask(gate, 2, want(USD, "0.0004")) is None
-    assert reserved(machine) == Decimal("0.0008")
+    assert machine.reserved() == Decimal("0.0008")
 
 
 HOLDER = """
