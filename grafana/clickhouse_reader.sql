@@ -34,6 +34,8 @@ GRANT
     SELECT ON taximeter.calls_1m,
     SELECT ON taximeter.calls_1h,
     SELECT ON taximeter.counts_1h,
+    SELECT ON taximeter.spend_15m,
+    SELECT ON taximeter.spend_tags_15m,
     SELECT ON taximeter.trace_ts,
     SELECT ON taximeter.schema_files,
     SELECT ON taximeter.calls_local,
@@ -44,6 +46,8 @@ GRANT
     SELECT ON taximeter.calls_1m_local,
     SELECT ON taximeter.calls_1h_local,
     SELECT ON taximeter.counts_1h_local,
+    SELECT ON taximeter.spend_15m_local,
+    SELECT ON taximeter.spend_tags_15m_local,
     SELECT ON taximeter.trace_ts_local,
     SELECT ON taximeter.schema_files_local
 TO taximeter_reader;

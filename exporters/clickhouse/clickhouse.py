@@ -5,10 +5,11 @@ batch again changes nothing: after `kill -9`, after a lost answer, and when the 
 itself sends it twice (it does so when the connection is reset).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
@@ -122,9 +123,14 @@ class ClickHouse:
 
         Runs on the writing thread, so the answer holds all of a batch or none of it.
         """
-        sql, bound = counted(since)
-        rows = await self._writer.do(lambda client: client.query(sql, bound).result_rows)
+        rows = await self.ask(*counted(since))
         return [(name, hour, quantity) for name, hour, quantity in rows]
+
+    async def ask(
+        self, sql: str, bound: Mapping[str, str | int | bool]
+    ) -> Sequence[Sequence[Any]]:
+        """The rows that SQL of ours selects, on the writing thread, as `counted`."""
+        return await self._writer.do(lambda client: client.query(sql, dict(bound)).result_rows)
 
     async def back_up(self, to: Path) -> dict[str, int]:
         """See `exporters.clickhouse.backup`; nothing is written here meanwhile."""

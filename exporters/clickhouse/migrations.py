@@ -14,6 +14,7 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
+from exporters.clickhouse import backfill
 from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).parents[1] / "schema"
@@ -156,8 +157,11 @@ def migrate(
     new = []
     for file in schema_files():
         if file.name not in applied:
-            for statement in statements(file.text, database=database, cluster=cluster):
+            text = backfill.dated(client, file.text)
+            for statement in statements(text, database=database, cluster=cluster):
                 client.command(statement)
+            if backfill.ALWAYS in file.text:
+                backfill.backfill(client, database, cluster)
             client.insert(record, [[file.name, file.checksum]], ["name", "checksum"])
             new.append(file.name)
         elif applied[file.name] != file.checksum:

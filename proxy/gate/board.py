@@ -145,6 +145,19 @@ class Board:
                 found[account] = Held(decimal(reserved), refused)
         return found
 
+    def holding(self, writer: str, call: int) -> dict[Account, Decimal]:
+        """What one call of a journal holds back, until its row counts."""
+        self._look()
+        found: dict[Account, Decimal] = {}
+        for slot in range(SLOTS_MAX):
+            if self._memory.writer(slot) != writer:
+                continue
+            for _, each, number, units in self._memory.entries(slot):
+                account = self._accounts.get(number)
+                if each == call and account is not None:
+                    found[account] = decimal(units)
+        return found
+
     def status(self) -> dict[str, int]:
         """For the health check: what the relays of this machine counted, since they began.
 

@@ -9,14 +9,14 @@ its id.  If the disk refuses, everything goes on in memory and is written once i
 import asyncio
 import logging
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from exporters.notify.notice import Notice
+from exporters.notify.notice import RESOLVED, Notice
 from proxy.journal.disk import write_atomically
 from proxy.notices.lines import documents, line
 
@@ -95,6 +95,8 @@ class Outbox:
             ended=ids if notice.resolved else [],
         )
         self._write(entry)  # raises if it cannot be encoded, before anything is changed
+        if not notice.resolved:  # what begins again can end again
+            self._entries.pop(notice.id + RESOLVED, None)
         self._take(entry)
         for name in names:
             self._limit(name)
@@ -106,8 +108,7 @@ class Outbox:
 
     def started_at(self, id: str) -> datetime | None:
         """When the message with this id was told; None: it had none of its own."""
-        entry = self._entries.get(id)
-        return entry.at if entry else None
+        return self._entries[id].at if id in self._entries else None
 
     def end(self, ids: Iterable[str]) -> None:
         """Note that these alerts are over, without a message."""
@@ -118,6 +119,17 @@ class Outbox:
             entry = Entry(key=key, ids=[], at=now, until=now, ended=known)
             self._write(entry)
             self._take(entry)
+
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Let the alerts with these ids be told again.  An end that waits is still sent."""
+        for key, entry in list(self._entries.items()):
+            finished = [id for id in entry.ended if which(id)] and not entry.waiting
+            if finished or any(map(which, entry.ids)):
+                del self._entries[key]
+                for id in entry.ids:
+                    self._by_id.pop(id, None)
+                    self._open.pop(id, None)
+        self._write_anew()
 
     def waiting(self, target: str) -> list[Notice]:
         """What this target has to be told, oldest first."""
@@ -139,19 +151,14 @@ class Outbox:
 
     def expired(self, target: str, now: datetime) -> list[Notice]:
         """What has waited for `target` for too long."""
-        return [
-            entry.notice
-            for entry in self._entries.values()
-            if entry.notice is not None and target in entry.waiting and now - entry.at > AGE_MAX
-        ]
+        waiting = self.waiting(target)
+        return [one for one in waiting if now - self._entries[one.key].at > AGE_MAX]
 
     def status(self) -> dict[str, int]:
         """What the outbox holds, and what it could not keep."""
         return {
-            "remembered": len(self._entries),
-            "firing": len(self._open),
-            "damaged": self.damaged,
-            "forgotten": self.forgotten,
+            **{"remembered": len(self._entries), "firing": len(self._open)},
+            **{"damaged": self.damaged, "forgotten": self.forgotten},
             "write_errors": self.write_errors,
         }
 

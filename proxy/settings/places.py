@@ -82,6 +82,16 @@ class Places:
         return self.state / "outbox.log"
 
     @property
+    def budgets(self) -> Path:
+        """The budgets that were made by API."""
+        return self.state / "budgets.json"
+
+    @property
+    def uncertain(self) -> Path:
+        """What cut calls may have cost beyond their rows."""
+        return self.state / "uncertain.json"
+
+    @property
     def gate(self) -> Path:
         """The memory that meter and relays share: what budgets hold, and what is reserved."""
         return self.state / "gate"
