@@ -126,9 +126,7 @@ class ClickHouse:
         rows = await self.ask(*counted(since))
         return [(name, hour, quantity) for name, hour, quantity in rows]
 
-    async def ask(
-        self, sql: str, bound: Mapping[str, str | int | bool]
-    ) -> Sequence[Sequence[Any]]:
+    async def ask(self, sql: str, bound: Mapping[str, str | int | bool]) -> Sequence[Sequence[Any]]:
         """The rows that SQL of ours selects, on the writing thread, as `counted`."""
         return await self._writer.do(lambda client: client.query(sql, dict(bound)).result_rows)
 
