@@ -116,11 +116,13 @@ class ClickHouse:
         rows = await self.ask(*counted(since))
         return [(name, hour, quantity) for name, hour, quantity in rows]
 
-    async def ask(
-        self, sql: str, bound: Mapping[str, str | int | bool]
-    ) -> Sequence[Sequence[Any]]:
+    async def ask(self, sql: str, bound: Mapping[str, str | int | bool]) -> Sequence[Sequence[Any]]:
         """The rows that SQL of ours selects, on the writing thread, as `counted`."""
         return await self._writer.do(lambda client: client.query(sql, dict(bound)).result_rows)
+
+    async def put(self, table: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Insert a few rows that nobody sends again."""
+        await self._writer.do(lambda client: client.insert(table, rows, names))
 
     async def back_up(self, to: Path) -> dict[str, int]:
         """See `exporters.clickhouse.backup`; nothing is written here meanwhile."""

@@ -35,7 +35,8 @@ _WINDOW = (
 # Tables that are written through Distributed; a call and its corrections are on the same shard.
 _SHARDING = {
     **dict.fromkeys(("calls", "sockets", "corrections", "contents"), ", sipHash64(call_id)"),
-    "audit": ", sipHash64(id)",
+    **dict.fromkeys(("audit", "told_alerts"), ", sipHash64(id)"),
+    "meters": ", sipHash64(node)",
 }
 
 

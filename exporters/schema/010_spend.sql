@@ -210,3 +210,23 @@ WHERE t.ingested_at >= toDateTime64('1970-01-01 00:00:00.000', 3, 'UTC')
 GROUP BY
   bucket, project, environment, team, feature, key_id, client, provider, operation, model, user_id,
   tags;
+-- Which meters share this database, and which alerts of budgets were told, so that one of them tells
+-- and another can go on from there.  `ended` is 1 for the row that says that an alert is over.
+CREATE TABLE IF NOT EXISTS meters (
+  node  String,
+  seen  DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(seen)
+ORDER BY node
+TTL toDateTime(seen) + INTERVAL 1 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 10000;
+CREATE TABLE IF NOT EXISTS told_alerts (
+  id     String,
+  node   String,
+  ended  UInt8,
+  at     DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = MergeTree
+ORDER BY (id, at)
+TTL toDateTime(at) + INTERVAL 2 YEAR DELETE
+SETTINGS non_replicated_deduplication_window = 10000;
