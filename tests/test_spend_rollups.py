@@ -101,18 +101,3 @@ def correct(client: Client, one: Correction) -> None:
     """The same, of a correction."""
     names = [name for name in FIELDS if name not in SCOPES]
     client.insert("corrections", [[getattr(one, name) for name in names]], names)
-
-
-async def test_a_refused_call_counts_nowhere(
-    client: Client, chdb_dsn: str, database: str, make_records: "RecordMaker"
-) -> None:
-    """It is a row, and no spend, no call and no difference."""
-    clickhouse = ClickHouse(chdb_dsn, database=database)
-    records = [msgspec.structs.replace(one, outcome="refused") for one in make_records(3)]
-    await clickhouse.export(Batch("s:0-2", tuple(records)))
-    client.database = database
-    assert client.query("SELECT count() FROM calls").result_rows == [(3,)]
-    assert client.query("SELECT count() FROM spend_tags_15m").result_rows == [(0,)]
-    found = await clickhouse.reconcile(repair=False, quiet_s=0)
-    assert [one for one in found if one.rollup.startswith("spend")] == []
-    await clickhouse.close()

@@ -9,6 +9,7 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
@@ -113,6 +114,32 @@ async def test_filters(store: Store, records: list[Record]) -> None:
         await store.calls(filters={"http_status": "teapot"})
     assert await store.calls(1, since=datetime(1, 1, 1, tzinfo=UTC)) == everything[:1]
     assert await store.calls(1, since=datetime(9999, 12, 31, tzinfo=UTC)) == []
+
+
+async def test_refusals_are_listed_apart(
+    store_dsn: str, database: str, make_records: "RecordMaker"
+) -> None:
+    """What a budget refused is in no list and no count of calls; a shadow's call is in both."""
+    refused, shadowed, other = make_records(3)
+    refused = replace(refused, outcome="refused", blocked_by=("b", "c"), cost_usd=Decimal(0))
+    shadowed = replace(shadowed, blocked_by=("s",))
+    exporter = ClickHouse(store_dsn, database=database)
+    store = Store(store_dsn, database=database)
+    for _ in range(2):  # again under the same token
+        await exporter.export(Batch("s:0-2", (refused, shadowed, other)))
+    calls, refusals = await store.calls(), await store.calls(refused=True)
+    assert {row["call_id"]: row["blocked_by"] for row in calls} == {
+        shadowed.call_id: ["s"],
+        other.call_id: [],
+    }
+    assert [(row["call_id"], row["blocked_by"]) for row in refusals] == [
+        (refused.call_id, ["b", "c"])
+    ]
+    assert await store.calls(refused=True, filters={"team": "nobody"}) == []
+    (total,) = await store.report(None, None, ())
+    assert total["calls"] == 2
+    await store.close()
+    await exporter.close()
 
 
 async def test_one_call_with_its_receipt(store: Store, records: list[Record]) -> None:

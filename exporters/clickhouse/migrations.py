@@ -19,7 +19,10 @@ from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).parents[1] / "schema"
 # Table → the column whose age ttl_days limits.
-TTL = {"calls": "ts", "sockets": "ts", "corrections": "ts", "trace_ts": "first_start"}
+TTL = {
+    **dict.fromkeys(("calls", "sockets", "refusals", "corrections"), "ts"),
+    "trace_ts": "first_start",
+}
 CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
@@ -34,7 +37,9 @@ _WINDOW = (
 )
 # Tables that are written through Distributed; a call and its corrections are on the same shard.
 _SHARDING = {
-    **dict.fromkeys(("calls", "sockets", "corrections", "contents"), ", sipHash64(call_id)"),
+    **dict.fromkeys(
+        ("calls", "sockets", "refusals", "corrections", "contents"), ", sipHash64(call_id)"
+    ),
     **dict.fromkeys(("audit", "told_alerts"), ", sipHash64(id)"),
     "meters": ", sipHash64(node)",
 }

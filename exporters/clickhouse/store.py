@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from exporters import content
 from exporters.clickhouse import connection
-from exporters.clickhouse.clickhouse import COLUMNS
+from exporters.clickhouse.clickhouse import COLUMNS, REFUSAL_COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
 from exporters.clickhouse.dsn import Dsn, parse_dsn, require
 from exporters.clickhouse.report_sql import grouped, microseconds, with_status
@@ -78,22 +78,26 @@ class Store:
         before: datetime | None = None,
         before_id: str = "",
         filters: Mapping[str, Scalar] | None = None,
+        refused: bool = False,
     ) -> list[Row]:
         """The newest calls, at most `limit` and ROWS_MAX, with all columns.
+
+        `refused`: those that a budget refused instead, with the columns of `refusals`.
 
         To get the next page, pass `ts` and `call_id` of the last row as `before` and `before_id`.
         `filters` are column = value; numbers and Bools may be text, such as "200" and "true".
         Raises ValueError for a column that cannot be filtered by or a value of the wrong type.
         """
-        where, parameters = _where(since, before, before_id, filters or {})
+        columns = REFUSAL_COLUMNS if refused else COLUMNS
+        where, parameters = _where(since, before, before_id, filters or {}, columns)
         parameters["limit"] = min(limit, ROWS_MAX)
-        table = await self._table()
+        table = "refusals" if refused else await self._table()
         rows = await self._rows(
-            f"SELECT {', '.join(COLUMNS)}, ingested_at FROM {table} AS t WHERE {where}"
+            f"SELECT {', '.join(columns)}, ingested_at FROM {table} AS t WHERE {where}"
             " ORDER BY ts DESC, call_id DESC LIMIT {limit:UInt32}",
             parameters,
         )
-        return [_readable(row) for row in rows]
+        return rows if refused else [_readable(row) for row in rows]
 
     async def call(self, call_id: str) -> Row | None:
         """One call, its receipt decoded into `subcalls`, `lines`, `floor_usd`; None: not stored.
@@ -245,9 +249,13 @@ def _settable(client: Client, dsn: Dsn) -> Iterator[tuple[str, str | int]]:
 
 
 def _where(
-    since: datetime | None, before: datetime | None, before_id: str, filters: Mapping[str, Scalar]
+    since: datetime | None,
+    before: datetime | None,
+    before_id: str,
+    filters: Mapping[str, Scalar],
+    columns: Sequence[str],
 ) -> tuple[str, dict[str, Scalar]]:
-    """A condition on `calls` and the values to bind in it."""
+    """A condition on the rows of a table with `columns`, and the values to bind in it."""
     conditions, parameters = ["1"], dict[str, Scalar]()
     if since is not None:
         conditions.append("t.ts >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
@@ -259,10 +267,10 @@ def _where(
         parameters["before"] = microseconds(before)
         parameters["before_id"] = str(UUID(before_id)) if before_id else str(UUID(int=0))
     for number, (name, value) in enumerate(filters.items()):
-        if name not in FILTERS:
-            raise ValueError(
-                f"cannot filter calls by {name!r}; expected one of: {', '.join(FILTERS)}"
-            )
+        known = [one for one in FILTERS if one in columns]
+        if name not in known:
+            expected = ", ".join(known)
+            raise ValueError(f"cannot filter calls by {name!r}; expected one of: {expected}")
         kind = FILTERS[name]
         try:
             parameters[f"f{number}"] = msgspec.convert(value, kind, strict=False)

@@ -58,6 +58,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/calls"): _READ,
     ("GET", "/api/calls/{call_id}"): _READ,
     ("GET", "/api/health"): _READ,
+    ("GET", "/api/refusals"): _READ,
     ("GET", "/api/counted"): _READ,
     ("GET", "/api/unpriced"): _READ,
     ("GET", "/api/session"): _READ,

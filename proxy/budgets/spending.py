@@ -109,9 +109,9 @@ class Spending:
     def corrected(self, corrections: Corrections) -> None:
         """The store has taken these corrections."""
         for one in corrections.rows:
-            if entry := sums.of_correction(one):
-                for count in self.counts.values():
-                    count.corrected(entry)
+            entry = sums.of_correction(one)
+            for count in self.counts.values():
+                count.corrected(entry)
         if self._doubted:  # an answer may have had them already
             self._due.clear()
         self._doubted = False

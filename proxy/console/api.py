@@ -47,6 +47,7 @@ class Calls(Protocol):
         before: datetime | None = None,
         before_id: str = "",
         filters: Mapping[str, str] | None = None,
+        refused: bool = False,
     ) -> list[Row]: ...
 
     async def call(self, call_id: str) -> Row | None: ...
@@ -115,6 +116,7 @@ class Api:
         return [
             web.get("/api/calls", self.calls),
             web.get("/api/calls/{call_id}", self.call),
+            web.get("/api/refusals", self.refusals),
             web.get("/api/spend", self.spend),
             web.get("/api/timeline", self.timeline),
             web.get("/api/unpriced", self.unpriced),
@@ -128,6 +130,13 @@ class Api:
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         """The newest calls: `limit`, `since`, `before`, `before_id`; other names are filters."""
+        return await self._newest(request, refused=False)
+
+    async def refusals(self, request: web.Request) -> web.StreamResponse:
+        """The newest calls that a budget refused, asked for in the same way."""
+        return await self._newest(request, refused=True)
+
+    async def _newest(self, request: web.Request, *, refused: bool) -> web.StreamResponse:
         now, query = datetime.now(UTC), dict(request.query)
         limit = query.pop("limit", str(LIMIT_DEFAULT))
         if not limit.isdecimal() or not 1 <= int(limit) <= LIMIT_MAX:
@@ -139,6 +148,7 @@ class Api:
             before=instant(before, now) if before else None,
             before_id=query.pop("before_id", ""),
             filters=query,
+            refused=refused,
         )
         return reply(rows)
 

@@ -128,6 +128,7 @@ def _identity(
         "tags": tags,
         "node": config.node,
         "source": exchange.source,
+        "blocked_by": exchange.ended.blocked_by,
     }
 
 
