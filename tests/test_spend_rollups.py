@@ -72,7 +72,7 @@ async def test_rows_from_before_count_once(
 
     thread = threading.Thread(target=write)
     thread.start()
-    monkeypatch.setattr(backfill, "SOON_S", 1)
+    monkeypatch.setattr(backfill, "SOON_S", (0, 1, 4, 30))  # the first is too soon
     migrate(client, database=database, ttl_days=90)
     stop.set()
     thread.join()
