@@ -1,7 +1,6 @@
-"""Forecasts and unusual hours, asked of a real store; and what calls usually count."""
+"""Forecasts and unusual hours, asked of a real store."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +16,6 @@ from pricing import TariffBook
 from pricing.budget import Budget
 from proxy.budgets.ceiling import Ceilings
 from proxy.budgets.evaluation import Evaluation
-from proxy.budgets.habits import Habits
 from proxy.budgets.outlook import Outlook
 from proxy.budgets.spending import Spending
 from proxy.notices.notices import Notices
@@ -122,22 +120,3 @@ async def test_an_unusual_hour(place: Place) -> None:
     assert notice.facts["contributors"] == {"feature chat, model m": "5"}
     assert place.evaluation.end(NOW + 2 * HOUR)
     assert [id for id in place.notices.outbox.told() if id.endswith("anomaly")] == []
-
-
-async def test_what_calls_usually_count(place: Place) -> None:
-    """The 99th percentile of each model with enough calls, for budgets that reserve it."""
-    calls = [call(n, "0.01" if n % 50 else "3", NOW - timedelta(minutes=n)) for n in range(1, 150)]
-    await place.write(calls)
-    told = []
-    blocking = replace(MONTH, action="block", scope={"team": "search", "client": ""})
-    tokens = Budget(name="t", limit_tokens=9, action="block", scope={"tag.x": "*"})
-    asked = [blocking, tokens, replace(blocking, name="worst", reserve="worst"), MONTH]
-    habits = Habits(place.store.ask, lambda: asked, lambda: told.append(1))
-    await habits.look(NOW)
-    await habits.look(NOW)
-    assert habits.typical == {"all": {"openai/m": Decimal(3)}, "t": {"openai/m": Decimal(15)}}
-    assert told == [1]
-    nobody = replace(blocking, scope={"team": "nobody", "tag.a": "b", "model": "m"})
-    none = Habits(place.store.ask, lambda: [nobody], lambda: None)
-    await none.look(NOW)
-    assert none.typical == {"all": {}}

@@ -24,7 +24,6 @@ from proxy.budgets import shown, sums
 from proxy.budgets.ceiling import Ceilings
 from proxy.budgets.election import EVERY_S, Election, Put
 from proxy.budgets.evaluation import Account, Evaluation, Standing
-from proxy.budgets.habits import Habits
 from proxy.budgets.outlook import History, Outlook
 from proxy.budgets.registry import Registry
 from proxy.budgets.spending import Ask, Correcting, Spending
@@ -71,7 +70,6 @@ class Budgets:
             self.spending, self._ceilings_now, notices, self.held, self._uncertain.of
         )
         self.outlook = Outlook(history, self.evaluation, self.spending, notices)
-        self._habits = Habits(history, self.registry.all, self.change)
         self._election: Election | None = None
         if self.spending.shared:
             self._election = Election(config.node, ask, put, notices.outbox, self._targets_of)
@@ -92,7 +90,7 @@ class Budgets:
         ):
             self._board = Board(self._places)
         if self._board is not None:
-            self._board.enforce(budgets, self._habits.typical)
+            self._board.enforce(budgets)
 
     def _retell(self, name: str) -> None:
         """Another limit: its thresholds are others, and are told again when they are crossed."""
@@ -148,7 +146,6 @@ class Budgets:
             group.create_task(self._drain(drained))
             group.create_task(self._refresh())
             group.create_task(self.outlook.run())
-            group.create_task(self._habits.run())
             if self._election is not None:
                 group.create_task(self._elect(self._election))
             while True:

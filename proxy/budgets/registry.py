@@ -65,10 +65,6 @@ class Registry:
         """All budgets by name, those of the configuration first."""
         return {**self._config.budgets, **self._own}
 
-    def all(self) -> list[Budget]:
-        """The same without the names."""
-        return [*self.budgets.values()]
-
     def is_configured(self, name: str) -> bool:
         """Whether the configuration file has it."""
         return name in self._config.budgets
