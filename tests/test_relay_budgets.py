@@ -237,6 +237,46 @@ async def test_a_websocket_is_refused_before_the_upgrade(machine: Machine) -> No
         assert (await b.send(request)).line.split()[1] == b"429"
 
 
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+def said(text: str) -> bytes:
+    """A frame of a server."""
+    return bytes((0x81, len(text))) + text.encode()
+
+
+async def test_an_open_socket_is_closed_after_its_response(machine: Machine) -> None:
+    """With 1013, and its provider is told to stop; not amid a response."""
+    budget = replace(DAILY, close_sockets=True)
+    more, upstream = asyncio.Event(), asyncio.Queue[bytes]()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHED + said('{"type":"response.created"}'))
+        await more.wait()
+        writer.write(said('{"type":"response.done"}'))
+        await upstream.put(await reader.read())
+
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    async with bench(machine.places.data, handle, machine.keeper(budget)) as b:
+        reader, writer = await b.open()
+        writer.write(b"GET /openai/v1/realtime?model=x HTTP/1.1\r\nHost: x\r\n" + upgrade)
+        assert b"101" in await reader.readuntil(b"\r\n\r\n")
+        assert b"response.created" in await reader.readuntil(b"}")
+        machine.publish({("b", ()): "1"})
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.6)
+        more.set()
+        rest = await asyncio.wait_for(reader.read(), SLOW_S)
+        assert rest == said('{"type":"response.done"}') + bytes((0x88, 19)) + (
+            (1013).to_bytes(2, "big") + b"budget b is spent"
+        )
+        to_provider = await asyncio.wait_for(upstream.get(), SLOW_S)
+        assert (to_provider[0], to_provider[1]) == (0x88, 0x82)
+        ended = await b.ended()
+    assert (ended.outcome, ended.blocked_by) == (Outcome.OK, ("b",))
+
+
 async def test_a_state_that_cannot_be_read(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,9 +110,11 @@ class Budgets:
     def observe(self, record: Record) -> None:
         """A new row.  Never raises."""
         self.spending.observe(record)
-        if self._board is not None and is_cut(record):
+        if self._board is not None:
             try:
-                self._doubt(record, self._board)
+                self._board.observe(record, sums.facts(record))
+                if is_cut(record):
+                    self._doubt(record, self._board)
             except Exception:
                 log.exception("What call %s may have cost could not be noted.", record.call_id)
 

@@ -9,7 +9,7 @@ board.held()                       # what open calls hold back, and what was ref
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import monotonic_ns
@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from exporters.record import Record
 from pricing.budget import Budget, Key
 from pricing.window import Window
 from proxy.gate import layout, rules
@@ -36,13 +37,16 @@ from proxy.gate.layout import (
     whole,
 )
 from proxy.gate.memory import Busy, Full, Memory
-from proxy.gate.rules import NOTHING, Rules, Typical
+from proxy.gate.rules import Rules
+from proxy.gate.usual import Usual
 from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
 
 TRY_NS = 50_000_000  # for the lock: relays hold it for microseconds, unless one was stopped
 WRITTEN_AT_ONCE = 512  # accounts and entries in one locked step: relays wait a millisecond at most
+
+USUAL_NS = 15_000_000_000  # between two updates of what is usual
 
 Account = tuple[str, Key]  # the name of a budget, and for whom
 _account = msgspec.json.Decoder(tuple[str, Key])
@@ -93,20 +97,29 @@ class Board:
         except OSError:  # of another version, or damaged: relays will open the new one
             places.gate.unlink(missing_ok=True)
             self._memory = Memory(places.gate)
-        self._rules = Rules({}, NOTHING, self._memory.u64(layout.GENERATION))
+        earlier = Rules({})
+        with suppress(OSError, ValueError):
+            earlier = rules.read(places.gate_rules)
+        self._rules = Rules({}, generation=self._memory.u64(layout.GENERATION))
         self._rules_written = False
+        self._usual = Usual(earlier)
+        self._usual_ns = 0  # when the rules last got what is usual
         self._accounts: dict[int, Account | None] = {}  # None: its name is too long to be kept
         self._made = -1  # accounts that were ever made, as of `_accounts`
 
     def close(self) -> None:
         self._memory.close()
 
-    def enforce(self, budgets: Iterable[Budget], typical: Typical = NOTHING) -> None:
+    def enforce(self, budgets: Iterable[Budget]) -> None:
         """Have these in force from the next `publish` on; those that only alert are left out."""
         found = rules.enforcing(budgets)
-        if found != self._rules.budgets or typical != self._rules.typical:
-            self._rules = Rules(found, typical, self._rules.generation)
+        if found != self._rules.budgets:
+            self._rules = replace(self._rules, budgets=found)
             self._rules_written = False
+
+    def observe(self, record: Record, facts: Mapping[str, str]) -> None:
+        """Learn from a new row what calls usually use; `facts` is what scopes may name of it."""
+        self._usual.observe(record, facts, self._rules.budgets.values())
 
     def publish(self, spends: Mapping[Account, Spent], counted: Mapping[str, Counted]) -> bool:
         """Make this the spend that relays look at; False: they could not be told, try again.
@@ -131,7 +144,15 @@ class Board:
         except Busy:
             return False
         self._memory.put_u64(layout.INCOMPLETE, incomplete)
-        self._memory.put_u64(layout.PUBLISHED, monotonic_ns())
+        now_ns = monotonic_ns()
+        self._memory.put_u64(layout.PUBLISHED, now_ns)
+        if self._rules.budgets and now_ns - self._usual_ns > USUAL_NS:
+            self._usual_ns = now_ns
+            usual = replace(
+                self._rules, typical=self._usual.typical(), served=dict(self._usual.served)
+            )
+            if usual != self._rules:
+                self._rules, self._rules_written = usual, False
         return self._rules_written or self._write_rules()
 
     def held(self) -> dict[Account, Held]:
@@ -266,7 +287,7 @@ class Board:
 
     def _write_rules(self) -> bool:
         """Put the budgets in force: their spend is known now."""
-        changed = Rules(self._rules.budgets, self._rules.typical, self._rules.generation + 1)
+        changed = replace(self._rules, generation=self._rules.generation + 1)
         try:
             rules.write(self._places.gate_rules, changed)
         except OSError as error:

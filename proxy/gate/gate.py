@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic_ns
 
-from pricing.budget import Budget
+from pricing.budget import Budget, Key
 from proxy.gate import layout, rules
 from proxy.gate.layout import ENTRIES_MAX, REFUSED, account_at, entry_at, slot_at
 from proxy.gate.memory import Busy, Full, Memory
@@ -86,7 +86,7 @@ class Gate:
         own = rules.enforcing(budgets.values())
         with suppress(OSError, ValueError):
             found = rules.read(self._rules_path)
-            return Rules({**found.budgets, **own}, found.typical)
+            return Rules({**found.budgets, **own}, found.typical, found.served)
         return Rules(own)
 
     def _take(self, found: Rules) -> None:
@@ -131,8 +131,7 @@ class Gate:
         memory = self._memory
         if memory is None:
             return self._failed(wants, now_ns, "")
-        published = memory.u64(layout.PUBLISHED)
-        if not published <= monotonic_ns() < published + STALE_NS:
+        if not self._is_fresh(memory):
             return self._failed(wants, now_ns, "stale")
         try:
             with memory.locked(TRY_NS):
@@ -143,6 +142,21 @@ class Gate:
             return self._failed(wants, now_ns, "full")
         self._count("refused" if verdict.refused else "shadowed" if verdict.by else "passed")
         return verdict
+
+    def is_spent(self, budget: Budget, key: Key, now_ns: int) -> bool:
+        """Whether the rows alone reach the limit; False if that cannot be read."""
+        memory, standing = self._memory, self._standings.get(budget.name)
+        if memory is None or standing is None or not self._is_fresh(memory):
+            return False
+        standing.window(now_ns)
+        with suppress(Full):
+            return standing.held(memory, standing.place(memory, key))[0] >= standing.limit
+        return False
+
+    @staticmethod
+    def _is_fresh(memory: Memory) -> bool:
+        published = memory.u64(layout.PUBLISHED)
+        return published <= monotonic_ns() < published + STALE_NS
 
     def _asked(self, memory: Memory, call: int, wants: Sequence[Want], now_ns: int) -> Verdict:
         if self._writer() != self._slot_writer:  # the journal's directory was removed

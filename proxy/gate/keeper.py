@@ -23,6 +23,7 @@ from proxy.gate.gate import Gate
 from proxy.gate.layout import whole as units_of
 from proxy.gate.rates import Rate, Rates, Terms
 from proxy.gate.request import Request, is_free, model_in, read
+from proxy.gate.usual import asked
 from proxy.gate.verdict import Verdict, Want
 from proxy.regions import place_terms
 from proxy.settings.config import Provider
@@ -71,13 +72,17 @@ class Keeper:
         """What a call that begins has to ask; None: nothing."""
         known = facts(begun, self._key_names, clients=self._clients)
         if model := model_in(begun.target):
-            known[MODEL] = model
+            known[MODEL] = self.served(begun.provider, model)
         found: Matched = []
         for budget in self.gate.rules.budgets.values():
             key = matched(budget, known)
             if key is not None:
                 found.append((budget, key))
         return Asking(self, begun, provider, known, found) if found else None
+
+    def served(self, provider: str, model: str) -> str:
+        """The model that serves those who ask for `model`, as far as rows have shown."""
+        return self.gate.rules.served.get(asked(provider, model), model)
 
     def learn(self, provider: str, request: Request, terms: Terms, now_ns: int) -> None:
         """Find out a rate that is not known yet.  In a thread: it may take a second."""
@@ -152,7 +157,7 @@ class Asking:
     def _resolve(self, model: str) -> None:
         """The model is known, or will not be: then only a closed budget takes it for its own."""
         if model:
-            self._known[MODEL] = model
+            self._known[MODEL] = self._keeper.served(self._begun.provider, model)
             again = ((budget, budget.matches(self._known)) for budget, _ in self._matched)
             self._matched = [(budget, key) for budget, key in again if key is not None]
         else:
@@ -170,6 +175,20 @@ class Asking:
             rate = rates.find(begun.provider, self._request, self._terms, begun.wall_ns)
         wants = [self._want(budget, key, rate) for budget, key in self._matched]
         return self._keeper.gate.ask(call, wants, begun.wall_ns, last=last)
+
+    def spent(self, now_ns: int) -> Budget | None:
+        """A budget that closes open sockets, and is spent; None: there is none."""
+        gate = self._keeper.gate
+        for budget, key in self._matched:
+            closes = budget.close_sockets and budget.action == "block"
+            if closes and gate.is_spent(budget, key, now_ns):
+                return budget
+        return None
+
+    @property
+    def closes_sockets(self) -> bool:
+        """Whether a budget may close a socket while it is open."""
+        return any(budget.close_sockets and budget.action == "block" for budget, _ in self._matched)
 
     def _want(self, budget: Budget, key: Key, rate: Rate | None) -> Want:
         request = self._request
@@ -189,7 +208,7 @@ class Asking:
             amount = self._ceiling(budget)
         if budget.reserve == "typical":
             models = self._keeper.gate.rules.typical.get(budget.name, {})
-            usual = models.get(f"{self._begun.provider}/{request.model}")
+            usual = models.get(asked(self._begun.provider, request.model))
             amount = amount if usual is None else min(amount, units_of(usual))
         return Want(budget=budget, key=key, amount=amount)
 

@@ -19,6 +19,7 @@ from proxy.journal.disk import write_atomically
 # Budget → "provider/model" → the 99th percentile of what one call counts, in the budget's unit.
 Typical = Mapping[str, Mapping[str, Decimal]]
 NOTHING: Typical = MappingProxyType({})
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Rules:
 
     budgets: Mapping[str, Budget]
     typical: Typical = field(default_factory=lambda: NOTHING)
+    # "provider/model asked for" → the model that served it, where that is another.
+    served: Mapping[str, str] = field(default_factory=lambda: NO_NAMES)
     generation: int = 0
 
 
@@ -34,6 +37,7 @@ class _File(msgspec.Struct, frozen=True):
     generation: int
     budgets: list[dict[str, Any]]
     typical: dict[str, dict[str, Decimal]] = msgspec.field(default_factory=dict)
+    served: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def enforcing(budgets: Iterable[Budget]) -> dict[str, Budget]:
@@ -48,14 +52,16 @@ def write(path: Path, rules: Rules) -> None:
         for budget in rules.budgets.values()
     ]
     typical = {name: dict(models) for name, models in rules.typical.items()}
-    write_atomically(path, msgspec.json.encode(_File(rules.generation, budgets, typical)))
+    file = _File(rules.generation, budgets, typical, dict(rules.served))
+    write_atomically(path, msgspec.json.encode(file))
 
 
 def read(path: Path) -> Rules:
     """What `write` wrote.  Raises OSError, or ValueError if the file is damaged."""
     found = msgspec.json.decode(path.read_bytes(), type=_File)
     budgets = [msgspec.convert(one, Budget, strict=False) for one in found.budgets]
-    return Rules({b.name: b for b in budgets}, found.typical, found.generation)
+    named = {budget.name: budget for budget in budgets}
+    return Rules(named, found.typical, found.served, found.generation)
 
 
 def _plain(value: object) -> object:

@@ -281,7 +281,10 @@ class Call:
         self.caller.write(self._decide(message).data)
         self._tunnelled = True
         extensions = message.headers.get("Sec-WebSocket-Extensions", "")
-        tunnel.tunnel(self.caller, self._attempt, rest, deflate="permessage-deflate" in extensions)
+        deflate = "permessage-deflate" in extensions
+        made = tunnel.tunnel(self.caller, self._attempt, rest, deflate=deflate)
+        if self._guard is not None:
+            self._guard.switched(made)
 
     def failed(self, error: Exception) -> None:
         """A bug of ours."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic_ns, time_ns
 from typing import Protocol
 
 from proxy.exchange import Outcome
@@ -24,11 +25,15 @@ from proxy.relay.failures import StalledRequestBody
 from proxy.relay.headers import RequestHeaders
 from proxy.relay.receiver import Answerable, State
 from proxy.relay.settling import Settling
+from proxy.relay.tunnel import Tunnel
+from proxy.relay.turns import Turn
 
 log = logging.getLogger(__name__)
 
 ASKS_MAX = 10  # of one call while the gate is busy; then `fail` decides
 ASK_AGAIN_S = 0.002
+WATCH_S = 0.25  # between two looks whether an open socket is to be closed
+TRY_AGAIN_LATER = 1013  # https://www.iana.org/assignments/websocket
 ERROR = "budget"  # in x-taximeter-error
 
 
@@ -112,6 +117,23 @@ class Guard:
             self.holds = False
             self._safely(lambda: self._read(last))
         return True
+
+    def switched(self, tunnel: Tunnel) -> None:
+        """The call became a socket, which a budget may close while it is open."""
+        if self.asking.closes_sockets and not tunnel.ended:
+            turn = Turn(monotonic_ns())
+            tunnel.watch(turn)
+            self._watch(tunnel, turn)
+
+    def _watch(self, tunnel: Tunnel, turn: Turn) -> None:
+        if tunnel.ended:
+            return
+        budget = self.asking.spent(time_ns()) if turn.is_over(monotonic_ns()) else None
+        if budget is None:
+            asyncio.get_running_loop().call_later(WATCH_S, self._watch, tunnel, turn)
+        else:
+            self._attempt.log.blocked_by = (budget.name,)
+            tunnel.close(TRY_AGAIN_LATER, f"budget {budget.name} is spent")
 
     def _look(self) -> None:
         """End a call whose body does not come; its caller may have left meanwhile."""
