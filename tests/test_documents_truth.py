@@ -38,7 +38,7 @@ from support.documents import (
 TABLES = "|".join(sorted({key.partition(".")[0] for key in names.options() if "." in key}))
 OPTION = re.compile(rf"(?<![\w./@-])(?:{TABLES})\.[A-Za-z_][\w.*-]*")
 ROUTE = re.compile(
-    r"(?:(GET|POST) )?(?:http://127\.0\.0\.1:4001|(?<![\w.:/…]))(/(?:api/|metrics)[\w/{}]*)"
+    r"(?:(GET|POST|PUT|DELETE) )?(?:http://127\.0\.0\.1:4001|(?<![\w.:/…]))(/(?:api/|metrics)[\w/{}]*)"
 )
 PROXY_URL = re.compile(r"http://127\.0\.0\.1:4000(/[^\s`\"')<>|…]*)")
 # Names of other people's software: nothing of ours is called so.

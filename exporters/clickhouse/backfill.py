@@ -7,15 +7,18 @@ they are made; here come those that were inserted earlier.  Other versions may w
 import logging
 import re
 import time
+from collections.abc import Callable
 
 from clickhouse_connect.driver.client import Client
+
+from exporters.record import TransientError
 
 log = logging.getLogger(__name__)
 
 # Rollup → its view over `calls`.  What that selects from `priced_calls` is all of the rollup.
 FILLED = {"spend_15m": "spend_15m_mv", "spend_tags_15m": "spend_tags_15m_mv"}
 ALWAYS = "1970-01-01 00:00:00.000"  # in the schema file: for a database without rows
-SOON_S = 2  # from making the views to their instant
+SOON_S = (3, 20, 120)  # until that instant, for the views to be made: a cluster takes its time
 SETTLE_S = 1.0  # for inserts that began before it
 _FROM = re.compile(
     r"FROM (?:`.+`\.\S+|\S+) AS t\s+"
@@ -32,12 +35,50 @@ _ONE_BLOCK: dict[str, str | int] = {
 }
 
 
-def dated(client: Client, text: str) -> str:
-    """A schema file whose views take what is inserted from soon on; as it is without rows."""
-    if ALWAYS not in text or not client.query("SELECT 1 FROM calls LIMIT 1").result_rows:
+def apply(
+    client: Client, database: str, cluster: str, text: str, run: Callable[[str], None]
+) -> None:
+    """Have `run` apply a schema file with such views, and fill their rollups.
+
+    Raises TransientError if the views cannot be made before their instant.
+    """
+    on = f" ON CLUSTER '{cluster}'" if cluster else ""
+    for soon_s in SOON_S:
+        run(_dated(client, text, soon_s))
+        if all(_in_time(client, database, view) for view in _views()):
+            backfill(client, database, cluster)
+            return
+        for view in _views():  # one of them missed what came between its instant and its making
+            client.command(f"DROP VIEW IF EXISTS {view}{on} SYNC")
+        for rollup in FILLED:
+            client.command(f"TRUNCATE TABLE {rollup}{'_local' if cluster else ''}{on}")
+    raise TransientError("making the views of the new rollups takes too long; trying again")
+
+
+def _views() -> list[str]:
+    return [name for view in FILLED.values() for name in (view, f"corrections_{view}")]
+
+
+def _dated(client: Client, text: str, soon_s: int) -> str:
+    """The file with views that take what is inserted from soon on; as it is without rows."""
+    if not client.query("SELECT 1 FROM calls LIMIT 1").result_rows:
         return text
-    sql = f"SELECT toString(now64(3, 'UTC') + toIntervalSecond({SOON_S}))"
+    sql = f"SELECT toString(now64(3, 'UTC') + toIntervalSecond({soon_s}))"
     return text.replace(ALWAYS, str(client.query(sql).result_rows[0][0]))
+
+
+def _in_time(client: Client, database: str, view: str) -> bool:
+    """Whether a view was there before its instant, whoever made it."""
+    instant = _instant(client, database, view)
+    if instant == ALWAYS:
+        return True
+    sql = (
+        "SELECT toUnixTimestamp(metadata_modification_time) + 1"
+        " <= toUnixTimestamp(toDateTime64({at:String}, 3, 'UTC')) FROM system.tables"
+        " WHERE database = {database:String} AND name = {name:String}"
+    )
+    bound = {"at": instant, "database": database, "name": view}
+    return bool(client.query(sql, bound).result_rows[0][0])
 
 
 def backfill(client: Client, database: str, cluster: str) -> None:

@@ -40,7 +40,8 @@ _SHARDING = {
     **dict.fromkeys(
         ("calls", "sockets", "refusals", "corrections", "contents"), ", sipHash64(call_id)"
     ),
-    "audit": ", sipHash64(id)",
+    **dict.fromkeys(("audit", "told_alerts"), ", sipHash64(id)"),
+    "meters": ", sipHash64(node)",
 }
 
 
@@ -152,16 +153,20 @@ def migrate(
         on = f" ON CLUSTER {quoted(cluster)}" if cluster else ""
         client.command(f"CREATE DATABASE IF NOT EXISTS {identifier(database)}{on}")
     client.database = database
+
+    def run(text: str) -> None:
+        for statement in statements(text, database=database, cluster=cluster):
+            client.command(statement)
+
     applied = _applied(client, database)
     record = "schema_files_local" if cluster else "schema_files"
     new = []
     for file in schema_files():
         if file.name not in applied:
-            text = backfill.dated(client, file.text)
-            for statement in statements(text, database=database, cluster=cluster):
-                client.command(statement)
             if backfill.ALWAYS in file.text:
-                backfill.backfill(client, database, cluster)
+                backfill.apply(client, database, cluster, file.text, run)
+            else:
+                run(file.text)
             client.insert(record, [[file.name, file.checksum]], ["name", "checksum"])
             new.append(file.name)
         elif applied[file.name] != file.checksum:

@@ -47,7 +47,7 @@ SUMS = {
     "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
     "list_usd": ("sum(t.list_usd)", "if(sum(t.listed_calls) = 0, NULL, sum(t.list_usd))"),
 }
-# The same for what budgets count, which has no calls that were refused.
+# The same for what budgets count.
 SPEND_SUMS = {
     "calls": ("count()", "sum(t.calls)"),
     "tokens": (
@@ -104,13 +104,11 @@ def reconcile(
 def _by_day(
     client: Client, rollup: str, table: str, time: str, reach: int, *, side: int
 ) -> dict[str, Sums]:
-    spend = rollup in backfill.FILLED
-    compared = SPEND_SUMS if spend else SUMS
+    compared = SPEND_SUMS if rollup in backfill.FILLED else SUMS
     sums = ", ".join(pair[side] for pair in compared.values())
-    counted = " AND t.outcome != 'refused'" if spend and not side else ""
     result = client.query(
         f"SELECT toString(toDate(t.{time})) AS day, {sums} FROM {table} AS t"
-        f" WHERE toDate(t.{time}) > toDate(now('UTC')) - {{reach:UInt32}}{counted} GROUP BY day",
+        f" WHERE toDate(t.{time}) > toDate(now('UTC')) - {{reach:UInt32}} GROUP BY day",
         {"reach": reach},
     )
     return {

@@ -3,7 +3,7 @@
 -- tags, which spend_tags_15m has as well.  No sketches, and no NULL: a cost that is unknown adds 0 to
 -- cost_usd and 1 to unknown_calls.  uncounted_calls are those whose tokens are unknown;
 -- unmeasured_calls those that have neither a price nor tokens.  `model` is the one that served or, if
--- that is unknown, the one that was asked for.  Calls that a budget refused are not in it.
+-- that is unknown, the one that was asked for.
 -- Sums are signed, since corrections add differences.
 CREATE TABLE IF NOT EXISTS spend_15m (
   bucket                 DateTime('UTC') CODEC(Delta(4), ZSTD(1)),
@@ -105,7 +105,6 @@ SELECT
   sum(ifNull(t.list_usd, 0)) AS list_usd
 FROM calls AS t
 WHERE t.ingested_at >= toDateTime64('1970-01-01 00:00:00.000', 3, 'UTC')
-  AND t.outcome != 'refused'
 GROUP BY
   bucket, project, environment, team, feature, key_id, client, provider, operation, model;
 
@@ -138,7 +137,6 @@ SELECT
   sumIf(ifNull(t.list_usd, 0) - ifNull(t.old_list_usd, 0), t.list_status != '') AS list_usd
 FROM corrections AS t
 WHERE t.ingested_at >= toDateTime64('1970-01-01 00:00:00.000', 3, 'UTC')
-  AND t.outcome != 'refused'
 GROUP BY
   bucket, project, environment, team, feature, key_id, client, provider, operation, model;
 
@@ -169,7 +167,6 @@ SELECT
   sum(ifNull(t.list_usd, 0)) AS list_usd
 FROM calls AS t
 WHERE t.ingested_at >= toDateTime64('1970-01-01 00:00:00.000', 3, 'UTC')
-  AND t.outcome != 'refused'
 GROUP BY
   bucket, project, environment, team, feature, key_id, client, provider, operation, model, user_id,
   tags;
@@ -206,7 +203,26 @@ SELECT
   sumIf(ifNull(t.list_usd, 0) - ifNull(t.old_list_usd, 0), t.list_status != '') AS list_usd
 FROM corrections AS t
 WHERE t.ingested_at >= toDateTime64('1970-01-01 00:00:00.000', 3, 'UTC')
-  AND t.outcome != 'refused'
 GROUP BY
   bucket, project, environment, team, feature, key_id, client, provider, operation, model, user_id,
   tags;
+-- Which meters share this database, and which alerts of budgets were told, so that one of them tells
+-- and another can go on from there.  `ended` is 1 for the row that says that an alert is over.
+CREATE TABLE IF NOT EXISTS meters (
+  node  String,
+  seen  DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = ReplacingMergeTree(seen)
+ORDER BY node
+TTL toDateTime(seen) + INTERVAL 1 DAY DELETE
+SETTINGS non_replicated_deduplication_window = 10000;
+CREATE TABLE IF NOT EXISTS told_alerts (
+  id     String,
+  node   String,
+  ended  UInt8,
+  at     DateTime64(3, 'UTC') DEFAULT now64(3)
+)
+ENGINE = MergeTree
+ORDER BY (id, at)
+TTL toDateTime(at) + INTERVAL 2 YEAR DELETE
+SETTINGS non_replicated_deduplication_window = 10000;

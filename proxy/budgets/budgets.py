@@ -22,6 +22,7 @@ from pricing import TariffBook
 from pricing.budget import Key, parse_alert_id
 from proxy.budgets import shown, sums
 from proxy.budgets.ceiling import Ceilings
+from proxy.budgets.election import EVERY_S, Election, Put
 from proxy.budgets.evaluation import Account, Evaluation, Standing
 from proxy.budgets.outlook import History, Outlook
 from proxy.budgets.registry import Registry
@@ -52,6 +53,7 @@ class Budgets:
         notices: Notices,
         *,
         ask: Ask,
+        put: Put,
         history: History,
         writer: Callable[[], str],
         progress: Callable[[], Mapping[str, Counted]],
@@ -68,6 +70,10 @@ class Budgets:
             self.spending, self._ceilings_now, notices, self.held, self._uncertain.of
         )
         self.outlook = Outlook(history, self.evaluation, self.spending, notices)
+        self._election: Election | None = None
+        if self.spending.shared:
+            self._election = Election(config.node, ask, put, notices.outbox, self._targets_of)
+        self._told = False  # whether this machine told at the last look
         self._ended = -END_S
         self._failing = False
         self.failed = 0  # looks that failed: a bug, and logged
@@ -142,6 +148,8 @@ class Budgets:
             group.create_task(self._drain(drained))
             group.create_task(self._refresh())
             group.create_task(self.outlook.run())
+            if self._election is not None:
+                group.create_task(self._elect(self._election))
             while True:
                 self.look(datetime.now(UTC))
                 await asyncio.sleep(LOOK_S)
@@ -149,6 +157,11 @@ class Budgets:
     async def _drain(self, drained: Callable[[], Awaitable[None]]) -> None:
         await drained()
         self.spending.drained()
+
+    async def _elect(self, election: Election) -> None:
+        while True:
+            await election.hold()
+            await asyncio.sleep(EVERY_S)
 
     async def _refresh(self) -> None:
         while True:
@@ -163,14 +176,26 @@ class Budgets:
         try:
             self.evaluation.update(now)
             self._publish()
-            self.evaluation.look(now)
-            if monotonic() - self._ended >= END_S:
-                self._ended = monotonic()
-                self.evaluation.end(now)
+            self._tell(now)
             self._uncertain.save()
             self._failing = False
         except Exception:  # noqa: BLE001 — `_fail` logs it; metering goes on
             self._fail()
+
+    def _tell(self, now: datetime) -> None:
+        tells = self._election is None or self._election.tells
+        if tells and not self._told:  # another did until now
+            self.evaluation.look_at_all()
+        self._told = self.outlook.tells = tells
+        if tells:
+            self.evaluation.look(now)
+            if monotonic() - self._ended >= END_S:
+                self._ended = monotonic()
+                self.evaluation.end(now)
+
+    def _targets_of(self, name: str) -> tuple[str, ...]:
+        budget = self.registry.budgets.get(name)
+        return () if budget is None else budget.notify
 
     def _publish(self) -> None:
         if self._board is None:
@@ -228,17 +253,21 @@ class Budgets:
         """For the health check."""
         now, counts = datetime.now(UTC), self.spending.counts.values()
         unknown = [c.budget.name for c in counts if self.spending.as_of(c, now) is None]
-        gate = {} if self._board is None else {"gate": self._board.status()}
+        gate = {} if self._board is None else self._board.status()
         return {
             "ok": not self._failing,
             "error": self.spending.error,
             "budgets": len(self.spending.counts),
             "unknown": unknown,
+            "told_by": self._election.teller if self._election else "",
             "keys_left_out": sum(count.left_out for count in counts),
             "failed": self.failed,
-            **gate,
+            "unreadable": gate.get("failed_open", 0) + gate.get("failed_closed", 0),
+            "gate": gate,
         }
 
     def families(self) -> list[Family]:
         """Metrics of the budgets."""
-        return list(shown.families(self.evaluation.standings(datetime.now(UTC))))
+        gate = {} if self._board is None else self._board.status()
+        standings = self.evaluation.standings(datetime.now(UTC))
+        return [*shown.families(standings), *shown.gate_families(gate)]

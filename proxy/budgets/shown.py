@@ -13,6 +13,12 @@ from pricing.forecast import Forecast
 from proxy.budgets.evaluation import Standing
 
 UNKNOWN = "unknown"
+UNKNOWN_USD = "unknown_usd"
+# In full, so that they can be found; with a limit in another unit they end in _tokens or _calls.
+AMOUNTS = (
+    *("limit_usd", "spent_usd", UNKNOWN_USD, "counted_usd", "reserved_usd", "uncertain_usd"),
+    *("left_usd", "forecast_usd", "forecast_low_usd", "forecast_high_usd"),
+)
 STATES = ("unlimited", "ok", "warning", "spent", UNKNOWN)
 
 
@@ -38,18 +44,13 @@ def document(
     budget, spend, window = standing.budget, standing.spend, standing.window
     unit, found = budget.unit, standing.state
     known = spend is not None
-    amounts = {
-        "limit": budget.limit,
-        "spent": spend.spent if spend else None,
-        **({"unknown": spend.unknown if spend else None} if unit == "usd" else {}),
-        "counted": spend.counted if spend else None,
-        "reserved": spend.reserved if spend else None,
-        "uncertain": spend.uncertain if spend else None,
-        "left": found.left if found else None,
-        "forecast": forecast.amount if forecast else None,
-        "forecast_low": forecast.low if forecast else None,
-        "forecast_high": forecast.high if forecast else None,
-    }
+    amounts = (
+        budget.limit,
+        *((spend.spent, spend.unknown, spend.counted) if spend else (None,) * 3),
+        *((spend.reserved, spend.uncertain) if spend else (None,) * 2),
+        found.left if found else None,
+        *((forecast.amount, forecast.low, forecast.high) if forecast else (None,) * 3),
+    )
     return {
         "name": budget.name,
         "origin": origin,
@@ -61,7 +62,11 @@ def document(
         "window_end": None if window.end is None else window.end.isoformat(),
         "state": state_name(standing),
         "percent": None if found is None or found.percent is None else _short(found.percent),
-        **{f"{name}_{unit}": _text(amount) for name, amount in amounts.items()},
+        **{
+            name.replace("usd", unit): _text(amount)
+            for name, amount in zip(AMOUNTS, amounts, strict=True)
+            if unit == "usd" or name != UNKNOWN_USD  # only a price is estimated
+        },
         "unknown_calls": spend.unknown_calls if spend else None,
         "unmeasured_calls": standing.unmeasured_calls if known else None,
         "unknown_by": {name: plain(amount) for name, amount in standing.by_ceiling},
@@ -85,36 +90,64 @@ def families(standings: Iterable[Standing]) -> Iterator[Family]:
     points: dict[str, list[tuple[Labels, Value]]] = {name: [] for name in _GAUGES}
     for name, one in fullest.items():
         labels: Labels = (("taximeter.budget", name), ("taximeter.unit", one.budget.unit))
-        points["state"] += [
+        points["taximeter.budget.state"] += [
             ((("taximeter.budget", name), ("taximeter.state", each)), int(each == state_name(one)))
             for each in STATES
         ]
         if one.spend is None:
             continue
-        points["spent"].append((labels, one.spend.counted))
-        points["reserved"].append((labels, one.spend.reserved))
-        points["uncertain"].append((labels, one.spend.uncertain))
+        points["taximeter.budget.spent"].append((labels, one.spend.counted))
+        points["taximeter.budget.reserved"].append((labels, one.spend.reserved))
+        points["taximeter.budget.uncertain"].append((labels, one.spend.uncertain))
         if (limit := one.budget.limit) is not None:
-            points["limit"].append((labels, limit))
+            points["taximeter.budget.limit"].append((labels, limit))
             if limit:
-                points["used"].append((labels, one.spend.counted / limit))
+                points["taximeter.budget.used"].append((labels, one.spend.counted / limit))
         refused = one.spend.refused
-        points["refused_calls"].append(((("taximeter.budget", name),), refused))
-        points["unknown_calls"].append(((("taximeter.budget", name),), one.spend.unknown_calls))
-    for key, (unit, help) in _GAUGES.items():
-        if points[key]:
-            yield gauge(f"taximeter.budget.{key}", unit, help, *points[key])
+        points["taximeter.budget.refused_calls"].append(((("taximeter.budget", name),), refused))
+        points["taximeter.budget.unknown_calls"].append(
+            ((("taximeter.budget", name),), one.spend.unknown_calls)
+        )
+    for name, (unit, help) in _GAUGES.items():
+        if points[name]:
+            yield gauge(name, unit, help, *points[name])
 
 
+def gate_families(status: Mapping[str, int]) -> Iterator[Family]:
+    """What the relays of this machine did with the calls that a budget looked at."""
+    points: list[tuple[Labels, Value]] = [
+        ((("taximeter.result", name),), status[name]) for name in GATE if name in status
+    ]
+    if points:
+        yield Family(
+            name="taximeter.gate.calls",
+            kind="counter",
+            unit="{call}",
+            help="Calls that a budget looked at before they were made, by what followed.",
+            points=points,
+            lasting=True,
+        )
+
+
+GATE = ("passed", "refused", "shadowed", "failed_open", "failed_closed")
 _GAUGES: Mapping[str, tuple[str, str]] = {
-    "spent": ("", "What a budget's window holds: USD, tokens or calls, unknown prices included."),
-    "limit": ("", "The limit, in the same unit."),
-    "used": ("1", "The share of the limit that is spent."),
-    "reserved": ("", "What open calls hold back."),
-    "uncertain": ("", "What cut calls may have cost beyond their rows."),
-    "unknown_calls": ("{call}", "Calls in the window whose price, or tokens, are unknown."),
-    "refused_calls": ("{call}", "Calls that the budget refused in this window, or would have."),
-    "state": ("", "1 for the budget's state, 0 for the others."),
+    "taximeter.budget.spent": (
+        "",
+        "What a budget's window holds: USD, tokens or calls, unknown prices included.",
+    ),
+    "taximeter.budget.limit": ("", "The limit, in the same unit."),
+    "taximeter.budget.used": ("1", "The share of the limit that is spent."),
+    "taximeter.budget.reserved": ("", "What open calls hold back."),
+    "taximeter.budget.uncertain": ("", "What cut calls may have cost beyond their rows."),
+    "taximeter.budget.unknown_calls": (
+        "{call}",
+        "Calls in the window whose price, or tokens, are unknown.",
+    ),
+    "taximeter.budget.refused_calls": (
+        "{call}",
+        "Calls that the budget refused in this window, or would have.",
+    ),
+    "taximeter.budget.state": ("", "1 for the budget's state, 0 for the others."),
 }
 
 

@@ -78,7 +78,7 @@ class Spending:
                 self._underway[record.source] = None
             else:
                 self._more_underway += 1
-            if entry := sums.of_record(record):
+            if self.counts and (entry := sums.of_record(record)):
                 for count in self.counts.values():
                     count.metered(entry)
         except Exception:
@@ -92,7 +92,7 @@ class Spending:
         self._before = False
         for record in batch.records:
             self._settle(record)
-            if entry := sums.of_record(record):
+            if self.counts and (entry := sums.of_record(record)):
                 for count in self.counts.values():
                     count.delivered(record.source, entry)
 
@@ -109,9 +109,9 @@ class Spending:
     def corrected(self, corrections: Corrections) -> None:
         """The store has taken these corrections."""
         for one in corrections.rows:
-            if entry := sums.of_correction(one):
-                for count in self.counts.values():
-                    count.corrected(entry)
+            entry = sums.of_correction(one)
+            for count in self.counts.values():
+                count.corrected(entry)
         if self._doubted:  # an answer may have had them already
             self._due.clear()
         self._doubted = False

@@ -11,7 +11,6 @@ from exporters.clickhouse.corrections import Correction
 from exporters.record import EPOCH, EXACT, Record, rounded
 from pricing.budget import TAG
 
-REFUSED = "refused"  # the outcome of a call that a budget turned away: no spend
 NOT_BILLED = "not_billed"
 VERSION = re.compile(r"/[0-9][^/]*$")  # of a client: the rest is its name, as in 010_spend.sql
 NOTHING = Decimal(0)
@@ -71,7 +70,7 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
 
 def of_record(record: Record) -> Entry | None:
     """What a new row adds; None: it is no call, or was refused."""
-    if record.is_socket or record.outcome == REFUSED:
+    if record.is_socket or record.is_refusal:
         return None
     sums = _sums(
         record.cost_usd, record.cost_status, record.input_tokens_total, record.output_tokens_total
@@ -79,10 +78,8 @@ def of_record(record: Record) -> Entry | None:
     return Entry(_at(record.ts_us), Kind(record.provider, record.operation), sums, facts(record))
 
 
-def of_correction(one: Correction) -> Entry | None:
+def of_correction(one: Correction) -> Entry:
     """What a new price changes."""
-    if one.outcome == REFUSED:
-        return None
     tokens = one.input_tokens_total, one.output_tokens_total
     new = _sums(one.cost_usd, one.cost_status, *tokens)
     old = _sums(one.old_cost_usd, one.old_cost_status, *tokens)

@@ -18,6 +18,7 @@ import msgspec
 
 from exporters.notify.notice import RESOLVED, Notice
 from proxy.journal.disk import write_atomically
+from proxy.notices.entries import Entry, Line, Settled, decode, is_over
 from proxy.notices.lines import documents, line
 
 log = logging.getLogger(__name__)
@@ -26,34 +27,6 @@ WAITING_MAX = 1000  # notices that wait for one target; beyond it the oldest are
 AGE_MAX = timedelta(days=3)  # of a notice that waits: Standard Webhooks retries as long
 REMEMBERED_MAX = 10_000  # ids of finished notices; beyond it the oldest are forgotten
 FILE_BYTES_MAX = 4 * 1024 * 1024  # then the file is written anew, without what is finished
-
-
-class Entry(msgspec.Struct, tag="notice"):
-    """A notice that was told, as the file keeps it."""
-
-    key: str
-    ids: list[str]  # the message's own first; empty if it tells of an end
-    at: datetime
-    until: datetime | None = None
-    open: list[str] = []  # those of `ids` that still fire
-    ended: list[str] = []  # ids, of other entries, whose end this is
-    notice: Notice | None = None  # while a target waits for it
-    waiting: list[str] = []  # names of targets
-    delivered_at: dict[str, datetime] = {}
-    lost: list[str] = []  # targets that it did not reach
-
-
-class Settled(msgspec.Struct, tag="settled"):
-    """A later line: what became of an entry at one target."""
-
-    key: str
-    target: str
-    at: datetime
-    lost: bool = False
-
-
-Line = Entry | Settled
-_decoder = msgspec.json.Decoder(Line)
 
 
 class Outbox:
@@ -105,6 +78,15 @@ class Outbox:
     def told(self) -> Collection[str]:
         """The ids that fire, with those that another's message told: for `pricing.crossing`."""
         return self._open.keys()
+
+    def adopt(self, id: str, targets: Iterable[str]) -> None:
+        """Know that another machine told `targets` of this alert, which still fires."""
+        if id not in self._by_id:
+            now = datetime.now(UTC)
+            told = dict.fromkeys(targets, now)
+            entry = Entry(key=id, ids=[id], at=now, open=[id], delivered_at=told)
+            self._write(entry)
+            self._take(entry)
 
     def started_at(self, id: str) -> datetime | None:
         """When the message with this id was told; None: it had none of its own."""
@@ -220,7 +202,7 @@ class Outbox:
             data = b""
         for document in documents(data):
             try:
-                read = None if document is None else _decoder.decode(document)
+                read = None if document is None else decode(document)
             except msgspec.DecodeError:
                 read = None
             if isinstance(read, Entry):
@@ -276,8 +258,8 @@ class Outbox:
     def _forget(self, now: datetime) -> None:
         """Drop finished entries: those that cannot recur, and the oldest beyond the limit."""
         finished = [entry for entry in self._entries.values() if not entry.waiting]
-        gone = [entry for entry in finished if _over(entry, now)]
-        kept = [entry for entry in finished if not _over(entry, now)]
+        gone = [entry for entry in finished if is_over(entry, now)]
+        kept = [entry for entry in finished if not is_over(entry, now)]
         oldest = kept[: max(len(kept) - REMEMBERED_MAX, 0)]
         self.forgotten += len(oldest)
         for entry in gone + oldest:
@@ -293,8 +275,3 @@ def _flush_and_close(fd: int) -> None:
     with suppress(OSError):
         os.fdatasync(fd)
     os.close(fd)
-
-
-def _over(entry: Entry, now: datetime) -> bool:
-    """Whether none of its ids fires or can recur."""
-    return entry.until is not None and entry.until < now and not entry.open

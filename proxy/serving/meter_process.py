@@ -103,15 +103,7 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.notices = Notices(Outbox(places.outbox), targets(config))
-        self.budgets = Budgets(
-            config,
-            book,
-            self.notices,
-            ask=self.clickhouse.ask,
-            history=self.store.ask,
-            writer=lambda: self.recorder.journal.writer,
-            progress=lambda: self.recorder.progress.writers,
-        )
+        self.budgets = self._make_budgets(config)
         correcting = self.budgets.correcting(self.clickhouse.correct)
         self.repricing = Repricing(config, self.store, correcting)
         self.probes = Probes()
@@ -133,6 +125,18 @@ class MeterProcess:
             self.notices,
             targets=loss_targets(config),
             node=config.node,
+        )
+
+    def _make_budgets(self, config: Config) -> Budgets:
+        return Budgets(
+            config,
+            self._book,
+            self.notices,
+            ask=self.clickhouse.ask,
+            put=self.clickhouse.put,
+            history=self.store.ask,
+            writer=lambda: self.recorder.journal.writer,
+            progress=lambda: self.recorder.progress.writers,
         )
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:

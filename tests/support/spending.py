@@ -21,8 +21,9 @@ WRITER = "meter-1"
 class FakeStore:
     """Rows and corrections; `ask` answers the question that was asked last by `question`."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime | None = None) -> None:
         self.entries: list[Entry] = []
+        self.now = now or NOW
         self.away = False
         self.spending: Spending | None = None
 
@@ -37,7 +38,7 @@ class FakeStore:
         if self.away or self.spending is None:
             raise TransientError("the store is away")
         for count in self.spending.counts.values():
-            window = count.window(NOW)
+            window = count.window(self.now)
             rolling = count.budget.windows.rolling is not None
             question = SpendQuestion(
                 scope=count.budget.scope,
