@@ -26,7 +26,7 @@ from trials.clients import installing
 PYTHON = ("openai", "anthropic", "google-genai", "cohere", "boto3")
 NODE = ("openai", "@anthropic-ai/sdk", "@google/genai", "ai", "@ai-sdk/openai")
 REPEAT_429 = ("Vercel AI SDK (Node)", "cohere (Python)")  # whatever its headers say
-HANGS_S = 20.0
+HANGS_S = 60.0
 SPENT = Budget(name="spent", limit_usd=Decimal(1), action="block", period="month")
 BRIEF = changed(SPENT, action="throttle")
 CHAT = """{ model: "gpt-4.1", messages: [{ role: "user", content: "hi" }] }"""
