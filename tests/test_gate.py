@@ -19,7 +19,8 @@ from pricing.budget import Budget, Key
 from proxy.gate import board as board_module
 from proxy.gate import gate as gate_module
 from proxy.gate import layout
-from proxy.gate.board import Board, Spent
+from proxy.gate.account import Spent
+from proxy.gate.board import Board
 from proxy.gate.gate import Gate
 from proxy.gate.layout import decimal, whole
 from proxy.gate.verdict import Cause, Verdict, Want
@@ -197,6 +198,21 @@ def test_accounts_without_a_place(machine: Machine, monkeypatch: pytest.MonkeyPa
     machine.publish({("b", ANN): "0.002"})
     assert machine.board.status()["incomplete"] == 1
     assert ask(gate, 1, want(each, "0.001", ANN)) is Cause.UNREADABLE
+
+
+def test_long_names(machine: Machine) -> None:
+    """A key too long to be read back is counted as any other, and hides no other."""
+    each = replace(USD, scope={"user": "*"})
+    gate = machine.gate()
+    machine.enforce(each)
+    long: Key = (("user", "x" * 1000),)
+    for _ in range(2):
+        machine.publish({("b", long): "0.002"})
+        assert ask(gate, 1, want(each, "0.001", long)) is Cause.SPENT
+    assert machine.board.status()["incomplete"] == 0
+    assert ask(gate, 2, want(each, "0.001", ANN)) is None
+    machine.publish({})
+    assert ask(gate, 3, want(each, "0.001", long)) is None
 
 
 def test_accounts_are_removed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

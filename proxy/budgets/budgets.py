@@ -28,7 +28,8 @@ from proxy.budgets.outlook import History, Outlook
 from proxy.budgets.registry import Registry
 from proxy.budgets.spending import Ask, Correcting, Spending
 from proxy.budgets.uncertain import Uncertain, is_cut
-from proxy.gate.board import Board, Counted, Held, Spent
+from proxy.gate.account import Counted, Held, Spent
+from proxy.gate.board import Board
 from proxy.notices.notices import Notices
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn

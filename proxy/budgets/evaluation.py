@@ -19,7 +19,7 @@ from proxy.budgets.ceiling import Ceilings
 from proxy.budgets.count import Count
 from proxy.budgets.spending import Spending
 from proxy.budgets.sums import NOTHING, total
-from proxy.gate.board import Held
+from proxy.gate.account import Held
 from proxy.notices.notices import Notices
 
 Account = tuple[str, Key]

@@ -7,35 +7,21 @@ board.held()                       # what open calls hold back, and what was ref
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from time import monotonic_ns
-from typing import Protocol
 
 import msgspec
 
 from exporters.record import Record
 from pricing.budget import Budget, Key
-from pricing.window import Window
 from proxy.gate import layout, rules
-from proxy.gate.layout import (
-    COMMITTED,
-    COUNTERS,
-    COUNTERS_AT,
-    I64,
-    REFUSED,
-    RESERVED,
-    SLOTS_MAX,
-    START,
-    account_at,
-    decimal,
-    entry_at,
-    slot_at,
-    whole,
-)
+from proxy.gate.account import Account, Counted, Held, Spent
+from proxy.gate.layout import I64, SLOTS_MAX, account_at, decimal, entry_at, slot_at, whole
 from proxy.gate.memory import Busy, Full, Memory
 from proxy.gate.rules import Rules
 from proxy.gate.usual import Usual
@@ -48,33 +34,7 @@ WRITTEN_AT_ONCE = 512  # accounts and entries in one locked step: relays wait a 
 
 USUAL_NS = 15_000_000_000  # between two updates of what is usual
 
-Account = tuple[str, Key]  # the name of a budget, and for whom
 _account = msgspec.json.Decoder(tuple[str, Key])
-
-
-class Counted(Protocol):
-    """Which calls of one journal have all their rows in the spend that is published.
-
-    `proxy.metering.progress.WriterProgress` is one.
-    """
-
-    def is_done(self, call: int) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a window holds: counted and uncertain, in the budget's unit."""
-
-    window: Window
-    committed: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """`reserved`: what open calls hold back.  `refused`: how many this window refused, or would."""
-
-    reserved: Decimal
-    refused: int
 
 
 @dataclass(slots=True)
@@ -102,10 +62,13 @@ class Board:
             earlier = rules.read(places.gate_rules)
         self._rules = Rules({}, generation=self._memory.u64(layout.GENERATION))
         self._rules_written = False
+        self._past = Counter(dict.fromkeys(layout.COUNTERS, 0))  # of relays that are gone
         self._usual = Usual(earlier)
         self._usual_ns = 0  # when the rules last got what is usual
         self._accounts: dict[int, Account | None] = {}  # None: its name is too long to be kept
         self._made = -1  # accounts that were ever made, as of `_accounts`
+        self._told: dict[Account, tuple[Spent, int]] = {}  # the last spend, and where it is
+        self._used: set[int] = set()  # the accounts in it
 
     def close(self) -> None:
         self._memory.close()
@@ -136,12 +99,14 @@ class Board:
                 done = counted.get(self._memory.writer(slot))
                 for number, call, account, _ in self._memory.entries(slot):
                     if slot in gone or (done is not None and done.is_done(call)):
-                        change = changes.setdefault(account, self._unused(account))
-                        change.entries.append((slot, number, call))
+                        if account not in changes:
+                            changes[account] = self._as_it_is(account)
+                        changes[account].entries.append((slot, number, call))
             for account, change in changes.items():
                 self._apply(account, change)
             self._give_back(gone)
         except Busy:
+            self._told = {}
             return False
         self._memory.put_u64(layout.INCOMPLETE, incomplete)
         now_ns = monotonic_ns()
@@ -161,7 +126,10 @@ class Board:
         found = {}
         for number, account in self._accounts.items():
             at = account_at(number)
-            reserved, refused = self._memory.amount(at + RESERVED), self._memory.u64(at + REFUSED)
+            reserved, refused = (
+                self._memory.amount(at + layout.RESERVED),
+                self._memory.u64(at + layout.REFUSED),
+            )
             if account is not None and (reserved or refused):
                 found[account] = Held(decimal(reserved), refused)
         return found
@@ -184,12 +152,15 @@ class Board:
 
         `failed_open` and `failed_closed` are calls that found no readable state.
         """
-        total = dict.fromkeys(COUNTERS, 0)
+        total = Counter(self._past)
         for slot in range(SLOTS_MAX):
             if self._memory.writer(slot):
-                for number, name in enumerate(COUNTERS):
-                    total[name] += self._memory.u64(slot_at(slot) + COUNTERS_AT + 8 * number)
-        return total | {"incomplete": self._memory.u64(layout.INCOMPLETE)}
+                total.update(self._counted(slot))
+        return dict(total) | {"incomplete": self._memory.u64(layout.INCOMPLETE)}
+
+    def _counted(self, slot: int) -> dict[str, int]:
+        at = slot_at(slot) + layout.COUNTERS_AT
+        return {name: self._memory.u64(at + 8 * n) for n, name in enumerate(layout.COUNTERS)}
 
     # -- accounts -------------------------------------------------------------------------------
 
@@ -198,11 +169,8 @@ class Board:
         made = self._memory.u64(layout.MADE)
         if made != self._made:
             self._made = made
-            self._accounts = {n: self._read(self._memory.name(n)) for n in self._memory.accounts()}
-
-    @staticmethod
-    def _read(name: bytes) -> Account | None:
-        return _account.decode(name) if name else None
+            names = ((number, self._memory.name(number)) for number in self._memory.accounts())
+            self._accounts = {n: _account.decode(name) if name else None for n, name in names}
 
     def _changes(self, spends: Mapping[Account, Spent]) -> tuple[dict[int, _Change], int]:
         """What every account shall hold, and how many found no place."""
@@ -212,24 +180,31 @@ class Board:
             for name, budget in self._rules.budgets.items()
         }
         changes: dict[int, _Change] = {}
-        incomplete = 0
-        for (budget, key), spent in spends.items():
-            if budget in starts:
-                start = int(spent.window.start.timestamp())
-                number = self._placed(budget, key, start)
-                incomplete += number is None
-                if number is not None:
-                    changes[number] = _Change(start, whole(spent.committed), unused=False)
+        wanted = {account: spent for account, spent in spends.items() if account[0] in starts}
+        told: dict[Account, tuple[Spent, int]] = {}
+        for account, spent in wanted.items():
+            before = self._told.get(account)
+            if before is not None and before[0] == spent:
+                told[account] = before
+                continue
+            start = int(spent.window.start.timestamp())
+            number = self._placed(*account, start)
+            if number is not None:
+                told[account] = spent, number
+                changes[number] = _Change(start, whole(spent.committed), unused=False)
+        self._told = told
+        self._used = {number for _, number in told.values()}
         self._look()
-        for number, account in self._accounts.items():
-            if number not in changes:
-                change = changes[number] = self._unused(number)
-                if account is not None:
-                    change.start = starts.get(account[0], change.start)
-        return changes, incomplete
+        for number, known in self._accounts.items():
+            if number not in self._used:
+                change = changes[number] = _Change(self._start(number), 0, unused=True)
+                if known is not None:
+                    change.start = starts.get(known[0], change.start)
+        return changes, len(wanted) - len(told)
 
-    def _unused(self, number: int) -> _Change:
-        return _Change(self._start(number), 0, unused=True)
+    def _as_it_is(self, number: int) -> _Change:
+        committed = self._memory.amount(account_at(number) + layout.COMMITTED)
+        return _Change(self._start(number), committed, unused=number not in self._used)
 
     def _placed(self, budget: str, key: Key, start: int) -> int | None:
         name = layout.named(budget, key)
@@ -241,7 +216,7 @@ class Board:
         return number
 
     def _start(self, number: int) -> int:
-        start: int = I64.unpack_from(self._memory.map, account_at(number) + START)[0]
+        start: int = I64.unpack_from(self._memory.map, account_at(number) + layout.START)[0]
         return start
 
     def _apply(self, account: int, change: _Change) -> None:
@@ -249,24 +224,30 @@ class Board:
         at = account_at(account)
         memory = self._memory
         same = self._start(account) == change.start
-        used = not change.unused or memory.amount(at + RESERVED) or memory.u64(at + REFUSED)
-        told = same and memory.amount(at + COMMITTED) == change.committed
+        used = not change.unused or self._is_in_use(at)
+        told = same and memory.amount(at + layout.COMMITTED) == change.committed
         if used and told and not change.entries:
             return
         for pieces in _pieces(change.entries):
             with memory.locked(TRY_NS):
-                memory.put_amount(at + COMMITTED, change.committed)
-                I64.pack_into(memory.map, at + START, change.start)
+                memory.put_amount(at + layout.COMMITTED, change.committed)
+                I64.pack_into(memory.map, at + layout.START, change.start)
                 if not same:
-                    memory.put_u64(at + REFUSED, 0)
+                    memory.put_u64(at + layout.REFUSED, 0)
                 for slot, number, call in pieces:
                     if memory.u64(entry_at(slot, number)) == call:
                         memory.free(slot, number)
-                idle = not memory.amount(at + RESERVED) and not memory.u64(at + REFUSED)
+                idle = not memory.amount(at + layout.RESERVED) and not memory.u64(
+                    at + layout.REFUSED
+                )
                 if change.unused and idle:
                     memory.remove(account)
                     self._made = -1
             same = True
+
+    def _is_in_use(self, at: int) -> bool:
+        memory = self._memory
+        return bool(memory.amount(at + layout.RESERVED) or memory.u64(at + layout.REFUSED))
 
     # -- relays and rules -----------------------------------------------------------------------
 
@@ -282,6 +263,7 @@ class Board:
 
     def _give_back(self, gone: Iterable[int]) -> None:
         for slot in gone:
+            self._past.update(self._counted(slot))
             with self._memory.locked(TRY_NS):
                 self._memory.give_back(slot)
 

@@ -9,7 +9,7 @@ from proxy.exchange import Begun
 
 MODEL = "model"
 _VERSION = re.compile(r"/[0-9][^/]*$")
-# Tags → dimension; "": a column that no scope names.  The last one that a call has wins.
+# Tags → dimension; "": a column that no scope names.  `user-id` goes before `user`, as in rows.
 _DIMENSION_TAGS = {
     "project": "project",
     "environment": "environment",
@@ -27,12 +27,12 @@ _DIMENSION_TAGS = {
 def facts(begun: Begun, key_names: Mapping[str, str], *, clients: bool) -> dict[str, str]:
     """Dimension or `tag.NAME` → value.  `clients`: whether anybody asks which program called."""
     found = {"provider": begun.provider, "key": key_names.get(begun.key_id, begun.key_id)}
-    for tag, dimension in _DIMENSION_TAGS.items():
-        if dimension and tag in begun.tags:
-            found[dimension] = begun.tags[tag]
     for tag, value in begun.tags.items():
-        if tag not in _DIMENSION_TAGS:
+        dimension = _DIMENSION_TAGS.get(tag)
+        if dimension is None:
             found[TAG + tag] = value
+        elif dimension and (tag != "user" or "user-id" not in begun.tags):
+            found[dimension] = value
     if clients:
         headers = {name.lower(): value for name, value in begun.headers}
         found["client"] = _VERSION.sub("", client(headers))
@@ -44,6 +44,8 @@ def matched(budget: Budget, known: Mapping[str, str]) -> Key | None:
 
     A model that is not known yet is taken for the one that the budget is about.
     """
+    if not budget.scope:
+        return ()
     wanted = budget.scope.get(MODEL)
     if wanted is None or MODEL in known:
         return budget.matches(known)

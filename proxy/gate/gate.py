@@ -12,15 +12,26 @@ relay may be killed at any time.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from mmap import mmap
 from time import monotonic_ns
 
 from pricing.budget import Budget, Key
 from proxy.gate import layout, rules
-from proxy.gate.layout import ENTRIES_MAX, REFUSED, account_at, entry_at, slot_at
-from proxy.gate.memory import Busy, Full, Memory
+from proxy.gate.layout import (
+    AMOUNT_BYTES,
+    ENTRIES_MAX,
+    ENTRY,
+    REFUSED,
+    RESERVED,
+    account_at,
+    entry_at,
+    packed,
+    slot_at,
+)
+from proxy.gate.memory import NO_ENTRY, Busy, Full, Memory
 from proxy.gate.rules import Rules
 from proxy.gate.standing import Standing
-from proxy.gate.verdict import PASSES, Cause, Refusal, Verdict, Want, combined
+from proxy.gate.verdict import PASSES, Cause, Refusal, Verdict, Want, combined, judged
 from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
@@ -134,12 +145,18 @@ class Gate:
         if not self._is_fresh(memory):
             return self._failed(wants, now_ns, "stale")
         try:
-            with memory.locked(TRY_NS):
-                verdict = self._asked(memory, call, wants, now_ns)
+            memory.acquire(TRY_NS)
         except Busy:
             return self._failed(wants, now_ns, "locked") if last else None
-        except Full:
+        done = False
+        try:
+            verdict = self._asked(memory, call, wants, now_ns)
+            done = True
+        except Full:  # which is raised before anything is reserved
+            done = True
             return self._failed(wants, now_ns, "full")
+        finally:
+            memory.release(done=done)
         self._count("refused" if verdict.refused else "shadowed" if verdict.by else "passed")
         return verdict
 
@@ -148,9 +165,8 @@ class Gate:
         memory, standing = self._memory, self._standings.get(budget.name)
         if memory is None or standing is None or not self._is_fresh(memory):
             return False
-        standing.window(now_ns)
         with suppress(Full):
-            return standing.held(memory, standing.place(memory, key))[0] >= standing.limit
+            return standing.look(memory, key, now_ns)[1] >= standing.limit
         return False
 
     @staticmethod
@@ -163,48 +179,50 @@ class Gate:
             self._slot = memory.claim(self._writer())
             self._slot_writer = self._writer()
         refusals: list[Refusal] = []
-        amounts: list[int] = []
+        holding: list[tuple[int, int, int]] = []  # account, its reserved, what is added to it
         for want in wants:
-            refusal, units = self._standings[want.budget.name].judge(memory, want, now_ns)
-            amounts.append(units)
-            if refusal is not None:
-                refusals.append(refusal)
-        verdict = combined(refusals)
-        for refusal in refusals:
-            account = self._standings[refusal.budget.name].made(memory, refusal.key)
-            at = account_at(account) + REFUSED
-            memory.put_u64(at, memory.u64(at) + 1)
-        if verdict.refused is None:
-            self._reserve(memory, call, wants, amounts)
+            standing = self._standing(want.budget)
+            account, committed, reserved = standing.look(memory, want.key, now_ns)
+            cause, units = judged(want, standing.limit, committed, reserved)
+            if account < 0 and (units or cause):
+                account = standing.make(memory, want.key)
+            if units:
+                holding.append((account, reserved, units))
+            if cause:
+                refusals.append(standing.refusal(want, cause, committed, reserved))
+                at = account_at(account) + REFUSED
+                memory.put_u64(at, memory.u64(at) + 1)
+        verdict = combined(refusals) if refusals else PASSES
+        if verdict.refused is None and holding:
+            self._hold(memory.map, call, holding)
         return verdict
 
-    def _reserve(
-        self,
-        memory: Memory,
-        call: int,
-        wants: Sequence[Want],
-        amounts: Sequence[int],
-    ) -> None:
-        """All or nothing.  Raises Full."""
-        holding = [(want, units) for want, units in zip(wants, amounts, strict=True) if units]
-        accounts = [self._standings[want.budget.name].made(memory, want.key) for want, _ in holding]
-        free = self._free_places(memory, len(holding))
-        for place, account, (_, units) in zip(free, accounts, holding, strict=True):
-            memory.hold(self._slot, place, call, account, units)
+    def _hold(self, page: mmap, call: int, holding: Sequence[tuple[int, int, int]]) -> None:
+        """Write the entries and what they add up to.  Raises Full, and has then written nothing."""
+        places = self._free_places(page, len(holding))
+        for place, (account, reserved, units) in zip(places, holding, strict=True):
+            ENTRY.pack_into(page, place, call, account, 0, packed(units))
+            at = account_at(account) + RESERVED
+            page[at : at + AMOUNT_BYTES] = packed(reserved + units)
 
-    def _free_places(self, memory: Memory, count: int) -> list[int]:
+    def _standing(self, budget: Budget) -> Standing:
+        """That of a budget in force; a new one if its rules changed since the call began."""
+        return self._standings.get(budget.name) or Standing(budget)
+
+    def _free_places(self, page: mmap, count: int) -> list[int]:
+        """Offsets of free entries.  Raises Full."""
         found: list[int] = []
-        place = self._next
-        for _ in range(LOOKS_MAX):
-            if len(found) == count:
-                break
-            if not memory.u64(entry_at(self._slot, place)):
-                found.append(place)
-            place = (place + 1) % ENTRIES_MAX
-        self._next = place
-        if len(found) < count:
-            raise Full
-        return found
+        first, size = self._next, ENTRY.size
+        for step in range(LOOKS_MAX):
+            place = (first + step) % ENTRIES_MAX
+            at = entry_at(self._slot, place)
+            if page[at : at + size] == NO_ENTRY:
+                found.append(at)
+                if len(found) == count:
+                    self._next = place + 1
+                    return found
+        self._next = first + LOOKS_MAX
+        raise Full
 
     # -- what cannot be read --------------------------------------------------------------------
 
@@ -215,7 +233,7 @@ class Gate:
                 budget=want.budget,
                 key=want.key,
                 cause=Cause.UNREADABLE,
-                window=self._standings[want.budget.name].window(now_ns),
+                window=self._standing(want.budget).window(now_ns),
             )
             for want in wants
             if want.budget.fail == "closed" and want.budget.action != "shadow"

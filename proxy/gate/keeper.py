@@ -1,4 +1,4 @@
-"""Which budgets a call must ask, and for how much; one `Keeper` for all calls of a relay.
+"""What all calls of a relay share of the gate: its rules, rates, and the ways to its providers.
 
 keeper.refresh()                               # a few times a second
 asking = keeper.asking(begun, provider)        # None: no budget is about this call
@@ -9,30 +9,25 @@ verdict = asking.ask(call)                     # None: ask again soon
 
 import logging
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from threading import Lock
 from urllib.parse import urlsplit
 
 from pricing.book import TariffBook
-from pricing.budget import Budget, Key
 from pricing.plan import LOCAL
 from pricing.sheet.entry import TariffError
 from proxy.exchange import Begun
+from proxy.gate.asking import Asking, Matched, Rule, Way
 from proxy.gate.facts import MODEL, facts, matched
 from proxy.gate.gate import Gate
-from proxy.gate.layout import whole as units_of
-from proxy.gate.rates import Rate, Rates, Terms
-from proxy.gate.request import Request, is_free, model_in, read
+from proxy.gate.rates import Rates, Terms
+from proxy.gate.request import Request, is_free, model_in
 from proxy.gate.usual import asked
-from proxy.gate.verdict import Verdict, Want
 from proxy.regions import place_terms
 from proxy.settings.config import Provider
 
 log = logging.getLogger(__name__)
 
-ONE = units_of(Decimal(1))
-NOTHING = Request(input_tokens=0, output_tokens=0)
-Matched = list[tuple[Budget, Key]]
+WAYS_MAX = 1_024  # remembered; callers choose the paths, so there must be a limit
 
 
 class Keeper:
@@ -43,16 +38,14 @@ class Keeper:
     ) -> None:
         self.gate = gate
         self.rates: Rates | None = None
+        self.enforces = False  # whether any budget may say something about a call
         self._key_names = key_names
         self._load = load
         self._lock = Lock()  # held by a thread that looks up a rate
-        self._clients = False
+        self._rules: list[Rule] = []
+        self._clients = False  # whether a scope names the program that calls
+        self._ways: dict[tuple[str, str, str, str], Way] = {}
         self._take()
-
-    @property
-    def enforces(self) -> bool:
-        """Whether any budget may say something about a call."""
-        return self.gate.enforces
 
     def refresh(self) -> None:
         """Look for new rules."""
@@ -60,25 +53,51 @@ class Keeper:
             self._take()
 
     def _take(self) -> None:
-        budgets = self.gate.rules.budgets.values()
-        self._clients = any("client" in budget.scope for budget in budgets)
-        if self.rates is None and any(budget.unit == "usd" for budget in budgets):
+        rules = self.gate.rules
+        self._rules = [
+            Rule.of(budget, rules.typical.get(name, {}) if budget.reserve == "typical" else {})
+            for name, budget in rules.budgets.items()
+        ]
+        self._clients = any("client" in rule.budget.scope for rule in self._rules)
+        if self.rates is None and any(rule.unit == "usd" for rule in self._rules):
             try:
                 self.rates = Rates(self._load())
+                self._ways.clear()
             except (OSError, TariffError) as error:
                 log.error("Cannot read the tariffs (%s); budgets reserve nothing for calls.", error)
+        self.enforces = bool(self._rules)
 
-    def asking(self, begun: Begun, provider: Provider) -> "Asking | None":
+    def asking(self, begun: Begun, provider: Provider) -> Asking | None:
         """What a call that begins has to ask; None: nothing."""
+        path = begun.target.partition("?")[0]
+        told = begun.provider, begun.method, path, begun.credential_kind
+        way = self._ways.get(told) or self._way(begun, provider, path)
         known = facts(begun, self._key_names, clients=self._clients)
-        if model := model_in(begun.target):
-            known[MODEL] = self.served(begun.provider, model)
+        if way.model:
+            known[MODEL] = self.served(begun.provider, way.model)
         found: Matched = []
-        for budget in self.gate.rules.budgets.values():
-            key = matched(budget, known)
+        for rule in self._rules:
+            key = matched(rule.budget, known)
             if key is not None:
-                found.append((budget, key))
-        return Asking(self, begun, provider, known, found) if found else None
+                found.append((rule, key))
+        return Asking(self, begun, way, known, found) if found else None
+
+    def _way(self, begun: Begun, provider: Provider, path: str) -> Way:
+        host = urlsplit(provider.base_url).hostname or ""
+        paid = provider.billing == LOCAL
+        if self.rates is not None and not provider.billing:
+            paid = self.rates.is_paid_for(begun.provider, begun.credential_kind, host, path)
+        way = Way(
+            path=path,
+            model=model_in(path),
+            free=is_free(begun.method, path) and not begun.websocket,
+            paid=paid,
+            terms=place_terms(begun.upstream, path, provider),
+        )
+        if len(self._ways) >= WAYS_MAX:
+            self._ways.clear()
+        self._ways[begun.provider, begun.method, path, begun.credential_kind] = way
+        return way
 
     def served(self, provider: str, model: str) -> str:
         """The model that serves those who ask for `model`, as far as rows have shown."""
@@ -90,139 +109,3 @@ class Keeper:
             assert self.rates is not None  # else nobody asks for a price
             if self.rates.find(provider, request, terms, now_ns) is None:
                 self.rates.ceiling(provider, now_ns)
-
-
-class Asking:
-    """One call before it is made."""
-
-    __slots__ = (
-        *("wants_body", "_keeper", "_begun", "_provider", "_known", "_matched", "_request"),
-        *("_free", "_paid", "_dollars", "_terms"),
-    )
-
-    def __init__(
-        self,
-        keeper: Keeper,
-        begun: Begun,
-        provider: Provider,
-        known: dict[str, str],
-        found: Matched,
-    ) -> None:
-        self._keeper, self._begun, self._provider = keeper, begun, provider
-        self._known, self._matched = known, found
-        self._request = NOTHING
-        self._terms: Terms = {}
-        path = begun.target.partition("?")[0]
-        bodyless = begun.websocket or is_free(begun.method, path)
-        self._free = bodyless and not begun.websocket
-        dollars = [budget for budget, _ in found if budget.unit == "usd"]
-        self._paid = bool(dollars) and self._is_paid_for(path)
-        self._dollars = not (bodyless or self._paid) and any(map(_is_measured, dollars))
-        asks_model = MODEL not in known and any(MODEL in budget.scope for budget, _ in found)
-        tokens = any(budget.unit == "tokens" and _is_measured(budget) for budget, _ in found)
-        self.wants_body = not bodyless and (self._dollars or tokens or asks_model)
-
-    def _is_paid_for(self, path: str) -> bool:
-        """Whether a flat plan, or nobody, pays for the call, as far as can be told beforehand."""
-        provider, rates = self._provider, self._keeper.rates
-        if provider.billing or rates is None:
-            return provider.billing == LOCAL
-        host = urlsplit(provider.base_url).hostname or ""
-        begun = self._begun
-        return rates.is_paid_for(begun.provider, begun.credential_kind, host, path)
-
-    @property
-    def matched(self) -> Matched:
-        """The budgets that the call must pass, each with the key under which it counts."""
-        return self._matched
-
-    def read(
-        self, data: bytes, *, whole: bool, announced: int | None = None
-    ) -> Callable[[], None] | None:
-        """Take the request body; returns what must be done in a thread before `ask`, if anything.
-
-        `data` is the beginning of a body that is not `whole`; `announced` is its full length.
-        """
-        begun, rates = self._begun, self._keeper.rates
-        path = begun.target.partition("?")[0]
-        request = self._request = read(path, data, whole=whole, announced=announced)
-        if MODEL not in self._known:
-            self._resolve(request.model)
-        if not self._dollars or rates is None:
-            return None
-        self._terms = place_terms(begun.upstream, begun.target, self._provider)
-        told = begun.provider, request, self._terms, begun.wall_ns
-        return None if rates.knows(*told) else lambda: self._keeper.learn(*told)
-
-    def _resolve(self, model: str) -> None:
-        """The model is known, or will not be: then only a closed budget takes it for its own."""
-        if model:
-            self._known[MODEL] = self._keeper.served(self._begun.provider, model)
-            again = ((budget, budget.matches(self._known)) for budget, _ in self._matched)
-            self._matched = [(budget, key) for budget, key in again if key is not None]
-        else:
-            self._matched = [
-                (budget, key)
-                for budget, key in self._matched
-                if budget.fail == "closed" or MODEL not in budget.scope
-            ]
-
-    def ask(self, call: int, *, last: bool = True) -> Verdict | None:
-        """See `Gate.ask`: `call` is the call's number in the relay's journal."""
-        begun, rates = self._begun, self._keeper.rates
-        rate: Rate | None = None
-        if self._dollars and rates is not None:
-            rate = rates.find(begun.provider, self._request, self._terms, begun.wall_ns)
-        wants = [self._want(budget, key, rate) for budget, key in self._matched]
-        return self._keeper.gate.ask(call, wants, begun.wall_ns, last=last)
-
-    def spent(self, now_ns: int) -> Budget | None:
-        """A budget that closes open sockets, and is spent; None: there is none."""
-        gate = self._keeper.gate
-        for budget, key in self._matched:
-            closes = budget.close_sockets and budget.action == "block"
-            if closes and gate.is_spent(budget, key, now_ns):
-                return budget
-        return None
-
-    @property
-    def closes_sockets(self) -> bool:
-        """Whether a budget may close a socket while it is open."""
-        return any(budget.close_sockets and budget.action == "block" for budget, _ in self._matched)
-
-    def _want(self, budget: Budget, key: Key, rate: Rate | None) -> Want:
-        request = self._request
-        unit = budget.unit
-        free = unit != "calls" and (self._free or (unit == "usd" and self._paid))
-        if free or self._begun.websocket or not _is_measured(budget):
-            return Want(budget=budget, key=key, amount=0, free=free)
-        if unit == "calls":
-            return Want(budget=budget, key=key, amount=ONE)
-        if unit == "tokens":
-            amount = (request.input_tokens + request.output_tokens) * ONE
-        elif rate is not None:
-            amount = rate.of(request)
-        elif budget.unknown == "refuse":
-            return Want(budget=budget, key=key, amount=0, priced=False)
-        else:
-            amount = self._ceiling(budget)
-        if budget.reserve == "typical":
-            models = self._keeper.gate.rules.typical.get(budget.name, {})
-            usual = models.get(asked(self._begun.provider, request.model))
-            amount = amount if usual is None else min(amount, units_of(usual))
-        return Want(budget=budget, key=key, amount=amount)
-
-    def _ceiling(self, budget: Budget) -> int:
-        """Of a call without a known price; 0 where no model of its provider has one."""
-        if budget.unknown_usd is not None:
-            return units_of(budget.unknown_usd)
-        rates = self._keeper.rates
-        rate = rates.ceiling(self._begun.provider, self._begun.wall_ns) if rates else None
-        return rate.of(self._request) if rate is not None else 0
-
-
-def _is_measured(budget: Budget) -> bool:
-    """Whether a call's amount must be known before it is made."""
-    if budget.unit == "usd" and budget.unknown == "refuse":
-        return True
-    return budget.reserve != "none" and bool(budget.limit)

@@ -36,17 +36,18 @@ DIRTY = 24  # 1 while a locked step writes: found set, the writer died in it
 INCOMPLETE = 32  # accounts with spend that found no place
 MADE = 40  # accounts that were ever made: another number means that there are new ones
 
-# Account: digest 16, committed 16, reserved 16, window start 8 (s), refused 8, name length 2, name.
+# Account: digest, committed, reserved, start of its window (s), refused; length of its name, name.
+ACCOUNT = struct.Struct("<16s16s16sqQ")
 ACCOUNT_BYTES = 512
 DIGEST_BYTES = 16
 COMMITTED, RESERVED, START, REFUSED, NAME = 16, 32, 48, 56, 64
 NAME_BYTES_MAX = ACCOUNT_BYTES - NAME - 2  # a longer one counts, but cannot be read back
 ACCOUNTS = HEADER_BYTES
 
-# Slot: name of the journal's writer 64, live entries 8, counters; then its entries.
+# Slot: name of the journal's writer, counters; then its entries.
 SLOT_HEAD_BYTES = 512
 WRITER_BYTES = 64
-LIVE, COUNTERS_AT = 64, 72
+COUNTERS_AT = 64
 COUNTERS = (
     "passed",  # calls that a budget looked at and let pass
     "refused",
@@ -57,7 +58,7 @@ COUNTERS = (
     "locked",  # of those: the lock was not free in time
     "stale",  # of those: nothing was published for too long
 )
-# Entry: call 8 (0: free), account 4, unused 4, amount 16.
+# Entry: call, account, unused, amount.  All zero: free.
 ENTRY = struct.Struct("<QII16s")
 SLOT_BYTES = SLOT_HEAD_BYTES + ENTRIES_MAX * ENTRY.size
 SLOTS = ACCOUNTS + ACCOUNTS_MAX * ACCOUNT_BYTES

@@ -33,6 +33,11 @@ from proxy.gate.layout import (
 )
 
 FREE = bytes(DIGEST_BYTES)
+NO_ENTRY = bytes(ENTRY.size)
+_NO_ENTRIES = bytes(ENTRIES_MAX * ENTRY.size)
+_TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
+_DIRTY = slice(layout.DIRTY, layout.DIRTY + U64.size)
+_ZERO, _ONE = U64.pack(0), U64.pack(1)
 LOOK_AGAIN_S = 20e-6  # at a lock that is not free
 
 
@@ -74,10 +79,20 @@ class Memory:
     @contextmanager
     def locked(self, try_ns: int) -> Iterator[mmap.mmap]:
         """Hold the lock for a step that writes.  Raises Busy if it is not free within `try_ns`."""
+        self.acquire(try_ns)
+        done = False
+        try:
+            yield self.map
+            done = True
+        finally:
+            self.release(done=done)
+
+    def acquire(self, try_ns: int) -> None:
+        """Take the lock; whoever takes it releases it.  Raises Busy."""
         until = 0
         while True:
             try:
-                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+                fcntl.lockf(self._fd, _TRY, 1)
                 break
             except OSError:  # held by another process
                 now = monotonic_ns()
@@ -85,17 +100,15 @@ class Memory:
                 if now >= until:
                     raise Busy from None
                 sleep(LOOK_AGAIN_S)  # so that the one who holds it may run
-        try:
-            if self.u64(layout.DIRTY):
-                self._add_up()
-            self.put_u64(layout.DIRTY, 1)
-            yield self.map
-            self.put_u64(layout.DIRTY, 0)
-        except Full:  # which is raised before anything is written
-            self.put_u64(layout.DIRTY, 0)
-            raise
-        finally:
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1)
+        if self.u64(layout.DIRTY):
+            self._add_up()
+        self.map[_DIRTY] = _ONE
+
+    def release(self, *, done: bool) -> None:
+        """Give the lock back; a step that is not `done` may have written a part of its changes."""
+        if done:
+            self.map[_DIRTY] = _ZERO
+        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1)
 
     # -- numbers --------------------------------------------------------------------------------
 
@@ -194,30 +207,19 @@ class Memory:
 
         Without the lock an entry may be read while it is written.
         """
-        live = self.u64(slot_at(slot) + layout.LIVE)
-        if not live:
-            return
         first = entry_at(slot, 0)
-        data = self.map[first : first + ENTRIES_MAX * ENTRY.size]
+        data = self.map[first : first + len(_NO_ENTRIES)]
+        if data == _NO_ENTRIES:
+            return
         for number, (call, account, _, amount) in enumerate(ENTRY.iter_unpack(data)):
             if call:
                 yield number, call, account, int.from_bytes(amount, "little")
-
-    def hold(self, slot: int, number: int, call: int, account: int, units: int) -> None:
-        """Write an entry at a free place, and count it.  Under the lock."""
-        ENTRY.pack_into(self.map, entry_at(slot, number), call, account, 0, packed(units))
-        live = slot_at(slot) + layout.LIVE
-        self.put_u64(live, self.u64(live) + 1)
-        reserved = account_at(account) + layout.RESERVED
-        self.put_amount(reserved, self.amount(reserved) + units)
 
     def free(self, slot: int, number: int) -> None:
         """Free an entry, and count it no more.  Under the lock."""
         at = entry_at(slot, number)
         _, account, _, amount = ENTRY.unpack_from(self.map, at)
-        self.put_u64(at, 0)
-        live = slot_at(slot) + layout.LIVE
-        self.put_u64(live, self.u64(live) - 1)
+        self.map[at : at + ENTRY.size] = NO_ENTRY
         reserved = account_at(account) + layout.RESERVED
         self.put_amount(reserved, self.amount(reserved) - int.from_bytes(amount, "little"))
 
@@ -225,12 +227,7 @@ class Memory:
         """Somebody died while writing: add up what the entries say."""
         sums: dict[int, int] = {}
         for slot in range(SLOTS_MAX):
-            live = slot_at(slot) + layout.LIVE
-            if self.writer(slot):
-                self.put_u64(live, ENTRIES_MAX)  # so that all entries are looked at
-                entries = list(self.entries(slot))
-                self.put_u64(live, len(entries))
-                for _, _, account, units in entries:
-                    sums[account] = sums.get(account, 0) + units
+            for _, _, account, units in self.entries(slot):
+                sums[account] = sums.get(account, 0) + units
         for number in self.accounts():
             self.put_amount(account_at(number) + layout.RESERVED, sums.get(number, 0))

@@ -7,7 +7,6 @@ model, its terms, the length of the prompt (as tiers by length depend on it) and
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 
 from pricing.bill import price
 from pricing.book import TariffBook
@@ -27,7 +26,6 @@ _TEXT_OUT = (Meter.OUTPUT, Meter.OUTPUT_REASONING)
 _IN = {"audio": Meter.INPUT_AUDIO, "image": Meter.INPUT_IMAGE, "video": Meter.INPUT_VIDEO}
 _OUT = {"audio": Meter.OUTPUT_AUDIO, "image": Meter.OUTPUT_IMAGE, "video": Meter.OUTPUT_VIDEO}
 Terms = dict[str, TermValue]
-UNKNOWN = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +46,24 @@ class Rates:
     def __init__(self, book: TariffBook) -> None:
         self._book = book
         self._known: dict[object, Rate | None] = {}
-        # Whether a flat plan pays, by provider, kind of credential, host and path: as far as can be
-        # told beforehand.
-        self.is_paid_for = lru_cache(REMEMBERED_MAX)(self._is_paid_for)
         self._dearest: dict[str, Rate | None] = {}
+
+    def known(self, provider: str, request: Request, terms: Terms, now_ns: int) -> Rate | None:
+        """What `find` returns.  Raises KeyError if it, or `ceiling` after it, would take time."""
+        rate = self._known[_key(provider, request, terms, now_ns)]
+        if rate is None and provider not in self._dearest:
+            raise KeyError(provider)
+        return rate
 
     def find(self, provider: str, request: Request, terms: Terms, now_ns: int) -> Rate | None:
         """The dearest rate that may apply; None: no price is known."""
-        length = _length(request)
-        key = (provider, request.priced, length, now_ns // QUARTER_NS, *terms.items())
-        try:
-            return self._known[key]
-        except KeyError:
+        key = _key(provider, request, terms, now_ns)
+        if key not in self._known:
             if len(self._known) >= REMEMBERED_MAX:
                 self._known.clear()
             at = datetime.fromtimestamp(now_ns / 1e9, UTC)
-            rate = self._known[key] = self._rate(provider, request, terms, at, length)
-            return rate
-
-    def knows(self, provider: str, request: Request, terms: Terms, now_ns: int) -> bool:
-        """Whether `find`, and `ceiling` after it, take no time."""
-        length = _length(request)
-        key = (provider, request.priced, length, now_ns // QUARTER_NS, *terms.items())
-        rate = self._known.get(key, UNKNOWN)
-        return rate is not UNKNOWN and (rate is not None or provider in self._dearest)
+            self._known[key] = self._rate(provider, request, terms, at, _length(request))
+        return self._known[key]
 
     def ceiling(self, provider: str, now_ns: int) -> Rate | None:
         """The dearest of all models of a provider; None: it has none with a price by tokens."""
@@ -92,7 +84,8 @@ class Rates:
             )
         return self._dearest[provider]
 
-    def _is_paid_for(self, provider: str, credential: str, host: str, path: str) -> bool:
+    def is_paid_for(self, provider: str, credential: str, host: str, path: str) -> bool:
+        """Whether a flat plan pays, as far as can be told before there is a response."""
         access = Access(provider=provider, credential=credential, host=host, path=path)
         plan = plan_of(self._book.plans, access)
         return plan is not None and plan.payer(access) is Payer.PLAN
@@ -125,6 +118,11 @@ class Rates:
         charge = price([_using(one, {meter: length})], self._book)
         lines = [line.usd for line in charge.lines if line.meter is meter]
         return -(-whole(sum(lines, Decimal(0))) // length) if lines else None
+
+
+def _key(provider: str, request: Request, terms: Terms, now_ns: int) -> tuple[object, ...]:
+    told = (provider, request.model, request.tier, request.speed, request.modes)
+    return *told, _length(request), now_ns // QUARTER_NS, *terms.items()
 
 
 def _length(request: Request) -> int:

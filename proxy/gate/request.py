@@ -8,6 +8,7 @@ by size.  What the body only refers to, such as an earlier response, counts as a
 import re
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 import msgspec
@@ -18,6 +19,7 @@ OUTPUT_TOKENS_MAX = 131_072  # of a model whose limit is not listed below
 # base64 on top: PDF, audio and video cost less.  2833 + 5667 for a tile of gpt-4o-mini:
 # https://platform.openai.com/docs/guides/images-vision
 MEDIA_TOKENS, MEDIA_BYTES_PER_TOKEN = 8_500, 16
+MODELS_MAX = 1_024  # of which the limit is remembered
 LARGE = 10**9  # more tokens than any model has: a mistake
 TOOLS_TOKENS = 1_000  # of instructions that a provider adds where there are tools
 # The most that a model writes in one answer, by the beginning of its name; the longest wins.
@@ -100,9 +102,9 @@ class _Body(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Request:
-    """An upper bound of what a call uses; `model` is "" if the request does not say in time."""
+    """An upper bound of what a call uses: a value.  `model`: "" if the request names none."""
 
     model: str = ""
     input_tokens: int = CONTEXT_TOKENS_MAX
@@ -111,17 +113,13 @@ class Request:
     speed: str = ""
     modes: frozenset[str] = frozenset()  # audio, image and video, if they may be in it
 
-    @property
-    def priced(self) -> tuple[str, str, str, frozenset[str]]:
-        """What its rates depend on, besides its length."""
-        return self.model, self.tier, self.speed, self.modes
-
 
 def is_free(method: str, path: str) -> bool:
     """Whether nobody bills such a call: what it shows was charged before, if at all."""
     return method != "POST" or _FREE_PATH.search(path) is not None
 
 
+@lru_cache(MODELS_MAX)
 def model_in(path: str) -> str:
     """The model that a path names; ""."""
     found = _IN_PATH.search(path)
@@ -208,24 +206,21 @@ def _stored(body: _Body) -> int:
 
 
 def _output(body: _Body, path: str, model: str) -> int:
-    configs = (body.generationConfig, body.inferenceConfig, body.options, body.parameters)
-    configured = [config for config in configs if config is not None]
-    limits = _whole(
-        body.max_tokens,
-        body.max_completion_tokens,
-        body.max_output_tokens,
-        body.max_tokens_to_sample,
-        body.max_gen_len,
-        *(value for c in configured for value in (c.maxOutputTokens, c.maxTokens)),
-        *(value for c in configured for value in (c.num_predict, c.max_tokens)),
-    )
-    choices = _whole(
-        body.n, body.best_of, *(v for c in configured for v in (c.candidateCount, c.n))
-    )
     cap = _cap(path, model)
-    return (max(limits) if limits and cap else cap) * max(choices, default=1)
+    if not cap:
+        return 0
+    asked = [body.max_tokens, body.max_completion_tokens, body.max_output_tokens]
+    asked += [body.max_tokens_to_sample, body.max_gen_len]
+    times = [body.n, body.best_of]
+    for config in (body.generationConfig, body.inferenceConfig, body.options, body.parameters):
+        if config is not None:
+            asked += [config.maxOutputTokens, config.maxTokens, config.num_predict]
+            asked.append(config.max_tokens)
+            times += [config.candidateCount, config.n]
+    return (_largest(asked) or cap) * (_largest(times) or 1)
 
 
+@lru_cache(MODELS_MAX)
 def _cap(path: str, model: str) -> int:
     if _NO_OUTPUT.search(path):
         return 0
@@ -234,5 +229,10 @@ def _cap(path: str, model: str) -> int:
     return OUTPUT_CAPS[max(known, key=len)] if known else OUTPUT_TOKENS_MAX
 
 
-def _whole(*values: object) -> list[int]:
-    return [v for v in values if isinstance(v, int) and not isinstance(v, bool) and 0 < v < LARGE]
+def _largest(values: list[object]) -> int:
+    """The largest whole number that makes sense; 0: none does."""
+    found = 0
+    for value in values:
+        if type(value) is int and found < value < LARGE:
+            found = value
+    return found

@@ -17,7 +17,8 @@ from pricing.budget import Budget
 from proxy.journal.disk import write_atomically
 
 # Budget → "provider/model" → the 99th percentile of what one call counts, in the budget's unit.
-Typical = Mapping[str, Mapping[str, Decimal]]
+Usually = Mapping[str, Decimal]
+Typical = Mapping[str, Usually]
 NOTHING: Typical = MappingProxyType({})
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 

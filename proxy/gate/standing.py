@@ -5,22 +5,33 @@ from datetime import UTC, datetime
 from pricing.budget import Budget, Key
 from pricing.window import Window
 from proxy.gate import layout
-from proxy.gate.layout import COMMITTED, I64, RESERVED, START, account_at, whole
+from proxy.gate.layout import ACCOUNT, account_at, whole
 from proxy.gate.memory import Full, Memory
-from proxy.gate.verdict import Refusal, Want, judged
+from proxy.gate.verdict import Cause, Refusal, Want
 
+NO_ACCOUNT = (b"", b"", b"", 0, 0)
 PLACES_MAX = 10_000  # accounts whose place is remembered, of each budget
 
 
 class Standing:
     """Not for use in two threads."""
 
-    __slots__ = ("_end_ns", "_places", "_start_ns", "_start_s", "_window", "budget", "limit")
+    __slots__ = (
+        "_end_ns",
+        "_places",
+        "_resets",
+        "_start_ns",
+        "_start_s",
+        "_window",
+        "budget",
+        "limit",
+    )
 
     def __init__(self, budget: Budget) -> None:
         assert budget.limit is not None  # else it enforces nothing
         self.budget = budget
         self.limit = whole(budget.limit)
+        self._resets = budget.windows.resets
         self._window = Window(datetime.now(UTC), None)
         self._start_s = self._start_ns = self._end_ns = 0
         self._places: dict[Key, tuple[bytes, bytes, int]] = {}
@@ -36,71 +47,64 @@ class Standing:
             self._end_ns = int(end_s) * 1_000_000_000
         return self._window
 
-    def place(self, memory: Memory, key: Key) -> int | None:
-        """The number of an account; None: there is none."""
-        known = self._places.get(key)
-        if known is None:
-            name = layout.named(self.budget.name, key)
-            digest, number = layout.digest(name), -1
-        else:
-            digest, name, number = known
-            at = account_at(number)
-            if number >= 0 and memory.map[at : at + layout.DIGEST_BYTES] == digest:
-                return number
-        found = memory.find(digest)
-        self._remember(key, (digest, name, -1 if found is None else found))
-        return found
+    def look(self, memory: Memory, key: Key, now_ns: int) -> tuple[int, int, int]:
+        """(number of the account, committed, reserved) in the window of an instant; -1: no account.
 
-    def made(self, memory: Memory, key: Key) -> int:
-        """The number of an account, which is made if there is none.  Raises Full."""
-        number = self.place(memory, key)
-        if number is None:
-            digest, name, _ = self._places[key]
-            number = memory.make(digest, name, self._start_s)
-            self._remember(key, (digest, name, number))
+        What a window that is over had spent counts no more, even before the meter says so; in a
+        rolling one it does until then, as most of it still counts.  Raises Full if the account may
+        be one that found no place.
+        """
+        if not self._start_ns <= now_ns < self._end_ns:
+            self.window(now_ns)
+        known = self._places.get(key)
+        number = -1 if known is None else known[2]
+        found = NO_ACCOUNT
+        if known is not None and number >= 0:
+            found = ACCOUNT.unpack_from(memory.map, account_at(number))
+        if known is None or found[0] != known[0]:
+            number = self._find(memory, key)
+            if number < 0:
+                if memory.u64(layout.INCOMPLETE):
+                    raise Full
+                return -1, 0, 0
+            found = ACCOUNT.unpack_from(memory.map, account_at(number))
+        _, committed, reserved, start, _ = found
+        if start < self._start_s and self._resets:
+            return number, 0, int.from_bytes(reserved, "little")
+        return number, int.from_bytes(committed, "little"), int.from_bytes(reserved, "little")
+
+    def make(self, memory: Memory, key: Key) -> int:
+        """Make the account that `look` did not find; returns its number.  Raises Full."""
+        digest, name, _ = self._places[key]
+        number = memory.make(digest, name, self._start_s)
+        self._remember(key, (digest, name, number))
         return number
+
+    def forget(self) -> None:
+        """The memory is another one."""
+        self._places.clear()
+
+    def _find(self, memory: Memory, key: Key) -> int:
+        known = self._places.get(key)
+        name = known[1] if known else layout.named(self.budget.name, key)
+        digest = known[0] if known else layout.digest(name)
+        number = memory.find(digest)
+        self._remember(key, (digest, name, -1 if number is None else number))
+        return -1 if number is None else number
 
     def _remember(self, key: Key, place: tuple[bytes, bytes, int]) -> None:
         if len(self._places) >= PLACES_MAX:
             self._places.clear()
         self._places[key] = place
 
-    def forget(self) -> None:
-        """The memory is another one."""
-        self._places.clear()
-
-    def held(self, memory: Memory, account: int | None) -> tuple[int, int]:
-        """What is committed and reserved in the current window.
-
-        What a window that is over had spent counts no more, even before the meter says so; in a
-        rolling one it does until then, as most of it still counts.  Raises Full if the account may
-        be one that found no place.
-        """
-        if account is None:
-            if memory.u64(layout.INCOMPLETE):
-                raise Full
-            return 0, 0
-        at = account_at(account)
-        reserved = memory.amount(at + RESERVED)
-        start: int = I64.unpack_from(memory.map, at + START)[0]
-        if start < self._start_s and self.budget.windows.resets:
-            return 0, reserved
-        return memory.amount(at + COMMITTED), reserved
-
-    def judge(self, memory: Memory, want: Want, now_ns: int) -> tuple[Refusal | None, int]:
-        """Why a call is refused, if it is, and what it would hold back."""
-        window = self.window(now_ns)
-        committed, reserved = self.held(memory, self.place(memory, want.key))
-        cause, units = judged(want, self.limit, committed, reserved)
-        if cause is None:
-            return None, units
-        refusal = Refusal(
+    def refusal(self, want: Want, cause: Cause, committed: int, reserved: int) -> Refusal:
+        """Of a call that `look` was the last one for."""
+        return Refusal(
             budget=self.budget,
             key=want.key,
             cause=cause,
-            window=window,
+            window=self._window,
             committed=committed,
             reserved=reserved,
             amount=want.amount,
         )
-        return refusal, units

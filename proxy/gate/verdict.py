@@ -20,9 +20,9 @@ class Cause(StrEnum):
     UNREADABLE = "unreadable"  # the state cannot be read, and `fail = "closed"`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Want:
-    """What a call wants of one budget for one key."""
+    """What a call wants of one budget for one key; a value."""
 
     budget: Budget
     key: Key

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from proxy.exchange import Outcome
 from proxy.gate.answers import Answer, answer
-from proxy.gate.keeper import Asking
+from proxy.gate.asking import Asking
 from proxy.gate.request import unpacked
 from proxy.gate.verdict import Refusal
 from proxy.relay.answers import relay_answer

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pricing.book import TariffBook
 from pricing.budget import Budget, Key
-from proxy.gate.board import Board, Spent
+from proxy.gate.account import Spent
+from proxy.gate.board import Board
 from proxy.gate.gate import Gate
 from proxy.gate.keeper import Keeper
 from proxy.settings.places import Places
