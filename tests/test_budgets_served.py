@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import pytest
 
 from evaluation.standin import processes
+from proxy.commands.cli import main
 from support.patience import PATIENCE_S
 
 SETTINGS = """
@@ -225,25 +224,31 @@ def test_the_file_is_not_changed_by_api(served: processes.Serving) -> None:
         assert (status, "configuration file" in answer["error"]) == (409, True)
 
 
-def command(served: processes.Serving, *words: str) -> tuple[int, str]:
-    """Exit code and output of `taximeter budgets`."""
-    config, data = served.data / "taximeter.toml", served.data / "data"
-    arguments = [sys.executable, "-m", "proxy", "budgets", "--config", str(config)]
-    done = subprocess.run(
-        [*arguments, "--data", str(data), *words], capture_output=True, text=True, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+Command = Callable[..., tuple[int, str]]
 
 
-def test_by_command(served: processes.Serving) -> None:
+@pytest.fixture
+def command(served: processes.Serving, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `taximeter` beside the product; its exit code and output."""
+
+    def run(*words: str) -> tuple[int, str]:
+        config, data = served.data / "taximeter.toml", served.data / "data"
+        code = main([*words, "--config", str(config), "--data", str(data)])
+        shown = capsys.readouterr()
+        return code, shown.out + shown.err
+
+    return run
+
+
+def test_by_command(command: Command) -> None:
     """A table, the arithmetic of one, and what a call would meet."""
-    code, text = command(served)
+    code, text = command("budgets")
     assert code == 0
     assert "each-user[user=(none)]" in text
-    assert json.loads(command(served, "--json")[1])[0]["name"] == "search"
-    code, text = command(served, "show", "search")
+    assert json.loads(command("budgets", "--json")[1])[0]["name"] == "search"
+    code, text = command("budgets", "show", "search")
     assert (code, "calls with a known price" in text) == (0, True)
-    code, text = command(served, "test", "search", "--team", "ads")
+    code, text = command("budgets", "test", "search", "--team", "ads")
     assert (code, text.splitlines()) == (
         0,
         [
@@ -251,11 +256,23 @@ def test_by_command(served: processes.Serving) -> None:
             "  team is ads; the scope has search",
         ],
     )
-    assert "this budget only alerts" in command(served, "test", "search", "--team", "search")[1]
-    assert command(served, "show", "nothing") == (
+    assert "this budget only alerts" in command("budgets", "test", "search", "--team", "search")[1]
+    assert command("budgets", "show", "nothing") == (
         2,
         "budgets: there is no budget nothing, or no call that it counts yet\n",
     )
+
+
+def test_changes_are_in_the_audit_log(command: Command) -> None:
+    """Who made, changed and removed a budget, with what it was and became."""
+    entries = json.loads(command("audit", "log", "--target", "none", "--json")[1])
+    assert [entry["action"] for entry in entries] == [
+        "budget-remove",
+        "budget-change",
+        "budget-add",
+    ]
+    assert {entry["actor"] for entry in entries} == {"anybody"}
+    assert (entries[1]["before"]["limit_usd"], entries[1]["after"]["limit_usd"]) == ("0", "9.5")
 
 
 def test_metrics(served: processes.Serving) -> None:

@@ -161,22 +161,21 @@ class Evaluation:
 
     # -- alerts -----------------------------------------------------------------------------------
 
-    def look(self, now: datetime, also_told: Collection[str] = ()) -> list[str]:
-        """Tell what is new since the last look; returns the ids.  `also_told`: by others."""
-        told = self._notices.outbox.told()
-        if also_told:
-            told = {*told, *also_told}
+    def look(self, now: datetime) -> list[str]:
+        """Tell what is new since the last look; returns the ids."""
         refused = {account: held.refused for account, held in self._held().items() if held.refused}
         self._touched |= {at for at, number in refused.items() if self._refused.get(at) != number}
         self._refused = refused
         touched, self._touched = self._touched, set()
+        told = self.firing() if touched else {}
         new: list[str] = []
         for name, key in touched:
             count = self._spending.counts.get(name)
             standing = self.standing(count, key, now) if count is not None else None
             if standing is None or standing.spend is None:
                 continue
-            found = crossing(standing.budget, key, standing.window, standing.spend, told)
+            known = told.get((name, key), ())
+            found = crossing(standing.budget, key, standing.window, standing.spend, known)
             if found is not None:
                 notice = threshold_notice(found, now)
                 if self._notices.tell(notice, standing.budget.notify):
@@ -189,12 +188,13 @@ class Evaluation:
 
     def end_all(self, name: str, now: datetime) -> None:
         """Tell that all alerts of a budget are over."""
-        for (budget, key), ids in self._firing().items():
+        for (budget, key), ids in self.firing().items():
             if budget == name:
                 count = self._spending.counts.get(name)
                 self._finish(count.budget if count else Budget(name=name), key, ids, now)
 
-    def _firing(self) -> Mapping[Account, list[str]]:
+    def firing(self) -> Mapping[Account, list[str]]:
+        """The ids of all alerts of budgets that fire."""
         firing: defaultdict[Account, list[str]] = defaultdict(list)
         for id in self._notices.outbox.told():
             if (parsed := parse_alert_id(id)) is not None:
@@ -204,7 +204,7 @@ class Evaluation:
     def end(self, now: datetime) -> list[str]:
         """Tell that alerts are over; returns their ids."""
         gone: list[str] = []
-        for (name, key), ids in self._firing().items():
+        for (name, key), ids in self.firing().items():
             count = self._spending.counts.get(name)
             over = ids if count is None else self._over(count, key, ids, now)
             budget = Budget(name=name) if count is None else count.budget

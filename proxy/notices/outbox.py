@@ -9,6 +9,7 @@ its id.  If the disk refuses, everything goes on in memory and is written once i
 import asyncio
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,8 @@ class Outbox:
         self._entries: dict[str, Entry] = {}  # by key, oldest first
         self._by_id: dict[str, str] = {}  # id → key of the entry that told it
         self._open: dict[str, Entry] = {}  # ids that fire, oldest first
+        # Target → keys of the entries that wait for it, oldest first.
+        self._queues: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._unsaved = False  # whether the disk refused a line
         self._fd = -1
         self._size = 0
@@ -69,7 +72,7 @@ class Outbox:
         )
         self._write(entry)  # raises if it cannot be encoded, before anything is changed
         if not notice.resolved:  # what begins again can end again
-            self._entries.pop(notice.id + RESOLVED, None)
+            self._drop(notice.id + RESOLVED)
         self._take(entry)
         for name in names:
             self._limit(name)
@@ -107,7 +110,7 @@ class Outbox:
         for key, entry in list(self._entries.items()):
             finished = [id for id in entry.ended if which(id)] and not entry.waiting
             if finished or any(map(which, entry.ids)):
-                del self._entries[key]
+                self._drop(key)
                 for id in entry.ids:
                     self._by_id.pop(id, None)
                     self._open.pop(id, None)
@@ -115,11 +118,8 @@ class Outbox:
 
     def waiting(self, target: str) -> list[Notice]:
         """What this target has to be told, oldest first."""
-        return [
-            entry.notice
-            for entry in self._entries.values()
-            if entry.notice is not None and target in entry.waiting
-        ]
+        entries = (self._entries[key] for key in self._queues[target])
+        return [entry.notice for entry in entries if entry.notice is not None]
 
     def done(self, key: str, target: str, *, lost: bool = False) -> bool:
         """Note that a notice reached `target`, or never will.  False: it was given up meanwhile."""
@@ -161,17 +161,24 @@ class Outbox:
             _flush_and_close(self._fd)
             self._fd = -1
 
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        for name in entry.waiting if entry else ():
+            self._queues[name].pop(key, None)
+
     def _told(self, id: str, target: str) -> bool:
         entry = self._entries.get(id)
         return entry is not None and (target in entry.waiting or target in entry.delivered_at)
 
     def _limit(self, target: str) -> None:
-        waiting = self.waiting(target)
-        for notice in waiting[: max(len(waiting) - WAITING_MAX, 0)]:
-            self.done(notice.key, target, lost=True)
+        queue = self._queues[target]
+        while len(queue) > WAITING_MAX:
+            self.done(next(iter(queue)), target, lost=True)
 
     def _take(self, entry: Entry) -> None:
         self._entries[entry.key] = entry
+        for name in entry.waiting:
+            self._queues[name][entry.key] = None
         for id in entry.ids:
             self._by_id.setdefault(id, entry.key)
         self._open |= dict.fromkeys(entry.open, entry)
@@ -184,6 +191,7 @@ class Outbox:
         if entry is None or settled.target not in entry.waiting:
             return
         entry.waiting = [name for name in entry.waiting if name != settled.target]
+        self._queues[settled.target].pop(settled.key, None)
         if settled.lost:
             entry.lost = [*entry.lost, settled.target]
         else:
