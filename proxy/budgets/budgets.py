@@ -24,7 +24,7 @@ from pricing import TariffBook
 from pricing.budget import Key, parse_alert_id
 from proxy.budgets import shown, sums
 from proxy.budgets.ceiling import Ceilings
-from proxy.budgets.election import EVERY_S, Election, Put
+from proxy.budgets.election import EVERY_S, Among, Election
 from proxy.budgets.evaluation import Account, Evaluation, Standing
 from proxy.budgets.outlook import History, Outlook
 from proxy.budgets.registry import Registry
@@ -57,7 +57,7 @@ class Budgets:
         notices: Notices,
         *,
         ask: Ask,
-        put: Put,
+        among: Among,
         history: History,
         writer: Callable[[], str],
         progress: Callable[[], Mapping[str, Counted]],
@@ -77,7 +77,7 @@ class Budgets:
         self._election: Election | None = None
         if self.spending.shared:
             name = _name(config.node, places.meter_id)
-            self._election = Election(name, ask, put, notices.outbox, self._targets_of)
+            self._election = Election(name, among, notices.outbox, self._targets_of)
         self._told = False  # whether this machine told at the last look
         self._ended = -END_S
         self._failing = False
