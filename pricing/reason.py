@@ -47,10 +47,7 @@ class Reason(Enum):
     NO_USAGE_STATED = FREE, "The call states neither usage nor cost."
     FREE_OF_CHARGE = FREE, "The provider offers this endpoint free of charge."
     POLL = FREE, "The call only asks whether a job is done."
-    CHARGED_WHEN_POLLED = (
-        FREE,
-        "The call starts a job; the call that fetches its result is charged.",
-    )
+    CHARGED_WHEN_POLLED = FREE, "It starts a job; the call that fetches the result is charged."
     FETCHED_AGAIN = FREE, "Another call was charged for this response already."
     REPEATS_USAGE = FREE, "The call repeats the usage of one that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."

@@ -178,6 +178,21 @@ def test_before_anything_was_published(tmp_path: Path) -> None:
     gate.close()
 
 
+def test_a_budget_of_a_new_configuration(machine: Machine) -> None:
+    """A relay that knows it before the meter does takes its spend for unknown, not for nothing."""
+    machine.enforce(USD)
+    new = replace(USD, name="new", fail="closed")
+    (machine.places.calls / "relay1-1").mkdir(parents=True)
+    gate = Gate(machine.places, lambda: "relay1-1", {"new": new})
+    assert gate.rules.budgets.keys() == {"b", "new"}
+    assert ask(gate, 1, want(new, "0.001")) is Cause.UNREADABLE
+    assert ask(gate, 2, want(USD, "0.001")) is None
+    machine.enforce(USD, new)
+    assert gate.refresh()
+    assert ask(gate, 3, want(new, "0.001")) is None
+    gate.close()
+
+
 def test_no_room_is_a_failure(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that cannot be reserved for is one whose budgets cannot be read."""
     closed = replace(USD, name="closed", fail="closed", limit_usd=Decimal(1))

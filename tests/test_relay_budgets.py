@@ -234,6 +234,8 @@ async def test_a_websocket_is_refused_before_the_upgrade(machine: Machine) -> No
     request = f"GET /openai/v1/realtime?model=x HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n".encode()
     async with relay(machine, DAILY) as b:
         machine.publish({("b", ()): "1"})
+        plain = request.replace(b"Upgrade: websocket\r\n", b"")
+        assert (await b.send(plain)).body == b"hi"
         assert (await b.send(request)).line.split()[1] == b"429"
 
 

@@ -47,7 +47,7 @@ class Way:
 
     path: str
     model: str  # that the path names
-    free: bool  # nobody bills such a call
+    free: bool  # nobody bills such a call, unless it becomes a socket
     paid: bool  # a flat plan pays, or nobody, as far as can be told beforehand
     terms: Terms
 
@@ -67,7 +67,7 @@ class Asking:
 
     __slots__ = (
         *("wants_body", "_keeper", "_begun", "_way", "_known", "_matched", "_request"),
-        *("_dollars", "_rate"),
+        *("_dollars", "_free", "_rate"),
     )
 
     def __init__(
@@ -83,6 +83,7 @@ class Asking:
             if rule.measured:
                 dollars = dollars or rule.unit == "usd"
                 tokens = tokens or rule.unit == "tokens"
+        self._free = way.free and not begun.websocket
         bodyless = way.free or begun.websocket
         self._dollars = dollars and not (bodyless or way.paid)
         asks_model = names_model and MODEL not in known
@@ -148,7 +149,7 @@ class Asking:
 
     def _want(self, rule: Rule, key: Key) -> Want:
         budget, unit, way = rule.budget, rule.unit, self._way
-        free = unit != "calls" and (way.free or (unit == "usd" and way.paid))
+        free = unit != "calls" and (self._free or (unit == "usd" and way.paid))
         if free or self._begun.websocket or not rule.measured:
             return Want(budget, key, 0, free)
         if unit == "calls":

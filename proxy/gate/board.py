@@ -52,11 +52,7 @@ class Board:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        try:
-            self._memory = Memory(places.gate)
-        except OSError:  # of another version, or damaged: relays will open the new one
-            places.gate.unlink(missing_ok=True)
-            self._memory = Memory(places.gate)
+        self._memory = Memory.made(places.gate)
         earlier = Rules({})
         with suppress(OSError, ValueError):
             earlier = rules.read(places.gate_rules)

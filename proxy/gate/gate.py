@@ -10,8 +10,9 @@ relay may be killed at any time.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from mmap import mmap
 from time import monotonic_ns
 
@@ -61,6 +62,7 @@ class Gate:
         self._slot, self._slot_writer = -1, ""
         self._next = 0  # the place of an entry that is probably free
         self._standings: dict[str, Standing] = {}
+        self._unpublished: Set[str] = frozenset()  # budgets whose spend is not published yet
         self.rules = Rules({})
         self._take(self._first(budgets))
         self.refresh()
@@ -90,15 +92,18 @@ class Gate:
             return False
         if found.generation == self.rules.generation:
             return False
+        self._unpublished = frozenset()
         self._take(found)
         return True
 
     def _first(self, budgets: Mapping[str, Budget]) -> Rules:
+        """What was published last, and what is configured: its spend may not be known yet."""
         own = rules.enforcing(budgets.values())
+        found = Rules({})
         with suppress(OSError, ValueError):
             found = rules.read(self._rules_path)
-            return Rules({**found.budgets, **own}, found.typical, found.served)
-        return Rules(own)
+        self._unpublished = own.keys() - found.budgets.keys()
+        return replace(found, budgets={**found.budgets, **own})
 
     def _take(self, found: Rules) -> None:
         self.rules = found
@@ -115,6 +120,8 @@ class Gate:
             standing.forget()
         try:
             self._memory = Memory(self._path)
+        except FileNotFoundError:
+            return None  # the meter makes it once a budget enforces
         except OSError as error:
             log.error("Cannot open the state of budgets: %s.", error)
             return None
@@ -142,7 +149,7 @@ class Gate:
         memory = self._memory
         if memory is None:
             return self._failed(wants, now_ns, "")
-        if not self._is_fresh(memory):
+        if not self._is_fresh(memory) or self._lacks(wants):
             return self._failed(wants, now_ns, "stale")
         try:
             memory.acquire(TRY_NS)
@@ -168,6 +175,11 @@ class Gate:
         with suppress(Full):
             return standing.look(memory, key, now_ns)[1] >= standing.limit
         return False
+
+    def _lacks(self, wants: Sequence[Want]) -> bool:
+        """Whether a budget was never published."""
+        unpublished = self._unpublished
+        return bool(unpublished) and any(want.budget.name in unpublished for want in wants)
 
     @staticmethod
     def _is_fresh(memory: Memory) -> bool:

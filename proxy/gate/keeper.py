@@ -90,7 +90,7 @@ class Keeper:
         way = Way(
             path=path,
             model=model_in(path),
-            free=is_free(begun.method, path) and not begun.websocket,
+            free=is_free(begun.method, path),
             paid=paid,
             terms=place_terms(begun.upstream, path, provider),
         )

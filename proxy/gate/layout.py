@@ -26,7 +26,7 @@ AMOUNT_BYTES = 16
 ACCOUNTS_MAX = 16_384  # keys with spend or open calls, of all budgets that enforce
 PROBES_MAX = 64  # places in which an account may be; more on one machine have no place
 SLOTS_MAX = 64  # relays, with those that died and whose calls do not count yet
-ENTRIES_MAX = 8_192  # of a relay: calls that are open or not yet counted, times their budgets
+ENTRIES_MAX = 4_096  # of a relay: calls that are open or not yet counted, times their budgets
 
 # Header: magic, then these.
 HEADER_BYTES = 4096

@@ -10,7 +10,7 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic_ns, sleep
 
@@ -31,6 +31,7 @@ from proxy.gate.layout import (
     packed,
     slot_at,
 )
+from proxy.journal.disk import write_buffers
 
 FREE = bytes(DIGEST_BYTES)
 NO_ENTRY = bytes(ENTRY.size)
@@ -50,27 +51,42 @@ class Full(Exception):
 
 
 class Memory:
-    """One mapping.  Raises OSError if the file cannot be made, or is no gate of this version."""
+    """One mapping.  Raises OSError if there is no gate of this version at `path`."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1)  # only while two processes both make it
-            try:
-                if os.fstat(self._fd).st_size == 0:
-                    os.ftruncate(self._fd, layout.TOTAL_BYTES)
-                    os.pwrite(self._fd, layout.MAGIC, 0)
-                head = os.pread(self._fd, len(layout.MAGIC), 0)
-                if head != layout.MAGIC or os.fstat(self._fd).st_size != layout.TOTAL_BYTES:
-                    raise OSError(f"{path} is not a gate of this version")
-                self.map = mmap.mmap(self._fd, layout.TOTAL_BYTES)
-            finally:
-                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1)
+            head = os.pread(self._fd, len(layout.MAGIC), 0)
+            if head != layout.MAGIC or os.fstat(self._fd).st_size != layout.TOTAL_BYTES:
+                raise OSError(f"{path} is not a gate of this version")
+            self.map = mmap.mmap(self._fd, layout.TOTAL_BYTES)
         except BaseException:
             os.close(self._fd)
             raise
         self.inode = os.fstat(self._fd).st_ino
+
+    @classmethod
+    def made(cls, path: Path) -> "Memory":
+        """The one at `path`; if there is none of this version, a new one.  Raises OSError.
+
+        All its blocks are on the disk from the beginning: writing to a page that finds no room
+        would kill the process.
+        """
+        with suppress(OSError):
+            return cls(path)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = path.with_name(f"{path.name}.new")
+        fd = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(fd, 0, layout.TOTAL_BYTES)
+            else:  # macOS
+                write_buffers(fd, [bytes(layout.TOTAL_BYTES)])
+            os.pwrite(fd, layout.MAGIC, 0)
+        finally:
+            os.close(fd)
+        new.replace(path)
+        return cls(path)
 
     def close(self) -> None:
         self.map.close()

@@ -26,7 +26,7 @@ from trials.clients import installing
 PYTHON = ("openai", "anthropic", "google-genai", "cohere", "boto3")
 NODE = ("openai", "@anthropic-ai/sdk", "@google/genai", "ai", "@ai-sdk/openai")
 REPEAT_429 = ("Vercel AI SDK (Node)", "cohere (Python)")  # whatever its headers say
-HANGS_S = 20.0
+HANGS_S = 60.0
 SPENT = Budget(name="spent", limit_usd=Decimal(1), action="block", period="month")
 BRIEF = changed(SPENT, action="throttle")
 CHAT = """{ model: "gpt-4.1", messages: [{ role: "user", content: "hi" }] }"""
@@ -150,8 +150,8 @@ async def run(command: list[str], folder: Path, port: int) -> list[str]:
     return found
 
 
-async def look(cache: Path, data: Path) -> list[Seen]:
-    """Every client on every budget."""
+async def look(cache: Path, data: Path, only: str) -> list[Seen]:
+    """Every client whose name holds `only`, on every budget."""
     python = installing.python(cache, PYTHON)
     node, folder = installing.node(cache, NODE)
     kinds = {
@@ -162,6 +162,8 @@ async def look(cache: Path, data: Path) -> list[Seen]:
     found = []
     for label, budget in kinds.items():
         for client, (language, call) in CALLS.items():
+            if only not in client:
+                continue
             path = folder / "call.mjs" if language == "node" else data / "call.py"
             path.write_text(script(language, call))
             command = [node, str(path)] if language == "node" else [str(python), str(path)]
@@ -184,7 +186,7 @@ def table(found: list[Seen]) -> Iterator[str]:
     kinds = list(dict.fromkeys(one.budget for one in found))
     yield f"| client | {' | '.join(kinds)} |"
     yield f"|---|{'---|' * len(kinds)}"
-    for client in CALLS:
+    for client in dict.fromkeys(one.client for one in found):
         cells = []
         for kind in kinds:
             (one,) = (each for each in found if (each.client, each.budget) == (client, kind))
@@ -197,8 +199,10 @@ def main() -> None:
     """Entry point.  Exits with 1 if a blocked call was tried again, hung, or hid its reason."""
     parser = argparse.ArgumentParser(prog="trials.refused")
     parser.add_argument("cache", type=Path, help="where the SDKs are installed")
+    parser.add_argument("--client", default="", help="only those whose names hold this")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as data:
-        found = asyncio.run(look(parser.parse_args().cache, Path(data)))
+        found = asyncio.run(look(options.cache, Path(data), options.client))
     print("\n".join(table(found)))
     blocked = [one for one in found if "block" in one.budget]
     again = [
