@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from test_budget_evaluation import DAY, ID
 
+from exporters.clickhouse.among_meters import AmongMeters
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.notify.budget_notices import threshold_notice
 from exporters.record import TransientError
@@ -19,29 +20,33 @@ NOBODY: tuple[str, ...] = ()
 
 
 @pytest.fixture
-async def store(chdb_dsn: str, database: str) -> AsyncIterator[ClickHouse]:
+async def store(chdb_dsn: str, database: str) -> AsyncIterator[AmongMeters]:
     clickhouse = ClickHouse(chdb_dsn, database=database)
-    yield clickhouse
+    await clickhouse.open()
+    among = AmongMeters(chdb_dsn, database=database)
+    yield among
+    await among.close()
     await clickhouse.close()
 
 
 class Machine:
     """One with a data directory of its own."""
 
-    def __init__(self, name: str, path: Path, store: ClickHouse) -> None:
+    def __init__(self, name: str, path: Path, store: AmongMeters) -> None:
         self.outbox = Outbox(path / name)
         self.away = False
 
-        async def ask(sql: str, bound: Any) -> Sequence[Sequence[Any]]:
-            self._fail()
-            return await store.ask(sql, bound)
-
-        async def put(table: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-            self._fail()
-            await store.put(table, names, rows)
-
+        self._store = store
         targets: Callable[[str], tuple[str, ...]] = lambda budget: ("ops",)  # noqa: E731
-        self.election = Election(name, ask, put, self.outbox, targets)
+        self.election = Election(name, self, self.outbox, targets)
+
+    async def ask(self, sql: str, bound: Any) -> Sequence[Sequence[Any]]:
+        self._fail()
+        return await self._store.ask(sql, bound)
+
+    async def put(self, table: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        self._fail()
+        await self._store.put(table, names, rows)
 
     def _fail(self) -> None:
         if self.away:
@@ -54,7 +59,7 @@ class Machine:
         assert self.outbox.add(threshold_notice(found, NOW), ["ops"])
 
 
-async def test_the_first_by_name_tells(tmp_path: Path, store: ClickHouse) -> None:
+async def test_the_first_by_name_tells(tmp_path: Path, store: AmongMeters) -> None:
     """Once it was chosen twice in a row; the others know what it told, and what it ended."""
     one, two = Machine("a", tmp_path, store), Machine("b", tmp_path, store)
     await two.election.hold()
@@ -77,7 +82,7 @@ async def test_the_first_by_name_tells(tmp_path: Path, store: ClickHouse) -> Non
 
 
 async def test_the_next_goes_on_from_there(
-    tmp_path: Path, store: ClickHouse, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: AmongMeters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It repeats nothing that was told, tells what was not, and ends what the other began."""
     one, two = Machine("a", tmp_path, store), Machine("b", tmp_path, store)
@@ -103,7 +108,7 @@ async def test_the_next_goes_on_from_there(
 
 
 async def test_everybody_keeps_its_part_while_the_store_is_away(
-    tmp_path: Path, store: ClickHouse
+    tmp_path: Path, store: AmongMeters
 ) -> None:
     """Whoever tells goes on, and notes it later; whoever does not stays silent."""
     one = Machine("a", tmp_path, store)

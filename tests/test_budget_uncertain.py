@@ -9,12 +9,13 @@ from types import MappingProxyType
 
 import pytest
 
+from exporters.clickhouse.among_meters import AmongMeters
 from pricing import TariffBook
 from pricing.budget import Budget
 from pricing.window import BUCKET
 from proxy.budgets.budgets import Budgets
 from proxy.budgets.uncertain import Uncertain
-from proxy.gate.board import Counted
+from proxy.gate.account import Counted
 from proxy.gate.gate import Gate
 from proxy.gate.layout import whole
 from proxy.gate.verdict import Want
@@ -70,8 +71,6 @@ class Meter:
         places.state.mkdir(exist_ok=True, parents=True)
         (places.calls / WRITER).mkdir(exist_ok=True, parents=True)
 
-        async def put(*_: object) -> None: ...
-
         async def history(*_: object) -> list[dict[str, object]]:
             return []
 
@@ -81,7 +80,7 @@ class Meter:
             TariffBook.parse({}),
             Notices(Outbox(places.outbox)),
             ask=self.store.ask,
-            put=put,
+            among=AmongMeters("http://127.0.0.1:9/"),
             history=history,
             writer=lambda: "meter-1",
             progress=lambda: progress,

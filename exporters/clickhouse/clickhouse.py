@@ -130,10 +130,6 @@ class ClickHouse:
         """The rows that SQL of ours selects, on the writing thread, as `counted`."""
         return await self._writer.do(lambda client: client.query(sql, dict(bound)).result_rows)
 
-    async def put(self, table: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Insert a few rows that nobody sends again."""
-        await self._writer.do(lambda client: client.insert(table, rows, names))
-
     async def back_up(self, to: Path) -> dict[str, int]:
         """See `exporters.clickhouse.backup`; nothing is written here meanwhile."""
         return await self._writer.do(lambda client: backup.back_up(client, self.dsn.database, to))

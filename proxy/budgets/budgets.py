@@ -13,7 +13,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from time import monotonic
+from uuid import uuid4
 
 from exporters.clickhouse.corrections import Corrections
 from exporters.record import Record
@@ -22,7 +24,7 @@ from pricing import TariffBook
 from pricing.budget import Key, parse_alert_id
 from proxy.budgets import shown, sums
 from proxy.budgets.ceiling import Ceilings
-from proxy.budgets.election import EVERY_S, Election, Put
+from proxy.budgets.election import EVERY_S, Among, Election
 from proxy.budgets.evaluation import Account, Evaluation, Standing
 from proxy.budgets.outlook import History, Outlook
 from proxy.budgets.registry import Registry
@@ -30,6 +32,7 @@ from proxy.budgets.spending import Ask, Correcting, Spending
 from proxy.budgets.uncertain import Uncertain, is_cut
 from proxy.gate.account import Counted, Held, Spent
 from proxy.gate.board import Board
+from proxy.journal.disk import write_atomically
 from proxy.notices.notices import Notices
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
@@ -54,7 +57,7 @@ class Budgets:
         notices: Notices,
         *,
         ask: Ask,
-        put: Put,
+        among: Among,
         history: History,
         writer: Callable[[], str],
         progress: Callable[[], Mapping[str, Counted]],
@@ -73,7 +76,8 @@ class Budgets:
         self.outlook = Outlook(history, self.evaluation, self.spending, notices)
         self._election: Election | None = None
         if self.spending.shared:
-            self._election = Election(config.node, ask, put, notices.outbox, self._targets_of)
+            name = _name(config.node, places.meter_id)
+            self._election = Election(name, among, notices.outbox, self._targets_of)
         self._told = False  # whether this machine told at the last look
         self._ended = -END_S
         self._failing = False
@@ -272,3 +276,10 @@ class Budgets:
         gate = {} if self._board is None else self._board.status()
         standings = self.evaluation.standings(datetime.now(UTC))
         return [*shown.families(standings), *shown.gate_families(gate)]
+
+
+def _name(node: str, file: Path) -> str:
+    """By which this meter is chosen: that of the machine, and what tells it from a namesake."""
+    if not file.exists():
+        write_atomically(file, uuid4().hex.encode())
+    return f"{node}/{file.read_text(encoding='ascii')[:8]}"

@@ -7,24 +7,36 @@ change of machines an alert may be told twice, under the same id.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from time import monotonic
+from typing import Any, Protocol
 
 from exporters.record import TransientError
 from pricing.budget import parse_alert_id
-from proxy.budgets.spending import Ask
 from proxy.notices.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 5.0
 AWAY_S = 20
+AWAY_S_MAX = 600
+CYCLES = 4  # or as many of our own rounds, where the store is slow
 TOLD_MAX = 10_000  # firing alerts that are read back, as the outbox remembers
 
-Put = Callable[[str, Sequence[str], Sequence[Sequence[Any]]], Awaitable[None]]
+
+class Among(Protocol):
+    """The part of `exporters.clickhouse.among_meters.AmongMeters` that is needed."""
+
+    async def ask(self, sql: str, bound: Mapping[str, Any]) -> Sequence[Sequence[Any]]: ...
+
+    async def put(
+        self, table: str, names: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None: ...
+
+
 _METERS = (
     "SELECT node FROM meters GROUP BY node"
-    f" HAVING max(seen) > now64(3) - toIntervalSecond({AWAY_S}) ORDER BY node"
+    " HAVING max(seen) > now64(3) - toIntervalSecond({away:UInt32}) ORDER BY node"
 )
 _FIRING = (
     "SELECT id FROM told_alerts GROUP BY id HAVING argMax(ended, at) = 0"
@@ -38,16 +50,16 @@ class Election:
     def __init__(
         self,
         node: str,
-        ask: Ask,
-        put: Put,
+        among: Among,
         outbox: Outbox,
         targets: Callable[[str], Collection[str]],
     ) -> None:
         self._node = node
-        self._ask, self._put = ask, put
+        self._ask, self._put = among.ask, among.put
         self._outbox = outbox
         self._targets = targets
         self._chosen = 0  # how often in a row
+        self._round_s = monotonic()
         self.teller = ""
         self._noted: set[str] = set()  # firing alerts that the store knows
 
@@ -60,7 +72,7 @@ class Election:
         """Note that we are here, see who tells, and what was told.  Call it every `EVERY_S`."""
         try:
             await self._put("meters", ("node",), [[self._node]])
-            alive = [str(row[0]) for row in await self._ask(_METERS, {})]
+            alive = [str(row[0]) for row in await self._ask(_METERS, {"away": self._away_s()})]
             firing = {str(row[0]) for row in await self._ask(_FIRING, {})}
             self.teller = min([*alive, self._node])
             self._chosen = self._chosen + 1 if self.teller == self._node else 0
@@ -71,6 +83,12 @@ class Election:
                 self._noted = firing
         except TransientError as error:
             log.debug("Cannot see the other meters: %s", error)
+
+    def _away_s(self) -> int:
+        """After how long a meter counts as away: later where a round takes long."""
+        now = monotonic()
+        took_s, self._round_s = now - self._round_s, now
+        return min(max(AWAY_S, int(CYCLES * took_s)), AWAY_S_MAX)
 
     async def _note(self, firing: Collection[str]) -> None:
         """Write what we told, and what is over, since the last time."""

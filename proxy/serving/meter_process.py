@@ -19,6 +19,7 @@ from time import monotonic
 
 from aiohttp import web
 
+from exporters.clickhouse.among_meters import AmongMeters
 from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
@@ -103,6 +104,7 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.notices = Notices(Outbox(places.outbox), targets(config))
+        self.among = AmongMeters(dsn, database=store.database)
         self.budgets = self._make_budgets(config)
         correcting = self.budgets.correcting(self.clickhouse.correct)
         self.repricing = Repricing(config, self.store, correcting)
@@ -133,7 +135,7 @@ class MeterProcess:
             self._book,
             self.notices,
             ask=self.clickhouse.ask,
-            put=self.clickhouse.put,
+            among=self.among,
             history=self.store.ask,
             writer=lambda: self.recorder.journal.writer,
             progress=lambda: self.recorder.progress.writers,
@@ -233,9 +235,8 @@ class MeterProcess:
         for sock in process.inherited(console_fds):
             await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
-        tasks.append(asyncio.create_task(self._prune()))
-        tasks.append(asyncio.create_task(self.alerting.run()))
-        tasks.append(asyncio.create_task(self.notices.run()))
+        others = (self._prune(), self.alerting.run(), self.notices.run())
+        tasks += [asyncio.create_task(other) for other in others]
         tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):
             tasks.append(asyncio.create_task(push.run()))
@@ -267,9 +268,8 @@ class MeterProcess:
             async with asyncio.timeout(CLOSE_S):
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
-                await self.contents.close()
-                await self.audit_table.close()
-                await self.store.close()
+                for part in (self.contents, self.among, self.audit_table, self.store):
+                    await part.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()
                 return

@@ -87,6 +87,11 @@ class Places:
         return self.state / "budgets.json"
 
     @property
+    def meter_id(self) -> Path:
+        """Tells this meter from others on the same store, whatever their node is called."""
+        return self.state / "meter.id"
+
+    @property
     def uncertain(self) -> Path:
         """What cut calls may have cost beyond their rows."""
         return self.state / "uncertain.json"
