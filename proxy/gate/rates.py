@@ -85,10 +85,10 @@ class Rates:
         return self._dearest[provider]
 
     def is_paid_for(self, provider: str, credential: str, host: str, path: str) -> bool:
-        """Whether a flat plan pays, as far as can be told before there is a response."""
+        """Whether a flat plan pays whatever the response says; some bill what goes beyond them."""
         access = Access(provider=provider, credential=credential, host=host, path=path)
         plan = plan_of(self._book.plans, access)
-        return plan is not None and plan.payer(access) is Payer.PLAN
+        return plan is not None and not plan.headers and plan.payer(access) is Payer.PLAN
 
     def _rate(
         self, provider: str, request: Request, terms: Terms, at: datetime, length: int

@@ -59,7 +59,10 @@ async def refresh(keeper: Keeper) -> None:
     """Bring changed budgets into force."""
     while True:
         await asyncio.sleep(REFRESH_S)
-        keeper.refresh()
+        try:
+            keeper.refresh()
+        except Exception:
+            log.exception("Cannot take up changed budgets; still retrying.")
 
 
 def main() -> None:

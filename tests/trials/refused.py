@@ -25,7 +25,7 @@ from trials.clients import installing
 
 PYTHON = ("openai", "anthropic", "google-genai", "cohere", "boto3")
 NODE = ("openai", "@anthropic-ai/sdk", "@google/genai", "ai", "@ai-sdk/openai")
-REPEAT_429 = ("Vercel AI SDK (Node)", "cohere (Python)")  # whatever its headers say
+REPEAT_429 = ("Vercel AI SDK (Node)", "cohere (Python)")  # or wait, whatever its headers say
 HANGS_S = 60.0
 SPENT = Budget(name="spent", limit_usd=Decimal(1), action="block", period="month")
 BRIEF = changed(SPENT, action="throttle")
@@ -208,8 +208,8 @@ def main() -> None:
     again = [
         one
         for one in blocked
-        if not (one.error and one.names_budget)
-        or (one.tries > 1 and not (one.client in REPEAT_429 and "402" not in one.budget))
+        if not (one.tries == 1 and one.error and one.names_budget)
+        and ("402" in one.budget or one.client not in REPEAT_429)
     ]
     for one in again:
         print(f"wrong: {one}", file=sys.stderr)
