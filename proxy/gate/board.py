@@ -56,7 +56,8 @@ class Board:
         earlier = Rules({})
         with suppress(OSError, ValueError):
             earlier = rules.read(places.gate_rules)
-        self._rules = Rules({}, generation=self._memory.u64(layout.GENERATION))
+        generation = max(self._memory.u64(layout.GENERATION), earlier.generation)
+        self._rules = Rules({}, generation=generation)
         self._rules_written = False
         self._past = Counter(dict.fromkeys(layout.COUNTERS, 0))  # of relays that are gone
         self._usual = Usual(earlier)

@@ -63,6 +63,7 @@ class Gate:
         self._next = 0  # the place of an entry that is probably free
         self._standings: dict[str, Standing] = {}
         self._unpublished: Set[str] = frozenset()  # budgets whose spend is not published yet
+        self._complaint = ""
         self.rules = Rules({})
         self._take(self._first(budgets))
         self.refresh()
@@ -88,7 +89,7 @@ class Gate:
         try:
             found = rules.read(self._rules_path)
         except (OSError, ValueError) as error:
-            log.error("Cannot read the budgets in force (%s); keeping the previous ones.", error)
+            self._complain(f"read the budgets in force ({error}); keeping the previous ones")
             return False
         if found.generation == self.rules.generation:
             return False
@@ -123,10 +124,16 @@ class Gate:
         except FileNotFoundError:
             return None  # the meter makes it once a budget enforces
         except OSError as error:
-            log.error("Cannot open the state of budgets: %s.", error)
+            self._complain(f"open the state of budgets ({error}); each does as its `fail` says")
             return None
         self._claim(self._memory)
         return self._memory
+
+    def _complain(self, what: str) -> None:
+        """Log it once: the next look is in a quarter of a second."""
+        if what != self._complaint:
+            self._complaint = what
+            log.error("Cannot %s.", what)
 
     def _claim(self, memory: Memory) -> None:
         """Take a slot for this relay's journal."""
