@@ -50,6 +50,8 @@ FOREIGN = frozenset(
         *("system.mutations", "system.query_log", "Nullable"),  # ClickHouse
         *("rule_files", "time_per_output_chunk"),  # Prometheus, OpenTelemetry
         *("DataZoneStandard", "TimeoutStopSec"),  # Azure, systemd
+        *("error.metadata", "error.details"),  # of OpenAI's and Anthropic's errors
+        *("Throttling.AllocationQuota", "Throttling.RateQuota"),  # DashScope
         "image_thirdparty",  # a kind in a file of test cases
         *("NAME.toml", "tag.NAME"),  # for any provider, for any tag
     )

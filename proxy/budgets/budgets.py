@@ -47,7 +47,7 @@ CEILING_AGE = timedelta(days=1)  # prices change by the day
 class Budgets:
     """`writer` names our record journal; `progress` says which calls of the relays have rows.
 
-    Raises ValueError or OSError if the state cannot be read.
+    Raises OSError if the shared memory of the gate cannot be made.
     """
 
     def __init__(
@@ -260,8 +260,8 @@ class Budgets:
         unknown = [c.budget.name for c in counts if self.spending.as_of(c, now) is None]
         gate = {} if self._board is None else self._board.status()
         return {
-            "ok": not self._failing,
-            "error": self.spending.error,
+            "ok": not self._failing and not self.registry.problems,
+            "error": "; ".join(filter(None, (self.spending.error, *self.registry.problems))),
             "budgets": len(self.spending.counts),
             "unknown": unknown,
             "told_by": self._election.teller if self._election else "",

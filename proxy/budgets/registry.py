@@ -6,6 +6,7 @@ changed there.
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -46,19 +47,40 @@ class _Budgets:
 
 
 class Registry:
-    """Raises OSError or ValueError if the file cannot be read: spend must not go unwatched."""
+    """`problems` says which budgets are not in force and why; metering goes on without them."""
 
     def __init__(self, config: Config, path: Path) -> None:
         self._config = config
         self._path = path
-        saved = _load(path)
+        self.problems: list[str] = []
+        self._unreadable = False
         self._own: dict[str, Budget] = {}
+        self._invalid: dict[str, Document] = {}  # kept as they are, for somebody to correct
+        saved = self._load()
         for name, document in saved.budgets.items():
             if name in config.budgets:
                 log.warning("Budget %s is in the configuration now; that one counts.", name)
                 continue
-            self._own[name] = self.parsed(name, document)
+            try:
+                self._own[name] = self.parsed(name, document)
+            except InvalidBudget as error:
+                self._invalid[name] = document
+                self._problem(f"budget {name} is not in force: {error}")
         self._limits = saved.limits
+
+    def _load(self) -> _File:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_File)
+        except FileNotFoundError:
+            return _File()
+        except (OSError, msgspec.DecodeError) as error:
+            self._unreadable = True
+            self._problem(f"cannot read {self._path} ({error}): its budgets are not in force")
+            return _File()
+
+    def _problem(self, what: str) -> None:
+        log.error("%s", what[:1].upper() + what[1:])
+        self.problems.append(what)
 
     @property
     def budgets(self) -> dict[str, Budget]:
@@ -95,13 +117,15 @@ class Registry:
         self.changeable(budget.name)
         if budget.name not in self._own and len(self._own) >= BUDGETS_MAX:
             raise ValueError(f"there are {BUDGETS_MAX} budgets already; remove one first")
+        self._invalid.pop(budget.name, None)
         self._save({**self._own, budget.name: budget})
 
     def remove(self, name: str) -> None:
         """Remove a budget.  Raises KeyError, OSError and ConfiguredBudget."""
         self.changeable(name)
         rest = dict(self._own)
-        del rest[name]
+        if self._invalid.pop(name, None) is None:
+            del rest[name]
         self._save(rest)
 
     def changed_limits(self) -> Iterator[str]:
@@ -110,11 +134,14 @@ class Registry:
         changed = [name for name in limits if self._limits.get(name, limits[name]) != limits[name]]
         if limits != self._limits:
             self._limits = limits
-            self._save(self._own)
+            with suppress(OSError, ValueError):  # else it is asked again at the next start
+                self._save(self._own)
         yield from changed
 
     def _save(self, own: dict[str, Budget]) -> None:
-        documents = {name: document(budget) for name, budget in own.items()}
+        if self._unreadable:
+            raise ValueError(self.problems[0])
+        documents = self._invalid | {name: document(budget) for name, budget in own.items()}
         write_atomically(self._path, msgspec.json.encode(_File(documents, self._limits)))
         self._own = own
 
@@ -144,12 +171,3 @@ def _amount(value: object) -> object:
         return Decimal(value)
     except InvalidOperation:
         return value
-
-
-def _load(path: Path) -> _File:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_File)
-    except FileNotFoundError:
-        return _File()
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}); restore it from a backup") from error
