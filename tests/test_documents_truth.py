@@ -40,7 +40,7 @@ from support.documents import (
 TABLES = "|".join(sorted({key.partition(".")[0] for key in names.options() if "." in key}))
 OPTION = re.compile(rf"(?<![\w./@-])(?:{TABLES})\.[A-Za-z_][\w.*-]*")
 ROUTE = re.compile(
-    r"(?:(GET|POST) )?(?:http://127\.0\.0\.1:4001|(?<![\w.:/…]))(/(?:api/|metrics)[\w/{}]*)"
+    r"(?:(GET|POST|PUT|DELETE) )?(?:http://127\.0\.0\.1:4001|(?<![\w.:/…]))(/(?:api/|metrics)[\w/{}]*)"
 )
 PROXY_URL = re.compile(r"http://127\.0\.0\.1:4000(/[^\s`\"')<>|…]*)")
 # Names of other people's software: nothing of ours is called so.
@@ -52,6 +52,8 @@ FOREIGN = frozenset(
         *("system.mutations", "system.query_log", "Nullable"),  # ClickHouse
         *("rule_files", "time_per_output_chunk"),  # Prometheus, OpenTelemetry
         *("DataZoneStandard", "TimeoutStopSec"),  # Azure, systemd
+        *("error.metadata", "error.details"),  # of OpenAI's and Anthropic's errors
+        *("Throttling.AllocationQuota", "Throttling.RateQuota"),  # DashScope
         "image_thirdparty",  # a kind in a file of test cases
         *("NAME.toml", "tag.NAME"),  # for any provider, for any tag
     )

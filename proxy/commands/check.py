@@ -114,8 +114,6 @@ def _budget(budget: Budget) -> dict[str, str]:
 
 def _warnings(config: Config, book: TariffBook) -> Iterator[str]:
     """What does not do yet what it seems to do, or matches no call today."""
-    if config.budgets:
-        yield "budgets: this version only checks them; it counts no spend and holds up no call"
     priced = {name for tariff in book.tariffs for name in tariff.names}
     for budget in config.budgets.values():
         model = budget.scope.get("model", "")

@@ -6,7 +6,7 @@ in `proxy.console.report_api`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 
 from exporters import prometheus
 from exporters.clickhouse.calls_sql import CallsQuestion
+from exporters.clickhouse.clickhouse import REFUSAL_COLUMNS
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
@@ -38,6 +39,8 @@ class Calls(Asks, Protocol):
     """The queries of `exporters.clickhouse.store.Store` that the console needs."""
 
     async def calls(self, question: CallsQuestion) -> list[Row]: ...
+
+    async def refusals(self, question: CallsQuestion) -> list[Row]: ...
 
     async def call(self, call_id: str) -> Row | None: ...
 
@@ -77,6 +80,7 @@ class Api:
         return [
             web.get("/api/calls", self.calls),
             web.get("/api/calls/{call_id}", self.call),
+            web.get("/api/refusals", self.refusals),
             web.get("/api/health", self.health),
             web.get("/api/alerts", self.alerts),
             web.get("/api/store/check", self.check),
@@ -86,12 +90,25 @@ class Api:
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         """The newest calls, with all columns; see `proxy.query.language.CALLS`."""
+        return await self._newest(request, self._store.calls, "calls", COLUMNS)
+
+    async def refusals(self, request: web.Request) -> web.StreamResponse:
+        """The newest calls that a budget refused, asked for in the same way."""
+        return await self._newest(request, self._store.refusals, "refusals", REFUSAL_COLUMNS)
+
+    async def _newest(
+        self,
+        request: web.Request,
+        find: Callable[[CallsQuestion], Awaitable[list[Row]]],
+        name: str,
+        columns: tuple[str, ...],
+    ) -> web.StreamResponse:
         question = calls_question(request[ASKED], datetime.now(UTC))
-        rows = await self._store.calls(question)
+        rows = await find(question)
         if request[ASKED].one("format") != "csv":
             return reply(rows)
-        name = file_name("calls", question.since, question.until)
-        return download(csv_text(rows, (*COLUMNS, "ingested_at")), name)
+        text = csv_text(rows, (*columns, "ingested_at"))
+        return download(text, file_name(name, question.since, question.until))
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """One call with its charge lines; `explained` says what its reasons mean."""

@@ -65,6 +65,8 @@ MEANINGS: Mapping[str, str] = {
     "step": "seconds of a step of time",
     "before": "for the next page: time of the last row",
     "before_id": "for the next page: id of the last row",
+    "name": "one budget",
+    "amount": "what the call would hold back, in the budget's unit",
     "quiet_s": "skip days with rows newer than so many seconds",
 }
 

@@ -16,12 +16,14 @@ from aiohttp.http import RawRequestMessage
 
 from proxy import probes
 from proxy.exchange import Begun
+from proxy.gate.keeper import Keeper
 from proxy.probes import PROBES
 from proxy.relay.answers import error_answer, relay_answer
 from proxy.relay.call import Call
 from proxy.relay.call_log import CallJournal, CallLog
 from proxy.relay.caller_connection import CallerConnection
 from proxy.relay.callers import Callers
+from proxy.relay.guard import Envelope, Guard
 from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.routes import Refusal, Route, Routes
 from proxy.relay.running import Opened
@@ -56,15 +58,21 @@ OWN_PATHS = PROBES | {"/"}
 class Relay:
     """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
-    `stale` is called for each pooled connection that a provider had closed.  Raises OSError or
-    ValueError if the fingerprint key or a certificate cannot be read or made.
+    `stale` is called for each pooled connection that a provider had closed; `keeper` knows the
+    budgets that calls must pass (None: there are none).  Raises OSError or ValueError if the
+    fingerprint key or a certificate cannot be read or made.
     """
 
     def __init__(
-        self, config: Config, journal: CallJournal, stale: Callable[[], None] = lambda: None
+        self,
+        config: Config,
+        journal: CallJournal,
+        stale: Callable[[], None] = lambda: None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._config = config
         self._journal = journal
+        self._keeper = keeper
         self._routes = Routes(config.providers)
         upstreams = Upstreams(config.providers, config.upstream, stale)
         self._upstreams = upstreams
@@ -138,6 +146,8 @@ class Relay:
         address = self._upstreams.addresses[route.provider.name]
         secret = credential(headers.forward, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
+        keeper = self._keeper
+        guarded = keeper is not None and keeper.enforces
         return Call(
             caller,
             request,
@@ -147,7 +157,24 @@ class Relay:
             log=CallLog(self._journal, self._config.journal, begun, secret),
             services=self._services,
             started_ns=started_ns,
+            guard=self._guard(begun, route, headers) if guarded else None,
         )
+
+    def _guard(self, begun: Begun, route: Route, headers: RequestHeaders) -> Guard | None:
+        """What holds the call back until its budgets let it pass; None: none is about it."""
+        assert self._keeper is not None  # else there are no budgets
+        try:
+            asking = self._keeper.asking(begun, route.provider)
+        except Exception:
+            log.exception("Cannot match budgets; the call passes.")
+            return None
+        if asking is None:
+            return None
+        provider, path = route.provider, route.target.partition("?")[0]
+        idle_s = provider.idle_timeout_s or self._config.upstream.idle_timeout_s
+        envelope = Envelope(headers, path, provider.dialect)
+        bytes_max = self._config.callers.body_bytes_max
+        return Guard(asking, envelope, self._services.settling, bytes_max, idle_s)
 
     def _is_forwarded(
         self, request: RawRequestMessage, headers: RequestHeaders, route: Route | Refusal

@@ -23,10 +23,10 @@ RANKS: dict[str, tuple[str, ...]] = {
         "notify",
     ),
     "proxy": (
-        *("exchange", "instants", "query", "sampling", "secrecy", "settings", "network", "probes"),
-        *("journal", "access", "relay", "dialects", "tokens", "reading", "content", "metering"),
-        *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
-        "commands",
+        *("exchange", "clients", "instants", "query", "sampling", "secrecy", "settings", "regions"),
+        *("network", "probes", "journal", "access", "gate", "relay", "dialects", "tokens"),
+        *("reading", "content", "metering", "repricing", "delivery", "notices", "budgets"),
+        *("health", "backup", "console", "serving", "commands"),
     ),
     "evaluation": ("standin", "provider"),
 }
