@@ -27,6 +27,7 @@ COLUMNS = (
     Column("ends", "window ends"),
 )
 LINES = (Column("what", "what"), Column("amount", "amount", money=True), Column("says", "how"))
+ALWAYS = ("spent", "forecast")  # lines that say so if they are unknown
 UNITS = ("usd", "tokens", "calls")
 Entry = Mapping[str, Any]  # of /api/budgets
 
@@ -98,7 +99,8 @@ def show(config: Config, name: str, *, as_json: bool) -> Exit:
         terminal.say("\n" * bool(number) + _title(one))
         terminal.show(LINES, _lines(one))
         for alert in one["alerts"]:
-            terminal.say(f"firing: {alert['threshold']} since {_instant(alert['since'])}")
+            since = f" since {_instant(alert['since'])}" if alert["since"] else ""
+            terminal.say(f"firing: {alert['threshold']}{since}")
     return Exit.OK
 
 
@@ -165,7 +167,7 @@ def _lines(one: Entry) -> Sequence[dict[str, str]]:
     return [
         {"what": what, "amount": _text(one[f"{name}_{unit}"]), "says": says}
         for what, (name, says) in known.items()
-        if f"{name}_{unit}" in one
+        if f"{name}_{unit}" in one and (one[f"{name}_{unit}"] is not None or name in ALWAYS)
     ]
 
 
