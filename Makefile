@@ -59,8 +59,8 @@ coverage: setup
 check-long: coverage
 	$(BIN)/pytest -m slow
 
-bench: setup
-	$(TRIALS).bench.overhead
+bench: setup # what proxies cost, into docs/performance.md; make bench BENCH=--quick only prints it
+	$(TRIALS).bench $(or $(BENCH),--write)
 	$(TRIALS).bench.price_speed
 	$(TRIALS).bench.start
 
