@@ -52,7 +52,7 @@ class Counters:
 
 
 def _counters(page: bytes | mmap.mmap) -> dict[str, int]:
-    values = struct.unpack_from(f"<{len(COUNTER_NAMES)}Q", page)
+    values = struct.unpack_from(f"={len(COUNTER_NAMES)}Q", page)
     return dict(zip(COUNTER_NAMES, values, strict=True))
 
 

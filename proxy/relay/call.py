@@ -252,6 +252,7 @@ class Call:
         data, self._final = self._final, b""
         if data:
             self.caller.write(data)
+        del self._attempt  # which refers to us: without a circle, all of a call is freed at once
         self.caller.answered(keep_alive=self._keep_alive)
 
     def cut(self, rest: bytes) -> None:

@@ -39,10 +39,7 @@ class CallLog:
         self._mask: Mask | None = None  # while the body of an error response passes
         self._request_room = limits.request_bytes_max
         self._response_room = limits.response_bytes_max
-        self._message_max = {  # of each: a socket has no length, and what is metered is deleted
-            Kind.MESSAGE_UP: limits.request_bytes_max,
-            Kind.MESSAGE_DOWN: limits.response_bytes_max,
-        }
+        self._limits = limits
         self._call = journal.begin(begun)
         self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
@@ -84,13 +81,18 @@ class CallLog:
         self.overhead_ns += monotonic_ns() - since_ns
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
-        """Record a WebSocket message, whole or not at all."""
+        """Record a WebSocket message, whole or not at all.
+
+        The limit is that of each, since a socket has no length, and what is metered is deleted.
+        """
         size = len(payload)
         if kind is Kind.MESSAGE_UP:
             self.request_bytes += size
+            size_max = self._limits.request_bytes_max
         else:
             self.response_bytes += size
-        if size > self._message_max[kind]:
+            size_max = self._limits.response_bytes_max
+        if size > size_max:
             self._beyond += size
             return
         if kind is Kind.MESSAGE_DOWN:
