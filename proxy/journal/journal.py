@@ -28,7 +28,8 @@ BUFFER_BYTES_MAX = 1024 * 1024  # a fuller buffer is written at once
 RETRY_S = 1.0  # after a failed write
 UPKEEP_S = 1.0
 
-_ENDED = int(Kind.ENDED)  # reading it from its class costs more than all of `append`
+# Names of their own: to look a member up in an Enum costs more than to append a frame.
+_BEGUN, _ENDED = int(Kind.BEGUN), int(Kind.ENDED)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -78,7 +79,7 @@ class Journal:
         """Record that a call is about to be dispatched; returns its number for later frames."""
         self._call += 1
         self.counters.add("calls_begun")
-        self.append(self._call, Kind.BEGUN, _encode(begun))
+        self.append(self._call, _BEGUN, _encode(begun))
         return self._call
 
     def append(self, call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool:

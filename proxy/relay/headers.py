@@ -5,7 +5,8 @@ All of them pass, except the fields of one connection (RFC 9110, 7.6.1), Host, a
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from proxy.relay.routes import TAG_NAME, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX, TOKEN_TAG
 
@@ -26,8 +27,7 @@ _NEVER_NAMED = frozenset((b"content-length", b"host", b"content-type"))
 _USUAL = frozenset((b"close", b"keep-alive", b"upgrade"))  # options that are no field names here
 
 
-@dataclass(slots=True)
-class RequestHeaders:
+class RequestHeaders(msgspec.Struct):
     """A caller's headers, sorted.  `forward` keeps the caller's order and case, without Host."""
 
     forward: list[tuple[bytes, bytes]]
@@ -72,8 +72,7 @@ def sort_request(raw: Pairs) -> RequestHeaders:
     return found
 
 
-@dataclass(slots=True)
-class ResponseHeaders:
+class ResponseHeaders(msgspec.Struct):
     """A provider's headers, sorted.  `forward` has those for the caller, Content-Length too."""
 
     forward: list[tuple[bytes, bytes]]

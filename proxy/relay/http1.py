@@ -5,7 +5,7 @@ re-encode values.  A chunk of ours is what one read of a connection brought: how
 body has no meaning (RFC 9112, 7.1), and its extensions stay with it (7.1.1).
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from proxy.relay.headers import Pairs, sort_response
 
@@ -16,8 +16,7 @@ class BadHead(Exception):
     """A message head that cannot be passed on without changing its meaning."""
 
 
-@dataclass(slots=True, kw_only=True)
-class AnswerHead:
+class AnswerHead(msgspec.Struct, kw_only=True):
     """A response head, ready to send, and how its body ends on each side."""
 
     data: bytes
@@ -38,7 +37,7 @@ def head(first_line: bytes, pairs: Pairs) -> bytes:
     lines += [name + b": " + value for name, value in pairs]
     data = b"\r\n".join(lines) + b"\r\n\r\n"
     ends = len(lines) + 1
-    if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data:
+    if data.count(b"\r") != ends or data.count(b"\n") != ends or data.find(b"\0") >= 0:
         raise BadHead("a header contains a line break or NUL")
     return data
 
