@@ -82,7 +82,8 @@ from proxy.relay.answers import error_answer
 from proxy.relay.attempt import Attempt
 from proxy.relay.call_log import CallLog
 from proxy.relay.failures import BadRequestBody, Failure
-from proxy.relay.headers import Pairs, RequestHeaders, sort_response
+from proxy.relay.fields import Pairs
+from proxy.relay.headers import RequestHeaders, sort_response
 from proxy.relay.http1 import AnswerHead, answer_head, framed, head, status_line
 from proxy.relay.services import Services
 from proxy.relay.upload import Upload
@@ -193,7 +194,7 @@ class Call:
     def interim(self, code: int, reason: str, pairs: Pairs) -> None:
         """Send an interim head, if the caller's version of HTTP has such heads."""
         if self._request.version >= HttpVersion11:
-            self.caller.write(head(status_line(code, reason), sort_response(pairs).forward))
+            self.caller.write(head(status_line(code, reason), sort_response(pairs).fields))
 
     def _tell_to_continue(self) -> None:
         self.interim(100, "Continue", ())

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp.http import RawResponseMessage
 
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
+from proxy.relay.fields import noted
 from proxy.secrecy.mask import MASKED_BYTES_MIN, Mask, masked
-from proxy.secrecy.scrubbing import scrubbed
 from proxy.settings.config import JournalOptions
 
 # Names of their own: to look a member up in an Enum costs more than to append a frame.
@@ -122,8 +122,8 @@ class CallLog:
         if not reason.isascii() or len(reason) >= MASKED_BYTES_MIN:
             data = masked(reason.encode("utf-8", "surrogateescape"), secret)
             reason = data.decode("utf-8", "replace")
-        noted = ResponseHead(status=message.code, reason=reason, headers=scrubbed(pairs))
-        self._journal.append(self._call, _HEAD, _encode(noted))
+        found = ResponseHead(status=message.code, reason=reason, headers=noted(pairs))
+        self._journal.append(self._call, _HEAD, _encode(found))
 
     def end(self, outcome: Outcome, error: str = "") -> None:
         """Record the end, once; later ends are consequences of the first."""

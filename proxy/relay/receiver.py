@@ -6,7 +6,7 @@ from typing import Protocol
 from aiohttp.http import RawResponseMessage
 
 from proxy.relay.failures import Failure
-from proxy.relay.headers import Pairs
+from proxy.relay.fields import Pairs
 
 
 class Receiver(Protocol):

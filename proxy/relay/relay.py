@@ -30,7 +30,7 @@ from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
 from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
 from proxy.secrecy.patterns import credential_kind
-from proxy.secrecy.scrubbing import scrubbed, scrubbed_tags, scrubbed_target
+from proxy.secrecy.scrubbing import scrubbed_tags, scrubbed_target
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -136,7 +136,7 @@ class Relay:
             lives = lives and request.method != "CONNECT"
             return self._own_answer(request, headers, route, lives=lives), lives
         address = self._upstreams.addresses[route.provider.name]
-        secret = credential(headers.forward, route.target)
+        secret = credential(headers.credentials, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
         return Call(
             caller,
@@ -207,7 +207,7 @@ class Relay:
             target=scrubbed_target(route.target),
             provider=route.provider.name,
             upstream=origin,
-            headers=scrubbed(headers.forward),
+            headers=tuple([field.noted for field in headers.fields]),
             tags=scrubbed_tags({**route.tags, **headers.tags})
             if route.tags or headers.tags
             else {},
