@@ -34,9 +34,8 @@ from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
 from proxy.relay.upstream_connection import UpstreamConnection
 
-# Names of their own: to look a member up in an Enum costs more than all else that a step does.
+# Names of their own, since to look a member up in an Enum costs more than the rest of a step.
 NEW, CONNECTING, SENT, ANSWERED, SWITCHED, ENDED = State
-OK, HTTP_ERROR = Outcome.OK, Outcome.HTTP_ERROR
 INTERIM_MAX = 1000  # 1xx heads before the final one: the most verbose provider sends a few a minute
 
 
@@ -45,8 +44,7 @@ class Attempt:
 
     __slots__ = (
         *("log", "state", "upload", "connection", "_receiver", "_services", "_address"),
-        *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited"),
-        "_watch",
+        *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited", "_watch"),
     )
 
     def __init__(
@@ -227,7 +225,6 @@ class Attempt:
             self.watch()
 
     def pause_reading(self) -> None:
-        """The caller takes no more for now."""
         if self.connection is not None:
             self.connection.pause_reading()
 
@@ -280,7 +277,7 @@ class Attempt:
         self._receiver.failed(error)
 
     def _end_whole(self) -> None:
-        self.log.end(HTTP_ERROR if self._status >= 400 else OK)
+        self.log.end(Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK)
         connection = self.connection
         if connection is not None:
             parser = connection.parser

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -46,6 +47,13 @@ class Caller(asyncio.Protocol):
         self.again = False  # send the next request as soon as an answer is there
         self.calls = 0
 
+    @classmethod
+    async def open(cls, request: LoadRequest) -> "Caller":
+        """A connection for this request.  Raises OSError."""
+        loop = asyncio.get_running_loop()
+        made = partial(cls, request.data)
+        return (await loop.create_connection(made, request.host, request.port))[1]
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
 
@@ -56,7 +64,9 @@ class Caller(asyncio.Protocol):
         self.transport.write(self._request)
 
     async def call(self) -> float:
-        """One call; returns its seconds.  Raises RuntimeError for an unexpected answer."""
+        """One call; returns its seconds.  Raises RuntimeError without the expected answer."""
+        if self.transport.is_closing():
+            raise RuntimeError("the connection was closed")
         self._done = asyncio.get_running_loop().create_future()
         self.send()
         return await self._done
@@ -97,6 +107,9 @@ class Caller(asyncio.Protocol):
         elif self.again:
             self.send()
 
+    def close(self) -> None:
+        self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail("the connection was closed")
 
@@ -115,12 +128,7 @@ class Callers:
     @classmethod
     async def connect(cls, request: LoadRequest, count: int) -> "Callers":
         """Open them, and make a call on each, so that everything behind is open as well."""
-        loop, opened = asyncio.get_running_loop(), []
-        for _ in range(count):
-            _, caller = await loop.create_connection(
-                lambda: Caller(request.data), request.host, request.port
-            )
-            opened.append(caller)
+        opened = [await Caller.open(request) for _ in range(count)]
         await asyncio.gather(*(caller.call() for caller in opened))
         return cls(opened)
 
@@ -161,7 +169,7 @@ class Callers:
 
     def close(self) -> None:
         for caller in self._callers:
-            caller.transport.close()
+            caller.close()
 
 
 def _content_length(head: bytes) -> int | None:
