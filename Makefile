@@ -23,7 +23,7 @@ COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py pric
 # Tests start hundreds of processes: let them find our modules compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run lint test check coverage check-long bench faults soak receivers clients fuzz mutation price-diff docs screenshots clean
+.PHONY: setup run lint test check coverage check-long bench cost faults soak receivers clients fuzz mutation price-diff docs screenshots clean
 
 setup: $(STAMP)
 
@@ -63,6 +63,9 @@ bench: setup # what proxies cost, into docs/performance.md; make bench BENCH=--q
 	$(TRIALS).bench $(or $(BENCH),--write)
 	$(TRIALS).bench.price_speed
 	$(TRIALS).bench.start
+
+cost: setup # whether a call costs more CPU than recorded, against plain aiohttp
+	$(TRIALS).bench.cost_check
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(TRIALS).faults
