@@ -203,6 +203,8 @@ class Call:
         """Make the head for the caller.  Raises BadHead if it cannot be passed on."""
         answer = self._decide(message)
         self._unsent = answer.data
+        if answer.idle_s is not None and self._attempt.connection is not None:
+            self._attempt.connection.idle_s = answer.idle_s
         return answer.delimited
 
     def _decide(self, message: RawResponseMessage) -> AnswerHead:
