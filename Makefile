@@ -79,8 +79,9 @@ receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry
 clients: setup # real SDKs and agents through the proxy; docs/clients.md
 	$(TRIALS).clients
 
-fuzz: setup # a million mutations of bodies through every parser
+fuzz: setup # a million mutations of bodies through every parser; the same bytes through nginx and us
 	$(TRIALS).fuzz
+	$(TRIALS).fuzz.nginx
 
 mutation: setup # changes the pricing code in a thousand ways: a test must notice each
 	$(TRIALS).mutation
