@@ -152,7 +152,7 @@ async def _round(started: Started, scenario: Scenario, plan: Plan, into: Measure
     into.per_s.append(calls / (asyncio.get_running_loop().time() - began))
     into.cpu_us.append(sum(used.values()) / calls * 1e6)
     into.shares.append(max(used.values(), default=0.0) / (sum(used.values()) or 1.0))
-    into.memory_bytes = sum(map(_memory_bytes, started.pids))
+    into.memory_bytes = sum(map(memory_bytes, started.pids))
     callers.close()
     if plan.paced_s:
         callers = await load.Callers.connect(request, PACED_CONNECTIONS)
@@ -197,7 +197,7 @@ def processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def _memory_bytes(pid: int) -> int:
+def memory_bytes(pid: int) -> int:
     """Proportional set size: shared pages are divided among those who share them."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(text.split("\nPss:")[1].split()[0]) * 1024

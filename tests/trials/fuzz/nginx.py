@@ -2,7 +2,7 @@
 
 Exchanges made from seeds, cut anywhere, pass both proxies in front of the same provider.  What the
 provider was sent and what the caller got is compared, and each difference must be one that
-`reasons.EXPLAINED` lists with its reason.  A finding names its seed: `--only SEED` shows what happened.
+`reasons.EXPLAINED` lists.  A finding names its seed: `--only SEED` shows what happened.
 """
 
 import argparse
