@@ -1,10 +1,11 @@
 """`python -m trials.bench`: what proxies cost, ours among them, in one run.
 
-Ratios first: absolute numbers are those of this machine.  Takes about six minutes, with `--quick`
+Ratios first: absolute numbers are those of this machine.  Takes about five minutes, with `--quick`
 less than one.  `--write` replaces the table and the plot in docs/performance.md.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,7 +36,7 @@ def main() -> int:
         parser.error(f"unknown scenario {min(unknown)!r} (one of: {', '.join(known)})")
     scenarios = [one for one in SCENARIOS if not options.only or one.name in options.only]
     contenders = {**CONTENDERS, **(PEERS if options.peers else {})}
-    console = Console(stderr=True)
+    console, load = Console(stderr=True), os.getloadavg()[0]
     with TemporaryDirectory(prefix="taximeter-bench-") as name:
         bench = Bench(Path(name), make_certificate(Path(name)))
         with bench.running(contenders, scenarios), console.status("starting") as status:
@@ -46,7 +47,9 @@ def main() -> int:
                     Plan(seconds=plan.seconds, paced_s=paced_s, rounds=plan.rounds),
                     status.update,
                 )
-    report = Report(bench.table, bench.left_out, plan, "make bench " + " ".join(sys.argv[1:]))
+    given = " ".join(word for word in sys.argv[1:] if word != "--write")
+    command = f"make bench BENCH='{given}'" if given else "make bench"
+    report = Report(bench.table, bench.left_out, plan, command, load)
     if options.write:
         report.write()
     sys.stdout.write(report.json() if options.json else report.markdown())

@@ -27,6 +27,7 @@ class Report:
     left_out: Mapping[str, str]
     plan: Plan
     command: str
+    load: float  # load average of the machine before the run: other work disturbs the numbers
 
     def ratios(self) -> dict[str, dict[str, float]]:
         """CPU per call by contender and scenario, as a multiple of nginx's."""
@@ -75,6 +76,7 @@ class Report:
             f"{platform.python_version()}: medians of {self.plan.rounds} rounds of "
             f"{self.plan.seconds:g} s, in turns."
         )
+        yield f"The load average before was {self.load:.1f}."
         yield ""
         yield from self._section(
             f"CPU per call, as a multiple of {FLOOR}'s", lambda name, s, m: self._ratio(name, s)
