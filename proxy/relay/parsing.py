@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from aiohttp.http import (
     HttpRequestParser,
     HttpResponseParser,
+    HttpVersion11,
     RawRequestMessage,
     RawResponseMessage,
 )
@@ -114,12 +115,15 @@ class RequestParser:
         return self._parser.feed_data(b"")[2]
 
 
-def asks_for_websocket(request: RawRequestMessage) -> bool:
-    """Whether a declined switch leaves the connection usable.
+def may_follow(request: RawRequestMessage) -> bool:
+    """Whether another request may follow on the connection.
 
-    aiohttp drops what follows a request to switch to any other protocol.
+    aiohttp drops what follows a request to switch to any protocol but WebSocket, and the framing of
+    a chunked HTTP/1.0 request cannot be trusted (RFC 9112, 6.1).
     """
-    return bool(request.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
+    if request.chunked and request.version < HttpVersion11:
+        return False
+    return not request.upgrade or request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 class ResponseParser:
