@@ -23,7 +23,7 @@ COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py pric
 # Tests start hundreds of processes: let them find our modules compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run lint test check coverage check-long slow bench faults soak receivers clients fuzz mutation price-diff docs screenshots clean
+.PHONY: setup run lint test check coverage check-long slow bench cost faults soak receivers clients fuzz mutation price-diff docs screenshots clean
 
 setup: $(STAMP)
 
@@ -61,10 +61,13 @@ check-long: coverage slow
 slow: setup # what takes more than ten seconds of CPU time
 	$(PYTEST) -q -m slow
 
-bench: setup
-	$(TRIALS).bench.overhead
+bench: setup # what proxies cost, into docs/performance.md; make bench BENCH=--quick only prints it
+	$(TRIALS).bench $(or $(BENCH),--write)
 	$(TRIALS).bench.price_speed
 	$(TRIALS).bench.start
+
+cost: setup # whether a call costs more CPU than recorded, against plain aiohttp
+	$(TRIALS).bench.cost_check
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(TRIALS).faults
@@ -78,8 +81,9 @@ receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry
 clients: setup # real SDKs and agents through the proxy; docs/clients.md
 	$(TRIALS).clients
 
-fuzz: setup # a million mutations of bodies through every parser
+fuzz: setup # a million mutations of bodies through every parser; the same bytes through nginx and us
 	$(TRIALS).fuzz
+	$(TRIALS).fuzz.nginx
 
 mutation: setup # changes the pricing code in a thousand ways: a test must notice each
 	$(TRIALS).mutation

@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 from proxy.exchange import Kind
-from proxy.journal.frames import HEADER_BYTES, has_payload, header, unpacked
+from proxy.journal.frames import HEADER_BYTES, Unpacked
 
 HELD_BYTES_MAX = 8 * 1024 * 1024
-_JOINED_BYTES_MAX = 4096  # a frame this small costs less to copy than an entry of its own
 HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # take half of it at most; ends need the rest
 
 
@@ -20,33 +19,24 @@ class Entry(NamedTuple):
 
 
 class Buffer:
-    """What the next system call writes: `parts` are whole frames, or a header and its payload."""
+    """What the next system call writes."""
 
     def __init__(self) -> None:
-        self.parts: list[bytes] = []
+        self.frames: list[Unpacked] = []
         self.size = 0
 
-    def add(self, kind: int, call: int, at_ns: int, payload: bytes) -> None:
-        head = header(kind, call, at_ns, payload)
-        size = len(payload)
-        if size < _JOINED_BYTES_MAX:
-            self.parts.append(head + payload)
-        else:
-            self.parts += (head, payload)
-        self.size += HEADER_BYTES + size
+    def add(self, frame: Unpacked) -> None:
+        self.frames.append(frame)
+        self.size += HEADER_BYTES + len(frame[3])
 
     def take(self) -> list[Entry]:
         """Empty the buffer; returns what was in it."""
-        entries = []
-        parts = iter(self.parts)
-        for part in parts:
-            payload = part[HEADER_BYTES:] or (next(parts) if has_payload(part) else b"")
-            entries.append(Entry(*unpacked(part), payload))
+        entries = [Entry(*frame) for frame in self.frames]
         self.clear()
         return entries
 
     def clear(self) -> None:
-        self.parts.clear()
+        self.frames.clear()
         self.size = 0
 
 
