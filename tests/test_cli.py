@@ -237,7 +237,7 @@ def test_demo_has_its_own_arguments() -> None:
         cwd=ROOT,
         check=True,
     )
-    assert b"--rate RATE" in done.stdout
+    assert b"--rate N" in done.stdout
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -329,7 +329,7 @@ async def test_sighup_with_mistakes_changes_nothing(
 async def test_an_ignored_sighup_stays_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Under nohup a closing terminal neither replaces nor stops anything, but SIGTERM still does."""
+    """Under nohup a closing terminal replaces and stops nothing; SIGTERM still stops it."""
     caplog.set_level(logging.INFO)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     world = World(tmp_path)

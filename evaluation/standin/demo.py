@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.standin import processes, traffic
+from proxy.commands.numbers import port, positive
 
 ROWS_MAX = 10_000  # newest rows in the table that ends the demo
 FINISH_S = 3.0  # for calls in flight when the traffic ends; the rest is left
@@ -160,12 +161,18 @@ async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.Traffic
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    free = "0: any free port"
-    parser.add_argument("--port", type=int, default=4000, help=f"port of the proxy (4000); {free}")
-    parser.add_argument("--console-port", type=int, default=4001, help=f"console (4001); {free}")
-    parser.add_argument("--seconds", type=float, default=60.0, help="duration of the traffic (60)")
-    parser.add_argument("--rate", type=float, default=10.0, help="calls per second (10)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same calls")
+    free = "(default: any free one)"
+    parser.add_argument(
+        "--port", type=port, default=0, metavar="N", help=f"port of the proxy {free}"
+    )
+    help = f"port of the console {free}"
+    parser.add_argument("--console-port", type=port, default=0, metavar="N", help=help)
+    help = "duration of the traffic (default: 60)"
+    parser.add_argument("--seconds", type=positive, default=60.0, metavar="S", help=help)
+    help = "calls per second (default: 10)"
+    parser.add_argument("--rate", type=positive, default=10.0, metavar="N", help=help)
+    help = "the same seed makes the same calls (default: 1)"
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help=help)
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep rows and logs in DIR")
 
 

@@ -36,9 +36,18 @@ from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config, Listen
 
 DRAIN_S = 5.0  # for calls still in flight when the command ends
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NOT_EXECUTABLE, NOT_FOUND, KILLED = 126, 127, 128  # exit codes, as in a shell
 
 log = logging.getLogger(__name__)
+
+
+class StoppedEarly(Exception):
+    """A signal came before the command was started: there is no fare."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +96,8 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
                 terminal.say(f"Taximeter: {adapted.note}", sys.stderr)
             environ |= adapted.variables
             code, clean = asyncio.run(_supervised(supervisor, adapted.command, environ, peers))
+        except StoppedEarly as stopped:
+            return KILLED + stopped.number
         except TakenError as error:
             log.error("%s", error)
             return Exit.TAKEN
@@ -124,21 +135,30 @@ def _for_one_command(config: Config, base_urls: Mapping[str, str], data: Path) -
 async def _supervised(
     supervisor: Supervisor, command: Sequence[str], environ: Mapping[str, str], peers: Peers
 ) -> tuple[int, bool]:
-    """(the command's exit code, whether our processes stopped cleanly).  Raises StartError."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, supervisor.stop)
+    """(the command's exit code, whether our processes stopped cleanly).
+
+    Raises StartError and StoppedEarly.
+    """
+    loop, came = asyncio.get_running_loop(), [int(signal.SIGTERM)]
+
+    def stop_early(number: int) -> None:
+        came[0] = number
+        supervisor.stop()
+
+    for number in STOPPING:
+        loop.add_signal_handler(number, stop_early, number)
     started = asyncio.Event()
     serving = asyncio.create_task(supervisor.run(started.set, signals=False))
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if serving.done():  # it failed to start, or was stopped before it had started
-        return KILLED + signal.SIGTERM, serving.result()
+        serving.result()
+        raise StoppedEarly(came[0])
     try:
         code = await _command(command, environ, peers)
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in STOPPING:
             loop.add_signal_handler(number, supervisor.stop)  # from now on they cut the drain short
         supervisor.stop()
         clean = await serving

@@ -12,6 +12,7 @@ from yarl import URL
 
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
+from proxy.commands.numbers import port, positive_count
 from proxy.commands.terminal import Exit
 from proxy.metering.book import tariff_book
 from proxy.network import client_tls, outgoing_proxy, server_tls
@@ -30,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     parser.add_argument("--host", help="address of the proxy (default: 127.0.0.1)")
     help = "port of the proxy, 0 for any free one (default: 4000)"
-    parser.add_argument("--port", type=int, metavar="N", help=help)
+    parser.add_argument("--port", type=port, metavar="N", help=help)
     help = "port of the console, 0 for any free one (default: 4001)"
-    parser.add_argument("--console-port", type=int, metavar="N", help=help)
+    parser.add_argument("--console-port", type=port, metavar="N", help=help)
     help = "number of relay processes (default: 1)"
-    parser.add_argument("--relays", type=int, metavar="N", help=help)
+    parser.add_argument("--relays", type=positive_count, metavar="N", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from pricing.money import UNKNOWN
 from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import ask
+from proxy.commands.numbers import count
 from proxy.commands.terminal import Column, Exit
 from proxy.console.api import QUIET_S
 from proxy.console.audit_api import ChangeMade
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     added.add_argument("--repair", action="store_true", help="rebuild the rollups that differ")
     added.add_argument(
         "--quiet",
-        type=int,
+        type=count,
         default=QUIET_S,
         metavar="SECONDS",
         help=f"skip days with rows newer than this (default: {QUIET_S})",

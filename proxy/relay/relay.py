@@ -56,13 +56,19 @@ OWN_PATHS = PROBES | {"/"}
 class Relay:
     """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
-    `stale` is called for each pooled connection that a provider had closed.  Raises OSError or
-    ValueError if the fingerprint key or a certificate cannot be read or made.
+    `stale` is called for each pooled connection that a provider had closed; `instance` is answered
+    at `/readyz`.  Raises OSError or ValueError if the fingerprint key or a certificate cannot be
+    read or made.
     """
 
     def __init__(
-        self, config: Config, journal: CallJournal, stale: Callable[[], None] = lambda: None
+        self,
+        config: Config,
+        journal: CallJournal,
+        stale: Callable[[], None] = lambda: None,
+        instance: str = "",
     ) -> None:
+        self._instance = instance
         self._config = config
         self._journal = journal
         self._routes = Routes(config.providers)
@@ -173,7 +179,9 @@ class Relay:
         if request.method == "CONNECT":
             refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
         elif request.path in PROBES and asks:
-            status, document = probes.answer(request.path, stopping=not self.ready)
+            status, document = probes.answer(
+                request.path, stopping=not self.ready, instance=self._instance
+            )
             return relay_answer(status, document, bodyless=bodyless, keep_alive=lives)
         elif not self._config.proxy.admits(headers.token or route.token):
             refusal = Refusal(401, "unauthorized", TOKEN_WANTED)

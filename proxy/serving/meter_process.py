@@ -46,7 +46,7 @@ from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
 from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
-from proxy.serving import process
+from proxy.serving import instance, process
 from proxy.serving.backing_up import BackingUp
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
@@ -101,7 +101,7 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.repricing = Repricing(config, self.store, self.clickhouse)
-        self.probes = Probes()
+        self.probes = Probes(instance.name(config.data))
         self.audit_table = AuditTable(dsn, database=store.database)
         self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)

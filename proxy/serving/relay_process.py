@@ -18,7 +18,7 @@ from proxy.network import server_tls
 from proxy.relay.acceptor import Acceptor
 from proxy.relay.lag import LoopLag
 from proxy.relay.relay import Relay
-from proxy.serving import process
+from proxy.serving import instance, process
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -31,7 +31,12 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     journal = Journal(Places(config.data).calls, f"relay{slot}", config.journal)
     lag = LoopLag(journal)
     try:
-        relay = Relay(config, journal, stale=lambda: journal.counters.add("stale_connections"))
+        relay = Relay(
+            config,
+            journal,
+            stale=lambda: journal.counters.add("stale_connections"),
+            instance=instance.name(config.data),
+        )
         process.on_lame_duck(relay.turn_unready)
         callers = relay.callers()
         connect = partial(relay.connection, callers)
