@@ -5,7 +5,7 @@ route is in `proxy.access.rules`; `proxy.console.admission` sees to it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from pricing.cause import explained
 from proxy.access.audit import Audit, NotAudited
 from proxy.console import page
 from proxy.console.admission import CALLER, admission
+from proxy.health.verdict import Looking
 from proxy.instants import instant
 from proxy.settings.config import Listen
 
@@ -106,7 +107,7 @@ class Api:
         self._unpriced, self._counted = unpriced, counted
         self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
-        self._status = status
+        self._health = Looking(store.health, status, self._severities)
         self._metrics = metrics or list
         self._check = check
         self._audit = audit
@@ -186,11 +187,15 @@ class Api:
         return reply(await _over(self._counted, request))
 
     async def health(self, _: web.Request) -> web.StreamResponse:
-        """Per component whether it works, what is waiting and what was lost; 503 if one fails."""
-        parts: dict[str, Row] = {"store": await self._store.health()}
-        parts.update(self._status())
-        ok = all(part.get("ok") for part in parts.values())
-        return reply({"ok": ok, "parts": parts}, 200 if ok else 503)
+        """Green, amber or red, and why, part by part; 503 if it is red."""
+        found = await self._health.look()
+        return reply(found, 200 if found["ok"] else 503)
+
+    def _severities(self) -> Iterator[str]:
+        """Of the firing alerts."""
+        firing = self._alerts()["firing"]
+        for alert in firing if isinstance(firing, list) else ():
+            yield str(alert.severity)
 
     async def alerts(self, _: web.Request) -> web.StreamResponse:
         """Firing alerts, the last that ended (newest first), and the webhook's status."""

@@ -22,8 +22,8 @@ ENDED_MAX = 100  # ended alerts that are still shown
 CATCHING_UP_S = 30.0  # rows left by a stopped meter are old, and are soon delivered
 
 _DISK = (
-    "Check the disk of the data directory: it may be full, read-only or over quota.  Frames that "
-    "rows need are held in memory meanwhile, up to 8 MiB per process."
+    "Check the disk of the data directory: it may be full, read-only or over quota.  Rows and "
+    "small calls are held in memory meanwhile, up to 8 MiB per process."
 )
 _FULL = {
     "calls": "frames are dropped",
