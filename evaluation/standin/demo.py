@@ -8,7 +8,6 @@ command that reports on them is printed last.
 import argparse
 import asyncio
 import contextlib
-import shlex
 import signal
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from rich.table import Table
 
 from evaluation.standin import processes, traffic
 from proxy.commands.numbers import port, positive
+from proxy.commands.run import what_next
 
 ROWS_MAX = 10_000  # newest rows in the table that ends the demo
 FINISH_S = 3.0  # for calls in flight when the traffic ends; the rest is left
@@ -108,15 +108,6 @@ def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> N
             _report(served, tally, began, terminal)
     _say(terminal, "Everything is stopped.")
     _say(terminal, what_next(options.data / "data" if options.data else None))
-
-
-def what_next(rows: Path | None) -> str:
-    """How to see the rows again; `rows` is the data directory that holds them, None: gone."""
-    if rows is None:
-        return "The rows were thrown away; --data DIR keeps them."
-    return (
-        f"The rows are kept.  Report on them:\n  taximeter report --data {shlex.quote(str(rows))}"
-    )
 
 
 def _report(

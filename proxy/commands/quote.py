@@ -22,12 +22,13 @@ REASONS_SHOWN = 2
 CACHED_HELP = "cached share of the input, such as 0.8 or 80%% (default: 0)"
 USE_HELP = "other usage per call, such as calls.web_search=2; can be repeated"
 TIERS_HELP = "service tiers, such as standard,batch,flex (default: standard)"
+RETIRED_HELP = "with --providers, also models that are known to be retired"
 COLUMNS: Sequence[Column] = (
     Column("provider", "provider"),
     Column("model", "model"),
     Column("tier", "tier"),
     Column("cost", "cost", money=True),
-    Column("first", "first call", money=True),
+    Column("first", "first call", money=True, shed=1),
     Column("status", "status"),
     Column("why", "because"),
 )
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--use", action="append", default=[], metavar="METER=N", help=USE_HELP)
     add("--tiers", default=STANDARD, metavar="NAMES", help=TIERS_HELP)
     add("--batch", action="store_true", help="same as --tiers batch")
+    add("--retired", action="store_true", help=RETIRED_HELP)
     add("--at", default="", metavar="TIME", help="use the prices of this time (default: now)")
 
 
@@ -61,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
         tiers = tuple(filter(None, arguments.tiers.split(",")))
         work = replace(work, tiers=(BATCH,) if arguments.batch else tiers)
         providers = filter(None, arguments.providers.split(","))
-        chosen = models(book, arguments.models, providers, at)
+        chosen = models(book, arguments.models, providers, at, retired=arguments.retired)
         if not chosen:
             raise ValueError("specify models, or providers as in --providers openai,anthropic")
     except ValueError as error:

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -107,7 +108,18 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
         if not clean:
             log.warning("Some processes were killed; the fare may lack calls.")
         _print_fare(config, peers.seen, as_json=as_json)
+        if not as_json:
+            terminal.say(what_next(config.data if keep else None), sys.stderr)
         return code
+
+
+def what_next(rows: Path | None) -> str:
+    """How to see the rows again; `rows` is the data directory that holds them, None: gone."""
+    if rows is None:
+        return "The rows were thrown away; --data DIR keeps them."
+    return (
+        f"The rows are kept.  Report on them:\n  taximeter report --data {shlex.quote(str(rows))}"
+    )
 
 
 def _adapted(config: Config, command: Sequence[str], proxy_url: str) -> agents.Adaptation:
