@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from evaluation.standin import demo, processes
+from proxy.commands.cli import main
 from proxy.serving import instance
 from support.patience import PATIENCE_S
 from support.product import Product
@@ -107,3 +108,17 @@ def test_a_demo_beside_a_running_taximeter_makes_no_call_there(
     demo.add_arguments(parser)
     chosen = parser.parse_args([])
     assert (chosen.port, chosen.console_port, chosen.data) == (0, 0, None)
+
+
+def test_the_rows_of_a_demo_join_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory with something else in it is refused, before anything is started."""
+    (tmp_path / "serve.lock").touch()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["demo", "--data", str(tmp_path)]) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "is not empty" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["serve.lock"]

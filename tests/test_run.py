@@ -13,6 +13,7 @@ import pytest
 
 from evaluation.standin import processes
 from proxy.commands import fare, upstreams
+from proxy.commands.run import what_next
 from proxy.settings import sources
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +91,12 @@ def test_run(stand_in: str, tmp_path: Path) -> None:
     assert [row.split()[1] for row in rows] == ["gpt-4o-mini", "nobody-1"]
     assert reason == "not fully priced: 1 x openai/nobody-1: unknown_model:nobody-1"
     assert "taximeter tariffs add openai/nobody-1 --input USD" in advice
+
+
+def test_run_says_where_the_rows_are() -> None:
+    """Or how to keep them."""
+    assert what_next(None) == "The rows were thrown away; --data DIR keeps them."
+    assert what_next(Path("my rows")).endswith("\n  taximeter report --data 'my rows'")
 
 
 def test_run_passes_signals_on(tmp_path: Path) -> None:

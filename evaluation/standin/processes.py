@@ -112,21 +112,24 @@ def serve(
     relays: int = 1,
     settings: str = "",
     environ: Mapping[str, str] = MappingProxyType({}),
+    rows: Path | None = None,
 ) -> Iterator[Serving]:
-    """Run `taximeter serve` with its data in `data`; `upstreams` has base URLs by provider.
+    """Run `taximeter serve`; `upstreams` has base URLs by provider.
 
+    Its settings and its log are in `data`, its data directory is `rows`, by default `data/data`.
     Port 0 is any free one.  `settings` is further TOML, put before the providers; `environ` adds
     variables.  Raises LaunchError.
     """
     data.mkdir(parents=True, exist_ok=True)
     config, log = data / "taximeter.toml", data / "serve.log"
+    rows = rows or data / "data"
     tables = [f'[providers.{name}]\nbase_url = "{url}"\n' for name, url in upstreams.items()]
     config.write_text("\n".join([settings, *tables]))
     command = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
-    command += ["--data", str(data / "data"), "--port", str(port)]
+    command += ["--data", str(rows), "--port", str(port)]
     command += ["--console-port", str(console_port), "--relays", str(relays)]
     with process(command, log, environ=environ) as started:
-        found = _once_ready(started, data / "data", log)
+        found = _once_ready(started, rows, log)
         yield Serving(
             proxy_url=f"http://127.0.0.1:{found.port}",
             console_url=f"http://127.0.0.1:{found.console_port}",
