@@ -77,10 +77,10 @@ def test_a_copy_of_the_data_answers(walk: Walk) -> None:
     )
     kept_at, place = "/backup/taximeter-2026-11-28", "/var/lib/taximeter"
     assert (kept_at in backup, kept_at in restore, place in restore) == (True, True, True)
-    walk.who.bash(f"{backup.replace(kept_at, 'backup')} --data demo/data")
+    walk.who.bash(f"{backup.replace(kept_at, 'backup')} --data demo")
     walk.who.bash(restore.replace(kept_at, "backup").replace(place, "copy"))
     report = "taximeter report --json --data {}"
-    copied, kept = (walk.who.bash(report.format(at)).stdout for at in ("copy", "demo/data"))
+    copied, kept = (walk.who.bash(report.format(at)).stdout for at in ("copy", "demo"))
     assert copied == kept != "[]\n"
 
 

@@ -107,9 +107,7 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
             return Exit.FAILED
         if not clean:
             log.warning("Some processes were killed; the fare may lack calls.")
-        _print_fare(config, peers.seen, as_json=as_json)
-        if not as_json:
-            terminal.say(what_next(config.data if keep else None), sys.stderr)
+        _print_fare(config, peers.seen, keep=keep, as_json=as_json)
         return code
 
 
@@ -199,7 +197,7 @@ async def _command(command: Sequence[str], environ: Mapping[str, str], peers: Pe
     return code if code >= 0 else KILLED - code
 
 
-def _print_fare(config: Config, peers: AbstractSet[str], *, as_json: bool) -> None:
+def _print_fare(config: Config, peers: AbstractSet[str], *, keep: bool, as_json: bool) -> None:
     """Print the fare on standard error, apart from the command's own output.
 
     `peers` are the providers to which the command was connected itself.
@@ -217,3 +215,5 @@ def _print_fare(config: Config, peers: AbstractSet[str], *, as_json: bool) -> No
         terminal.emit(found, sys.stderr)
     else:
         fare.show(found, sys.stderr)
+        if found.total["calls"]:
+            terminal.say(what_next(config.data if keep else None), sys.stderr)
