@@ -128,9 +128,18 @@ def _opencode(given: Sequence[str], environ: Mapping[str, str], urls: Urls, sess
 
 
 def _cline(given: Sequence[str], environ: Mapping[str, str], urls: Urls, session: str) -> Made:
+    """Cline reads no variable, and keeps what it was told in a file of its own."""
     url = urls("openai") + "/v1"
-    note = "Cline reads no variable: choose the provider 'OpenAI Compatible' and this base URL"
-    return (), {}, f"{note}: {url}"
+    if given[:1] == ("auth",):
+        return (), {}, ""
+    return (
+        (),
+        {},
+        (
+            "Cline reads no variable. Before this command, or in the same `run -- sh -c '...'`: "
+            f"cline auth -p openai-compatible -k KEY -m MODEL -b {url}"
+        ),
+    )
 
 
 def _aider(given: Sequence[str], environ: Mapping[str, str], urls: Urls, session: str) -> Made:
