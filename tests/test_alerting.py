@@ -225,8 +225,6 @@ async def test_the_api_and_the_metrics(tmp_path: Path, health: Health) -> None:
     class Nothing:
         """No store is asked."""
 
-        health = None
-
     url = f"http://127.0.0.1:{unused_port()}/T0SECRET"
     async with running(tmp_path / "alerts.json", health, url) as alerting:
         app = application(Nothing(), health.now, Listen(), alerts=alerting.shown)  # type: ignore[arg-type]  # as it says

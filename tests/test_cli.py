@@ -11,6 +11,7 @@ import sys
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from hypothesis import strategies as st
 from pricing.reason import Reason
 from proxy.commands import terminal
 from proxy.commands.cli import main
+from proxy.commands.reprice import _put_into_force, order
 from proxy.commands.terminal import Column, Exit
+from proxy.settings.config import Config
 
 ROOT = Path(__file__).parents[1]
 CALL = {
@@ -362,3 +365,18 @@ def test_tables_in_a_terminal() -> None:
     shown = os.read(master, 4096).decode()
     os.close(master)
     assert "[red]x\\x1b[31m" in shown
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_how_new_tariffs_come_into_force_is_said(
+    configured: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Repricing by a directory of the command's changes stored calls alone."""
+    metering = replace(Config(data=tmp_path).metering, tariffs=tmp_path if configured else None)
+    config = replace(Config(data=tmp_path), metering=metering)
+    _put_into_force(config, order("1d", "", str(tmp_path)))
+    said = capsys.readouterr().out
+    assert "send SIGHUP to `taximeter serve`, or restart it" in said
+    assert (f'tariffs = "{tmp_path}"' in said) is not configured
+    _put_into_force(config, order("1d", "", ""))
+    assert capsys.readouterr().out == ""

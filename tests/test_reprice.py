@@ -28,7 +28,6 @@ from pricing import Meter, Origin, TariffBook, Usage
 from pricing.cause import about
 from pricing.reason import Effect, Reason
 from proxy.access.audit import Audit
-from proxy.commands.reprice import _put_into_force, order
 from proxy.console.admission import admission
 from proxy.console.command_token import HEADER, CommandToken, token
 from proxy.console.reprice_api import PATH, RepriceApi
@@ -509,18 +508,3 @@ def test_a_row_that_nobody_can_read_is_left() -> None:
     repricer = Repricer(book(NEW), Ledger((), CounterSums()), 0)
     assert repricer.again(row) is None
     assert (repricer.unreadable, repricer.kept) == (1, 0)
-
-
-@pytest.mark.parametrize("configured", [False, True])
-def test_how_new_tariffs_come_into_force_is_said(
-    configured: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Repricing by a directory of the command's changes stored calls alone."""
-    metering = replace(Config(data=tmp_path).metering, tariffs=tmp_path if configured else None)
-    config = replace(Config(data=tmp_path), metering=metering)
-    _put_into_force(config, order("1d", "", str(tmp_path)))
-    said = capsys.readouterr().out
-    assert "send SIGHUP to `taximeter serve`, or restart it" in said
-    assert (f'tariffs = "{tmp_path}"' in said) is not configured
-    _put_into_force(config, order("1d", "", ""))
-    assert capsys.readouterr().out == ""

@@ -107,7 +107,7 @@ class Api:
         self._unpriced, self._counted = unpriced, counted
         self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
-        self._health = Looking(store.health, status, self._severities)
+        self._health = Looking(self._ask_store, status, self._severities)
         self._metrics = metrics or list
         self._check = check
         self._audit = audit
@@ -190,6 +190,9 @@ class Api:
         """Green, amber or red, and why, part by part; 503 if it is red."""
         found = await self._health.look()
         return reply(found, 200 if found["ok"] else 503)
+
+    async def _ask_store(self) -> Row:
+        return await self._store.health()
 
     def _severities(self) -> Iterator[str]:
         """Of the firing alerts."""
