@@ -6,7 +6,12 @@ from proxy.exchange import Kind
 from proxy.journal.frames import HEADER_BYTES, Unpacked
 
 HELD_BYTES_MAX = 8 * 1024 * 1024
-HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # take half of it at most; ends need the rest
+HELD_CALL_BYTES_MAX = 128 * 1024  # of bodies of one call: small calls survive whole
+BODIES = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.MESSAGE_UP, Kind.MESSAGE_DOWN})
+# How full it may be for another frame of a kind: bodies make way for rows, and a row that has begun
+# needs its end.
+_SHARES: dict[int, float] = {kind: 0.375 for kind in BODIES}
+_SHARES |= {Kind.BEGUN: 0.75, Kind.RESPONSE_HEAD: 0.75, Kind.ENDED: 1.0}
 
 
 class Entry(NamedTuple):
@@ -41,11 +46,12 @@ class Buffer:
 
 
 class Held:
-    """The few small frames that a call's row needs, in order, while the disk refuses."""
+    """What waits for the disk, in order: frames that rows need, and the bodies of small calls."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []  # in order
         self._bytes = 0
+        self._bodies: dict[int, int] = {}  # call → bytes of its bodies that are held
         self._waiting: set[int] = set()  # calls with a frame that is held
         self._unbegun: set[int] = set()  # calls whose BEGUN is held
         self._lost: set[int] = set()  # calls whose BEGUN found no room, until they end
@@ -53,16 +59,25 @@ class Held:
     def __bool__(self) -> bool:
         return bool(self.entries)
 
-    def keep(self, entry: Entry) -> bool:
-        """Hold the frame if a row needs it and there is room; returns whether it is held."""
+    def keep(self, entry: Entry, *, full: bool = False) -> bool:
+        """Hold the frame if there is room for its kind; returns whether it is held.
+
+        `full`: the journal is at its limit, where a call that is on disk may only end.
+        """
         if entry.call in self._lost:
             if entry.kind == Kind.ENDED:
                 self._lost.discard(entry.call)
             return False
-        if entry.kind not in HEADS and entry.kind != Kind.ENDED:
+        if entry.kind not in _SHARES:
             return False
         size = HEADER_BYTES + len(entry.payload)
-        room = self._bytes + size <= HELD_BYTES_MAX // (2 if entry.kind in HEADS else 1)
+        room = self._bytes + size <= HELD_BYTES_MAX * _SHARES[entry.kind]
+        if entry.kind in BODIES:
+            of_call = self._bodies.get(entry.call, 0) + size
+            room = room and of_call <= HELD_CALL_BYTES_MAX
+            room = room and not (full and entry.call not in self._unbegun)
+            if room:
+                self._bodies[entry.call] = of_call
         if entry.kind == Kind.BEGUN:
             (self._unbegun if room else self._lost).add(entry.call)
         if room:
@@ -83,6 +98,7 @@ class Held:
             taken = [entry for entry in taken if entry.call not in self._unbegun]
         else:
             self._unbegun.clear()
+        self._bodies = {call: size for call, size in self._bodies.items() if call in self._unbegun}
         self._bytes = sum(HEADER_BYTES + len(entry.payload) for entry in self.entries)
         self._waiting = {entry.call for entry in self.entries}
         return taken

@@ -3,8 +3,9 @@
 One `Journal` is one writer: a directory of its own with numbered segments, a lock that it holds for
 life (a free lock means that the writer is gone), and a page of counters that even a full disk can
 take.  Frames are buffered and written in at most one system call per turn of the event loop.  No
-method raises into a call.  While the disk refuses, the few small frames that a call's row needs are
-held in memory and written later; bodies are dropped, counted, and reported once a minute.
+method raises into a call.  While the disk refuses, frames that rows need and the bodies of small
+calls are held in memory and written later; other bodies are dropped, counted, and reported once a
+minute.
 """
 
 import asyncio
@@ -86,8 +87,8 @@ class Journal:
         """Buffer a frame.  False: it was dropped and counted (no room, or too large).
 
         Without its BEGUN a call is lost, and without its ENDED it will look interrupted, so these
-        two are held if they cannot be written.  A call that lost bytes in between still has its
-        row, and `dropped` says how many bytes.
+        two are held before all others if they cannot be written.  A call that lost bytes in between
+        still has its row, and `dropped` says how many bytes.
         """
         if at_ns is None:
             at_ns = monotonic_ns()
@@ -193,8 +194,8 @@ class Journal:
             self._buffer.add(entry)
 
     def _hold(self, entry: Entry) -> bool:
-        """Hold a frame in memory if a row needs it and there is room; else drop it."""
-        kept = not self._closed and self._held.keep(entry)
+        """Hold a frame in memory if there is room; else drop it."""
+        kept = not self._closed and self._held.keep(entry, full=self._full)
         if not kept:
             self._drop(entry)
         elif not self._timers:
@@ -214,12 +215,12 @@ class Journal:
             self._lost[entry.call] = self._lost.get(entry.call, 0) + size
 
     def _failed(self, error: OSError) -> None:
-        """Hold the frames that rows need, and wait a little."""
+        """Hold what there is room for, and wait a little."""
         self.counters.add("write_errors")
-        self._complaint.because(f"cannot write ({error.strerror})")
         self._blocked_until = monotonic() + RETRY_S
         for entry in self._buffer.take():
             self._hold(entry)
+        self._complaint.because(f"cannot write ({error.strerror})")
 
     def _unsynced(self, count: int) -> None:
         self.counters.add("write_errors", count)

@@ -134,10 +134,7 @@ class Call:
         self._request = request
         self._services = services
         upload = Upload(
-            request,
-            headers,
-            target,
-            log,
+            *(request, headers, target, log),
             tell_to_continue=self._continue,
             resume=self.resume_caller,
         )

@@ -61,8 +61,8 @@ class Relay:
     """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
     `stale` is called for each pooled connection that a provider had closed; `keeper` knows the
-    budgets that calls must pass (None: there are none).  Raises OSError or ValueError if the
-    fingerprint key or a certificate cannot be read or made.
+    budgets that calls must pass (None: there are none); `instance` is answered at `/readyz`.
+    Raises OSError or ValueError if the fingerprint key or a certificate cannot be read or made.
     """
 
     def __init__(
@@ -71,7 +71,9 @@ class Relay:
         journal: CallJournal,
         stale: Callable[[], None] = lambda: None,
         keeper: Keeper | None = None,
+        instance: str = "",
     ) -> None:
+        self._instance = instance
         self._config = config
         self._journal = journal
         self._keeper = keeper
@@ -203,7 +205,9 @@ class Relay:
         if request.method == "CONNECT":
             refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
         elif request.path in PROBES and asks:
-            status, document = probes.answer(request.path, stopping=not self.ready)
+            status, document = probes.answer(
+                request.path, stopping=not self.ready, instance=self._instance
+            )
             return relay_answer(status, document, bodyless=bodyless, keep_alive=lives)
         elif not self._config.proxy.admits(headers.token or route.token):
             refusal = Refusal(401, "unauthorized", TOKEN_WANTED)
