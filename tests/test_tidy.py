@@ -61,6 +61,7 @@ PURE = (
     "proxy/health/vitals.py",
     "proxy/health/watch.py",
     "proxy/commands/upstreams.py",
+    "evaluation/statistics/",
 )
 ONLY_IN = {  # package → the modules that may import it
     "opentelemetry": (
