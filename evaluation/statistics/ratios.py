@@ -43,8 +43,9 @@ def cost_per_success(
     """Cost of all attempts over their successes, each (cases,), or (cases, K) for K samples.
 
     `costs` in USD hold every attempt of a case: retries, refusals, failures.  `successes` are from
-    0 to 1.  `ambiguous` is what may have been billed on top, such as for a call that was cut.
-    Raises ValueError for no cases, differing lengths, or a negative cost.
+    0 to 1; a penalty, down to -1, is taken off.  `ambiguous` is what may have been billed on top,
+    such as for a call that was cut.  Raises ValueError for no cases, differing lengths, or a
+    negative cost.
     """
     paid, won = case_means(costs), case_means(successes)
     more = np.zeros_like(paid) if ambiguous is None else case_means(ambiguous)
@@ -52,10 +53,10 @@ def cost_per_success(
         raise ValueError("costs, successes and ambiguous need the same cases")
     if bool(np.any(paid < 0)) or bool(np.any(more < 0)):
         raise ValueError("a cost is not negative")
-    if bool(np.any((won < 0) | (won > 1))):
-        raise ValueError("successes are from 0 to 1")
+    if bool(np.any(np.abs(won) > 1)):
+        raise ValueError("successes are at most 1 each")
     groups = clustered(len(paid), clusters)
-    if not bool(np.any(won > 0)):
+    if won.sum() <= 0:
         mean_cost = groups.mean(paid)
         bound = mean_cost / zero_events_bound(groups.effective, confidence=confidence)
         return CostPerSuccess(Interval(None, bound, None), None, 0.0, len(paid))
