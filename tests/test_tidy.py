@@ -66,6 +66,7 @@ PURE = (
     "evaluation/benchmarks/curve.py",
     "evaluation/benchmarks/report.py",
     "evaluation/benchmarks/routing.py",
+    "evaluation/frontier/",
 )
 ONLY_IN = {  # package → the modules that may import it
     "opentelemetry": (

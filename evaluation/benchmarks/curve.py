@@ -12,7 +12,7 @@ import numpy as np
 
 from evaluation.statistics.clusters import Clusters, Floats
 from evaluation.statistics.interval import Interval
-from evaluation.statistics.resampling import bootstrap_interval, replicate_weights
+from evaluation.statistics.resampling import REPLICATES, bootstrap_interval, replicate_weights
 
 CPT_LEVELS = (0.5, 0.8)
 
@@ -31,12 +31,17 @@ def pgr(reached: float, weak: float, strong: float) -> float | None:
 
 
 def pgr_intervals(
-    routed: list[Floats], strong: Floats, weak: Floats, groups: Clusters
+    routed: list[Floats],
+    strong: Floats,
+    weak: Floats,
+    groups: Clusters,
+    *,
+    replicates: int = REPLICATES,
 ) -> list[Interval]:
     """The PGR of fixed ways to route, given by the scores that each has reached, by prompt."""
     scores = np.stack([weak, strong, *routed], axis=1)
     means = groups.weights @ scores / groups.total
-    found = [weights @ scores for weights in replicate_weights(groups)]
+    found = [weights @ scores for weights in replicate_weights(groups, replicates=replicates)]
     low, high, *reached = np.concatenate(found).T
     gap = np.where(high > low, high - low, np.nan)
     return [
@@ -45,7 +50,14 @@ def pgr_intervals(
     ]
 
 
-def router_metrics(strong: Floats, weak: Floats, rank: Floats, groups: Clusters) -> RouterMetrics:
+def router_metrics(
+    strong: Floats,
+    weak: Floats,
+    rank: Floats,
+    groups: Clusters,
+    *,
+    replicates: int = REPLICATES,
+) -> RouterMetrics:
     """Metrics of a router that sends prompts of the highest `rank` to the strong model first.
 
     `strong` and `weak` are scores by prompt.  Intervals by bootstrap over clusters.
@@ -57,13 +69,13 @@ def router_metrics(strong: Floats, weak: Floats, rank: Floats, groups: Clusters)
     found = np.concatenate(
         [
             _metrics(*_curves(weights[:, order], gains, ends))
-            for weights in replicate_weights(groups)
+            for weights in replicate_weights(groups, replicates=replicates)
         ],
         axis=1,
     )
     apgr, *cpt = (
-        bootstrap_interval(_known(values[0]), replicates, groups)
-        for values, replicates in zip(whole, found, strict=True)
+        bootstrap_interval(_known(values[0]), drawn, groups)
+        for values, drawn in zip(whole, found, strict=True)
     )
     return RouterMetrics(apgr, tuple(cpt))
 

@@ -92,9 +92,9 @@ def share_difference(
 ) -> Estimate:
     """As `difference`, for scores from 0 to 1: never a point where few cases disagree.
 
-    One case is added to each side of the disagreements (Bonett and Price 2012, Stat. Methods Med.
-    Res. 21:479).  Where no case disagrees, each cluster counts as one case.  `value` and `se` are
-    those of `difference`.
+    Half a case is added to each cell of the four-fold table (Agresti and Min 2005, Stat. Med.
+    24:729).  Where no case disagrees, each cluster counts as one case.  `value` and `se` are those
+    of `difference`.
     """
     paired = _paired(_bounded(first), _bounded(second))
     groups = clustered(len(paired), clusters, weights)
@@ -108,7 +108,7 @@ def share_difference(
             else groups.total**2 / float(np.sum(groups.weights**2))
         )
         centre = plain.value * cases / (cases + 2)
-        spread = (plain.se * cases) ** 2 + 2 + 2 * plain.value**2 * cases / (cases + 2)
+        spread = (plain.se * cases) ** 2 + 1 + 2 * plain.value**2 * cases / (cases + 2)
         half = plain.critical * math.sqrt(spread) / (cases + 2)
         interval = ordered(plain.value, max(centre - half, -1.0), min(centre + half, 1.0))
     return Estimate(interval, plain.se, plain.critical, plain.cases, plain.clusters)
