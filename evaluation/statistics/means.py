@@ -93,20 +93,20 @@ def share_difference(
     """As `difference`, for scores from 0 to 1: never a point where few cases disagree.
 
     Half a case is added to each cell of the four-fold table (Agresti and Min 2005, Stat. Med.
-    24:729).  Where no case disagrees, each cluster counts as one case.  `value` and `se` are those
-    of `difference`.
+    24:729).  Where no case disagrees, the bounds are the highest rate of disagreement that may stay
+    unseen, each cluster counting as one case.  `value` and `se` are those of `difference`.
     """
     paired = _paired(_bounded(first), _bounded(second))
     groups = clustered(len(paired), clusters, weights)
     plain = _symmetric(paired, groups, confidence)
     if plain.se is None or math.isinf(plain.critical):
         interval = Interval(plain.value, -1.0, 1.0)
+    elif plain.se < NOTHING:
+        half = zero_events_bound(groups.effective, confidence=(1 + confidence) / 2)
+        low, high = plain.value - half, plain.value + half
+        interval = ordered(plain.value, max(low, -1.0), min(high, 1.0))
     else:
-        cases = (
-            groups.effective
-            if plain.se < NOTHING
-            else groups.total**2 / float(np.sum(groups.weights**2))
-        )
+        cases = groups.total**2 / float(np.sum(groups.weights**2))
         centre = plain.value * cases / (cases + 2)
         spread = (plain.se * cases) ** 2 + 1 + 2 * plain.value**2 * cases / (cases + 2)
         half = plain.critical * math.sqrt(spread) / (cases + 2)
