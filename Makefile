@@ -91,7 +91,7 @@ price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
 	$(BIN)/taximeter tariffs compare $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')
 
 routing-tables: setup # make routing-tables DATA=DIR; docs/decisions-guide.md
-	$(BIN)/taximeter simulate tables '$(DATA)' $(if $(JSON),--json)
+	$(BIN)/taximeter simulate tables '$(DATA)'
 
 docs: setup # draws the generated parts of the documents
 	PYTHONPATH=tests $(BIN)/python -m support.generated

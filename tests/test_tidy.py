@@ -61,6 +61,7 @@ PURE = (
     "proxy/health/vitals.py",
     "proxy/health/watch.py",
     "proxy/commands/upstreams.py",
+    "evaluation/simulation/",
     "evaluation/statistics/",
     "evaluation/benchmarks/answers.py",
     "evaluation/benchmarks/curve.py",

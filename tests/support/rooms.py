@@ -28,7 +28,10 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
         "commands",
     ),
-    "evaluation": ("standin", "provider", "statistics", "benchmarks", "frontier", "commands"),
+    "evaluation": (
+        *("standin", "provider", "statistics", "benchmarks", "frontier", "simulation"),
+        "commands",
+    ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
 STARTED = (
