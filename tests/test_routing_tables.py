@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from evaluation.benchmarks.tables import read_table, read_tables
 from evaluation.statistics.clusters import clustered
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
+from support.documents import read, table
 
 FOLDER = Path(__file__).parents[1].parent / "shared" / "data" / "routing"
 beside = pytest.mark.skipif(not FOLDER.is_dir(), reason="the tables lie beside the checkout")
@@ -231,6 +233,34 @@ def test_absent_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     code, _, said = simulated(tmp_path, capsys)
     assert code == Exit.MISTAKE
     assert "no routing table here" in said
+
+
+def test_every_key_is_documented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page has each key of the JSON of every kind of table, and no other."""
+    rows = [f"s,,i,{at},{int(at % 5 > 0)},{int(at % 3 > 1)}" for at in range(40)]
+    calls = [f"i{at},{model},{at % 2},0.1,5,5" for at in range(8) for model in "mn"]
+    texts = {
+        "a.csv": [PAIRS, *rows],
+        "b.csv": ["item,model,score,cost_usd,input_tokens,output_tokens", *calls],
+        "c.csv": ["TIMESTAMP,ContextTokens,GeneratedTokens", "2023-11-16 18:17:03.97,4,1"],
+    }
+    for name, lines in texts.items():
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+    assert main(["simulate", "tables", str(tmp_path), "--json"]) == Exit.OK
+    section = read("docs/decisions-guide.md").partition("### JSON")[2]
+    said = {span for row in table(section, "key") for span in re.findall(r"`(\w+)`", " ".join(row))}
+    interval = {"value", "low", "high"}
+    settings = {"confidence", "replicates", "seed"}
+    names = {"random", "oracle", "length"}
+    found = keys(json.loads(capsys.readouterr().out))
+    assert found - interval - settings - {"tables", "skipped"} == said - (names - found)
+
+
+def keys(found: object) -> set[str]:
+    """Every key of a document."""
+    if isinstance(found, dict):
+        return set(found).union(*map(keys, found.values()))
+    return set().union(*map(keys, found)) if isinstance(found, list) else set()
 
 
 def test_a_terminal_sees_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

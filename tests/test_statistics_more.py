@@ -161,6 +161,22 @@ def test_rare_events_have_no_sequence_yet() -> None:
         ours.running_bounds(values, start=1, tight_at=1000)
 
 
+def test_an_extreme_quantile_of_few_cases_has_no_bound() -> None:
+    """The 0.95 of 20 values may be beyond all of them; that of 2,000 is between two of them."""
+    few = ours.quantile(list(range(1, 21)), 0.95)
+    assert (few.value, few.high) == (19.0, None)
+    many = ours.quantile(list(range(1, 2001)), 0.95)
+    assert many.value == 1900
+    assert 1870 < (many.low or 0) < 1900 < (many.high or 0) < 1930
+    assert ours.quantile([1.0, 2.0], 0.5, ["a", "a"]) == ours.Interval(1.0, None, None)
+    assert ours.quantile([3.0] * 50, 0.5).value == 3.0
+    for wrong in (0.0, 1.0):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            ours.quantile([1.0], wrong)
+    with pytest.raises(ValueError, match="one row"):
+        ours.quantile([[1.0, 2.0]], 0.5)
+
+
 # -- another routing by rows of the one in force ---------------------------------------------------
 
 

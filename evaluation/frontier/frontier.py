@@ -12,7 +12,8 @@ import numpy as np
 
 from evaluation.statistics.clusters import Clusters, Floats
 from evaluation.statistics.interval import Interval
-from evaluation.statistics.resampling import bootstrap_interval, replicate_weights
+from evaluation.statistics.percentiles import quantile_in, weighted_quantile
+from evaluation.statistics.resampling import REPLICATES, bootstrap_interval, replicate_weights
 
 Better = Literal["low", "high"]
 
@@ -34,7 +35,8 @@ class Axis:
     def measure(self, weights: Floats) -> Floats:
         """(replicates, candidates) for weights (replicates, cases); NaN where `per` sums to 0."""
         if self.quantile is not None:
-            return np.stack([self._quantile(weights, row) for row in self.values.T], axis=1)
+            at = self.quantile
+            return np.stack([weighted_quantile(weights, row, at) for row in self.values.T], axis=1)
         sums = weights @ self.values
         if self.per is None:
             return np.asarray(sums / weights.sum(axis=1, keepdims=True), np.float64)
@@ -42,12 +44,11 @@ class Axis:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(below > 0, sums / below, np.nan)
 
-    def _quantile(self, weights: Floats, row: Floats) -> Floats:
-        """The least value that so much of the weight does not exceed."""
-        order = np.argsort(row, kind="stable")
-        reached = np.cumsum(weights[:, order], axis=1)
-        wanted = (self.quantile or 0.0) * reached[:, -1:] * (1 - 1e-12)
-        return np.asarray(row[order][np.argmax(reached >= wanted, axis=1)], np.float64)
+    def interval(self, at: int, point: float, drawn: Floats, groups: Clusters) -> Interval:
+        """Of one candidate: from replicates, but of a quantile from the share of cases below it."""
+        if self.quantile is not None:
+            return quantile_in(self.values[:, at], self.quantile, groups)
+        return bootstrap_interval(float(point) if np.isfinite(point) else None, drawn, groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ def standings(
     axes: Sequence[Axis],
     groups: Clusters,
     score: Callable[[Floats], Floats] | None = None,
+    *,
+    replicates: int = REPLICATES,
 ) -> dict[str, Standing]:
     """Where each candidate stands.  `score` takes (…, candidates, axes) and gives (…, candidates).
 
@@ -75,8 +78,8 @@ def standings(
     if shapes != {(len(groups.codes), len(names))} or len(set(names)) < len(names):
         raise ValueError("every axis needs a value for each case and candidate, once each")
     point = _measures(axes, groups.weights[None, :])[0]
-    chunks = [_measures(axes, weights) for weights in replicate_weights(groups)]
-    drawn = np.concatenate(chunks)
+    chunks = replicate_weights(groups, replicates=replicates)
+    drawn = np.concatenate([_measures(axes, weights) for weights in chunks])
     costs = _as_costs(drawn, axes)
     on_frontier = np.mean([_frontier(each) for each in costs], axis=0)
     best = None if score is None else _best(score(drawn))
@@ -84,11 +87,7 @@ def standings(
     return {
         name: Standing(
             measures={
-                axis.name: bootstrap_interval(
-                    float(point[at, k]) if np.isfinite(point[at, k]) else None,
-                    drawn[:, at, k],
-                    groups,
-                )
+                axis.name: axis.interval(at, point[at, k], drawn[:, at, k], groups)
                 for k, axis in enumerate(axes)
             },
             dominated_by=beaten[name],

@@ -19,6 +19,7 @@ from evaluation.statistics.means import (
     zero_events_bound,
 )
 from evaluation.statistics.off_policy import Log, OffPolicy, log_of, off_policy, reward_bounds
+from evaluation.statistics.percentiles import quantile
 from evaluation.statistics.power import (
     POWER,
     Verdict,
@@ -72,6 +73,7 @@ __all__ = [
     "off_policy",
     "pass_at_k",
     "power_of",
+    "quantile",
     "ratio",
     "replicate_weights",
     "reward_bounds",

@@ -156,7 +156,7 @@ def _paired(first: Floats, second: Floats) -> Floats:
 
 
 def _wilson(p: float, cases: float, critical: float) -> tuple[float, float]:
-    """Wilson 1927: the shares that p is within `critical` of their own standard errors."""
+    """Wilson 1927: the shares that p is within `critical` of their own standard errors of."""
     squared = critical**2 / cases
     centre = (p + squared / 2) / (1 + squared)
     half = critical * math.sqrt(p * (1 - p) / cases + squared / (4 * cases)) / (1 + squared)

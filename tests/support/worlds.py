@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from evaluation import statistics as ours
 from evaluation.benchmarks.curve import pgr_intervals, router_metrics
-from evaluation.statistics.quantiles import normal_cdf
+from evaluation.frontier import Axis, standings
+from evaluation.statistics.quantiles import normal_cdf, normal_quantile
 
 Floats = NDArray[np.float64]
 Run = Callable[[Generator], tuple[ours.Interval | ours.Refused, float]]
@@ -203,6 +204,36 @@ def cuped_difference(chance: Generator) -> tuple[ours.Interval, float]:
     labels = arms[0].labels, arms[1].labels
     found = ours.cuped_difference(scores[0], scores[1], labels)
     return found.interval, truth(0.9) - truth(0.6)
+
+
+def quantile(at: float) -> Run:
+    """A high quantile of latencies that are slow together."""
+
+    def run(chance: Generator) -> tuple[ours.Interval, float]:
+        world = World(chance, 60, 600)
+        seconds = np.exp(0.5 * world.hard + chance.normal(0, 0.3, 600))
+        deviation = math.sqrt(0.25 * (BETWEEN**2 + WITHIN**2) + 0.09)
+        found = ours.quantile(seconds, at, world.labels)
+        return found, math.exp(normal_quantile(at) * deviation)
+
+    return run
+
+
+def standing(axis: str) -> Run:
+    """A candidate's measure where cases are drawn jointly for all."""
+
+    def run(chance: Generator) -> tuple[ours.Interval, float]:
+        world = World(chance)
+        right = np.stack([world.once(skill) for skill in (0.8, 0.6)], axis=1)
+        costs = 0.01 * np.exp(0.4 * world.hard[:, None] + chance.normal(0, 0.2, right.shape))
+        axes = [Axis("cost", "low", costs, per=right), Axis("quality", "high", right)]
+        groups = ours.clustered(CASES, world.labels)
+        found = standings(["a", "b"], axes, groups, replicates=REPLICATES)["a"]
+        mean_cost = 0.01 * math.exp((0.16 * (BETWEEN**2 + WITHIN**2) + 0.04) / 2)
+        expected = {"cost": mean_cost / truth(0.8), "quality": truth(0.8)}
+        return found.measures[axis], expected[axis]
+
+    return run
 
 
 def routed(which: str) -> Run:
