@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evaluation import statistics as ours
-from support import worlds
+from support import routed_worlds, worlds
 from support.worlds import Run
 
 RUNS, RUNS_FAST = 1000, 20
@@ -42,15 +42,15 @@ INTERVALS: dict[str, Run] = {
     "cuped_difference": worlds.cuped_difference,
     "quantile, median": worlds.quantile(0.5),
     "quantile, p95": worlds.quantile(0.95),
-    "standing, cost": worlds.standing("cost"),
-    "standing, quality": worlds.standing("quality"),
-    "APGR": worlds.routed("apgr"),
-    "CPT": worlds.routed("cpt"),
-    "PGR": worlds.routed("pgr"),
-    "IPS": worlds.off_policy("ips"),
-    "SNIPS": worlds.off_policy("snips"),
-    "DR": worlds.off_policy("dr"),
-    "reward_bounds": worlds.off_policy("bounds"),
+    "standing, cost": routed_worlds.standing("cost"),
+    "standing, quality": routed_worlds.standing("quality"),
+    "APGR": routed_worlds.routed("apgr"),
+    "CPT": routed_worlds.routed("cpt"),
+    "PGR": routed_worlds.routed("pgr"),
+    "IPS": routed_worlds.off_policy("ips"),
+    "SNIPS": routed_worlds.off_policy("snips"),
+    "DR": routed_worlds.off_policy("dr"),
+    "reward_bounds": routed_worlds.off_policy("bounds"),
 }
 # Conservative by construction, and why.
 CAUTIOUS = {

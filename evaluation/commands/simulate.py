@@ -92,9 +92,9 @@ def _show_models(title: str, found: Found, two: tuple[str | None, str | None]) -
         terminal.say("No routing: it needs two models with scores for the same items.\n")
         return
     terminal.show(ROUTERS, [_router(each) for each in routing["routers"]])
-    said = f"Difference of the models: {_points(routing['difference'])}"
+    said = f"Difference of the models in points: {_points(routing['difference'])}"
     if routing["detectable_difference"] is not None:
-        said += f"; detectable at 80 % power: {routing['detectable_difference']:.1%}"
+        said += f"; detectable at 80 % power: {100 * routing['detectable_difference']:.1f}"
     terminal.say(f"{said}; {routing['clusters']:,} clusters\n")
 
 
@@ -157,7 +157,7 @@ def _share(found: Found | None) -> str:
 
 
 def _points(found: Found) -> str:
-    return _range(found, "{:+.2%}".format)
+    return _range(found, lambda share: f"{100 * share:+.2f}")
 
 
 def _range(found: Found, shown: Any) -> str:

@@ -12,17 +12,14 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from evaluation import statistics as ours
-from evaluation.benchmarks.curve import pgr_intervals, router_metrics
-from evaluation.frontier import Axis, standings
 from evaluation.statistics.quantiles import normal_cdf, normal_quantile
 
 Floats = NDArray[np.float64]
 Run = Callable[[Generator], tuple[ours.Interval | ours.Refused, float]]
 CLUSTERS, CASES, SAMPLES = 40, 240, 3
-REPLICATES = 300  # of a bootstrap, in each of 1,000 runs
 BETWEEN, WITHIN = 0.6, 0.8  # standard deviations of clusters and of cases within them
 SPREAD = math.sqrt(1 + BETWEEN**2 + WITHIN**2)
-_cdf = np.vectorize(normal_cdf, otypes=[np.float64])  # by element
+cdf = np.vectorize(normal_cdf, otypes=[np.float64])  # by element
 
 
 class World:
@@ -38,7 +35,7 @@ class World:
 
     def answers(self, skill: float, samples: int = SAMPLES) -> Floats:
         """(cases, samples) of right (1) and wrong (0)."""
-        rate = _cdf(skill - self.hard)
+        rate = cdf(skill - self.hard)
         right = self.chance.random((len(rate), samples)) < rate[:, None]
         return np.asarray(right, np.float64)
 
@@ -138,7 +135,7 @@ def pass_at_k(chance: Generator) -> tuple[ours.Interval, float]:
 def _pass_at_2() -> float:
     if not _PASS:
         hard = np.random.default_rng(1).normal(0, math.hypot(BETWEEN, WITHIN), 200_000)
-        _PASS.append(float(np.mean(1 - (1 - _cdf(0.2 - hard)) ** 2)))
+        _PASS.append(float(np.mean(1 - (1 - cdf(0.2 - hard)) ** 2)))
     return _PASS[0]
 
 
@@ -187,11 +184,7 @@ def cuped_mean(chance: Generator) -> tuple[ours.Interval, float]:
     """This week's part of the cases, and last week's scores of all."""
     world = World(chance)
     before, now = (np.asarray(world.answers(0.8).mean(axis=1)) for _ in range(2))
-    return ours.cuped_mean(now, before, _before_mean(), world.labels).interval, truth(0.8)
-
-
-def _before_mean() -> float:
-    return truth(0.8)
+    return ours.cuped_mean(now, before, truth(0.8), world.labels).interval, truth(0.8)
 
 
 def cuped_difference(chance: Generator) -> tuple[ours.Interval, float]:
@@ -215,99 +208,5 @@ def quantile(at: float) -> Run:
         deviation = math.sqrt(0.25 * (BETWEEN**2 + WITHIN**2) + 0.09)
         found = ours.quantile(seconds, at, world.labels)
         return found, math.exp(normal_quantile(at) * deviation)
-
-    return run
-
-
-def standing(axis: str) -> Run:
-    """A candidate's measure where cases are drawn jointly for all."""
-
-    def run(chance: Generator) -> tuple[ours.Interval, float]:
-        world = World(chance)
-        right = np.stack([world.once(skill) for skill in (0.8, 0.6)], axis=1)
-        costs = 0.01 * np.exp(0.4 * world.hard[:, None] + chance.normal(0, 0.2, right.shape))
-        axes = [Axis("cost", "low", costs, per=right), Axis("quality", "high", right)]
-        groups = ours.clustered(CASES, world.labels)
-        found = standings(["a", "b"], axes, groups, replicates=REPLICATES)["a"]
-        mean_cost = 0.01 * math.exp((0.16 * (BETWEEN**2 + WITHIN**2) + 0.04) / 2)
-        expected = {"cost": mean_cost / truth(0.8), "quality": truth(0.8)}
-        return found.measures[axis], expected[axis]
-
-    return run
-
-
-def routed(which: str) -> Run:
-    """A router's APGR, CPT(50 %) or PGR at a threshold; the truth by 400,000 prompts."""
-
-    def run(chance: Generator) -> tuple[ours.Interval, float]:
-        world = World(chance, 40, 300)
-        found = _router(world)[which]
-        return found, _router_truth(which)
-
-    return run
-
-
-def _router(world: World) -> dict[str, ours.Interval]:
-    strong, weak = world.once(1.2), world.once(0.2)
-    rank = world.hard + world.chance.normal(0, 0.8, len(world.hard))
-    groups = ours.clustered(len(rank), world.labels)
-    metrics = router_metrics(strong, weak, rank, groups, replicates=REPLICATES)
-    reached = np.where(rank > 0, strong, weak)
-    (gap,) = pgr_intervals([reached], strong, weak, groups, replicates=REPLICATES)
-    return {"apgr": metrics.apgr, "cpt": metrics.cpt[0], "pgr": gap}
-
-
-def _router_truth(which: str) -> float:
-    if not _ROUTER:
-        chance = np.random.default_rng(2)
-        hard = chance.normal(0, math.hypot(BETWEEN, WITHIN), 400_000)
-        rank = hard + chance.normal(0, 0.8, len(hard))
-        order = np.argsort(-rank)
-        gains = np.cumsum((_cdf(1.2 - hard) - _cdf(0.2 - hard))[order])
-        curve = gains / gains[-1]
-        _ROUTER["apgr"] = float(curve.mean())
-        _ROUTER["cpt"] = float(np.argmax(curve >= 0.5) / len(curve))
-        _ROUTER["pgr"] = float(curve[int(np.sum(rank > 0)) - 1])
-    return _ROUTER[which]
-
-
-_ROUTER: dict[str, float] = {}
-
-
-def off_policy(estimator: str) -> Run:
-    """Sessions of calls, an adaptive routing in force, and another that is judged by its rows."""
-
-    def run(chance: Generator) -> tuple[ours.Interval | ours.Refused, float]:
-        sessions, calls = 150, 4
-        labels = np.repeat(np.arange(sessions), calls)
-        kind = chance.integers(0, 2, sessions)[labels]  # easy or hard, for the whole session
-        logged = np.where(kind, 0.7, 0.3)  # how often hard ones go to the strong model
-        actions = (chance.random(len(labels)) < logged).astype(np.int64)
-        mood = chance.normal(0, 0.5, sessions)[labels]
-        rate = _cdf(0.3 + 0.9 * actions - 0.8 * kind + mood)
-        rewards = (chance.random(len(labels)) < rate).astype(np.float64)
-        strong = np.where(kind, 0.9, 0.2)
-        log = ours.log_of(
-            actions,
-            rewards,
-            np.where(actions, logged, 1 - logged),
-            np.stack([1 - strong, strong], axis=1),
-            strata=kind.tolist(),
-            sessions=labels.tolist(),
-        )
-        means = {
-            (k, a): normal_cdf((0.3 + 0.9 * a - 0.8 * k) / math.sqrt(1.25))
-            for k in (0, 1)
-            for a in (0, 1)
-        }
-        easy = 0.8 * means[0, 0] + 0.2 * means[0, 1]
-        tough = 0.1 * means[1, 0] + 0.9 * means[1, 1]
-        expected = (easy + tough) / 2
-        if estimator == "bounds":
-            return ours.reward_bounds(log), expected
-        found = ours.off_policy(log)
-        if isinstance(found, ours.Refused):
-            return found, expected
-        return getattr(found, estimator), expected
 
     return run
