@@ -20,6 +20,9 @@ COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py pric
   items.py usage_elsewhere.py unknown_quantities.py reading*.py framers*.py eventstream.py inflate.py \
   tokens*.py headers.py secrecy.py content_redaction.py relay_fingerprint.py)
 
+# Routing tables with known answers, which are not part of the project.
+DATA ?= ../shared/data/routing
+
 # Tests start hundreds of processes: let them find our modules compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -29,7 +32,7 @@ PYTHONS := 3.11 3.12 3.13
 VERSIONED := $(addprefix tests/test_,cli.py cli_serve.py supervisor.py journal.py delivery.py relay*.py \
   websocket.py aiohttp_private.py reading*.py pricing_charge.py pricing_properties.py store.py)
 
-.PHONY: setup run lint test check pythons coverage check-long slow bench cost faults soak receivers clients fuzz mutation price-diff docs screenshots clean
+.PHONY: setup run lint test check pythons coverage check-long slow bench cost faults soak receivers clients fuzz mutation price-diff routing-tables docs screenshots clean
 
 setup: $(STAMP)
 
@@ -106,6 +109,9 @@ mutation: setup # changes the pricing code in a thousand ways: a test must notic
 
 price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
 	$(BIN)/taximeter tariffs compare $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')
+
+routing-tables: setup # make routing-tables DATA=DIR; docs/decisions-guide.md
+	$(BIN)/taximeter simulate tables '$(DATA)'
 
 docs: setup # draws the generated parts of the documents
 	PYTHONPATH=tests $(BIN)/python -m support.generated

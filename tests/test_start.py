@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("clickhouse_connect", "chdb", "opentelemetry.sdk", "grpc", "pandas", "rich", "tiktoken")
+HEAVY = (
+    *("clickhouse_connect", "chdb", "opentelemetry.sdk", "grpc", "numpy", "pandas", "rich"),
+    "tiktoken",
+)
 METER = """
 from exporters.clickhouse.clickhouse import ClickHouse
 async def main():
@@ -36,14 +39,20 @@ def imported(module: str, directory: Path, more: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["proxy.commands.serve", "proxy.commands.run", "proxy.serving.relay_process"]
+    "module",
+    [
+        "proxy.commands.cli",
+        "proxy.commands.serve",
+        "proxy.commands.run",
+        "proxy.serving.relay_process",
+    ],
 )
 def test_proxy_and_supervisor_import_none(module: str, tmp_path: Path) -> None:
-    """Callers wait for these two."""
+    """Callers wait for these, and people for --help."""
     assert imported(module, tmp_path) == []
 
 
 def test_the_meter_imports_the_store_alone(tmp_path: Path) -> None:
     """Without an OTLP endpoint no OpenTelemetry, and no data frames to write lists."""
     found = imported("proxy.serving.meter_process", tmp_path, METER)
-    assert found == ["clickhouse_connect", "chdb"]
+    assert found == ["clickhouse_connect", "chdb", "numpy"]  # which the first takes if it can

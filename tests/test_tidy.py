@@ -80,6 +80,13 @@ PURE = (
     "proxy/health/vitals.py",
     "proxy/health/watch.py",
     "proxy/commands/upstreams.py",
+    "evaluation/simulation/",
+    "evaluation/statistics/",
+    "evaluation/benchmarks/answers.py",
+    "evaluation/benchmarks/curve.py",
+    "evaluation/benchmarks/report.py",
+    "evaluation/benchmarks/routing.py",
+    "evaluation/frontier/",
 )
 ONLY_IN = {  # package → the modules that may import it
     "opentelemetry": (

@@ -28,7 +28,10 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("reading", "content", "metering", "repricing", "delivery", "notices", "budgets"),
         *("health", "backup", "console", "serving", "commands"),
     ),
-    "evaluation": ("standin", "provider"),
+    "evaluation": (
+        *("standin", "provider", "statistics", "benchmarks", "frontier", "simulation"),
+        "commands",
+    ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
 STARTED = (
