@@ -66,7 +66,7 @@ class Draft:
         if self._capture is not None and text:
             self._capture(text, of)
 
-    def say(self, text: str, of: Hashable = 0) -> None:
+    def add_text(self, text: str, of: Hashable = 0) -> None:
         """Keep text that the model made, in case it must be counted; `of` as in `capture`."""
         if self._capture is not None:
             self.capture(text, of)
@@ -90,7 +90,7 @@ class Draft:
     def delta(self, text: str, at_ns: int, *, visible: bool = True, of: Hashable = 0) -> None:
         """Keep the text of a stream event; empty text is not a token.  `of` as in `capture`."""
         if text:
-            self.say(text, of if visible else ("hidden", of))
+            self.add_text(text, of if visible else ("hidden", of))
             self.times.token(at_ns, visible=visible)
 
     def part(

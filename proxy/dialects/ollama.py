@@ -55,7 +55,7 @@ class OllamaReader:
             draft.tool_calls += 1
             of = "tool", draft.tool_calls
             draft.delta(text(mapping(call, "function").get("name")), at_ns, of=of)
-            draft.say(str(mapping(call, "function", "arguments") or ""), of)
+            draft.add_text(str(mapping(call, "function", "arguments") or ""), of)
         embedded = "embeddings" in body or "embedding" in body
         if body.get("done") is True or embedded:
             self._end(body)

@@ -116,7 +116,7 @@ class MessagesReader:
                 self._draft.flag(about(Reason.UNKNOWN_TOOL, name))
             self._draft.delta(name, at_ns, of=of)
             if arguments := mapping(block, "input"):
-                self._draft.say(str(arguments), of)
+                self._draft.add_text(str(arguments), of)
         elif kind == "fallback":
             # Another model took over: the rest, and the usage of the final event, is from it.
             served = text(mapping(block, "to").get("model"))

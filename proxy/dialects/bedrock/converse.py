@@ -108,7 +108,7 @@ class ConverseReader:
         if isinstance(given, str):
             draft.delta(given, at_ns, of=("tool", draft.tool_calls))
         elif given:
-            draft.say(str(given), ("tool", draft.tool_calls))
+            draft.add_text(str(given), ("tool", draft.tool_calls))
 
     def close(self) -> Reading:
         """See `Reader.close`."""

@@ -114,7 +114,7 @@ def note_parts(draft: Draft, parts: object, at_ns: int, of: int = 0) -> None:
         if call := mapping(part, "functionCall"):
             draft.tool_calls += 1
             draft.delta(text(call.get("name")), at_ns, of=("tool", draft.tool_calls))
-            draft.say(str(mapping(call, "args") or ""), ("tool", draft.tool_calls))
+            draft.add_text(str(mapping(call, "args") or ""), ("tool", draft.tool_calls))
         if code := text(mapping(part, "executableCode").get("code")):
             draft.attributes["response.code"] = True
             draft.delta(code, at_ns, of=("code", of))

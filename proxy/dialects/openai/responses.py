@@ -133,10 +133,10 @@ class ResponsesReader:
     def _say(self, item: Mapping[str, object], number: int) -> None:
         """Keep the text of an output item in case there is no usage."""
         for piece in (*mappings(item.get("content")), *mappings(item.get("summary"))):
-            self._draft.say(text(piece.get("text")) or text(piece.get("refusal")), number)
+            self._draft.add_text(text(piece.get("text")) or text(piece.get("refusal")), number)
             if piece.get("type") == "refusal":
                 self._draft.attributes["response.refusal"] = True
-        self._draft.say(text(item.get("arguments")), number)
+        self._draft.add_text(text(item.get("arguments")), number)
 
     def _terms(self, body: Block, ask: Ask) -> dict[str, TermValue]:
         if not served_tier(body) and asks_for_tier(ask):
