@@ -35,6 +35,7 @@ _WINDOW = (
 _SHARDING = {
     **dict.fromkeys(("calls", "sockets", "corrections", "contents"), ", sipHash64(call_id)"),
     "audit": ", sipHash64(id)",
+    **dict.fromkeys(("eval_runs", "eval_results"), ", sipHash64(run_id)"),
 }
 
 

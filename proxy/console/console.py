@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.store import Row, Store
 from exporters.series import Family
 from proxy.access.page_token import PageTokens
@@ -17,6 +18,7 @@ from proxy.console.audit_api import AuditApi
 from proxy.console.backup_api import BacksUp, BackupApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
+from proxy.console.evaluation_api import EvaluationApi
 from proxy.console.probes import Probes
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
@@ -43,6 +45,7 @@ class Parts:
     audit: AuditDelivery
     probes: Probes
     backs_up: BacksUp
+    evaluations: Evaluations
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -67,6 +70,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *ContentApi(parts.store, parts.contents, parts.content, audit).routes(),
             *AccessApi(places.access, pages, audit).routes(),
             *BackupApi(parts.backs_up, audit).routes(),
+            *EvaluationApi(parts.store, parts.evaluations).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

@@ -22,6 +22,7 @@ from aiohttp import web
 from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
 from exporters.record import Exporter, Record, TransientError, decode
@@ -103,6 +104,7 @@ class MeterProcess:
         self.repricing = Repricing(config, self.store, self.clickhouse)
         self.probes = Probes()
         self.audit_table = AuditTable(dsn, database=store.database)
+        self.evaluations = Evaluations(dsn, database=store.database)
         self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)
         self.deliveries = [self._delivery(rows, store.batch_rows_max)]
@@ -149,6 +151,7 @@ class MeterProcess:
             audit=self.audit,
             probes=self.probes,
             backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
+            evaluations=self.evaluations,
         )
         return console(self._config, parts)
 
@@ -228,9 +231,7 @@ class MeterProcess:
         for sock in process.inherited(console_fds):
             await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
-        tasks.append(asyncio.create_task(self._prune()))
-        tasks.append(asyncio.create_task(self.alerting.run()))
-        tasks.append(asyncio.create_task(self.notices.run()))
+        tasks += map(asyncio.create_task, (self._prune(), self.alerting.run(), self.notices.run()))
         if push := outlets.metrics(self.metrics, self._config):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
@@ -262,6 +263,7 @@ class MeterProcess:
                     await delivery.exporter.close()
                 await self.contents.close()
                 await self.audit_table.close()
+                await self.evaluations.close()
                 await self.store.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()

@@ -19,7 +19,7 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "series", "prometheus", "clickhouse", "otel"),
+        *("record", "content", "audit", "evaluation", "series", "prometheus", "clickhouse", "otel"),
         "notify",
     ),
     "proxy": (
@@ -28,7 +28,10 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
         "commands",
     ),
-    "evaluation": ("standin", "provider"),
+    "evaluation": (
+        *("sandbox", "checks", "suites", "standin", "provider", "runs", "imports", "reports"),
+        "commands",
+    ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
 STARTED = (

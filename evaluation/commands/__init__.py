@@ -1,0 +1,1 @@
+"""The commands of `taximeter` that evaluate, one module each."""
