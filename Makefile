@@ -20,10 +20,13 @@ COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py pric
   items.py usage_elsewhere.py unknown_quantities.py reading*.py framers*.py eventstream.py inflate.py \
   tokens*.py headers.py secrecy.py content_redaction.py relay_fingerprint.py)
 
+# Routing tables with known answers, which are not part of the project.
+DATA ?= ../shared/data/routing
+
 # Tests start hundreds of processes: let them find our modules compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run lint test check coverage check-long slow bench faults soak receivers clients fuzz mutation price-diff docs screenshots clean
+.PHONY: setup run lint test check coverage check-long slow bench faults soak receivers clients fuzz mutation price-diff routing-tables docs screenshots clean
 
 setup: $(STAMP)
 
@@ -34,7 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[embedded,test]'
+	  --constraint constraints.txt --editable '.[embedded,security,test]'
 	@touch $@
 
 run: setup
@@ -86,6 +89,9 @@ mutation: setup # changes the pricing code in a thousand ways: a test must notic
 
 price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
 	$(BIN)/taximeter tariffs compare $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')
+
+routing-tables: setup # make routing-tables DATA=DIR; docs/decisions-guide.md
+	$(BIN)/taximeter simulate tables '$(DATA)' $(if $(JSON),--json)
 
 docs: setup # draws the generated parts of the documents
 	PYTHONPATH=tests $(BIN)/python -m support.generated

@@ -61,6 +61,11 @@ PURE = (
     "proxy/health/vitals.py",
     "proxy/health/watch.py",
     "proxy/commands/upstreams.py",
+    "evaluation/statistics/",
+    "evaluation/benchmarks/answers.py",
+    "evaluation/benchmarks/curve.py",
+    "evaluation/benchmarks/report.py",
+    "evaluation/benchmarks/routing.py",
 )
 ONLY_IN = {  # package → the modules that may import it
     "opentelemetry": (

@@ -84,11 +84,18 @@ class Regex(Check, frozen=True, tag="regex"):
         return held(found is not self.absent, f"{verb} {self.value}")
 
     def mistake(self) -> str:
+        options = re2.Options()
+        options.log_errors = False
         try:
-            re2.compile(self.value)
+            re2.compile(self.value, options)
         except re2.error as error:
-            return f"value: not a pattern of RE2: {error}"
+            text = error.args[0] if error.args else ""
+            return f"value: not a pattern of RE2: {_decoded(text)}"
         return ""
+
+
+def _decoded(text: object) -> str:
+    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
 class Number(Check, frozen=True, tag="number"):

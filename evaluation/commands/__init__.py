@@ -1,1 +1,1 @@
-"""The commands of `taximeter` that evaluate, one module each."""
+"""The commands of `taximeter` that evaluate and decide, one module each."""

@@ -146,7 +146,7 @@ def _notes(order: Order) -> Iterator[str]:
     """What will not be found out, said before anything is paid."""
     plan = order.plan
     if plan.judge is None and (cases := needs_judge(plan)):
-        yield f"{cases} cases need a judge: give one with --judge, or they are not judged."
+        yield f"{cases} of the cases need a judge; without --judge they are not judged."
     for candidate in plan.candidates:
         if plan.judge and not plan.judges(candidate):
             yield f"{plan.judge.name} does not judge {candidate.name}: they have the same maker."
@@ -154,4 +154,4 @@ def _notes(order: Order) -> Iterator[str]:
         any(isinstance(c, Code | Security) for c in case.checks) for case in plan.suite.cases
     )
     if code and (reason := sandbox.missing()):
-        yield f"{code} cases have code that cannot be run here: {reason}."
+        yield f"{code} of the cases have code, which cannot be run here: {reason}."

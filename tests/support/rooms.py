@@ -29,8 +29,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         "commands",
     ),
     "evaluation": (
-        *("sandbox", "checks", "suites", "standin", "provider", "runs", "imports", "reports"),
-        "commands",
+        *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
+        *("runs", "imports", "reports", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
