@@ -20,6 +20,7 @@ CASE: dict[str, Any] = {
     "prompt": "What is the capital of France?",
     "checks": [{"kind": "contains", "value": "Paris"}],
 }
+FOLDER = Path(reader.__file__).parent / reader.STARTER
 STARTER = reader.read(reader.STARTER)
 
 
@@ -157,7 +158,7 @@ def test_the_starter_suite_covers_every_task() -> None:
     assert STARTER.tasks.keys() == TASKS
     assert STARTER.licence == "Apache-2.0"
     assert STARTER.canary
-    assert all(STARTER.canary not in json.dumps(case.document) for case in STARTER.cases)
+    assert not any(STARTER.canary in file.read_text() for file in FOLDER.glob("*.jsonl"))
     assert 0.35 < len(STARTER.hidden) / len(STARTER.cases) < 0.65
     medical = [case for case in STARTER.cases if "-medical-" in case.id]
     assert len(medical) >= 10

@@ -4,8 +4,8 @@ A reason never quotes the answer: answers are kept by the rules of `content` alo
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -118,14 +118,12 @@ class Case:
     max_tokens: int = 1024
     tools: tuple[Tool, ...] = ()
     where: str = ""  # file:line
-    document: Mapping[str, Any] = field(default_factory=dict)  # as it was written
 
     @property
     def digest(self) -> str:
-        """Of the content: a changed case is a new case.  The order of keys does not matter."""
-        return digest(
-            [self.document, self.max_tokens, [(m.role, m.content) for m in self.messages]]
-        )
+        """Of all that is asked and how it is judged: a changed case is a new case."""
+        said = [self.id, self.task, self.cluster, self.messages, self.tools, self.max_tokens]
+        return digest([*said, self.checks, self.reference, self.weight])
 
     @property
     def group(self) -> str:

@@ -5,7 +5,9 @@ import msgspec
 from evaluation.checks.case import Answer, Case, Verdict
 
 
-class Check(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
+class Check(
+    msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True, omit_defaults=True
+):
     """A demand on an answer; its fields are its options."""
 
     def verdict(self, case: Case, answer: Answer) -> Verdict:

@@ -30,9 +30,9 @@ HEAD_KEYS = (
 )
 CASE_KEYS = (
     *("id", "cluster", "task", "prompt", "messages", "system", "checks", "reference", "wrong"),
-    *("weight", "max_tokens", "tools", "source", "licence", "canary"),
+    *("weight", "max_tokens", "tools"),
+    *("source", "licence", "canary"),  # for people: a case is the same without them
 )
-COMMENTS = ("source", "licence", "canary")  # for people: a case is the same without them
 ROLES = ("system", "user", "assistant")
 
 
@@ -116,11 +116,9 @@ class SuiteReader:
             first = self.cases[form.id].where
             self.mistakes.append(f"{where}: the id {form.id!r} is taken by {first}")
         elif len(self.mistakes) == before:
-            self.cases[form.id] = self._case(form, checks, where, document)
+            self.cases[form.id] = self._case(form, checks, where)
 
-    def _case(
-        self, form: CaseForm, checks: tuple[Check, ...], where: str, document: Mapping[str, Any]
-    ) -> Case:
+    def _case(self, form: CaseForm, checks: tuple[Check, ...], where: str) -> Case:
         said = form.messages or [Message("user", form.prompt)]
         system = form.system or self.system
         if system and said[0].role != "system":
@@ -137,7 +135,6 @@ class SuiteReader:
             max_tokens=form.max_tokens or self.max_tokens,
             tools=tuple(form.tools),
             where=where,
-            document={name: value for name, value in document.items() if name not in COMMENTS},
         )
 
     def _checks(self, where: str, documents: object) -> Iterator[Check]:
