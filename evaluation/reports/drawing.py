@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 
 from evaluation.reports.bounds import Bounds
 
-ROW, TOP, WIDTH = 34, 8, 640
+ROW, TOP, WIDTH = 40, 8, 640
 TICKS = 5
 
 
@@ -89,7 +89,7 @@ def _rows(
     marks: Sequence[Mark], x: Callable[[float], float], say: Callable[[float], str]
 ) -> Iterator[str]:
     for number, mark in enumerate(marks):
-        y = TOP + ROW * number + 24
+        y = TOP + ROW * number + 27
         found = mark.bounds
         yield f'<text class="name" x="8" y="{y - 10}">{escape(mark.name)}</text>'
         if found.low is not None and found.high is not None:

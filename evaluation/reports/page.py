@@ -14,7 +14,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa9b8; --paper: #12181f;
   --line: #2b3642; --mark: #64b5f6; --good: #81c784; --bad: #ef9a9a; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; background: var(--paper);
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 4rem; background: var(--paper);
   color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0 .75rem; } .soft, .none { color: var(--soft); }
@@ -23,7 +23,8 @@ th, td { padding: .3rem .9rem .3rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); } th:first-child, td:first-child { text-align: left; }
 td.said { text-align: left; white-space: normal; min-width: 14rem; }
 th { color: var(--soft); font-weight: 600; } svg { width: 100%; max-width: 40rem; height: auto; }
-svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
+svg text { fill: var(--ink); font: 13px system-ui, sans-serif; paint-order: stroke;
+  stroke: var(--paper); stroke-width: 4px; }
 svg .tick { fill: var(--soft); font-size: 12px; }
 .grid { stroke: var(--line); } .zero { stroke: var(--soft); stroke-dasharray: 3 3; }
 .interval { stroke: var(--mark); stroke-width: 4; stroke-linecap: round; opacity: .55; }

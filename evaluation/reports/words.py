@@ -64,5 +64,6 @@ def heading(found: Report) -> str:
     if found.other_half_cases:
         other = "open" if found.half == "hidden" else "hidden"
         half = f"{found.half} half: {found.cases:,} cases, {found.other_half_cases:,} {other} ones"
+    samples = f"{found.samples} answer{'s' * (found.samples != 1)}"
     state = "" if found.state in ("finished", "imported") else f", {found.state}, so not complete"
-    return f"{found.suite} {found.suite_version}, {half}, {found.samples} samples each{state}"
+    return f"{found.suite} {found.suite_version}, {half}, {samples} for each{state}"
