@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -91,15 +92,15 @@ def test_a_run_and_its_report(world: World, capsys: pytest.CaptureFixture[str]) 
     """The truth lies in every interval, and the costs are those of the rows, to the last digit."""
     order = ["eval", "run", world.suite, "--models", f"{MINI},{HAIKU}", "--samples", "3"]
     order += ["--max-usd", "5", "--judge", JUDGE, *world.where]
+    before = world.asked()
     code, done = answer(capsys, *order)
     assert (code, done["state"]) == (Exit.OK, "finished")
     assert sum(done["results"].values()) == 2 * 3 * 60
     assert Decimal(done["spent_usd"]) < Decimal(done["quote_usd"]) < 5
     rows = [
-        row
-        for row in world.served.calls_when(360, limit=10_000)
-        if row["tags"]["eval-run"] == done["run_id"]
+        row for row in world.served.calls(10_000) if row["tags"].get("eval-run") == done["run_id"]
     ]
+    assert len(rows) == world.asked() - before > 360  # all of them, and the judge's
     assert Decimal(done["spent_usd"]) == sum(Decimal(str(row["cost_usd"])) for row in rows)
     halves = {}
     for flags in ((), ("--hidden",)):
@@ -185,6 +186,27 @@ def test_mistakes_are_reported_before_anything_is_sent(
     assert "write PROVIDER/MODEL" in capsys.readouterr().err
     assert main(["eval", "report", "nowhere", *world.where]) == Exit.MISTAKE
     assert "no run nowhere" in capsys.readouterr().err
+
+
+def test_an_imported_run_has_the_cost_of_our_rows(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Inspect was run through the proxy; its answers are found by the ids of their responses."""
+    said = {"model": MINI.partition("/")[2], "messages": [{"role": "user", "content": "Import"}]}
+    url = f"{world.served.proxy_url}/~team=inspect/openai/v1/chat/completions"
+    with urllib.request.urlopen(url, json.dumps(said).encode()) as response:
+        response_id = json.load(response)["id"]
+    (row,) = world.served.calls_when(1, team="inspect")
+    event = {"event": "model", "call": {"response": {"id": response_id}}}
+    sample = {"id": "s", "epoch": 1, "scores": {"match": {"value": "C"}}, "events": [event]}
+    log = tmp_path / "log.json"
+    log.write_text(json.dumps({"eval": {"task": "arc", "model": MINI}, "samples": [sample]}))
+    code, done = answer(capsys, "eval", "import", str(log), *world.where)
+    assert (code, done["results"], done["joined"]) == (Exit.OK, 1, 1)
+    assert answer(capsys, "eval", "import", str(log), *world.where)[1] == done  # no second run
+    _, report = answer(capsys, "eval", "report", done["run_id"], *world.where)
+    assert report["models"][MINI]["cost_usd"] == pytest.approx(float(row["cost_usd"]), rel=1e-12)
+    assert report["models"][MINI]["accuracy"]["value"] == 1.0
 
 
 def test_a_key_is_asked_for(

@@ -42,7 +42,6 @@ from proxy.settings.config import Config
 from proxy.settings.places import Places
 
 WRITE_S = 5.0  # between two writes of results
-CLOSED_S = 30.0  # for the rows of the last calls to be written
 SUMMARY: Sequence[Column] = (
     Column("name", "model"),
     *(Column(name, name.replace("_", " "), number=True) for name in ("pass", "fail", "not_run")),
@@ -98,7 +97,7 @@ def main(arguments: argparse.Namespace) -> int:
         terminal.say(f"eval run: {error}", sys.stderr)
         return Exit.TAKEN
     except (StartError, OSError) as error:
-        terminal.say(f"eval run: the proxy failed to start: {error}", sys.stderr)
+        terminal.say(f"eval run: Taximeter failed to start, or its store: {error}", sys.stderr)
         return Exit.FAILED
 
 
@@ -179,6 +178,8 @@ async def _run(order: Order, prices: Prices, ledger: Ledger) -> tuple[Runner, st
     async with through_proxy.proxied(config) as url, ClientSession(connector=connector) as session:
         purse = Purse(ledger, order.max_usd)
         sender = Sender(config, order.book, prices, purse, url, order.keys, session)
+        await through_proxy.write(config, Evaluation(runs=[ledger.run]))  # or nothing is sent
+        before = await through_proxy.calls(config, ledger.run.run_id)
         with progress(len(plan.candidates) * len(plan.suite.cases) * plan.samples) as shown:
             shown.begin(ledger)
 
@@ -199,6 +200,7 @@ async def _run(order: Order, prices: Prices, ledger: Ledger) -> tuple[Runner, st
         try:
             everything = Evaluation(runs=[run], results=list(ledger.results.values()))
             await through_proxy.write(config, everything)
+            await through_proxy.caught_up(config, ledger.run.run_id, before + sender.sent)
         except (OSError, ValueError) as error:
             terminal.say(f"Cannot write the results: {error}", sys.stderr)
             return runner, evaluation.STOPPED, False

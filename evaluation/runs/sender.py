@@ -73,6 +73,7 @@ class Sender:
     keys: Mapping[str, str]
     session: ClientSession
     pauses: dict[str, float] = field(default_factory=dict)  # provider → loop time to wait until
+    sent: int = 0  # attempts
 
     async def ask(
         self, candidate: Candidate, said: wire.Conversation, tags: Mapping[str, str], bill: Bill
@@ -86,6 +87,7 @@ class Sender:
             if number is None:
                 raise CapReached
             usd: Decimal | None = None
+            self.sent += 1
             try:
                 status, headers, document = await self._send(candidate, outgoing, tags, attempt)
                 usd = self._usd(candidate, outgoing, status, document)

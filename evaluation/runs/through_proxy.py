@@ -7,7 +7,7 @@ its calls and results are in the same store as everything else.
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ import msgspec
 
 from exporters.evaluation import Evaluation
 from proxy.commands import upstreams
-from proxy.commands.console_client import request
+from proxy.commands.console_client import ask, request
 from proxy.commands.serve import prepared
 from proxy.serving.child import StartError
 from proxy.serving.instance import alive, find
@@ -23,6 +23,8 @@ from proxy.settings.config import Config, Listen
 
 PATH = "/api/evaluations"
 WRITE_TIMEOUT_S = 120.0
+CAUGHT_UP_S = 30.0  # for the rows of the last calls
+POLL_S = 0.3
 
 
 def running(config: Config) -> str:
@@ -77,3 +79,19 @@ def _write(config: Config, body: bytes) -> None:
         if answer is None:
             raise OSError("no console is running")
         answer.read()
+
+
+async def calls(config: Config, run_id: str) -> int:
+    """How many calls of a run are in the store.  Raises OSError."""
+    found = await asyncio.to_thread(ask, config, f"{PATH}/{run_id}", {})
+    return sum(int(each["calls"]) for each in found["calls"]) if found else 0
+
+
+async def caught_up(config: Config, run_id: str, count: int) -> bool:
+    """Whether so many calls of the run have reached the store, after a while at most."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CAUGHT_UP_S):
+            while await calls(config, run_id) < count:
+                await asyncio.sleep(POLL_S)
+            return True
+    return False
