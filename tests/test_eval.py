@@ -220,6 +220,7 @@ def test_a_key_is_asked_for(
     assert "openai: set its key in OPENAI_API_KEY" in capsys.readouterr().err
 
 
+@pytest.mark.slow  # starts the product twice
 def test_a_killed_run_is_resumed(world: World, tmp_path: Path) -> None:
     """With a proxy of its own: no finished case is paid for twice, and the report has them all."""
     data = tmp_path / "data"
