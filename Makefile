@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[embedded,test]'
+	  --constraint constraints.txt --editable '.[embedded,security,test]'
 	@touch $@
 
 run: setup

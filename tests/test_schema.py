@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from exporters import content
+from exporters import content, evaluation
 from exporters.clickhouse import connection, migrations
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
 from exporters.clickhouse.dsn import parse_dsn
@@ -88,6 +88,16 @@ def test_columns_of_content(client: Client, database: str) -> None:
     migrate(client, database=database, ttl_days=90)
     names = [row[0] for row in client.query("DESCRIBE TABLE contents").result_rows]
     assert names == [*content.COLUMNS, "ingested_at"]
+
+
+def test_columns_of_evaluations(client: Client, database: str) -> None:
+    """`eval_runs` and `eval_results` have the fields of their rows, and the time of insertion."""
+    migrate(client, database=database, ttl_days=90)
+    tables = {"eval_runs": evaluation.RUN_COLUMNS, "eval_results": evaluation.RESULT_COLUMNS}
+    for table, columns in tables.items():
+        names = [row[0] for row in client.query(f"DESCRIBE TABLE {table}").result_rows]
+        assert sorted(names) == sorted((*columns, "ingested_at"))
+        assert "non_replicated_deduplication_window = 10000" in engine(client, table)
 
 
 def test_interrupted_between_statements(client: Client, database: str) -> None:

@@ -7,14 +7,16 @@ import signal
 import msgspec
 
 from evaluation.standin.server import serving
+from evaluation.standin.skill import Skill, skill
+from evaluation.suites import reader
 from proxy.commands.numbers import port
 
 
-async def _serve(wanted: int) -> None:
+async def _serve(wanted: int, known: Skill | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(wanted) as (_, listening):
+    async with serving(wanted, skill=known) as (_, listening):
         about = {"port": listening, "url": f"http://127.0.0.1:{listening}"}
         print(msgspec.json.encode(about).decode(), flush=True)
         await stop.wait()
@@ -26,7 +28,16 @@ def main() -> None:
     parser.add_argument(
         "--port", type=port, default=0, help="port, 0 for any free one (default: 0)"
     )
-    asyncio.run(_serve(parser.parse_args().port))
+    parser.add_argument("--suite", metavar="SUITE", help="answer the cases of this suite")
+    help = "how often models answer them right, such as gpt-5.4-mini=0.8,claude-haiku-4-5=0.6"
+    parser.add_argument("--quality", default="", metavar="NAMES", help=help)
+    options = parser.parse_args()
+    known = None
+    if options.suite:
+        pairs = (pair.partition("=") for pair in options.quality.split(",") if pair)
+        quality = {model: float(share) for model, _, share in pairs}
+        known = skill(reader.read(options.suite).cases, quality)
+    asyncio.run(_serve(options.port, known))
 
 
 if __name__ == "__main__":

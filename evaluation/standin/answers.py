@@ -1,6 +1,7 @@
 """The types of requests and answers, and the invented text and usage that answers are made of."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -32,6 +33,15 @@ WORDS = tuple(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What to answer, where that is known: text, or a tool to call with its arguments."""
+
+    text: str
+    tool: str = ""
+    arguments: Json | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request as dialects need it."""
@@ -44,6 +54,10 @@ class Request:
     steering: Steering
     model: str  # from the body or the path, without a steering suffix
     seed: str  # hex digest of path and body, the seed of all randomness
+    said: Said | None = None  # None: the answer is made up
+
+
+TOOL_ARGUMENTS: Json = {"city": "Paris", "unit": "celsius"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,7 @@ class Reply:
     stop_tokens: int
     tokens: Tokens
     cut_short: bool  # the caller's own limit was reached
+    arguments: Json  # of the tool
 
     @property
     def text(self) -> str:
@@ -110,9 +125,6 @@ class Reply:
     @property
     def thought(self) -> str:
         return "".join(self.thoughts)
-
-
-TOOL_ARGUMENTS: Json = {"city": "Paris", "unit": "celsius"}
 
 
 def encode(document: object) -> bytes:
@@ -166,8 +178,11 @@ def make_reply(
 ) -> Reply:
     """The reply to a prompt of `prompt_tokens`, by the seed and the steering."""
     steering, random = request.steering, Random(request.seed)
-    tool = _tool(request.body)
+    said = _pieces(request.said.text) if request.said else None
+    tool = request.said.tool if request.said else _tool(request.body)
     wanted = steering.output_tokens if steering.output_tokens is not None else random.randint(8, 48)
+    if said is not None:
+        wanted = len(said) + (TOOL_CALL_TOKENS if tool else 0) + stop_tokens
     reasoning = steering.reasoning_tokens
     if reasoning is None:
         reasoning = random.randint(8, 64) if thinks else 0
@@ -178,14 +193,20 @@ def make_reply(
     calling = min(TOOL_CALL_TOKENS, visible) if tool else 0
     stop = min(stop_tokens, visible - calling) if total == wanted else 0
     return Reply(
-        words=words(random, visible - calling - stop),
+        words=words(random, visible - calling - stop) if said is None else said[:visible],
         thoughts=words(random, reasoning),
         tool=tool,
         tool_tokens=calling,
         stop_tokens=stop,
         tokens=_tokens(steering, prompt_tokens, visible, reasoning),
         cut_short=total < wanted,
+        arguments=(request.said.arguments if request.said else None) or TOOL_ARGUMENTS,
     )
+
+
+def _pieces(text: str) -> tuple[str, ...]:
+    """A text in the pieces in which it is sent, each counted as a token."""
+    return tuple(re.findall(r"\s*\S+", text))
 
 
 def _tokens(steering: Steering, prompt: int, output: int, reasoning: int) -> Tokens:

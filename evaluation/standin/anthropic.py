@@ -6,7 +6,6 @@
 from collections.abc import Iterator
 
 from evaluation.standin.answers import (
-    TOOL_ARGUMENTS,
     Answer,
     Json,
     Reply,
@@ -119,7 +118,7 @@ def _blocks(request: Request, reply: Reply) -> Iterator[Json]:
         yield {"type": "text", "text": reply.text}
     if reply.tool:
         call = identifier("toolu_01", request.seed)
-        yield {"type": "tool_use", "id": call, "name": reply.tool, "input": TOOL_ARGUMENTS}
+        yield {"type": "tool_use", "id": call, "name": reply.tool, "input": reply.arguments}
 
 
 def _events(reply: Reply, whole: Json) -> Iterator[Step]:

@@ -13,7 +13,6 @@ import msgspec
 
 from evaluation.standin import anthropic
 from evaluation.standin.answers import (
-    TOOL_ARGUMENTS,
     Answer,
     Json,
     Reply,
@@ -116,7 +115,7 @@ def _document(request: Request, reply: Reply) -> Json:
     if reply.tool:
         call = identifier("tooluse_", request.seed)
         content.append(
-            {"toolUse": {"toolUseId": call, "name": reply.tool, "input": TOOL_ARGUMENTS}}
+            {"toolUse": {"toolUseId": call, "name": reply.tool, "input": reply.arguments}}
         )
     return {
         "output": {"message": {"role": "assistant", "content": content}},

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from random import Random
 
 from evaluation.standin.answers import (
-    TOOL_ARGUMENTS,
     Answer,
     Json,
     Reply,
@@ -78,7 +77,7 @@ def _finish(reply: Reply) -> str:
 
 
 def _tool_call(request: Request, reply: Reply) -> Json:
-    function = {"name": reply.tool, "arguments": encode(TOOL_ARGUMENTS).decode()}
+    function = {"name": reply.tool, "arguments": encode(reply.arguments).decode()}
     return {"id": identifier("call_", request.seed), "type": "function", "function": function}
 
 

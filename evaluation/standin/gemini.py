@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from random import Random
 
 from evaluation.standin.answers import (
-    TOOL_ARGUMENTS,
     Answer,
     Json,
     Reply,
@@ -153,7 +152,7 @@ def _finish(reply: Reply) -> str:
 
 
 def _call(reply: Reply) -> Json:
-    return {"functionCall": {"name": reply.tool, "args": TOOL_ARGUMENTS}}
+    return {"functionCall": {"name": reply.tool, "args": reply.arguments}}
 
 
 def _whole(request: Request, reply: Reply) -> Json:

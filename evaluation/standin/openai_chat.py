@@ -11,7 +11,6 @@ from evaluation.standin.answers import (
     MESSAGE_TOKENS,
     REPLY_TOKENS,
     STOP_TOKENS,
-    TOOL_ARGUMENTS,
     Answer,
     Json,
     Reply,
@@ -122,7 +121,7 @@ def _tool_call(request: Request, reply: Reply) -> Json:
     return {
         "id": identifier("call_", request.seed),
         "type": "function",
-        "function": {"name": reply.tool, "arguments": encode(TOOL_ARGUMENTS).decode()},
+        "function": {"name": reply.tool, "arguments": encode(reply.arguments).decode()},
     }
 
 

@@ -7,7 +7,6 @@ from evaluation.standin.answers import (
     MESSAGE_TOKENS,
     REPLY_TOKENS,
     STOP_TOKENS,
-    TOOL_ARGUMENTS,
     Answer,
     Json,
     Reply,
@@ -136,7 +135,7 @@ def _items(request: Request, reply: Reply) -> Iterator[Json]:
             "status": "completed",
             "call_id": identifier("call_", request.seed),
             "name": reply.tool,
-            "arguments": encode(TOOL_ARGUMENTS).decode(),
+            "arguments": encode(reply.arguments).decode(),
         }
 
 

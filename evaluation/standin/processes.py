@@ -92,9 +92,9 @@ def clear_journal(stand_in_url: str) -> None:
 
 
 @contextmanager
-def stand_in(log: Path) -> Iterator[tuple[str, int]]:
+def stand_in(log: Path, *options: str) -> Iterator[tuple[str, int]]:
     """A running stand-in provider: its URL and process id."""
-    command = [sys.executable, "-m", "evaluation.standin", "--port", "0"]
+    command = [sys.executable, "-m", "evaluation.standin", "--port", "0", *options]
     with process(command, log, first_line=True) as started:
         line = started.stdout.readline() if started.stdout else b""
         if not line:

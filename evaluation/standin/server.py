@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from evaluation.standin import routes, sender, sessions
 from evaluation.standin.answers import Answer, Json, Request, Step, Tokens, encode
 from evaluation.standin.journal import StandinJournal
+from evaluation.standin.skill import Skill
 from evaluation.standin.steering import DEFAULT
 
 CONTROL = "/__standin/"  # GET and DELETE journal, GET health
@@ -27,7 +28,8 @@ FAILURES_MAX = 10_000  # request bodies whose failures are counted
 class StandIn:
     """One stand-in provider; `handle` answers one request."""
 
-    def __init__(self) -> None:
+    def __init__(self, skill: Skill | None = None) -> None:
+        self._skill = skill
         self.journal = StandinJournal()
         self._shelves = routes.Shelves()
         self._failures: Counter[str] = Counter()
@@ -90,6 +92,9 @@ class StandIn:
         try:
             body = _decoded(raw, headers.get("content-encoding", ""))
             request = self._failing_first(routes.read(method, target, headers, body))
+            if self._skill is not None:
+                said = self._skill.said(request.model, request.body, request.seed)
+                request = replace(request, said=said)
             return request, routes.answer(request, self._shelves, body)
         except (ValueError, TypeError, AttributeError, KeyError) as failure:
             # The body does not have the dialect's shape: a provider would answer 400 as well.
@@ -135,9 +140,11 @@ async def _send(
 
 
 @asynccontextmanager
-async def serving(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[tuple[StandIn, int]]:
+async def serving(
+    port: int = 0, host: str = "127.0.0.1", skill: Skill | None = None
+) -> AsyncIterator[tuple[StandIn, int]]:
     """A stand-in that listens on `port` (0: any free one), and the port."""
-    stand_in = StandIn()
+    stand_in = StandIn(skill)
     server = web.Server(
         stand_in.handle, request_factory=_request, access_log=None, auto_decompress=False
     )

@@ -42,6 +42,7 @@ _SHARDING = {
     ),
     **dict.fromkeys(("audit", "told_alerts"), ", sipHash64(id)"),
     "meters": ", sipHash64(node)",
+    **dict.fromkeys(("eval_runs", "eval_results"), ", sipHash64(run_id)"),
 }
 
 

@@ -48,6 +48,7 @@ COMMANDS = (
     Command("report", "proxy.commands.report:main", "Report calls, tokens and cost."),
     Command("price", "proxy.commands.price:main", "Price call documents (JSON lines)."),
     Command("quote", "proxy.commands.quote:main", "Compare the cost of a workload across models."),
+    Command("eval", "evaluation.commands.eval:main", "Evaluate models by your own cases."),
     Command(
         "simulate", "evaluation.commands.simulate:main", "Show what routing between models gains."
     ),

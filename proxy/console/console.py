@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.store import Row, Store
 from exporters.series import Family
 from proxy.access.page_token import PageTokens
@@ -19,6 +20,7 @@ from proxy.console.backup_api import BacksUp, BackupApi
 from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
+from proxy.console.evaluation_api import EvaluationApi
 from proxy.console.probes import Probes
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
@@ -47,6 +49,7 @@ class Parts:
     probes: Probes
     budgets: Budgets
     backs_up: BacksUp
+    evaluations: Evaluations
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -72,6 +75,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *AccessApi(places.access, pages, audit).routes(),
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
+            *EvaluationApi(parts.store, parts.evaluations).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

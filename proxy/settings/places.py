@@ -117,6 +117,11 @@ class Places:
         return self.state / "access.json"
 
     @property
+    def evaluations(self) -> Path:
+        """The ledgers of evaluation runs."""
+        return self.data / "evaluations"
+
+    @property
     def restoring(self) -> Path:
         """There while a backup is being restored, and after that was interrupted."""
         return self.data / "restoring"

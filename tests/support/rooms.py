@@ -19,7 +19,7 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "series", "prometheus", "clickhouse", "otel"),
+        *("record", "content", "audit", "evaluation", "series", "prometheus", "clickhouse", "otel"),
         "notify",
     ),
     "proxy": (
@@ -29,8 +29,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("health", "backup", "console", "serving", "commands"),
     ),
     "evaluation": (
-        *("standin", "provider", "statistics", "benchmarks", "frontier", "simulation"),
-        "commands",
+        *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
+        *("frontier", "simulation", "runs", "imports", "reports", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.

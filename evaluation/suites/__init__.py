@@ -1,0 +1,1 @@
+"""Suites: cases with their checks, read strictly, versioned by content; the starter suite."""
