@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from proxy.probes import READY
 from proxy.serving import instance
@@ -35,7 +37,12 @@ LOG_SHOWN_LINES = 40
 # Configured providers that the stand-in can replace.
 PROVIDERS = ("openai", "anthropic", "gemini", "mistral", "deepseek", "qwen")
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # everything is on loopback
+# Everything is on loopback, and what answers is known by its nonce, so certificates of our own do.
+_TLS = ssl.create_default_context()
+_TLS.check_hostname, _TLS.verify_mode = False, ssl.CERT_NONE
+_OPENER = urllib.request.build_opener(
+    urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_TLS)
+)
 
 # Settings for tests that wait for rows: they are stored at once rather than every second.
 FAST_ROWS = "[store]\nbatch_age_max_s = 0.05\n"
@@ -158,8 +165,11 @@ def is_ready(served: Instance) -> bool:
     """Whether both ports answer that they are ready, and that they are `served`."""
     try:
         answers = [
-            get_json(f"http://127.0.0.1:{port}{READY}")
-            for port in (served.port, served.console_port)
+            get_json(f"{urlsplit(url).scheme}://127.0.0.1:{port}{READY}")
+            for url, port in (
+                (served.proxy_url, served.port),
+                (served.console_url, served.console_port),
+            )
         ]
     except (OSError, ValueError):
         return False
