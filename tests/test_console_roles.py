@@ -1,6 +1,7 @@
 """Roles at the console: one table decides for every route, and every way in obeys it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import product
@@ -57,7 +58,7 @@ async def status(
     client: TestClient[Any, Any], method: str, path: str, headers: Mapping[str, str] | None = None
 ) -> int:
     """What the console answers; a `{part}` of the path is any."""
-    path = path.replace("{call_id}", "1").replace("{name}", "1")
+    path = re.sub(r"\{\w+\}", "1", path)
     path = "/static/main.js" if path == "/static/" else path
     async with client.request(method, path, headers=headers) as answer:
         return answer.status

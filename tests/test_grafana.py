@@ -333,9 +333,9 @@ async def test_the_token_mix_is_all_tokens(store: Store) -> None:
     sql = panel_named("usage", "Token mix")["targets"][0]["rawSql"]
     condition = re.search(r"match\(meter, '[^']+'\)", sql)
     assert condition is not None
-    _, rows = await answer(
-        store, f"SELECT arrayJoin({[str(meter) for meter in Meter]}) AS meter WHERE {condition[0]}"
-    )
+    meters = [str(meter) for meter in Meter]
+    every = f"SELECT arrayJoin({meters}) AS meter WHERE {condition[0]}"
+    _, rows = await answer(store, (every, {}))
     assert {row[0] for row in rows} == TOKEN_METERS
 
 

@@ -23,7 +23,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         "notify",
     ),
     "proxy": (
-        *("exchange", "instants", "query", "sampling", "secrecy", "settings", "network", "probes"),
+        *("exchange", "instants", "query", "dashboards", "sampling", "secrecy", "settings"),
+        *("network", "probes"),
         *("journal", "access", "relay", "dialects", "tokens", "reading", "content", "metering"),
         *("repricing", "delivery", "notices", "health", "backup", "console", "serving"),
         "commands",
