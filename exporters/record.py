@@ -24,7 +24,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream attempt.  None means unknown; 0 and "" mean known to be none.
 
     On a socket that carries many responses, each of them has a record, and so has the connection,
-    which is no call (`is_socket`): it goes to table `sockets`, and is in no count of calls.
+    which is no call (`is_socket`): it goes to table `sockets`, and is in no count of calls.  Nor is
+    what a budget refused (`is_refusal`), which goes to table `refusals`.
     """
 
     ts_us: int  # start of the call, microseconds since the epoch (UTC)
@@ -108,11 +109,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     counted_input_tokens: int | None = None
     counted_output_tokens: int | None = None
     client: str = ""  # the SDK or agent that made the call: `name/version`
+    # Budgets that refused the call or, if it was made all the same, would have.
+    blocked_by: Sequence[str] = ()
 
     @property
     def is_socket(self) -> bool:
         """Whether it is the record of a socket whose responses have records of their own."""
         return self.socket_id == self.call_id != ""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether a budget refused it, so that it was never made."""
+        return self.outcome == "refused"
 
 
 COLUMNS = tuple(

@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     UNREACHABLE = "unreachable"  # refused, DNS, TLS: nothing of the request was sent
     TIMED_OUT = "timed_out"  # connecting or idling took longer than configured
     INTERRUPTED = "interrupted"  # the relay went away with the call in flight
+    REFUSED = "refused"  # a budget refused it: nothing was sent, and it is no call
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +84,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dropped_bytes: int = 0
     overhead_us: int = 0  # our own share: request head in → dispatched, plus head in → head out
     caller_wait_us: int = 0  # time spent waiting for the caller to take bytes
+    blocked_by: tuple[str, ...] = ()  # budgets that refused it, or would have
 
 
 class Operation(StrEnum):

@@ -9,6 +9,7 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.calls_sql import CallsQuestion
@@ -118,6 +119,40 @@ async def test_filters(store: Store, records: list[Record]) -> None:
     assert await store.calls(CallsQuestion(limit=1, since=first)) == everything[:1]
     last = datetime(9999, 12, 31, tzinfo=UTC)
     assert await store.calls(CallsQuestion(limit=1, since=last)) == []
+
+
+async def test_refusals_are_listed_apart(
+    store_dsn: str, database: str, make_records: "RecordMaker"
+) -> None:
+    """What a budget refused is in no list and no count of calls; a shadow's call is in both."""
+    refused, shadowed, other = make_records(3)
+    refused = replace(refused, outcome="refused", blocked_by=("b", "c"), cost_usd=Decimal(0))
+    shadowed = replace(shadowed, blocked_by=("s",))
+    exporter = ClickHouse(store_dsn, database=database)
+    store = Store(store_dsn, database=database)
+    for _ in range(2):  # again under the same token
+        await exporter.export(Batch("s:0-2", (refused, shadowed, other)))
+    calls, refusals = await store.calls(), await store.refusals()
+    assert {row["call_id"]: row["blocked_by"] for row in calls} == {
+        shadowed.call_id: ["s"],
+        other.call_id: [],
+    }
+    assert [(row["call_id"], row["blocked_by"]) for row in refusals] == [
+        (refused.call_id, ["b", "c"])
+    ]
+    nobody = (Filter("team", ("nobody",)),)
+    assert await store.refusals(CallsQuestion(filters=nobody)) == []
+    for name, value in (("blocked_by", "c"), ("model", refused.request_model)):
+        assert len(await store.refusals(CallsQuestion(filters=(Filter(name, (value,)),)))) == 1
+    by_nobody = (Filter("blocked_by", ("", "x")),)
+    assert [row["call_id"] for row in await store.calls(CallsQuestion(filters=by_nobody))] == [
+        other.call_id
+    ]
+    with pytest.raises(ValueError, match="refusals have no 'cost_status'"):
+        await store.refusals(CallsQuestion(filters=(Filter("cost_status", ("exact",)),)))
+    assert (await report(store, Query())).total["calls"] == 2
+    await store.close()
+    await exporter.close()
 
 
 async def test_one_call_with_its_receipt(store: Store, records: list[Record]) -> None:

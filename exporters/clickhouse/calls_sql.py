@@ -1,10 +1,11 @@
 """The SQL that lists calls, newest first, page by page."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from exporters.clickhouse.dimensions import Bound
+from exporters.clickhouse.dimensions import REASON, TAG, Bound, known
 from exporters.clickhouse.query import ROWS_MAX, Filter, bounds, microseconds
 from exporters.record import COLUMNS
 
@@ -23,10 +24,10 @@ class CallsQuestion:
     before_id: str = ""
     filters: tuple[Filter, ...] = ()
 
-    def sql(self, rows: str) -> tuple[str, Bound]:
-        """As SQL over `rows`, `calls` or `priced_calls`, and the values to bind in it.
+    def sql(self, rows: str, columns: Sequence[str] = COLUMNS) -> tuple[str, Bound]:
+        """As SQL over `rows`, a table or view with these columns, and the values to bind in it.
 
-        Raises ValueError for an invalid id and for a name that calls cannot be filtered by.
+        Raises ValueError for an invalid id and for a name that its rows cannot be filtered by.
         """
         bound: Bound = {"limit": min(self.limit, ROWS_MAX)}
         conditions = ["1", *bounds(self.since, self.until, bound)]
@@ -36,13 +37,23 @@ class CallsQuestion:
             conditions.append(f"(t.ts, t.call_id) < ({last}, {{before_id:UUID}})")
             bound["before"] = microseconds(self.before)
             bound["before_id"] = str(UUID(self.before_id)) if self.before_id else str(UUID(int=0))
-        conditions += [one.sql(bound) for one in self.filters]
+        conditions += [_within(one, rows, columns).sql(bound) for one in self.filters]
         return (
-            f"SELECT {', '.join(COLUMNS)}, ingested_at FROM {rows} AS t"
+            f"SELECT {', '.join(columns)}, ingested_at FROM {rows} AS t"
             f" WHERE {' AND '.join(conditions)} ORDER BY ts DESC, call_id DESC"
             " LIMIT {limit:UInt32}",
             bound,
         )
+
+
+def _within(wanted: Filter, rows: str, columns: Sequence[str]) -> Filter:
+    """The filter over a table with these columns: a call that was never made has fewer."""
+    asked = known(wanted.name)
+    if asked.name == "model" and "response_model" not in columns:
+        return replace(wanted, name="request_model")
+    if asked.name.startswith(TAG) or asked.name in ("model", REASON) or asked.stored in columns:
+        return wanted
+    raise ValueError(f"{rows} have no {wanted.name!r}")
 
 
 NEWEST = CallsQuestion()

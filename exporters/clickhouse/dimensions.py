@@ -49,16 +49,21 @@ class Dimension:
             wanted = f"has({{{name}:Array(String)}}, r) OR has({{{name}:Array(String)}}, {_NAME})"
             none = f"(empty(t.reasons) AND has({{{name}:Array(String)}}, ''))"
             return f"(arrayExists(r -> {wanted}, t.reasons) OR {none})"
+        if self.name == BLOCKED_BY:
+            none = f"(empty(t.blocked_by) AND has({{{name}:Array(String)}}, ''))"
+            return f"(hasAny(t.blocked_by, {{{name}:Array(String)}}) OR {none})"
         return f"{expression} IN {{{name}:Array({_TYPES[self.kind]})}}"
 
 
 REASON = "reason"
+BLOCKED_BY = "blocked_by"
 _NAME = "splitByChar(':', r)[1]"  # of a reason `name:detail`
 _TYPES: Mapping[type[Value], str] = {str: "String", bool: "Bool", int: "Int64"}
 _EXPRESSIONS = {
     "model": "if(t.response_model = '', t.request_model, t.response_model)",
     # All of them: a call that counted once for each reason would be in a sum several times.
     REASON: f"arrayStringConcat(arraySort(arrayDistinct(arrayMap(r -> {_NAME}, t.reasons))), ', ')",
+    BLOCKED_BY: "arrayStringConcat(arraySort(t.blocked_by), ', ')",
 }
 _STATUS = ("exact", "estimated", "partial", "unpriced", "not_billed")
 
@@ -112,6 +117,7 @@ _TABLE = (
     Dimension("socket", "call id of the socket that carried it", column="socket_id"),
     Dimension("trace", "id of its trace", column="trace_id"),
     Dimension("response_id", "the provider's id of its response"),
+    Dimension(BLOCKED_BY, "the budgets that refused it, or would have in `shadow`; all of them"),
     Dimension("node", "the machine that metered it"),
 )
 DIMENSIONS: Mapping[str, Dimension] = MappingProxyType({one.name: one for one in _TABLE})

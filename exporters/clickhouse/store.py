@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 from exporters import content
 from exporters.clickhouse import connection
 from exporters.clickhouse.calls_sql import NEWEST, CallsQuestion
+from exporters.clickhouse.clickhouse import REFUSAL_COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
 from exporters.clickhouse.dsn import Dsn, parse_dsn, require
 from exporters.record import COLUMNS, TransientError
@@ -66,6 +67,10 @@ class Store:
         """The calls that `question` asks for, newest first, with all columns."""
         sql, bound = question.sql(await self.rows_table())
         return [_readable(row) for row in await self._rows(sql, bound)]
+
+    async def refusals(self, question: CallsQuestion = NEWEST) -> list[Row]:
+        """The same of the calls that a budget refused, with the columns of `refusals`."""
+        return await self._rows(*question.sql("refusals", REFUSAL_COLUMNS))
 
     async def call(self, call_id: str) -> Row | None:
         """One call, its receipt decoded into `subcalls`, `lines`, `floor_usd`; None: not stored.

@@ -39,6 +39,7 @@ class Rule:
 
 _READ = Rule(READERS, is_open=True)
 _WRITE = Rule(ADMINS, is_open=True)
+_MONEY = Rule(frozenset({Role.FINANCE, Role.ADMIN}), is_open=True)
 _COMMAND = Rule(ADMINS, commands_only=True)
 
 # (method, path as it was registered) → rule; HEAD is as GET.
@@ -51,6 +52,11 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/readyz"): _READ,
     ("GET", "/metrics"): _READ,
     ("GET", "/api/alerts"): _READ,
+    ("GET", "/api/budgets"): _READ,
+    ("POST", "/api/budgets"): _MONEY,
+    ("PUT", "/api/budgets/{name}"): _MONEY,
+    ("DELETE", "/api/budgets/{name}"): _MONEY,
+    ("GET", "/api/budgets/{name}/test"): _READ,
     ("GET", "/api/calls"): _READ,
     ("GET", "/api/calls/{call_id}"): _READ,
     ("GET", "/api/dashboards"): _READ,
@@ -58,6 +64,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/dashboards/{uid}/panels/{id}"): _READ,
     ("GET", "/api/dashboards/{uid}/variables/{name}"): _READ,
     ("GET", "/api/health"): _READ,
+    ("GET", "/api/refusals"): _READ,
     ("GET", "/api/counted"): _READ,
     ("GET", "/api/unpriced"): _READ,
     ("GET", "/api/session"): _READ,

@@ -6,7 +6,7 @@ in `proxy.console.report_api`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 
 from exporters import prometheus
 from exporters.clickhouse.calls_sql import CallsQuestion
+from exporters.clickhouse.clickhouse import REFUSAL_COLUMNS
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
@@ -28,6 +29,7 @@ from proxy.console.asking import ASKED, answering, guarded, reply, understood
 from proxy.console.dashboards_api import DashboardsApi
 from proxy.console.report_api import Period, ReportApi, download
 from proxy.dashboards.answers import Reads
+from proxy.health.verdict import Looking
 from proxy.query.csv_rows import csv_text, file_name
 from proxy.query.language import calls_question
 from proxy.settings.config import Listen
@@ -40,6 +42,8 @@ class Calls(Asks, Reads, Protocol):
     """The queries of `exporters.clickhouse.store.Store` that the console needs."""
 
     async def calls(self, question: CallsQuestion) -> list[Row]: ...
+
+    async def refusals(self, question: CallsQuestion) -> list[Row]: ...
 
     async def call(self, call_id: str) -> Row | None: ...
 
@@ -70,7 +74,7 @@ class Api:
     ) -> None:
         self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
-        self._status = status
+        self._health = Looking(self._ask_store, status, self._severities)
         self._metrics = metrics or list
         self._check = check
         self._audit = audit
@@ -79,6 +83,7 @@ class Api:
         return [
             web.get("/api/calls", self.calls),
             web.get("/api/calls/{call_id}", self.call),
+            web.get("/api/refusals", self.refusals),
             web.get("/api/health", self.health),
             web.get("/api/alerts", self.alerts),
             web.get("/api/store/check", self.check),
@@ -88,12 +93,25 @@ class Api:
 
     async def calls(self, request: web.Request) -> web.StreamResponse:
         """The newest calls, with all columns; see `proxy.query.language.CALLS`."""
+        return await self._newest(request, self._store.calls, "calls", COLUMNS)
+
+    async def refusals(self, request: web.Request) -> web.StreamResponse:
+        """The newest calls that a budget refused, asked for in the same way."""
+        return await self._newest(request, self._store.refusals, "refusals", REFUSAL_COLUMNS)
+
+    async def _newest(
+        self,
+        request: web.Request,
+        find: Callable[[CallsQuestion], Awaitable[list[Row]]],
+        name: str,
+        columns: tuple[str, ...],
+    ) -> web.StreamResponse:
         question = calls_question(request[ASKED], datetime.now(UTC))
-        rows = await self._store.calls(question)
+        rows = await find(question)
         if request[ASKED].one("format") != "csv":
             return reply(rows)
-        name = file_name("calls", question.since, question.until)
-        return download(csv_text(rows, (*COLUMNS, "ingested_at")), name)
+        text = csv_text(rows, (*columns, "ingested_at"))
+        return download(text, file_name(name, question.since, question.until))
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """One call with its charge lines; `explained` says what its reasons mean."""
@@ -106,11 +124,18 @@ class Api:
         return reply(row | {"explained": explained(stored)})
 
     async def health(self, _: web.Request) -> web.StreamResponse:
-        """Per component whether it works, what is waiting and what was lost; 503 if one fails."""
-        parts: dict[str, Row] = {"store": await self._store.health()}
-        parts.update(self._status())
-        ok = all(part.get("ok") for part in parts.values())
-        return reply({"ok": ok, "parts": parts}, 200 if ok else 503)
+        """Green, amber or red, and why, part by part; 503 if it is red."""
+        found = await self._health.look()
+        return reply(found, 200 if found["ok"] else 503)
+
+    async def _ask_store(self) -> Row:
+        return await self._store.health()
+
+    def _severities(self) -> Iterator[str]:
+        """Of the firing alerts."""
+        firing = self._alerts()["firing"]
+        for alert in firing if isinstance(firing, list) else ():
+            yield str(alert.severity)
 
     async def alerts(self, _: web.Request) -> web.StreamResponse:
         """Firing alerts, the last that ended (newest first), and the webhook's status."""

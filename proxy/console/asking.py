@@ -25,6 +25,9 @@ API = "/api/"
 ASKED = web.RequestKey("asked", Asked)
 ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/calls"): CALLS,
+    ("GET", "/api/refusals"): CALLS,
+    ("GET", "/api/budgets"): Accepted(("name",)),
+    ("GET", "/api/budgets/{name}/test"): Accepted(("amount",), filters=True),
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,

@@ -14,7 +14,7 @@ import msgspec
 from exporters.record import Record
 from pricing import Charge, Status, Subcall, TariffBook
 from pricing.reason import Effect, Reason
-from proxy.exchange import Exchange, Part, Reading
+from proxy.exchange import Exchange, Outcome, Part, Reading
 from proxy.metering.charges import basis_of, counted, cut_short, subcalls_of
 from proxy.metering.payers import access_of, free, priced
 from proxy.metering.receipts import Basis, Priced
@@ -56,7 +56,8 @@ class Metering:
         provider = self.config.providers.get(exchange.begun.provider)
         own = self._without_items(exchange)
         if exchange.head is None and not exchange.ended.sent:
-            reasons = (Reason.UNREACHABLE,)
+            refused = exchange.ended.outcome is Outcome.REFUSED
+            reasons = (Reason.REFUSED_BY_BUDGET if refused else Reason.UNREACHABLE,)
             own = replace(own, billable=False, parts=(), count=None, reasons=reasons)
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)

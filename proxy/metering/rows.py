@@ -10,9 +10,9 @@ from exporters.record import Record, nine_places, rounded
 from pricing import Meter, Origin, Subcall, Usage
 from pricing.cause import texts
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
+from proxy.clients import client
 from proxy.exchange import Exchange, Outcome
 from proxy.metering.receipts import Basis, Priced, receipt
-from proxy.reading.clients import client
 from proxy.reading.heads import lower
 from proxy.settings.config import Config
 
@@ -128,6 +128,7 @@ def _identity(
         "tags": tags,
         "node": config.node,
         "source": exchange.source,
+        "blocked_by": exchange.ended.blocked_by,
     }
 
 

@@ -74,6 +74,8 @@ MEANINGS: Mapping[str, str] = {
     "from": "start, as Grafana writes it: now-7d, now/d, milliseconds since 1970, or ISO 8601",
     "to": "end, in the same forms",
     "refId": "which query of the panel",
+    "name": "one budget",
+    "amount": "what the call would hold back, in the budget's unit",
     "quiet_s": "skip days with rows newer than so many seconds",
 }
 

@@ -78,12 +78,14 @@ from aiohttp.http import HttpVersion11, RawRequestMessage, RawResponseMessage
 
 from proxy.exchange import Outcome
 from proxy.relay import tunnel
-from proxy.relay.answers import error_answer
 from proxy.relay.attempt import Attempt
 from proxy.relay.call_log import CallLog
-from proxy.relay.failures import BadRequestBody, Failure
-from proxy.relay.headers import Pairs, RequestHeaders, sort_response
+from proxy.relay.failures import BadRequestBody
+from proxy.relay.fields import Pairs
+from proxy.relay.guard import Guard
+from proxy.relay.headers import RequestHeaders, sort_response
 from proxy.relay.http1 import AnswerHead, answer_head, framed, head, status_line
+from proxy.relay.receiver import Answerable
 from proxy.relay.services import Services
 from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
@@ -111,7 +113,7 @@ class Call:
 
     __slots__ = (
         *("caller", "_request", "_attempt", "_services", "_answer", "_unsent", "_final"),
-        *("_keep_alive", "_held", "_paused_ns", "_tunnelled"),
+        *("_keep_alive", "_held", "_paused_ns", "_tunnelled", "_guard"),
     )
 
     def __init__(
@@ -125,16 +127,15 @@ class Call:
         log: CallLog,
         services: Services,
         started_ns: int,
+        guard: Guard | None = None,
     ) -> None:
         self.caller = caller
+        self._guard = guard  # None: no budget is about this call
         self._request = request
         self._services = services
         upload = Upload(
-            request,
-            headers,
-            target,
-            log,
-            tell_to_continue=self._tell_to_continue,
+            *(request, headers, target, log),
+            tell_to_continue=self._continue,
             resume=self.resume_caller,
         )
         self._attempt = Attempt(
@@ -151,13 +152,16 @@ class Call:
     # -- what the caller does -------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Dispatch the call once the journal has its beginning."""
-        self._services.settling.then(self._attempt.dispatch)
+        """Dispatch the call once the journal has its beginning, and its budgets let it pass."""
+        if self._guard is None:
+            self._services.settling.then(self._attempt.dispatch)
+        else:
+            self._guard.begin(self._attempt, self)
 
     def upload(self, data: bytes, last: bool) -> None:
         """A part of the request body arrived, or its end."""
         self._attempt.send(data, last)
-        if last or self._held:
+        if (self._guard is not None and self._guard.arrived(last)) or last or self._held:
             return
         if self._attempt.upload.unsent_bytes > UNSENT_BYTES_MAX:
             self._held = True
@@ -193,15 +197,17 @@ class Call:
     def interim(self, code: int, reason: str, pairs: Pairs) -> None:
         """Send an interim head, if the caller's version of HTTP has such heads."""
         if self._request.version >= HttpVersion11:
-            self.caller.write(head(status_line(code, reason), sort_response(pairs).forward))
+            self.caller.write(head(status_line(code, reason), sort_response(pairs).fields))
 
-    def _tell_to_continue(self) -> None:
+    def _continue(self) -> None:
         self.interim(100, "Continue", ())
 
     def head(self, message: RawResponseMessage) -> bool:
         """Make the head for the caller.  Raises BadHead if it cannot be passed on."""
         answer = self._decide(message)
         self._unsent = answer.data
+        if answer.idle_s is not None and self._attempt.connection is not None:
+            self._attempt.connection.idle_s = answer.idle_s
         return answer.delimited
 
     def _decide(self, message: RawResponseMessage) -> AnswerHead:
@@ -235,15 +241,11 @@ class Call:
         elif data:
             self.caller.write(data)
 
-    def refused(self, failed: Failure) -> None:
+    def refused(self, failed: Answerable) -> None:
         """Answer ourselves, since there is no response to pass on."""
         self._keep_alive = not self._request.should_close and self.caller.request_whole
-        self._final = error_answer(
-            failed.status,
-            failed.kind,
-            failed.message,
-            bodyless=self._request.method == "HEAD",
-            keep_alive=self._keep_alive,
+        self._final = failed.answer(
+            bodyless=self._request.method == "HEAD", keep_alive=self._keep_alive
         )
         self._services.settling.then(self._finish)
 
@@ -252,6 +254,7 @@ class Call:
         data, self._final = self._final, b""
         if data:
             self.caller.write(data)
+        del self._attempt  # which refers to us: without a circle, all of a call is freed at once
         self.caller.answered(keep_alive=self._keep_alive)
 
     def cut(self, rest: bytes) -> None:
@@ -279,7 +282,10 @@ class Call:
         self.caller.write(self._decide(message).data)
         self._tunnelled = True
         extensions = message.headers.get("Sec-WebSocket-Extensions", "")
-        tunnel.tunnel(self.caller, self._attempt, rest, deflate="permessage-deflate" in extensions)
+        deflate = "permessage-deflate" in extensions
+        made = tunnel.tunnel(self.caller, self._attempt, rest, deflate=deflate)
+        if self._guard is not None:
+            self._guard.switched(made)
 
     def failed(self, error: Exception) -> None:
         """A bug of ours."""

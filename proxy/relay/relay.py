@@ -16,12 +16,14 @@ from aiohttp.http import RawRequestMessage
 
 from proxy import probes
 from proxy.exchange import Begun
+from proxy.gate.keeper import Keeper
 from proxy.probes import PROBES
 from proxy.relay.answers import error_answer, relay_answer
 from proxy.relay.call import Call
 from proxy.relay.call_log import CallJournal, CallLog
 from proxy.relay.caller_connection import CallerConnection
 from proxy.relay.callers import Callers
+from proxy.relay.guard import Envelope, Guard
 from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.routes import Refusal, Route, Routes
 from proxy.relay.running import Opened
@@ -30,7 +32,7 @@ from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
 from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
 from proxy.secrecy.patterns import credential_kind
-from proxy.secrecy.scrubbing import scrubbed, scrubbed_tags, scrubbed_target
+from proxy.secrecy.scrubbing import scrubbed_tags, scrubbed_target
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -48,6 +50,8 @@ TOKEN_WANTED = (
 )
 CUT_S = 2.0  # how long calls that are cut off may take to note their end
 LOOK_S = 0.05  # between two looks at whether callers have taken their last bytes
+IDS_AT_ONCE = 64
+VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}  # RFC 9562, 4.1
 NO_FORWARD_PROXY = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
 NO_METHOD = "this path of the proxy's own answers GET and HEAD."
 OWN_PATHS = PROBES | {"/"}
@@ -56,15 +60,23 @@ OWN_PATHS = PROBES | {"/"}
 class Relay:
     """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
-    `stale` is called for each pooled connection that a provider had closed.  Raises OSError or
-    ValueError if the fingerprint key or a certificate cannot be read or made.
+    `stale` is called for each pooled connection that a provider had closed; `keeper` knows the
+    budgets that calls must pass (None: there are none); `instance` is answered at `/readyz`.
+    Raises OSError or ValueError if the fingerprint key or a certificate cannot be read or made.
     """
 
     def __init__(
-        self, config: Config, journal: CallJournal, stale: Callable[[], None] = lambda: None
+        self,
+        config: Config,
+        journal: CallJournal,
+        stale: Callable[[], None] = lambda: None,
+        keeper: Keeper | None = None,
+        instance: str = "",
     ) -> None:
+        self._instance = instance
         self._config = config
         self._journal = journal
+        self._keeper = keeper
         self._routes = Routes(config.providers)
         upstreams = Upstreams(config.providers, config.upstream, stale)
         self._upstreams = upstreams
@@ -72,6 +84,7 @@ class Relay:
         self._fingerprints = Fingerprints(
             load_key(Places(config.data).fingerprint_key), config.key_names
         )
+        self._ids = CallIds()
         self.ready = True  # whether balancers should send new connections here
 
     def turn_unready(self) -> None:
@@ -136,8 +149,10 @@ class Relay:
             lives = lives and request.method != "CONNECT"
             return self._own_answer(request, headers, route, lives=lives), lives
         address = self._upstreams.addresses[route.provider.name]
-        secret = credential(headers.forward, route.target)
+        secret = credential(headers.credentials, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
+        keeper = self._keeper
+        guarded = keeper is not None and keeper.enforces
         return Call(
             caller,
             request,
@@ -147,7 +162,24 @@ class Relay:
             log=CallLog(self._journal, self._config.journal, begun, secret),
             services=self._services,
             started_ns=started_ns,
+            guard=self._guard(begun, route, headers) if guarded else None,
         )
+
+    def _guard(self, begun: Begun, route: Route, headers: RequestHeaders) -> Guard | None:
+        """What holds the call back until its budgets let it pass; None: none is about it."""
+        assert self._keeper is not None  # else there are no budgets
+        try:
+            asking = self._keeper.asking(begun, route.provider)
+        except Exception:
+            log.exception("Cannot match budgets; the call passes.")
+            return None
+        if asking is None:
+            return None
+        provider, path = route.provider, route.target.partition("?")[0]
+        idle_s = provider.idle_timeout_s or self._config.upstream.idle_timeout_s
+        envelope = Envelope(headers, path, provider.dialect)
+        bytes_max = self._config.callers.body_bytes_max
+        return Guard(asking, envelope, self._services.settling, bytes_max, idle_s)
 
     def _is_forwarded(
         self, request: RawRequestMessage, headers: RequestHeaders, route: Route | Refusal
@@ -173,7 +205,9 @@ class Relay:
         if request.method == "CONNECT":
             refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
         elif request.path in PROBES and asks:
-            status, document = probes.answer(request.path, stopping=not self.ready)
+            status, document = probes.answer(
+                request.path, stopping=not self.ready, instance=self._instance
+            )
             return relay_answer(status, document, bodyless=bodyless, keep_alive=lives)
         elif not self._config.proxy.admits(headers.token or route.token):
             refusal = Refusal(401, "unauthorized", TOKEN_WANTED)
@@ -201,13 +235,13 @@ class Relay:
     ) -> Begun:
         wall_ns = time_ns()
         return Begun(
-            call_id=new_call_id(wall_ns),
+            call_id=self._ids.new(wall_ns),
             wall_ns=wall_ns,
             method=request.method,
             target=scrubbed_target(route.target),
             provider=route.provider.name,
             upstream=origin,
-            headers=scrubbed(headers.forward),
+            headers=tuple([field.noted for field in headers.fields]),
             tags=scrubbed_tags({**route.tags, **headers.tags})
             if route.tags or headers.tags
             else {},
@@ -236,13 +270,21 @@ class Relay:
         }
 
 
-def new_call_id(wall_ns: int) -> str:
-    """A UUIDv7 (RFC 9562, 5.7): sorts by time, unique without coordination."""
-    random = int.from_bytes(os.urandom(10))
-    value = (wall_ns // 1_000_000) << 80 | 7 << 76 | (random >> 68) << 64
-    value |= 0b10 << 62 | random & ((1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+class CallIds:
+    """UUIDv7 (RFC 9562, 5.7): sorts by time, unique without coordination.
+
+    The kernel is asked for the random bits of many at a time.
+    """
+
+    def __init__(self) -> None:
+        self._random: list[str] = []  # 19 hexadecimal digits for each of the next ids
+
+    def new(self, wall_ns: int) -> str:
+        if not self._random:
+            digits = os.urandom(IDS_AT_ONCE * 10).hex()
+            self._random = [digits[at : at + 19] for at in range(0, len(digits), 20)]
+        ms, bits = f"{wall_ns // 1_000_000:012x}", self._random.pop()
+        return f"{ms[:8]}-{ms[8:]}-7{bits[:3]}-{VARIANT[bits[3]]}{bits[4:7]}-{bits[7:]}"
 
 
 def _version() -> str:

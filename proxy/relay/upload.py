@@ -10,7 +10,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from proxy.relay.call_log import CallLog
 from proxy.relay.headers import RequestHeaders
-from proxy.relay.http1 import framed, head
+from proxy.relay.http1 import CHUNKED, SWITCH, framed, head
 from proxy.relay.upstream import Address
 from proxy.relay.upstream_connection import UpstreamConnection
 
@@ -90,7 +90,7 @@ class Upload:
         bodyless = self._request.method == "HEAD"
         connection.parser.expect(bodyless=bodyless)
         first = self._head(to)
-        if self.waits:
+        if self.withheld:
             connection.write(first)
             self._timer = asyncio.get_running_loop().call_later(CONTINUE_WAIT_S, self.proceed)
             return
@@ -167,18 +167,22 @@ class Upload:
 
     def _head(self, to: Address) -> bytes:
         headers = self._headers
-        pairs = [(b"Host", to.host), *headers.forward]
+        own = to.proxy_headers
         if headers.websocket:
-            pairs += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+            own = (*SWITCH, *own)
         elif headers.chunked:
-            pairs.append((b"Transfer-Encoding", b"chunked"))
-        pairs += to.proxy_headers
+            own = (CHUNKED, *own)
         line = b"%b %b%b HTTP/1.1" % (
             self._request.method.encode(),
             to.absolute,
             self._target.encode("utf-8", "surrogateescape"),
         )
-        return head(line, pairs)
+        return head(line, [to.host, *headers.fields], own)
+
+    @property
+    def unsent(self) -> bytes:
+        """What has arrived and was not sent."""
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     @property
     def unsent_bytes(self) -> int:

@@ -106,6 +106,7 @@ class CallerOptions:
     head_timeout_s: float = 30.0  # from the first byte of a request head to its last
     idle_timeout_s: float = 900.0  # of a connection between two requests
     idle_max: int = 1000  # idle connections per relay
+    body_bytes_max: int = 8 * 1024 * 1024  # of a request that is held until its budgets were asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
