@@ -35,7 +35,7 @@ EMPTY = """
 return [...document.querySelectorAll(".panel")].filter((e) => !e.querySelector(arguments[0]))
   .map((e) => e.querySelector("h2").textContent)
 """
-DRAWN = ".body > svg path, .body > svg circle, .stats b, .bars rect, td:not(.empty), .text p"
+DRAWN = "line.cross, .body > svg path, .body > svg circle, .stats b, .bars rect, td:not(.empty), .text p"
 SENT = """
 return [performance.getEntriesByType("navigation")[0], ...performance.getEntriesByType("resource")]
   .filter((e) => !e.name.includes("/api/")).reduce((sum, e) => sum + e.encodedBodySize, 0)

@@ -36,8 +36,9 @@ def sent(
     `chosen` has the values of each variable, () for All.
     """
     choices = {
-        name: Choice(Variable(name, "query", name, "", True, True, (), ()), tuple(values))
+        name: Choice(Variable(name, kind, name, "", kind == "query", True, (), ()), tuple(values))
         for name, values in chosen.items()
+        for kind in ("custom" if name.endswith("_weight") else "query",)
     }
     expansion = Expansion(Range(since, until, "UTC"), step_s, choices)
     text = expansion.sql(sql)

@@ -10,6 +10,7 @@ const RANGES = [
   ["now/M", "now/M", "this month"], ["now-1M/M", "now-1M/M", "last month"], ["now/y", "now/y", "this year"],
 ];
 const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+const SHARED = ["from", "to", "tz", "var-project", "var-team", "var-provider", "var-model"];
 const OWN = "own"; // an option: two fields for times
 const ALL = "$__all";
 
@@ -34,6 +35,13 @@ export function elsewhere(change = {}) {
   const to = address();
   for (const [name, value] of Object.entries(change)) to.set(name, value);
   return to.size ? `?${to}` : "";
+}
+
+// The address of what a link of Grafana's leads to, with the range and the filters that all dashboards know.
+export function linked(url) {
+  const kept = [...address()].filter(([name]) => SHARED.includes(name));
+  const to = new URLSearchParams(kept);
+  return url.replace(/^\/d\/([\w-]+).*$/, "/dashboards/$1") + (to.size ? `?${to}` : "");
 }
 
 // The form; `changed` is called once the address has what was chosen.

@@ -1,6 +1,7 @@
 // A panel: its card, what it shows while it waits or has nothing, and its twin table.
 
 import { ask } from "./ask.js";
+import { linked } from "./choices.js";
 import { element } from "./dom.js";
 import { barchart, gauge, piechart, stat, text, xychart } from "./shapes.js";
 import { table } from "./tables.js";
@@ -50,6 +51,8 @@ export class Panel {
     }
     this.file = element("a", "CSV");
     inside.append(this.file);
+    this.links = (this.document.links ?? []).map(({ title, url }) => ({ made: element("a", title), url }));
+    inside.append(...this.links.map(({ made }) => made));
     return box;
   }
 
@@ -62,6 +65,7 @@ export class Panel {
     this.context = context;
     if (this.document.type === "text") return this.draw();
     this.file.href = `${this.path}?${parameters}&format=csv`;
+    for (const { made, url } of this.links) made.href = linked(url);
     const mine = (this.latest = parameters.toString());
     this.card.setAttribute("aria-busy", "true");
     try {

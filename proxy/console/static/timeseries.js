@@ -102,8 +102,8 @@ export function heatmap(body, panel, answer, zone) {
   const levels = [...new Set(numbers)].toSorted((a, b) => a - b), times = [...new Set(time.values)];
   const most = Math.max(...count.values.map(Number));
   const place = area(body, `${panel.title}: counts from ${instant(times[0], zone)}`);
-  const common = panel.fieldConfig.defaults, unit = panel.options.yAxis?.unit ?? common.unit;
-  const said = { ...common, unit }, amount = (row) => shown(count.values[row], { unit: "locale" });
+  const said = { unit: panel.options.yAxis?.unit ?? panel.fieldConfig.defaults.unit };
+  const amount = (row) => shown(count.values[row], { unit: "locale" });
   const box = { left: 70, right: place.width - 10, top: 8, bottom: place.height - 22 };
   const from = Math.min(answer.from, ...times), to = Math.max(answer.to, ...times.map((at) => at + step));
   const x = linear(from, to, box.left, box.right), y = linear(0, levels.length, box.bottom, box.top);

@@ -14,7 +14,7 @@ const digits = (number) => (Math.abs(number) >= 100 ? 0 : Math.abs(number) >= 10
 
 function scaled(number, steps, decimals) {
   const [size, sign] = steps.find(([least]) => Math.abs(number) >= least) ?? steps.at(-1);
-  return fixed(number / size, decimals ?? digits(number / size)) + sign;
+  return fixed(number / size, Math.min(decimals ?? 2, digits(number / size))) + sign;
 }
 
 // `value` may be exact decimal text; null is `missing`.
