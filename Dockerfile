@@ -10,6 +10,7 @@ COPY pricing pricing
 COPY exporters exporters
 COPY proxy proxy
 COPY evaluation evaluation
+COPY grafana/dashboards grafana/dashboards
 RUN /opt/taximeter/bin/pip install --no-cache-dir --disable-pip-version-check \
     --no-deps --force-reinstall .
 

@@ -41,6 +41,9 @@ PANELS = [
     for panel in dashboard["panels"]
 ]
 UNITS = {"currencyUSD", "decbytes", "locale", "percentunit", "short", "µs"}  # @grafana/data
+SERIES = ("timeseries", "heatmap")  # types whose first column is time
+REDUCED = ("stat", "gauge")  # types that show one row
+WEIGHTS: Chosen = {"cost_weight": ("1",), "latency_weight": ("2",)}
 HOSTILE = ("x') OR 1=1 --",)
 
 DASHBOARD_KEYS = keys(
@@ -49,7 +52,7 @@ DASHBOARD_KEYS = keys(
 )
 PANEL_KEYS = keys(
     "id type title description datasource gridPos fieldConfig options targets"
-    " maxDataPoints interval"
+    " maxDataPoints interval links"
 )
 
 
@@ -68,6 +71,7 @@ def odd(records: list[Record]) -> Iterator[Record]:
     """`records` with what the made ones lack: reasons, failures, costs reported, odd names."""
     for number, record in enumerate(records):
         change: dict[str, Any] = {"overhead_us": number, "dropped_bytes": number % 2}
+        change |= {"gap_p95_us": 1_000 + number}
         if number % 5 == 0:
             change |= {"team": "it's", "feature": "a,b(c"}
         if number % 7 == 0:
@@ -134,8 +138,8 @@ def test_dashboard(name: str) -> None:
 
 
 def test_file_names() -> None:
-    """Four dashboards, each with a uid and a title of its own."""
-    assert set(DASHBOARDS) == {"spend", "latency", "usage", "health"}
+    """Five dashboards, each with a uid and a title of its own."""
+    assert set(DASHBOARDS) == {"spend", "latency", "usage", "health", "models"}
     assert len({dashboard["title"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
 
 
@@ -146,11 +150,15 @@ def test_variables(name: str) -> None:
     assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", PLUGIN)
     assert {"project", "provider", "model"} <= {each["name"] for each in others}
     for each in others:
+        assert each["allowCustomValue"] is False  # the only quoting there is leaves backslashes
+        if each["type"] == "custom":  # a number that the file offers
+            assert [each["value"] for each in each["options"]] == each["query"].split(",")
+            assert all(value.isdecimal() for value in each["query"].split(","))
+            continue
         assert each["datasource"] == SOURCE
         assert each["type"] == "query"
         assert each["multi"]
         assert each["includeAll"]
-        assert each["allowCustomValue"] is False  # the only quoting there is leaves backslashes
         assert each["refresh"] == 2  # the time range is part of the query
         assert each["current"] == {"text": ["All"], "value": ["$__all"]}
 
@@ -159,23 +167,31 @@ def test_variables(name: str) -> None:
 def test_panel(name: str, panel: dict[str, Any]) -> None:
     """Says what it shows, in which unit, and asks the chosen data source within the time range."""
     assert panel.keys() <= PANEL_KEYS
-    assert panel["type"] in ("stat", "timeseries", "table")
+    assert panel["type"] in (*SERIES, *REDUCED, "table", "barchart", "piechart", "xychart")
     assert panel["title"]
     assert panel["description"].endswith(".")
     assert panel["datasource"] == SOURCE
-    assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+    common = panel["fieldConfig"]["defaults"]
+    assert common["unit"] in UNITS
+    assert common["noValue"]
+    assert panel["type"] == "table" or "decimals" in common
     for override in panel["fieldConfig"]["overrides"]:
-        assert all(each["value"] in UNITS for each in override["properties"])
+        said = {each["id"]: each["value"] for each in override["properties"]}
+        assert said.keys() - {"custom.scaleDistribution"} == {"unit", "decimals"}
+        assert said["unit"] in UNITS
+    if panel["title"] != "Newest calls":  # those are the calls
+        assert [link["title"] for link in panel["links"]] == ["The calls behind it"]
     (target,) = panel["targets"]
     assert target.keys() == TARGET_KEYS
     assert target["datasource"] == SOURCE
-    series = panel["type"] == "timeseries"
+    series = panel["type"] in SERIES
     assert (target["queryType"], target["format"]) == (
         ("timeseries", 0) if series else ("table", 1)
     )
     assert re.search(r"timeFilter_ms\(t\.ts\)|>= toStartOf\w+\(\$__fromTime", target["rawSql"])
     used = set(re.findall(r"\$\{?(?!__)(\w+)", target["rawSql"]))
-    assert used == set(variables(name)), "a variable that a panel ignores would be a lie"
+    weights = {each for each in used if each.endswith("_weight")}
+    assert used - weights == set(variables(name)), "a variable that a panel ignores is a lie"
     if "calls_1h" in target["rawSql"] and series:
         assert panel["interval"] == "1h"  # finer steps would be mostly empty
 
@@ -197,13 +213,13 @@ async def test_query(name: str, panel: dict[str, Any], store: Store) -> None:
     """Runs read-only whatever is chosen, and gives the columns that the panel's type needs."""
     (target,) = panel["targets"]
     for values in (ALL, ("openai",), ("openai", "it's"), HOSTILE):
-        sql = sent(target["rawSql"], dict.fromkeys(variables(name), values))
+        sql = sent(target["rawSql"], dict.fromkeys(variables(name), values) | WEIGHTS)
         columns, rows = await answer(store, sql)
         assert rows or values, "All has rows"
-        assert not rows or values != HOSTILE or panel["type"] == "stat", "a value became SQL"
-        if panel["type"] == "timeseries":
+        assert not rows or values != HOSTILE or panel["type"] in REDUCED, "a value became SQL"
+        if panel["type"] in SERIES:
             check_series(panel, columns, rows)
-        elif panel["type"] == "stat":
+        elif panel["type"] in REDUCED:
             assert len(rows) == 1
             assert all(is_number(kind) for kind in columns.values())
         else:
@@ -236,7 +252,7 @@ async def test_an_empty_store_shows_no_false_zero(name: str, store: Store) -> No
     early = datetime(2020, 1, 1, tzinfo=UTC)
     for panel in DASHBOARDS[name]["panels"]:
         sql = panel["targets"][0]["rawSql"]
-        chosen: Chosen = dict.fromkeys(variables(name), ALL)
+        chosen: Chosen = dict.fromkeys(variables(name), ALL) | WEIGHTS
         _, rows = await answer(store, sent(sql, chosen, since=early, until=early))
         assert rows == [] or all(shown in (0, "0", None) for shown in rows[0]), panel["title"]
 
@@ -246,11 +262,27 @@ async def test_cost_is_exact(store: Store, records: list[Record]) -> None:
     known = [record.cost_usd for record in records if record.cost_usd is not None]
     assert Decimal(await value(store, "spend", "Cost")) == sum(known)
     assert Decimal(await value(store, "usage", "Cost")) == sum(known)
-    for title in ("Models", "Teams", "Features", "Projects", "Keys", "Cost by provider"):
+    parts = ("Models", "Teams", "Features", "Projects", "Keys", "Cost by provider", "Cost by day")
+    for title in (*parts, "Share of cost by provider", "Cost by feature", "Clients"):
         sql = panel_named("spend", title)["targets"][0]["rawSql"]
         columns, rows = await answer(store, sent(sql, dict.fromkeys(variables("spend"), ALL)))
         costs = [row[list(columns).index("cost")] for row in rows]
         assert sum(Decimal(cost) for cost in costs if cost is not None) == sum(known), title
+
+
+async def test_what_changed_adds_up(store: Store, records: list[Record]) -> None:
+    """The effects of volume and of cost per call are the change; this period and the last, all."""
+    sql = panel_named("spend", "What changed")["targets"][0]["rawSql"]
+    chosen: Chosen = dict.fromkeys(variables("spend"), ALL)
+    middle = datetime.fromtimestamp(records[len(records) // 2].ts_us // 10**6 // 900 * 900, UTC)
+    span = timedelta(hours=3)
+    columns, rows = await answer(store, sent(sql, chosen, since=middle, until=middle + span))
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    for row in found:
+        assert row["change"] == pytest.approx(row["by volume"] + row["by cost per call"])
+        assert row["change"] == pytest.approx(row["cost"] - row["cost before"])
+    assert sum(row["calls"] + row["calls before"] for row in found) == len(records)
+    assert all(sum(row[name] for row in found) > 0 for name in ("calls", "calls before"))
 
 
 async def test_unknown_is_not_zero(store: Store, records: list[Record]) -> None:
@@ -333,9 +365,9 @@ async def test_the_token_mix_is_all_tokens(store: Store) -> None:
     sql = panel_named("usage", "Token mix")["targets"][0]["rawSql"]
     condition = re.search(r"match\(meter, '[^']+'\)", sql)
     assert condition is not None
-    _, rows = await answer(
-        store, f"SELECT arrayJoin({[str(meter) for meter in Meter]}) AS meter WHERE {condition[0]}"
-    )
+    meters = [str(meter) for meter in Meter]
+    every = f"SELECT arrayJoin({meters}) AS meter WHERE {condition[0]}"
+    _, rows = await answer(store, (every, {}))
     assert {row[0] for row in rows} == TOKEN_METERS
 
 

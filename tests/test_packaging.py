@@ -47,6 +47,16 @@ def test_every_data_file_is_packaged() -> None:
     assert left_out == []
 
 
+def test_every_dashboard_is_packaged() -> None:
+    """They lie beside the code, in a folder that Grafana reads as well."""
+    assert "grafana.dashboards" in SETUPTOOLS["packages"]["find"]["include"]
+    patterns = SETUPTOOLS["package-data"]["grafana.dashboards"]
+    files = [path.name for path in (ROOT / "grafana" / "dashboards").iterdir()]
+    assert files
+    assert all(any(fnmatch(name, pattern) for pattern in patterns) for name in files)
+    assert "COPY grafana/dashboards" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
 def test_the_versions_that_are_claimed_are_those_that_are_tested() -> None:
     """Classifiers, `make pythons`, the README, and the oldest that pip accepts."""
     classifiers = PROJECT["project"]["classifiers"]
@@ -76,6 +86,7 @@ def test_the_wheel_serves(tmp_path: Path) -> None:
     source = tmp_path / "source"  # a build leaves files behind that the next one would pick up
     for top in TOPS:
         shutil.copytree(ROOT / top, source / top, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "grafana" / "dashboards", source / "grafana" / "dashboards")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     run(sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(source))
@@ -92,7 +103,11 @@ def test_the_wheel_serves(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             instance = json.loads(process.stdout.readline())
-            for path, text in (("/", b"<html"), ("/static/main.js", b"import ")):
+            for path, text in (
+                ("/", b"<html"),
+                ("/static/main.js", b"import "),
+                ("/api/dashboards", b"taximeter-spend"),
+            ):
                 with urllib.request.urlopen(instance["console_url"] + path) as answer:
                     assert text in answer.read()
         finally:

@@ -43,7 +43,9 @@ FORMATS = frozenset(name for name in READ_SETTINGS if "output" in name)
 _VERSION = ("revision", "at", "reason")  # columns that a price has and a call does not
 
 
-class _Answer(msgspec.Struct):
+class Table(msgspec.Struct):
+    """Rows as the database gave them; `meta` has `name` and `type` of each column."""
+
     meta: list[dict[str, str]]
     data: list[list[object]]
 
@@ -112,6 +114,10 @@ class Store:
         """The rows that `sql` selects: SQL of ours, as in `exporters.clickhouse.corrections`."""
         return await self._rows(sql, parameters)
 
+    async def table(self, sql: str, parameters: Mapping[str, object]) -> Table:
+        """What `sql` selects, with the types of its columns: SQL of ours, as for `ask`."""
+        return msgspec.json.decode(await self._answer(sql, parameters), type=Table)
+
     async def rows_table(self) -> str:
         """The table that has the newest prices: the join of `priced_calls` only if it is needed."""
         found = await self._rows("SELECT 1 FROM corrections LIMIT 1", {})
@@ -146,9 +152,9 @@ class Store:
         self._clients.clear()
 
     async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
-        answer = msgspec.json.decode(await self._answer(sql, parameters), type=_Answer)
-        names = [column["name"] for column in answer.meta]
-        return [dict(zip(names, row, strict=True)) for row in answer.data]
+        found = await self.table(sql, parameters)
+        names = [column["name"] for column in found.meta]
+        return [dict(zip(names, row, strict=True)) for row in found.data]
 
     async def _answer(self, sql: str, parameters: Mapping[str, object]) -> bytes:
         loop = asyncio.get_running_loop()

@@ -45,6 +45,8 @@ _COMMAND = Rule(ADMINS, commands_only=True)
 # (method, path as it was registered) → rule; HEAD is as GET.
 RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/"): _READ,
+    ("GET", "/dashboards"): _READ,
+    ("GET", "/dashboards/{uid}"): _READ,
     ("GET", STATIC): _READ,
     ("GET", "/livez"): _READ,  # asked without a token as well: proxy.probes
     ("GET", "/readyz"): _READ,
@@ -57,6 +59,10 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/budgets/{name}/test"): _READ,
     ("GET", "/api/calls"): _READ,
     ("GET", "/api/calls/{call_id}"): _READ,
+    ("GET", "/api/dashboards"): _READ,
+    ("GET", "/api/dashboards/{uid}"): _READ,
+    ("GET", "/api/dashboards/{uid}/panels/{id}"): _READ,
+    ("GET", "/api/dashboards/{uid}/variables/{name}"): _READ,
     ("GET", "/api/health"): _READ,
     ("GET", "/api/refusals"): _READ,
     ("GET", "/api/counted"): _READ,

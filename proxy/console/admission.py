@@ -29,6 +29,7 @@ from proxy.settings.config import Listen
 COOKIE = "taximeter_console"
 LIVENESS = "/api/health"  # without a token, it only says whether everything works
 PAGE = "/"
+BOARDS = "/dashboards"
 CALLER = web.RequestKey("caller", Caller)
 Find = Callable[[str], NamedToken | None]
 _SIGNED_IN = (  # not a redirect: following a link from another site, it would not send the cookie
@@ -174,7 +175,7 @@ def admission(
 
 def _foreign(request: web.Request, listen: Listen, *, required: bool) -> str:
     """Why a request counts as made by another site; "" if it does not."""
-    if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.path != PAGE:
+    if request.headers.get("Sec-Fetch-Site") == "cross-site" and not _is_page(request):
         return "cross-site requests are not allowed"
     if not required and not _names_us(request.host, listen.host):
         return (
@@ -182,6 +183,11 @@ def _foreign(request: web.Request, listen: Listen, *, required: bool) -> str:
             " use other names"
         )
     return ""
+
+
+def _is_page(request: web.Request) -> bool:
+    """Whether it is a document, to which others may link: it holds nothing of the store."""
+    return request.path == PAGE or request.path.startswith(f"{BOARDS}/") or request.path == BOARDS
 
 
 def _names_us(host: str, listening: str) -> bool:

@@ -26,7 +26,9 @@ from proxy.access.audit import Audit
 from proxy.console import page
 from proxy.console.admission import CALLER, admission
 from proxy.console.asking import ASKED, answering, guarded, reply, understood
+from proxy.console.dashboards_api import DashboardsApi
 from proxy.console.report_api import Period, ReportApi, download
+from proxy.dashboards.answers import Reads
 from proxy.health.verdict import Looking
 from proxy.query.csv_rows import csv_text, file_name
 from proxy.query.language import calls_question
@@ -36,7 +38,7 @@ QUIET_S = 600  # days with rows newer than this are not compared, as they may st
 QUIET_S_MAX = 10 * 366 * 86_400
 
 
-class Calls(Asks, Protocol):
+class Calls(Asks, Reads, Protocol):
     """The queries of `exporters.clickhouse.store.Store` that the console needs."""
 
     async def calls(self, question: CallsQuestion) -> list[Row]: ...
@@ -186,5 +188,6 @@ def application(
         audit=audit,
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
-    app.add_routes(answering([*page.routes(), *api.routes(), *reports.routes(), *more]))
+    shown = [*page.routes(), *DashboardsApi(store).routes()]
+    app.add_routes(answering([*shown, *api.routes(), *reports.routes(), *more]))
     return app

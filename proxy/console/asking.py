@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 
 from exporters.record import TransientError
 from proxy.access.audit import NotAudited
+from proxy.dashboards.answers import PANEL, RANGE
 from proxy.query.asked import FILTERED_PERIOD, NOTHING, Accepted, Asked, Mistake, asked
 from proxy.query.language import AUDIT_LOG, CALLS, REPORT, TIMELINE
 
@@ -33,6 +34,8 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/unpriced"): FILTERED_PERIOD,
     ("GET", "/api/counted"): FILTERED_PERIOD,
     ("GET", "/api/audit"): AUDIT_LOG,
+    ("GET", "/api/dashboards/{uid}/panels/{id}"): PANEL,
+    ("GET", "/api/dashboards/{uid}/variables/{name}"): RANGE,
     ("GET", "/api/store/check"): Accepted(("quiet_s",)),
     ("POST", "/api/store/check"): Accepted(("quiet_s",)),
 }

@@ -1,4 +1,4 @@
-"""The console's page: one document, one style sheet and ES modules, served as they are written.
+"""The console's pages: documents, style sheets and ES modules, served as they are written.
 
 Each file has a route of its own, made when the process starts; no path comes from a request.
 """
@@ -9,19 +9,23 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 FOLDER = Path(__file__).with_name("static")
-DOCUMENT = "index.html"
+# Document → where it is shown.  It finds in its own address what it is about.
+DOCUMENTS = {"index.html": ("/",), "dashboards.html": ("/dashboards", "/dashboards/{uid}")}
 
 
 def routes() -> list[web.RouteDef]:
-    """`/` and every file that it loads."""
+    """The documents and every file that they load."""
     return [
-        web.get("/" if file.name == DOCUMENT else f"/static/{file.name}", _sends(file))
+        web.get(path, _sends(file))
         for file in sorted(FOLDER.iterdir())
+        for path in DOCUMENTS.get(file.name, (f"/static/{file.name}",))
     ]
 
 
 def _sends(file: Path) -> Handler:
     async def send(_: web.Request) -> web.StreamResponse:
-        return web.FileResponse(file)
+        response = web.FileResponse(file)
+        response.enable_compression()  # a quarter of the bytes, for browsers that take them
+        return response
 
     return send

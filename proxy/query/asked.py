@@ -34,12 +34,18 @@ class Mistake(ValueError):
 class Accepted:
     """The parameters of one kind of question: those given once at most, and those given often.
 
-    With `filters`, every dimension is a parameter as well, and so is its negation.
+    With `filters`, every dimension is a parameter as well, and so is its negation.  With `prefix`,
+    so is every name that begins with it; whoever answers knows which there are.
     """
 
     once: tuple[str, ...] = ()
     often: tuple[str, ...] = ()
     filters: bool = False
+    prefix: str = ""
+
+    def repeats(self, name: str) -> bool:
+        """Whether a parameter may be given more than once."""
+        return name in self.often or bool(self.prefix and name.startswith(self.prefix))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,6 +71,9 @@ MEANINGS: Mapping[str, str] = {
     "step": "seconds of a step of time",
     "before": "for the next page: time of the last row",
     "before_id": "for the next page: id of the last row",
+    "from": "start, as Grafana writes it: now-7d, now/d, milliseconds since 1970, or ISO 8601",
+    "to": "end, in the same forms",
+    "refId": "which query of the panel",
     "name": "one budget",
     "amount": "what the call would hold back, in the budget's unit",
     "quiet_s": "skip days with rows newer than so many seconds",
@@ -118,8 +127,10 @@ def asked(pairs: Pairs, accepted: Accepted) -> Asked:
             raise Mistake(f"{_short(name)} is too long", f"{LENGTH_MAX} characters at most", name)
         if name in accepted.once and name in given:
             raise Mistake(f"{name} is given twice", "give it once", name)
-        if name in accepted.once or name in accepted.often:
+        if name in accepted.once or accepted.repeats(name):
             given[name] = (*given.get(name, ()), text)
+            if len(given) > FILTERS_MAX or len(given[name]) > VALUES_MAX:
+                raise too_long(name)
             continue
         plain = name.removesuffix(NOT)
         found = dimension(plain) if accepted.filters else None
@@ -128,9 +139,14 @@ def asked(pairs: Pairs, accepted: Accepted) -> Asked:
         key = (plain if plain.startswith(TAG) else found.name, name.endswith(NOT))
         filters[key] = (*filters.get(key, ()), _value(found.kind, plain, text))
         if len(filters) > FILTERS_MAX or len(filters[key]) > VALUES_MAX:
-            most = f"{FILTERS_MAX} filters of {VALUES_MAX} values at most"
-            raise Mistake("the question is too long", most, plain)
+            raise too_long(plain)
     return Asked(given, tuple(Filter(n, values, out) for (n, out), values in filters.items()))
+
+
+def too_long(name: str) -> Mistake:
+    """The mistake of too many values."""
+    most = f"{FILTERS_MAX} filters of {VALUES_MAX} values at most"
+    return Mistake("the question is too long", most, name)
 
 
 def unknown(name: str, accepted: Accepted) -> Mistake:

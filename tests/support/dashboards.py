@@ -1,9 +1,4 @@
-"""Does what Grafana does with the files of grafana/, as far as that is possible without it.
-
-`sent` expands a panel's SQL as grafana-clickhouse-datasource 4.20 does: $__conditionalAll and the
-variables in the browser, the other macros in its back end.
-https://github.com/grafana/clickhouse-datasource (src/data/CHDatasource.ts, pkg/macros/macros.go)
-"""
+"""Does what Grafana does with the files of grafana/, as far as that is possible without it."""
 
 import json
 import re
@@ -15,6 +10,9 @@ from typing import Any
 import yaml
 
 from exporters.clickhouse.store import Store
+from proxy.dashboards.macros import Expansion
+from proxy.dashboards.times import Range
+from proxy.dashboards.variables import Choice, Variable
 
 GRAFANA = Path(__file__).parents[2] / "grafana"
 PLUGIN = "grafana-clickhouse-datasource"
@@ -32,45 +30,19 @@ Chosen = dict[str, Sequence[str]]
 
 def sent(
     sql: str, chosen: Chosen, *, since: datetime = FROM, until: datetime = TO, step_s: int = 60
-) -> str:
-    """The SQL sent to the database; `chosen` has the values of each variable, () for All."""
-    while (start := sql.rfind("$__conditionalAll(")) >= 0:
-        condition, variable, end = _arguments(sql, start + len("$__conditionalAll("))
-        sql = sql[:start] + (condition if chosen[variable.strip("${} ")] else "1=1") + sql[end:]
+) -> tuple[str, dict[str, object]]:
+    """The SQL sent to the database, and what is bound in it.
 
-    def quoted(match: re.Match[str]) -> str:
-        return ",".join("'" + value.replace("'", "\\'") + "'" for value in chosen[match[1]])
-
-    sql = re.sub(r"\$\{(\w+):singlequote\}", quoted, sql)
-    seconds = {"from": int(since.timestamp()), "to": int(until.timestamp())}
-    milli = {"from": int(since.timestamp() * 1000), "to": int(until.timestamp() * 1000)}
-    sql = re.sub(
-        r"\$__timeFilter_ms\(([^()]+)\)",
-        rf"\1 >= fromUnixTimestamp64Milli({milli['from']})"
-        rf" AND \1 <= fromUnixTimestamp64Milli({milli['to']})",
-        sql,
-    )
-    sql = re.sub(
-        r"\$__timeInterval\(([^()]+)\)",
-        rf"toStartOfInterval(toDateTime(\1), INTERVAL {step_s} second)",
-        sql,
-    )
-    sql = re.sub(r"\$__(from|to)Time\b", lambda match: f"toDateTime({seconds[match[1]]})", sql)
-    assert "$" not in sql, f"not a macro of the plugin: {sql[sql.index('$') :][:60]}"
-    return sql
-
-
-def _arguments(sql: str, start: int) -> tuple[str, str, int]:
-    """The two arguments of a macro whose bracket opens before `start`, and where it ends."""
-    depth, edges = 1, [start - 1]
-    for index in range(start, len(sql)):
-        depth += {"(": 1, ")": -1}.get(sql[index], 0)
-        if (sql[index] == "," and depth == 1) or depth == 0:
-            edges.append(index)
-        if depth == 0:
-            first, last, end = edges
-            return sql[first + 1 : last], sql[last + 1 : end], end + 1
-    raise AssertionError("the macro has no closing bracket")
+    `chosen` has the values of each variable, () for All.
+    """
+    choices = {
+        name: Choice(Variable(name, kind, name, "", kind == "query", True, (), ()), tuple(values))
+        for name, values in chosen.items()
+        for kind in ("custom" if name.endswith("_weight") else "query",)
+    }
+    expansion = Expansion(Range(since, until, "UTC"), step_s, choices)
+    text = expansion.sql(sql)
+    return text, expansion.bound.values
 
 
 def keys(text: str) -> set[str]:
@@ -81,13 +53,15 @@ def keys(text: str) -> set[str]:
 TARGET_KEYS = keys("refId datasource editorType queryType format pluginVersion rawSql")
 
 
-async def answer(store: Store, sql: str) -> tuple[dict[str, str], list[list[Any]]]:
+async def answer(
+    store: Store, statement: tuple[str, dict[str, object]]
+) -> tuple[dict[str, str], list[list[Any]]]:
     """The columns with their types, and the rows."""
-    panel = json.loads(await store._answer(sql, {}))  # `ask` leaves out the types
-    columns = {column["name"]: column["type"] for column in panel["meta"]}
-    assert len(columns) == len(panel["meta"]), "two columns of one name"
+    table = await store.table(*statement)
+    columns = {column["name"]: column["type"] for column in table.meta}
+    assert len(columns) == len(table.meta), "two columns of one name"
     assert not any("." in name or "(" in name for name in columns), "a column without a name"
-    return columns, panel["data"]
+    return columns, table.data
 
 
 def is_number(column_type: str) -> bool:

@@ -39,6 +39,7 @@ def address_table() -> str:
     for (method, path), accepted in ACCEPTED.items():
         names = ", ".join(f"`{name}`" for name in (*accepted.once, *accepted.often))
         more = ", every dimension" if accepted.filters else ""
+        more += f", `{accepted.prefix}NAME`" if accepted.prefix else ""
         lines.append(f"| `{method} {path}` | {names}{more} |")
     return "\n".join(lines) + "\n"
 

@@ -23,9 +23,10 @@ RANKS: dict[str, tuple[str, ...]] = {
         "notify",
     ),
     "proxy": (
-        *("exchange", "clients", "instants", "query", "sampling", "secrecy", "settings", "regions"),
-        *("network", "probes", "journal", "access", "gate", "relay", "dialects", "tokens"),
-        *("reading", "content", "metering", "repricing", "delivery", "notices", "budgets"),
+        *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
+        *("settings", "regions", "network", "probes", "journal", "access", "gate", "relay"),
+        *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
+        *("notices", "budgets"),
         *("health", "backup", "console", "serving", "commands"),
     ),
     "evaluation": (

@@ -1,0 +1,1 @@
+"""Grafana's dashboards without Grafana: reads the same files, and asks the store what they ask."""
