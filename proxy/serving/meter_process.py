@@ -122,10 +122,7 @@ class MeterProcess:
         if self.content:
             self.ways.append(self.content)
         self.alerting = Alerting(
-            config.alerts,
-            places.alerts,
-            self.status,
-            self.notices,
+            *(config.alerts, places.alerts, self.status, self.notices),
             targets=loss_targets(config),
             node=config.node,
         )
