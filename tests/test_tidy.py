@@ -31,6 +31,7 @@ PURE = (
     "exporters/notify/budget_notices.py",
     "proxy/exchange.py",
     "proxy/instants.py",
+    "proxy/gateway/",
     "proxy/secrecy/kinds.py",
     "proxy/secrecy/mask.py",
     "proxy/secrecy/patterns.py",

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from pricing.budget import Budget
 from pricing.plan import LOCAL, TOKENS
+from proxy.gateway.options import GatewayOptions
 
 # Families of wire formats.  Where two families share a path, the provider's dialect decides.
 DIALECTS = ("openai", "anthropic", "gemini", "bedrock", "cohere", "ollama")
@@ -244,6 +245,7 @@ class Config:
     alerts: AlertOptions = AlertOptions()
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
     notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
+    gateway: GatewayOptions = field(default_factory=GatewayOptions)
     node: str = ""  # name of this machine in rows; "": the host name
     key_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))
