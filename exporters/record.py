@@ -24,7 +24,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream attempt.  None means unknown; 0 and "" mean known to be none.
 
     On a socket that carries many responses, each of them has a record, and so has the connection,
-    which is no call (`is_socket`): it goes to table `sockets`, and is in no count of calls.
+    which is no call (`is_socket`): it goes to table `sockets`, and is in no count of calls.  Nor is
+    what a budget refused (`is_refusal`), which goes to table `refusals`.
     """
 
     ts_us: int  # start of the call, microseconds since the epoch (UTC)
@@ -108,12 +109,33 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     counted_input_tokens: int | None = None
     counted_output_tokens: int | None = None
     client: str = ""  # the SDK or agent that made the call: `name/version`
+    # Budgets that refused the call or, if it was made all the same, would have.
+    blocked_by: Sequence[str] = ()
+    # Of a call through the gateway: which client call it belongs to, and why it went where it did.
+    request_id: str = ""  # the same for all attempts of one client call; "": not the gateway's
+    route: str = ""  # the name that the caller asked for
+    route_version: str = ""
+    candidate: str = ""  # provider/model
+    propensity: float | None = None  # how likely the candidate was to be the first
+    route_reason: str = ""
+    sticky: str = ""  # "" | new | hit | moved | broken
+    translated: bool = False  # into another dialect
+    losses: Sequence[str] = ()  # fields that were dropped by that
 
     @property
     def is_socket(self) -> bool:
         """Whether it is the record of a socket whose responses have records of their own."""
         return self.socket_id == self.call_id != ""
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether a budget refused it, so that it was never made."""
+        return self.outcome == "refused"
+
+
+COLUMNS = tuple(
+    "ts" if name == "ts_us" else name for name in Record.__struct_fields__
+)  # of `calls`
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Literal
-from urllib.parse import quote
+from typing import Literal, NamedTuple
+from urllib.parse import quote, unquote
 
 from pricing.window import (
     CALENDAR,
@@ -137,6 +137,27 @@ def alert_id(budget: Budget, key: Key, window: Window, threshold: object) -> str
     values = ",".join(f"{name}={quote(value, safe='')}" for name, value in key)
     whose = f"{budget.name}[{values}]" if key else budget.name
     return f"{whose}:{window.id}:{percent(threshold)}"
+
+
+class AlertId(NamedTuple):
+    """The parts of an alert's id; `window` is the id of one."""
+
+    budget: str
+    key: Key
+    window: str
+    threshold: str
+
+
+def parse_alert_id(id: str) -> AlertId | None:
+    """What `alert_id` was made from; None for an id that is no budget's."""
+    whose, _, rest = id.partition(":")
+    window, _, threshold = rest.rpartition(":")
+    name, bracket, values = whose.removesuffix("]").partition("[")
+    if not NAME.fullmatch(name) or not window or bool(bracket) != whose.endswith("]"):
+        return None
+    pairs = (value.partition("=") for value in values.split(",")) if bracket else ()
+    key = tuple((dimension, unquote(value)) for dimension, _, value in pairs)
+    return AlertId(name, key, window, threshold)
 
 
 def percent(threshold: object) -> str:

@@ -41,15 +41,13 @@ class Reason(Enum):
     ERROR_IN_BODY = FREE, "The response reports an error; only output made before it is billed."
     REFUSED_BEFORE_OUTPUT = FREE, "The model declined before it made any output, which is free."
     UNREACHABLE = FREE, "Nothing of the request reached the provider, so it bills nothing."
+    REFUSED_BY_BUDGET = FREE, "A budget refused the call before anything of it was sent."
     TOKEN_COUNTING = FREE, "The call only counts or converts tokens, which is free."
     NO_CHARGE_ENDPOINT = FREE, "Providers do not charge for this kind of call."
     NO_USAGE_STATED = FREE, "The call states neither usage nor cost."
     FREE_OF_CHARGE = FREE, "The provider offers this endpoint free of charge."
     POLL = FREE, "The call only asks whether a job is done."
-    CHARGED_WHEN_POLLED = (
-        FREE,
-        "The call starts a job; the call that fetches its result is charged.",
-    )
+    CHARGED_WHEN_POLLED = FREE, "It starts a job; the call that fetches the result is charged."
     FETCHED_AGAIN = FREE, "Another call was charged for this response already."
     REPEATS_USAGE = FREE, "The call repeats the usage of one that was charged before."
     BILLED_BY_ITEM = FREE, "Each item of the batch is charged in a row of its own."

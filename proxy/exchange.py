@@ -42,6 +42,20 @@ class Outcome(StrEnum):
     UNREACHABLE = "unreachable"  # refused, DNS, TLS: nothing of the request was sent
     TIMED_OUT = "timed_out"  # connecting or idling took longer than configured
     INTERRUPTED = "interrupted"  # the relay went away with the call in flight
+    REFUSED = "refused"  # a budget refused it: nothing was sent, and it is no call
+
+
+class GatewayNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why the gateway sent this attempt where it did; see docs/gateway.md."""
+
+    request_id: str  # of the client call, which may have several attempts
+    attempt: int
+    route: str  # the name that the caller asked for
+    route_version: str = ""
+    candidate: str = ""  # provider/model
+    propensity: float = 0.0  # how likely this candidate was to be the first
+    reason: str = ""
+    sticky: str = ""  # "" | new | hit | moved | broken
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,6 +72,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key_id: str = ""  # keyed fingerprint of the caller's credential, never the credential
     credential_kind: str = ""  # a `pricing.plan.CredentialKind`; "": not noted
     websocket: bool = False
+    gateway: GatewayNote | None = None  # None: it came through the transparent door
 
 
 class ResponseHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +98,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dropped_bytes: int = 0
     overhead_us: int = 0  # our own share: request head in → dispatched, plus head in → head out
     caller_wait_us: int = 0  # time spent waiting for the caller to take bytes
+    blocked_by: tuple[str, ...] = ()  # budgets that refused it, or would have
 
 
 class Operation(StrEnum):

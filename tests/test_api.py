@@ -122,7 +122,7 @@ async def test_health_names_every_part(console: ClientSession) -> None:
     [
         ("/api/calls?limit=0", "limit"),
         ("/api/calls?limit=many", "limit"),
-        ("/api/calls?since=yesterday", "invalid time 'yesterday': expected 2026-"),
+        ("/api/calls?since=yesterday", "invalid time 'yesterday'; expected 2026-"),
         ("/api/calls?colour=red", "colour"),
         ("/api/spend?by=colour", "colour"),
         ("/api/timeline?step=0", "step"),

@@ -2,8 +2,9 @@
 
 import pytest
 
-from proxy.reading.clients import client, session
+from proxy.clients import client
 from proxy.reading.heads import VALUE_CHARS_MAX
+from proxy.reading.sessions import session
 
 UUID = "0199c6a1-0000-7000-8000-000000000001"
 

@@ -27,7 +27,10 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "images" if os.environ.get("SCREENSHOTS") else None
 CALLS = 60
 TOKEN = "a-token-for-the-console"
-SETTINGS = f'[console]\ntoken = "{TOKEN}"\n[content]\ncapture = true\n{processes.FAST_ROWS}'
+BUDGETS = "[budgets.all]\nlimit_usd = 1_000\n[budgets.models]\nscope = { model = '*' }\n"
+SETTINGS = (
+    f'[console]\ntoken = "{TOKEN}"\n[content]\ncapture = true\n{processes.FAST_ROWS}{BUDGETS}'
+)
 WIDE, NARROW, PHONE = 1440, 900, 390
 ROW = "#calls tr[data-call]"
 EDGES = """
@@ -104,6 +107,15 @@ def picture(page: webdriver.Chrome, name: str) -> None:
     if PICTURES:
         time.sleep(0.5)  # the fonts and the chart have settled
         assert page.save_screenshot(str(PICTURES / name))
+
+
+def test_budgets(page: webdriver.Chrome) -> None:
+    """What each has spent of its limit and its state; without a limit, each model on its line."""
+    wait(page, lambda: len(texts(page, "#budgets tbody tr")) > 2)
+    rows = texts(page, "#budgets tbody tr")
+    assert rows[0].startswith("all\tok\t$")
+    assert "$1,000.00" in rows[0]
+    assert any(row.startswith("models (model ") and "\tunlimited\t" in row for row in rows)
 
 
 def test_the_console_shows_the_calls_and_their_receipts(

@@ -18,6 +18,8 @@ from exporters.clickhouse import connection, migrations
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse, columns
 from exporters.clickhouse.corrections import Corrections
 from exporters.clickhouse.dsn import parse_dsn
+from exporters.clickhouse.query import Query
+from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
 from pricing import TariffBook
@@ -166,8 +168,8 @@ async def test_an_upgrade_loses_nothing_and_doubles_nothing(
 
 async def figures(store: Store) -> tuple[object, object, object]:
     """Calls, those with a list price, and its sum: the same from rows and from the rollup."""
-    [hourly] = await store.report(HOUR, None, ("provider",))
-    [by_row] = await store.report(HOUR, None, ("node",))
+    [hourly] = (await report(store, Query(since=HOUR, by=("provider",)))).rows
+    [by_row] = (await report(store, Query(since=HOUR, by=("node",)))).rows
     found = [(r["calls"], r["listed_calls"], r["list_usd"]) for r in (hourly, by_row)]
     assert found[0] == found[1]
     assert hourly["cost_usd"] == "0"

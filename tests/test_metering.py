@@ -143,6 +143,7 @@ def test_the_model_asked_for_stands_in_for_an_unknown_one_served(book: TariffBoo
     [
         (REFUSED, Outcome.OK, 404, "http_error"),
         (replace(READING, parts=()), Outcome.UNREACHABLE, 0, "unreachable"),
+        (replace(READING, parts=()), Outcome.REFUSED, 0, "refused"),
         (replace(READING, parts=()), Outcome.TIMED_OUT, 0, "timed_out"),
         (replace(READING, parts=()), Outcome.CLIENT_GONE, 0, "client_gone"),
     ],

@@ -19,7 +19,10 @@ from proxy.settings.config import AlertOptions
 RULES = Path(__file__).parents[1] / "grafana" / "prometheus_rules.yaml"
 METRIC = re.compile(r"\btaximeter_\w+(?=[\[{ ]|$)")
 UNPRICED = f'taximeter_unpriced_calls_total{{taximeter_reason="{Reason.UNKNOWN_MODEL}"}}'
-LABELS = {"taximeter_journal", "taximeter_reason", "taximeter_exporter"}
+LABELS = {
+    *("taximeter_journal", "taximeter_reason", "taximeter_exporter"),
+    *("taximeter_result", "taximeter_state"),
+}
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed"
 )
@@ -43,9 +46,11 @@ def name_of(alert: str) -> str:
 
 
 def test_every_alert_of_ours_has_its_rule() -> None:
-    """Under its name and with its severity; one rule more is about costs."""
+    """Under its name and with its severity; three more are about costs."""
     found = {name: rule["labels"]["severity"] for name, rule in rules().items()}
     assert found.pop("TaximeterUnpricedCalls") == "warning"
+    assert found.pop("TaximeterBudgetSpent") == "critical"
+    assert found.pop("TaximeterBudgetUnknown") == "warning"
     assert found == {name_of(alert): severity for alert, severity in KNOWN.items()}
     for rule in rules().values():
         assert rule["annotations"].keys() == {"summary", "description"}
@@ -58,13 +63,14 @@ def test_the_limits_are_our_defaults() -> None:
     assert found["TaximeterExporterBehind"]["expr"].endswith(f"> {limits.lag_max_s:g}")
     quiet = f"{limits.quiet_s / 60:g}m"
     for name, rule in found.items():
-        if name != "TaximeterUnpricedCalls":
+        if name not in ("TaximeterUnpricedCalls", "TaximeterBudgetSpent", "TaximeterBudgetUnknown"):
             assert quiet in (rule.get("keep_firing_for"), *re.findall(r"\[(\w+)\]", rule["expr"]))
 
 
 def test_every_metric_is_served(tmp_path: Path) -> None:
     """A scrape of the real product has each name that a rule reads, after one unpriced call."""
     settings = f"{processes.FAST_ROWS}\n[content]\ncapture = true\n"
+    settings += '[budgets.all]\nlimit_usd = 1\naction = "block"\n'
     with (
         processes.stand_in(tmp_path / "stand-in.log") as (upstream, _),
         processes.serve(tmp_path, {"openai": upstream}, settings=settings) as served,
@@ -110,6 +116,12 @@ STILL, GROWING = "0+0x40", "0+0x9 3+0x30"  # a sample each minute; three more af
         ("content_dropped", {"taximeter_content_dropped_calls_total": GROWING}, 10, 16),
         ("frames_unreadable", {"taximeter_meter_failed_frames_total": GROWING}, 10, 16),
         ("journal_damaged", {"taximeter_meter_damaged_bytes": "0+0x9 7 0+0x30"}, 10, 16),
+        (
+            "budgets_unreadable",
+            {'taximeter_gate_calls_total{taximeter_result="failed_open"}': GROWING},
+            10,
+            16,
+        ),
         ("journal_write_errors", {"taximeter_relay_write_errors_total": GROWING}, 10, 16),
         ("journal_write_errors", {"taximeter_meter_write_errors_total": GROWING}, 10, 16),
         (

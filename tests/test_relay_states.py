@@ -466,7 +466,7 @@ async def test_a_line_says_what_happens(
     played, line = SITUATIONS[name], LINES[name]
     async with (
         played.around(tmp_path) as changes,
-        bench(tmp_path, played.upstream, upstream=played.limits, **changes) as b,
+        bench(tmp_path, played.upstream, None, upstream=played.limits, **changes) as b,
     ):
         caller = Caller(b, *await b.open())
         caller.writer.write(played.request)

@@ -22,6 +22,8 @@ from test_metering import BEGUN, READING, exchange
 
 from evaluation.standin import processes
 from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.query import Query
+from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Store
 from exporters.record import EPOCH, Batch, Record, TransientError
 from pricing import Meter, Origin, TariffBook, Usage
@@ -303,8 +305,9 @@ async def test_history_is_restated(place: Place) -> None:
     )
     assert [group["model"] for group in found["by"]["model"]] == ["m", "gone", "new"]
     assert await place.unequal() == []
-    hourly = await place.store.report(HOUR, None, ("model",))
-    rows = await place.store.report(HOUR, None, ("model", "node"))  # not in the rollup
+    hourly = (await report(place.store, Query(since=HOUR, by=("model",)))).rows
+    by_row = Query(since=HOUR, by=("model", "node"))  # not in the rollup
+    rows = (await report(place.store, by_row)).rows
     shown = {row["model"]: (row["cost_usd"], row["unpriced_calls"]) for row in hourly}
     assert shown == {"m": ("0.008", 0), "gone": (None, 1), "new": ("0.0004", 0)}
     assert shown == {row["model"]: (row["cost_usd"], row["unpriced_calls"]) for row in rows}

@@ -9,11 +9,15 @@ from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from exporters.clickhouse import connection
+from exporters.clickhouse.calls_sql import CallsQuestion
 from exporters.clickhouse.clickhouse import COLUMNS, ClickHouse
 from exporters.clickhouse.dsn import parse_dsn
-from exporters.clickhouse.report_sql import grouped
+from exporters.clickhouse.query import Filter, Query
+from exporters.clickhouse.report_sql import sums
+from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Store
 from exporters.record import EXACT, Batch, Record, TransientError
 from support.clickhouse import ClickHouseServer
@@ -62,7 +66,7 @@ def cost(records: list[Record]) -> Decimal:
 
 async def test_calls_are_json_ready_and_exact(store: Store, records: list[Record]) -> None:
     """The newest come first, with every column as JSON can hold it and nothing rounded."""
-    rows = await store.calls(300)
+    rows = await store.calls(CallsQuestion(limit=300))
     assert [row["call_id"] for row in rows] == [record.call_id for record in records]
     assert rows[0].keys() == {*COLUMNS, "ingested_at"}
     json.dumps(rows)
@@ -88,7 +92,7 @@ async def test_pages(store: Store, records: list[Record]) -> None:
     """Asking for what comes after the last row seen leaves nothing out and repeats nothing."""
     seen: list[Any] = []
     before, before_id = None, ""
-    while page := await store.calls(70, before=before, before_id=before_id):
+    while page := await store.calls(CallsQuestion(limit=70, before=before, before_id=before_id)):
         seen += [row["call_id"] for row in page]
         before, before_id = datetime.fromisoformat(str(page[-1]["ts"])), str(page[-1]["call_id"])
     assert seen == [record.call_id for record in records]
@@ -97,22 +101,58 @@ async def test_pages(store: Store, records: list[Record]) -> None:
 async def test_filters(store: Store, records: list[Record]) -> None:
     """Filters compare for being equal and go together; hostile text is only text."""
     wanted = [r for r in records if r.provider == "openai" and r.stream and r.http_status == 200]
-    rows = await store.calls(
-        300, filters={"provider": "openai", "stream": True, "http_status": 200}
+    filters = (
+        Filter("provider", ("openai",)),
+        Filter("stream", (True,)),
+        Filter("http_status", (200,)),
     )
+    rows = await store.calls(CallsQuestion(limit=300, filters=filters))
     assert [row["call_id"] for row in rows] == [record.call_id for record in wanted]
-    by_text = {"provider": "openai", "stream": "true", "http_status": "200"}
-    assert await store.calls(300, filters=by_text) == rows
-    assert await store.calls(filters={"provider": "x' OR 1=1 --\\"}) == []
-    everything = await store.calls(300)
+    hostile = (Filter("provider", ("x' OR 1=1 --\\",)),)
+    assert await store.calls(CallsQuestion(filters=hostile)) == []
+    everything = await store.calls(CallsQuestion(limit=300))
     since = datetime.now(UTC) - HOUR
-    assert 0 < len(await store.calls(300, since=since)) < 300
-    with pytest.raises(ValueError, match="cannot filter calls by '1=1; DROP'"):
-        await store.calls(filters={"1=1; DROP": "x"})
-    with pytest.raises(ValueError, match="http_status: Expected `int`"):
-        await store.calls(filters={"http_status": "teapot"})
-    assert await store.calls(1, since=datetime(1, 1, 1, tzinfo=UTC)) == everything[:1]
-    assert await store.calls(1, since=datetime(9999, 12, 31, tzinfo=UTC)) == []
+    assert 0 < len(await store.calls(CallsQuestion(limit=300, since=since))) < 300
+    with pytest.raises(ValueError, match="calls have no '1=1; DROP'"):
+        await store.calls(CallsQuestion(filters=(Filter("1=1; DROP", ("x",)),)))
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    assert await store.calls(CallsQuestion(limit=1, since=first)) == everything[:1]
+    last = datetime(9999, 12, 31, tzinfo=UTC)
+    assert await store.calls(CallsQuestion(limit=1, since=last)) == []
+
+
+async def test_refusals_are_listed_apart(
+    store_dsn: str, database: str, make_records: "RecordMaker"
+) -> None:
+    """What a budget refused is in no list and no count of calls; a shadow's call is in both."""
+    refused, shadowed, other = make_records(3)
+    refused = replace(refused, outcome="refused", blocked_by=("b", "c"), cost_usd=Decimal(0))
+    shadowed = replace(shadowed, blocked_by=("s",))
+    exporter = ClickHouse(store_dsn, database=database)
+    store = Store(store_dsn, database=database)
+    for _ in range(2):  # again under the same token
+        await exporter.export(Batch("s:0-2", (refused, shadowed, other)))
+    calls, refusals = await store.calls(), await store.refusals()
+    assert {row["call_id"]: row["blocked_by"] for row in calls} == {
+        shadowed.call_id: ["s"],
+        other.call_id: [],
+    }
+    assert [(row["call_id"], row["blocked_by"]) for row in refusals] == [
+        (refused.call_id, ["b", "c"])
+    ]
+    nobody = (Filter("team", ("nobody",)),)
+    assert await store.refusals(CallsQuestion(filters=nobody)) == []
+    for name, value in (("blocked_by", "c"), ("model", refused.request_model)):
+        assert len(await store.refusals(CallsQuestion(filters=(Filter(name, (value,)),)))) == 1
+    by_nobody = (Filter("blocked_by", ("", "x")),)
+    assert [row["call_id"] for row in await store.calls(CallsQuestion(filters=by_nobody))] == [
+        other.call_id
+    ]
+    with pytest.raises(ValueError, match="refusals have no 'cost_status'"):
+        await store.refusals(CallsQuestion(filters=(Filter("cost_status", ("exact",)),)))
+    assert (await report(store, Query())).total["calls"] == 2
+    await store.close()
+    await exporter.close()
 
 
 async def test_one_call_with_its_receipt(store: Store, records: list[Record]) -> None:
@@ -131,7 +171,8 @@ async def test_spend_adds_up(store: Store, records: list[Record]) -> None:
     groups = defaultdict(list)
     for record in records:
         groups[record.provider, record.response_model].append(record)
-    rows = await store.spend(this_hour() - 3 * HOUR)
+    by = ("provider", "response_model")
+    rows = (await report(store, Query(since=this_hour() - 3 * HOUR, by=by))).rows
     assert len(rows) == len(groups)
     for row in rows:
         group = groups[str(row["provider"]), str(row["response_model"])]
@@ -149,41 +190,43 @@ async def test_rows_and_rollup_give_the_same_report(store: Store) -> None:
     """Whether a report is read from the hourly rollup or from the rows cannot be seen in it."""
     by = ("team", "model")
     since = this_hour() - 3 * HOUR
-    assert "FROM calls_1h " in grouped(since, None, by)[0]
-    earlier = since - timedelta(microseconds=1)
-    assert "FROM calls " in grouped(earlier, None, by)[0]
-    rolled_up = await store.report(since, None, by)
-    assert len(rolled_up) == 8
-    assert rolled_up == await store.report(earlier, None, by)
+    hours = Query(since=since, by=by)
+    assert "FROM calls_1h AS" in sums(hours).sql
+    earlier = Query(since=since - timedelta(microseconds=1), by=by)
+    assert "FROM calls AS" in sums(earlier).sql
+    rolled_up = await report(store, hours)
+    assert len(rolled_up.rows) == 8
+    assert rolled_up == await report(store, earlier)
 
 
 async def test_quantiles(store: Store, records: list[Record]) -> None:
     """Times are within the one percent that the sketch promises, and unknown where none came."""
-    (row,) = await store.report(None, None, ())
+    (row,) = (await report(store, Query())).rows
     times = sorted(r.first_token_us for r in records if r.first_token_us is not None)
     for name, level in (("first_token_p50_us", 0.5), ("first_token_p95_us", 0.95)):
         exact = times[int(level * (len(times) - 1))]
         assert exact * 0.97 < int(str(row[name])) < exact * 1.03
-    (never,) = await store.report(None, datetime(2000, 1, 1, tzinfo=UTC), ())
+    (never,) = (await report(store, Query(until=datetime(2000, 1, 1, tzinfo=UTC)))).rows
     assert (never["calls"], never["cost_usd"], never["first_token_p50_us"]) == (0, "0", None)
 
 
 async def test_groups(store: Store, records: list[Record]) -> None:
     """Columns, the model and a caller's own tag can be grouped by; a column of numbers cannot."""
-    rows = await store.report(None, None, ("tag.ticket", "outcome"))
+    rows = (await report(store, Query(by=("tag.ticket", "outcome")))).rows
     assert {row["tag.ticket"] for row in rows} == {"A-1", "Ü\n'2`"}
     assert sum(int(str(row["calls"])) for row in rows) == len(records)
     for hostile in ("duration_us", "tag.`", "tag.\\", "1; DROP TABLE calls"):
-        with pytest.raises(ValueError, match="cannot group calls by"):
-            await store.report(None, None, (hostile,))
+        with pytest.raises(ValueError, match="calls have no"):
+            await report(store, Query(by=(hostile,)))
     with pytest.raises(ValueError, match="no time zone"):
-        await store.report(datetime(2026, 1, 1), None)  # noqa: DTZ001 — what is refused
+        await report(store, Query(since=datetime(2026, 1, 1)))  # noqa: DTZ001 — what is refused
 
 
 @pytest.mark.parametrize("step", [HOUR, timedelta(minutes=10)])
 async def test_timeline(store: Store, records: list[Record], step: timedelta) -> None:
     """Spend over time: steps in order, each with its calls, all of them together all calls."""
-    rows = await store.timeline(this_hour() - 3 * HOUR, step, by=("provider",))
+    query = Query(since=this_hour() - 3 * HOUR, step=step, by=("provider",))
+    rows = (await report(store, query)).rows
     times = [datetime.fromisoformat(str(row["time"])) for row in rows]
     assert times == sorted(times)
     assert all((at - datetime(1970, 1, 1, tzinfo=UTC)) % step == timedelta(0) for at in times)
@@ -209,7 +252,7 @@ async def test_health(store: Store, records: list[Record]) -> None:
     """A store that answers says what it holds."""
     health = await store.health()
     assert (health["ok"], health["calls"]) == (True, len(records))
-    assert health["newest"] == (await store.calls(1))[0]["ts"]
+    assert health["newest"] == (await store.calls(CallsQuestion(limit=1)))[0]["ts"]
 
 
 async def test_no_database_yet(store_dsn: str) -> None:

@@ -12,6 +12,8 @@ from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import schema_files
+from exporters.clickhouse.query import Query
+from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import READ_SETTINGS, Store
 from exporters.record import Batch, TransientError
 from support.clickhouse import StartServer
@@ -58,12 +60,13 @@ async def test_reader(
     await writer.export(Batch("w:1:0-1", tuple(records)))
     await writer.close()
     store = Store(server.reader_dsn)
-    rows = await store.calls(100)
+    rows = await store.calls()
     costs = {str(row["call_id"]): row["cost_usd"] for row in rows}
     assert {
         record.call_id: None if record.cost_usd is None else record.cost_usd for record in records
     } == {call_id: None if usd is None else Decimal(str(usd)) for call_id, usd in costs.items()}
-    (total,) = await store.report(datetime.now(UTC) - timedelta(days=1), None, ())
+    day = Query(since=datetime.now(UTC) - timedelta(days=1))
+    (total,) = (await report(store, day)).rows
     assert total["calls"] == 20
     await store.close()
 
@@ -74,5 +77,5 @@ async def test_a_profile_without_our_settings(
     """Costs as floats would be wrong: it is refused, with what to do."""
     store = Store(start_clickhouse(tmp_path, reader={"readonly": "1"}).reader_dsn)
     with pytest.raises(TransientError, match=r"may not set .*grafana/clickhouse_reader\.sql"):
-        await store.calls(1)
+        await store.calls()
     await store.close()

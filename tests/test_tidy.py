@@ -22,6 +22,8 @@ PURE = (
     "exporters/content.py",
     "exporters/series.py",
     "exporters/prometheus.py",
+    "exporters/clickhouse/dimensions.py",
+    "exporters/clickhouse/query.py",
     "exporters/clickhouse/report_sql.py",
     "exporters/otel/call_metrics.py",
     "exporters/notify/notice.py",
@@ -30,8 +32,11 @@ PURE = (
     "exporters/notify/machines.py",
     "exporters/notify/budget_notices.py",
     "proxy/exchange.py",
+    "proxy/clients.py",
     "proxy/instants.py",
     "proxy/gateway/",
+    "proxy/query/",
+    "proxy/regions.py",
     "proxy/secrecy/kinds.py",
     "proxy/secrecy/mask.py",
     "proxy/secrecy/patterns.py",
@@ -43,9 +48,17 @@ PURE = (
     "proxy/settings/places.py",
     "proxy/settings/typed.py",
     "proxy/journal/frames.py",
+    "proxy/gate/answers.py",
+    "proxy/gate/facts.py",
+    "proxy/gate/layout.py",
+    "proxy/gate/rates.py",
+    "proxy/gate/request.py",
+    "proxy/gate/usual.py",
+    "proxy/gate/verdict.py",
     "proxy/relay/headers.py",
     "proxy/relay/http1.py",
     "proxy/relay/routes.py",
+    "proxy/relay/turns.py",
     "proxy/relay/websocket.py",
     "proxy/dialects/",
     "proxy/tokens/encodings.py",
@@ -59,6 +72,12 @@ PURE = (
     "proxy/metering/rows.py",
     "proxy/repricing/differences.py",
     "proxy/notices/lines.py",
+    "proxy/budgets/ceiling.py",
+    "proxy/budgets/count.py",
+    "proxy/budgets/shown.py",
+    "proxy/budgets/sums.py",
+    "proxy/budgets/trial.py",
+    "proxy/health/losses.py",
     "proxy/health/vitals.py",
     "proxy/health/watch.py",
     "proxy/commands/upstreams.py",
@@ -80,7 +99,7 @@ TEST_LINES_MAX = 500  # of a file of tests, whose parts do not depend on each ot
 SCRIPT_LINES_MAX = 200  # of a JavaScript module
 SCRIPT_COLUMNS_MAX = 110
 LONGER = {  # file → its own limit, and why it is one thing
-    "tests/test_reprice.py": 510,  # one history, restated in every way
+    "tests/test_reprice.py": 515,  # one history, restated in every way
 }
 PAGE = ROOT / "proxy" / "console" / "static"
 PACKAGES = [path for name in STACK for path in sorted((ROOT / name).rglob("*.py"))]

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporters.notify.alert import Alert
-from proxy.health.watch import CATCHING_UP_S, ENDED_MAX, KNOWN, LOSSES, State, Watch
+from proxy.health.losses import LOSSES
+from proxy.health.watch import CATCHING_UP_S, ENDED_MAX, KNOWN, State, Watch
 from proxy.settings.config import AlertOptions
 
 BEGAN = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -229,6 +230,7 @@ def test_names_are_stable() -> None:
         "journal_nearly_full": "warning",
         "exporter_behind": "warning",
         "tokens_beyond_band": "warning",
+        "budgets_unreadable": "critical",
     }
     assert all(loss.summary.endswith(".") and loss.action.endswith(".") for loss in LOSSES)
 

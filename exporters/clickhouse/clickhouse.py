@@ -5,14 +5,16 @@ batch again changes nothing: after `kill -9`, after a lost answer, and when the 
 itself sends it twice (it does so when the connection is reset).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.insert import InsertContext
 
+from exporters import record
 from exporters.clickhouse import backup, reconcile
 from exporters.clickhouse.corrections import FIELDS as CORRECTION_FIELDS
 from exporters.clickhouse.corrections import Corrections, counted
@@ -23,7 +25,7 @@ from exporters.record import Batch, Record, nine_places, rounded
 
 FIELDS = Record.__struct_fields__
 QUANTITIES = ("usage", "counts", "old_counts")
-COLUMNS = tuple("ts" if name == "ts_us" else name for name in FIELDS)
+COLUMNS = record.COLUMNS
 # The columns of table `sockets`: what is true of the connection (schema/006_sockets.sql).
 SOCKET_FIELDS = (
     *("ts_us", "call_id", "trace_id", "span_id", "parent_span_id", "session_id"),
@@ -35,6 +37,15 @@ SOCKET_FIELDS = (
     *("request_bytes", "response_bytes", "dropped_bytes", "tags", "attributes", "node", "source"),
 )
 SOCKET_COLUMNS = ("ts", *SOCKET_FIELDS[1:])
+# The columns of table `refusals`: who asked for what, and who refused (schema/011_refusals.sql).
+REFUSAL_FIELDS = (
+    *("ts_us", "call_id", "trace_id", "session_id"),
+    *("project", "environment", "team", "feature", "user_id", "key_id", "client"),
+    *("provider", "upstream", "endpoint", "operation", "request_model", "stream", "attempt"),
+    *("outcome", "error_type", "blocked_by", "request_bytes", "overhead_us", "tags"),
+    *("node", "source"),
+)
+REFUSAL_COLUMNS = ("ts", *REFUSAL_FIELDS[1:])
 
 
 def columns(records: Sequence[Record], fields: Sequence[str] = FIELDS) -> list[list[object]]:
@@ -58,7 +69,7 @@ def _column(name: str, values: list[object]) -> list[object]:
 
 
 class ClickHouse:
-    """Writes batches to table `calls`, and records of sockets to table `sockets`.
+    """Writes batches to table `calls`; records of sockets and refusals to tables of their own.
 
     Creates or upgrades the schema when it first connects.
 
@@ -80,8 +91,9 @@ class ClickHouse:
         self._ttl_days = ttl_days
         self._content_ttl_days = content_ttl_days
         self._writer = Writer("clickhouse", self.dsn, self._prepare)
-        self._context: InsertContext  # both are set by _prepare
+        self._context: InsertContext  # all are set by _prepare
         self._socket_context: InsertContext
+        self._refusal_context: InsertContext
 
     async def open(self) -> None:
         """Connect and upgrade the schema now rather than with the first batch."""
@@ -112,9 +124,12 @@ class ClickHouse:
 
         Runs on the writing thread, so the answer holds all of a batch or none of it.
         """
-        sql, bound = counted(since)
-        rows = await self._writer.do(lambda client: client.query(sql, bound).result_rows)
+        rows = await self.ask(*counted(since))
         return [(name, hour, quantity) for name, hour, quantity in rows]
+
+    async def ask(self, sql: str, bound: Mapping[str, str | int | bool]) -> Sequence[Sequence[Any]]:
+        """The rows that SQL of ours selects, on the writing thread, as `counted`."""
+        return await self._writer.do(lambda client: client.query(sql, dict(bound)).result_rows)
 
     async def back_up(self, to: Path) -> dict[str, int]:
         """See `exporters.clickhouse.backup`; nothing is written here meanwhile."""
@@ -137,15 +152,22 @@ class ClickHouse:
         self._socket_context = client.create_insert_context(
             "sockets", SOCKET_COLUMNS, column_oriented=True
         )
+        self._refusal_context = client.create_insert_context(
+            "refusals", REFUSAL_COLUMNS, column_oriented=True
+        )
 
     def _insert(self, client: Client, batch: Batch) -> None:
         """The parts of a batch go to tables of their own, each under the token of the batch."""
-        calls = [record for record in batch.records if not record.is_socket]
+        records = [record for record in batch.records if not record.is_socket]
+        calls = [record for record in records if not record.is_refusal]
         sockets = [record for record in batch.records if record.is_socket]
+        refusals = [record for record in records if record.is_refusal]
         if calls:
             insert(client, self._context, columns(calls), token(batch))
         if sockets:
             insert(client, self._socket_context, columns(sockets, SOCKET_FIELDS), token(batch))
+        if refusals:
+            insert(client, self._refusal_context, columns(refusals, REFUSAL_FIELDS), token(batch))
 
 
 def _correct(client: Client, corrections: Corrections) -> None:

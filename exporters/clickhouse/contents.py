@@ -15,7 +15,7 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import quoted
-from exporters.clickhouse.report_sql import microseconds
+from exporters.clickhouse.query import microseconds
 from exporters.clickhouse.writer import Writer, insert, token
 from exporters.content import COLUMNS, FIELDS, Content
 from exporters.record import Lot, PermanentError

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from exporters.clickhouse.report_sql import microseconds
+from exporters.clickhouse.query import microseconds
 from exporters.record import JsonText
 
 COSTS = (
@@ -36,6 +36,8 @@ GROUPS = (  # columns of its call that a correction repeats for the rollups
     "outcome",
     "error_type",
 )
+# The same for what budgets count, beside GROUPS.
+SCOPES = ("client", "user_id", "tags", "input_tokens_total", "output_tokens_total")
 LIST = ("list_usd", "list_status")  # the list price, which is never added to the cost
 PRICE = (*COSTS, "cost_status", "reasons", "tariff", "receipt", "counts", *LIST)
 
@@ -85,6 +87,11 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     old_list_status: str = ""
     list_usd: Decimal | None = None
     list_status: str = ""
+    client: str = ""
+    user_id: str = ""
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
+    input_tokens_total: int | None = None
+    output_tokens_total: int | None = None
 
 
 class Corrections(msgspec.Struct, frozen=True):
@@ -129,7 +136,7 @@ def page(after: RowPosition, until_us: int, limit: int) -> tuple[str, Bound]:
 
     `until_us` is exclusive and limits how much is read: pass the end of an hour.
     """
-    names = ("call_id", "source", "revision", *GROUPS, "reported_usd", *PRICE)
+    names = ("call_id", "source", "revision", *GROUPS, *SCOPES, "reported_usd", *PRICE)
     first = "fromUnixTimestamp64Micro({ts:Int64}, 'UTC')"
     return (
         f"SELECT toUnixTimestamp64Micro(t.ts) AS ts_us, {', '.join(f't.{n}' for n in names)}"

@@ -14,11 +14,15 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 
+from exporters.clickhouse import backfill
 from exporters.record import TransientError
 
 DIRECTORY = Path(__file__).parents[1] / "schema"
 # Table → the column whose age ttl_days limits.
-TTL = {"calls": "ts", "sockets": "ts", "corrections": "ts", "trace_ts": "first_start"}
+TTL = {
+    **dict.fromkeys(("calls", "sockets", "refusals", "corrections"), "ts"),
+    "trace_ts": "first_start",
+}
 CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(")
@@ -33,8 +37,11 @@ _WINDOW = (
 )
 # Tables that are written through Distributed; a call and its corrections are on the same shard.
 _SHARDING = {
-    **dict.fromkeys(("calls", "sockets", "corrections", "contents"), ", sipHash64(call_id)"),
-    "audit": ", sipHash64(id)",
+    **dict.fromkeys(
+        ("calls", "sockets", "refusals", "corrections", "contents"), ", sipHash64(call_id)"
+    ),
+    **dict.fromkeys(("audit", "told_alerts"), ", sipHash64(id)"),
+    "meters": ", sipHash64(node)",
 }
 
 
@@ -146,13 +153,20 @@ def migrate(
         on = f" ON CLUSTER {quoted(cluster)}" if cluster else ""
         client.command(f"CREATE DATABASE IF NOT EXISTS {identifier(database)}{on}")
     client.database = database
+
+    def run(text: str) -> None:
+        for statement in statements(text, database=database, cluster=cluster):
+            client.command(statement)
+
     applied = _applied(client, database)
     record = "schema_files_local" if cluster else "schema_files"
     new = []
     for file in schema_files():
         if file.name not in applied:
-            for statement in statements(file.text, database=database, cluster=cluster):
-                client.command(statement)
+            if backfill.ALWAYS in file.text:
+                backfill.apply(client, database, cluster, file.text, run)
+            else:
+                run(file.text)
             client.insert(record, [[file.name, file.checksum]], ["name", "checksum"])
             new.append(file.name)
         elif applied[file.name] != file.checksum:

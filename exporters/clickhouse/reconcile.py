@@ -12,10 +12,16 @@ from uuid import uuid4
 
 from clickhouse_connect.driver.client import Client
 
+from exporters.clickhouse import backfill
 from exporters.clickhouse.dsn import Dsn
 
-# Rollup → its time column and its TTL in days (schema/002_rollups.sql).
-ROLLUPS = {"calls_1m": ("minute", 30), "calls_1h": ("hour", 730)}
+# Rollup → its time column and its TTL in days (schema/002_rollups.sql, 010_spend.sql).
+ROLLUPS = {
+    "calls_1m": ("minute", 30),
+    "calls_1h": ("hour", 730),
+    "spend_15m": ("bucket", 1095),
+    "spend_tags_15m": ("bucket", 1095),
+}
 # Rollup → the views that fill it.
 VIEWS = {
     "calls_1m": ("calls_1m_mv", "corrections_1m_mv", "list_1m_mv", "corrections_list_1m_mv"),
@@ -23,6 +29,8 @@ VIEWS = {
         *("calls_1h_mv", "corrections_1h_mv", "list_1h_mv", "corrections_list_1h_mv"),
         *("partial_1h_mv", "corrections_partial_1h_mv"),
     ),
+    "spend_15m": ("spend_15m_mv", "corrections_spend_15m_mv"),
+    "spend_tags_15m": ("spend_tags_15m_mv", "corrections_spend_tags_15m_mv"),
 }
 
 # Sums that must be equal to the last digit: name → (over the rows, over a rollup).
@@ -38,6 +46,17 @@ SUMS = {
     ),
     "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
     "list_usd": ("sum(t.list_usd)", "if(sum(t.listed_calls) = 0, NULL, sum(t.list_usd))"),
+}
+# The same for what budgets count.
+SPEND_SUMS = {
+    "calls": ("count()", "sum(t.calls)"),
+    "tokens": (
+        "sum(ifNull(t.input_tokens_total, 0) + ifNull(t.output_tokens_total, 0))",
+        "sum(t.tokens)",
+    ),
+    "cost_usd": ("sum(ifNull(t.cost_usd, 0))", "sum(t.cost_usd)"),
+    "unknown_calls": ("countIf(t.cost_usd IS NULL)", "sum(t.unknown_calls)"),
+    "list_usd": ("sum(ifNull(t.list_usd, 0))", "sum(t.list_usd)"),
 }
 
 Sums = dict[str, int | Decimal | None]  # None: no known value to add up; {}: no rows at all
@@ -68,8 +87,8 @@ def reconcile(
     found = []
     for rollup, (time, days) in ROLLUPS.items():
         reach = min(ttl_days, days) - 1
-        rows = _by_day(client, f"priced_calls{suffix}", "ts", reach, side=0)
-        rolled_up = _by_day(client, f"{rollup}{suffix}", time, reach, side=1)
+        rows = _by_day(client, rollup, f"priced_calls{suffix}", "ts", reach, side=0)
+        rolled_up = _by_day(client, rollup, f"{rollup}{suffix}", time, reach, side=1)
         tables = (f"calls{suffix}", f"corrections{suffix}")
         busy = {day for table in tables for day in _busy_days(client, table, quiet_s)}
         for day in sorted((rows.keys() | rolled_up.keys()) - busy):
@@ -82,14 +101,19 @@ def reconcile(
     return found
 
 
-def _by_day(client: Client, table: str, time: str, reach: int, *, side: int) -> dict[str, Sums]:
-    sums = ", ".join(pair[side] for pair in SUMS.values())
+def _by_day(
+    client: Client, rollup: str, table: str, time: str, reach: int, *, side: int
+) -> dict[str, Sums]:
+    compared = SPEND_SUMS if rollup in backfill.FILLED else SUMS
+    sums = ", ".join(pair[side] for pair in compared.values())
     result = client.query(
         f"SELECT toString(toDate(t.{time})) AS day, {sums} FROM {table} AS t"
         f" WHERE toDate(t.{time}) > toDate(now('UTC')) - {{reach:UInt32}} GROUP BY day",
         {"reach": reach},
     )
-    return {str(day): dict(zip(SUMS, values, strict=True)) for day, *values in result.result_rows}
+    return {
+        str(day): dict(zip(compared, values, strict=True)) for day, *values in result.result_rows
+    }
 
 
 def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
@@ -104,7 +128,11 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
 
 def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
     """Drop `day` from a rollup and refill it with what its views select from that day's rows."""
-    selects = [_of_day(client, dsn, view, day) for view in VIEWS[rollup]]
+    if rollup in backfill.FILLED:
+        suffix = table.removeprefix(rollup)
+        selects = [backfill.day_of(client, dsn.database, rollup, day, suffix)]
+    else:
+        selects = [_of_day(client, dsn, view, day) for view in VIEWS[rollup]]
     client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
     for select in selects:
         client.command(

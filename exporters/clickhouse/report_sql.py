@@ -4,70 +4,29 @@ The rollup is smaller and is kept for two years, the rows for store.ttl_days.  B
 sums to the last digit and the same quantiles (DDSketch merges without loss).
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from exporters.record import EPOCH
+from exporters.clickhouse.dimensions import Bound, known
+from exporters.clickhouse.query import ROWS_MAX, Query, bounds, microseconds
 from pricing.money import status_of_sum
 
 HOUR = timedelta(hours=1)
+HOUR_US = HOUR // timedelta(microseconds=1)
+# Columns of a statement besides those of the groups and sums.
+EDGE, TIME, OTHER, WHOLE = "edge", "time", "other", "whole"
 
-# Columns to group by: of the rollup and the rows, and of the rows alone.
-ROLLED_UP = (
-    "project",
-    "environment",
-    "team",
-    "feature",
-    "key_id",
-    "provider",
-    "operation",
-    "request_model",
-    "response_model",
-)
-IN_ROWS = (
-    "client",
-    "user_id",
-    "session_id",
-    "socket_id",
-    "prompt_name",
-    "prompt_version",
-    "upstream",
-    "region",
-    "endpoint",
-    "service_tier",
-    "stream",
-    "http_status",
-    "outcome",
-    "error_type",
-    "finish_reason",
-    "usage_origin",
-    "cost_status",
-    "list_status",
-    "credential_kind",
-    "tariff",
-    "node",
-)
-# The model that answered, or the requested one if none did.
-MODEL = "if(t.response_model = '', t.request_model, t.response_model)"
-TAG = "tag."  # "tag.ticket" groups by the caller's own tag `ticket`
-
-
-# Name → (over the rows, over the rollup).
+# Name → over the rows; the rollup holds it as a sum.
 COUNTS = {
-    "calls": ("count()", "sum(t.calls)"),
-    "errors": ("countIf(t.outcome != 'ok')", "sum(t.errors)"),
-    "unpriced_calls": ("countIf(t.cost_usd IS NULL)", "sum(t.unpriced_calls)"),
-    "inexact_calls": (
-        "countIf(t.cost_status IN ('estimated', 'partial'))",
-        "sum(t.inexact_calls)",
-    ),
-    "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
-    "list_inexact_calls": (
-        "countIf(t.list_status IN ('estimated', 'partial'))",
-        "sum(t.list_inexact_calls)",
-    ),
-    "partial_calls": ("countIf(t.cost_status = 'partial')", "sum(t.partial_calls)"),
+    "calls": "count()",
+    "errors": "countIf(t.outcome != 'ok')",
+    "unpriced_calls": "countIf(t.cost_usd IS NULL)",
+    "inexact_calls": "countIf(t.cost_status IN ('estimated', 'partial'))",
+    "listed_calls": "countIf(t.list_usd IS NOT NULL)",
+    "list_inexact_calls": "countIf(t.list_status IN ('estimated', 'partial'))",
+    "partial_calls": "countIf(t.cost_status = 'partial')",
 }
 SUMS = (
     "input_tokens_total",
@@ -78,52 +37,142 @@ SUMS = (
     "cost_usd",
     "list_usd",
 )
+STATUSES = ("cost_status", "list_status")
 TIMES = ("duration", "first_token")
+LEVELS = tuple(f"{time}_{level}_us" for time in TIMES for level in ("p50", "p95"))
 _QUANTILES = "(0.01, 0.5, 0.95, 0.99)"  # relative accuracy, then the levels, as in the rollup
 
+# What groups are ranked by; the dearest, or those with most, first.
+_ORDERS: Mapping[str, tuple[str, ...]] = {
+    "cost": ("cost_usd DESC NULLS LAST", "calls DESC"),
+    "list": ("list_usd DESC NULLS LAST", "calls DESC"),
+    "calls": ("calls DESC",),
+    "errors": ("errors DESC", "calls DESC"),
+    "name": (),
+}
 
-def grouped(
-    since: datetime | None,
-    until: datetime | None,
-    by: Sequence[str],
-    *,
-    step: timedelta | None = None,
-    rows: str = "calls",
-) -> tuple[str, dict[str, str | int]]:
-    """SQL and bound values for sums over [since, until), grouped by `by` and, with `step`, `time`.
 
-    `rows` is the table to read if the rollup does not suffice: `calls` or `priced_calls`.
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL with the values to bind in it.
+
+    Its rows have the columns of `Query.by`; EDGE or TIME if there is a bucket or a step; and OTHER,
+    if `limited`: 1 in the row of all groups that are not named.  With any of these, the first row
+    is the total, and only there WHOLE is not 0.
+    """
+
+    sql: str
+    bound: Bound
+    limited: bool = False
+
+
+def sums(query: Query, *, rows: str = "calls", named: int | None = None) -> Statement:
+    """Sums over the calls of a query, grouped.
+
+    `rows` is the table to read if the rollup does not suffice: `calls` or `priced_calls`.  `named`
+    groups have rows of their own, the others one together; None: all of them, and one row more than
+    allowed if there are too many.
     Raises ValueError for a name that calls cannot be grouped by, and a step below one second.
     """
-    hourly = _in_rollup(since, until, by, step)
-    column = "hour" if hourly else "ts"
-    parameters: dict[str, str | int] = {}
-    keys: dict[str, str] = {}
-    if step is not None:
-        if step < timedelta(seconds=1):
-            raise ValueError("step must be at least one second")
-        parameters["step"] = int(step.total_seconds())
-        keys["time"] = f"toStartOfInterval(t.{column}, toIntervalSecond({{step:UInt32}}), 'UTC')"
-    for number, name in enumerate(by):
-        keys[name] = _key(name, number, parameters)
-    conditions = ["1"]
-    for name, sign, instant in (("since", ">=", since), ("until", "<", until)):
-        if instant is not None:
-            conditions.append(
-                f"t.{column} {sign} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
-            )
-            parameters[name] = microseconds(instant)
-    selected = keys | _measures(hourly)
-    sql = (
-        f"SELECT {', '.join(f'{sql} AS `{name}`' for name, sql in selected.items())}"
-        f" FROM {'calls_1h' if hourly else rows} AS t WHERE {' AND '.join(conditions)}"
+    edges = [microseconds(window.start) // 1_000_000 for window in query.windows()]
+    hourly = in_rollup(query, edges)
+    bound: Bound = {}
+    column = "t.hour" if hourly else "t.ts"
+    of = {name: known(name).expression(bound) for name in query.by}
+    source = f"{'calls_1h' if hourly else rows} AS t WHERE {_where(query, bound, column)}"
+    keys = _times(query, edges, bound, column)
+    limited = named is not None and bool(of)
+    if limited:
+        bound["named"] = named
+        ranked = _outer(of, _inner(of, source, hourly=hourly), _order(query, of))
+        first = f"SELECT {_names(of)} FROM ({ranked} LIMIT {{named:UInt32}})"
+        keys[OTHER] = f"({', '.join(of.values())}) NOT IN ({first})"
+        keys |= {
+            name: f"if(`{OTHER}`, defaultValueOfArgumentType({sql}), {sql})"
+            for name, sql in of.items()
+        }
+    else:
+        keys |= of
+    order = [*_names(name for name in keys if name not in of).split(", "), *_order(query, of)]
+    sql = _outer(keys, _inner(keys, source, hourly=hourly), filter(None, order), total=True)
+    return Statement(f"{sql} LIMIT {ROWS_MAX + 2}", bound, limited)
+
+
+def in_rollup(query: Query, edges: Iterable[int] = ()) -> bool:
+    """Whether a query needs only whole hours (UTC) and dimensions of the rollup.
+
+    `edges` are the beginnings of its buckets, in seconds since the epoch.
+    """
+    ends = [microseconds(at) for at in (query.since, query.until) if at is not None]
+    ends += [edge * 1_000_000 for edge in edges]
+    step = query.step or HOUR
+    names = (*query.by, *(one.name for one in query.filters))
+    return (
+        not step % HOUR
+        and all(not end % HOUR_US for end in ends)
+        and all(known(name).rolled_up for name in names)
     )
-    names = [f"`{name}`" for name in keys]
-    if names:
-        sql += f" GROUP BY {', '.join(names)}"
-    order = names[:1] if step else []
-    order += ["cost_usd DESC NULLS LAST", "calls DESC", *names]
-    return f"{sql} ORDER BY {', '.join(order)}", parameters
+
+
+def _where(query: Query, bound: Bound, column: str) -> str:
+    conditions = bounds(query.since, query.until, bound, column)
+    conditions += [one.sql(bound) for one in query.filters]
+    return " AND ".join(conditions) or "1"
+
+
+def _times(query: Query, edges: list[int], bound: Bound, column: str) -> dict[str, str]:
+    """The column of time, if the query has one."""
+    if query.step is not None:
+        if query.step < timedelta(seconds=1):
+            raise ValueError("step must be at least one second")
+        bound["step"] = int(query.step.total_seconds())
+        return {TIME: f"toStartOfInterval({column}, toIntervalSecond({{step:UInt32}}), 'UTC')"}
+    if not query.bucket:
+        return {}
+    bound["edges"] = edges
+    # By the very boundaries of pricing.window, so that a day is the same one everywhere.
+    return {EDGE: f"roundDown(toInt64(toUnixTimestamp({column})), {{edges:Array(Int64)}})"}
+
+
+def _inner(keys: Mapping[str, str], source: str, *, hourly: bool) -> str:
+    """One row for each group, with the columns of the rollup, from the rollup or from rows."""
+    columns = dict(keys)
+    for name, count in COUNTS.items():
+        columns[name] = f"sum(t.{name})" if hourly else count
+    columns |= {name: f"sum(t.{name})" for name in SUMS}
+    for name in TIMES:
+        merged = f"quantilesDDMergeState{_QUANTILES}(t.{name}_q)"
+        columns[f"{name}_q"] = merged if hourly else f"quantilesDDState{_QUANTILES}(t.{name}_us)"
+    return f"SELECT {_as(columns)} FROM {source}{_by(keys)}"
+
+
+def _outer(keys: Iterable[str], inner: str, order: Iterable[str], *, total: bool = False) -> str:
+    """The sums of the rows of `_inner`, and with `total` those of all of them before the others."""
+    groups = {name: f"g.`{name}`" for name in keys}
+    columns, order = groups | _MEASURES, list(order)
+    grouped = _by(groups)
+    if total and groups:
+        columns = {WHOLE: f"grouping({next(iter(groups.values()))})"} | columns
+        grouped = f" GROUP BY GROUPING SETS (({', '.join(groups.values())}), ())"
+        order = [f"`{WHOLE}` DESC", *order]
+    ordered = f" ORDER BY {', '.join(order)}" if order and groups else ""
+    return f"SELECT {_as(columns)} FROM ({inner}) AS g{grouped}{ordered}"
+
+
+def _as(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{sql} AS `{name}`" for name, sql in columns.items())
+
+
+def _by(keys: Iterable[str]) -> str:
+    return f" GROUP BY {names}" if (names := _names(keys)) else ""
+
+
+def _names(keys: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in keys)
+
+
+def _order(query: Query, of: Iterable[str]) -> list[str]:
+    return [*_ORDERS[query.order], *(f"`{name}`" for name in of)]
 
 
 def with_status(row: dict[str, Any]) -> dict[str, Any]:
@@ -145,49 +194,19 @@ def with_status(row: dict[str, Any]) -> dict[str, Any]:
     return {"cost_status": status.value, "list_status": listed.value} | row
 
 
-def microseconds(instant: datetime) -> int:
-    """Exact microseconds since the epoch.  Raises ValueError for an instant without a time zone."""
-    if instant.tzinfo is None:
-        raise ValueError(f"{instant.isoformat()} has no time zone")
-    return (instant - EPOCH) // timedelta(microseconds=1)
-
-
-def _in_rollup(
-    since: datetime | None, until: datetime | None, by: Sequence[str], step: timedelta | None
-) -> bool:
-    """Whether the query needs only whole hours and columns of the rollup."""
-    edges = [
-        instant - EPOCH for instant in (since, until) if instant is not None and instant.tzinfo
-    ]
-    lengths = edges if step is None else [*edges, step]
-    return all(not length % HOUR for length in lengths) and all(
-        name == "model" or name in ROLLED_UP for name in by
-    )
-
-
-def _key(name: str, number: int, parameters: dict[str, str | int]) -> str:
-    if name == "model":
-        return MODEL
-    if name in ROLLED_UP or name in IN_ROWS:
-        return f"t.{name}"
-    if name.startswith(TAG) and "`" not in name and "\\" not in name:
-        parameters[f"tag{number}"] = name.removeprefix(TAG)
-        return f"t.tags[{{tag{number}:String}}]"
-    known = ", ".join(sorted(("model", f"{TAG}NAME", *ROLLED_UP, *IN_ROWS)))
-    raise ValueError(f"cannot group calls by {name!r}; expected one of: {known}")
-
-
-def _measures(hourly: bool) -> dict[str, str]:
-    """Output name → expression."""
-    measures = {name: pair[hourly] for name, pair in COUNTS.items()}
-    measures |= {name: f"sum(t.{name})" for name in SUMS}
-    # No calls cost a known 0.  If all costs became unknown, the rollup's sum is 0 instead of NULL.
-    measures["cost_usd"] = "multiIf(calls = 0, 0, calls = unpriced_calls, NULL, sum(t.cost_usd))"
-    measures["list_usd"] = "multiIf(calls = 0, 0, listed_calls = 0, NULL, sum(t.list_usd))"
+def _measures() -> dict[str, str]:
+    """Output name → expression over the rows of `_inner`."""
+    measures = {name: f"sum(g.{name})" for name in COUNTS}
+    # A sum over no calls is a known 0; one over calls that all lack the value is unknown.
+    measures |= {name: f"if(calls = 0, 0, sum(g.{name}))" for name in SUMS}
+    # If all costs became unknown, the rollup's sum is 0 instead of NULL.
+    measures["cost_usd"] = "multiIf(calls = 0, 0, calls = unpriced_calls, NULL, sum(g.cost_usd))"
+    measures["list_usd"] = "multiIf(calls = 0, 0, listed_calls = 0, NULL, sum(g.list_usd))"
     for time in TIMES:
-        merged = f"quantilesDDMerge{_QUANTILES}(t.{time}_q)"
-        levels = merged if hourly else f"quantilesDD{_QUANTILES}(t.{time}_us)"
         for index, level in ((1, "p50"), (2, "p95")):
-            value = f"{levels}[{index}]"
+            value = f"quantilesDDMerge{_QUANTILES}(g.{time}_q)[{index}]"
             measures[f"{time}_{level}_us"] = f"if(isNaN({value}), NULL, toUInt64(round({value})))"
     return measures
+
+
+_MEASURES = _measures()

@@ -7,9 +7,8 @@ money is exact decimal text, None means unknown, instants are ISO 8601 in UTC.
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -18,18 +17,17 @@ from clickhouse_connect.driver.client import Client
 
 from exporters import content
 from exporters.clickhouse import connection
-from exporters.clickhouse.clickhouse import COLUMNS
+from exporters.clickhouse.calls_sql import NEWEST, CallsQuestion
+from exporters.clickhouse.clickhouse import REFUSAL_COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
 from exporters.clickhouse.dsn import Dsn, parse_dsn, require
-from exporters.clickhouse.report_sql import grouped, microseconds, with_status
-from exporters.record import Record, TransientError
+from exporters.record import COLUMNS, TransientError
 
 Row = dict[str, object]
 Scalar = str | int | bool
 
 THREADS_MAX = 4  # each has its own client; a slow query must not hold up the others
 QUERY_TIMEOUT_S = 30
-ROWS_MAX = 10_000  # of any list: calls, or groups of a report
 
 READ_SETTINGS: dict[str, str | int] = {
     "date_time_output_format": "iso",
@@ -42,14 +40,7 @@ READ_SETTINGS: dict[str, str | int] = {
 }
 # Settings of how values are written: without them, results mean something else.
 FORMATS = frozenset(name for name in READ_SETTINGS if "output" in name)
-# Column → type of its field, for the columns that can be filtered for equality.
-FILTERS = {
-    field.name: field.type
-    for field in msgspec.structs.fields(Record)
-    if field.type in (str, int, bool) and field.name not in ("ts_us", "call_id", "receipt")
-}
 _VERSION = ("revision", "at", "reason")  # columns that a price has and a call does not
-_TYPES = {str: "String", bool: "Bool", int: "Int64"}
 
 
 class _Answer(msgspec.Struct):
@@ -70,30 +61,14 @@ class Store:
         self._local = threading.local()
         self._clients: list[Client] = []
 
-    async def calls(
-        self,
-        limit: int = 100,
-        *,
-        since: datetime | None = None,
-        before: datetime | None = None,
-        before_id: str = "",
-        filters: Mapping[str, Scalar] | None = None,
-    ) -> list[Row]:
-        """The newest calls, at most `limit` and ROWS_MAX, with all columns.
+    async def calls(self, question: CallsQuestion = NEWEST) -> list[Row]:
+        """The calls that `question` asks for, newest first, with all columns."""
+        sql, bound = question.sql(await self.rows_table())
+        return [_readable(row) for row in await self._rows(sql, bound)]
 
-        To get the next page, pass `ts` and `call_id` of the last row as `before` and `before_id`.
-        `filters` are column = value; numbers and Bools may be text, such as "200" and "true".
-        Raises ValueError for a column that cannot be filtered by or a value of the wrong type.
-        """
-        where, parameters = _where(since, before, before_id, filters or {})
-        parameters["limit"] = min(limit, ROWS_MAX)
-        table = await self._table()
-        rows = await self._rows(
-            f"SELECT {', '.join(COLUMNS)}, ingested_at FROM {table} AS t WHERE {where}"
-            " ORDER BY ts DESC, call_id DESC LIMIT {limit:UInt32}",
-            parameters,
-        )
-        return [_readable(row) for row in rows]
+    async def refusals(self, question: CallsQuestion = NEWEST) -> list[Row]:
+        """The same of the calls that a budget refused, with the columns of `refusals`."""
+        return await self._rows(*question.sql("refusals", REFUSAL_COLUMNS))
 
     async def call(self, call_id: str) -> Row | None:
         """One call, its receipt decoded into `subcalls`, `lines`, `floor_usd`; None: not stored.
@@ -133,40 +108,11 @@ class Store:
         )
         return rows[0] if rows else None
 
-    async def spend(
-        self, since: datetime, by: Sequence[str] = ("provider", "response_model")
-    ) -> list[Row]:
-        """Spend since then, one row per group, the highest cost first.  See `report_sql`."""
-        return await self.report(since, None, by)
-
-    async def report(
-        self, since: datetime | None, until: datetime | None, by: Sequence[str] = ("model",)
-    ) -> list[Row]:
-        """Calls, tokens, cost and times of the half-open period, one row per group.
-
-        `cost_usd` is the sum of the known costs, `cost_status` that of the sum (`with_status`).
-        Without `by` there is one row.  Raises ValueError for a name that cannot group.
-        """
-        return await self._sums(*grouped(since, until, by, rows=await self._table()))
-
-    async def timeline(
-        self,
-        since: datetime,
-        step: timedelta,
-        until: datetime | None = None,
-        by: Sequence[str] = ("model",),
-    ) -> list[Row]:
-        """A report by `time`, in steps of whole seconds; steps without calls have no row."""
-        return await self._sums(*grouped(since, until, by, step=step, rows=await self._table()))
-
-    async def _sums(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
-        return list(map(with_status, await self._rows(f"{sql} LIMIT {ROWS_MAX}", parameters)))
-
-    async def ask(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
+    async def ask(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
         """The rows that `sql` selects: SQL of ours, as in `exporters.clickhouse.corrections`."""
         return await self._rows(sql, parameters)
 
-    async def _table(self) -> str:
+    async def rows_table(self) -> str:
         """The table that has the newest prices: the join of `priced_calls` only if it is needed."""
         found = await self._rows("SELECT 1 FROM corrections LIMIT 1", {})
         return "priced_calls" if found else "calls"
@@ -199,16 +145,16 @@ class Store:
             client.close()
         self._clients.clear()
 
-    async def _rows(self, sql: str, parameters: Mapping[str, Scalar]) -> list[Row]:
+    async def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[Row]:
         answer = msgspec.json.decode(await self._answer(sql, parameters), type=_Answer)
         names = [column["name"] for column in answer.meta]
         return [dict(zip(names, row, strict=True)) for row in answer.data]
 
-    async def _answer(self, sql: str, parameters: Mapping[str, Scalar]) -> bytes:
+    async def _answer(self, sql: str, parameters: Mapping[str, object]) -> bytes:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._query, sql, dict(parameters))
 
-    def _query(self, sql: str, parameters: dict[str, Scalar]) -> bytes:
+    def _query(self, sql: str, parameters: dict[str, object]) -> bytes:
         try:
             return self._client().raw_query(sql, parameters=parameters, fmt="JSONCompact")
         except Exception as error:
@@ -242,34 +188,6 @@ def _settable(client: Client, dsn: Dsn) -> Iterator[tuple[str, str | int]]:
                 )
             continue
         yield name, value
-
-
-def _where(
-    since: datetime | None, before: datetime | None, before_id: str, filters: Mapping[str, Scalar]
-) -> tuple[str, dict[str, Scalar]]:
-    """A condition on `calls` and the values to bind in it."""
-    conditions, parameters = ["1"], dict[str, Scalar]()
-    if since is not None:
-        conditions.append("t.ts >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
-        parameters["since"] = microseconds(since)
-    if before is not None:
-        last = "fromUnixTimestamp64Micro({before:Int64}, 'UTC')"
-        conditions.append(f"t.ts <= {last}")  # for the index, which does not read tuples
-        conditions.append(f"(t.ts, t.call_id) < ({last}, {{before_id:UUID}})")
-        parameters["before"] = microseconds(before)
-        parameters["before_id"] = str(UUID(before_id)) if before_id else str(UUID(int=0))
-    for number, (name, value) in enumerate(filters.items()):
-        if name not in FILTERS:
-            raise ValueError(
-                f"cannot filter calls by {name!r}; expected one of: {', '.join(FILTERS)}"
-            )
-        kind = FILTERS[name]
-        try:
-            parameters[f"f{number}"] = msgspec.convert(value, kind, strict=False)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"{name}: {error}") from error
-        conditions.append(f"t.{name} = {{f{number}:{_TYPES[kind]}}}")
-    return " AND ".join(conditions), parameters
 
 
 def _with_receipt(price: Row) -> Row:

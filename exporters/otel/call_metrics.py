@@ -63,8 +63,8 @@ class Metrics:
         )
 
     def add(self, record: Record) -> None:
-        """Count one record, unless it is that of a socket, which is no call."""
-        if record.is_socket:
+        """Count one record, unless it is no call: that of a socket, or of what a budget refused."""
+        if record.is_socket or record.is_refusal:
             return
         base = self._base(record)
         status = ("taximeter.cost.status", self._value("taximeter.cost.status", record.cost_status))

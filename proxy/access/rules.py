@@ -39,6 +39,7 @@ class Rule:
 
 _READ = Rule(READERS, is_open=True)
 _WRITE = Rule(ADMINS, is_open=True)
+_MONEY = Rule(frozenset({Role.FINANCE, Role.ADMIN}), is_open=True)
 _COMMAND = Rule(ADMINS, commands_only=True)
 
 # (method, path as it was registered) → rule; HEAD is as GET.
@@ -49,12 +50,19 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/readyz"): _READ,
     ("GET", "/metrics"): _READ,
     ("GET", "/api/alerts"): _READ,
+    ("GET", "/api/budgets"): _READ,
+    ("POST", "/api/budgets"): _MONEY,
+    ("PUT", "/api/budgets/{name}"): _MONEY,
+    ("DELETE", "/api/budgets/{name}"): _MONEY,
+    ("GET", "/api/budgets/{name}/test"): _READ,
     ("GET", "/api/calls"): _READ,
     ("GET", "/api/calls/{call_id}"): _READ,
     ("GET", "/api/health"): _READ,
+    ("GET", "/api/refusals"): _READ,
     ("GET", "/api/counted"): _READ,
     ("GET", "/api/unpriced"): _READ,
     ("GET", "/api/session"): _READ,
+    ("GET", "/api/report"): _READ,
     ("GET", "/api/spend"): _READ,
     ("GET", "/api/timeline"): _READ,
     ("GET", "/api/store/check"): _READ,

@@ -7,32 +7,28 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from exporters.clickhouse.audit import EXACT, AuditTable
+from exporters.audit import COLUMNS as FIELDS
+from exporters.clickhouse.audit import AuditTable
+from exporters.clickhouse.audit_sql import AuditQuestion
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
-from proxy.commands import terminal
-from proxy.commands.arguments import add_common, common_again, configuration
+from proxy.commands import questions, terminal
+from proxy.commands.arguments import add_common, common_again
 from proxy.commands.console_client import ask
+from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Column, Exit
-from proxy.console.audit_api import LIMIT_DEFAULT, PARAMETERS, PATH, question, readable
+from proxy.console.audit_api import PATH, readable
 from proxy.delivery import lag
+from proxy.query.csv_rows import csv_text
+from proxy.query.language import AUDIT_LOG, audit_question
 from proxy.settings.config import Config
 from proxy.settings.places import Places, has_store, store_dsn
 
 COLUMNS = tuple(
     Column(name, name) for name in ("ts", "actor", "role", "action", "target", "change")
 )
-HELP = {
-    "since": "start, as a time or an age such as 7d",
-    "until": "end, as a time or an age",
-    "limit": f"how many entries (default: {LIMIT_DEFAULT})",
-    "before": "for the next page: ts of the last entry",
-    "before_id": "for the next page: id of the last entry",
-    **{name: f"only entries with this {name}" for name in EXACT},
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,34 +37,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
     help = "show who changed what, newest first"
     added = actions.add_parser("log", parents=[common_again()], help=help, description=help)
-    for name in PARAMETERS:
-        flag = f"--{name.replace('_', '-')}"
-        added.add_argument(flag, default="", metavar=name.upper(), help=HELP[name])
+    questions.add_question(added, AUDIT_LOG)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    config = configuration(arguments)
-    query = {name: value for name in PARAMETERS if (value := getattr(arguments, name))}
     try:
-        return log(config, query, as_json=arguments.json)
+        form = questions.form(arguments)
+        pairs, asked = questions.question(arguments, AUDIT_LOG)
+        question = audit_question(asked, datetime.now(UTC))
+        return log(stored_configuration(arguments), question, pairs, form)
     except ValueError as error:
         terminal.say(f"audit log: {error}", sys.stderr)
         return Exit.MISTAKE
 
 
-def log(config: Config, query: Mapping[str, str], *, as_json: bool) -> Exit:
-    """Print the entries.  Raises ValueError for an invalid query."""
-    question(query, datetime.now(UTC))
+def log(config: Config, question: AuditQuestion, pairs: questions.Pairs, form: str) -> Exit:
+    """Print the entries."""
     try:
-        rows: list[Row] | None = ask(config, PATH, query)
+        rows: list[Row] | None = ask(config, PATH, pairs)
         if rows is None:
-            rows = asyncio.run(_from_store(config, query))
+            rows = asyncio.run(_from_store(config, question))
     except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the audit log: {error}")
+        terminal.say(f"Cannot read the audit log: {error}", sys.stderr)
         return Exit.FAILED
-    if as_json:
+    if form == "json":
         terminal.emit(rows)
+    elif form == "csv":
+        sys.stdout.write(csv_text(rows, FIELDS))
     elif rows:
         terminal.show(COLUMNS, map(_cells, rows))
     else:
@@ -76,7 +72,7 @@ def log(config: Config, query: Mapping[str, str], *, as_json: bool) -> Exit:
     return Exit.OK
 
 
-async def _from_store(config: Config, query: Mapping[str, str]) -> list[Row]:
+async def _from_store(config: Config, question: AuditQuestion) -> list[Row]:
     """The entries without a running meter.  Raises TransientError if some wait in the journal."""
     places = Places(config.data)
     if waiting := lag.undelivered(places.audit, places.cursor(AuditTable.name)):
@@ -88,7 +84,7 @@ async def _from_store(config: Config, query: Mapping[str, str]) -> list[Row]:
         return []  # this data directory was never served from
     store = Store(store_dsn(config), database=config.store.database)
     try:
-        sql, bound = question(query, datetime.now(UTC)).sql()
+        sql, bound = question.sql()
         return [readable(row) for row in await store.ask(sql, bound)]
     finally:
         await store.close()

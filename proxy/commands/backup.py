@@ -19,8 +19,9 @@ from exporters.record import TransientError
 from proxy.backup import backup
 from proxy.backup.backup import Manifest
 from proxy.commands import audited, terminal
-from proxy.commands.arguments import add_common, configuration
+from proxy.commands.arguments import add_common
 from proxy.commands.console_client import request
+from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Exit, count
 from proxy.console.audit_api import ChangeMade
 from proxy.console.backup_api import PATH, BackupOrder, shown
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    config = configuration(arguments)
+    config = stored_configuration(arguments)
     try:
         return back_up(config, arguments.directory.absolute(), as_json=arguments.json)
     except ValueError as error:

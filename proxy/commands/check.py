@@ -117,8 +117,6 @@ def _budget(budget: Budget) -> dict[str, str]:
 
 def _warnings(config: Config, book: TariffBook) -> Iterator[str]:
     """What does not do yet what it seems to do, or matches no call today."""
-    if config.budgets:
-        yield "budgets: this version only checks them; it counts no spend and holds up no call"
     yield from gateway_warnings(config)
     yield from keys.problems(config.gateway.keys, os.environ)
     priced = {name for tariff in book.tariffs for name in tariff.names}

@@ -52,6 +52,7 @@ COMMANDS = (
     Command("store", "proxy.commands.store:main", "Check the store."),
     Command("access", "proxy.commands.access:main", "Add, list and remove tokens of the console."),
     Command("audit", "proxy.commands.audit_log:main", "Show who changed what."),
+    Command("budgets", "proxy.commands.budgets:main", "Show budgets, and test one."),
     Command("backup", "proxy.commands.backup:main", "Back up the data directory."),
     Command("restore", "proxy.commands.restore:main", "Make a data directory from a backup."),
     Command("routes", "proxy.commands.routes:main", "List, check and explain gateway routes."),
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     named = next((word for word in words if not word.startswith("-")), "")
     chosen = next((command for command in COMMANDS if command.name == named), None)
-    arguments = _parser(chosen).parse_args(words)
+    arguments = _parsed(words, chosen)
     if arguments.version:
         from importlib.metadata import version  # noqa: PLC0415 — takes half as long as --help
 
@@ -92,6 +93,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         if code is None:
             raise
         return code
+
+
+def _parsed(words: Sequence[str], chosen: Command | None) -> argparse.Namespace:
+    """The arguments.  Exits with 2 for unknown ones, and says which was probably meant."""
+    parser = _parser(chosen)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        from proxy.query.asked import near  # noqa: PLC0415 — too slow for --help
+
+        word = unknown[0].partition("=")[0]
+        parser.error(f"{word} is not understood; {near(word, _options(parser), ['see --help'])}")
+    return arguments
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """Every option of a parser and of the commands below it."""
+    found = []
+    for action in parser._actions:
+        found += [one for one in action.option_strings if action.help is not argparse.SUPPRESS]
+        if isinstance(action, argparse._SubParsersAction):
+            found += [one for below in action.choices.values() for one in _options(below)]
+    return found
 
 
 def _parser(chosen: Command | None) -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import Any
@@ -24,7 +24,7 @@ TIMEOUT_S = 60.0  # longer than the console's own queries may take
 def ask(
     config: Config,
     path: str,
-    query: Mapping[str, str],
+    query: Mapping[str, str] | Sequence[tuple[str, str]],
     *,
     method: str = "GET",
     timeout_s: float = TIMEOUT_S,

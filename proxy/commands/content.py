@@ -17,8 +17,9 @@ from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from proxy.commands import audited, terminal
-from proxy.commands.arguments import add_common, configuration
+from proxy.commands.arguments import add_common
 from proxy.commands.console_client import TIMEOUT_S, request
+from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Exit
 from proxy.console.audit_api import ChangeMade
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
@@ -43,16 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    config = configuration(arguments)
     whose = DeletionOrder(
         call_id=arguments.call_id, user_id=arguments.user, before=arguments.before
     )
     try:
         if arguments.delete:
-            return delete(config, whose, as_json=arguments.json)
+            whose.selection(datetime.now(UTC))
+            return delete(stored_configuration(arguments), whose, as_json=arguments.json)
         if not arguments.call_id or arguments.user or arguments.before:
             raise ValueError("specify a CALL_ID; --user and --before require --delete")
-        return show(config, arguments.call_id, as_json=arguments.json)
+        return show(stored_configuration(arguments), arguments.call_id, as_json=arguments.json)
     except ValueError as error:
         terminal.say(f"content: {error}", sys.stderr)
         return Exit.MISTAKE
@@ -75,8 +76,7 @@ def show(config: Config, call_id: str, *, as_json: bool) -> Exit:
 
 
 def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
-    """Delete content and print its number of calls.  Raises ValueError for an invalid selection."""
-    whose.selection(datetime.now(UTC))
+    """Delete content and print its number of calls."""
     data = msgspec.json.encode(whose)
     try:
         done = _ask(config, DELETE_PATH, "POST", DELETE_TIMEOUT_S, data)

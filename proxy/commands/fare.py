@@ -6,6 +6,9 @@ from typing import TextIO
 
 import msgspec
 
+from exporters.clickhouse.calls_sql import CallsQuestion
+from exporters.clickhouse.query import Query
+from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Row, Store
 from pricing.cause import parse
 from pricing.money import amount, calls, doubts, money
@@ -57,11 +60,11 @@ async def of(config: Config) -> Fare:
 
 async def read(store: Store) -> Fare:
     """The fare of all calls in `store`.  Raises TransientError."""
-    (total,) = await store.report(None, None, ())
-    models = await store.report(None, None, ("provider", "model"))
+    found = await report(store, Query(by=("provider", "model")))
+    total, models = found.total, found.rows
     reasons: Counter[str] = Counter()
     unpriced: dict[str, None] = {}
-    for call in await store.calls(CALLS_MAX):
+    for call in await store.calls(CallsQuestion(limit=CALLS_MAX)):
         if call["cost_usd"] is None or call["cost_status"] == "partial":
             model = call["response_model"] or call["request_model"] or "no model"
             why = ", ".join(_list(call["reasons"])) or str(call["outcome"])

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from pricing.cause import texts
 from pricing.charge import line_document, plain
 from pricing.money import amount
 from pricing.quote import BATCH, STANDARD, Quote, Workload, models, quotes, workload
-from proxy.commands import terminal
+from proxy.commands import questions, terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.instants import instant
 from proxy.metering.book import tariff_book
+from proxy.query.asked import ZONE_ALONE
+from proxy.query.csv_rows import csv_text
+from proxy.query.language import time_zone
 
 REASONS_SHOWN = 2
 CACHED_HELP = "cached share of the input, such as 0.8 or 80%% (default: 0)"
@@ -47,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tiers", default=STANDARD, metavar="NAMES", help=TIERS_HELP)
     add("--batch", action="store_true", help="same as --tiers batch")
     add("--at", default="", metavar="TIME", help="use the prices of this time (default: now)")
+    questions.add_question(parser, ZONE_ALONE)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -54,7 +59,10 @@ def main(arguments: argparse.Namespace) -> int:
     book = tariff_book(configuration(arguments))
     now = datetime.now(UTC)
     try:
-        at = instant(arguments.at, now) if arguments.at else now
+        form = questions.form(arguments)
+        _, asked = questions.question(arguments, ZONE_ALONE)
+        zone = ZoneInfo(time_zone(asked.one("tz")))
+        at = instant(arguments.at, now, zone) if arguments.at else now
         tokens = arguments.input, arguments.output
         work = workload(tokens, arguments.cached, arguments.use, arguments.calls, at)
         tiers = tuple(filter(None, arguments.tiers.split(",")))
@@ -66,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         terminal.say(f"quote: {error}", sys.stderr)
         return Exit.MISTAKE
-    return show(quotes(book, chosen, work), work, as_json=arguments.json)
+    return show(quotes(book, chosen, work), work, form=form)
 
 
 def _share(text: str) -> Decimal:
@@ -78,10 +86,13 @@ def _share(text: str) -> Decimal:
     return number / 100 if text.endswith("%") else number
 
 
-def show(found: Sequence[Quote], work: Workload, *, as_json: bool) -> Exit:
+def show(found: Sequence[Quote], work: Workload, *, form: str = "table") -> Exit:
     """Print the quotes.  UNPRICED: none of them is complete."""
-    if as_json:
-        terminal.emit([_document(quote, work) for quote in found])
+    documents = [_document(quote, work) for quote in found]
+    if form == "json":
+        terminal.emit(documents)
+    elif form == "csv":
+        sys.stdout.write(csv_text(documents))
     else:
         used = ", ".join(f"{n:,} {meter.value}" for meter, n in work.quantities.items() if n)
         terminal.say(f"{work.calls:,} calls of {used} at {work.at:%Y-%m-%dT%H:%MZ}\n")

@@ -5,76 +5,158 @@ Queries the running console, whose process owns the embedded store; without one,
 
 import argparse
 import asyncio
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
+from exporters.clickhouse.notes import notes
+from exporters.clickhouse.query import Query
+from exporters.clickhouse.report_sql import OTHER
+from exporters.clickhouse.reports import NOTHING, columns
+from exporters.clickhouse.reports import report as reported
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from pricing.money import calls
-from proxy.commands import fare, terminal, token_audit
-from proxy.commands.arguments import add_common, configuration
+from proxy.commands import fare, questions, stored, terminal, token_audit
+from proxy.commands.arguments import add_common
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
-from proxy.instants import instant
 from proxy.metering.book import tariff_book
 from proxy.metering.unpriced import REPRICE, Hint, unpriced
+from proxy.query.answer import document, shown_columns
+from proxy.query.csv_rows import csv_text
+from proxy.query.language import REPORT, Defaults, report_query
 from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
+
+OPTIONAL = ("p95", "p50", "list", "doubts", "output", "input")  # left out first to last, for room
+DOUBTFUL = ("inexact_calls", "unpriced_calls")
+BETWEEN = 2  # spaces between two columns
+
+
+class Answer(msgspec.Struct):
+    """What `proxy.query.answer.document` makes."""
+
+    since: str | None
+    until: str
+    tz: str
+    by: list[str]
+    rows: list[Row]
+    total: Row
+    notes: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_common(parser)
-    help = "start, as a time or an age such as 2026-11-01 or 7d (default: 24h)"
-    parser.add_argument("--since", default="24h", metavar="TIME", help=help)
-    help = "end, as a time or an age (default: now)"
-    parser.add_argument("--until", default="", metavar="TIME", help=help)
-    help = "columns and tag.NAME to group by (default: provider,model)"
-    parser.add_argument("--by", default="provider,model", metavar="NAMES", help=help)
+    questions.add_question(parser, REPORT, Defaults())
     help = "compare the tokens that providers report with our own count of a sample instead"
     parser.add_argument("--audit", action="store_true", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    by = tuple(filter(None, arguments.by.split(",")))
-    since, until = arguments.since, arguments.until
-    config = configuration(arguments)
     try:
+        form = questions.form(arguments)
         if arguments.audit:
-            return token_audit.report(config, since=since, until=until, as_json=arguments.json)
-        return report(config, since=since, until=until, by=by, as_json=arguments.json)
+            return token_audit.report(arguments, form)
+        pairs, asked = questions.question(arguments, REPORT)
+        query = report_query(asked, datetime.now(UTC), Defaults())
+        return report(stored.stored_configuration(arguments), query, pairs, form)
     except ValueError as error:
         terminal.say(f"report: {error}", sys.stderr)
         return Exit.MISTAKE
 
 
-def report(config: Config, *, since: str, until: str, by: Sequence[str], as_json: bool) -> Exit:
-    """Print one row per group.  Raises ValueError for an invalid time or group."""
+def report(config: Config, query: Query, pairs: questions.Pairs, form: str) -> Exit:
+    """Print one row per group.  Raises ValueError for a question that has too long an answer."""
     try:
-        query = {"since": since, "until": until, "by": ",".join(by)}
-        rows: list[Row] | None = ask(config, "/api/spend", query)
+        found = ask(config, "/api/report", pairs)
         hints: list[Hint] = []
-        if rows is None:
-            rows, hints = asyncio.run(_from_store(config, since, until, by))
-        elif any(row["inexact_calls"] or row["unpriced_calls"] for row in rows):
-            found = ask(config, "/api/unpriced", query)
-            hints = msgspec.convert(found or [], list[Hint])
+        if found is None:
+            found, hints = asyncio.run(_from_store(config, query))
+        elif form == "table" and any(
+            found["total"][n] for n in ("inexact_calls", "unpriced_calls")
+        ):
+            period = [(name, text) for name, text in pairs if name not in ("by", "limit", "order")]
+            hints = msgspec.convert(ask(config, "/api/unpriced", period) or [], list[Hint])
     except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the calls: {error}")
+        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
         return Exit.FAILED
-    if as_json:
-        terminal.emit(rows)
-    elif rows:
-        groups = [Column(name, name) for name in by]
-        terminal.show((*groups, *fare.MONEY), [fare.cells(row) for row in rows])
-        _advise(hints)
+    answer = msgspec.convert(found, Answer)
+    if form == "json":
+        terminal.emit(answer.rows)
+    elif form == "csv":
+        text = csv_text(answer.rows, shown_columns(columns(query), answer.rows))
+        sys.stdout.write(text)
     else:
-        terminal.say(f"No calls since {since} in {config.data}.")
+        _show(answer, config)
+        _advise(hints)
+    for note in answer.notes:
+        terminal.say(
+            f"Note: {note}{'' if note.endswith('?') else '.'}",
+            sys.stderr if form != "table" else None,
+        )
     return Exit.OK
+
+
+def _show(answer: Answer, config: Config) -> None:
+    """Print the table; that there are no calls only if nothing else explains it."""
+    if not answer.total["calls"]:
+        if not answer.notes:
+            period = f"between {answer.since} and {answer.until}"
+            terminal.say(
+                f"No calls {period} in {(config.store.dsn and 'the store') or config.data}."
+            )
+        return
+    groups = [Column(name, name) for name in answer.by]
+    shown = answer.rows
+    if len(groups) > 1:  # a row for each group and day, whether there was a call or not
+        shown = [row for row in shown if row["calls"]]
+    rows = [fare.cells({**row, **_named(row, answer.by)}) for row in shown]
+    if len(rows) > 1:
+        rows.append(fare.cells(answer.total) | dict.fromkeys(answer.by, "") | {answer.by[0]: "all"})
+    chosen, left_out = fitting((*groups, *fare.MONEY), rows)
+    terminal.show(chosen, rows)
+    if left_out:
+        terminal.say(f"Not shown: {', '.join(left_out)} (see --csv).")
+        if why := fare.cells(answer.total)["doubts"]:
+            terminal.say(f"Calls not exact: {why}.")
+
+
+def _named(row: Row, by: Sequence[str]) -> Row:
+    """What the groups are called in a table."""
+    if row.get(OTHER):
+        return {name: "(other)" for name in by if row.get(name) is None}
+    return {name: "(none)" for name in by if row.get(name) == ""}
+
+
+def fitting(
+    wanted: Sequence[Column], rows: Sequence[dict[str, str]]
+) -> tuple[list[Column], list[str]]:
+    """The columns that say something, as many as fit a terminal; and the titles of the others."""
+    said = [
+        one
+        for one in wanted
+        if one.key not in OPTIONAL or any(row.get(one.key, "-") not in ("", "-") for row in rows)
+    ]
+    if not sys.stdout.isatty():
+        return said, []
+    room, left_out = shutil.get_terminal_size().columns, list[str]()
+    for key in OPTIONAL:
+        if _width(said, rows) <= room:
+            break
+        left_out += [one.title for one in said if one.key == key]
+        said = [one for one in said if one.key != key]
+    return said, left_out
+
+
+def _width(columns: Sequence[Column], rows: Sequence[dict[str, str]]) -> int:
+    widths = (max(len(c.title), *(len(row.get(c.key, "")) for row in rows)) for c in columns)
+    return sum(widths) + BETWEEN * (len(columns) - 1)
 
 
 def _advise(hints: Sequence[Hint]) -> None:
@@ -85,16 +167,16 @@ def _advise(hints: Sequence[Hint]) -> None:
         terminal.say(f"Then, to restate the calls: {REPRICE}")
 
 
-async def _from_store(
-    config: Config, since: str, until: str, by: Sequence[str]
-) -> tuple[list[Row], list[Hint]]:
-    now = datetime.now(UTC)
-    if not has_store(config):
-        return [], []  # this data directory was never served from
+async def _from_store(config: Config, query: Query) -> tuple[Row, list[Hint]]:
+    """The answer without a running meter."""
+    waiting = list(stored.not_stored(config))
+    if not has_store(config):  # this data directory was never served from
+        return document(query, NOTHING, waiting), []
     store = Store(store_dsn(config), database=config.store.database)
     try:
-        period = instant(since, now), instant(until, now) if until else None
-        rows = await store.report(*period, tuple(by))
-        return rows, await unpriced(store, tariff_book(config), *period)
+        found = await reported(store, query)
+        said = [*await notes(store, query), *waiting]
+        hints = await unpriced(store, tariff_book(config), query.since, query.until, query.filters)
+        return document(query, found, said), hints
     finally:
         await store.close()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,17 @@ from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from pricing.cause import parse
 from pricing.money import amount, difference
-from proxy.commands import audited, terminal
-from proxy.commands.arguments import add_common, configuration
+from proxy.commands import audited, questions, terminal
+from proxy.commands.arguments import add_common
 from proxy.commands.console_client import request
+from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Column, Exit, count
 from proxy.console.audit_api import ChangeMade
 from proxy.console.reprice_api import PATH
+from proxy.query.answer import instant_text
+from proxy.query.asked import PERIOD_ALONE, Mistake
+from proxy.query.csv_rows import csv_text
+from proxy.query.language import Defaults, Stretch, stretch
 from proxy.repricing.differences import GROUPED_BY
 from proxy.repricing.run import RepriceOrder, Repricing
 from proxy.settings.config import Config
@@ -57,10 +63,7 @@ Progressed = Callable[[int, int], None]  # calls done, calls in all
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_common(parser)
-    help = "start, as a time or an age such as 2026-11-01 or 7d"
-    parser.add_argument("--since", required=True, metavar="TIME", help=help)
-    help = "end, as a time or an age (default: now)"
-    parser.add_argument("--until", default="", metavar="TIME", help=help)
+    questions.add_question(parser, PERIOD_ALONE)
     help = "directory of tariffs that override the installed ones"
     parser.add_argument("--tariffs", default="", metavar="DIR", help=help)
     parser.add_argument("--dry-run", action="store_true", help="show differences, write nothing")
@@ -69,14 +72,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    config = configuration(arguments)
-    wanted = order(arguments.since, arguments.until, arguments.tariffs)
-    choice = Choice(dry_run=arguments.dry_run, yes=arguments.yes, as_json=arguments.json)
     try:
-        return reprice(config, wanted, choice)
+        form = questions.form(arguments)
+        wanted = order(period(arguments), arguments.tariffs)
+        choice = Choice(dry_run=arguments.dry_run, yes=arguments.yes, form=form)
+        return reprice(stored_configuration(arguments), wanted, choice)
     except ValueError as error:  # an invalid time, or tariffs that do not load
         terminal.say(f"reprice: {error}", sys.stderr)
         return Exit.MISTAKE
+
+
+def period(arguments: argparse.Namespace) -> Stretch:
+    """The period that was asked for.  Raises Mistake; there is no default."""
+    _, asked = questions.question(arguments, PERIOD_ALONE)
+    found = stretch(asked, datetime.now(UTC), Defaults(since=""))
+    if found.since is None:
+        raise Mistake("the period has no beginning", "give --since TIME or --month", "since")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +97,18 @@ class Choice:
 
     dry_run: bool = False
     yes: bool = False
-    as_json: bool = False
+    form: str = "table"
 
 
 def reprice(config: Config, order: RepriceOrder, choice: Choice) -> Exit:
     """Show the differences and, if confirmed, write them.  Raises ValueError for a mistake."""
     try:
         found = _run(config, order)
-        if not choice.as_json:
+        if choice.form == "table":
             _show(found)
         if not found["changed"] or choice.dry_run:
             return _done(found, choice)
-        if not choice.yes and not (choice.as_json is False and _confirmed(found)):
+        if not choice.yes and not (choice.form == "table" and _confirmed(found)):
             terminal.say("Nothing was written.  Use --yes to write.", sys.stderr)
             return _done(found, choice, Exit.MISTAKE)
         write = msgspec.structs.replace(
@@ -106,14 +118,17 @@ def reprice(config: Config, order: RepriceOrder, choice: Choice) -> Exit:
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot reprice the calls: {error}", sys.stderr)
         return Exit.FAILED
-    if not choice.as_json:
+    if choice.form == "table":
         terminal.say(f"Wrote {count(written['written'])} corrections.  The old prices are kept.")
     return _done(written, choice)
 
 
 def _done(found: Result, choice: Choice, code: Exit = Exit.OK) -> Exit:
-    if choice.as_json:
+    if choice.form == "json":
         terminal.emit(found)
+    elif choice.form == "csv":
+        kinds = ((kind, group) for kind in GROUPED_BY for group in found["by"][kind])
+        sys.stdout.write(csv_text(_flat(kind, group) for kind, group in kinds))
     return code
 
 
@@ -224,8 +239,16 @@ def _cells(group: Result, name: str) -> dict[str, str]:
     }
 
 
-def order(since: str, until: str, tariffs: str) -> RepriceOrder:
+def _flat(kind: str, group: Result) -> dict[str, object]:
+    """A group as a row among those of other kinds."""
+    sums = {name: value for name, value in group.items() if name != kind}
+    return {"by": kind, "name": group[kind], **sums}
+
+
+def order(period: Stretch, tariffs: str) -> RepriceOrder:
     """The order for these arguments; the directory is absolute, as the meter will open it."""
     return RepriceOrder(
-        since=since, until=until, tariffs=str(Path(tariffs).resolve()) if tariffs else ""
+        since=instant_text(period.since) or "",
+        until=instant_text(period.until) or "",
+        tariffs=str(Path(tariffs).resolve()) if tariffs else "",
     )

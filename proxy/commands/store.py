@@ -6,6 +6,7 @@ one, opens the store.
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,13 +15,15 @@ import msgspec
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.record import TransientError
 from pricing.money import UNKNOWN
-from proxy.commands import audited, terminal
-from proxy.commands.arguments import add_common, common_again, configuration
+from proxy.commands import audited, questions, terminal
+from proxy.commands.arguments import add_common, common_again
 from proxy.commands.console_client import ask
+from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Column, Exit
-from proxy.console.api import QUIET_S
+from proxy.console.api import QUIET_S, QUIET_S_MAX
 from proxy.console.audit_api import ChangeMade
 from proxy.delivery import lag
+from proxy.query.csv_rows import csv_text
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -45,9 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "compare rollups with rows, day by day; exit code 1 if they differ"
     added = actions.add_parser("check", parents=[common_again()], help=help, description=help)
     added.add_argument("--repair", action="store_true", help="rebuild the rollups that differ")
+    added.add_argument("--csv", action="store_true", help="print CSV, for spreadsheets")
     added.add_argument(
         "--quiet",
-        type=int,
+        type=seconds,
         default=QUIET_S,
         metavar="SECONDS",
         help=f"skip days with rows newer than this (default: {QUIET_S})",
@@ -56,15 +60,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    return check(
-        configuration(arguments),
-        repair=arguments.repair,
-        quiet_s=arguments.quiet,
-        as_json=arguments.json,
-    )
+    try:
+        form = questions.form(arguments)
+        config = stored_configuration(arguments)
+        return check(config, repair=arguments.repair, quiet_s=arguments.quiet, form=form)
+    except ValueError as error:
+        terminal.say(f"store check: {error}", sys.stderr)
+        return Exit.MISTAKE
 
 
-def check(config: Config, *, repair: bool, quiet_s: int, as_json: bool) -> Exit:
+def seconds(text: str) -> int:
+    """A number of seconds that the console takes too."""
+    if not (text.isascii() and text.isdecimal() and int(text) <= QUIET_S_MAX):
+        hint = f"a number of seconds from 0 to {QUIET_S_MAX}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {hint}")
+    return int(text)
+
+
+def check(config: Config, *, repair: bool, quiet_s: int, form: str = "table") -> Exit:
     """Print the days that differ.  FAILED: some still differ, or the store does not respond."""
     query = {"quiet_s": str(quiet_s)}
     method, timeout_s = ("POST", REPAIR_TIMEOUT_S) if repair else ("GET", CHECK_TIMEOUT_S)
@@ -78,8 +91,11 @@ def check(config: Config, *, repair: bool, quiet_s: int, as_json: bool) -> Exit:
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot check the store: {error}")
         return Exit.FAILED
-    if as_json:
+    if form == "json":
         terminal.emit(found)
+    elif form == "csv":
+        keys = [column.key for column in COLUMNS]
+        sys.stdout.write(csv_text([row for one in found for row in _rows(one)], keys))
     elif found:
         terminal.show(COLUMNS, [row for one in found for row in _rows(one)])
     else:

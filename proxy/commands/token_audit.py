@@ -1,18 +1,24 @@
 """`taximeter report --audit`: what providers report beside our own count of the same calls."""
 
+import argparse
 import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
+from exporters.clickhouse.query import Filter
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
-from proxy.commands import terminal
+from proxy.commands import questions, terminal
 from proxy.commands.console_client import ask
+from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Column, Exit, count
-from proxy.instants import instant
 from proxy.metering.token_audits import CALLS_MIN, Comparison, comparisons
+from proxy.query.asked import FILTERED_PERIOD
+from proxy.query.csv_rows import csv_text
+from proxy.query.language import Defaults, Stretch, stretch
 from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 
@@ -29,21 +35,26 @@ COLUMNS: Sequence[Column] = (
 )
 
 
-def report(config: Config, *, since: str, until: str, as_json: bool) -> Exit:
-    """Print a row for each provider, model and kind.  Raises ValueError for an invalid time."""
+def report(arguments: argparse.Namespace, form: str) -> Exit:
+    """Print a row for each provider, model and kind.  Raises ValueError for a mistake."""
+    pairs, asked = questions.question(arguments, FILTERED_PERIOD)
+    period = stretch(asked, datetime.now(UTC), Defaults())
+    config = stored_configuration(arguments)
     try:
-        rows = ask(config, "/api/counted", {"since": since, "until": until})
+        rows = ask(config, "/api/counted", pairs)
         if rows is None:
-            rows = msgspec.to_builtins(asyncio.run(_from_store(config, since, until)))
+            rows = msgspec.to_builtins(asyncio.run(_from_store(config, period, asked.filters)))
     except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the calls: {error}")
+        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
         return Exit.FAILED
-    if as_json:
+    if form == "json":
         terminal.emit(rows)
+    elif form == "csv":
+        sys.stdout.write(csv_text(rows, Comparison.__struct_fields__))
     elif rows:
         terminal.show(COLUMNS, map(_cells, msgspec.convert(rows, list[Comparison])))
     else:
-        terminal.say(f"No call since {since} was counted: see metering.audit_sample.")
+        terminal.say("No call of this period was counted: see metering.audit_sample.")
     return Exit.OK
 
 
@@ -60,12 +71,13 @@ def _cells(one: Comparison) -> dict[str, str]:
     }
 
 
-async def _from_store(config: Config, since: str, until: str) -> list[Comparison]:
+async def _from_store(
+    config: Config, period: Stretch, filters: Sequence[Filter]
+) -> list[Comparison]:
     if not has_store(config):
         return []
-    now = datetime.now(UTC)
     store = Store(store_dsn(config), database=config.store.database)
     try:
-        return await comparisons(store, instant(since, now), instant(until, now) if until else None)
+        return await comparisons(store, period.since, period.until, filters)
     finally:
         await store.close()

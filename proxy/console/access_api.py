@@ -11,7 +11,7 @@ from proxy.access.audit import Audit
 from proxy.access.page_token import PageTokens
 from proxy.access.roles import Role
 from proxy.console.admission import CALLER
-from proxy.console.api import reply
+from proxy.console.asking import reply
 
 PATH = "/api/access"
 ONE = "/api/access/{name}"

@@ -9,12 +9,12 @@ from aiohttp import web
 from proxy.access.audit import Audit
 from proxy.backup.backup import Manifest
 from proxy.console.admission import CALLER
-from proxy.console.api import reply
+from proxy.console.asking import reply
 
 PATH = "/api/backup"
 
 
-class BackupOrder(msgspec.Struct, frozen=True):
+class BackupOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to; an absolute path that is empty or missing."""
 
     directory: str

@@ -10,14 +10,17 @@ from exporters.clickhouse.store import Row, Store
 from exporters.series import Family
 from proxy.access.page_token import PageTokens
 from proxy.access.tokens import Tokens
+from proxy.budgets.budgets import Budgets
 from proxy.console import api
 from proxy.console.access_api import AccessApi
 from proxy.console.admission import admission
 from proxy.console.audit_api import AuditApi
 from proxy.console.backup_api import BacksUp, BackupApi
+from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.probes import Probes
+from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
@@ -35,13 +38,14 @@ class Parts:
     metrics: Callable[[], list[Family]]
     alerts: Callable[[], Mapping[str, object]]
     check: api.Check
-    unpriced: api.Period
-    counted: api.Period
+    unpriced: Period
+    counted: Period
     repricing: Repricing
     contents: Contents
     content: ContentDelivery | None
     audit: AuditDelivery
     probes: Probes
+    budgets: Budgets
     backs_up: BacksUp
 
 
@@ -67,6 +71,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *ContentApi(parts.store, parts.contents, parts.content, audit).routes(),
             *AccessApi(places.access, pages, audit).routes(),
             *BackupApi(parts.backs_up, audit).routes(),
+            *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

@@ -16,7 +16,7 @@ from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from proxy.access.audit import Audit
 from proxy.console.admission import CALLER
-from proxy.console.api import reply
+from proxy.console.asking import reply
 from proxy.delivery.contents import ContentDelivery
 from proxy.instants import instant
 
@@ -32,7 +32,7 @@ class StoredContent(Protocol):
     async def content(self, call_id: str) -> Row | None: ...
 
 
-class DeletionOrder(msgspec.Struct, kw_only=True):
+class DeletionOrder(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Whose content to delete; `before` as in `proxy.instants.instant`."""
 
     call_id: str = ""

@@ -10,39 +10,50 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
 from time import monotonic
+from typing import Protocol
 
-from aiohttp.http import RawRequestMessage
-
-from proxy.door.plans import Asked, Door, Plan
+from proxy.door.plans import Arrived, Asked, Plan, Sent
 from proxy.door.stage import Held, Stage
+from proxy.door.state import State
 from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
 from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.failures import Fault, What, what
 from proxy.gateway.limits import reset_s
+from proxy.gateway.options import GatewayOptions
 from proxy.relay.answers import error_answer
 from proxy.relay.call import Caller
-from proxy.relay.headers import RequestHeaders
 from proxy.relay.http1 import head, status_line
 from proxy.relay.routes import Refusal
 
 NO_RETRY = {"x-should-retry": "false"}  # OpenAI's and Anthropic's SDKs obey it
 TOO_LARGE = "the request is larger than gateway.body_bytes_max, so it cannot be sent again."
 LIMITED = "every candidate is at its rate limit; the first opens in {} s."
-UNANSWERED = "no candidate answered, and the request may have been processed. Retry if that is safe."
+UNANSWERED = (
+    "no candidate answered, and the request may have been processed; retry if that is safe."
+)
+BROKEN = "the request body does not match its head; resend it."
 FAILED_OVER = "FailedOver"  # what a row says of an attempt that was broken off for the next one
+
+
+class Door(Protocol):
+    """The door, as its calls use it."""
+
+    @property
+    def options(self) -> GatewayOptions: ...
+    @property
+    def state(self) -> State: ...
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal: ...
+    def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None: ...
 
 
 class GatewayCall:
     """What runs on the caller's connection: see `proxy.relay.running`."""
 
-    def __init__(
-        self, caller: Caller, request: RawRequestMessage, headers: RequestHeaders, door: Door, asked: Asked
-    ) -> None:
+    def __init__(self, caller: Caller, arrived: Arrived, door: Door, asked: Asked) -> None:
         self._caller = caller
-        self._request = request
-        self._headers = headers
+        self._arrived = arrived
         self._door = door
         self._asked = asked
         self._body: list[bytes] = []
@@ -55,7 +66,7 @@ class GatewayCall:
 
     def begin(self) -> None:
         """Ask a caller that waits for it to send its body."""
-        if self._headers.expects:
+        if self._arrived.headers.expects:
             self._caller.write(head(status_line(100, "Continue"), ()))
 
     def upload(self, data: bytes, last: bool) -> None:
@@ -72,7 +83,7 @@ class GatewayCall:
             self._task = asyncio.create_task(self._run(b"".join(self._body)))
 
     def body_broke(self) -> None:
-        self._refuse(400, "bad_request_body", "the request body does not match its head; resend it.")
+        self._refuse(400, "bad_request_body", BROKEN)
 
     def caller_left(self) -> None:
         self._stop(Outcome.CLIENT_GONE, "ClientDisconnected")
@@ -81,7 +92,7 @@ class GatewayCall:
         stage = self._stage
         if stage is not None and stage.committed and stage.call is not None:
             stage.call.cut_off()
-        elif not self._over:
+        elif not self._over and not (stage is not None and stage.crashed_with):
             self._stop(Outcome.INTERRUPTED, "ShuttingDown")
             self._caller.broken_off()
 
@@ -110,6 +121,7 @@ class GatewayCall:
             else:
                 await self._try(plan)
         except Exception as error:  # noqa: BLE001 — a bug: the caller must get an answer
+            self._over = True
             self._caller.crashed(error)
 
     async def _try(self, plan: Plan) -> None:
@@ -159,7 +171,7 @@ class GatewayCall:
         note = plan.note(target, tried)
         told = {"x-taximeter-request-id": note.request_id, "x-taximeter-candidate": note.candidate}
         stage = self._stage = Stage(self._caller, told)
-        self._door.send(stage, self._request, self._headers, plan, target, note)
+        self._door.send(stage, self._arrived, plan, Sent(target=target, note=note))
         try:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
                 return await asyncio.shield(stage.ended)
@@ -191,7 +203,8 @@ class GatewayCall:
     def _give_up(self, step: Stop, last: Held | None) -> None:
         """Pass the last answer on; or say what there was instead of one."""
         stage = self._stage
-        if step.retry_after_s is None and last is not None and last.has_answer and stage is not None:
+        has_answer = last is not None and last.has_answer
+        if step.retry_after_s is None and has_answer and stage is not None:
             self._over = True
             stage.pass_on(NO_RETRY)
             return
@@ -209,7 +222,7 @@ class GatewayCall:
     ) -> None:
         self._over = True
         whole = self._caller.request_whole
-        keep_alive = whole and not (self._request.should_close or self._caller.stopping)
+        keep_alive = whole and not (self._arrived.request.should_close or self._caller.stopping)
         answer = error_answer(status, kind, text, keep_alive=keep_alive)
         self._caller.write(with_headers(answer, more) if more else answer)
         self._caller.answered(keep_alive=keep_alive)

@@ -8,7 +8,8 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from time import monotonic, time_ns
+from time import monotonic, monotonic_ns, time_ns
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp.http import RawRequestMessage
@@ -17,19 +18,19 @@ from pricing.book import TariffBook
 from proxy.door import keys
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
-from proxy.door.plans import Asked, Plan, Planner
+from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
 from proxy.door.request import Sender
 from proxy.door.stage import Stage
 from proxy.door.state import State
 from proxy.exchange import GatewayNote
 from proxy.gateway import names
 from proxy.gateway.body import with_model
-from proxy.gateway.chain import Target
 from proxy.gateway.facts import operation_of
 from proxy.gateway.options import GatewayCaller
 from proxy.reading.heads import lower
 from proxy.relay.answers import error_answer, relay_answer
 from proxy.relay.call import Call, Caller
+from proxy.relay.call_log import CallLog
 from proxy.relay.headers import RequestHeaders
 from proxy.relay.ids import new_call_id
 from proxy.relay.routes import Refusal, Route
@@ -60,7 +61,20 @@ _REPLACED = frozenset(
     )
 )
 
-Forward = Callable[[Caller, RawRequestMessage, RequestHeaders, Route, GatewayNote], Call]
+
+class Forward(Protocol):
+    """The relay's own way to a provider."""
+
+    def __call__(
+        self,
+        caller: Caller,
+        request: RawRequestMessage,
+        headers: RequestHeaders,
+        route: Route,
+        note: GatewayNote,
+        *,
+        started_ns: int,
+    ) -> tuple[Call, CallLog]: ...
 
 
 class GatewayDoor:
@@ -78,15 +92,13 @@ class GatewayDoor:
             except ValueError as error:
                 log.error("gateway.keys.%s: %s; its candidates are not used.", name, error)
         missing = self.options.keys.keys() - self._keys.keys()
-        self.plan = Planner(config, self.state, book, missing).plan
+        self._planner = Planner(config, self.state, book, missing)
 
     def is_for(self, path: str) -> bool:
         """Whether a request is the gateway's."""
         return path == PATH or path.startswith((f"{PATH}/", f"{PATH}?"))
 
-    def open(
-        self, caller: Caller, request: RawRequestMessage, headers: RequestHeaders
-    ) -> Opened:
+    def open(self, caller: Caller, request: RawRequestMessage, headers: RequestHeaders) -> Opened:
         """Begin to answer; at once if nothing is to be sent."""
         path = request.path.removeprefix(PATH).partition("?")[0]
         named = self._admitted(request, headers)
@@ -104,10 +116,9 @@ class GatewayDoor:
             return _refused(Refusal(415, "content_encoding", ENCODED), lives=lives), lives
         tags = _tags(headers, named)
         sender = Sender(headers=sent, tags=tags, caller=named.name if named else "")
-        asked = Asked(
-            path=path, sender=sender, caller=named, request_id=new_call_id(time_ns())
-        )
-        return GatewayCall(caller, request, headers, self, asked)
+        asked = Asked(path=path, sender=sender, caller=named, request_id=new_call_id(time_ns()))
+        arrived = Arrived(request=request, headers=headers)
+        return GatewayCall(caller, arrived, self, asked)
 
     def _admitted(
         self, request: RawRequestMessage, headers: RequestHeaders
@@ -137,30 +148,28 @@ class GatewayDoor:
             return False
         return True
 
-    def send(
-        self,
-        stage: Stage,
-        request: RawRequestMessage,
-        headers: RequestHeaders,
-        plan: Plan,
-        target: Target,
-        note: GatewayNote,
-    ) -> None:
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
+        """What is to be done with a request, or why nothing is."""
+        return await self._planner.plan(asked, body)
+
+    def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None:
         """Begin one attempt; `stage` gets its answer."""
-        options = plan.route.candidates[target.candidate].options
+        options = plan.route.candidates[sent.target.candidate].options
         provider = self._config.providers[options.provider]
         base = urlsplit(provider.base_url).path.rstrip("/")
-        mark, query = request.path.partition("?")[1:]
+        mark, query = arrived.request.path.partition("?")[1:]
         path = plan.asked.path.removeprefix("/v1")
         route = Route(provider, f"{base}{provider.api_path}{path}{mark}{query}", {})
         body = with_model(plan.body, options.model)
-        pairs = [pair for pair in headers.forward if pair[0].lower() not in _REPLACED]
-        pairs.append(_credential(provider.dialect, self._keys[target.key]))
+        pairs = [pair for pair in arrived.headers.forward if pair[0].lower() not in _REPLACED]
+        pairs.append(_credential(provider.dialect, self._keys[sent.target.key]))
         pairs.append((b"Content-Length", b"%d" % len(body)))
-        call = self._forward(
-            stage, request, RequestHeaders(pairs, dict(plan.asked.sender.tags)), route, note
+        rewritten = RequestHeaders(pairs, dict(plan.asked.sender.tags))
+        started_ns = monotonic_ns()
+        call, noted = self._forward(
+            stage, arrived.request, rewritten, route, sent.note, started_ns=started_ns
         )
-        stage.call, stage.log = call, call.log
+        stage.call, stage.log = call, noted
         call.begin()
         call.upload(body, True)
 

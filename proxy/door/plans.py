@@ -3,11 +3,13 @@ key.  Nothing is sent here."""
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from time import monotonic
+
+from aiohttp.http import RawRequestMessage
 
 from pricing.book import TariffBook
 from proxy.door import prices
@@ -24,11 +26,12 @@ from proxy.gateway.filters import Route, fits, keys_of
 from proxy.gateway.limits import limit_class
 from proxy.gateway.live import Condition, Kept, Live
 from proxy.gateway.options import GatewayCaller
+from proxy.relay.headers import RequestHeaders
 from proxy.relay.routes import Refusal
 from proxy.settings.config import Config
 
 NOT_JSON = "the request body is not a JSON object."
-NOT_HERE = "no route, alias or provider/model is named {!r}. GET /gateway/v1/models lists the names."
+NOT_HERE = "no route, alias or provider/model is named {!r}; GET /gateway/v1/models lists them."
 NOT_YOURS = "this token may not use {!r}."
 NOBODY = "no candidate of {!r} can serve this request: {}."
 
@@ -41,6 +44,22 @@ class Asked:
     sender: Sender
     caller: GatewayCaller | None  # None: the gateway is `insecure`
     request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A request as it came."""
+
+    request: RawRequestMessage
+    headers: RequestHeaders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Whom an attempt goes to, and what its row says of that."""
+
+    target: Target
+    note: GatewayNote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +124,7 @@ class Planner:
             return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
         if found is None:
             return Refusal(404, "unknown_route", NOT_HERE.format(name))
-        route = filters.route(
-            found, self._config.gateway, self._config.providers, self._missing
-        )
+        route = filters.route(found, self._config.gateway, self._config.providers, self._missing)
         facts = await self._facts(asked, document, route)
         now = monotonic()
         live = await self._live(route, facts, now)
@@ -169,5 +186,3 @@ def _needs_prices(route: Route, kept: Kept | None) -> bool:
     """Prices decide in these orders, and whether a session should leave its cache."""
     several = len(route.candidates) > 1
     return several and (route.options.order in ("price", "score") or kept is not None)
-
-

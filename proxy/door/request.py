@@ -9,7 +9,7 @@ from pricing.usage import Meter
 from proxy.exchange import CountRequest
 from proxy.gateway import facts
 from proxy.gateway.facts import Facts
-from proxy.reading import clients
+from proxy.reading.sessions import session
 from proxy.tokens import tokens
 
 SESSION_TAG = "session"
@@ -29,7 +29,7 @@ def facts_of(path: str, body: facts.Json, sender: Sender, at: datetime) -> Facts
 
     Raises ValueError for a path that is no operation of the gateway.
     """
-    named = clients.session(sender.headers, dict(body))
+    named = session(sender.headers, dict(body))
     return replace(
         facts.read(path, body),
         session=facts.session_of(sender.tags.get(SESSION_TAG, ""), named, body),

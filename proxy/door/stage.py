@@ -47,6 +47,7 @@ class Stage:
         self.ended: asyncio.Future[Held | None] = asyncio.get_running_loop().create_future()
         self.call: Call | None = None
         self.log: CallLog | None = None
+        self.crashed_with: Exception | None = None
         self.request_whole = True
         self._caller = caller
         self._added = headers  # to an answer that is passed on
@@ -141,6 +142,7 @@ class Stage:
 
     def crashed(self, error: Exception) -> None:
         """A bug of the relay's."""
+        self.crashed_with = error
         self._caller.crashed(error)
 
     def switch(self, tunnel: Tunnel) -> bytes:

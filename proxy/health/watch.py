@@ -6,7 +6,6 @@ none for `alerts.quiet_s`.  An unknown number neither starts nor ends an alert.
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,119 +14,20 @@ import msgspec
 from msgspec.structs import replace
 
 from exporters.notify.alert import Alert, Severity
+from proxy.health.losses import CONTENT_ROOM, FULL, LOSSES, ROOM
 from proxy.health.vitals import Status
 from proxy.settings.config import AlertOptions
 
 ENDED_MAX = 100  # ended alerts that are still shown
 CATCHING_UP_S = 30.0  # rows left by a stopped meter are old, and are soon delivered
 
-_DISK = (
-    "Check the disk of the data directory: it may be full, read-only or over quota.  Frames that "
-    "rows need are held in memory meanwhile, up to 8 MiB per process."
-)
-_FULL = {
-    "calls": "frames are dropped",
-    "records": "calls wait to be metered",
-    "contents": "content is dropped and rows are kept",
-}
-_ROOM = (
-    "Give the journal room: free disk space, raise journal.total_bytes_max, or fix the exporter "
-    "that accepts no rows (see /api/health)."
-)
-_CONTENT_ROOM = "Raise content.journal_bytes_max, or fix the store (see its error in /api/health)."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """A counter that should not grow.  Its alert fires while it does.
-
-    `key` is its path in the status of the meter, or of each exporter.  `lasting` counters survive a
-    restart, the others start at 0.
-    """
-
-    name: str
-    severity: Severity
-    key: tuple[str, ...]
-    summary: str  # {count}: growth since the alert started, {part}: the component's name
-    action: str
-    journal: str = ""  # label that distinguishes two losses of one name
-    of_exporters: bool = False
-    lasting: bool = True
-
-
-LOSSES = (
-    Loss(
-        name="frames_dropped",
-        severity="critical",
-        key=("journal", "frames_dropped"),
-        summary="{count:,} journal frames were dropped; usage and price of their calls are lost.",
-        action=_ROOM,
-    ),
-    Loss(
-        name="calls_lost",
-        severity="critical",
-        key=("journal", "calls_lost"),
-        summary="{count:,} calls will have no row: the journal could not record them.",
-        action=_ROOM,
-    ),
-    Loss(
-        name="rows_set_aside",
-        severity="critical",
-        key=("set_aside",),
-        summary="{part} permanently rejected {count:,} rows.",
-        action="Find them with their reasons in state/{part}.aside.jsonl in the data directory.",
-        of_exporters=True,
-    ),
-    Loss(
-        name="content_dropped",
-        severity="critical",
-        key=("dropped",),
-        summary="Content of {count:,} calls was dropped (journal full); their rows were kept.",
-        action=_CONTENT_ROOM,
-        of_exporters=True,
-        lasting=False,
-    ),
-    Loss(
-        name="frames_unreadable",
-        severity="critical",
-        key=("failed",),
-        summary="{count:,} journal frames could not be read; their calls are incomplete.",
-        action="This is a bug in Taximeter.  Please report the log lines about these frames.",
-        lasting=False,
-    ),
-    Loss(
-        name="journal_damaged",
-        severity="critical",
-        key=("damaged_bytes",),
-        summary="{count:,} bytes at the ends of journal files were damaged and skipped.",
-        action="Check whether a process was killed, the power failed or the disk is failing.",
-        lasting=False,
-    ),
-    Loss(
-        name="journal_write_errors",
-        severity="warning",
-        key=("journal", "write_errors"),
-        summary="{count:,} journal writes of calls failed.",
-        action=_DISK,
-        journal="calls",
-    ),
-    Loss(
-        name="journal_write_errors",
-        severity="warning",
-        key=("write_errors",),
-        summary="{count:,} journal writes of records failed; calls are waiting to be metered.",
-        action=_DISK,
-        journal="records",
-        lasting=False,
-    ),
-)
 _START_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
-NEARLY_FULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
+NEARLYFULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
 AUDIT = "tokens_beyond_band"  # a warning
 # Every alert and its severity.
 KNOWN: Mapping[str, Severity] = MappingProxyType(
     {loss.name: loss.severity for loss in LOSSES}
-    | dict.fromkeys((NEARLY_FULL, BEHIND, AUDIT), "warning")
+    | dict.fromkeys((NEARLYFULL, BEHIND, AUDIT), "warning")
 )
 
 
@@ -220,11 +120,11 @@ class Watch:
                 most = limits.get(name)
                 if isinstance(most, int) and size >= self._limits.journal_share_max * most:
                     alert = Alert(
-                        name=NEARLY_FULL,
+                        name=NEARLYFULL,
                         severity="warning",
                         summary=f"The journal of {name} holds {size:,} of {most:,} bytes "
-                        f"({size / most:.0%}); once it is full, {_FULL.get(name, 'it waits')}.",
-                        action=_CONTENT_ROOM if name == "contents" else _ROOM,
+                        f"({size / most:.0%}); once it is full, {FULL.get(name, 'it waits')}.",
+                        action=CONTENT_ROOM if name == "contents" else ROOM,
                         started_at=now,
                         labels={"journal": name},
                     )

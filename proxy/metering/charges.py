@@ -1,10 +1,8 @@
 """From a reading to the charge of its call.  Pure."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from exporters.record import EPOCH
 from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, price
@@ -15,13 +13,9 @@ from pricing.reason import Reason
 from pricing.usage import TermValue
 from proxy.exchange import Exchange, Outcome, Part, Reading
 from proxy.metering.receipts import Basis
+from proxy.regions import place_terms
 from proxy.settings.config import Config, Provider
 from proxy.tokens.tokens import count
-
-# OpenAI's regional hosts, https://platform.openai.com/docs/guides/your-data
-REGIONAL_HOST = re.compile(r"^(eu|us)\.api\.openai\.com$")
-# Vertex names the region in the path, https://cloud.google.com/vertex-ai/docs/reference/rest
-LOCATION = re.compile(r"/projects/[^/]+/locations/([a-z0-9-]+)/")
 
 
 def counted(reading: Reading, family: str, config: Config) -> Reading:
@@ -69,13 +63,7 @@ def subcalls_of(
         "endpoint": reading.endpoint,
         "completed_at": start + timedelta(microseconds=exchange.duration_ns // 1000),
     }
-    host = urlsplit(begun.upstream).hostname or ""
-    if regional := REGIONAL_HOST.match(host) or LOCATION.search(begun.target):
-        terms["region"] = regional[1]
-    if provider and provider.region:
-        terms["region"] = provider.region
-    if provider and provider.deployment:
-        terms["deployment"] = provider.deployment
+    terms |= place_terms(begun.upstream, begun.target, provider)
     model = reading.response_model or reading.request_model
     return tuple(
         Subcall(

@@ -5,14 +5,14 @@ Nothing here changes a price.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from exporters.clickhouse.report_sql import microseconds
+from exporters.clickhouse.query import Filter, bounds
 from exporters.record import Record
 from exporters.series import Family, Labels, Value, gauge
 from proxy.tokens.audit import band
@@ -28,9 +28,7 @@ KINDS = ("input", "output")
 class Asking(Protocol):
     """The part of `exporters.clickhouse.store.Store` that is needed."""
 
-    async def ask(
-        self, sql: str, parameters: Mapping[str, str | int | bool]
-    ) -> list[dict[str, object]]: ...
+    async def ask(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, object]]: ...
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,18 +139,19 @@ class Audits:
 
 
 async def comparisons(
-    store: Asking, since: datetime | None, until: datetime | None = None
+    store: Asking,
+    since: datetime | None,
+    until: datetime | None = None,
+    filters: Sequence[Filter] = (),
 ) -> list[Comparison]:
     """All sampled calls of a period, by provider, model and kind.
 
     Raises TransientError if the store does not respond.
     """
-    conditions = []
-    parameters: dict[str, str | int | bool] = {}
-    for name, sign, instant in (("since", ">=", since), ("until", "<", until)):
-        if instant is not None:
-            conditions.append(f" AND t.ts {sign} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')")
-            parameters[name] = microseconds(instant)
+    parameters: dict[str, object] = {}
+    conditions = bounds(since, until, parameters)
+    conditions += [one.sql(parameters) for one in filters]
+    also = "".join(f" AND {one}" for one in conditions)
     found = []
     for kind in KINDS:
         reported, counted = f"t.{kind}_tokens_total", f"t.counted_{kind}_tokens"
@@ -163,7 +162,7 @@ async def comparisons(
             f" count() AS calls, sum({reported}) AS reported, sum({counted}) AS counted,"
             f" arraySlice(arraySort(groupArray(10000)(({difference}, toString(t.call_id)))),"
             f" 1, {EVIDENCE_MAX}) AS evidence FROM calls AS t"
-            f" WHERE {counted} IS NOT NULL AND {reported} IS NOT NULL{''.join(conditions)}"
+            f" WHERE {counted} IS NOT NULL AND {reported} IS NOT NULL{also}"
             f" GROUP BY provider, model ORDER BY calls DESC, provider, model LIMIT {ROWS_MAX}",
             parameters,
         )

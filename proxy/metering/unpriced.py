@@ -6,13 +6,13 @@ calls that went before.
 
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from exporters.clickhouse.report_sql import microseconds
+from exporters.clickhouse.query import Filter, bounds
 from exporters.record import Record
 from pricing import TariffBook
 from pricing.cause import parse
@@ -31,9 +31,7 @@ NAMING = (Reason.UNKNOWN_MODEL, Reason.SERVED_MODEL_UNKNOWN, Reason.NO_PRICE_AT_
 class Asking(Protocol):
     """The part of `exporters.clickhouse.store.Store` that is needed."""
 
-    async def ask(
-        self, sql: str, parameters: Mapping[str, str | int | bool]
-    ) -> list[dict[str, object]]: ...
+    async def ask(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, object]]: ...
 
 
 class Hint(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,19 +63,24 @@ def command(provider: str, model: str) -> str:
 
 
 async def unpriced(
-    store: Asking, book: TariffBook, since: datetime | None, until: datetime | None = None
+    store: Asking,
+    book: TariffBook,
+    since: datetime | None,
+    until: datetime | None = None,
+    filters: Sequence[Filter] = (),
 ) -> list[Hint]:
-    """The models without a price in a period.  Raises TransientError if the store fails."""
-    conditions = []
-    parameters: dict[str, str | int | bool] = {"most": HINTS_MAX}
-    for name, sign, instant in (("since", ">=", since), ("until", "<", until)):
-        if instant is not None:
-            conditions.append(f" AND t.ts {sign} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')")
-            parameters[name] = microseconds(instant)
+    """The models without a price in a period, of calls that pass `filters`.
+
+    Raises TransientError if the store fails.
+    """
+    parameters: dict[str, object] = {"most": HINTS_MAX}
+    conditions = bounds(since, until, parameters)
+    conditions += [one.sql(parameters) for one in filters]
     named = " OR ".join(f"startsWith(reason, '{reason.text}:')" for reason in NAMING)
+    conditions.append(f"({named})")
     rows = await store.ask(
         "SELECT t.provider AS provider, reason, count() AS calls FROM priced_calls AS t"
-        f" ARRAY JOIN t.reasons AS reason WHERE ({named}){''.join(conditions)}"
+        f" ARRAY JOIN t.reasons AS reason WHERE {' AND '.join(conditions)}"
         " GROUP BY provider, reason ORDER BY calls DESC, provider, reason LIMIT {most:UInt32}",
         parameters,
     )

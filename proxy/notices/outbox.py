@@ -9,15 +9,17 @@ its id.  If the disk refuses, everything goes on in memory and is written once i
 import asyncio
 import logging
 import os
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from exporters.notify.notice import Notice
+from exporters.notify.notice import RESOLVED, Notice
 from proxy.journal.disk import write_atomically
+from proxy.notices.entries import Entry, Line, Settled, decode, is_over
 from proxy.notices.lines import documents, line
 
 log = logging.getLogger(__name__)
@@ -28,34 +30,6 @@ REMEMBERED_MAX = 10_000  # ids of finished notices; beyond it the oldest are for
 FILE_BYTES_MAX = 4 * 1024 * 1024  # then the file is written anew, without what is finished
 
 
-class Entry(msgspec.Struct, tag="notice"):
-    """A notice that was told, as the file keeps it."""
-
-    key: str
-    ids: list[str]  # the message's own first; empty if it tells of an end
-    at: datetime
-    until: datetime | None = None
-    open: list[str] = []  # those of `ids` that still fire
-    ended: list[str] = []  # ids, of other entries, whose end this is
-    notice: Notice | None = None  # while a target waits for it
-    waiting: list[str] = []  # names of targets
-    delivered_at: dict[str, datetime] = {}
-    lost: list[str] = []  # targets that it did not reach
-
-
-class Settled(msgspec.Struct, tag="settled"):
-    """A later line: what became of an entry at one target."""
-
-    key: str
-    target: str
-    at: datetime
-    lost: bool = False
-
-
-Line = Entry | Settled
-_decoder = msgspec.json.Decoder(Line)
-
-
 class Outbox:
     """The notices of one data directory.  Used from one event loop; writes are a few µs each."""
 
@@ -64,6 +38,8 @@ class Outbox:
         self._entries: dict[str, Entry] = {}  # by key, oldest first
         self._by_id: dict[str, str] = {}  # id → key of the entry that told it
         self._open: dict[str, Entry] = {}  # ids that fire, oldest first
+        # Target → keys of the entries that wait for it, oldest first.
+        self._queues: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._unsaved = False  # whether the disk refused a line
         self._fd = -1
         self._size = 0
@@ -95,6 +71,8 @@ class Outbox:
             ended=ids if notice.resolved else [],
         )
         self._write(entry)  # raises if it cannot be encoded, before anything is changed
+        if not notice.resolved:  # what begins again can end again
+            self._drop(notice.id + RESOLVED)
         self._take(entry)
         for name in names:
             self._limit(name)
@@ -104,10 +82,18 @@ class Outbox:
         """The ids that fire, with those that another's message told: for `pricing.crossing`."""
         return self._open.keys()
 
+    def adopt(self, id: str, targets: Iterable[str]) -> None:
+        """Know that another machine told `targets` of this alert, which still fires."""
+        if id not in self._by_id:
+            now = datetime.now(UTC)
+            told = dict.fromkeys(targets, now)
+            entry = Entry(key=id, ids=[id], at=now, open=[id], delivered_at=told)
+            self._write(entry)
+            self._take(entry)
+
     def started_at(self, id: str) -> datetime | None:
         """When the message with this id was told; None: it had none of its own."""
-        entry = self._entries.get(id)
-        return entry.at if entry else None
+        return self._entries[id].at if id in self._entries else None
 
     def end(self, ids: Iterable[str]) -> None:
         """Note that these alerts are over, without a message."""
@@ -119,13 +105,21 @@ class Outbox:
             self._write(entry)
             self._take(entry)
 
+    def forget(self, which: Callable[[str], bool]) -> None:
+        """Let the alerts with these ids be told again.  An end that waits is still sent."""
+        for key, entry in list(self._entries.items()):
+            finished = [id for id in entry.ended if which(id)] and not entry.waiting
+            if finished or any(map(which, entry.ids)):
+                self._drop(key)
+                for id in entry.ids:
+                    self._by_id.pop(id, None)
+                    self._open.pop(id, None)
+        self._write_anew()
+
     def waiting(self, target: str) -> list[Notice]:
         """What this target has to be told, oldest first."""
-        return [
-            entry.notice
-            for entry in self._entries.values()
-            if entry.notice is not None and target in entry.waiting
-        ]
+        entries = (self._entries[key] for key in self._queues[target])
+        return [entry.notice for entry in entries if entry.notice is not None]
 
     def done(self, key: str, target: str, *, lost: bool = False) -> bool:
         """Note that a notice reached `target`, or never will.  False: it was given up meanwhile."""
@@ -139,19 +133,14 @@ class Outbox:
 
     def expired(self, target: str, now: datetime) -> list[Notice]:
         """What has waited for `target` for too long."""
-        return [
-            entry.notice
-            for entry in self._entries.values()
-            if entry.notice is not None and target in entry.waiting and now - entry.at > AGE_MAX
-        ]
+        waiting = self.waiting(target)
+        return [one for one in waiting if now - self._entries[one.key].at > AGE_MAX]
 
     def status(self) -> dict[str, int]:
         """What the outbox holds, and what it could not keep."""
         return {
-            "remembered": len(self._entries),
-            "firing": len(self._open),
-            "damaged": self.damaged,
-            "forgotten": self.forgotten,
+            **{"remembered": len(self._entries), "firing": len(self._open)},
+            **{"damaged": self.damaged, "forgotten": self.forgotten},
             "write_errors": self.write_errors,
         }
 
@@ -172,17 +161,24 @@ class Outbox:
             _flush_and_close(self._fd)
             self._fd = -1
 
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        for name in entry.waiting if entry else ():
+            self._queues[name].pop(key, None)
+
     def _told(self, id: str, target: str) -> bool:
         entry = self._entries.get(id)
         return entry is not None and (target in entry.waiting or target in entry.delivered_at)
 
     def _limit(self, target: str) -> None:
-        waiting = self.waiting(target)
-        for notice in waiting[: max(len(waiting) - WAITING_MAX, 0)]:
-            self.done(notice.key, target, lost=True)
+        queue = self._queues[target]
+        while len(queue) > WAITING_MAX:
+            self.done(next(iter(queue)), target, lost=True)
 
     def _take(self, entry: Entry) -> None:
         self._entries[entry.key] = entry
+        for name in entry.waiting:
+            self._queues[name][entry.key] = None
         for id in entry.ids:
             self._by_id.setdefault(id, entry.key)
         self._open |= dict.fromkeys(entry.open, entry)
@@ -195,6 +191,7 @@ class Outbox:
         if entry is None or settled.target not in entry.waiting:
             return
         entry.waiting = [name for name in entry.waiting if name != settled.target]
+        self._queues[settled.target].pop(settled.key, None)
         if settled.lost:
             entry.lost = [*entry.lost, settled.target]
         else:
@@ -213,7 +210,7 @@ class Outbox:
             data = b""
         for document in documents(data):
             try:
-                read = None if document is None else _decoder.decode(document)
+                read = None if document is None else decode(document)
             except msgspec.DecodeError:
                 read = None
             if isinstance(read, Entry):
@@ -269,8 +266,8 @@ class Outbox:
     def _forget(self, now: datetime) -> None:
         """Drop finished entries: those that cannot recur, and the oldest beyond the limit."""
         finished = [entry for entry in self._entries.values() if not entry.waiting]
-        gone = [entry for entry in finished if _over(entry, now)]
-        kept = [entry for entry in finished if not _over(entry, now)]
+        gone = [entry for entry in finished if is_over(entry, now)]
+        kept = [entry for entry in finished if not is_over(entry, now)]
         oldest = kept[: max(len(kept) - REMEMBERED_MAX, 0)]
         self.forgotten += len(oldest)
         for entry in gone + oldest:
@@ -286,8 +283,3 @@ def _flush_and_close(fd: int) -> None:
     with suppress(OSError):
         os.fdatasync(fd)
     os.close(fd)
-
-
-def _over(entry: Entry, now: datetime) -> bool:
-    """Whether none of its ids fires or can recur."""
-    return entry.until is not None and entry.until < now and not entry.open

@@ -19,11 +19,11 @@ from proxy.dialects.session import Answer, Session, State
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
 from proxy.reading.bodies import RequestBody, ResponseBody
-from proxy.reading.clients import session
 from proxy.reading.document import Document, Limits
 from proxy.reading.echoes import WITHHELD, Messages, without_echo
 from proxy.reading.framers import Item
 from proxy.reading.hiding import hidden
+from proxy.reading.sessions import session
 from proxy.sampling import sampled
 from proxy.settings.config import MeteringOptions, Provider
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 
+from proxy.relay.headers import Pairs
 from proxy.relay.http1 import head
 from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
 
@@ -25,14 +26,16 @@ def relay_answer(
     document: object,
     *,
     error: str = "",
+    more: Pairs = (),
     bodyless: bool = False,
     keep_alive: bool = True,
 ) -> bytes:
-    """A whole response, as sent on the wire."""
+    """A whole response, as sent on the wire; `more` are headers."""
     body = msgspec.json.encode(document)
     pairs = [
         (b"Content-Type", b"application/json"),
         (b"Content-Length", b"%d" % len(body)),
+        *more,
     ]
     if error:
         pairs.append((ERROR_HEADER.encode(), error.encode()))

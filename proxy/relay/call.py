@@ -78,12 +78,13 @@ from aiohttp.http import HttpVersion11, RawRequestMessage, RawResponseMessage
 
 from proxy.exchange import Outcome
 from proxy.relay import tunnel
-from proxy.relay.answers import error_answer
 from proxy.relay.attempt import Attempt
 from proxy.relay.call_log import CallLog
-from proxy.relay.failures import BadRequestBody, Failure
+from proxy.relay.failures import BadRequestBody
+from proxy.relay.guard import Guard
 from proxy.relay.headers import Pairs, RequestHeaders, sort_response
 from proxy.relay.http1 import AnswerHead, answer_head, framed, head, status_line
+from proxy.relay.receiver import Answerable
 from proxy.relay.services import Services
 from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
@@ -111,7 +112,7 @@ class Call:
 
     __slots__ = (
         *("caller", "_request", "_attempt", "_services", "_answer", "_unsent", "_final"),
-        *("_keep_alive", "_held", "_paused_ns", "_tunnelled"),
+        *("_keep_alive", "_held", "_paused_ns", "_tunnelled", "_guard"),
     )
 
     def __init__(
@@ -125,18 +126,14 @@ class Call:
         log: CallLog,
         services: Services,
         started_ns: int,
+        guard: Guard | None = None,
     ) -> None:
         self.caller = caller
+        self._guard = guard  # None: no budget is about this call
         self._request = request
         self._services = services
-        upload = Upload(
-            request,
-            headers,
-            target,
-            log,
-            tell_to_continue=self._tell_to_continue,
-            resume=self.resume_caller,
-        )
+        tell, resume = self._tell_to_continue, self.resume_caller
+        upload = Upload(request, headers, target, log, tell_to_continue=tell, resume=resume)
         self._attempt = Attempt(
             self, upload, address=address, log=log, services=services, started_ns=started_ns
         )
@@ -151,13 +148,16 @@ class Call:
     # -- what the caller does -------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Dispatch the call once the journal has its beginning."""
-        self._services.settling.then(self._attempt.dispatch)
+        """Dispatch the call once the journal has its beginning, and its budgets let it pass."""
+        if self._guard is None:
+            self._services.settling.then(self._attempt.dispatch)
+        else:
+            self._guard.begin(self._attempt, self)
 
     def upload(self, data: bytes, last: bool) -> None:
         """A part of the request body arrived, or its end."""
         self._attempt.send(data, last)
-        if last or self._held:
+        if (self._guard is not None and self._guard.arrived(last)) or last or self._held:
             return
         if self._attempt.upload.unsent_bytes > UNSENT_BYTES_MAX:
             self._held = True
@@ -166,6 +166,10 @@ class Call:
     def body_broke(self) -> None:
         """The request body broke its own framing."""
         self._attempt.break_off(BadRequestBody())
+
+    def give_up(self, outcome: Outcome, error: str) -> None:
+        """Break the attempt off; nothing more is written."""
+        self._attempt.abandon(outcome, error)
 
     def caller_left(self) -> None:
         """The caller closed its connection."""
@@ -235,15 +239,11 @@ class Call:
         elif data:
             self.caller.write(data)
 
-    def refused(self, failed: Failure) -> None:
+    def refused(self, failed: Answerable) -> None:
         """Answer ourselves, since there is no response to pass on."""
         self._keep_alive = not self._request.should_close and self.caller.request_whole
-        self._final = error_answer(
-            failed.status,
-            failed.kind,
-            failed.message,
-            bodyless=self._request.method == "HEAD",
-            keep_alive=self._keep_alive,
+        self._final = failed.answer(
+            bodyless=self._request.method == "HEAD", keep_alive=self._keep_alive
         )
         self._services.settling.then(self._finish)
 
@@ -279,7 +279,10 @@ class Call:
         self.caller.write(self._decide(message).data)
         self._tunnelled = True
         extensions = message.headers.get("Sec-WebSocket-Extensions", "")
-        tunnel.tunnel(self.caller, self._attempt, rest, deflate="permessage-deflate" in extensions)
+        deflate = "permessage-deflate" in extensions
+        made = tunnel.tunnel(self.caller, self._attempt, rest, deflate=deflate)
+        if self._guard is not None:
+            self._guard.switched(made)
 
     def failed(self, error: Exception) -> None:
         """A bug of ours."""

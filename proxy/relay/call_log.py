@@ -49,8 +49,14 @@ class CallLog:
         self.response_bytes = 0
         self.overhead_ns = 0
         self.caller_wait_ns = 0
+        self.blocked_by: tuple[str, ...] = ()  # budgets that refuse it, or would
         self.sent = False  # a byte of the request may have left
         self.ended = False
+
+    @property
+    def number(self) -> int:
+        """Of the call in the journal."""
+        return self._call
 
     def request(self, data: bytes) -> None:
         """Record bytes of the request body that pass now."""
@@ -134,6 +140,7 @@ class CallLog:
             dropped_bytes=self._beyond + self._journal.dropped(self._call),
             overhead_us=self.overhead_ns // 1000,
             caller_wait_us=self.caller_wait_ns // 1000,
+            blocked_by=self.blocked_by,
         )
         self._journal.append(self._call, Kind.ENDED, _encode(ended))
 

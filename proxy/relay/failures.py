@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from python_socks import ProxyError
 
 from proxy.exchange import Outcome
+from proxy.relay.answers import error_answer
 from proxy.relay.http1 import BadHead
 from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
 
@@ -41,6 +42,12 @@ class Failure:
     kind: str
     name: str
     message: str
+
+    def answer(self, *, bodyless: bool, keep_alive: bool) -> bytes:
+        """What the caller is told, as sent on the wire."""
+        return error_answer(
+            self.status, self.kind, self.message, bodyless=bodyless, keep_alive=keep_alive
+        )
 
 
 def error_name(error: Exception) -> str:

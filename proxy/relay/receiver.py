@@ -5,8 +5,13 @@ from typing import Protocol
 
 from aiohttp.http import RawResponseMessage
 
-from proxy.relay.failures import Failure
 from proxy.relay.headers import Pairs
+
+
+class Answerable(Protocol):
+    """Why there is no response, and what the caller is told instead, as sent on the wire."""
+
+    def answer(self, *, bodyless: bool, keep_alive: bool) -> bytes: ...
 
 
 class Receiver(Protocol):
@@ -16,7 +21,7 @@ class Receiver(Protocol):
     def head(self, message: RawResponseMessage) -> bool: ...  # whether the body is delimited
     def body(self, data: bytes, last: bool) -> None: ...
     def cut(self, rest: bytes) -> None: ...  # upstream broke off after the head
-    def refused(self, failed: Failure) -> None: ...  # there is no response
+    def refused(self, failed: Answerable) -> None: ...  # there is no response
     def switched(self, message: RawResponseMessage, rest: bytes) -> None: ...
     def failed(self, error: Exception) -> None: ...  # a bug of ours
     def pause_caller(self) -> None: ...

@@ -6,25 +6,28 @@ to the journal.
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic_ns, time_ns
 
+import msgspec
 from aiohttp.http import RawRequestMessage
 
 from proxy import probes
-from proxy.exchange import Begun
+from proxy.exchange import Begun, GatewayNote
+from proxy.gate.keeper import Keeper
 from proxy.probes import PROBES
 from proxy.relay.answers import error_answer, relay_answer
-from proxy.relay.call import Call
+from proxy.relay.call import Call, Caller
 from proxy.relay.call_log import CallJournal, CallLog
 from proxy.relay.caller_connection import CallerConnection
 from proxy.relay.callers import Callers
+from proxy.relay.guard import Envelope, Guard
 from proxy.relay.headers import RequestHeaders, sort_request
+from proxy.relay.ids import new_call_id
 from proxy.relay.routes import Refusal, Route, Routes
-from proxy.relay.running import Opened
+from proxy.relay.running import Door, Opened
 from proxy.relay.services import Services
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
@@ -56,15 +59,21 @@ OWN_PATHS = PROBES | {"/"}
 class Relay:
     """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
-    `stale` is called for each pooled connection that a provider had closed.  Raises OSError or
-    ValueError if the fingerprint key or a certificate cannot be read or made.
+    `stale` is called for each pooled connection that a provider had closed; `keeper` knows the
+    budgets that calls must pass (None: there are none).  Raises OSError or ValueError if the
+    fingerprint key or a certificate cannot be read or made.
     """
 
     def __init__(
-        self, config: Config, journal: CallJournal, stale: Callable[[], None] = lambda: None
+        self,
+        config: Config,
+        journal: CallJournal,
+        stale: Callable[[], None] = lambda: None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._config = config
         self._journal = journal
+        self._keeper = keeper
         self._routes = Routes(config.providers)
         upstreams = Upstreams(config.providers, config.upstream, stale)
         self._upstreams = upstreams
@@ -72,6 +81,7 @@ class Relay:
         self._fingerprints = Fingerprints(
             load_key(Places(config.data).fingerprint_key), config.key_names
         )
+        self.door: Door | None = None  # the gateway's
         self.ready = True  # whether balancers should send new connections here
 
     def turn_unready(self) -> None:
@@ -129,25 +139,64 @@ class Relay:
         """Begin to answer one request: through its provider, or directly if it has none."""
         started_ns = monotonic_ns()
         headers = sort_request(request.raw_headers)
+        framed = not headers.chunked or headers.codings == b"chunked"
+        if self.door is not None and framed and self.door.is_for(request.path):
+            return self.door.open(caller, request, headers)
         route = self._routes.find(request.path, request.raw_headers)
         if not self._is_forwarded(request, headers, route) or isinstance(route, Refusal):
             # The unread rest of a body would be taken for the next request.
             lives = caller.request_whole and not (request.should_close or caller.stopping)
             lives = lives and request.method != "CONNECT"
             return self._own_answer(request, headers, route, lives=lives), lives
+        return self.forward(caller, request, headers, route, started_ns=started_ns)[0]
+
+    def forward(
+        self,
+        caller: Caller,
+        request: RawRequestMessage,
+        headers: RequestHeaders,
+        route: Route,
+        note: GatewayNote | None = None,
+        *,
+        started_ns: int,
+    ) -> tuple[Call, CallLog]:
+        """A call to a provider, with its place in the journal; `note`: an attempt of the door's."""
         address = self._upstreams.addresses[route.provider.name]
         secret = credential(headers.forward, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
-        return Call(
+        if note is not None:
+            begun = msgspec.structs.replace(begun, gateway=note)
+        keeper = self._keeper
+        guarded = keeper is not None and keeper.enforces
+        noted = CallLog(self._journal, self._config.journal, begun, secret)
+        call = Call(
             caller,
             request,
             headers,
             route.target,
             address=address,
-            log=CallLog(self._journal, self._config.journal, begun, secret),
+            log=noted,
             services=self._services,
             started_ns=started_ns,
+            guard=self._guard(begun, route, headers) if guarded else None,
         )
+        return call, noted
+
+    def _guard(self, begun: Begun, route: Route, headers: RequestHeaders) -> Guard | None:
+        """What holds the call back until its budgets let it pass; None: none is about it."""
+        assert self._keeper is not None  # else there are no budgets
+        try:
+            asking = self._keeper.asking(begun, route.provider)
+        except Exception:
+            log.exception("Cannot match budgets; the call passes.")
+            return None
+        if asking is None:
+            return None
+        provider, path = route.provider, route.target.partition("?")[0]
+        idle_s = provider.idle_timeout_s or self._config.upstream.idle_timeout_s
+        envelope = Envelope(headers, path, provider.dialect)
+        bytes_max = self._config.callers.body_bytes_max
+        return Guard(asking, envelope, self._services.settling, bytes_max, idle_s)
 
     def _is_forwarded(
         self, request: RawRequestMessage, headers: RequestHeaders, route: Route | Refusal
@@ -234,15 +283,6 @@ class Relay:
                 if provider in self._upstreams.addresses
             },
         }
-
-
-def new_call_id(wall_ns: int) -> str:
-    """A UUIDv7 (RFC 9562, 5.7): sorts by time, unique without coordination."""
-    random = int.from_bytes(os.urandom(10))
-    value = (wall_ns // 1_000_000) << 80 | 7 << 76 | (random >> 68) << 64
-    value |= 0b10 << 62 | random & ((1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _version() -> str:

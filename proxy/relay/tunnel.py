@@ -5,13 +5,16 @@ answered or changed here.
 """
 
 import asyncio
+import os
 from time import monotonic_ns
 from typing import Protocol
 
 from proxy.exchange import Kind, Outcome
+from proxy.relay.turns import Turn
 from proxy.relay.upstream_connection import UpstreamConnection
-from proxy.relay.websocket import MessageReader
+from proxy.relay.websocket import MessageReader, close_frame
 
+GOING_AWAY = 1001  # https://www.iana.org/assignments/websocket
 CLOSE_WAIT_S = 5.0  # for the last bytes to be sent, before the connection is aborted
 
 
@@ -44,7 +47,7 @@ class Switched(Protocol):
     def close_switched(self) -> None: ...
 
 
-def tunnel(caller: Caller, attempt: Switched, rest: bytes, *, deflate: bool) -> None:
+def tunnel(caller: Caller, attempt: Switched, rest: bytes, *, deflate: bool) -> "Tunnel":
     """Pass frames both ways until one side closes, and record the end.
 
     `rest` are frames that came with the head.  If a close frame has passed, that is the regular
@@ -56,6 +59,7 @@ def tunnel(caller: Caller, attempt: Switched, rest: bytes, *, deflate: bool) -> 
         made.received(rest)
     if early:
         made.caller_sent(early)
+    return made
 
 
 class Tunnel:
@@ -70,7 +74,7 @@ class Tunnel:
         self._up = _Direction(MessageReader(deflate=deflate), self._log, Kind.MESSAGE_UP)
         self._down = _Direction(MessageReader(deflate=deflate), self._log, Kind.MESSAGE_DOWN)
         self._paused_ns = 0
-        self._ended = False
+        self.ended = False
         attempt.connection.user = self
 
     # -- from the caller ------------------------------------------------------------------------
@@ -112,11 +116,25 @@ class Tunnel:
         if not self._caller.transport.is_closing():
             self._caller.transport.resume_reading()
 
+    # -- from ourselves -------------------------------------------------------------------------
+
+    def watch(self, turn: Turn) -> None:
+        """Have `turn` told of all messages."""
+        self._up.turn = self._down.turn = turn
+
+    def close(self, code: int, reason: str) -> None:
+        """End it from the middle, with a close frame wherever one may stand (RFC 6455, 5.5.1)."""
+        if self._down.messages.between_frames and not self._caller.transport.is_closing():
+            self._caller.transport.write(close_frame(code, reason))
+        if self._up.messages.between_frames:
+            self._connection.write(close_frame(GOING_AWAY, "", os.urandom(4)))
+        self.end(Outcome.OK, "")
+
     def end(self, outcome: Outcome, error: str) -> None:
         """Record the end, once, and close both connections once they sent what was written."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
+        self.ended = True
         if self._up.messages.closed or self._down.messages.closed:
             outcome, error = Outcome.OK, ""
         self._log.end(outcome, error)
@@ -136,6 +154,7 @@ class _Direction:
         self._log = log
         self._kind = kind
         self._readable = True
+        self.turn: Turn | None = None
 
     def note(self, data: bytes) -> None:
         """Record the messages that the bytes complete."""
@@ -150,6 +169,8 @@ class _Direction:
         try:
             for message in self.messages.feed(data):
                 self._log.message(self._kind, message.opcode, message.payload)
+                if self.turn is not None:
+                    self.turn.note(self._kind, message.payload, monotonic_ns())
         except ValueError:  # unreadable frames are passed on all the same
             self._readable = False
             self._log.skipped(self.messages.unread_bytes)

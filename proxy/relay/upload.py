@@ -90,7 +90,7 @@ class Upload:
         bodyless = self._request.method == "HEAD"
         connection.parser.expect(bodyless=bodyless)
         first = self._head(to)
-        if self.waits:
+        if self.withheld:
             connection.write(first)
             self._timer = asyncio.get_running_loop().call_later(CONTINUE_WAIT_S, self.proceed)
             return
@@ -179,6 +179,11 @@ class Upload:
             self._target.encode("utf-8", "surrogateescape"),
         )
         return head(line, pairs)
+
+    @property
+    def unsent(self) -> bytes:
+        """What has arrived and was not sent."""
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     @property
     def unsent_bytes(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+REASON_BYTES_MAX = 123  # of a close frame: RFC 6455, 5.5
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024  # a longer message is skipped and counted
 INFLATED_BYTES_MAX = 256 * 1024 * 1024  # of one message; beyond it a direction is not read further
 _CONTROL = 0x8  # opcodes from here on are control frames, which may come between fragments
@@ -61,6 +62,11 @@ class MessageReader:
         self._too_long = False
         self.closed = False  # a close frame passed
         self.skipped_bytes = 0
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether another frame may be put in here."""
+        return not self._buffer and self._frame is None and not self._skip
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Raises ValueError if the bytes are not WebSocket frames; feed no more then."""
@@ -178,3 +184,12 @@ def _unmasked(payload: bytes, mask: bytes) -> bytes:
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
+
+
+def close_frame(code: int, reason: str, key: bytes = b"") -> bytes:
+    """A close frame; a client's is masked with a `key` of four bytes (RFC 6455, 5.3)."""
+    payload = code.to_bytes(2, "big") + reason.encode()[:REASON_BYTES_MAX]
+    first = bytes((0x80 | Opcode.CLOSE, (0x80 if key else 0) | len(payload)))
+    if not key:
+        return first + payload
+    return first + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))

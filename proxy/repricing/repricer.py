@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from exporters.clickhouse.corrections import COSTS, GROUPS, LIST, PRICE, Correction
+from exporters.clickhouse.corrections import COSTS, GROUPS, LIST, PRICE, SCOPES, Correction
 from exporters.record import EPOCH
 from pricing import Counters, Meter, Origin, Subcall, TariffBook, Usage
 from pricing.cause import parse
@@ -109,7 +109,7 @@ class Repricer:
             return None
         replaced = (*COSTS, "cost_status", "counts", *LIST)
         values: dict[str, Any] = {
-            **{name: row[name] for name in ("call_id", "source", *GROUPS)},
+            **{name: row[name] for name in ("call_id", "source", *GROUPS, *SCOPES)},
             **{f"old_{name}": _stored(row, name) for name in replaced},
             **fields,
         }

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from time import time_ns
+from typing import Protocol
 
 import msgspec
 
-from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.corrections import (
     Correction,
     Corrections,
@@ -45,7 +45,7 @@ HOUR_US = 3_600_000_000
 OnProgress = Callable[[int, int], Awaitable[None]]  # calls done, calls in all
 
 
-class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True):
+class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to reprice.  `book`: only if the tariffs still have this version."""
 
     since: str
@@ -55,13 +55,19 @@ class RepriceOrder(msgspec.Struct, frozen=True, kw_only=True):
     book: str = ""
 
 
+class Corrects(Protocol):
+    """The part of `exporters.clickhouse.clickhouse.ClickHouse` that is needed."""
+
+    async def correct(self, corrections: Corrections) -> None: ...
+
+
 class Repricing:
     """Reprices the calls of one store.
 
     `run` and `finish` raise TransientError if the store does not answer, or during another run.
     """
 
-    def __init__(self, config: Config, store: Store, clickhouse: ClickHouse) -> None:
+    def __init__(self, config: Config, store: Store, clickhouse: Corrects) -> None:
         self._config = config
         self._store = store
         self._clickhouse = clickhouse

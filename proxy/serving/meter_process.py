@@ -13,12 +13,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from time import monotonic
 
 from aiohttp import web
 
+from exporters.clickhouse.among_meters import AmongMeters
 from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
@@ -26,6 +26,8 @@ from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
+from proxy.budgets.budgets import Budgets
+from proxy.budgets.spending import Counting
 from proxy.console.console import Parts, console
 from proxy.console.probes import Probes
 from proxy.delivery import outlets
@@ -39,7 +41,7 @@ from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
 from proxy.metering.token_audits import Audits, comparisons
-from proxy.metering.unpriced import Hint, Unpriced, unpriced
+from proxy.metering.unpriced import Unpriced, unpriced
 from proxy.metering.volumes import Delivering, Volumes
 from proxy.network import server_tls
 from proxy.notices.notices import Notices
@@ -48,13 +50,13 @@ from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
 from proxy.serving import process
 from proxy.serving.backing_up import BackingUp
+from proxy.serving.opening import OPEN_S, open_store
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 20.0  # for exporters when stopping; what is left is exported after the next start
-OPEN_S = 15.0  # for the store to answer at the start; the embedded engine may take ten seconds
 CLOSE_S = 5.0  # for running work to finish at the end
 CATCH_UP_S = 10.0  # for rows to be written before the store's sums are compared
 OTLP_BATCH_ROWS = 512
@@ -100,19 +102,23 @@ class MeterProcess:
             content_ttl_days=config.content.ttl_days,
         )
         self.store = Store(dsn, database=store.database)
-        self.repricing = Repricing(config, self.store, self.clickhouse)
+        self.notices = Notices(Outbox(places.outbox), targets(config))
+        self.among = AmongMeters(dsn, database=store.database)
+        self.budgets = self._make_budgets(config)
+        correcting = self.budgets.correcting(self.clickhouse.correct)
+        self.repricing = Repricing(config, self.store, correcting)
         self.probes = Probes()
         self.audit_table = AuditTable(dsn, database=store.database)
         self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)
-        self.deliveries = [self._delivery(rows, store.batch_rows_max)]
+        counting = Counting(rows, self.budgets.spending)
+        self.deliveries = [self._delivery(counting, store.batch_rows_max)]
         if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
         self.ways: list[Delivery[Record] | ContentDelivery | AuditDelivery]
         self.ways = [*self.deliveries, self.audit]
         if self.content:
             self.ways.append(self.content)
-        self.notices = Notices(Outbox(places.outbox), targets(config))
         self.alerting = Alerting(
             config.alerts,
             places.alerts,
@@ -120,6 +126,18 @@ class MeterProcess:
             self.notices,
             targets=loss_targets(config),
             node=config.node,
+        )
+
+    def _make_budgets(self, config: Config) -> Budgets:
+        return Budgets(
+            config,
+            self._book,
+            self.notices,
+            ask=self.clickhouse.ask,
+            among=self.among,
+            history=self.store.ask,
+            writer=lambda: self.recorder.journal.writer,
+            progress=lambda: self.recorder.progress.writers,
         )
 
     def _delivery(self, exporter: Exporter, rows_max: int) -> Delivery[Record]:
@@ -141,13 +159,14 @@ class MeterProcess:
             metrics=self.metrics,
             alerts=self.alerting.shown,
             check=self.check,
-            unpriced=self._unpriced,
+            unpriced=partial(unpriced, self.store, self._book),
             counted=partial(comparisons, self.store),
             repricing=self.repricing,
             contents=self.contents,
             content=self.content,
             audit=self.audit,
             probes=self.probes,
+            budgets=self.budgets,
             backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
         )
         return console(self._config, parts)
@@ -156,9 +175,7 @@ class MeterProcess:
         self.observer.observe(record)
         self._hints.observe(record)
         self._audits.observe(record)
-
-    async def _unpriced(self, since: datetime, until: datetime | None) -> list[Hint]:
-        return await unpriced(self.store, self._book, since, until)
+        self.budgets.observe(record)
 
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
@@ -172,12 +189,12 @@ class MeterProcess:
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
         content = {self.content.name: self.content.status()} if self.content else {}
-        audit = {self.audit.name: self.audit.status()}
-        return {"meter": self.recorder.status() | meter, **exporters, **content, **audit}
+        others = {self.audit.name: self.audit.status(), "budgets": self.budgets.status()}
+        return {"meter": self.recorder.status() | meter, **exporters, **content, **others}
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
-        own = [*self.alerting.families(), *self._audits.families()]
+        own = [*self.alerting.families(), *self._audits.families(), *self.budgets.families()]
         return self.observer.families(self.status()) + own
 
     async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
@@ -204,23 +221,9 @@ class MeterProcess:
                     await self.volumes.ready.wait()
         await self.recorder.run()
 
-    async def _open_store(self) -> None:
-        """Make the schema now, so that the console finds it from the start."""
-        opening = asyncio.create_task(self.clickhouse.open())
-        await asyncio.wait({opening}, timeout=OPEN_S)
-        opening.add_done_callback(_handled)  # the first delivery deals with its errors
-        if not opening.done() or opening.exception() is not None:
-            reason = opening.exception() if opening.done() else f"no answer after {OPEN_S:.0f} s"
-            log.warning("Cannot reach the store yet (%s); rows wait in the journal.", reason)
-            return
-        try:
-            await self.repricing.finish()
-        except (TransientError, OSError) as error:
-            log.warning("Cannot finish an interrupted reprice: %s", error)
-
     async def run(self, console_fds: str, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Run until `stop`; then read what the relays left, flush, and close."""
-        await self._open_store()
+        await open_store(self.clickhouse, self.repricing)
         await self.observer.count_waiting(self.deliveries)
         runner = web.AppRunner(self._console(), access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
         await runner.setup()
@@ -228,9 +231,9 @@ class MeterProcess:
         for sock in process.inherited(console_fds):
             await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
-        tasks.append(asyncio.create_task(self._prune()))
-        tasks.append(asyncio.create_task(self.alerting.run()))
-        tasks.append(asyncio.create_task(self.notices.run()))
+        others = (self._prune(), self.alerting.run(), self.notices.run())
+        tasks += [asyncio.create_task(other) for other in others]
+        tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):
             tasks.append(asyncio.create_task(push.run()))
         if self.volumes.names:
@@ -249,6 +252,7 @@ class MeterProcess:
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.recorder.upkeep()
         await self.alerting.close()
+        self.budgets.close()
         await self.notices.close()
         await runner.cleanup()
         self.recorder.close()
@@ -260,20 +264,14 @@ class MeterProcess:
             async with asyncio.timeout(CLOSE_S):
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
-                await self.contents.close()
-                await self.audit_table.close()
-                await self.store.close()
+                for part in (self.contents, self.among, self.audit_table, self.store):
+                    await part.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()
                 return
         log.warning("The store or the collector hangs; exiting anyway.  Rows are kept.")
         sys.stderr.flush()
         os._exit(0)  # Python would wait for threads that are stuck
-
-
-def _handled(opening: asyncio.Task[None]) -> None:
-    if not opening.cancelled():
-        opening.exception()
 
 
 async def serve(config: Config, console_fds: str, ready_fd: int) -> None:

@@ -7,13 +7,18 @@ second SIGTERM cuts them off.
 """
 
 import argparse
+import asyncio
 import logging
 import sys
 from functools import partial
 
 import uvloop
 
+from proxy.door.door import GatewayDoor
+from proxy.gate.gate import REFRESH_S, Gate
+from proxy.gate.keeper import Keeper
 from proxy.journal.journal import Journal
+from proxy.metering.book import tariff_book
 from proxy.network import server_tls
 from proxy.relay.acceptor import Acceptor
 from proxy.relay.lag import LoopLag
@@ -30,8 +35,13 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     stop, hurry = process.signals()
     journal = Journal(Places(config.data).calls, f"relay{slot}", config.journal)
     lag = LoopLag(journal)
+    gate = Gate(Places(config.data), lambda: journal.writer, config.budgets)
+    keeper = Keeper(gate, config.key_names, partial(tariff_book, config))
     try:
-        relay = Relay(config, journal, stale=lambda: journal.counters.add("stale_connections"))
+        stale = partial(journal.counters.add, "stale_connections")
+        relay = Relay(config, journal, stale, keeper)
+        relay.door = GatewayDoor(config, relay.forward, partial(tariff_book, config))
+        refreshing = asyncio.create_task(refresh(keeper))
         process.on_lame_duck(relay.turn_unready)
         callers = relay.callers()
         connect = partial(relay.connection, callers)
@@ -40,9 +50,21 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
         await stop.wait()
         await acceptor.stop()
         await relay.finish(callers, config.drain_timeout_s, hurry)
+        refreshing.cancel()
     finally:
+        gate.close()
         lag.stop()
         journal.close()
+
+
+async def refresh(keeper: Keeper) -> None:
+    """Bring changed budgets into force."""
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        try:
+            keeper.refresh()
+        except Exception:
+            log.exception("Cannot take up changed budgets; still retrying.")
 
 
 def main() -> None:

@@ -53,6 +53,7 @@ class Provider:
     owns: tuple[str, ...] = ()  # bare path prefixes; the longest match wins, "*" matches any text
     shares: tuple[str, ...] = ()  # those that others have, too: a mark must confirm them
     marks: tuple[str, ...] = ()  # `header`, `header: start`, `?parameter`: only its callers send it
+    api_path: str = "/v1"  # where its API begins below base_url, for the gateway
     region: str = ""  # region and deployment: no response states them, but prices depend on them
     deployment: str = ""
     billing: str = ""  # BILLING: who charges for its calls, where the tariffs cannot tell
@@ -107,6 +108,7 @@ class CallerOptions:
     head_timeout_s: float = 30.0  # from the first byte of a request head to its last
     idle_timeout_s: float = 900.0  # of a connection between two requests
     idle_max: int = 1000  # idle connections per relay
+    body_bytes_max: int = 8 * 1024 * 1024  # of a request that is held until its budgets were asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,31 @@ class Places:
         return self.state / "outbox.log"
 
     @property
+    def budgets(self) -> Path:
+        """The budgets that were made by API."""
+        return self.state / "budgets.json"
+
+    @property
+    def meter_id(self) -> Path:
+        """Tells this meter from others on the same store, whatever their node is called."""
+        return self.state / "meter.id"
+
+    @property
+    def uncertain(self) -> Path:
+        """What cut calls may have cost beyond their rows."""
+        return self.state / "uncertain.json"
+
+    @property
+    def gate(self) -> Path:
+        """The memory that meter and relays share: what budgets hold, and what is reserved."""
+        return self.state / "gate"
+
+    @property
+    def gate_rules(self) -> Path:
+        """The budgets that are in force in the relays."""
+        return self.state / "gate.json"
+
+    @property
     def command_token(self) -> Path:
         """The token that commands of the same user send to the console."""
         return self.state / "command.token"

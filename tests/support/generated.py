@@ -7,8 +7,11 @@ A part stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 import re
 from collections.abc import Callable, Mapping
 
+from exporters.clickhouse.dimensions import DIMENSIONS, TAG
 from pricing.book import CHECKED, checked_digest
 from pricing.reason import Reason
+from proxy.commands.questions import flag
+from proxy.console.asking import ACCEPTED
 from support.rooms import ROOT, room_list
 
 
@@ -18,9 +21,33 @@ def reason_table() -> str:
     return "| reason | effect | meaning |\n|---|---|---|\n" + "".join(rows)
 
 
+def dimension_table() -> str:
+    """Every dimension with its option, as a Markdown table."""
+    lines = ["| dimension | option | meaning | in the rollup |", "|---|---|---|---|"]
+    for one in DIMENSIONS.values():
+        name = f"`{one.name}`, `{one.column}`" if one.column else f"`{one.name}`"
+        usual = f": {', '.join(f'`{value}`' for value in one.values)}" if one.values else ""
+        rolled = "yes" if one.rolled_up else ""
+        lines.append(f"| {name} | `{flag(one.name)}` | {one.meaning}{usual} | {rolled} |")
+    lines.append(f"| `{TAG}NAME` | `--tag NAME=VALUE` | a tag of the caller's own | |")
+    return "\n".join(lines) + "\n"
+
+
+def address_table() -> str:
+    """What each address takes, as a Markdown table."""
+    lines = ["| address | parameters |", "|---|---|"]
+    for (method, path), accepted in ACCEPTED.items():
+        names = ", ".join(f"`{name}`" for name in (*accepted.once, *accepted.often))
+        more = ", every dimension" if accepted.filters else ""
+        lines.append(f"| `{method} {path}` | {names}{more} |")
+    return "\n".join(lines) + "\n"
+
+
 PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {  # name → document, what to write
     "rooms": ("docs/architecture.md", room_list),
     "reasons": ("docs/reasons.md", reason_table),
+    "dimensions": ("docs/queries.md", dimension_table),
+    "addresses": ("docs/queries.md", address_table),
 }
 
 

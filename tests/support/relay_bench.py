@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from proxy.exchange import Begun, Ended, Kind, ResponseHead
+from proxy.gate.keeper import Keeper
 from proxy.relay.callers import Callers
 from proxy.relay.relay import Relay
-from proxy.settings.config import Config, Provider
+from proxy.settings.config import DIALECTS, Config, Provider
 from support.wire import SLOW_S
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -183,7 +184,9 @@ async def listening(handler: Handler, **options: object) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def bench(data: Path, handler: Handler, **changes: object) -> AsyncIterator[Bench]:
+async def bench(
+    data: Path, handler: Handler, keeper: Keeper | None = None, **changes: object
+) -> AsyncIterator[Bench]:
     """A relay in front of `handler`; `changes` are fields of its Config."""
     async with listening(handler) as upstream_port:
         base = f"http://127.0.0.1:{upstream_port}"
@@ -192,9 +195,11 @@ async def bench(data: Path, handler: Handler, **changes: object) -> AsyncIterato
             "nested": Provider(name="nested", base_url=base + "/deep/er"),
             "unset": Provider(name="unset"),
         }
+        if keeper is not None:  # whose answers have the provider's shape
+            providers |= {n: Provider(name=n, base_url=base, dialect=n) for n in DIALECTS}
         config = replace(Config(data=data, providers=providers), **changes)  # type: ignore[arg-type]
         journal = ListJournal()
-        relay = Relay(config, journal)
+        relay = Relay(config, journal, keeper=keeper)
         callers = relay.callers()
         connect = partial(relay.connection, callers)
         server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)

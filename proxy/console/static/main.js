@@ -1,6 +1,7 @@
 // The console: asks the API every few seconds and draws what it answers.  No libraries, no build.
 
 import { ask } from "./ask.js";
+import { budgets } from "./budgets.js";
 import { calls } from "./calls.js";
 import { $ } from "./dom.js";
 import { alerts, failure, health } from "./state.js";
@@ -19,7 +20,8 @@ async function refresh() {
   const age = UNIT_MS[since.slice(-1)] * Number(since.slice(0, -1));
   const mine = ++latest;
   try {
-    alerts((await ask("/api/alerts")).firing); // first: it knows without the store
+    alerts((await ask("/api/alerts")).firing); // first: these are known without the store
+    budgets(await ask("/api/budgets"));
     const [state, total, byModel, overTime, newest, hints] = await Promise.all([
       ask("/api/health"), ask(`/api/spend?since=${since}&by=`), ask(`/api/spend?since=${since}`),
       ask(`/api/timeline?since=${since}&step=${step}`), ask(`/api/calls?limit=${CALLS_SHOWN}`),

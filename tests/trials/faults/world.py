@@ -17,6 +17,9 @@ from typing import Any
 
 from evaluation.standin import processes
 from evaluation.standin.processes import Row
+from exporters.clickhouse.calls_sql import CallsQuestion
+from exporters.clickhouse.query import Filter, Query
+from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from support.clickhouse import ClickHouseServer
@@ -104,7 +107,9 @@ class World:
         """The rows of a group of calls, from the server itself."""
         store = Store(self.dsn)
         try:
-            return await store.calls(ROWS_MAX, filters={"session_id": group})
+            return await store.calls(
+                CallsQuestion(limit=ROWS_MAX, filters=(Filter("session", (group,)),))
+            )
         except TransientError:
             return []
         finally:
@@ -137,10 +142,10 @@ class World:
         """The sums of the hourly rollup."""
         store = Store(self.dsn)
         try:
-            report = await store.report(None, None, ("team",))
+            found = (await report(store, Query(by=("team",)))).rows
         finally:
             await store.close()
-        return next((row for row in report if row["team"] == group), {})
+        return next((row for row in found if row["team"] == group), {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Which program made a call, and which of its sessions: from its headers and its request.  No I/O.
+"""Which program made a call: from its headers.  No I/O.
 
 A program that somebody runs (an agent) says more than the library in it, so its marks come first.
 Seen on the wire or read in the source in November 2026: docs/clients.md.
@@ -6,10 +6,6 @@ Seen on the wire or read in the source in November 2026: docs/clients.md.
 
 import re
 from collections.abc import Iterator, Mapping
-
-from proxy.dialects.contract import Json
-from proxy.dialects.values import mapping, text
-from proxy.reading import heads
 
 CLIENT_CHARS_MAX = 64
 _VERSION = r"v?(\d[\w.+-]{0,31})"
@@ -42,17 +38,6 @@ _GENERATED = re.compile(
 _LANGUAGES = {"js": "node", "javascript": "node", "typescript": "node", "c#": "dotnet"}
 _PRODUCT = re.compile(rf"([A-Za-z][\w.@-]{{0,31}}(?:/[A-Za-z][\w.-]{{0,31}})?)/{_VERSION}")
 _BROWSER = "mozilla"
-# Where requests name a session: Qwen Code and others; Gemini's Code Assist; OpenRouter.
-_SESSIONS = (
-    ("metadata", "sessionId"),
-    ("metadata", "session_id"),
-    ("request", "session_id"),
-    ("session_id",),
-)
-# Claude Code's `metadata.user_id` names a user, an account and a session.
-_CLAUDE_SESSION = re.compile(
-    r"[\"_]session(?:_id)?[\"_: ]+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-)
 
 
 def client(headers: Mapping[str, str]) -> str:
@@ -82,15 +67,3 @@ def _clients(headers: Mapping[str, str]) -> Iterator[str]:
             yield "browser"
         else:
             yield f"{found[1].lower().replace('/', '-')}/{found[2]}"
-
-
-def session(headers: Mapping[str, str], request: Json) -> str:
-    """The session that the caller names in a header or in its request; "" if it names none."""
-    if named := heads.first(headers, heads.SESSIONS):
-        return named
-    body = mapping(request)
-    for *path, name in _SESSIONS:
-        if said := text(mapping(body, *path).get(name)):
-            return said[: heads.VALUE_CHARS_MAX]
-    found = _CLAUDE_SESSION.search(text(mapping(body, "metadata").get("user_id")))
-    return found[1] if found else ""

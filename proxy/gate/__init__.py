@@ -1,0 +1,1 @@
+"""Whether a call passes its budgets: what they hold, in memory that meter and relays share."""

@@ -1,0 +1,104 @@
+"""What budgets count, in the store: made beside a version that goes on writing, and corrected."""
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from exporters.clickhouse import backfill, connection, migrations
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.corrections import FIELDS, SCOPES, Correction, Corrections
+from exporters.clickhouse.dsn import parse_dsn
+from exporters.clickhouse.migrations import migrate, schema_files
+from exporters.record import Record
+from support.spending import corrected
+
+if TYPE_CHECKING:
+    from conftest import RecordMaker
+
+GROUPS = "user_id, team, model"
+LATER = ("blocked_by",)  # columns of later files
+
+
+@pytest.fixture
+def client(chdb_dsn: str) -> Iterator[Client]:
+    client = connection.connect(parse_dsn(chdb_dsn))
+    yield client
+    client.close()
+
+
+def by_user(client: Client, table: str) -> object:
+    """Sums by user, team and model."""
+    rows = table == "rows"
+    sums = (
+        "count(), sum(ifNull(cost_usd, 0)), countIf(cost_usd IS NULL),"
+        " sumIf(ifNull(input_tokens_total, 0), cost_usd IS NULL)"
+        if rows
+        else "sum(calls), sum(cost_usd), sum(unknown_calls), sum(unknown_input_tokens)"
+    )
+    groups = "user_id, team, if(response_model != '', response_model, request_model) AS model"
+    source = f"{groups}, {sums} FROM priced_calls" if rows else f"{GROUPS}, {sums} FROM {table}"
+    sql = f"SELECT {source} GROUP BY {GROUPS} ORDER BY {GROUPS}"
+    return client.query(sql).result_rows
+
+
+async def test_rows_from_before_count_once(
+    client: Client,
+    chdb_dsn: str,
+    database: str,
+    make_records: "RecordMaker",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An older version writes while the rollups are made: none of its rows is lost or doubled."""
+    older = [file for file in schema_files() if file.name < "010"]
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "schema_files", lambda: older)
+        patch.setattr(migrations, "TTL", {"calls": "ts"})
+        migrate(client, database=database, ttl_days=90)
+    records = make_records(600)
+    writer = connection.connect(parse_dsn(chdb_dsn))
+    writer.database = database
+    insert(writer, records[:200])
+    correct(writer, corrected(records[0], "1.5"))
+    stop, written = threading.Event(), 200
+
+    def write() -> None:
+        nonlocal written
+        while not stop.wait(0.02) and written < len(records):
+            insert(writer, records[written : written + 3])
+            written += 3
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    monkeypatch.setattr(backfill, "SOON_S", (0, 1, 4, 30))  # the first is too soon
+    migrate(client, database=database, ttl_days=90)
+    stop.set()
+    thread.join()
+    assert written > 203
+    backfill.backfill(client, database, "")  # a start that died before it noted the file
+    assert by_user(client, "spend_tags_15m") == by_user(client, "rows")
+    clickhouse = ClickHouse(chdb_dsn, database=database)
+    await clickhouse.correct(Corrections((corrected(records[1], None),)))
+    assert await clickhouse.reconcile(repair=False, quiet_s=0) == []
+    client.command("INSERT INTO spend_15m (bucket, calls) VALUES (now(), 7)")
+    client.command("INSERT INTO spend_tags_15m (bucket, calls) VALUES (now(), 7)")
+    found = await clickhouse.reconcile(repair=True, quiet_s=0)
+    assert {one.rollup for one in found} == {"spend_15m", "spend_tags_15m"}
+    assert await clickhouse.reconcile(repair=False, quiet_s=0) == []
+    assert by_user(client, "spend_tags_15m") == by_user(client, "rows")
+    await clickhouse.close()
+
+
+def insert(client: Client, records: list[Record]) -> None:
+    """As a version without these rollups does."""
+    fields = [name for name in Record.__struct_fields__ if name not in LATER]
+    rows = [[getattr(record, name) for name in fields] for record in records]
+    client.insert("calls", rows, ["ts", *fields[1:]])
+
+
+def correct(client: Client, one: Correction) -> None:
+    """The same, of a correction."""
+    names = [name for name in FIELDS if name not in SCOPES]
+    client.insert("corrections", [[getattr(one, name) for name in names]], names)
