@@ -31,7 +31,7 @@ ENV PATH=/opt/taximeter/bin:$PATH \
 VOLUME /data
 EXPOSE 4000 4001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", \
-  "import urllib.request as u; u.urlopen('http://127.0.0.1:4001/api/health', timeout=4)"]
+  "import urllib.request as u; u.urlopen('http://127.0.0.1:4000/readyz', timeout=4)"]
 # Calls in flight may finish: give `docker stop` drain_timeout_s and 40 s more, with --time.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["taximeter"]

@@ -23,7 +23,13 @@ COVERING := $(addprefix tests/test_,pricing_*.py reason*.py price_fields.py pric
 # Tests start hundreds of processes: let them find our modules compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run lint test check coverage check-long slow bench faults soak receivers clients fuzz mutation price-diff docs screenshots clean
+# The versions that pyproject.toml claims, and the tests that would notice another one: processes,
+# sockets, files, parsers, the engine, and exact arithmetic.
+PYTHONS := 3.11 3.12 3.13
+VERSIONED := $(addprefix tests/test_,cli.py cli_serve.py supervisor.py journal.py delivery.py relay*.py \
+  websocket.py aiohttp_private.py reading*.py pricing_charge.py pricing_properties.py store.py)
+
+.PHONY: setup run lint test check pythons coverage check-long slow bench cost faults soak receivers clients fuzz mutation price-diff docs screenshots clean
 
 setup: $(STAMP)
 
@@ -50,6 +56,16 @@ test: setup
 
 check: lint test
 
+pythons: # tests each version whose interpreter is at hand; the others are named
+	@for version in $(PYTHONS); do \
+	  python$$version -c '' 2>/dev/null || { echo "Python $$version: not here, not tested"; continue; }; \
+	  echo "Python $$version:"; \
+	  python$$version -m venv .venv-$$version && \
+	  .venv-$$version/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[embedded,test]' && \
+	  .venv-$$version/bin/pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(VERSIONED) || exit 1; \
+	done
+
 coverage: setup
 	$(PYTEST) -q -m "not slow" -k "not stall" --cov --cov-report= $(COVERING)
 	@failed=0; for package in $(COVERED); do echo; echo "$$package"; \
@@ -61,10 +77,13 @@ check-long: coverage slow
 slow: setup # what takes more than ten seconds of CPU time
 	$(PYTEST) -q -m slow
 
-bench: setup
-	$(TRIALS).bench.overhead
+bench: setup # what proxies cost, into docs/performance.md; make bench BENCH=--quick only prints it
+	$(TRIALS).bench $(or $(BENCH),--write)
 	$(TRIALS).bench.price_speed
 	$(TRIALS).bench.start
+
+cost: setup # whether a call costs more CPU than recorded, against plain aiohttp
+	$(TRIALS).bench.cost_check
 
 faults: setup # kills, cuts and fills up everything; docs/reliability.md
 	$(TRIALS).faults
@@ -78,8 +97,9 @@ receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry
 clients: setup # real SDKs and agents through the proxy; docs/clients.md
 	$(TRIALS).clients
 
-fuzz: setup # a million mutations of bodies through every parser
+fuzz: setup # a million mutations of bodies through every parser; the same bytes through nginx and us
 	$(TRIALS).fuzz
+	$(TRIALS).fuzz.nginx
 
 mutation: setup # changes the pricing code in a thousand ways: a test must notice each
 	$(TRIALS).mutation

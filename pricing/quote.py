@@ -13,6 +13,8 @@ from itertools import pairwise
 from pricing.bill import price
 from pricing.book import TariffBook
 from pricing.charge import Charge, Status
+from pricing.near_names import near_names
+from pricing.retired import retired_from
 from pricing.steps import WITHIN_CALL
 from pricing.tariff import EXACT, Tariff
 from pricing.usage import Meter, Subcall, TermValue, Usage
@@ -85,11 +87,17 @@ def quotes(book: TariffBook, models: Iterable[tuple[str, str]], work: Workload) 
 
 
 def models(
-    book: TariffBook, wanted: Iterable[str], providers: Iterable[str], at: datetime
+    book: TariffBook,
+    wanted: Iterable[str],
+    providers: Iterable[str],
+    at: datetime,
+    *,
+    retired: bool = False,
 ) -> list[tuple[str, str]]:
     """(provider, model) of each `[PROVIDER/]MODEL`, and of all that `providers` sell at `at`.
 
-    Raises ValueError for a name that has no price.
+    Of these, `retired` models are left out unless asked for.  Raises ValueError for a name that has
+    no price, or none yet at that instant.
     """
     known = sorted(book.providers)
     found: dict[tuple[str, str], None] = {}
@@ -101,21 +109,61 @@ def models(
         ]
         sold = [pair for pair in pairs if book.knows(*pair)]
         if not sold:
-            raise ValueError(f"no price is known for {name}; see `taximeter tariffs list`")
-        found |= dict.fromkeys(sold)
+            raise ValueError(_unknown(book, name))
+        priced = [pair for pair in sold if _has_price(book, *pair, at)]
+        if not priced:
+            raise ValueError(_not_then(book, name, sold, at))
+        found |= dict.fromkeys(priced)
     for provider in providers:
         if provider not in known:
             raise ValueError(f"{provider} has no tariffs; providers that do: {', '.join(known)}")
         sold = [(provider, name) for name in _sold(book, provider, at)]
-        found |= dict.fromkeys(sold)
+        found |= dict.fromkeys(pair for pair in sold if retired or _is_served(book, pair, at))
     return list(found)
+
+
+def _unknown(book: TariffBook, name: str) -> str:
+    """That a name has no price, with the similar ones that have."""
+    provider, slash, model = name.partition("/")
+    if not slash or provider not in book.providers:
+        provider, model = "", name
+    near = near_names(book, provider, model)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `taximeter tariffs list`"
+    return f"no price is known for {name}; {hint}"
+
+
+def _has_price(book: TariffBook, provider: str, model: str, at: datetime) -> bool:
+    """Whether a price is known for that instant; an earlier one would be a guess."""
+    tariff = book.find(provider, model, at)
+    if tariff is None:
+        return False
+    return tariff.first_known is None or at.date() >= tariff.first_known
+
+
+def _not_then(book: TariffBook, name: str, sold: Iterable[tuple[str, str]], at: datetime) -> str:
+    """That a model has prices, but none at that instant, and since when it has."""
+    days = [
+        tariff.first_known
+        for provider, model in sold
+        for tariff in book.tariffs_of(provider)
+        if model in tariff.names and tariff.first_known is not None
+    ]
+    later = min((day for day in days if day > at.date()), default=None)
+    hint = f"; its prices are known from {later}" if later else ""
+    return f"{name} has no price at {at:%Y-%m-%dT%H:%MZ}{hint}"
+
+
+def _is_served(book: TariffBook, pair: tuple[str, str], at: datetime) -> bool:
+    """Whether a model is not known to be retired; one with a price of the user's own is not."""
+    day = retired_from(*pair)
+    return day is None or at.date() < day or book.names_own(*pair)
 
 
 def _sold(book: TariffBook, provider: str, at: datetime) -> Iterator[str]:
     """The first plain name of each tariff in force."""
     for tariff in book.tariffs_of(provider):
         name = next((name for name in tariff.names if not PATTERN & set(name)), "")
-        if name and book.find(provider, name, at) is not None:
+        if name and _has_price(book, provider, name, at):
             yield name
 
 

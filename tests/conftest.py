@@ -16,7 +16,7 @@ import support.product
 from exporters.clickhouse import connection
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.record import Record, rounded
-from support import clickhouse
+from support import clickhouse, hangup
 from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer
 from support.product import Product
 
@@ -30,6 +30,11 @@ if settings.get_current_profile_name() == "default":  # `trials.mutation` has lo
 gc.set_threshold(50_000, 20, 50)
 
 _databases = count(1)
+
+
+def pytest_configure() -> None:
+    """The tests are the same under nohup."""
+    hangup.reset_in_children()
 
 
 def pytest_collection_finish() -> None:

@@ -1,20 +1,31 @@
 """The command line: what is asked is answered, as text or JSON, with an exit code that says how."""
 
+import fcntl
 import io
 import json
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pricing.reason import Reason
 from proxy.commands import terminal
 from proxy.commands.cli import main
+from proxy.commands.reprice import _put_into_force, order
 from proxy.commands.terminal import Column, Exit
+from proxy.query.language import Stretch
+from proxy.settings.config import Config
 
 ROOT = Path(__file__).parents[1]
 CALL = {
@@ -103,8 +114,32 @@ def test_price_goes_on_after_a_bad_document(
     """The place of the bad one is told, the good ones are priced, the exit code says so."""
     assert main(["price", document(tmp_path, {"provider": "openai"}, CALL)]) == Exit.MISTAKE
     said = capsys.readouterr()
-    assert "calls.jsonl:1: missing or not text: path, at" in said.err
+    assert "calls.jsonl:1: missing or not text: path" in said.err
     assert json.loads(said.out)["id"] == "mini"
+
+
+def test_price_at_no_stated_time_is_that_of_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`at` may be left out of a document."""
+    file = document(tmp_path, {key: value for key, value in CALL.items() if key != "at"})
+    assert main(["price", file]) == Exit.OK
+    assert json.loads(capsys.readouterr().out)["usd"] == "0.00075"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("opnai", "unknown provider 'opnai': did you mean openai?"),
+        ("zzz", "unknown provider 'zzz': known ones are anthropic, azure, "),
+    ],
+)
+def test_price_names_an_unknown_provider(
+    name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake is not a call without a price."""
+    assert main(["price", document(tmp_path, CALL | {"provider": name})]) == Exit.MISTAKE
+    assert said in capsys.readouterr().err
 
 
 def test_price_reads_standard_input() -> None:
@@ -163,7 +198,7 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     """What is in force: addresses, store, and where each provider's calls go."""
     assert main(["check"]) == Exit.OK
     shown = capsys.readouterr().out
-    assert "http://127.0.0.1:4000/anthropic" in shown
+    assert "The base URL of a provider is http://127.0.0.1:4000/PROVIDER:" in shown
     assert "not set: providers.azure.base_url" in shown
     assert main(["check", "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)
@@ -237,7 +272,7 @@ def test_demo_has_its_own_arguments() -> None:
         cwd=ROOT,
         check=True,
     )
-    assert b"--rate RATE" in done.stdout
+    assert b"--rate N" in done.stdout
 
 
 def test_a_closed_pipe_is_no_error() -> None:
@@ -260,6 +295,69 @@ def test_tables_are_plain_in_a_pipe() -> None:
     assert out.getvalue().splitlines()[1:] == ["x" * 200 + "     1", "y" + " " * 199 + "    23"]
 
 
+@given(
+    widths=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 3), st.booleans()), min_size=1),
+    width=st.integers(20, 200),
+)
+def test_columns_are_left_out_whole(widths: list[tuple[int, int, bool]], width: int) -> None:
+    """In their order, only those that may, and only if the others do not fit."""
+    columns = [
+        Column(str(at), "t", number=number, shed=shed)
+        for at, (_, shed, number) in enumerate(widths)
+    ]
+    kept = terminal.fitting(columns, [["x" * size for size, _, _ in widths]], width)
+    gone = [columns[at].shed for at in range(len(columns)) if at not in kept]
+    staying = [columns[at].shed for at in kept if columns[at].shed]
+    assert all(gone)
+    assert not gone or min(gone) >= max(staying, default=0)
+
+    def needed(shown: Sequence[int]) -> int:
+        sizes = (widths[at][0] if widths[at][2] else min(24, widths[at][0]) for at in shown)
+        return sum(sizes) + 2 * (len(shown) - 1)
+
+    assert needed(kept) <= width or not staying
+    if gone:
+        assert needed(range(len(columns))) > width
+
+
+def in_terminal(columns: int, *argv: str) -> list[str]:
+    """What a command shows in a terminal of that many columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environ = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "proxy", *argv],
+        cwd=ROOT,
+        env=environ | {"TERM": "dumb"},
+        stdout=slave,
+        stderr=slave,
+    ):
+        os.close(slave)
+        shown = b""
+        with suppress(OSError):  # the other side is closed
+            while data := os.read(master, 65536):
+                shown += data
+    os.close(master)
+    return [line.rstrip() for line in shown.decode().replace("\r\n", "\n").split("\n")]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("check",),
+        ("tariffs", "list", "openai"),
+        ("tariffs", "show", "openai/gpt-5.4-mini"),
+        ("quote", "--providers", "openai,anthropic", "--tiers", "standard,batch"),
+    ],
+)
+def test_eighty_columns_are_enough(argv: tuple[str, ...]) -> None:
+    """No line but a lone address is wider; no name and no amount is cut."""
+    lines = in_terminal(80, *argv)
+    assert len(lines) > 5
+    assert [line for line in lines if len(line) > 80 and " " in line.strip()] == []
+    assert "…" not in "".join(lines)
+
+
 def test_tables_in_a_terminal() -> None:
     """A terminal gets the table of rich, and the values as they are: no markup, no escapes."""
     master, slave = pty.openpty()
@@ -268,3 +366,21 @@ def test_tables_in_a_terminal() -> None:
     shown = os.read(master, 4096).decode()
     os.close(master)
     assert "[red]x\\x1b[31m" in shown
+
+
+ALWAYS = Stretch(None, None, "UTC")
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_how_new_tariffs_come_into_force_is_said(
+    configured: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Repricing by a directory of the command's changes stored calls alone."""
+    metering = replace(Config(data=tmp_path).metering, tariffs=tmp_path if configured else None)
+    config = replace(Config(data=tmp_path), metering=metering)
+    _put_into_force(config, order(ALWAYS, str(tmp_path)))
+    said = capsys.readouterr().out
+    assert "send SIGHUP to `taximeter serve`, or restart it" in said
+    assert (f'tariffs = "{tmp_path}"' in said) is not configured
+    _put_into_force(config, order(ALWAYS, ""))
+    assert capsys.readouterr().out == ""

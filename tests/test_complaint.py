@@ -11,7 +11,8 @@ from test_journal import BEGUN
 
 from proxy.exchange import Kind
 from proxy.journal import complaint
-from proxy.journal.complaint import EVERY_S, Complaint
+from proxy.journal.complaint import EVERY_S, HELD, Complaint
+from proxy.journal.held import HELD_CALL_BYTES_MAX
 from proxy.journal.journal import Journal
 from proxy.settings.config import JournalOptions
 
@@ -43,7 +44,7 @@ def test_one_line_a_minute(clock: Clock, caplog: pytest.LogCaptureFixture) -> No
     complaint.speak()
     found = lines(caplog)
     text = "Journal of relay-0: full.  {}.  Calls are still forwarded."
-    assert found[0] == text.format("No frames dropped so far")
+    assert found[0] == text.format(HELD)
     dropped = "Frames dropped since the last report: 240 (24,000 bytes)"
     assert found[1:3] == [text.format(dropped)] * 2
     assert len(found) == 4  # the fourth begins another minute
@@ -76,7 +77,7 @@ def test_a_disk_that_refuses_for_long(
     call = journal.begin(BEGUN)
     for _ in range(int(2 * EVERY_S)):
         journal._blocked_until = 0.0
-        journal.append(call, Kind.RESPONSE, b"12345")
+        journal.append(call, Kind.RESPONSE, bytes(HELD_CALL_BYTES_MAX))
         journal.upkeep()
         clock.now += 1
     monkeypatch.undo()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from evaluation.standin.workload import plan
 from exporters.clickhouse.dsn import parse_dsn
 from proxy.serving.supervisor import FLUSH_S, MARGIN_S
 from proxy.settings import sources
@@ -128,11 +129,11 @@ def compose(**environ: str) -> dict[str, Any]:
     return worked_out
 
 
-def taximeter_environment(**environ: str) -> dict[str, str]:
-    """What the taximeter container has: the image's variables and those of the service."""
+def taximeter_environment(name: str = "taximeter", /, **environ: str) -> dict[str, str]:
+    """What such a container has: the image's variables and those of the service."""
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     image = dict(re.findall(r"(TAXIMETER_\w+)=(\S+)", dockerfile))
-    service: dict[str, str] = compose(**environ)["services"]["taximeter"]["environment"]
+    service: dict[str, str] = compose(**environ)["services"][name]["environment"]
     return image | service
 
 
@@ -187,15 +188,24 @@ def test_taximeter_understands_its_variables() -> None:
     assert (store.host, store.port, store.user) == ("clickhouse", 8123, "taximeter")
 
 
-def test_demo_needs_no_key() -> None:
-    """With the profile, the stand-in answers where taximeter looks for the providers."""
-    environ = taximeter_environment(COMPOSE_PROFILES="demo")
-    providers = sources.load(None, environ).providers
-    stand_in = compose()["services"]["stand-in"]
-    port = stand_in["entrypoint"][-1]
-    for name in ("openai", "anthropic", "gemini", "mistral", "deepseek", "qwen"):
-        assert providers[name].base_url == f"http://127.0.0.1:{port}"
-    assert stand_in["network_mode"] == "service:taximeter"
+@pytest.mark.parametrize("environ", [{}, {"COMPOSE_PROFILES": "demo"}])
+def test_no_call_of_the_demo_reaches_a_provider(environ: dict[str, str]) -> None:
+    """However the profile is chosen (--profile sets no variable): its traffic goes to a Taximeter
+    of its own, for which every provider of the workload is the stand-in.
+    """
+    services = compose(**environ)["services"]
+    stand_in, traffic = services["stand-in"], services["traffic"]
+    here = f"http://127.0.0.1:{stand_in['entrypoint'][-1]}"
+    config = sources.load(None, taximeter_environment("demo", **environ))
+    called = {next(planned).path.split("/")[1] for planned in [plan(1)] for _ in range(500)}
+    assert {config.providers[name].base_url for name in called} == {here}
+    assert {stand_in["network_mode"], traffic["network_mode"]} == {"service:demo"}
+    assert f"http://127.0.0.1:{config.proxy.port}" in traffic["entrypoint"]
+    for name in ("demo", "stand-in", "traffic"):
+        assert services[name]["profiles"] == ["demo"]
+    assert config.node == "demo"  # so that its rows can be told apart
+    volumes = {name: services[name]["volumes"] for name in ("demo", "taximeter")}
+    assert not set(volumes["demo"]) & set(volumes["taximeter"])
 
 
 def test_services_agree() -> None:
@@ -206,13 +216,10 @@ def test_services_agree() -> None:
     assert services["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"] == "secret"
     assert services["clickhouse"]["environment"]["GRAFANA_PASSWORD"] == "other"
     assert services["grafana"]["environment"]["CLICKHOUSE_PASSWORD"] == "other"
-    traffic = services["traffic"]
-    assert f"http://127.0.0.1:{config.proxy.port}" in traffic["entrypoint"]
-    assert traffic["network_mode"] == "service:taximeter"
     published = {port.split(":")[2] for port in services["taximeter"]["ports"]}
     assert published == {str(config.proxy.port), str(config.console.port)}
     grace_s = int(services["taximeter"]["stop_grace_period"].removesuffix("s"))
-    assert grace_s >= config.drain_timeout_s + MARGIN_S + FLUSH_S
+    assert grace_s >= config.lame_duck_s + config.drain_timeout_s + MARGIN_S + FLUSH_S
 
 
 def test_grafana_may_only_read() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import signal
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from test_money import SHOWN
 
 from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
+from proxy.health.verdict import ANSWER_S, SENDING_S
 from support.browser import browser, resize
 from support.clickhouse import StartServer
 from support.patience import PATIENCE_S
@@ -179,9 +182,17 @@ def test_alerts_are_a_banner(
         "[alerts]\njournal_share_max = 1e-9\n"  # any journal is nearly full
     )
     with processes.serve(tmp_path, {}, settings=settings) as served:
-        server.kill()
         resize(chrome, NARROW)
         chrome.get(served.console_url)
+        works = "works, with warnings · as of "
+        wait(chrome, lambda: works in "".join(texts(chrome, "#health.amber")))
+        server.process.send_signal(signal.SIGSTOP)  # it hangs
+        silent = r"store: no answer for \d+ s · as of \d+:\d\d:\d\d"
+        wait(chrome, lambda: re.match(silent, "".join(texts(chrome, "#health.amber"))))
+        server.process.send_signal(signal.SIGCONT)
+        wait(chrome, lambda: works in "".join(texts(chrome, "#health.amber")))
+        server.kill()
+        wait(chrome, lambda: texts(chrome, "#health.red"))
         wait(chrome, lambda: len(texts(chrome, "#alerts > div")) == 2)
         [banner] = texts(chrome, "[role=alert]")
         firing = processes.get_json(f"{served.console_url}/api/alerts")["firing"]
@@ -190,9 +201,20 @@ def test_alerts_are_a_banner(
             assert alert["action"] in " ".join(banner.split())
         assert banner.count(" of 4,294,967,296 bytes") == 2
         chrome.execute_script("document.querySelector('#alerts > div').dataset.kept = 'yes'")
-        wait(chrome, lambda: "Calls are still being recorded" in texts(chrome, "#health")[0])
+        wait(chrome, lambda: "Calls are still being recorded" in texts(chrome, "#health.red")[0])
         assert texts(chrome, "#alerts > div[data-kept]")[0].startswith("journal_nearly_full")
         assert sideways(chrome) == 0
+
+
+def test_a_hang_is_seen_within_five_seconds() -> None:
+    """Until the next look of the page, and for what it waits; the API says so before that."""
+    text = (ROOT / "proxy" / "console" / "static" / "main.js").read_text(encoding="utf-8")
+    every_ms, within_ms = (
+        int(re.findall(rf"const {name} = (\d+);", text)[0]) for name in ("REFRESH_MS", "LOOK_MS")
+    )
+    assert within_ms > ANSWER_S * 1000
+    assert every_ms + within_ms <= 5000
+    assert every_ms + SENDING_S * 1000 <= 5000
 
 
 def test_content_is_text_and_nothing_else(

@@ -30,7 +30,6 @@ from support.newcomer import LINES, README, Newcomer, line, newcomer
 # Lines that no test runs, and why.
 NOT_RUN = {
     "docker compose": "there is no Docker here: tests/test_compose.py reads the file",
-    "COMPOSE_PROFILES=": "the same",
     "make ": "the targets exist, and `make run` is run; the others take minutes",
 }
 
@@ -57,7 +56,8 @@ def test_the_configuration_is_five_lines_and_right(somebody: Newcomer) -> None:
     (toml,) = blocks(README, "toml")
     assert len([each for each in toml.splitlines() if each.strip()]) <= 5
     shown = somebody.bash(line("taximeter check")).stdout
-    assert re.search(r"\nourgateway +http://127\.0\.0\.1:\d+/ourgateway +https://llm\.", shown)
+    assert re.search(r"\nThe base URL of a provider is http://127\.0\.0\.1:\d+/PROVIDER:\n", shown)
+    assert re.search(r"\nourgateway +https://llm\.", shown)
 
 
 def test_the_price_is_the_one_in_the_text(somebody: Newcomer) -> None:
@@ -86,14 +86,15 @@ def test_a_program_is_metered(somebody: Newcomer) -> None:
 
 def test_every_line_of_the_readme_is_run() -> None:
     """A line that is added must find a test above, or a reason why not."""
-    run = ("taximeter ", "curl ", "echo ", "export ", ". .venv", "python -m build", "pip install")
-    assert [each for each in LINES if not each.startswith((*run, *NOT_RUN))] == []
+    run = ("taximeter ", "curl ", "echo ", "export ", ". .venv", "python -m build")
+    tools = ("uv tool install", "pipx install")
+    assert [each for each in LINES if not each.startswith((*run, *tools, *NOT_RUN))] == []
     assert all(any(each.startswith(beginning) for each in LINES) for beginning in NOT_RUN)
 
 
 @pytest.mark.slow  # builds a wheel and installs it where nothing else is
 def test_the_wheel_is_built_and_installed(tmp_path: Path) -> None:
-    """With the two lines of the README, the second in an environment of its own."""
+    """With the lines of the README; pip stands in for pipx, and takes the same argument."""
     source = tmp_path / "source"
     for top in names.PACKAGES:
         shutil.copytree(ROOT / top, source / top, ignore=shutil.ignore_patterns("__pycache__"))
@@ -103,7 +104,10 @@ def test_the_wheel_is_built_and_installed(tmp_path: Path) -> None:
     who = newcomer(source)
     who.bash(line("python -m build"))
     elsewhere = f"{tmp_path}/venv/bin{os.pathsep}{os.environ['PATH']}"
-    who.bash(line("pip install"), PATH=elsewhere, PYTHONPATH="")
+    install = line("pipx install")
+    quoted = install.split('"')[1]
+    assert f'"{quoted}"' in line("uv tool install")
+    who.bash(install.replace("pipx", "pip", 1), PATH=elsewhere, PYTHONPATH="")
     shown = who.bash("cd / && taximeter --version", PATH=elsewhere, PYTHONPATH="").stdout
     assert re.fullmatch(r"taximeter \d+\.\d+\.\d+\n", shown)
 

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.relay.fields import noted
 from proxy.relay.headers import sort_request, sort_response
 from proxy.secrecy.fingerprint import credential
 from proxy.secrecy.patterns import HIDDEN, is_secret
-from proxy.secrecy.scrubbing import scrubbed, scrubbed_target
+from proxy.secrecy.scrubbing import scrubbed_target
 
 KEY = "sk-canary-0123456789abcdefghij"
 
@@ -98,7 +99,7 @@ def test_harmless_names(name: str) -> None:
 )
 def test_scrubbed_headers(name: bytes, value: str) -> None:
     """A credential is not stored, whichever header it is in."""
-    [(key, text)] = scrubbed([(name, value.encode())])
+    [(key, text)] = noted([(name, value.encode())])
     assert key == name.decode()
     assert "canary" not in text
     assert HIDDEN in text
@@ -111,7 +112,7 @@ def test_scrubbing_keeps_the_rest() -> None:
         (b"Referer", b"https://a.example/?q=1&r=2"),
         (b"x-latin", b"caf\xe9"),
     ]
-    assert scrubbed(pairs) == (
+    assert noted(pairs) == (
         ("Sec-WebSocket-Protocol", "realtime, openai-beta.realtime-v1"),
         ("Referer", "https://a.example/?q=1&r=2"),
         ("x-latin", "caf\ufffd"),

@@ -181,6 +181,7 @@ def test_a_full_disk_drops_and_counts_and_then_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that fails half way leaves only whole frames, and the next ones are kept again."""
+    monkeypatch.setattr(held, "HELD_CALL_BYTES_MAX", 0)  # as of a large call
     journal = Journal(tmp_path, "relay", LIMITS)
     journal.begin(BEGUN)
     journal.flush()
@@ -286,7 +287,7 @@ def test_journal_files_are_for_the_owner_only(tmp_path: Path) -> None:
 def test_a_disk_without_room_for_a_new_segment_reaches_no_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a new file cannot be written to, nothing is raised and the row is written later."""
+    """If a new file cannot be written to, nothing is raised and the call is written later."""
     journal = Journal(tmp_path, "relay", LIMITS)
 
     def full(fd: int, buffers: list[bytes]) -> int:
@@ -296,12 +297,42 @@ def test_a_disk_without_room_for_a_new_segment_reaches_no_caller(
         patch.setattr(os, "writev", full)
         call = journal.begin(BEGUN)
         journal.flush()
-    journal.append(call, Kind.RESPONSE, b"not kept")
+    journal.append(call, Kind.RESPONSE, b"small")
+    journal.append(call, Kind.RESPONSE, bytes(held.HELD_CALL_BYTES_MAX))  # not kept
     journal.append(call, Kind.ENDED, b"{}")
     assert follow(tmp_path) == []
     journal._blocked_until = 0.0  # a second later
     journal.upkeep()
-    assert [(f.kind, f.call) for f in follow(tmp_path)] == [(Kind.BEGUN, 1), (Kind.ENDED, 1)]
+    frames = [(frame.kind, frame.call) for frame in follow(tmp_path)]
+    assert frames == [(Kind.BEGUN, 1), (Kind.RESPONSE, 1), (Kind.ENDED, 1)]
+    assert journal.counters.read()["frames_dropped"] == 1
+    journal.close()
+
+
+def test_small_calls_survive_a_full_disk_whole(tmp_path: Path) -> None:
+    """Frame by frame and in order, of several calls at a time, until the bodies' share is full."""
+    journal = Journal(tmp_path, "relay", LIMITS)
+    journal._blocked_until = float("inf")
+    calls = [journal.begin(BEGUN) for _ in range(6)]
+    for kind, payload in ((Kind.REQUEST, b"ask"), (Kind.RESPONSE, b"one"), (Kind.RESPONSE, b"two")):
+        for call in calls:
+            assert journal.append(call, kind, payload)
+    for call in calls:
+        journal.append(call, Kind.ENDED, b"{}")
+    many = [journal.begin(BEGUN) for _ in range(100)]
+    kept = [journal.append(call, Kind.REQUEST, bytes(100_000)) for call in many]
+    assert 20 < sum(kept) < 40  # 3 MiB
+    for call in many:
+        journal.append(call, Kind.ENDED, b"{}")
+    journal._blocked_until = 0.0
+    journal.upkeep()
+    frames = follow(tmp_path)
+    for call in calls:
+        payloads = [frame.payload for frame in frames if frame.call == call]
+        assert payloads[1:] == [b"ask", b"one", b"two", b"{}"]
+    counters = journal.counters.read()
+    assert (counters["calls_lost"], counters["frames_dropped"]) == (0, kept.count(False))
+    assert {frame.call for frame in frames if frame.kind == Kind.ENDED} == {*calls, *many}
     journal.close()
 
 

@@ -46,7 +46,7 @@ async def test_taken() -> None:
     measured = MeasuredExporter(Exporter())
     measured.waiting = 2
     await measured.export(Batch("a", (ended(9), ended(5))))
-    assert measured.status() == {"waiting": 0, "lag_s": 0.0}
+    assert measured.status() == {"waiting": 0, "lag_s": 0.0, "sending_s": 0.0}
     found = values(measured)
     assert found["taximeter.delivery.rejected"] == 2
     took = found["taximeter.export.duration"]

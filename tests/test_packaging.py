@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,21 @@ def test_every_data_file_is_packaged() -> None:
             if not any(fnmatch(name, pattern) for pattern in patterns):
                 left_out.append(f"{package}: {name}")
     assert left_out == []
+
+
+def test_the_versions_that_are_claimed_are_those_that_are_tested() -> None:
+    """Classifiers, `make pythons`, the README, and the oldest that pip accepts."""
+    classifiers = PROJECT["project"]["classifiers"]
+    claimed = [last for one in classifiers if "." in (last := one.rpartition(" :: ")[2])]
+    assert claimed == sorted(claimed, key=lambda version: int(version.partition(".")[2]))
+    assert PROJECT["project"]["requires-python"] == f">={claimed[0]}"
+    makefile, readme = ((ROOT / name).read_text("utf-8") for name in ("Makefile", "README.md"))
+    assert re.findall(r"^PYTHONS := (.+)$", makefile, re.MULTILINE) == [" ".join(claimed)]
+    assert f"Python {', '.join(claimed[:-1])} or {claimed[-1]}" in readme
+    for pattern in re.findall(
+        r"[\w*]+\.py", makefile.partition("VERSIONED :=")[2].partition(")")[0]
+    ):
+        assert list((ROOT / "tests").glob(f"test_{pattern}")), pattern
 
 
 def test_the_licence_is_whole() -> None:

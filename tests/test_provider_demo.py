@@ -1,5 +1,6 @@
 """The demo, as a person runs it."""
 
+import argparse
 import os
 import re
 import signal
@@ -11,10 +12,14 @@ import urllib.request
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from evaluation.standin import demo
+from evaluation.standin import demo, processes
+from proxy.commands.cli import main
+from proxy.serving import instance
 from support.patience import PATIENCE_S
+from support.product import Product
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,3 +74,51 @@ def test_an_unknown_cost_is_counted_and_not_added() -> None:
     lines = demo.by_model([row, row | {"cost_usd": None}])
     assert [(key, line.calls, line.unknown) for key, line in lines.items()] == [(("p", "m"), 2, 1)]
     assert lines["p", "m"].usd == Decimal("0.5")
+
+
+def test_readiness_says_who_answers(product: Product) -> None:
+    """Both ports name the instance of serve.json, and nobody takes another one for it."""
+    served = instance.find(product.served.data / "data")
+    assert served is not None
+    assert len(served.instance) == 16
+    assert processes.is_ready(served)
+    assert not processes.is_ready(msgspec.structs.replace(served, instance="somebody else"))
+
+
+def test_a_demo_beside_a_running_taximeter_makes_no_call_there(
+    product: Product, tmp_path: Path
+) -> None:
+    """On the same ports it does not start; by default it takes others and its own data."""
+    served = instance.find(product.served.data / "data")
+    assert served is not None
+    before = len(processes.get_json(f"{product.upstream}/__standin/journal"))
+    ports = ["--port", str(served.port), "--console-port", str(served.console_port)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "proxy", "demo", *ports, "--seconds", "5", "--data", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{served.port}" in ran.stdout
+    assert "calls per second" not in ran.stdout
+    assert len(processes.get_json(f"{product.upstream}/__standin/journal")) == before
+    parser = argparse.ArgumentParser()
+    demo.add_arguments(parser)
+    chosen = parser.parse_args([])
+    assert (chosen.port, chosen.console_port, chosen.data) == (0, 0, None)
+
+
+def test_the_rows_of_a_demo_join_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory with something else in it is refused, before anything is started."""
+    (tmp_path / "serve.lock").touch()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["demo", "--data", str(tmp_path)]) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "is not empty" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["serve.lock"]

@@ -1,7 +1,8 @@
 """What a workload costs: every model's own price, and what has none never looks cheap."""
 
 import json
-from datetime import UTC, datetime
+import tomllib
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from pricing import Meter, Subcall, TariffBook, Usage, price, quote
 from pricing.cause import texts
+from pricing.retired import retired_from
+from pricing.upkeep import retiring
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 
@@ -113,6 +116,57 @@ def test_steps_by_volume_are_climbed(calls: int, tokens: tuple[int, int]) -> Non
     assert found.usd == total
 
 
+def test_names_that_have_no_price_suggest_those_that_have() -> None:
+    """None of them is taken for the one that was meant."""
+    shipped = TariffBook.load()
+    with pytest.raises(
+        ValueError, match=r"known for openai/gpt-5.4-mni; did you mean openai/gpt-5"
+    ):
+        quote.models(shipped, ["openai/gpt-5.4-mni"], [], AT)
+    with pytest.raises(ValueError, match=r"known for claude-sonet-5-5; did you mean anthropic/cl"):
+        quote.models(shipped, ["claude-sonet-5-5"], [], AT)
+    with pytest.raises(ValueError, match="known for zzz; see `taximeter tariffs list`"):
+        quote.models(shipped, ["zzz"], [], AT)
+
+
+def test_an_instant_before_a_models_prices_is_refused(book: TariffBook) -> None:
+    """Today's price of a model says nothing about the time before it was first seen."""
+    with pytest.raises(ValueError, match="later has no price at 2026-11-20T00:00Z; its prices are"):
+        quote.models(book, ["acme/later"], [], AT)
+    assert quote.models(book, ["acme/later"], [], AT + timedelta(days=1)) == [("acme", "later")]
+    shipped = TariffBook.load()
+    with pytest.raises(ValueError, match=r"gpt-5\.4-mini has no price at 2020-"):
+        quote.models(shipped, ["openai/gpt-5.4-mini"], [], AT.replace(year=2020))
+    assert quote.models(shipped, [], ["openai"], AT.replace(year=2020)) == []
+
+
+def test_retired_models_are_left_out_unless_asked_for() -> None:
+    """From the day on which their provider switches them off; by name they are always there."""
+    shipped, day = TariffBook.load(), retired_from("openai", "gpt-4")
+    assert day == date(2026, 10, 23)
+    model, at = ("openai", "gpt-4"), datetime(2026, 10, 22, tzinfo=UTC)
+    assert model in quote.models(shipped, [], ["openai"], at)
+    assert model not in quote.models(shipped, [], ["openai"], at + timedelta(days=1))
+    assert model in quote.models(shipped, [], ["openai"], AT, retired=True)
+    assert quote.models(shipped, ["openai/gpt-4"], [], AT) == [model]
+
+
+def test_retirements_are_read_from_a_public_set(tmp_path: Path) -> None:
+    """Only of models that have a price, by the names of our providers."""
+    models = {
+        "sample_spec": {"deprecation_date": "when"},
+        "gpt-4": {"litellm_provider": "openai", "deprecation_date": "2026-10-23"},
+        "gpt-5.4-mini": {"litellm_provider": "openai"},
+        "unheard-of": {"litellm_provider": "openai", "deprecation_date": "2026-10-23"},
+        "azure/gpt-4": {"litellm_provider": "azure", "deprecation_date": "2026-09-01"},
+        "odd": 1,
+    }
+    found = retiring.retiring(models, TariffBook.load())
+    assert found["openai"] == {"gpt-4": date(2026, 10, 23)}
+    assert set(found) <= {"openai", "azure"}
+    assert tomllib.loads(retiring.text(found, "a set")) == found
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Lists and tables, exact in JSON, with an exit code if nothing could be priced whole."""
     config = tmp_path / "taximeter.toml"
@@ -126,5 +180,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (row["usd"], row["status"]) == ("0.0058", "exact")
     assert main([*asked, "--use", "pages=1"]) == Exit.UNPRICED
     assert "≥ $0.0058" in capsys.readouterr().out
+    assert main([*asked[:-2], "--input", "10k", "--at", "2026-11-20"]) == Exit.OK
+    assert "10,000" not in capsys.readouterr().err
     assert main([*asked, "--use", "nothing=1"]) == Exit.MISTAKE
     assert "write METER=NUMBER" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.relay.fields import fields
 from proxy.relay.http1 import AnswerHead, BadHead, answer_head, framed, head
 
 
@@ -64,7 +65,7 @@ def test_no_header_within_a_header(bad: bytes) -> None:
         (b"GET /" + bad + b" HTTP/1.1", []),
     ):
         with pytest.raises(BadHead):
-            head(line, pairs)
+            head(line, fields(pairs))
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity", b"chunked, chunked"])

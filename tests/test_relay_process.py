@@ -213,6 +213,25 @@ async def test_relays_share_a_socket(tmp_path: Path) -> None:
         assert await call(second.port) == b"hi"
 
 
+async def test_readiness_fails_first(tmp_path: Path) -> None:
+    """A relay that will stop says so to balancers while it serves; whoever waits then is served."""
+    probe = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with listening(answering(OK)) as port, relays(tmp_path, port) as [relay]:
+        assert b"ok" in await call(relay.port, probe)
+        relay.process.send_signal(signal.SIGUSR1)
+        while b"stopping" not in await call(relay.port, probe):
+            await asyncio.sleep(0.01)
+        assert await call(relay.port) == b"hi"
+        relay.process.send_signal(signal.SIGSTOP)
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)  # in the queue
+        writer.write(GET)
+        relay.process.send_signal(signal.SIGTERM)
+        relay.process.send_signal(signal.SIGCONT)
+        assert (await asyncio.wait_for(read_message(reader), 10)).body == b"hi"
+        assert await relay.exit_code() == 0
+        writer.close()
+
+
 async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """An upstream that sends ten events in a second."""
     await read_message(reader)

@@ -101,3 +101,15 @@ async def test_garbage_after_an_answer(tmp_path: Path, more: bytes, pause_s: flo
             assert whole or answer.header(b"x-taximeter-error") == [b"upstream_bad_response"]
             assert whole or not pause_s
             await asyncio.sleep(2 * pause_s)
+
+
+async def test_chunked_in_http10(tmp_path: Path) -> None:
+    """Its framing cannot be trusted: nothing after it is a request (RFC 9112, 6.1)."""
+    head = b"POST /openai/v1/x HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n"
+    seen: list[Message] = []
+    async with bench(tmp_path, answering(OK, seen)) as b:
+        reader, writer = await b.open()
+        writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + SMUGGLED)
+        answers = await asyncio.wait_for(reader.read(), 10)
+    assert answers.count(b"HTTP/1.1 200 OK") == 1
+    assert [m.body for m in seen] == [b"{}"]

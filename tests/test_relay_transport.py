@@ -9,8 +9,8 @@ import pytest
 from proxy.exchange import Outcome
 from proxy.network import KEEPALIVE_S, bypasses, keep_alive
 from proxy.serving.listening import bind
-from proxy.settings.config import Config, Listen, UpstreamOptions
-from support.relay_bench import answering, bench, read_message
+from proxy.settings.config import Config, Listen, Provider, UpstreamOptions
+from support.relay_bench import Message, answering, bench, listening, read_message
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -154,3 +154,84 @@ async def test_probes(tmp_path: Path) -> None:
         assert (await b.send(probe % b"readyz")).line.startswith(b"HTTP/1.1 503")
         assert (await b.send(probe % b"livez")).line == b"HTTP/1.1 200 OK"
         assert (await b.send(GET)).body == b"hi"
+
+
+async def test_both_legs_are_probed(tmp_path: Path) -> None:
+    """TCP keepalive is on at the connections that a call used."""
+    async with bench(tmp_path, answering(OK)) as b:
+        _, writer = await b.open()
+        writer.write(GET)
+        await b.ended()
+        [caller] = b.callers.connections
+        [upstream] = [one for idle in b.relay._upstreams._pool._idle.values() for one in idle]
+        for transport in (caller.transport, upstream.transport):
+            sock = transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_S
+
+
+async def test_a_request_is_never_sent_twice(tmp_path: Path) -> None:
+    """A close after a request was written proves nothing: it may have been served, and billed."""
+    seen = 0
+
+    async def second_time_silent(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal seen
+        for answer in (OK, b""):
+            await read_message(reader)
+            seen += 1
+            writer.write(answer)
+        writer.close()
+
+    async with bench(tmp_path, second_time_silent) as b:
+        assert (await b.send(POST)).body == b"hi"
+        assert (await b.send(POST)).line == b"HTTP/1.1 502 Bad Gateway"
+        ended = await b.ended(2)
+    assert seen == 2
+    assert (ended.outcome, ended.sent) == (Outcome.UPSTREAM_CUT, True)
+
+
+async def test_a_provider_says_how_long_it_waits(tmp_path: Path) -> None:
+    """`Keep-Alive: timeout` bounds how long a connection idles in the pool."""
+    connections = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        answer = OK.replace(b"\r\n\r\n", b"\r\nKeep-Alive: timeout=0\r\n\r\n")
+        await answering(answer)(reader, writer)
+
+    async with bench(tmp_path, count) as b:
+        for _ in range(3):
+            assert (await b.send(GET)).header(b"keep-alive") == []
+    assert connections == 3
+
+
+async def test_trailers_are_dropped_and_not_announced(tmp_path: Path) -> None:
+    """Nobody waits for a trailer that does not come; the body before it is whole."""
+    chunked = (
+        b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n"
+    )
+    seen: list[Message] = []
+    async with bench(tmp_path, answering(b"HTTP/1.1 200 OK\r\n" + chunked, seen)) as b:
+        head = b"POST /openai/v1/x HTTP/1.1\r\nHost: x\r\n"
+        for _ in range(2):
+            answer = await b.send(head + chunked)
+            assert (answer.body, answer.header(b"trailer")) == (b"hi", [])
+    assert [m.body for m in seen] == [b"hi", b"hi"]
+    assert not any(m.header(b"trailer") for m in seen)
+
+
+async def test_a_provider_has_a_patience_of_its_own(tmp_path: Path) -> None:
+    """`first_byte_timeout_s` of a provider goes before that of all."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with listening(silent) as port:
+        base = f"http://127.0.0.1:{port}"
+        quick = {"openai": Provider(name="openai", base_url=base, first_byte_timeout_s=0.1)}
+        async with bench(tmp_path, silent, providers=quick) as b:
+            answer = await b.send(GET)
+    assert answer.header(b"x-taximeter-error") == [b"upstream_timeout"]

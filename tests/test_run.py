@@ -13,7 +13,9 @@ import pytest
 
 from evaluation.standin import processes
 from proxy.commands import fare, upstreams
+from proxy.commands.run import what_next
 from proxy.settings import sources
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 CONFIGURED = {p.name: p.base_url for p in sources.load(None, {"HOME": "/"}).providers.values()}
@@ -68,7 +70,7 @@ def test_run(stand_in: str, tmp_path: Path) -> None:
         environ={"OPENAI_BASE_URL": f"{stand_in}/v1"},
         home=tmp_path,
     ) as process:
-        out, err = process.communicate("through", timeout=60)
+        out, err = process.communicate("through", timeout=PATIENCE_S)
     assert (process.returncode, out) == (7, "asked through\n"), err
     told = json.loads(err)
     assert told["total"]["calls"] == 3
@@ -92,6 +94,12 @@ def test_run(stand_in: str, tmp_path: Path) -> None:
     assert "taximeter tariffs add openai/nobody-1 --input USD" in advice
 
 
+def test_run_says_where_the_rows_are() -> None:
+    """Or how to keep them."""
+    assert what_next(None) == "The rows were thrown away; --data DIR keeps them."
+    assert what_next(Path("my rows")).endswith("\n  taximeter report --data 'my rows'")
+
+
 def test_run_passes_signals_on(tmp_path: Path) -> None:
     """SIGTERM reaches the command, whose end by it is the exit code a shell would give."""
     with started(
@@ -102,7 +110,7 @@ def test_run_passes_signals_on(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         process.terminate()
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + signal.SIGTERM
     assert err.splitlines() == ["Taximeter: no calls."]
     assert (tmp_path / "kept" / "chdb").is_dir()  # --data keeps it
@@ -121,7 +129,7 @@ except KeyboardInterrupt:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 5
     assert err == "Taximeter: no calls.\n"
 
@@ -129,7 +137,7 @@ except KeyboardInterrupt:
 def test_run_without_such_a_command(tmp_path: Path) -> None:
     """Exit code 127, as in a shell."""
     with started("--", "no-such-command-anywhere", home=tmp_path) as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 127
     assert "no-such-command-anywhere: command not found" in err
 

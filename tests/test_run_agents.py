@@ -64,10 +64,10 @@ def test_gemini() -> None:
 
 
 def test_qwen() -> None:
-    """Qwen Code goes to DashScope, and sees its host in the base URL, as it wants to."""
+    """Qwen Code goes to DashScope, and takes our base URL for its own: by host and by variable."""
     found = adapted("qwen", OPENAI_API_KEY="k")
     base = f"{HERE}/~via=dashscope.aliyuncs.com/qwen/compatible-mode/v1"
-    assert found.variables == {"OPENAI_BASE_URL": base}
+    assert found.variables == {"OPENAI_BASE_URL": base, "DASHSCOPE_PROXY_BASE_URL": base}
     assert not adapted("qwen", OPENAI_API_KEY="k", OPENAI_BASE_URL="http://a").variables
 
 

@@ -18,13 +18,15 @@ from evaluation.standin import processes
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.dsn import parse_dsn
-from exporters.record import Batch
+from exporters.record import Batch, TransientError
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.delivery.delivery import Cursor
 from proxy.delivery.lag import waiting
 from proxy.exchange import Kind
 from proxy.journal.journal import Journal
+from proxy.serving import meter_process
+from proxy.serving.meter_process import MeterProcess
 from proxy.settings.config import JournalOptions
 from support.patience import PATIENCE_S
 
@@ -160,6 +162,36 @@ def test_rows_that_wait(
     assert main([*broken, "--repair"]) == Exit.FAILED
     assert "1 rows are waiting in the journal" in capsys.readouterr().out
     assert main(broken) == Exit.FAILED
+
+
+async def test_a_check_waits_for_rows_that_are_on_their_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The meter compares once all is written; one that takes no rows is told after long."""
+    done: list[str] = []
+
+    class Meter:
+        """What `MeterProcess.check` uses of itself."""
+
+        def __init__(self, wait_s: float) -> None:
+            self.deliveries = [self]
+            self.clickhouse = self
+            self.wait_s = wait_s
+
+        async def drained(self) -> None:
+            await asyncio.sleep(self.wait_s)
+            done.append("written")
+
+        async def reconcile(self, **_: object) -> list[object]:
+            done.append("compared")
+            return []
+
+    assert await MeterProcess.check(Meter(0.2), repair=False, quiet_s=0) == []  # type: ignore[arg-type]  # as above
+    assert done == ["written", "compared"]
+    assert meter_process.CATCH_UP_S >= 60
+    monkeypatch.setattr(meter_process, "CATCH_UP_S", 0.05)
+    with pytest.raises(TransientError, match="rows are waiting to be written"):
+        await MeterProcess.check(Meter(5), repair=False, quiet_s=0)  # type: ignore[arg-type]
 
 
 def test_waiting(tmp_path: Path) -> None:

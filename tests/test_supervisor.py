@@ -326,6 +326,46 @@ async def test_sighup_with_mistakes_changes_nothing(
     assert world.said().count(("meter", "relays=1")) == 1
 
 
+async def test_an_ignored_sighup_stays_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under nohup a closing terminal replaces and stops nothing; SIGTERM still stops it."""
+    caplog.set_level(logging.INFO)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    world = World(tmp_path)
+    try:
+        async with world.running() as task:
+            relay = await world.relay()
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.1)
+            assert world.supervisor._replacing is None
+            assert await world.relay() == relay
+            assert not task.done()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await asyncio.wait_for(task, PATIENCE_S) is True
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert "replaced" not in caplog.text
+
+
+def test_children_of_tests_heed_sighup() -> None:
+    """Started under nohup, the suite still starts processes with the signal at its default."""
+    said = (
+        "import signal, subprocess, sys; from support import hangup; hangup.reset_in_children();"
+        "ask = 'import signal; print(signal.getsignal(signal.SIGHUP).name)';"
+        "subprocess.run([sys.executable, '-c', ask], check=True)"
+    )
+    ran = subprocess.run(
+        ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", sys.executable, "-c", said],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "SIG_DFL\n"
+
+
 async def test_a_new_relay_that_cannot_serve_leaves_the_old_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,6 @@ command that reports on them is printed last.
 import argparse
 import asyncio
 import contextlib
-import shlex
 import signal
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -21,8 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.standin import processes, traffic
+from proxy.commands.numbers import port, positive
+from proxy.commands.run import what_next
 
 ROWS_MAX = 10_000  # newest rows in the table that ends the demo
+LOGS = "demo"  # folder in the data directory, which says that it is a demo's
 FINISH_S = 3.0  # for calls in flight when the traffic ends; the rest is left
 SETTLE_TIMEOUT_S = 15.0
 
@@ -88,12 +90,14 @@ def _cells(line: ModelTotal) -> tuple[str, ...]:
 def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> None:
     """Start everything, make traffic, show the fare.  Raises processes.LaunchError."""
     _say(terminal, "Starting a stand-in provider …")
-    with processes.stand_in(data / "stand-in.log") as (upstream, _):
+    logs = data / LOGS
+    logs.mkdir(exist_ok=True)
+    with processes.stand_in(logs / "stand-in.log") as (upstream, _):
         _say(terminal, f"  {upstream} answers as {', '.join(processes.PROVIDERS)}")
         _say(terminal, "Starting taximeter serve in front of it …")
         upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
         with processes.serve(
-            data, upstreams, port=options.port, console_port=options.console_port
+            logs, upstreams, port=options.port, console_port=options.console_port, rows=data
         ) as served:
             _say(terminal, f"  proxy    {served.proxy_url}")
             _say(terminal, f"  console  {served.console_url}  <- open this in a browser")
@@ -106,16 +110,7 @@ def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> N
             tally = asyncio.run(_drive(served.proxy_url, options))
             _report(served, tally, began, terminal)
     _say(terminal, "Everything is stopped.")
-    _say(terminal, what_next(options.data / "data" if options.data else None))
-
-
-def what_next(rows: Path | None) -> str:
-    """How to see the rows again; `rows` is the data directory that holds them, None: gone."""
-    if rows is None:
-        return "The rows were thrown away; --data DIR keeps them."
-    return (
-        f"The rows are kept.  Report on them:\n  taximeter report --data {shlex.quote(str(rows))}"
-    )
+    _say(terminal, what_next(options.data))
 
 
 def _report(
@@ -160,17 +155,25 @@ async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.Traffic
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    free = "0: any free port"
-    parser.add_argument("--port", type=int, default=4000, help=f"port of the proxy (4000); {free}")
-    parser.add_argument("--console-port", type=int, default=4001, help=f"console (4001); {free}")
-    parser.add_argument("--seconds", type=float, default=60.0, help="duration of the traffic (60)")
-    parser.add_argument("--rate", type=float, default=10.0, help="calls per second (10)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same calls")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="keep rows and logs in DIR")
+    free = "(default: any free one)"
+    parser.add_argument(
+        "--port", type=port, default=0, metavar="N", help=f"port of the proxy {free}"
+    )
+    help = f"port of the console {free}"
+    parser.add_argument("--console-port", type=port, default=0, metavar="N", help=help)
+    help = "duration of the traffic (default: 60)"
+    parser.add_argument("--seconds", type=positive, default=60.0, metavar="S", help=help)
+    help = "calls per second (default: 10)"
+    parser.add_argument("--rate", type=positive, default=10.0, metavar="N", help=help)
+    help = "the same seed makes the same calls (default: 1)"
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help=help)
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="keep the rows in DIR, as a data directory"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
-    """Returns the exit code: 1 if something did not start."""
+    """Returns the exit code: 1 if something did not start, 2 if its rows would join others."""
     # SIGTERM as Ctrl-C, so that children are stopped as well
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     terminal = Console()
@@ -179,7 +182,10 @@ def main(options: argparse.Namespace) -> int:
             data = options.data.absolute()  # the processes work in a directory of their own
         else:
             data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taximeter-demo-")))
-        data.mkdir(parents=True, exist_ok=True)
+        if data.exists() and any(data.iterdir()) and not (data / LOGS).exists():
+            _say(terminal, f"{data} is not empty, and no demo's.  Choose another directory.")
+            return 2
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             demonstrate(options, data, terminal)
         except processes.LaunchError as failure:

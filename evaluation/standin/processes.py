@@ -20,6 +20,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from proxy.probes import READY
+from proxy.serving import instance
+from proxy.serving.instance import Instance
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
@@ -108,43 +112,58 @@ def serve(
     relays: int = 1,
     settings: str = "",
     environ: Mapping[str, str] = MappingProxyType({}),
+    rows: Path | None = None,
 ) -> Iterator[Serving]:
-    """Run `taximeter serve` with its data in `data`; `upstreams` has base URLs by provider.
+    """Run `taximeter serve`; `upstreams` has base URLs by provider.
 
-    `settings` is further TOML, put before the providers; `environ` adds variables.  Raises
-    LaunchError.
+    Its settings and its log are in `data`, its data directory is `rows`, by default `data/data`.
+    Port 0 is any free one.  `settings` is further TOML, put before the providers; `environ` adds
+    variables.  Raises LaunchError.
     """
     data.mkdir(parents=True, exist_ok=True)
     config, log = data / "taximeter.toml", data / "serve.log"
+    rows = rows or data / "data"
     tables = [f'[providers.{name}]\nbase_url = "{url}"\n' for name, url in upstreams.items()]
     config.write_text("\n".join([settings, *tables]))
-    port, console_port = port or free_port(), console_port or free_port()
     command = [sys.executable, "-m", "proxy", "serve", "--config", str(config)]
-    command += ["--data", str(data / "data"), "--port", str(port)]
+    command += ["--data", str(rows), "--port", str(port)]
     command += ["--console-port", str(console_port), "--relays", str(relays)]
     with process(command, log, environ=environ) as started:
-        serving = Serving(
-            proxy_url=f"http://127.0.0.1:{port}",
-            console_url=f"http://127.0.0.1:{console_port}",
+        found = _once_ready(started, rows, log)
+        yield Serving(
+            proxy_url=f"http://127.0.0.1:{found.port}",
+            console_url=f"http://127.0.0.1:{found.console_port}",
             data=data,
             pid=started.pid,
             log=log,
         )
-        _wait_until_up(started, serving, port)
-        yield serving
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], serving: Serving, port: int) -> None:
+def _once_ready(process: subprocess.Popen[bytes], data: Path, log: Path) -> Instance:
+    """The description of `process` once both of its ports answer as that instance.
+
+    Another Taximeter may have the ports that this one wants: to take it for ours would send the
+    traffic of a demo to real providers.
+    """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            get_json(f"{serving.console_url}/api/health")
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except (OSError, ValueError):
-            time.sleep(POLL_S)
-        else:
-            return
-    raise LaunchError(f"taximeter serve failed to start\n{_end_of(serving.log)}")
+        found = instance.find(data)
+        if found and found.pid == process.pid and is_ready(found):
+            return found
+        time.sleep(POLL_S)
+    raise LaunchError(f"taximeter serve failed to start\n{_end_of(log)}")
+
+
+def is_ready(served: Instance) -> bool:
+    """Whether both ports answer that they are ready, and that they are `served`."""
+    try:
+        answers = [
+            get_json(f"http://127.0.0.1:{port}{READY}")
+            for port in (served.port, served.console_port)
+        ]
+    except (OSError, ValueError):
+        return False
+    return all(answer.get("instance") == served.instance for answer in answers)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from evaluation.standin.workload import Planned, plan
+from proxy.commands.numbers import count, positive
 
 IN_FLIGHT_MAX = 256  # at this limit the traffic waits and falls below its rate
 TIMEOUT_S = 120.0
@@ -134,10 +135,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="evaluation.standin.traffic", description=__doc__)
     add = parser.add_argument
     add("url", help="URL of the proxy, such as http://127.0.0.1:4000")
-    add("--rate", type=float, default=10.0, metavar="N", help="calls per second (default: 10)")
-    add("--calls", type=int, metavar="N", help="number of calls (default: unlimited)")
+    add("--rate", type=positive, default=10.0, metavar="N", help="calls per second (default: 10)")
+    add("--calls", type=count, metavar="N", help="number of calls (default: unlimited)")
     add("--seed", type=int, default=1, metavar="N", help="seed of the workload (default: 1)")
-    add("--speed", type=float, default=1.0, metavar="N", help="divisor of all times (default: 1)")
+    add(
+        "--speed", type=positive, default=1.0, metavar="N", help="divisor of all times (default: 1)"
+    )
     tally = asyncio.run(_until_stopped(parser.parse_args()))
     print(msgspec.json.encode(tally).decode(), flush=True)
 

@@ -11,8 +11,9 @@ from pathlib import PurePath
 # They start what follows, so the agent is one of their arguments.
 LAUNCHERS = ("npx", "bunx", "pnpm", "pnpx", "yarn", "uvx", "pipx", "node", "bun", "deno", "env")
 LAUNCHED_MAX = 6  # arguments of a launcher in which an agent is looked for
-# Qwen Code turns on DashScope's cache and names its session only if this is in its base URL.
-DASHSCOPE = "dashscope.aliyuncs.com"
+# Qwen Code turns on DashScope's cache and names its session only if its base URL has this in it
+# (0.15), or equals this variable (0.24).
+DASHSCOPE, DASHSCOPE_PROXY = "dashscope.aliyuncs.com", "DASHSCOPE_PROXY_BASE_URL"
 
 Urls = Callable[[str], str]  # our URL of a provider; "" if it is not configured
 
@@ -96,7 +97,8 @@ def _qwen(given: Sequence[str], environ: Mapping[str, str], urls: Urls, session:
     host, _, provider = urls("qwen").rpartition("/")
     url = f"{host}/~via={DASHSCOPE}/{provider}/compatible-mode/v1"
     note = "Qwen Code is metered with --auth-type openai and OPENAI_API_KEY, not with a login."
-    return (), {"OPENAI_BASE_URL": url}, "" if environ.get("OPENAI_API_KEY") else note
+    variables = {"OPENAI_BASE_URL": url, DASHSCOPE_PROXY: url}
+    return (), variables, "" if environ.get("OPENAI_API_KEY") else note
 
 
 # opencode's providers: its name for each, ours, and the path that its SDK expects.
@@ -126,9 +128,18 @@ def _opencode(given: Sequence[str], environ: Mapping[str, str], urls: Urls, sess
 
 
 def _cline(given: Sequence[str], environ: Mapping[str, str], urls: Urls, session: str) -> Made:
+    """Cline reads no variable, and keeps what it was told in a file of its own."""
     url = urls("openai") + "/v1"
-    note = "Cline reads no variable: choose the provider 'OpenAI Compatible' and this base URL"
-    return (), {}, f"{note}: {url}"
+    if given[:1] == ("auth",):
+        return (), {}, ""
+    return (
+        (),
+        {},
+        (
+            "Cline reads no variable. Before this command, or in the same `run -- sh -c '...'`: "
+            f"cline auth -p openai-compatible -k KEY -m MODEL -b {url}"
+        ),
+    )
 
 
 def _aider(given: Sequence[str], environ: Mapping[str, str], urls: Urls, session: str) -> Made:

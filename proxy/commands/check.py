@@ -31,11 +31,10 @@ BUDGETS = (
 TARGETS = (Column("name", "target"), Column("type", "type"))
 PROVIDERS = (
     Column("name", "provider"),
-    Column("here", "base URL"),
     Column("base_url", "forwards to"),
     Column("dialect", "dialect"),
-    Column("quirks", "quirks"),
-    Column("owns", "also owns"),
+    Column("quirks", "quirks", shed=1),
+    Column("owns", "also owns", shed=2),
 )
 
 
@@ -77,17 +76,24 @@ def check(config: Config, warnings: Sequence[str], *, as_json: bool) -> Exit:
     for warning in warnings:
         terminal.say(f"warning: {warning}", sys.stderr)
     for name, value in {**where, "alerts": _alerts(config.alerts)}.items():
-        terminal.say(f"{name:8} {value}")
+        terminal.wrapped(f"{name:8} {value}", indent=9)
     for title, columns, lines in (("budgets", BUDGETS, budgets), ("targets", TARGETS, targets)):
         if lines:
             terminal.say(f"\n{title}:")
             terminal.show(columns, lines)
-    terminal.say("")
+    terminal.say(f"\nThe base URL of a provider is {_base(instance.proxy_url, config)}/PROVIDER:\n")
     terminal.show(PROVIDERS, rows)
     terminal.say("")
+    used = {name for provider in config.providers.values() for name in provider.quirks}
     for name, meaning in QUIRKS.items():
-        terminal.say(f"quirk {name}: {meaning}")
+        if name in used:
+            terminal.wrapped(f"quirk {name}: {meaning}")
     return Exit.OK
+
+
+def _base(proxy_url: str, config: Config) -> str:
+    """What stands before a provider's name in a base URL."""
+    return f"{proxy_url}/~token=TOKEN" if config.proxy.token else proxy_url
 
 
 def _alerts(alerts: AlertOptions) -> str:

@@ -8,8 +8,10 @@ function takes the parsed arguments and returns the exit code.  This table is th
 import argparse
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -63,8 +65,30 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    words = sys.argv[1:] if argv is None else list(argv)
+    """Run one command and return its exit code.  Without `argv` we are the process."""
+    if argv is not None:
+        return _run(argv, nullcontext)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script
+        return _run(sys.argv[1:], nullcontext)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return _run(sys.argv[1:], _interruptible)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise while there is something to clean up.
+
+    Before and after, while modules are imported and the interpreter ends, it would leave a
+    traceback of nothing that matters.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run(words: Sequence[str], acting: Callable[[], AbstractContextManager[None]]) -> int:
     named = next((word for word in words if not word.startswith("-")), "")
     chosen = next((command for command in COMMANDS if command.name == named), None)
     arguments = _parsed(words, chosen)
@@ -81,8 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     from proxy.commands.failures import exit_code  # noqa: PLC0415 — too slow for --help
 
+    action = chosen.action()
     try:
-        return chosen.action()(arguments)
+        with acting():
+            return action(arguments)
     except BrokenPipeError:  # `taximeter tariffs list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -14,10 +14,12 @@ from http.client import HTTPResponse
 from typing import Any
 
 from proxy.console import command_token
-from proxy.serving.instance import find
+from proxy.probes import READY
+from proxy.serving.instance import Instance, find
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
+READY_TIMEOUT_S = 5.0
 TIMEOUT_S = 60.0  # longer than the console's own queries may take
 
 
@@ -49,19 +51,16 @@ def request(
 ) -> Iterator[HTTPResponse | None]:
     """The same for a response to be read as it arrives; `data` is the body to send."""
     running = find(config.data)
-    if running is None:
+    if running is None or _is_another(running, config):
         yield None
         return
-    # Not through $HTTP_PROXY: the console is on this machine.
-    handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_tls(config))]
-    opener = urllib.request.build_opener(*handlers)
     sent = command_token.headers(Places(config.data).command_token)
     if config.console.token:
         sent["Authorization"] = f"Bearer {config.console.token}"
     url = f"{running.console_url}{path}"
     outgoing = urllib.request.Request(url, data=data, method=method, headers=sent)
     try:
-        answer = opener.open(outgoing, timeout=timeout_s)
+        answer = _opener(config).open(outgoing, timeout=timeout_s)
     except urllib.error.HTTPError as error:
         with error:
             text = _error_text(error.read())
@@ -75,6 +74,27 @@ def request(
         return
     with answer:
         yield answer
+
+
+def _is_another(running: Instance, config: Config) -> bool:
+    """Whether somebody else has the port by now: a killed one left its serve.json behind."""
+    try:
+        with _opener(config).open(
+            f"{running.console_url}{READY}", timeout=READY_TIMEOUT_S
+        ) as ready:
+            return bool(json.load(ready)["instance"] != running.instance)
+    except urllib.error.HTTPError as error:  # 503: it is about to stop, and says so as itself
+        with error:
+            return running.instance.encode() not in error.read()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # the request itself tells what is wrong
+
+
+def _opener(config: Config) -> urllib.request.OpenerDirector:
+    """Not through $HTTP_PROXY: the console is on this machine."""
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_tls(config))
+    )
 
 
 def _error_text(body: bytes) -> str:

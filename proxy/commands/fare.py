@@ -29,10 +29,10 @@ MONEY: Sequence[Column] = (
     Column("input", "input", number=True),
     Column("output", "output", number=True),
     Column("cost", "cost", money=True),
-    Column("list", "list price", money=True),
+    Column("list", "list price", money=True, shed=1),
     Column("doubts", "calls not exact"),
-    Column("p50", "first token p50", number=True),
-    Column("p95", "p95", number=True),
+    Column("p50", "first token p50", number=True, shed=2),
+    Column("p95", "p95", number=True, shed=3),
 )
 
 

@@ -14,6 +14,7 @@ from pricing.money import amount
 from pricing.quote import BATCH, STANDARD, Quote, Workload, models, quotes, workload
 from proxy.commands import questions, terminal
 from proxy.commands.arguments import add_common, configuration
+from proxy.commands.numbers import count, positive_count
 from proxy.commands.terminal import Column, Exit
 from proxy.instants import instant
 from proxy.metering.book import tariff_book
@@ -25,12 +26,13 @@ REASONS_SHOWN = 2
 CACHED_HELP = "cached share of the input, such as 0.8 or 80%% (default: 0)"
 USE_HELP = "other usage per call, such as calls.web_search=2; can be repeated"
 TIERS_HELP = "service tiers, such as standard,batch,flex (default: standard)"
+RETIRED_HELP = "with --providers, also models that are known to be retired"
 COLUMNS: Sequence[Column] = (
     Column("provider", "provider"),
     Column("model", "model"),
     Column("tier", "tier"),
     Column("cost", "cost", money=True),
-    Column("first", "first call", money=True),
+    Column("first", "first call", money=True, shed=1),
     Column("status", "status"),
     Column("why", "because"),
 )
@@ -44,12 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--providers", default="", metavar="NAMES", help="compare all models of these providers")
     for name in ("input", "output"):
         help = f"{name} tokens per call (default: 1000)"
-        add(f"--{name}", type=int, default=1000, metavar="N", help=help)
+        add(f"--{name}", type=count, default=1000, metavar="N", help=help)
     add("--cached", type=_share, default=0, metavar="SHARE", help=CACHED_HELP)
-    add("--calls", type=int, default=1, metavar="N", help="number of calls (default: 1)")
+    add("--calls", type=positive_count, default=1, metavar="N", help="number of calls (default: 1)")
     add("--use", action="append", default=[], metavar="METER=N", help=USE_HELP)
     add("--tiers", default=STANDARD, metavar="NAMES", help=TIERS_HELP)
     add("--batch", action="store_true", help="same as --tiers batch")
+    add("--retired", action="store_true", help=RETIRED_HELP)
     add("--at", default="", metavar="TIME", help="use the prices of this time (default: now)")
     questions.add_question(parser, ZONE_ALONE)
 
@@ -68,7 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
         tiers = tuple(filter(None, arguments.tiers.split(",")))
         work = replace(work, tiers=(BATCH,) if arguments.batch else tiers)
         providers = filter(None, arguments.providers.split(","))
-        chosen = models(book, arguments.models, providers, at)
+        chosen = models(book, arguments.models, providers, at, retired=arguments.retired)
         if not chosen:
             raise ValueError("specify models, or providers as in --providers openai,anthropic")
     except ValueError as error:
@@ -82,8 +85,11 @@ def _share(text: str) -> Decimal:
     try:
         number = Decimal(text.removesuffix("%"))
     except ArithmeticError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 0.8 or 80%") from None
-    return number / 100 if text.endswith("%") else number
+        raise argparse.ArgumentTypeError(f"not a share such as 0.8 or 80%: {text!r}") from None
+    share = number / 100 if text.endswith("%") else number
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"not between 0 and 1, or 0% and 100%: {text!r}")
+    return share
 
 
 def show(found: Sequence[Quote], work: Workload, *, form: str = "table") -> Exit:

@@ -120,7 +120,22 @@ def reprice(config: Config, order: RepriceOrder, choice: Choice) -> Exit:
         return Exit.FAILED
     if choice.form == "table":
         terminal.say(f"Wrote {count(written['written'])} corrections.  The old prices are kept.")
+        _put_into_force(config, order)
     return _done(written, choice)
+
+
+def _put_into_force(config: Config, order: RepriceOrder) -> None:
+    """Say what prices calls from now on, if these tariffs came with the command."""
+    if not order.tariffs:
+        return
+    if config.metering.tariffs is None or str(config.metering.tariffs.resolve()) != order.tariffs:
+        what = f'set [metering] tariffs = "{order.tariffs}" in the configuration, and '
+    else:
+        what = ""
+    terminal.say(
+        "New calls are priced by these tariffs once the meter has loaded them: "
+        f"{what}send SIGHUP to `taximeter serve`, or restart it."
+    )
 
 
 def _done(found: Result, choice: Choice, code: Exit = Exit.OK) -> Exit:

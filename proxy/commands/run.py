@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -36,9 +37,18 @@ from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config, Listen
 
 DRAIN_S = 5.0  # for calls still in flight when the command ends
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NOT_EXECUTABLE, NOT_FOUND, KILLED = 126, 127, 128  # exit codes, as in a shell
 
 log = logging.getLogger(__name__)
+
+
+class StoppedEarly(Exception):
+    """A signal came before the command was started: there is no fare."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +97,8 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
                 terminal.say(f"Taximeter: {adapted.note}", sys.stderr)
             environ |= adapted.variables
             code, clean = asyncio.run(_supervised(supervisor, adapted.command, environ, peers))
+        except StoppedEarly as stopped:
+            return KILLED + stopped.number
         except TakenError as error:
             log.error("%s", error)
             return Exit.TAKEN
@@ -95,8 +107,17 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
             return Exit.FAILED
         if not clean:
             log.warning("Some processes were killed; the fare may lack calls.")
-        _print_fare(config, peers.seen, as_json=as_json)
+        _print_fare(config, peers.seen, keep=keep, as_json=as_json)
         return code
+
+
+def what_next(rows: Path | None) -> str:
+    """How to see the rows again; `rows` is the data directory that holds them, None: gone."""
+    if rows is None:
+        return "The rows were thrown away; --data DIR keeps them."
+    return (
+        f"The rows are kept.  Report on them:\n  taximeter report --data {shlex.quote(str(rows))}"
+    )
 
 
 def _adapted(config: Config, command: Sequence[str], proxy_url: str) -> agents.Adaptation:
@@ -124,21 +145,30 @@ def _for_one_command(config: Config, base_urls: Mapping[str, str], data: Path) -
 async def _supervised(
     supervisor: Supervisor, command: Sequence[str], environ: Mapping[str, str], peers: Peers
 ) -> tuple[int, bool]:
-    """(the command's exit code, whether our processes stopped cleanly).  Raises StartError."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, supervisor.stop)
+    """(the command's exit code, whether our processes stopped cleanly).
+
+    Raises StartError and StoppedEarly.
+    """
+    loop, came = asyncio.get_running_loop(), [int(signal.SIGTERM)]
+
+    def stop_early(number: int) -> None:
+        came[0] = number
+        supervisor.stop()
+
+    for number in STOPPING:
+        loop.add_signal_handler(number, stop_early, number)
     started = asyncio.Event()
     serving = asyncio.create_task(supervisor.run(started.set, signals=False))
     waiting = asyncio.create_task(started.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if serving.done():  # it failed to start, or was stopped before it had started
-        return KILLED + signal.SIGTERM, serving.result()
+        serving.result()
+        raise StoppedEarly(came[0])
     try:
         code = await _command(command, environ, peers)
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in STOPPING:
             loop.add_signal_handler(number, supervisor.stop)  # from now on they cut the drain short
         supervisor.stop()
         clean = await serving
@@ -167,7 +197,7 @@ async def _command(command: Sequence[str], environ: Mapping[str, str], peers: Pe
     return code if code >= 0 else KILLED - code
 
 
-def _print_fare(config: Config, peers: AbstractSet[str], *, as_json: bool) -> None:
+def _print_fare(config: Config, peers: AbstractSet[str], *, keep: bool, as_json: bool) -> None:
     """Print the fare on standard error, apart from the command's own output.
 
     `peers` are the providers to which the command was connected itself.
@@ -185,3 +215,5 @@ def _print_fare(config: Config, peers: AbstractSet[str], *, as_json: bool) -> No
         terminal.emit(found, sys.stderr)
     else:
         fare.show(found, sys.stderr)
+        if found.total["calls"]:
+            terminal.say(what_next(config.data if keep else None), sys.stderr)

@@ -3,15 +3,19 @@
 import argparse
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import TextIO
+from urllib.parse import quote
 
 from yarl import URL
 
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
+from proxy.commands.numbers import port, positive_count
 from proxy.commands.terminal import Exit
 from proxy.metering.book import tariff_book
 from proxy.network import client_tls, outgoing_proxy, server_tls
@@ -30,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
     parser.add_argument("--host", help="address of the proxy (default: 127.0.0.1)")
     help = "port of the proxy, 0 for any free one (default: 4000)"
-    parser.add_argument("--port", type=int, metavar="N", help=help)
+    parser.add_argument("--port", type=port, metavar="N", help=help)
     help = "port of the console, 0 for any free one (default: 4001)"
-    parser.add_argument("--console-port", type=int, metavar="N", help=help)
+    parser.add_argument("--console-port", type=port, metavar="N", help=help)
     help = "number of relay processes (default: 1)"
-    parser.add_argument("--relays", type=int, metavar="N", help=help)
+    parser.add_argument("--relays", type=positive_count, metavar="N", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -94,7 +98,7 @@ def serve(config: Config, *, as_json: bool, reload: Callable[[], Config] | None 
         with prepared(config, reload) as (supervisor, instance):
 
             def started() -> None:
-                terminal.emit(instance) if as_json else terminal.say(banner(instance))
+                terminal.emit(instance) if as_json else terminal.say(banner(instance, config))
 
             return Exit.OK if asyncio.run(supervisor.run(started)) else Exit.FAILED
     except (TakenError, BindError) as error:
@@ -105,20 +109,29 @@ def serve(config: Config, *, as_json: bool, reload: Callable[[], Config] | None 
         return Exit.FAILED
 
 
-def banner(instance: Instance) -> str:
-    """The variables to set and the addresses, for people."""
-    proxy = instance.proxy_url
-    return "\n".join(
-        (
-            "Taximeter is running.  Point your application at it:",
-            "",
-            f"  export OPENAI_BASE_URL={proxy}/openai/v1",
-            f"  export ANTHROPIC_BASE_URL={proxy}/anthropic",
-            f"  export GOOGLE_GEMINI_BASE_URL={proxy}/gemini",
-            "",
-            f"  console  {instance.console_url}",
-            f"  data     {instance.data}",
-            f"  store    {instance.store}",
-            "",
-        )
-    )
+def banner(instance: Instance, config: Config, *, shown_to: TextIO | None = None) -> str:
+    """The variables to set and the addresses, for people; `shown_to` is standard output by default.
+
+    Only a terminal gets the tokens: other output ends in logs.
+    """
+    private = (shown_to or sys.stdout).isatty()
+    proxy, console = instance.proxy_url, instance.console_url
+    if config.proxy.token:  # for clients that cannot set x-taximeter-token
+        proxy += f"/~token={quote(config.proxy.token, safe='') if private else 'TOKEN'}"
+    if config.console.token:
+        console += f"/?token={quote(config.console.token, safe='')}" if private else "/?token=TOKEN"
+    lines = [
+        "Taximeter is running.  Point your application at it:",
+        "",
+        f"  export OPENAI_BASE_URL={proxy}/openai/v1",
+        f"  export ANTHROPIC_BASE_URL={proxy}/anthropic",
+        f"  export GOOGLE_GEMINI_BASE_URL={proxy}/gemini",
+        "",
+        f"  console  {console}",
+        f"  data     {instance.data}",
+        f"  store    {instance.store}",
+        "",
+    ]
+    if not private and (config.proxy.token or config.console.token):
+        lines.insert(-1, "  TOKEN stands for the token of each, which only a terminal is shown.")
+    return "\n".join(lines)

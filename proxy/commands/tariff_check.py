@@ -50,8 +50,8 @@ DIFFERENCES = (
     Column("ours", "ours", number=True),
     Column("genai", "genai-prices", number=True),
     Column("litellm", "LiteLLM", number=True),
-    Column("why", "why ours"),
-    Column("source", "source"),
+    Column("why", "why ours", shed=2),
+    Column("source", "source", shed=1),
 )
 Cells = dict[str, str]  # by column key
 

@@ -19,7 +19,7 @@ COLUMNS = (
     Column("ours", "ours", number=True),
     Column("genai", "genai-prices", number=True),
     Column("litellm", "LiteLLM", number=True),
-    Column("where", "our rule"),
+    Column("where", "our rule", shed=1),
 )
 
 

@@ -15,16 +15,16 @@ LIST = (
     Column("model", "model"),
     Column("since", "since"),
     Column("until", "until"),
-    Column("first_known", "known from"),
-    Column("checked", "checked"),
-    Column("source", "source"),
+    Column("first_known", "known from", shed=1),
+    Column("checked", "checked", shed=2),
+    Column("source", "source", shed=3),
 )
 PRICES = (
     Column("meter", "meter"),
     Column("price", "price", number=True),
     Column("per", "per", number=True),
     Column("when", "when"),
-    Column("rule", "where"),
+    Column("rule", "where", shed=1),
 )
 
 
@@ -51,7 +51,7 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
         return Exit.OK
     for tariff in found:
         head = _head(tariff)
-        terminal.say(f"{tariff.id}: {', '.join(tariff.names)}")
+        terminal.wrapped(f"{tariff.id}: {', '.join(tariff.names)}")
         since = f"since {head['since']}, " if head["since"] else ""
         known = f"known from {head['first_known']}, " if head["first_known"] else ""
         terminal.say(f"  {since}{known}checked on {head['checked']}")

@@ -6,7 +6,7 @@ in `proxy.console.report_api`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from proxy.console import page
 from proxy.console.admission import CALLER, admission
 from proxy.console.asking import ASKED, answering, guarded, reply, understood
 from proxy.console.report_api import Period, ReportApi, download
+from proxy.health.verdict import Looking
 from proxy.query.csv_rows import csv_text, file_name
 from proxy.query.language import calls_question
 from proxy.settings.config import Listen
@@ -71,7 +72,7 @@ class Api:
     ) -> None:
         self._alerts = alerts or (lambda: {"firing": [], "ended": [], "webhook": None})
         self._store = store
-        self._status = status
+        self._health = Looking(self._ask_store, status, self._severities)
         self._metrics = metrics or list
         self._check = check
         self._audit = audit
@@ -121,11 +122,18 @@ class Api:
         return reply(row | {"explained": explained(stored)})
 
     async def health(self, _: web.Request) -> web.StreamResponse:
-        """Per component whether it works, what is waiting and what was lost; 503 if one fails."""
-        parts: dict[str, Row] = {"store": await self._store.health()}
-        parts.update(self._status())
-        ok = all(part.get("ok") for part in parts.values())
-        return reply({"ok": ok, "parts": parts}, 200 if ok else 503)
+        """Green, amber or red, and why, part by part; 503 if it is red."""
+        found = await self._health.look()
+        return reply(found, 200 if found["ok"] else 503)
+
+    async def _ask_store(self) -> Row:
+        return await self._store.health()
+
+    def _severities(self) -> Iterator[str]:
+        """Of the firing alerts."""
+        firing = self._alerts()["firing"]
+        for alert in firing if isinstance(firing, list) else ():
+            yield str(alert.severity)
 
     async def alerts(self, _: web.Request) -> web.StreamResponse:
         """Firing alerts, the last that ended (newest first), and the webhook's status."""

@@ -33,6 +33,7 @@ class MeasuredExporter:
         self.waiting = 0
         self.inner = exporter
         self._sending: Record | None = None  # the oldest record of the batch being sent
+        self._began: float | None = None  # when the batch that is being sent was handed over
         self._last_us = int(time() * 1e6)  # waiting records that are not being sent ended after it
         self._label = (("taximeter.exporter", exporter.name),)
         self._durations = Histogram(
@@ -52,13 +53,15 @@ class MeasuredExporter:
     async def export(self, batch: Batch) -> None:
         """See `Destination.export`."""
         self._sending = batch.records[0]
-        began = monotonic()
+        self._began = began = monotonic()
         try:
             await self.inner.export(batch)
         except PermanentError:
             if len(batch.records) == 1:  # it is set aside; a larger batch is split and resent
                 self._subtract(batch)
             raise
+        finally:
+            self._began = None
         self._durations.add(self._label, round((monotonic() - began) * 1e6))
         self._subtract(batch)
 
@@ -81,7 +84,12 @@ class MeasuredExporter:
 
     def status(self) -> dict[str, object]:
         """For health, in addition to the delivery's own status."""
-        return {"waiting": self.waiting, "lag_s": round(self.lag_s, 3)}
+        sending_s = 0.0 if self._began is None else monotonic() - self._began
+        return {
+            "waiting": self.waiting,
+            "lag_s": round(self.lag_s, 3),
+            "sending_s": round(sending_s, 1),
+        }
 
     def families(self) -> Iterator[Family]:
         """Metrics that are not in the exporter's status."""

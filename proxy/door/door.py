@@ -31,8 +31,8 @@ from proxy.reading.heads import lower
 from proxy.relay.answers import error_answer, relay_answer
 from proxy.relay.call import Call, Caller
 from proxy.relay.call_log import CallLog
-from proxy.relay.headers import RequestHeaders
-from proxy.relay.ids import new_call_id
+from proxy.relay.headers import RequestHeaders, sort_request
+from proxy.relay.ids import CallIds
 from proxy.relay.routes import Refusal, Route
 from proxy.relay.running import Opened
 from proxy.settings.config import Config
@@ -85,6 +85,7 @@ class GatewayDoor:
         self.state = State(monotonic)
         self._config = config
         self._forward = forward
+        self._ids = CallIds()
         self._keys: dict[str, str] = {}
         for name, key in self.options.keys.items():
             try:
@@ -116,7 +117,7 @@ class GatewayDoor:
             return _refused(Refusal(415, "content_encoding", ENCODED), lives=lives), lives
         tags = _tags(headers, named)
         sender = Sender(headers=sent, tags=tags, caller=named.name if named else "")
-        asked = Asked(path=path, sender=sender, caller=named, request_id=new_call_id(time_ns()))
+        asked = Asked(path=path, sender=sender, caller=named, request_id=self._ids.new(time_ns()))
         arrived = Arrived(request=request, headers=headers)
         return GatewayCall(caller, arrived, self, asked)
 
@@ -164,7 +165,8 @@ class GatewayDoor:
         pairs = [pair for pair in arrived.headers.forward if pair[0].lower() not in _REPLACED]
         pairs.append(_credential(provider.dialect, self._keys[sent.target.key]))
         pairs.append((b"Content-Length", b"%d" % len(body)))
-        rewritten = RequestHeaders(pairs, dict(plan.asked.sender.tags))
+        rewritten = sort_request(pairs)
+        rewritten.tags = dict(plan.asked.sender.tags)
         started_ns = monotonic_ns()
         call, noted = self._forward(
             stage, arrived.request, rewritten, route, sent.note, started_ns=started_ns

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from exporters.notify.alert import Severity
 
 _DISK = (
-    "Check the disk of the data directory: it may be full, read-only or over quota.  Frames that "
-    "rows need are held in memory meanwhile, up to 8 MiB per process."
+    "Check the disk of the data directory: it may be full, read-only or over quota.  Rows and "
+    "small calls are held in memory meanwhile, up to 8 MiB per process."
 )
 FULL = {
     "calls": "frames are dropped",

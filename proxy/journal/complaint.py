@@ -10,6 +10,8 @@ from time import monotonic
 log = logging.getLogger(__name__)
 
 EVERY_S = 60.0
+# Promises nothing: what is dropped a moment later is told a minute later.
+HELD = "Rows and small calls are held in memory; larger ones lose their usage until this is fixed"
 
 
 class Complaint:
@@ -44,7 +46,7 @@ class Complaint:
             self._why or "some frames were not kept",
             f"Frames dropped since the last report: {self._frames:,} ({self._bytes:,} bytes)"
             if self._frames
-            else "No frames dropped so far",
+            else HELD,
         )
         self._said_at = now
         self._why, self._again = "", False

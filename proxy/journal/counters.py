@@ -26,8 +26,7 @@ COUNTER_NAMES = (
     *LAG,
     "stale_connections",  # pooled connections that a provider had closed, found before their use
 )
-_OFFSETS = {name: at * 8 for at, name in enumerate(COUNTER_NAMES)}
-_VALUE = struct.Struct("<Q")
+_PLACES = {name: at for at, name in enumerate(COUNTER_NAMES)}
 
 
 class Counters:
@@ -39,20 +38,21 @@ class Counters:
             file.write(bytes(mmap.PAGESIZE))
             file.flush()
             self._map = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+        self._values = memoryview(self._map).cast("Q")
 
     def add(self, name: str, by: int = 1) -> None:
-        at, page = _OFFSETS[name], self._map
-        _VALUE.pack_into(page, at, _VALUE.unpack_from(page, at)[0] + by)
+        self._values[_PLACES[name]] += by
 
     def read(self) -> dict[str, int]:
         return _counters(self._map)
 
     def close(self) -> None:
+        self._values.release()
         self._map.close()
 
 
 def _counters(page: bytes | mmap.mmap) -> dict[str, int]:
-    values = struct.unpack_from(f"<{len(COUNTER_NAMES)}Q", page)
+    values = struct.unpack_from(f"={len(COUNTER_NAMES)}Q", page)
     return dict(zip(COUNTER_NAMES, values, strict=True))
 
 

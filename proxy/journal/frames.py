@@ -12,7 +12,7 @@ why.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 from zlib import crc32
@@ -27,6 +27,10 @@ HEADER_BYTES = _HEADER.size
 _pack_body = _BODY.pack
 _pack_sum = struct.Struct("<II").pack
 _CRC_FROM = 8  # the CRC starts after itself
+_COPIED_BYTES_MAX = 4096  # a payload this small costs less to copy than a piece of its own
+
+
+Unpacked = tuple[int, int, int, bytes]  # kind, call, at_ns, payload
 
 
 class Frame(NamedTuple):
@@ -59,15 +63,24 @@ def header(kind: int, call: int, at_ns: int, payload: bytes) -> bytes:
     return _pack_sum(len(payload), crc32(payload, crc32(body))) + body
 
 
-def unpacked(head: bytes) -> tuple[int, int, int]:
-    """Kind, call and instant of a frame, from its header."""
-    kind, call, at_ns = _BODY.unpack_from(head, _CRC_FROM)
-    return kind, call, at_ns
+def packed(frames: Iterable[Unpacked]) -> list[bytes]:
+    """Frames as they lie in a file, in as few pieces as are worth a copy.
 
-
-def has_payload(head: bytes) -> bool:
-    """Whether a payload belongs to this header."""
-    return head[:4] != bytes(4)
+    All frames of a turn of the loop are packed at once, since that costs a third of one at a time.
+    """
+    pieces, small = list[bytes](), list[bytes]()
+    for kind, call, at_ns, payload in frames:
+        size = len(payload)
+        if size < _COPIED_BYTES_MAX:
+            data = _pack_body(kind, call, at_ns) + payload
+            small += (_pack_sum(size, crc32(data)), data)
+        else:
+            small.append(header(kind, call, at_ns, payload))
+            pieces += (b"".join(small), payload)
+            small.clear()
+    if small:
+        pieces.append(b"".join(small))
+    return pieces
 
 
 class Scan:

@@ -3,11 +3,15 @@
 from typing import NamedTuple
 
 from proxy.exchange import Kind
-from proxy.journal.frames import HEADER_BYTES, has_payload, header, unpacked
+from proxy.journal.frames import HEADER_BYTES, Unpacked
 
 HELD_BYTES_MAX = 8 * 1024 * 1024
-_JOINED_BYTES_MAX = 4096  # a frame this small costs less to copy than an entry of its own
-HEADS = frozenset({Kind.BEGUN, Kind.RESPONSE_HEAD})  # take half of it at most; ends need the rest
+HELD_CALL_BYTES_MAX = 128 * 1024  # of bodies of one call: small calls survive whole
+BODIES = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.MESSAGE_UP, Kind.MESSAGE_DOWN})
+# How full it may be for another frame of a kind: bodies make way for rows, and a row that has begun
+# needs its end.
+_SHARES: dict[int, float] = {kind: 0.375 for kind in BODIES}
+_SHARES |= {Kind.BEGUN: 0.75, Kind.RESPONSE_HEAD: 0.75, Kind.ENDED: 1.0}
 
 
 class Entry(NamedTuple):
@@ -20,42 +24,34 @@ class Entry(NamedTuple):
 
 
 class Buffer:
-    """What the next system call writes: `parts` are whole frames, or a header and its payload."""
+    """What the next system call writes."""
 
     def __init__(self) -> None:
-        self.parts: list[bytes] = []
+        self.frames: list[Unpacked] = []
         self.size = 0
 
-    def add(self, kind: int, call: int, at_ns: int, payload: bytes) -> None:
-        head = header(kind, call, at_ns, payload)
-        size = len(payload)
-        if size < _JOINED_BYTES_MAX:
-            self.parts.append(head + payload)
-        else:
-            self.parts += (head, payload)
-        self.size += HEADER_BYTES + size
+    def add(self, frame: Unpacked) -> None:
+        self.frames.append(frame)
+        self.size += HEADER_BYTES + len(frame[3])
 
     def take(self) -> list[Entry]:
         """Empty the buffer; returns what was in it."""
-        entries = []
-        parts = iter(self.parts)
-        for part in parts:
-            payload = part[HEADER_BYTES:] or (next(parts) if has_payload(part) else b"")
-            entries.append(Entry(*unpacked(part), payload))
+        entries = [Entry(*frame) for frame in self.frames]
         self.clear()
         return entries
 
     def clear(self) -> None:
-        self.parts.clear()
+        self.frames.clear()
         self.size = 0
 
 
 class Held:
-    """The few small frames that a call's row needs, in order, while the disk refuses."""
+    """What waits for the disk, in order: frames that rows need, and the bodies of small calls."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []  # in order
         self._bytes = 0
+        self._bodies: dict[int, int] = {}  # call → bytes of its bodies that are held
         self._waiting: set[int] = set()  # calls with a frame that is held
         self._unbegun: set[int] = set()  # calls whose BEGUN is held
         self._lost: set[int] = set()  # calls whose BEGUN found no room, until they end
@@ -63,16 +59,25 @@ class Held:
     def __bool__(self) -> bool:
         return bool(self.entries)
 
-    def keep(self, entry: Entry) -> bool:
-        """Hold the frame if a row needs it and there is room; returns whether it is held."""
+    def keep(self, entry: Entry, *, full: bool = False) -> bool:
+        """Hold the frame if there is room for its kind; returns whether it is held.
+
+        `full`: the journal is at its limit, where a call that is on disk may only end.
+        """
         if entry.call in self._lost:
             if entry.kind == Kind.ENDED:
                 self._lost.discard(entry.call)
             return False
-        if entry.kind not in HEADS and entry.kind != Kind.ENDED:
+        if entry.kind not in _SHARES:
             return False
         size = HEADER_BYTES + len(entry.payload)
-        room = self._bytes + size <= HELD_BYTES_MAX // (2 if entry.kind in HEADS else 1)
+        room = self._bytes + size <= HELD_BYTES_MAX * _SHARES[entry.kind]
+        if entry.kind in BODIES:
+            of_call = self._bodies.get(entry.call, 0) + size
+            room = room and of_call <= HELD_CALL_BYTES_MAX
+            room = room and not (full and entry.call not in self._unbegun)
+            if room:
+                self._bodies[entry.call] = of_call
         if entry.kind == Kind.BEGUN:
             (self._unbegun if room else self._lost).add(entry.call)
         if room:
@@ -93,6 +98,7 @@ class Held:
             taken = [entry for entry in taken if entry.call not in self._unbegun]
         else:
             self._unbegun.clear()
+        self._bodies = {call: size for call, size in self._bodies.items() if call in self._unbegun}
         self._bytes = sum(HEADER_BYTES + len(entry.payload) for entry in self.entries)
         self._waiting = {entry.call for entry in self.entries}
         return taken

@@ -3,8 +3,9 @@
 One `Journal` is one writer: a directory of its own with numbered segments, a lock that it holds for
 life (a free lock means that the writer is gone), and a page of counters that even a full disk can
 take.  Frames are buffered and written in at most one system call per turn of the event loop.  No
-method raises into a call.  While the disk refuses, the few small frames that a call's row needs are
-held in memory and written later; bodies are dropped, counted, and reported once a minute.
+method raises into a call.  While the disk refuses, frames that rows need and the bodies of small
+calls are held in memory and written later; other bodies are dropped, counted, and reported once a
+minute.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from proxy.exchange import Begun, Kind
 from proxy.journal.complaint import Complaint
 from proxy.journal.counters import Counters
 from proxy.journal.disk import Disk, running_loop
-from proxy.journal.frames import FRAME_BYTES_MAX
+from proxy.journal.frames import FRAME_BYTES_MAX, HEADER_BYTES, packed
 from proxy.journal.held import Buffer, Entry, Held
 from proxy.journal.segment_writer import SegmentWriter
 from proxy.journal.segments import Sizes
@@ -28,6 +29,8 @@ BUFFER_BYTES_MAX = 1024 * 1024  # a fuller buffer is written at once
 RETRY_S = 1.0  # after a failed write
 UPKEEP_S = 1.0
 
+# Names of their own: to look a member up in an Enum costs more than to append a frame.
+_BEGUN, _ENDED = int(Kind.BEGUN), int(Kind.ENDED)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -77,29 +80,31 @@ class Journal:
         """Record that a call is about to be dispatched; returns its number for later frames."""
         self._call += 1
         self.counters.add("calls_begun")
-        self.append(self._call, Kind.BEGUN, _encode(begun))
+        self.append(self._call, _BEGUN, _encode(begun))
         return self._call
 
     def append(self, call: int, kind: int, payload: bytes, at_ns: int | None = None) -> bool:
         """Buffer a frame.  False: it was dropped and counted (no room, or too large).
 
         Without its BEGUN a call is lost, and without its ENDED it will look interrupted, so these
-        two are held if they cannot be written.  A call that lost bytes in between still has its
-        row, and `dropped` says how many bytes.
+        two are held before all others if they cannot be written.  A call that lost bytes in between
+        still has its row, and `dropped` says how many bytes.
         """
         if at_ns is None:
             at_ns = monotonic_ns()
-        if kind == Kind.ENDED:
+        if kind == _ENDED:
             self.counters.add("calls_ended")
             if self._lost:
                 self._lost.pop(call, None)
+        size = len(payload)
         trouble = self._blocked_until or self._full or self._closed or self._held.entries
-        if trouble or len(payload) > FRAME_BYTES_MAX:
+        if trouble or size > FRAME_BYTES_MAX:
             entry = Entry(kind, call, at_ns, payload)
-            if len(payload) > FRAME_BYTES_MAX or not self._admits(entry):
+            if size > FRAME_BYTES_MAX or not self._admits(entry):
                 return self._hold(entry)
         buffer = self._buffer
-        buffer.add(kind, call, at_ns, payload)
+        buffer.frames.append((kind, call, at_ns, payload))
+        buffer.size += HEADER_BYTES + size
         if buffer.size >= BUFFER_BYTES_MAX:
             self.flush()
         elif not self._scheduled:
@@ -136,10 +141,10 @@ class Journal:
     def flush(self) -> None:
         """Write what is buffered, in order.  Never raises; cheap when there is nothing."""
         self._scheduled = False
-        if not self._buffer.parts:
+        if not self._buffer.frames:
             return
         try:
-            written = self._files.write(self._buffer.parts)
+            written = self._files.write(packed(self._buffer.frames))
         except OSError as error:
             self._failed(error)
             return
@@ -186,11 +191,11 @@ class Journal:
     def _take_up(self) -> None:
         """Buffer the held frames: writing may work again."""
         for entry in self._held.take(begun_only=self._full):
-            self._buffer.add(*entry)
+            self._buffer.add(entry)
 
     def _hold(self, entry: Entry) -> bool:
-        """Hold a frame in memory if a row needs it and there is room; else drop it."""
-        kept = not self._closed and self._held.keep(entry)
+        """Hold a frame in memory if there is room; else drop it."""
+        kept = not self._closed and self._held.keep(entry, full=self._full)
         if not kept:
             self._drop(entry)
         elif not self._timers:
@@ -210,12 +215,12 @@ class Journal:
             self._lost[entry.call] = self._lost.get(entry.call, 0) + size
 
     def _failed(self, error: OSError) -> None:
-        """Hold the frames that rows need, and wait a little."""
+        """Hold what there is room for, and wait a little."""
         self.counters.add("write_errors")
-        self._complaint.because(f"cannot write ({error.strerror})")
         self._blocked_until = monotonic() + RETRY_S
         for entry in self._buffer.take():
             self._hold(entry)
+        self._complaint.because(f"cannot write ({error.strerror})")
 
     def _unsynced(self, count: int) -> None:
         self.counters.add("write_errors", count)

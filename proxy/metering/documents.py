@@ -1,14 +1,15 @@
 """Prices call documents: JSON objects with a request, when it was made, and its response.
 
-A document has `provider`, `path`, `at`, `request`, `response`, and optionally `id`, `method`,
+A document has `provider`, `path`, `request`, `response`, and optionally `at` (now), `id`, `method`,
 `request_headers`, `response_headers`, `credential_kind`, `duration_s`, `upstream` (`base_url`,
 `region`, `deployment_type`) and `batch`.  The code that meters live calls reads it.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import cast
 
 import msgspec
@@ -41,6 +42,7 @@ def parse(line: bytes | str) -> dict[str, object]:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ValueError("a call document must be a JSON object")
+    document.setdefault("at", datetime.now(UTC).isoformat())
     missing = [key for key in ("provider", "path", "at") if not isinstance(document.get(key), str)]
     if missing:
         raise ValueError(f"missing or not text: {', '.join(missing)}")
@@ -70,7 +72,7 @@ def price_document(
 
 def priced_document(document: Mapping[str, object], book: TariffBook, config: Config) -> Priced:
     """The price of a call document.  Raises ValueError for a document that is not one."""
-    provider = _provider(document, config)
+    provider = _provider(document, book, config)
     exchange = _exchange(document, provider, config)
     reading = counted(exchange.reading, provider.name, config)
     if document.get("batch"):
@@ -86,9 +88,18 @@ def _in_batch(part: Part) -> Part:
     return replace(part, terms={**part.terms, "processing": "batch"})
 
 
-def _provider(document: Mapping[str, object], config: Config) -> Provider:
-    """The configured provider with the upstream that the document states."""
+def _provider(document: Mapping[str, object], book: TariffBook, config: Config) -> Provider:
+    """The configured provider with the upstream that the document states.
+
+    Raises ValueError for a name that neither the configuration nor a tariff has, unless the
+    document states the upstream itself.
+    """
     name = str(document["provider"])
+    known = {*config.providers, *book.providers}
+    if name not in known and not isinstance(document.get("upstream"), dict):
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known ones are {', '.join(sorted(known))}"
+        raise ValueError(f"unknown provider {name!r}: {hint}")
     provider = config.providers.get(name) or Provider(name=name, base_url="")
     upstream = document.get("upstream")
     if isinstance(upstream, dict):

@@ -9,8 +9,8 @@ from http import HTTPStatus
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 
-from proxy.relay.headers import Pairs
-from proxy.relay.http1 import head
+from proxy.relay.fields import Pairs
+from proxy.relay.http1 import CLOSE, head
 from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
 
 ERROR_HEADER = "x-taximeter-error"
@@ -32,17 +32,14 @@ def relay_answer(
 ) -> bytes:
     """A whole response, as sent on the wire; `more` are headers."""
     body = msgspec.json.encode(document)
-    pairs = [
-        (b"Content-Type", b"application/json"),
-        (b"Content-Length", b"%d" % len(body)),
-        *more,
-    ]
+    lines = [b"Content-Type: application/json", b"Content-Length: %d" % len(body)]
+    lines += [b"%b: %b" % pair for pair in more]
     if error:
-        pairs.append((ERROR_HEADER.encode(), error.encode()))
+        lines.append(f"{ERROR_HEADER}: {error}".encode())
     if not keep_alive:
-        pairs.append((b"Connection", b"close"))
+        lines.append(CLOSE)
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
-    return head(line, pairs) + (b"" if bodyless else body)
+    return head(line, (), lines) + (b"" if bodyless else body)
 
 
 def error_answer(

@@ -34,6 +34,8 @@ from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
 from proxy.relay.upstream_connection import UpstreamConnection
 
+# Names of their own, since to look a member up in an Enum costs more than the rest of a step.
+NEW, CONNECTING, SENT, ANSWERED, SWITCHED, ENDED = State
 INTERIM_MAX = 1000  # 1xx heads before the final one: the most verbose provider sends a few a minute
 
 
@@ -42,8 +44,7 @@ class Attempt:
 
     __slots__ = (
         *("log", "state", "upload", "connection", "_receiver", "_services", "_address"),
-        *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited"),
-        "_watch",
+        *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited", "_watch"),
     )
 
     def __init__(
@@ -57,7 +58,7 @@ class Attempt:
         started_ns: int,
     ) -> None:
         self.log = log
-        self.state = State.NEW
+        self.state = NEW
         self.upload = upload
         self.connection: UpstreamConnection | None = None
         self._receiver = receiver
@@ -74,10 +75,10 @@ class Attempt:
 
     def dispatch(self) -> None:
         """Connect and send.  To be called once the journal has the call's beginning."""
-        if self.state is not State.NEW:  # the caller has left meanwhile
+        if self.state is not NEW:  # the caller has left meanwhile
             return
         self.log.count_overhead(self._stamp_ns)
-        self.state = State.CONNECTING
+        self.state = CONNECTING
         connection = self._services.upstreams.pooled(self._address)
         if connection is None:
             self._connecting = asyncio.create_task(self._connect())
@@ -101,7 +102,7 @@ class Attempt:
         self._stamp_ns = monotonic_ns()  # no waiting from here until the request is written
         self.connection = connection
         connection.user = self
-        self.state = State.SENT
+        self.state = SENT
         self.log.sent = True
         try:
             self.upload.start(connection, self._address)
@@ -114,12 +115,12 @@ class Attempt:
     def send(self, data: bytes, last: bool) -> None:
         """Pass a part of the request body on, as soon as that may be."""
         self.upload.feed(data, last)
-        if self.state is State.SENT:
+        if self.state is SENT:
             self.watch()
 
     def watch(self) -> None:
         """Begin to wait: for the first byte if everything was sent, else for any."""
-        waits = self.state is State.SENT and self.upload.done
+        waits = self.state is SENT and self.upload.done
         after_s = self._address.first_byte_timeout_s if waits else self._address.idle_timeout_s
         self._watch = self._services.watch(self, self._watch, after_s)
 
@@ -128,7 +129,7 @@ class Attempt:
         self._watch = 0.0
         if self.connection is not None and self.connection.reading_paused:
             return  # the caller does not read, which is no silence of the provider's
-        if self.state is State.SENT and not self.upload.done and not self.upload.paused:
+        if self.state is SENT and not self.upload.done and not self.upload.paused:
             self._broke(StalledRequestBody())
         else:
             self._broke(SocketTimeoutError())
@@ -141,16 +142,16 @@ class Attempt:
         assert connection is not None  # it is what calls this
         parser = connection.parser
         try:
-            if self.state is State.SENT:
+            if self.state is SENT:
                 self._stamp_ns = monotonic_ns()
                 for message in parser.feed(data):
-                    if self.state is State.SENT:
+                    if self.state is SENT:
                         self._head(message)
             else:
                 parser.feed(data)
-            if self.state is State.ANSWERED:
+            if self.state is ANSWERED:
                 self._body(parser.take(), parser.whole)
-            elif self.state is State.SENT:
+            elif self.state is SENT:
                 self.watch()
         except FAILURES as error:
             self._broke(error, parser.take())
@@ -163,7 +164,7 @@ class Attempt:
         if code >= 200:
             self._status = code
             self._delimited = self._receiver.head(message)
-            self.state = State.ANSWERED
+            self.state = ANSWERED
             self.log.response_head(message)
             self.upload.answered(stop=code >= 400)
             self.log.count_overhead(self._stamp_ns)
@@ -184,7 +185,7 @@ class Attempt:
         assert self.connection is not None
         self.log.response_head(message)
         self.log.count_overhead(self._stamp_ns)
-        self.state = State.SWITCHED
+        self.state = SWITCHED
         self._unwatch()
         self._receiver.switched(message, self.connection.parser.rest)
 
@@ -199,7 +200,7 @@ class Attempt:
 
     def lost(self, error: Exception | None) -> None:
         """Upstream closed the connection, or it broke."""
-        answered = self.state is State.ANSWERED
+        answered = self.state is ANSWERED
         try:
             if answered and not self._delimited and error is None:
                 self._body(b"", True)  # RFC 9112, 6.3: here a close marks the end, a reset does not
@@ -220,11 +221,10 @@ class Attempt:
     def resume_upload(self) -> None:
         self.upload.paused = False
         self._receiver.resume_caller()
-        if self.state is State.SENT:
+        if self.state is SENT:
             self.watch()
 
     def pause_reading(self) -> None:
-        """The caller takes no more for now."""
         if self.connection is not None:
             self.connection.pause_reading()
 
@@ -240,7 +240,7 @@ class Attempt:
 
     def abandon(self, outcome: Outcome, error: str) -> None:
         """End with `outcome`, unless the attempt has ended; upstream stops working at once."""
-        if self.state is not State.ENDED:
+        if self.state is not ENDED:
             self.log.end(outcome, error)
             self.log.flush()
             self._leave()
@@ -248,14 +248,14 @@ class Attempt:
     def close_switched(self) -> None:
         """The tunnel, which has recorded the end, closes the connection with its last bytes."""
         connection, self.connection = self.connection, None
-        self.state = State.ENDED
+        self.state = ENDED
         if connection is not None:
             self._services.upstreams.forget()
 
     def _broke(self, error: Exception, rest: bytes = b"") -> None:
         """Upstream or the request failed; `rest` arrived before and was not passed on."""
-        answered = self.state is State.ANSWERED
-        if self.state is State.ENDED:
+        answered = self.state is ANSWERED
+        if self.state is ENDED:
             return
         if not answered:
             failed = failure(error, self._address.origin, sent=self.log.sent)
@@ -286,7 +286,7 @@ class Attempt:
 
     def _leave(self, *, reusable: bool = False) -> None:
         """Give the connection back, or break it so that upstream stops working at once."""
-        self.state = State.ENDED
+        self.state = ENDED
         self._unwatch()
         self.upload.stop()
         if self._connecting is not None:

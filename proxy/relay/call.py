@@ -81,8 +81,9 @@ from proxy.relay import tunnel
 from proxy.relay.attempt import Attempt
 from proxy.relay.call_log import CallLog
 from proxy.relay.failures import BadRequestBody
+from proxy.relay.fields import Pairs
 from proxy.relay.guard import Guard
-from proxy.relay.headers import Pairs, RequestHeaders, sort_response
+from proxy.relay.headers import RequestHeaders, sort_response
 from proxy.relay.http1 import AnswerHead, answer_head, framed, head, status_line
 from proxy.relay.receiver import Answerable
 from proxy.relay.services import Services
@@ -132,7 +133,7 @@ class Call:
         self._guard = guard  # None: no budget is about this call
         self._request = request
         self._services = services
-        tell, resume = self._tell_to_continue, self.resume_caller
+        tell, resume = self._continue, self.resume_caller
         upload = Upload(request, headers, target, log, tell_to_continue=tell, resume=resume)
         self._attempt = Attempt(
             self, upload, address=address, log=log, services=services, started_ns=started_ns
@@ -167,8 +168,7 @@ class Call:
         """The request body broke its own framing."""
         self._attempt.break_off(BadRequestBody())
 
-    def give_up(self, outcome: Outcome, error: str) -> None:
-        """Break the attempt off; nothing more is written."""
+    def give_up(self, outcome: Outcome, error: str) -> None:  # and write nothing more
         self._attempt.abandon(outcome, error)
 
     def caller_left(self) -> None:
@@ -197,15 +197,17 @@ class Call:
     def interim(self, code: int, reason: str, pairs: Pairs) -> None:
         """Send an interim head, if the caller's version of HTTP has such heads."""
         if self._request.version >= HttpVersion11:
-            self.caller.write(head(status_line(code, reason), sort_response(pairs).forward))
+            self.caller.write(head(status_line(code, reason), sort_response(pairs).fields))
 
-    def _tell_to_continue(self) -> None:
+    def _continue(self) -> None:
         self.interim(100, "Continue", ())
 
     def head(self, message: RawResponseMessage) -> bool:
         """Make the head for the caller.  Raises BadHead if it cannot be passed on."""
         answer = self._decide(message)
         self._unsent = answer.data
+        if answer.idle_s is not None and self._attempt.connection is not None:
+            self._attempt.connection.idle_s = answer.idle_s
         return answer.delimited
 
     def _decide(self, message: RawResponseMessage) -> AnswerHead:
@@ -252,6 +254,7 @@ class Call:
         data, self._final = self._final, b""
         if data:
             self.caller.write(data)
+        del self._attempt  # which refers to us: without a circle, all of a call is freed at once
         self.caller.answered(keep_alive=self._keep_alive)
 
     def cut(self, rest: bytes) -> None:

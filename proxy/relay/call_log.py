@@ -8,10 +8,14 @@ import msgspec
 from aiohttp.http import RawResponseMessage
 
 from proxy.exchange import Begun, Ended, Kind, Outcome, ResponseHead
+from proxy.relay.fields import noted
 from proxy.secrecy.mask import MASKED_BYTES_MIN, Mask, masked
-from proxy.secrecy.scrubbing import scrubbed
 from proxy.settings.config import JournalOptions
 
+# Names of their own: to look a member up in an Enum costs more than to append a frame.
+_REQUEST, _HEAD, _RESPONSE, _ENDED = (
+    int(kind) for kind in (Kind.REQUEST, Kind.RESPONSE_HEAD, Kind.RESPONSE, Kind.ENDED)
+)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,10 +43,7 @@ class CallLog:
         self._mask: Mask | None = None  # while the body of an error response passes
         self._request_room = limits.request_bytes_max
         self._response_room = limits.response_bytes_max
-        self._message_max = {  # of each: a socket has no length, and what is metered is deleted
-            Kind.MESSAGE_UP: limits.request_bytes_max,
-            Kind.MESSAGE_DOWN: limits.response_bytes_max,
-        }
+        self._limits = limits
         self._call = journal.begin(begun)
         self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
@@ -67,7 +68,7 @@ class CallLog:
             data = data[:room]
         self._request_room = room - len(data)
         if data:
-            self._journal.append(self._call, Kind.REQUEST, data)
+            self._journal.append(self._call, _REQUEST, data)
 
     def response(self, data: bytes) -> None:
         """Record bytes of the response body that pass now."""
@@ -83,20 +84,25 @@ class CallLog:
             data = data[:room]
         self._response_room = room - len(data)
         if data:
-            self._journal.append(self._call, Kind.RESPONSE, data)
+            self._journal.append(self._call, _RESPONSE, data)
 
     def count_overhead(self, since_ns: int) -> None:
         """Count the time from `since_ns` to now as our own share."""
         self.overhead_ns += monotonic_ns() - since_ns
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
-        """Record a WebSocket message, whole or not at all."""
+        """Record a WebSocket message, whole or not at all.
+
+        The limit is that of each, since a socket has no length, and what is metered is deleted.
+        """
         size = len(payload)
         if kind is Kind.MESSAGE_UP:
             self.request_bytes += size
+            size_max = self._limits.request_bytes_max
         else:
             self.response_bytes += size
-        if size > self._message_max[kind]:
+            size_max = self._limits.response_bytes_max
+        if size > size_max:
             self._beyond += size
             return
         if kind is Kind.MESSAGE_DOWN:
@@ -116,13 +122,14 @@ class CallLog:
             self._mask = Mask(self._secret)
         pairs, reason = message.raw_headers, message.reason
         secret = self._secret
-        if len(secret) >= MASKED_BYTES_MIN:
-            pairs = tuple([(n, masked(v, secret) if secret in v else v) for n, v in pairs])
+        values = b"\n".join([value for _, value in pairs])
+        if len(secret) >= MASKED_BYTES_MIN and values.find(secret) >= 0:
+            pairs = tuple([(name, masked(value, secret)) for name, value in pairs])
         if not reason.isascii() or len(reason) >= MASKED_BYTES_MIN:
             data = masked(reason.encode("utf-8", "surrogateescape"), secret)
             reason = data.decode("utf-8", "replace")
-        noted = ResponseHead(status=message.code, reason=reason, headers=scrubbed(pairs))
-        self._journal.append(self._call, Kind.RESPONSE_HEAD, _encode(noted))
+        found = ResponseHead(status=message.code, reason=reason, headers=noted(pairs))
+        self._journal.append(self._call, _HEAD, _encode(found))
 
     def end(self, outcome: Outcome, error: str = "") -> None:
         """Record the end, once; later ends are consequences of the first."""
@@ -142,7 +149,7 @@ class CallLog:
             caller_wait_us=self.caller_wait_ns // 1000,
             blocked_by=self.blocked_by,
         )
-        self._journal.append(self._call, Kind.ENDED, _encode(ended))
+        self._journal.append(self._call, _ENDED, _encode(ended))
 
     def flush(self) -> None:
         self._journal.flush()

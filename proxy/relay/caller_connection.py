@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from proxy.network import keep_alive
 from proxy.relay.answers import error_answer, unreadable_answer
 from proxy.relay.callers import Callers
-from proxy.relay.parsing import RequestParser, asks_for_websocket
+from proxy.relay.parsing import RequestParser, may_follow
 from proxy.relay.running import Opened, Running, RunningCall
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class CallerConnection(asyncio.Protocol):
         self._written = False
         parser = self._parser
         whole = self.request_whole = parser.whole
-        self._one_more = not message.upgrade or asks_for_websocket(message)
+        self._one_more = may_follow(message)
         opened = self._open(self, message)
         if isinstance(opened, tuple):
             answer, lives = opened

@@ -13,7 +13,7 @@ from aiohttp import (
     ClientProxyConnectionError,
 )
 from aiohttp.http_exceptions import HttpProcessingError
-from python_socks import ProxyError
+from python_socks import ProxyConnectionError, ProxyError
 
 from proxy.exchange import Outcome
 from proxy.relay.answers import error_answer
@@ -29,6 +29,10 @@ class StalledRequestBody(BadRequestBody):
     """The caller stopped sending the body that it announced."""
 
 
+PROXY_FAILURES = (
+    *(ClientProxyConnectionError, ClientHttpProxyError),
+    *(ProxyError, ProxyConnectionError),  # of SOCKS
+)
 # What connecting, sending and reading may raise.  Anything else is a bug in the relay.
 FAILURES = (ClientError, OSError, HttpProcessingError, BadHead, BadRequestBody, ProxyError)
 
@@ -104,9 +108,9 @@ def failure(error: Exception, origin: str, *, sent: bool) -> Failure:
     elif isinstance(error, ClientConnectorCertificateError | ClientConnectorSSLError):
         kind = "upstream_tls"
         advice = "no trusted TLS connection. For a private CA, set upstream.ca_file."
-    elif isinstance(error, ClientProxyConnectionError | ClientHttpProxyError):
+    elif isinstance(error, PROXY_FAILURES):
         kind = "outgoing_proxy"
-        advice = "the outgoing proxy failed. Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+        advice = "the outgoing proxy failed. Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."
     elif isinstance(error, ClientConnectorError):
         kind, name = "upstream_refused", type(error.os_error).__name__
         refused = isinstance(error.os_error, ConnectionRefusedError)

@@ -4,33 +4,31 @@ Headers are handled as the bytes that were sent, so names keep their case and va
 All of them pass, except the fields of one connection (RFC 9110, 7.6.1), Host, and `x-taximeter-*`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import msgspec
 
-from proxy.relay.routes import TAG_NAME, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX, TOKEN_TAG
-
-Pairs = Iterable[tuple[bytes, bytes]]
-
-OWN_PREFIX = b"x-taximeter-"
-TOKEN_HEADER = OWN_PREFIX + TOKEN_TAG.encode()
-# RFC 9110, 7.6.1: Connection, the fields it names, and those that older peers forget to name.
-HOP_BY_HOP = frozenset(
-    (
-        *(b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding"),
-        # RFC 9110, 6.5.1: trailers may be dropped; llhttp does, so they are not announced either.
-        *(b"upgrade", b"trailer"),
-    )
+from proxy.relay.fields import (
+    CREDENTIAL,
+    EXPECT,
+    HOP,
+    LENGTH,
+    OWN,
+    OWN_PREFIX,
+    TOKEN_HEADER,
+    Field,
+    Pairs,
+    fields,
 )
+from proxy.relay.routes import TAG_NAME, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX
+
 # A peer that names one of these in Connection attacks the framing or routing of the next hop.
 _NEVER_NAMED = frozenset((b"content-length", b"host", b"content-type"))
 _USUAL = frozenset((b"close", b"keep-alive", b"upgrade"))  # options that are no field names here
 
 
-@dataclass(slots=True)
-class RequestHeaders:
-    """A caller's headers, sorted.  `forward` keeps the caller's order and case, without Host."""
+class RequestHeaders(msgspec.Struct):
+    """A caller's headers, sorted.  `fields` keeps the caller's order and case, without Host."""
 
-    forward: list[tuple[bytes, bytes]]
+    fields: list[Field]
     tags: dict[str, str]
     expects: bool = False  # the caller waits for 100 before it sends the body
     chunked: bool = False
@@ -38,17 +36,31 @@ class RequestHeaders:
     websocket: bool = False
     token: str = ""  # the one that this proxy may require
 
+    @property
+    def forward(self) -> list[tuple[bytes, bytes]]:
+        """What is sent on, as sent."""
+        return [field.pair for field in self.fields]
+
+    @property
+    def credentials(self) -> list[tuple[bytes, bytes]]:
+        """Those that may hold the caller's credential."""
+        return [field.pair for field in self.fields if field.role == CREDENTIAL]
+
 
 def sort_request(raw: Pairs) -> RequestHeaders:
     """Sort the headers that a caller sent."""
     found = RequestHeaders([], {})
-    forward = found.forward
+    forward = found.fields
     connection: list[bytes] = []
     upgrade = b""
-    for pair in raw:
-        name = pair[0].lower()
-        if name in HOP_BY_HOP:
-            value = pair[1]
+    for field in fields(raw):
+        role = field.role
+        if role <= EXPECT:
+            forward.append(field)
+            if role == EXPECT:
+                found.expects = field.pair[1].lower() == b"100-continue"
+        elif role == HOP:
+            name, value = field.name, field.pair[1]
             if name == b"transfer-encoding":
                 found.codings = value.strip().lower()
                 found.chunked = True
@@ -56,62 +68,61 @@ def sort_request(raw: Pairs) -> RequestHeaders:
                 upgrade = value
             elif name == b"connection":
                 connection.append(value)
-        elif name.startswith(OWN_PREFIX):
-            if name == TOKEN_HEADER:
-                found.token = pair[1].decode("latin-1")
+        elif role == OWN:
+            if field.name == TOKEN_HEADER:
+                found.token = field.pair[1].decode("latin-1")
             else:
-                _add_tag(found.tags, name[len(OWN_PREFIX) :], pair[1])
-        elif name != b"host":
-            if name == b"expect":
-                found.expects = pair[1].lower() == b"100-continue"
-            forward.append(pair)
+                _add_tag(found.tags, field.name[len(OWN_PREFIX) :], field.pair[1])
     if connection:
         named = _named(connection)
         found.websocket = upgrade.lower() == b"websocket" and b"upgrade" in named
-        found.forward = _without(named, forward)
+        found.fields = _without(named, forward)
     return found
 
 
-@dataclass(slots=True)
-class ResponseHeaders:
-    """A provider's headers, sorted.  `forward` has those for the caller, Content-Length too."""
+class ResponseHeaders(msgspec.Struct):
+    """A provider's headers, sorted.  `fields` has those for the caller, Content-Length too."""
 
-    forward: list[tuple[bytes, bytes]]
+    fields: list[Field]
     codings: bytes = b""  # transfer codings as named, lower case
     sized: bool = False  # there is a Content-Length
     idle_s: float | None = None  # how long the provider keeps an idle connection, if it says so
+
+    @property
+    def forward(self) -> list[tuple[bytes, bytes]]:
+        """What is sent on, as sent."""
+        return [field.pair for field in self.fields]
 
 
 def sort_response(raw: Pairs) -> ResponseHeaders:
     """Sort the headers that a provider sent."""
     found = ResponseHeaders([])
-    forward = found.forward
+    forward = found.fields
     connection: list[bytes] = []
-    for pair in raw:
-        name = pair[0].lower()
-        if name in HOP_BY_HOP:
+    for field in fields(raw):
+        role = field.role
+        if role == HOP:
+            name, value = field.name, field.pair[1]
             if name == b"connection":
-                connection.append(pair[1])
+                connection.append(value)
             elif name == b"transfer-encoding":
-                coding = pair[1].strip().lower()
+                coding = value.strip().lower()
                 found.codings = found.codings + b"," + coding if found.codings else coding
             elif name == b"keep-alive":
-                found.idle_s = _timeout_of(pair[1])
-        elif not name.startswith(OWN_PREFIX):
-            if name == b"content-length":
+                found.idle_s = _timeout_of(value)
+        elif role != OWN:
+            if role == LENGTH:
                 found.sized = True
-            forward.append(pair)
+            forward.append(field)
     if connection:
-        found.forward = _without(_named(connection), forward)
+        found.fields = _without(_named(connection), forward)
     return found
 
 
-def _without(
-    named: frozenset[bytes], pairs: list[tuple[bytes, bytes]]
-) -> list[tuple[bytes, bytes]]:
+def _without(named: frozenset[bytes], found: list[Field]) -> list[Field]:
     if named <= _USUAL:
-        return pairs
-    return [pair for pair in pairs if pair[0].lower() not in named]
+        return found
+    return [field for field in found if field.name not in named]
 
 
 def _timeout_of(value: bytes) -> float | None:

@@ -5,10 +5,16 @@ re-encode values.  A chunk of ours is what one read of a connection brought: how
 body has no meaning (RFC 9112, 7.1), and its extensions stay with it (7.1.1).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from proxy.relay.headers import Pairs, sort_response
+import msgspec
 
+from proxy.relay.fields import Field, Pairs, has_break
+from proxy.relay.headers import sort_response
+
+SWITCH = (b"Connection: Upgrade", b"Upgrade: websocket")
+CHUNKED = b"Transfer-Encoding: chunked"
+CLOSE = b"Connection: close"
 BODYLESS = frozenset((204, 304))  # RFC 9110, 6.4.1: never a body, whatever the headers say
 
 
@@ -16,8 +22,7 @@ class BadHead(Exception):
     """A message head that cannot be passed on without changing its meaning."""
 
 
-@dataclass(slots=True, kw_only=True)
-class AnswerHead:
+class AnswerHead(msgspec.Struct, kw_only=True):
     """A response head, ready to send, and how its body ends on each side."""
 
     data: bytes
@@ -28,19 +33,21 @@ class AnswerHead:
     idle_s: float | None = None  # how long the provider keeps an idle connection, if it says so
 
 
-def head(first_line: bytes, pairs: Pairs) -> bytes:
-    """A message head.
+def head(first_line: bytes, passed: Iterable[Field], own: Iterable[bytes] = ()) -> bytes:
+    """A message head: fields that are passed on, then lines of our own.
 
     Raises BadHead for a line break or NUL in a value: aiohttp reads responses leniently, and a
     value with a line break would become two headers here.
     """
     lines = [first_line]
-    lines += [name + b": " + value for name, value in pairs]
-    data = b"\r\n".join(lines) + b"\r\n\r\n"
-    ends = len(lines) + 1
-    if data.count(b"\r") != ends or data.count(b"\n") != ends or b"\0" in data:
+    broken = has_break(first_line)
+    for field in passed:
+        lines.append(field.line)
+        broken = broken or field.breaks
+    if broken:
         raise BadHead("a header contains a line break or NUL")
-    return data
+    lines += own
+    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def status_line(code: int, reason: str) -> bytes:
@@ -73,22 +80,22 @@ def answer_head(
     headers = sort_response(raw)
     if headers.codings not in (b"", b"chunked"):
         raise BadHead("its Transfer-Encoding is not just chunked")
-    pairs = headers.forward
+    own: list[bytes] = []
     bodyless = to_head or code in BODYLESS or code < 200
     sized = headers.sized
     chunked = caller_11 and not (bodyless or sized)
     is_framed = bodyless or sized or chunked
     keep_alive = keep_alive and is_framed
     if code == 101:
-        pairs += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+        own += SWITCH
     elif not keep_alive:
-        pairs.append((b"Connection", b"close"))
+        own.append(CLOSE)
     elif not caller_11:
-        pairs.append((b"Connection", b"keep-alive"))
+        own.append(b"Connection: keep-alive")
     if chunked:
-        pairs.append((b"Transfer-Encoding", b"chunked"))
+        own.append(CHUNKED)
     return AnswerHead(
-        data=head(status_line(code, reason), pairs),
+        data=head(status_line(code, reason), headers.fields, own),
         keep_alive=keep_alive,
         chunked=chunked,
         delimited=bodyless or sized or bool(headers.codings),

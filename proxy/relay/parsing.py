@@ -7,16 +7,18 @@ the one repair that RFC 9110, 8.6 asks for.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp.http import (
     HttpRequestParser,
     HttpResponseParser,
+    HttpVersion11,
     RawRequestMessage,
     RawResponseMessage,
 )
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from proxy.relay.aiohttp_private import NO_PAUSES, Body, adopt
 
@@ -113,12 +115,15 @@ class RequestParser:
         return self._parser.feed_data(b"")[2]
 
 
-def asks_for_websocket(request: RawRequestMessage) -> bool:
-    """Whether a declined switch leaves the connection usable.
+def may_follow(request: RawRequestMessage) -> bool:
+    """Whether another request may follow on the connection.
 
-    aiohttp drops what follows a request to switch to any other protocol.
+    aiohttp drops what follows a request to switch to any protocol but WebSocket, and the framing of
+    a chunked HTTP/1.0 request cannot be trusted (RFC 9112, 6.1).
     """
-    return bool(request.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
+    if request.chunked and request.version < HttpVersion11:
+        return False
+    return not request.upgrade or request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 class ResponseParser:
@@ -232,9 +237,29 @@ class ResponseParser:
         if once != head and not self._interim:
             self._parser = self._new()
             return self._parser.feed_data(once)
+        if found := self._alone(head):
+            return found
         if head[3:5] == _H2_SETTINGS:
             raise SpeaksHttp2(code=502) from None
         raise _named(error, self._limits) from None
+
+    def _alone(
+        self, data: bytes
+    ) -> tuple[list[tuple[RawResponseMessage, StreamReader]], bool, bytes] | None:
+        """A response that has no body whatever its head says, without what follows it.
+
+        Some servers end an answer to HEAD, or a 304, with an empty chunk (RFC 9112, 6.3).
+        """
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if self._interim or not rest:
+            return None
+        self._parser = self._new()
+        with suppress(HttpProcessingError):
+            found = self._parser.feed_data(head + end)
+            if found[0] and (found[0][0][1] is EMPTY_PAYLOAD or found[0][0][1].is_eof()):
+                self.extra = True
+                return found
+        return None
 
 
 def lengths_once(message: bytes) -> bytes:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from aiohttp.http import RawResponseMessage
 
-from proxy.relay.headers import Pairs
+from proxy.relay.fields import Pairs
 
 
 class Answerable(Protocol):

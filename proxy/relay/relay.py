@@ -25,7 +25,7 @@ from proxy.relay.caller_connection import CallerConnection
 from proxy.relay.callers import Callers
 from proxy.relay.guard import Envelope, Guard
 from proxy.relay.headers import RequestHeaders, sort_request
-from proxy.relay.ids import new_call_id
+from proxy.relay.ids import CallIds
 from proxy.relay.routes import Refusal, Route, Routes
 from proxy.relay.running import Door, Opened
 from proxy.relay.services import Services
@@ -33,7 +33,7 @@ from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
 from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
 from proxy.secrecy.patterns import credential_kind
-from proxy.secrecy.scrubbing import scrubbed, scrubbed_tags, scrubbed_target
+from proxy.secrecy.scrubbing import scrubbed_tags, scrubbed_target
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -60,8 +60,8 @@ class Relay:
     """Serves callers.  Make it inside the running loop; `server()` is the protocol factory.
 
     `stale` is called for each pooled connection that a provider had closed; `keeper` knows the
-    budgets that calls must pass (None: there are none).  Raises OSError or ValueError if the
-    fingerprint key or a certificate cannot be read or made.
+    budgets that calls must pass (None: there are none); `instance` is answered at `/readyz`.
+    Raises OSError or ValueError if the fingerprint key or a certificate cannot be read or made.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class Relay:
         journal: CallJournal,
         stale: Callable[[], None] = lambda: None,
         keeper: Keeper | None = None,
+        instance: str = "",
     ) -> None:
+        self._instance = instance
         self._config = config
         self._journal = journal
         self._keeper = keeper
@@ -82,6 +84,7 @@ class Relay:
             load_key(Places(config.data).fingerprint_key), config.key_names
         )
         self.door: Door | None = None  # the gateway's
+        self._ids = CallIds()
         self.ready = True  # whether balancers should send new connections here
 
     def turn_unready(self) -> None:
@@ -162,7 +165,7 @@ class Relay:
     ) -> tuple[Call, CallLog]:
         """A call to a provider, with its place in the journal; `note`: an attempt of the door's."""
         address = self._upstreams.addresses[route.provider.name]
-        secret = credential(headers.forward, route.target)
+        secret = credential(headers.credentials, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
         if note is not None:
             begun = msgspec.structs.replace(begun, gateway=note)
@@ -222,7 +225,9 @@ class Relay:
         if request.method == "CONNECT":
             refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
         elif request.path in PROBES and asks:
-            status, document = probes.answer(request.path, stopping=not self.ready)
+            status, document = probes.answer(
+                request.path, stopping=not self.ready, instance=self._instance
+            )
             return relay_answer(status, document, bodyless=bodyless, keep_alive=lives)
         elif not self._config.proxy.admits(headers.token or route.token):
             refusal = Refusal(401, "unauthorized", TOKEN_WANTED)
@@ -250,13 +255,13 @@ class Relay:
     ) -> Begun:
         wall_ns = time_ns()
         return Begun(
-            call_id=new_call_id(wall_ns),
+            call_id=self._ids.new(wall_ns),
             wall_ns=wall_ns,
             method=request.method,
             target=scrubbed_target(route.target),
             provider=route.provider.name,
             upstream=origin,
-            headers=scrubbed(headers.forward),
+            headers=tuple([field.noted for field in headers.fields]),
             tags=scrubbed_tags({**route.tags, **headers.tags})
             if route.tags or headers.tags
             else {},

@@ -10,7 +10,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from proxy.relay.call_log import CallLog
 from proxy.relay.headers import RequestHeaders
-from proxy.relay.http1 import framed, head
+from proxy.relay.http1 import CHUNKED, SWITCH, framed, head
 from proxy.relay.upstream import Address
 from proxy.relay.upstream_connection import UpstreamConnection
 
@@ -167,18 +167,17 @@ class Upload:
 
     def _head(self, to: Address) -> bytes:
         headers = self._headers
-        pairs = [(b"Host", to.host), *headers.forward]
+        own = to.proxy_headers
         if headers.websocket:
-            pairs += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+            own = (*SWITCH, *own)
         elif headers.chunked:
-            pairs.append((b"Transfer-Encoding", b"chunked"))
-        pairs += to.proxy_headers
+            own = (CHUNKED, *own)
         line = b"%b %b%b HTTP/1.1" % (
             self._request.method.encode(),
             to.absolute,
             self._target.encode("utf-8", "surrogateescape"),
         )
-        return head(line, pairs)
+        return head(line, [to.host, *headers.fields], own)
 
     @property
     def unsent(self) -> bytes:

@@ -18,6 +18,7 @@ from python_socks.async_.asyncio import Proxy
 from yarl import URL
 
 from proxy.network import client_tls, outgoing_proxy
+from proxy.relay.fields import Field
 from proxy.relay.http1 import BadHead
 from proxy.relay.parsing import HeadLimits
 from proxy.relay.pool import Pool
@@ -36,12 +37,12 @@ class Address:
     """
 
     request: ClientRequest
-    host: bytes
+    host: Field
     origin: str  # scheme://host[:port]
     first_byte_timeout_s: float
     idle_timeout_s: float
     absolute: bytes = b""
-    proxy_headers: tuple[tuple[bytes, bytes], ...] = ()
+    proxy_headers: tuple[bytes, ...] = ()  # lines
     socks: URL | None = None
     tls: ssl.SSLContext | None = None
 
@@ -184,7 +185,7 @@ def address(provider: Provider, limits: UpstreamOptions, tls: ssl.SSLContext) ->
         proxy: URL | None = None,
         proxy_headers: CIMultiDict[str] | None = None,
         absolute: bytes = b"",
-        pairs: tuple[tuple[bytes, bytes], ...] = (),
+        lines: tuple[bytes, ...] = (),
         socks: URL | None = None,
     ) -> Address:
         request = ClientRequest(
@@ -193,12 +194,12 @@ def address(provider: Provider, limits: UpstreamOptions, tls: ssl.SSLContext) ->
         )  # fmt: skip
         return Address(
             request=request,
-            host=authority.encode(),
+            host=Field((b"Host", authority.encode())),
             origin=origin,
             first_byte_timeout_s=first_byte_s or limits.first_byte_timeout_s,
             idle_timeout_s=idle_s or limits.idle_timeout_s,
             absolute=absolute,
-            proxy_headers=pairs,
+            proxy_headers=lines,
             socks=socks,
             tls=tls,
         )
@@ -212,8 +213,8 @@ def address(provider: Provider, limits: UpstreamOptions, tls: ssl.SSLContext) ->
     proxy = proxy.with_user(None)
     if url.scheme == "https":  # CONNECT; aiohttp adds Host to this mapping, part of the pool's key
         return made(proxy=proxy, proxy_headers=CIMultiDict({"Host": authority, **own}))
-    pairs = tuple((name.encode(), value.encode()) for name, value in own.items())
-    return made(proxy=proxy, absolute=origin.encode(), pairs=pairs)
+    lines = tuple(f"{name}: {value}".encode() for name, value in own.items())
+    return made(proxy=proxy, absolute=origin.encode(), lines=lines)
 
 
 def _authorization(proxy: URL) -> dict[str, str]:

@@ -14,10 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote_plus
 
+from proxy.secrecy.patterns import CREDENTIALS_CACHED_MAX
+
 KEY_BYTES = 32
 _INSECURE_KEY = "openai-insecure-api-key."  # subprotocol of OpenAI realtime in a browser
-CREDENTIALS_CACHED_MAX = 256
-_CREDENTIAL_HEADERS = frozenset(
+CREDENTIAL_HEADERS = frozenset(
     (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"sec-websocket-protocol")
 )
 FINGERPRINT_HEX = 16  # 64 bits: enough to avoid collisions among the keys of any company
@@ -28,7 +29,7 @@ def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
     found: dict[bytes, str] = {}
     for name, value in headers:
         lower = name.lower()
-        if lower in _CREDENTIAL_HEADERS:
+        if lower in CREDENTIAL_HEADERS:
             found.setdefault(lower, value.decode("latin-1"))
     if authorization := found.get(b"authorization", ""):
         scheme, _, rest = authorization.partition(" ")
@@ -54,7 +55,6 @@ class Fingerprints:
     def __init__(self, key: bytes, names: Mapping[str, str]) -> None:
         self._key = key
         self._names = names
-        # Few credentials make most calls, and a relay holds them in memory in any case.
         self.name = lru_cache(maxsize=CREDENTIALS_CACHED_MAX)(self._name)
 
     def _name(self, credential: str) -> str:

@@ -5,10 +5,13 @@ here protects both.  `credential_kind` says of a caller's credential no more tha
 """
 
 import re
+from functools import lru_cache
 
 from pricing.plan import CredentialKind
 
 HIDDEN = "***"  # replaces a credential
+# Few credentials make most calls, and a relay holds them in memory in any case.
+CREDENTIALS_CACHED_MAX = 256
 
 # A header or parameter is a credential if a word of its name ends in one of these.  "tokens" is
 # not among them: that is a count.
@@ -61,6 +64,7 @@ def is_secret(name: str) -> bool:
     return any(map(_SECRET_WORD.search, words)) or name.startswith("x-amz-")
 
 
+@lru_cache(maxsize=CREDENTIALS_CACHED_MAX)
 def credential_kind(credential: str) -> str:
     """The kind of a caller's credential, as `fingerprint.credential` finds it."""
     if not credential:

@@ -4,13 +4,11 @@ Names are kept as sent.  `patterns` defines what counts as a credential.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from proxy.secrecy.patterns import HIDDEN, SECRET_VALUE, SECRET_VALUE_CHARACTERS_MIN, is_secret
-
-Pairs = Iterable[tuple[bytes, bytes]]
 
 _URL_PASSWORD = r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 _SECRET_VALUE = re.compile(rf"{SECRET_VALUE}|{_URL_PASSWORD}")
@@ -18,15 +16,7 @@ _SECRET_VALUE = re.compile(rf"{SECRET_VALUE}|{_URL_PASSWORD}")
 _PAIR = re.compile(r"(?<![^/;?&#,\s])([^/;?&#,\s=]+)=([^/;?&#,\s]+)")
 _SUBPROTOCOL_SECRET = re.compile(r"(?i)key|token|secret|auth|bearer|[^,\s]{41,}")
 _NAME_BYTES_CACHED_MAX = 128  # longer names must not fill the cache
-_VALUE_BYTES_CACHED_MAX = 128
-_PAIRS_CACHED_MAX = 1024
 _TARGET_CHARACTERS_CACHED_MAX = 128
-
-
-def scrubbed(raw: Pairs) -> tuple[tuple[str, str], ...]:
-    """Headers with credentials replaced; names are as sent."""
-    known = _repeated.get
-    return tuple([known(pair) or _scrubbed_pair(pair) for pair in raw])
 
 
 def scrubbed_target(target: str) -> str:
@@ -66,17 +56,11 @@ def scrubbed_document(value: object) -> object:
     return _scrubbed_text(value) if isinstance(value, str) else value
 
 
-def _scrubbed_pair(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+def scrubbed_pair(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+    """A header with credentials replaced; its name is as sent."""
     name, value = pair
     key, secret = _known(name) if len(name) <= _NAME_BYTES_CACHED_MAX else _new(name)
-    if secret:
-        return key, HIDDEN
-    found = _scrubbed_value(key, value)
-    if len(name) <= _NAME_BYTES_CACHED_MAX and len(value) <= _VALUE_BYTES_CACHED_MAX:
-        if len(_repeated) >= _PAIRS_CACHED_MAX:
-            _repeated.clear()  # so that a caller of many values cannot keep it filled
-        _repeated[pair] = found
-    return found
+    return (key, HIDDEN) if secret else _scrubbed_value(key, value)
 
 
 def _scrubbed_value(key: str, value: bytes) -> tuple[str, str]:
@@ -99,7 +83,6 @@ def _new(name: bytes) -> tuple[str, bool]:
 
 _known = lru_cache(maxsize=1024)(_new)  # real callers send the same few names again and again
 _repeated_target = lru_cache(maxsize=1024)(_scrubbed_target)
-_repeated: dict[tuple[bytes, bytes], tuple[str, str]] = {}  # and most values, too
 
 
 def _scrubbed_parameter(parameter: str) -> str:

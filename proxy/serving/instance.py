@@ -6,6 +6,7 @@ last of them is gone.  `serve.json` says where the running instance can be reach
 
 import fcntl
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ class TakenError(Exception):
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """A running `taximeter serve`, as `serve.json` describes it."""
 
+    instance: str = ""  # random: both ports answer it at /readyz, so nobody mistakes another for us
     pid: int
     port: int
     console_port: int
@@ -44,6 +46,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 def describe(config: Config) -> Instance:
     """The description of this process, serving on the ports in `config`."""
     return Instance(
+        instance=secrets.token_hex(8),
         pid=os.getpid(),
         port=config.proxy.port,
         console_port=config.console.port,
@@ -109,6 +112,12 @@ def find(data: Path) -> Instance | None:
         return msgspec.json.decode(Places(data).serve_description.read_bytes(), type=Instance)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def name(data: Path) -> str:
+    """The `instance` that `serve.json` names; "" without one."""
+    found = find(data)
+    return found.instance if found else ""
 
 
 def alive(pid: int) -> bool:

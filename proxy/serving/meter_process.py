@@ -48,7 +48,7 @@ from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
 from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
-from proxy.serving import process
+from proxy.serving import instance, process
 from proxy.serving.backing_up import BackingUp
 from proxy.serving.opening import OPEN_S, open_store
 from proxy.settings.config import Config
@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 20.0  # for exporters when stopping; what is left is exported after the next start
 CLOSE_S = 5.0  # for running work to finish at the end
-CATCH_UP_S = 10.0  # for rows to be written before the store's sums are compared
+CATCH_UP_S = 60.0  # for rows to be written before the store's sums are compared
 OTLP_BATCH_ROWS = 512
 CONSOLE_IDLE_S = 75.0  # for a request head to arrive, or the next one on a connection
 PRUNE_S = 5.0  # between two checks for record segments that can be deleted
@@ -107,7 +107,7 @@ class MeterProcess:
         self.budgets = self._make_budgets(config)
         correcting = self.budgets.correcting(self.clickhouse.correct)
         self.repricing = Repricing(config, self.store, correcting)
-        self.probes = Probes()
+        self.probes = Probes(instance.name(config.data))
         self.audit_table = AuditTable(dsn, database=store.database)
         self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)

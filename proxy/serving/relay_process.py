@@ -23,7 +23,7 @@ from proxy.network import server_tls
 from proxy.relay.acceptor import Acceptor
 from proxy.relay.lag import LoopLag
 from proxy.relay.relay import Relay
-from proxy.serving import process
+from proxy.serving import instance, process
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -39,7 +39,7 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     keeper = Keeper(gate, config.key_names, partial(tariff_book, config))
     try:
         stale = partial(journal.counters.add, "stale_connections")
-        relay = Relay(config, journal, stale, keeper)
+        relay = Relay(config, journal, stale, keeper, instance.name(config.data))
         relay.door = GatewayDoor(config, relay.forward, partial(tariff_book, config))
         refreshing = asyncio.create_task(refresh(keeper))
         process.on_lame_duck(relay.turn_unready)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
         *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "money"),
-        *("steps", "charge_line", "sheet", "book", "near_names", "bill", "quote"),
+        *("steps", "charge_line", "sheet", "book", "near_names", "retired", "bill", "quote"),
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
@@ -33,7 +33,7 @@ RANKS: dict[str, tuple[str, ...]] = {
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
 STARTED = (
     *("proxy.serving.start", "proxy.serving.relay_process", "proxy.serving.meter_process"),
-    "pricing.upkeep.seed",
+    *("pricing.upkeep.seed", "pricing.upkeep.retiring"),
 )
 
 

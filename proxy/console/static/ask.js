@@ -3,9 +3,13 @@
 const HEALTH = "/api/health"; // answers 503 with the same document when a part fails
 const STORE_AWAY = 503;
 
-export async function ask(path) {
-  const answer = await fetch(path).catch(() => {
-    throw new Error("Taximeter does not respond. Is it running? Retrying…");
+// With `within_ms` a silent process is an error with `silent` set, not a page that waits with it.
+export async function ask(path, within_ms) {
+  const signal = within_ms ? AbortSignal.timeout(within_ms) : undefined;
+  const answer = await fetch(path, { signal }).catch((error) => {
+    const silent = error.name === "TimeoutError";
+    const what = silent ? "gives no answer" : "does not respond";
+    throw Object.assign(new Error(`Taximeter ${what}. Is it running? Retrying…`), { silent });
   });
   const found = await answer.json();
   if (answer.ok || path === HEALTH) return found;

@@ -1,19 +1,32 @@
-// Whether Taximeter is well, and the alerts that are firing.
+// How Taximeter is, as of when, and the alerts that are firing.
 
 import { $, element } from "./dom.js";
 
+const WORDS = { green: "healthy", amber: "works, with warnings", red: "a critical alert is firing" };
+const heard = { at: new Date(), drawn: undefined }; // when the API last answered; the figures' time
+
 export function health(state) {
+  heard.at = new Date(state.as_of);
   const broken = Object.entries(state.parts).filter(([, part]) => !part.ok);
-  const text = broken.map(([name, part]) => `${name}: ${part.error || "failing"}`).join(" · ");
-  show(state.ok ? "healthy" : text, state.ok);
+  const why = broken.map(([name, part]) => `${name}: ${part.error || "failing"}`);
+  show(state.health, why.join(" · ") || WORDS[state.health]);
 }
 
-export const failure = (error) => show(error.message, false);
-
-function show(text, ok) {
-  $("health").textContent = text;
-  $("health").className = "health " + (ok ? "ok" : "bad");
+// The figures below are those of now; without a call to this they grow old, which the header says.
+export function drawn() {
+  heard.drawn = new Date();
 }
+
+export const failure = (error) => show(error.silent ? "amber" : "red", error.message);
+
+function show(health, text) {
+  const stale = health !== "green" ? ` · as of ${clock(heard.at)}` : "";
+  const figures = heard.drawn && heard.drawn < heard.at - 10e3 ? `, figures as of ${clock(heard.drawn)}` : "";
+  $("health").textContent = text + stale + figures;
+  $("health").className = "health " + health;
+}
+
+const clock = (time) => time.toLocaleTimeString();
 
 // A screen reader reads what is new: an alert that goes on keeps its place, only its numbers change.
 export function alerts(firing) {

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.standin import processes
-from support import clickhouse
+from support import clickhouse, hangup
 from trials.faults import (
     clocks,
     collectors,
@@ -112,8 +112,7 @@ def main() -> int:
     form.add_argument("--markdown", action="store_true", help="as in docs/reliability.md")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that children are stopped too
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup: children would ignore it
-        signal.signal(signal.SIGHUP, lambda *_: None)  # which they do not inherit
+    hangup.reset_in_children()
     terminal, errors = Console(), Console(stderr=True)
     results = run(options.only or list(FAMILIES), options.rounds, errors.print)
     if options.json:

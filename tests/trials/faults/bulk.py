@@ -63,8 +63,8 @@ class Bulk:
             await self.go.wait()
             self.begun += 1
             try:
-                connection = connection or await load.Connection.open(request)
-                await connection.call(request)
+                connection = connection or await load.Caller.open(request)
+                await connection.call()
                 self.finished += 1
             except (OSError, EOFError, RuntimeError) as failure:
                 self.errors += 1
@@ -72,7 +72,7 @@ class Bulk:
                     self.failures.append(f"a caller saw {failure!r}"[:200])
                 connection = None
         if connection is not None:
-            await connection.close()
+            connection.close()
 
 
 async def one_row(served: Served, team: str, *, streamed: bool = False) -> processes.Row:
