@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from math import ceil
 from time import monotonic
 from typing import Protocol
@@ -135,9 +136,9 @@ class GatewayCall:
         tried: list[Tried] = []
         last: Held | None = None
         while True:
-            step = next_step(
-                plan.targets, tried, terms, state.opens_at, now=monotonic(), draw=random.random()
-            )
+            now = monotonic()
+            opens = partial(state.opens_at, now=now)
+            step = next_step(plan.targets, tried, terms, opens, now=now, draw=random.random())
             if isinstance(step, Send) and not self._may_send(step.target, bool(tried)):
                 step = Stop()
             if isinstance(step, Stop):
@@ -147,7 +148,8 @@ class GatewayCall:
                 self._stage.abandon(Outcome.UPSTREAM_CUT, FAILED_OVER)
             if step.wait_s:
                 await asyncio.sleep(step.wait_s)
-                if state.opens_at(step.target.pool) > monotonic():
+                now = monotonic()
+                if state.opens_at(step.target.pool, now) > now:
                     continue  # another call was the first
             last = await self._attempt(plan, step.target, tried, terms.deadline)
             if last is None:

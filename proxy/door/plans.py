@@ -153,7 +153,7 @@ class Planner:
     async def _live(self, route: Route, facts: Facts, now: float) -> Live:
         kept = self._state.kept(route.options.name, facts.session)
         conditions = [
-            Condition(closed_until=self._opens(route, n)) for n in range(len(route.candidates))
+            Condition(closed_until=self._opens(route, n, now)) for n in range(len(route.candidates))
         ]
         if _needs_prices(route, kept):
             at = datetime.now(UTC)
@@ -167,10 +167,10 @@ class Planner:
     def _priced(self, route: Route, facts: Facts, at: datetime) -> Sequence[Condition]:
         return prices.conditions(route, facts, self._book, at)
 
-    def _opens(self, route: Route, candidate: int) -> float:
+    def _opens(self, route: Route, candidate: int, now: float) -> float:
         """When the first of a candidate's pools opens."""
         targets = self._targets(route, candidate)
-        return min((self._state.opens_at(one.pool) for one in targets), default=0.0)
+        return min((self._state.opens_at(one.pool, now) for one in targets), default=0.0)
 
     def _targets(self, route: Route, candidate: int) -> list[Target]:
         options = route.candidates[candidate].options

@@ -115,7 +115,8 @@ class Stage:
         """Likewise."""
 
     def answered(self, *, keep_alive: bool) -> None:
-        """The answer is whole."""
+        """The answer is whole, and the call is over."""
+        self.call = None
         if self.committed:
             self._caller.answered(keep_alive=keep_alive)
             return
@@ -133,7 +134,8 @@ class Stage:
             self._end(None)
 
     def broken_off(self) -> None:
-        """The answer has no end."""
+        """The answer has no end, and the call is over."""
+        self.call = None
         if self.committed:
             self._caller.broken_off()
         else:

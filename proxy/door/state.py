@@ -21,9 +21,9 @@ class State:
         self._pools: OrderedDict[str, Pool] = OrderedDict()
         self._sessions: OrderedDict[tuple[str, str], Kept] = OrderedDict()
 
-    def opens_at(self, pool: str) -> float:
-        """When a call may be sent to this pool."""
-        return pools.opens_at(self._pools.get(pool, Pool()), self._clock())
+    def opens_at(self, pool: str, now: float) -> float:
+        """When a call may be sent to this pool; `now` if it may be sent now."""
+        return pools.opens_at(self._pools.get(pool, Pool()), now)
 
     def change(self, pool: str, to: Callable[[Pool, float], Pool]) -> None:
         """Put a pool into its next state."""
