@@ -83,7 +83,6 @@ def targets(
         (What.AMBIGUOUS, [A1, None]),
         (What.MISTAKE, [A1, None]),
         (What.TOO_LONG, [A1, None]),
-        (What.REFUSED, [A1, None]),
         (What.CUT, [A1, None]),
     ],
 )
@@ -93,9 +92,8 @@ def test_who_follows(end: What, tried: list[Target | None]) -> None:
 
 
 def test_what_a_route_may_ask_for() -> None:
-    """To pay twice rather than fail, to ask again after a refusal, to look for room."""
+    """To pay twice rather than fail, and to look for room."""
     assert targets(What.AMBIGUOUS, terms=replace(TERMS, retry_ambiguous=True))[1] == B1
-    assert targets(What.REFUSED, terms=replace(TERMS, retry_refusals=True))[1] == B1
     assert targets(What.TOO_LONG, terms=replace(TERMS, room={2}))[1] == C3
 
 
@@ -157,9 +155,7 @@ def test_a_chain_ends(ends: list[What], ambiguous: bool, plan: list[Target]) -> 
     assert found[-1] is None
     assert len(found) <= ATTEMPTS_MAX + 1
     for place, end in enumerate(ends[: len(found) - 1]):
-        if end in (What.MISTAKE, What.CUT, What.REFUSED) or (
-            end is What.AMBIGUOUS and not ambiguous
-        ):
+        if end in (What.MISTAKE, What.CUT) or (end is What.AMBIGUOUS and not ambiguous):
             assert found[place + 1] is None
 
 

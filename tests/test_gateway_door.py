@@ -170,7 +170,7 @@ async def test_another_key_is_tried(tmp_path: Path) -> None:
     """After a 401 and after a 429: a pool is a provider, a key and a class of models."""
     for first in (401, 429):
         script = Script({"a": [answer(first, {}), CHAT]})
-        async with door(tmp_path, script, options(tmp_path, "a", keys=2)) as b:
+        async with door(tmp_path, script, options(tmp_path, "a", count=2)) as b:
             assert (await b.send(asking())).line.split()[1] == b"200"
         used = [one.header(b"authorization")[0].decode()[7:] for one in script.seen]
         assert used == list(KEYS.values())

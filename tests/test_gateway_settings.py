@@ -199,6 +199,17 @@ def test_keys_come_from_three_places(tmp_path: Path) -> None:
     assert read("command:echo 'open") == "! its command has a mistake: No closing quotation"
 
 
+def test_keys_are_read_once(tmp_path: Path) -> None:
+    """By the process that starts the relays; what cannot be read is said, and is no key there."""
+    gateway = load(EXAMPLE, tmp_path).gateway
+    told: list[str] = []
+    read = keys.read(gateway, {"OPENAI_API_KEY": "sk-T0SECRET"}, told.append)
+    assert keys.here(read) == {"openai-main": "sk-T0SECRET"}
+    assert told == ["gateway.keys.openai-spare: cannot read it (No such file or directory)"]
+    assert keys.here(gateway) == {}
+    assert "T0SECRET" not in repr(read)
+
+
 def test_missing_keys_are_found_without_running_commands(tmp_path: Path) -> None:
     """`check` must not unlock anybody's password store."""
     mark = tmp_path / "ran"

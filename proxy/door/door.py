@@ -4,8 +4,6 @@ The gateway spends its owner's money, so it asks on loopback too: a web page in 
 reaches loopback as well.
 """
 
-import logging
-import os
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from time import monotonic, monotonic_ns, time_ns
@@ -36,8 +34,6 @@ from proxy.relay.ids import CallIds
 from proxy.relay.routes import Refusal, Route
 from proxy.relay.running import Opened
 from proxy.settings.config import Config
-
-log = logging.getLogger(__name__)
 
 PATH = "/gateway"
 MODELS = "/v1/models"
@@ -86,12 +82,7 @@ class GatewayDoor:
         self._config = config
         self._forward = forward
         self._ids = CallIds()
-        self._keys: dict[str, str] = {}
-        for name, key in self.options.keys.items():
-            try:
-                self._keys[name] = keys.resolve(key, os.environ)
-            except ValueError as error:
-                log.error("gateway.keys.%s: %s; its candidates are not used.", name, error)
+        self._keys = keys.here(self.options)
         missing = self.options.keys.keys() - self._keys.keys()
         self._planner = Planner(config, self.state, book, missing)
 

@@ -4,14 +4,17 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
-from proxy.gateway.options import KeyOptions
+from proxy.gateway.options import GatewayOptions, KeyOptions
 
 COMMAND_TIMEOUT_S = 30.0
 BYTES_MAX = 16 * 1024
 ENV, FILE, COMMAND = "env", "file", "command"
+HERE = "key"  # the key itself, which no settings file may have
 
 
 def resolve(key: KeyOptions, environ: Mapping[str, str]) -> str:
@@ -30,6 +33,28 @@ def resolve(key: KeyOptions, environ: Mapping[str, str]) -> str:
     if not found.isascii() or not found.isprintable():
         raise ValueError("it has characters that no header may have")
     return found
+
+
+def read(
+    gateway: GatewayOptions, environ: Mapping[str, str], missing: Callable[[str], None]
+) -> GatewayOptions:
+    """`gateway` with the keys in place of where they are; `missing` is told of the others.
+
+    Only the process that starts the relays does this: they inherit no such variables.
+    """
+    found = {}
+    for name, key in gateway.keys.items():
+        try:
+            found[name] = replace(key, value=f"{HERE}:{resolve(key, environ)}")
+        except ValueError as error:
+            missing(f"gateway.keys.{name}: {error}")
+    return replace(gateway, keys=MappingProxyType({**gateway.keys, **found}))
+
+
+def here(gateway: GatewayOptions) -> dict[str, str]:
+    """The keys that `read` found, by name."""
+    pairs = ((name, key.value.partition(":")) for name, key in gateway.keys.items())
+    return {name: secret for name, (kind, _, secret) in pairs if kind == HERE}
 
 
 def problem(key: KeyOptions, environ: Mapping[str, str]) -> str:

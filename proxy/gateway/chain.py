@@ -37,7 +37,6 @@ class Terms:
 
     deadline: float
     retry_ambiguous: bool = False
-    retry_refusals: bool = False
     room: Collection[int] = ()
 
 
@@ -109,7 +108,6 @@ def _after(tried: Sequence[Tried], left: list[Target], terms: Terms) -> list[Tar
         Again.KEY: left,
         Again.ROOM: [target for target in others if target.candidate in terms.room],
         Again.AMBIGUOUS: others if terms.retry_ambiguous else [],
-        Again.REFUSAL: others if terms.retry_refusals else [],
     }
     return allowed[last.what.again]
 

@@ -20,7 +20,6 @@ class Again(StrEnum):
     KEY = "key"  # with another credential
     ROOM = "room"  # at a candidate that is known to have room for the prompt
     AMBIGUOUS = "ambiguous"  # at another candidate, if the route has `retry_ambiguous`
-    REFUSAL = "refusal"  # likewise, `retry_refusals`
 
 
 class What(StrEnum):
@@ -46,7 +45,6 @@ class What(StrEnum):
     QUOTA = "quota", Again.KEY, False  # 402, and whatever else says that there is no money left
     MISTAKE = "mistake", Again.NEVER, False  # every other 4xx: it would be the same elsewhere
     TOO_LONG = "too_long", Again.ROOM, False
-    REFUSED = "refused", Again.REFUSAL, False  # a model's answer, which is no outage
     CUT = "cut", Again.NEVER, True  # after the caller had the first byte
 
 

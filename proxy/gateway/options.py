@@ -81,7 +81,6 @@ class RouteOptions:
     split: tuple[Share, ...] = ()  # of sessions; chooses the first candidate
     explore: float = 0.0  # share of units that go to a candidate drawn at random
     retry_ambiguous: bool = False  # also after a failure that may have been billed
-    retry_refusals: bool = False  # also after an answer that refuses
     deadline_s: float = 600.0  # for the whole call, up to the first byte of the answer
     regions: tuple[str, ...] = ()  # only candidates known to be in one of these; (): anywhere
     data_policy: tuple[str, ...] = ()  # only candidates known to keep all of these

@@ -176,6 +176,9 @@ def gateway_warnings(config: Config) -> Iterator[str]:
     elif gateway.routes and not gateway.callers:
         yield "gateway.callers: nobody can use the routes; run: taximeter keys add NAME"
     for route in gateway.routes.values():
+        if route.order in ("latency", "score"):
+            at = f"gateway.routes.{route.name}.order"
+            yield f"{at}: this version measures no latencies; candidates count as equally fast"
         for number, one in enumerate(route.candidates):
             at = f"gateway.routes.{route.name}.candidates[{number}]"
             if not config.providers[one.provider].base_url:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pricing import TariffBook
+from proxy.door import keys
 from proxy.door.callers import hashed
 from proxy.door.door import GatewayDoor
 from proxy.gateway.options import (
@@ -60,10 +61,10 @@ class Script:
         return handle
 
 
-def options(folder: Path, *candidates: str, keys: int = 1, **route: object) -> GatewayOptions:
+def options(folder: Path, *candidates: str, count: int = 1, **route: object) -> GatewayOptions:
     """A route `r` of these models of `openai`, a caller, and keys in files."""
     found = {}
-    for name, secret in list(KEYS.items())[:keys]:
+    for name, secret in list(KEYS.items())[:count]:
         file = folder / f"key-{name}"
         file.write_text(secret, encoding="utf-8")
         found[name] = KeyOptions(name=name, provider="openai", value=f"file:{file}")
@@ -87,8 +88,8 @@ async def door(folder: Path, script: Script, made: GatewayOptions) -> AsyncItera
             "dead": Provider(name="dead", base_url="http://127.0.0.1:1"),
         }
         async with bench(folder, script.handler(), providers=providers, gateway=made) as b:
-            config = Config(data=folder, providers=providers, gateway=made)
-            b.relay.door = GatewayDoor(config, b.relay.forward, TariffBook.load)
+            with_keys = Config(data=folder, providers=providers, gateway=keys.read(made, {}, print))
+            b.relay.door = GatewayDoor(with_keys, b.relay.forward, TariffBook.load)
             yield b
 
 
