@@ -183,7 +183,8 @@ def test_a_pool_opens_by_one_probe() -> None:
     assert pools.answered(closed, 12.0) == closed  # of a call that was sent before
     assert pools.opens_at(closed, 15.0) == 15.0
     probing = pools.sent(closed, 15.0)
-    assert pools.opens_at(probing, 16.0) == 15.0 + pools.PROBE_S
+    assert pools.opens_at(probing, 16.0) == 16.0 + pools.LOOK_S
+    assert pools.opens_at(probing, 15.0 + pools.PROBE_S) == 15.0 + pools.PROBE_S  # it is lost
     assert pools.opens_at(pools.dropped(probing), 16.0) == 16.0
     reopened = pools.answered(probing, 17.0)
     assert (reopened.closed_until, reopened.closings) == (0.0, 0)

@@ -189,15 +189,23 @@ async def test_a_closed_pool_is_not_called(tmp_path: Path) -> None:
 
 
 async def test_a_limit_is_waited_for(tmp_path: Path) -> None:
-    """If the deadline allows it: 20 calls at once, one probe when it opens, then all of them."""
-    limited = answer(429, error("rate_limit_exceeded"), b"Retry-After-Ms: 300\r\n")
+    """If the deadline allows it: one probe when it opens, and all who waited once it is back."""
+    limited = answer(429, error("rate_limit_exceeded"), b"Retry-After-Ms: 600\r\n")
     script = Script({"a": [limited, CHAT]})
-    made = replace(options(tmp_path, "a"), retries_min=100)
-    async with door(tmp_path, script, made) as b:
-        first = await b.send(asking())
-        assert first.line.split()[1] == b"200"
-        rest = await asyncio.gather(*(b.send(asking()) for _ in range(20)))
+    async with door(tmp_path, script, options(tmp_path, "a")) as b:
+        first = asyncio.create_task(b.send(asking()))
+        while not script.seen:
+            await asyncio.sleep(0.005)
+        rest = await asyncio.gather(first, *(b.send(asking()) for _ in range(20)))
     assert {one.line.split()[1] for one in rest} == {b"200"}
+    assert len(script.seen) == 1 + 21
+
+
+async def test_interim_heads_are_not_the_answer(tmp_path: Path) -> None:
+    """A provider may send any number of them first (RFC 9110, 15.2)."""
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
+    async with door(tmp_path, Script({"a": [early + CHAT]}), options(tmp_path, "a")) as b:
+        assert (await b.send(asking())).line.split()[1] == b"200"
 
 
 async def test_one_deadline_for_all_attempts(tmp_path: Path) -> None:

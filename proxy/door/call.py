@@ -93,9 +93,10 @@ class GatewayCall:
         stage = self._stage
         if stage is not None and stage.committed and stage.call is not None:
             stage.call.cut_off()
-        elif not self._over and not (stage is not None and stage.crashed_with):
+        elif not self._over:
             self._stop(Outcome.INTERRUPTED, "ShuttingDown")
-            self._caller.broken_off()
+            if stage is None or stage.crashed_with is None:
+                self._caller.broken_off()
 
     def pause_answer(self) -> None:
         if self._stage is not None and self._stage.call is not None:
@@ -135,12 +136,15 @@ class GatewayCall:
         )
         tried: list[Tried] = []
         last: Held | None = None
+        counted = -1  # attempts when the budget of retries was last asked
         while True:
             now = monotonic()
             opens = partial(state.opens_at, now=now)
             step = next_step(plan.targets, tried, terms, opens, now=now, draw=random.random())
-            if isinstance(step, Send) and not self._may_send(step.target, bool(tried)):
-                step = Stop()
+            if isinstance(step, Send) and counted != len(tried):
+                counted = len(tried)
+                if not self._may_send(step.target, bool(tried)):
+                    step = Stop()
             if isinstance(step, Stop):
                 self._give_up(step, last)
                 return

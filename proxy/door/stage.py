@@ -19,6 +19,7 @@ from proxy.relay.tunnel import Tunnel
 
 HELD_BYTES_MAX = 1024 * 1024  # of an answer; a longer one is passed on as it is
 EVENTS = "text/event-stream"
+INTERIM = b"HTTP/1.1 1"
 OUTSIDE = ("upstream_", "outgoing_proxy")  # errors of the way to the provider, not of the request
 
 
@@ -75,6 +76,8 @@ class Stage:
         if self.committed:
             self._caller.write(data)
             return
+        if data.startswith(INTERIM) and not self._answer.status:
+            return  # of an answer that may be dropped
         self._held.append(data)
         if self.ended.done():
             return  # `release` or `abandon` follows at once
@@ -144,7 +147,7 @@ class Stage:
 
     def crashed(self, error: Exception) -> None:
         """A bug of the relay's."""
-        self.crashed_with = error
+        self.call, self.crashed_with = None, error
         self._caller.crashed(error)
 
     def switch(self, tunnel: Tunnel) -> bytes:

@@ -8,6 +8,7 @@ open again, or closed again.  Instants are seconds of one clock that never goes 
 from dataclasses import dataclass, replace
 
 PROBE_S = 60.0  # a probe that did not return by then is taken for lost
+LOOK_S = 0.25  # between two looks at what a probe brought
 CLOSED_FIRST_S = 1.0  # without any word of the provider; doubled for each closing in a row
 CLOSED_MAX_S = 60.0  # likewise
 RESET_MAX_S = 86_400.0  # a provider's word beyond this is a mistake
@@ -30,7 +31,7 @@ def opens_at(pool: Pool, now: float) -> float:
         return now
     if now < pool.closed_until:
         return pool.closed_until
-    return max(now, pool.probing_until)
+    return max(now, min(pool.probing_until, now + LOOK_S))
 
 
 def sent(pool: Pool, now: float) -> Pool:
