@@ -17,7 +17,7 @@ A2 = Target(candidate=0, key="k2", pool="p/k2/a")
 B1 = Target(candidate=1, key="k1", pool="p/k1/b")
 C3 = Target(candidate=2, key="k3", pool="q/k3/c")
 PLAN = (A1, A2, B1, C3)
-TERMS = Terms(deadline=100.0)
+TERMS = Terms(until=100.0)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_one_candidate_is_tried_again_after_a_pause() -> None:
     assert next_step([A1], tried * 3, TERMS, lambda _: 0.0, now=1.0, draw=0.5) == Send(
         target=A1, wait_s=1.0
     )
-    late = replace(TERMS, deadline=1.1)
+    late = replace(TERMS, until=1.1)
     assert next_step([A1], tried, late, lambda _: 0.0, now=1.0, draw=0.5) == Stop()
     assert targets(What.FAILED, What.FAILED, plan=[A1]) == [A1, A1, None]
 
@@ -120,8 +120,8 @@ def test_all_limits_closed() -> None:
     """Wait for the first to open if the deadline allows, else say when that is."""
     opens = {A1.pool: 30.0, B1.pool: 20.0}
 
-    def step(deadline: float, *tried: Tried) -> Send | Stop:
-        terms = Terms(deadline=deadline)
+    def step(until: float, *tried: Tried) -> Send | Stop:
+        terms = Terms(until=until)
         return next_step([A1, B1], tried, terms, lambda p: opens[p], now=10.0, draw=0.5)
 
     assert step(25.0) == Send(target=B1, wait_s=10.0)
@@ -140,7 +140,7 @@ def test_a_limit_is_the_answer_only_if_waiting_helps() -> None:
         (What.AMBIGUOUS, Stop()),
     ):
         tried = [limited, Tried(target=B1, what=end)]
-        found = next_step([A1, B1], tried, Terms(deadline=2.0), lambda _: 6.0, now=1.0, draw=0.5)
+        found = next_step([A1, B1], tried, Terms(until=2.0), lambda _: 6.0, now=1.0, draw=0.5)
         assert found == expected
 
 

@@ -130,7 +130,7 @@ class GatewayCall:
         options = plan.route.options
         state = self._door.state
         terms = Terms(
-            deadline=monotonic() + options.deadline_s,
+            until=monotonic() + options.deadline_s,
             retry_ambiguous=options.retry_ambiguous,
             room=plan.room,
         )
@@ -155,7 +155,7 @@ class GatewayCall:
                 now = monotonic()
                 if state.opens_at(step.target.pool, now) > now:
                     continue  # another call was the first
-            last = await self._attempt(plan, step.target, tried, terms.deadline)
+            last = await self._attempt(plan, step.target, tried, terms.until)
             if last is None:
                 self._kept(plan, step.target)
                 return

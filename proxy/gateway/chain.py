@@ -35,7 +35,7 @@ class Tried:
 class Terms:
     """What a call's route allows; `room` are the candidates known to have it for the prompt."""
 
-    deadline: float
+    until: float  # the deadline of the call
     retry_ambiguous: bool = False
     room: Collection[int] = ()
 
@@ -73,17 +73,17 @@ def next_step(
     if tried:
         left = _after(tried, left, terms)
     open_now = next((target for target in left if opens(target.pool) <= now), None)
-    if len(tried) >= ATTEMPTS_MAX or now >= terms.deadline:
+    if len(tried) >= ATTEMPTS_MAX or now >= terms.until:
         return _stop(plan, tried, opens, now)
     if open_now is not None:
         return Send(target=open_now)
-    if tried and (again := _same(tried, opens, now, draw)) and now + again.wait_s < terms.deadline:
+    if tried and (again := _same(tried, opens, now, draw)) and now + again.wait_s < terms.until:
         return again
     waiting = [*left, *(one.target for one in tried if one.what is What.LIMITED)]
     if waiting and (not tried or tried[-1].what.again in _OPEN_ENDED):
         first = min(waiting, key=lambda target: opens(target.pool))
         wait_s = max(0.0, opens(first.pool) - now)
-        if now + wait_s < terms.deadline:
+        if now + wait_s < terms.until:
             return Send(target=first, wait_s=wait_s)
     return _stop(plan, tried, opens, now)
 
