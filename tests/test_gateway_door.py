@@ -201,6 +201,19 @@ async def test_a_limit_is_waited_for(tmp_path: Path) -> None:
     assert len(script.seen) == 1 + 21
 
 
+async def test_a_session_stays(tmp_path: Path) -> None:
+    """The second turn goes where the first is cached, for certain; another session is drawn anew."""
+    script = Script({"a": [CHAT], "b": [CHAT]})
+    made = options(tmp_path, "a", "b", order="weights")
+    async with door(tmp_path, script, made) as b:
+        for session in (b"s1", b"s1", b"s1", b"s2"):
+            await b.send(asking(headers=b"x-taximeter-session: " + session + b"\r\n"))
+        notes = [begun.gateway for begun in b.journal.begun if begun.gateway]
+    assert [note.sticky for note in notes] == ["new", "hit", "hit", "new"]
+    assert [note.propensity for note in notes] == [0.5, 1.0, 1.0, 0.5]
+    assert len(set(script.models[:3])) == 1
+
+
 async def test_interim_heads_are_not_the_answer(tmp_path: Path) -> None:
     """A provider may send any number of them first (RFC 9110, 15.2)."""
     early = b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"

@@ -26,6 +26,7 @@ from proxy.serving.instance import Instance, TakenError, announced, claimed
 from proxy.serving.listening import BindError, bind
 from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config
+from proxy.settings.gateway_checks import gateway_warnings
 from proxy.settings.sources import SettingsError
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ def prepared(
 
 def with_keys(config: Config) -> Config:
     """`config` with the gateway's keys, which only this process can read; says which it cannot."""
+    for warning in gateway_warnings(config):
+        log.warning("%s", warning)
     missing = partial(log.error, "%s; its candidates are not used.")
     return replace(config, gateway=keys.read(config.gateway, os.environ, missing))
 

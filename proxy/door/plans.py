@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from time import monotonic
 
 from aiohttp.http import RawRequestMessage
@@ -30,6 +30,7 @@ from proxy.relay.headers import RequestHeaders
 from proxy.relay.routes import Refusal
 from proxy.settings.config import Config
 
+ROUTES_KEPT_MAX = 1024
 NOT_JSON = "the request body is not a JSON object."
 NOT_HERE = "no route, alias or provider/model is named {!r}; GET /gateway/v1/models lists them."
 NOT_YOURS = "this token may not use {!r}."
@@ -104,10 +105,18 @@ class Planner:
         self._state = state
         self._load_book = book
         self._missing = missing
+        self._route = lru_cache(maxsize=ROUTES_KEPT_MAX)(self._find)  # callers ask for few names
 
     @cached_property
     def _book(self) -> TariffBook:
         return self._load_book()
+
+    def _find(self, name: str) -> Route | None:
+        gateway, providers = self._config.gateway, self._config.providers
+        found = names.find(name, gateway, providers)
+        if found is None:
+            return None
+        return filters.route(found, gateway, providers, self._missing)
 
     async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
         """The plan; or why there is none."""
@@ -119,12 +128,11 @@ class Planner:
         except ValueError as error:
             return Refusal(400, "bad_request", f"{error}.")
         name = str(document["model"])
-        found = names.find(name, self._config.gateway, self._config.providers)
         if asked.caller is not None and not names.allows(asked.caller, name):
             return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
-        if found is None:
+        route = self._route(name)
+        if route is None:
             return Refusal(404, "unknown_route", NOT_HERE.format(name))
-        route = filters.route(found, self._config.gateway, self._config.providers, self._missing)
         facts = await self._facts(asked, document, route)
         now = monotonic()
         live = await self._live(route, facts, now)
