@@ -202,7 +202,7 @@ async def test_a_limit_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_a_session_stays(tmp_path: Path) -> None:
-    """The second turn goes where the first is cached, for certain; another session is drawn anew."""
+    """The next turn goes where the first is cached, for certain; other sessions are drawn anew."""
     script = Script({"a": [CHAT], "b": [CHAT]})
     made = options(tmp_path, "a", "b", order="weights")
     async with door(tmp_path, script, made) as b:
