@@ -111,6 +111,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     client: str = ""  # the SDK or agent that made the call: `name/version`
     # Budgets that refused the call or, if it was made all the same, would have.
     blocked_by: Sequence[str] = ()
+    # Of a call through the gateway: which client call it belongs to, and why it went where it did.
+    request_id: str = ""  # the same for all attempts of one client call; "": not the gateway's
+    route: str = ""  # the name that the caller asked for
+    route_version: str = ""
+    candidate: str = ""  # provider/model
+    propensity: float | None = None  # how likely the candidate was to be the first
+    route_reason: str = ""
+    sticky: str = ""  # "" | new | hit | moved | broken
+    translated: bool = False  # into another dialect
+    losses: Sequence[str] = ()  # fields that were dropped by that
 
     @property
     def is_socket(self) -> bool:

@@ -45,6 +45,19 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # a budget refused it: nothing was sent, and it is no call
 
 
+class GatewayNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why the gateway sent this attempt where it did; see docs/gateway.md."""
+
+    request_id: str  # of the client call, which may have several attempts
+    attempt: int
+    route: str  # the name that the caller asked for
+    route_version: str = ""
+    candidate: str = ""  # provider/model
+    propensity: float = 0.0  # how likely this candidate was to be the first
+    reason: str = ""
+    sticky: str = ""  # "" | new | hit | moved | broken
+
+
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A call that is about to be dispatched.  Secrets are already out of `target` and `headers`."""
 
@@ -59,6 +72,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key_id: str = ""  # keyed fingerprint of the caller's credential, never the credential
     credential_kind: str = ""  # a `pricing.plan.CredentialKind`; "": not noted
     websocket: bool = False
+    gateway: GatewayNote | None = None  # None: it came through the transparent door
 
 
 class ResponseHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -106,7 +106,9 @@ async def test_every_field_comes_back(exporter: ClickHouse, store_dsn: str, data
     assert instant // datetime.resolution == FULL.ts_us
     assert found.pop("call_id") == UUID(FULL.call_id)
     assert found.pop("usage") == {"input": 12, "audio_seconds": Decimal("3.000000000")}  # to even
-    lists = {"reasons": list(FULL.reasons), "blocked_by": list(FULL.blocked_by)}
+    lists = {"reasons": list(FULL.reasons), "blocked_by": list(FULL.blocked_by)} | {
+        "losses": list(FULL.losses)
+    }
     wanted = msgspec.structs.asdict(FULL) | lists
     assert found == {name: wanted[name] for name in found}
 

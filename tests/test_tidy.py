@@ -36,6 +36,7 @@ PURE = (
     "proxy/exchange.py",
     "proxy/clients.py",
     "proxy/instants.py",
+    "proxy/gateway/",
     "proxy/query/",
     "proxy/dashboards/times.py",
     "proxy/dashboards/variables.py",

@@ -113,11 +113,22 @@ _TABLE = (
     Dimension("region", "where the provider served it, if it says so"),
     Dimension("upstream", "host and port behind the proxy"),
     Dimension("stream", "whether it was streamed", bool, values=("true", "false")),
-    Dimension("attempt", "1 for a first try, more for retries by an SDK", int),
+    Dimension("attempt", "1 for a first try, more for retries by an SDK or the gateway", int),
     Dimension("socket", "call id of the socket that carried it", column="socket_id"),
     Dimension("trace", "id of its trace", column="trace_id"),
     Dimension("response_id", "the provider's id of its response"),
     Dimension(BLOCKED_BY, "the budgets that refused it, or would have in `shadow`; all of them"),
+    Dimension("request", "the gateway's id of the client call", column="request_id"),
+    Dimension("route", "the name that the gateway was asked for; empty: not through it"),
+    Dimension("route_version", "the version of that route"),
+    Dimension("candidate", "the `provider/model` that the gateway chose"),
+    Dimension("route_reason", "why the gateway chose it"),
+    Dimension(
+        "sticky",
+        "whether a session stayed where its prompt is cached",
+        values=("new", "hit", "moved", "broken"),
+    ),
+    Dimension("translated", "whether the gateway translated it", bool, values=("true", "false")),
     Dimension("node", "the machine that metered it"),
 )
 DIMENSIONS: Mapping[str, Dimension] = MappingProxyType({one.name: one for one in _TABLE})

@@ -1,6 +1,7 @@
 """`taximeter check`: checks the configuration and shows the settings in force."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -10,10 +11,12 @@ from proxy.commands import terminal
 from proxy.commands.arguments import add_common
 from proxy.commands.serve import usable_configuration
 from proxy.commands.terminal import Column, Exit
+from proxy.door import keys
 from proxy.metering.book import tariff_book
 from proxy.serving.instance import describe
 from proxy.settings.budget_checks import unseen
 from proxy.settings.config import QUIRKS, AlertOptions, Config, Provider
+from proxy.settings.gateway_checks import gateway_warnings
 
 BUDGETS = (
     Column("name", "budget"),
@@ -120,6 +123,8 @@ def _budget(budget: Budget) -> dict[str, str]:
 
 def _warnings(config: Config, book: TariffBook) -> Iterator[str]:
     """What does not do yet what it seems to do, or matches no call today."""
+    yield from gateway_warnings(config)
+    yield from keys.problems(config.gateway.keys, os.environ)
     priced = {name for tariff in book.tariffs for name in tariff.names}
     for budget in config.budgets.values():
         model = budget.scope.get("model", "")

@@ -61,6 +61,8 @@ COMMANDS = (
     Command("budgets", "proxy.commands.budgets:main", "Show budgets, and test one."),
     Command("backup", "proxy.commands.backup:main", "Back up the data directory."),
     Command("restore", "proxy.commands.restore:main", "Make a data directory from a backup."),
+    Command("routes", "proxy.commands.routes:main", "List, check and explain gateway routes."),
+    Command("keys", "proxy.commands.keys:main", "Add, list and remove callers of the gateway."),
     Command("notify", "proxy.commands.notify:main", "Test where alerts are sent."),
     Command("check", "proxy.commands.check:main", "Check the configuration."),
 )

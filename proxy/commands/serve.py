@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.numbers import port, positive_count
 from proxy.commands.terminal import Exit
+from proxy.door import keys
 from proxy.metering.book import tariff_book
 from proxy.network import client_tls, outgoing_proxy, server_tls
 from proxy.serving.child import StartError
@@ -24,6 +26,7 @@ from proxy.serving.instance import Instance, TakenError, announced, claimed
 from proxy.serving.listening import BindError, bind
 from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config
+from proxy.settings.gateway_checks import gateway_warnings
 from proxy.settings.sources import SettingsError
 
 log = logging.getLogger(__name__)
@@ -84,12 +87,21 @@ def prepared(
         bind(config.console, "console") as console,
     ):
         bound = replace(
-            config,
+            with_keys(config),
             proxy=replace(config.proxy, port=proxy.port),
             console=replace(config.console, port=console.port),
         )
         with announced(bound) as instance:
-            yield Supervisor(bound, proxy, console, lock=lock, reload=reload), instance
+            again = None if reload is None else lambda: with_keys(reload())
+            yield Supervisor(bound, proxy, console, lock=lock, reload=again), instance
+
+
+def with_keys(config: Config) -> Config:
+    """`config` with the gateway's keys, which only this process can read; says which it cannot."""
+    for warning in gateway_warnings(config):
+        log.warning("%s", warning)
+    missing = partial(log.error, "%s; its candidates are not used.")
+    return replace(config, gateway=keys.read(config.gateway, os.environ, missing))
 
 
 def serve(config: Config, *, as_json: bool, reload: Callable[[], Config] | None = None) -> Exit:

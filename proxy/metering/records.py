@@ -15,6 +15,7 @@ from exporters.record import Record
 from pricing import Charge, Status, Subcall, TariffBook
 from pricing.reason import Effect, Reason
 from proxy.exchange import Exchange, Outcome, Part, Reading
+from proxy.gateway.failures import Fault, What, what
 from proxy.metering.charges import basis_of, counted, cut_short, subcalls_of
 from proxy.metering.payers import access_of, free, priced
 from proxy.metering.receipts import Basis, Priced
@@ -59,6 +60,8 @@ class Metering:
             refused = exchange.ended.outcome is Outcome.REFUSED
             reasons = (Reason.REFUSED_BY_BUDGET if refused else Reason.UNREACHABLE,)
             own = replace(own, billable=False, parts=(), count=None, reasons=reasons)
+        if _may_be_billed(exchange):
+            own = replace(own, billable=True, parts=(), reasons=(Reason.NO_RESPONSE,))
         own = counted(own, exchange.begun.provider, self.config)
         subcalls = subcalls_of(exchange, own.parts, provider)
         basis = basis_of(own, access_of(exchange, provider, self.book))
@@ -129,6 +132,13 @@ class Metering:
             source=f"{exchange.source}:{part.item}",
             tags={**record.tags, "batch_item": part.item},
         )
+
+
+def _may_be_billed(exchange: Exchange) -> bool:
+    """Whether an error of the gateway's attempt leaves open if it was processed: a 502, a 504."""
+    if exchange.begun.gateway is None or exchange.head is None or exchange.head.status < 400:
+        return False
+    return what(Fault(status=exchange.head.status)) is What.AMBIGUOUS
 
 
 def _items_lost(reading: Reading) -> bool:

@@ -5,13 +5,15 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from exporters.otel.trace import Trace, child_of, trace_of
 from exporters.record import Record, nine_places, rounded
 from pricing import Meter, Origin, Subcall, Usage
 from pricing.cause import texts
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.clients import client
-from proxy.exchange import Exchange, Outcome
+from proxy.exchange import Exchange, GatewayNote, Outcome
 from proxy.metering.receipts import Basis, Priced, receipt
 from proxy.reading.heads import lower
 from proxy.settings.config import Config
@@ -129,7 +131,17 @@ def _identity(
         "node": config.node,
         "source": exchange.source,
         "blocked_by": exchange.ended.blocked_by,
+        **_gateway(begun.gateway),
     }
+
+
+def _gateway(note: GatewayNote | None) -> dict[str, Any]:
+    """What the gateway says of its attempt, which it counts itself."""
+    if note is None:
+        return {}
+    facts = msgspec.structs.asdict(note)
+    facts["route_reason"] = facts.pop("reason")
+    return facts
 
 
 def _answer(exchange: Exchange, trace: Trace) -> dict[str, Any]:

@@ -133,11 +133,8 @@ class Call:
         self._guard = guard  # None: no budget is about this call
         self._request = request
         self._services = services
-        upload = Upload(
-            *(request, headers, target, log),
-            tell_to_continue=self._continue,
-            resume=self.resume_caller,
-        )
+        tell, resume = self._continue, self.resume_caller
+        upload = Upload(request, headers, target, log, tell_to_continue=tell, resume=resume)
         self._attempt = Attempt(
             self, upload, address=address, log=log, services=services, started_ns=started_ns
         )
@@ -170,6 +167,9 @@ class Call:
     def body_broke(self) -> None:
         """The request body broke its own framing."""
         self._attempt.break_off(BadRequestBody())
+
+    def give_up(self, outcome: Outcome, error: str) -> None:  # and write nothing more
+        self._attempt.abandon(outcome, error)
 
     def caller_left(self) -> None:
         """The caller closed its connection."""

@@ -6,27 +6,28 @@ to the journal.
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic_ns, time_ns
 
+import msgspec
 from aiohttp.http import RawRequestMessage
 
 from proxy import probes
-from proxy.exchange import Begun
+from proxy.exchange import Begun, GatewayNote
 from proxy.gate.keeper import Keeper
 from proxy.probes import PROBES
 from proxy.relay.answers import error_answer, relay_answer
-from proxy.relay.call import Call
+from proxy.relay.call import Call, Caller
 from proxy.relay.call_log import CallJournal, CallLog
 from proxy.relay.caller_connection import CallerConnection
 from proxy.relay.callers import Callers
 from proxy.relay.guard import Envelope, Guard
 from proxy.relay.headers import RequestHeaders, sort_request
+from proxy.relay.ids import CallIds
 from proxy.relay.routes import Refusal, Route, Routes
-from proxy.relay.running import Opened
+from proxy.relay.running import Door, Opened
 from proxy.relay.services import Services
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
@@ -50,8 +51,6 @@ TOKEN_WANTED = (
 )
 CUT_S = 2.0  # how long calls that are cut off may take to note their end
 LOOK_S = 0.05  # between two looks at whether callers have taken their last bytes
-IDS_AT_ONCE = 64
-VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}  # RFC 9562, 4.1
 NO_FORWARD_PROXY = "this is not a forward proxy. Use it as your SDK's base URL, not as HTTPS_PROXY."
 NO_METHOD = "this path of the proxy's own answers GET and HEAD."
 OWN_PATHS = PROBES | {"/"}
@@ -84,6 +83,7 @@ class Relay:
         self._fingerprints = Fingerprints(
             load_key(Places(config.data).fingerprint_key), config.key_names
         )
+        self.door: Door | None = None  # the gateway's
         self._ids = CallIds()
         self.ready = True  # whether balancers should send new connections here
 
@@ -142,28 +142,48 @@ class Relay:
         """Begin to answer one request: through its provider, or directly if it has none."""
         started_ns = monotonic_ns()
         headers = sort_request(request.raw_headers)
+        framed = not headers.chunked or headers.codings == b"chunked"
+        if self.door is not None and framed and self.door.is_for(request.path):
+            return self.door.open(caller, request, headers)
         route = self._routes.find(request.path, request.raw_headers)
         if not self._is_forwarded(request, headers, route) or isinstance(route, Refusal):
             # The unread rest of a body would be taken for the next request.
             lives = caller.request_whole and not (request.should_close or caller.stopping)
             lives = lives and request.method != "CONNECT"
             return self._own_answer(request, headers, route, lives=lives), lives
+        return self.forward(caller, request, headers, route, started_ns=started_ns)[0]
+
+    def forward(
+        self,
+        caller: Caller,
+        request: RawRequestMessage,
+        headers: RequestHeaders,
+        route: Route,
+        note: GatewayNote | None = None,
+        *,
+        started_ns: int,
+    ) -> tuple[Call, CallLog]:
+        """A call to a provider, with its place in the journal; `note`: an attempt of the door's."""
         address = self._upstreams.addresses[route.provider.name]
         secret = credential(headers.credentials, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
+        if note is not None:
+            begun = msgspec.structs.replace(begun, gateway=note)
         keeper = self._keeper
         guarded = keeper is not None and keeper.enforces
-        return Call(
+        noted = CallLog(self._journal, self._config.journal, begun, secret)
+        call = Call(
             caller,
             request,
             headers,
             route.target,
             address=address,
-            log=CallLog(self._journal, self._config.journal, begun, secret),
+            log=noted,
             services=self._services,
             started_ns=started_ns,
             guard=self._guard(begun, route, headers) if guarded else None,
         )
+        return call, noted
 
     def _guard(self, begun: Begun, route: Route, headers: RequestHeaders) -> Guard | None:
         """What holds the call back until its budgets let it pass; None: none is about it."""
@@ -268,23 +288,6 @@ class Relay:
                 if provider in self._upstreams.addresses
             },
         }
-
-
-class CallIds:
-    """UUIDv7 (RFC 9562, 5.7): sorts by time, unique without coordination.
-
-    The kernel is asked for the random bits of many at a time.
-    """
-
-    def __init__(self) -> None:
-        self._random: list[str] = []  # 19 hexadecimal digits for each of the next ids
-
-    def new(self, wall_ns: int) -> str:
-        if not self._random:
-            digits = os.urandom(IDS_AT_ONCE * 10).hex()
-            self._random = [digits[at : at + 19] for at in range(0, len(digits), 20)]
-        ms, bits = f"{wall_ns // 1_000_000:012x}", self._random.pop()
-        return f"{ms[:8]}-{ms[8:]}-7{bits[:3]}-{VARIANT[bits[3]]}{bits[4:7]}-{bits[7:]}"
 
 
 def _version() -> str:

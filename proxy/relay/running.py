@@ -2,6 +2,11 @@
 
 from typing import Protocol
 
+from aiohttp.http import RawRequestMessage
+
+from proxy.relay.call import Caller
+from proxy.relay.headers import RequestHeaders
+
 
 class Running(Protocol):
     """What runs on the connection: a `Call`, or the `Tunnel` that it became."""
@@ -22,3 +27,12 @@ class RunningCall(Running, Protocol):
 
 # An answer of the relay's own, and whether the connection lives on; or a call that began.
 Opened = tuple[bytes, bool] | RunningCall
+
+
+class Door(Protocol):
+    """The gateway's door, which answers what is its own."""
+
+    def is_for(self, path: str) -> bool: ...
+    def open(
+        self, caller: Caller, request: RawRequestMessage, headers: RequestHeaders
+    ) -> Opened: ...

@@ -14,6 +14,7 @@ from functools import partial
 
 import uvloop
 
+from proxy.door.door import GatewayDoor
 from proxy.gate.gate import REFRESH_S, Gate
 from proxy.gate.keeper import Keeper
 from proxy.journal.journal import Journal
@@ -39,6 +40,7 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     try:
         stale = partial(journal.counters.add, "stale_connections")
         relay = Relay(config, journal, stale, keeper, instance.name(config.data))
+        relay.door = GatewayDoor(config, relay.forward, partial(tariff_book, config))
         refreshing = asyncio.create_task(refresh(keeper))
         process.on_lame_duck(relay.turn_unready)
         callers = relay.callers()

@@ -19,6 +19,7 @@ from proxy.settings.config import (
     Listen,
     Provider,
 )
+from proxy.settings.gateway_checks import gateway_mistakes
 from proxy.settings.notify_checks import (
     WEBHOOK,
     header_mistakes,
@@ -74,6 +75,7 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
         yield from notify_mistakes(target)
     for budget in config.budgets.values():
         yield from budget_mistakes(budget, config)
+    yield from gateway_mistakes(config)
     if config.data.exists() and not config.data.is_dir():
         yield f"data: {config.data} is not a directory"
 

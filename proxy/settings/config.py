@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from pricing.budget import Budget
 from pricing.plan import LOCAL, TOKENS
+from proxy.gateway.options import GatewayOptions
 
 # Families of wire formats.  Where two families share a path, the provider's dialect decides.
 DIALECTS = ("openai", "anthropic", "gemini", "bedrock", "cohere", "ollama")
@@ -52,6 +53,7 @@ class Provider:
     owns: tuple[str, ...] = ()  # bare path prefixes; the longest match wins, "*" matches any text
     shares: tuple[str, ...] = ()  # those that others have, too: a mark must confirm them
     marks: tuple[str, ...] = ()  # `header`, `header: start`, `?parameter`: only its callers send it
+    api_path: str = "/v1"  # where its API begins below base_url, for the gateway
     region: str = ""  # region and deployment: no response states them, but prices depend on them
     deployment: str = ""
     billing: str = ""  # BILLING: who charges for its calls, where the tariffs cannot tell
@@ -245,6 +247,7 @@ class Config:
     alerts: AlertOptions = AlertOptions()
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
     notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
+    gateway: GatewayOptions = field(default_factory=GatewayOptions)
     node: str = ""  # name of this machine in rows; "": the host name
     key_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))

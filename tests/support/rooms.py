@@ -24,10 +24,9 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "proxy": (
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
-        *("settings", "regions", "network", "probes", "journal", "access", "gate", "relay"),
-        *("dialects", "tokens", "reading", "content", "metering", "repricing", "delivery"),
-        *("notices", "budgets"),
-        *("health", "backup", "console", "serving", "commands"),
+        *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
+        *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
+        *("delivery", "notices", "budgets", "health", "backup", "console", "serving", "commands"),
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),

@@ -1,0 +1,227 @@
+"""`taximeter routes`: lists and checks the gateway's routes, and explains what one would do."""
+
+import argparse
+import os
+import random
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from pricing.charge import Status, plain
+from pricing.money import amount
+from proxy.commands import terminal
+from proxy.commands.arguments import add_common, common_again, configuration
+from proxy.commands.terminal import Column, Exit
+from proxy.door import keys, prices
+from proxy.door.request import Sender, facts_of, input_tokens
+from proxy.gateway import filters, names
+from proxy.gateway.decision import Choice, Decision, decide, unit_of
+from proxy.gateway.facts import OPERATIONS, Facts, Json
+from proxy.gateway.filters import Route
+from proxy.gateway.live import Live
+from proxy.metering.book import tariff_book
+from proxy.settings.config import Config
+from proxy.settings.gateway_checks import gateway_warnings
+from proxy.settings.typed import nearest
+
+APIS = {operation: end for end, (_, operation) in OPERATIONS.items()}
+ROUTES = (
+    Column("route", "route"),
+    Column("number", "", number=True),
+    Column("candidate", "candidate"),
+    Column("order", "order"),
+    Column("share", "share", number=True),
+    Column("when", "when"),
+)
+CHOICES = (
+    Column("number", "", number=True),
+    Column("candidate", "candidate"),
+    Column("probability", "first with", number=True),
+    Column("usd", "cost", money=True),
+    Column("reason", "because"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_common(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    shared = [common_again()]
+    for action, help in (
+        ("list", "list the routes and their candidates"),
+        ("check", "report candidates that cannot be reached and keys that are missing"),
+    ):
+        actions.add_parser(action, help=help, description=help, parents=shared)
+    help = "show who would serve a request, in which order, and why"
+    explain = actions.add_parser("explain", help=help, description=help, parents=shared)
+    explain.add_argument("route", metavar="NAME", help="a route, an alias or provider/model")
+    explain.add_argument("request", metavar="FILE", help="the request's body as JSON; -: stdin")
+    help = "the API that the body is for (default: by its fields)"
+    explain.add_argument("--api", choices=sorted(APIS), default="", help=help)
+    explain.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE")
+    explain.add_argument("--caller", default="", metavar="NAME", help="a name in gateway.callers")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    config = configuration(arguments)
+    match arguments.action:
+        case "list":
+            return show(config, as_json=arguments.json)
+        case "check":
+            return check(config, as_json=arguments.json)
+        case _:
+            return explain(config, arguments)
+
+
+def show(config: Config, *, as_json: bool) -> Exit:
+    """Print the routes as they are configured."""
+    rows = [
+        {
+            "route": route.name,
+            "number": str(number),
+            "candidate": one.label,
+            "order": route.order,
+            "share": next((f"{a.share:g}" for a in route.split if a.candidate == number), ""),
+            "when": one.when,
+        }
+        for route in config.gateway.routes.values()
+        for number, one in enumerate(route.candidates)
+    ]
+    if as_json:
+        terminal.emit({"routes": rows, "aliases": dict(config.gateway.aliases)})
+        return Exit.OK
+    if rows:
+        terminal.show(ROUTES, rows)
+    else:
+        terminal.say("There is no route. docs/gateway.md shows how to write one.")
+    for name, model in config.gateway.aliases.items():
+        terminal.say(f"alias {name} = {model}")
+    return Exit.OK
+
+
+def check(config: Config, *, as_json: bool) -> Exit:
+    """FAILED: a candidate cannot be reached, or a key is missing."""
+    found = [*gateway_warnings(config), *keys.problems(config.gateway.keys, os.environ)]
+    if as_json:
+        terminal.emit({"problems": found})
+    else:
+        for one in found:
+            terminal.say(one)
+        if not found:
+            gateway = config.gateway
+            counts = f"{len(gateway.routes)} routes, {len(gateway.keys)} keys"
+            terminal.say(f"{counts}, {len(gateway.callers)} callers: nothing is missing.")
+    return Exit.FAILED if found else Exit.OK
+
+
+def explain(config: Config, arguments: argparse.Namespace) -> Exit:
+    """Print the decision for one request, with prices and without live conditions."""
+    try:
+        route = _route(config, arguments.route)
+        body = _body(arguments.request)
+        tags = dict(tag.split("=", 1) for tag in arguments.tag)
+        facts = _facts(config, body, arguments, tags)
+    except (OSError, ValueError) as error:
+        terminal.say(f"routes: {error}", sys.stderr)
+        return Exit.MISTAKE
+    at = datetime.now(UTC)
+    now = at.timestamp()
+    live = Live(at=now, conditions=prices.conditions(route, facts, tariff_book(config), at))
+    decision = decide(route, facts, live, now, unit_of(facts, random.random()))
+    if arguments.json:
+        terminal.emit(_document(route, facts, live, decision))
+    else:
+        _say(route, facts, live, decision)
+    return Exit.OK if decision.order else Exit.FAILED
+
+
+def _route(config: Config, name: str) -> Route:
+    found = names.find(name, config.gateway, config.providers)
+    if found is None:
+        known = [*config.gateway.routes, *config.gateway.aliases]
+        raise ValueError(f"unknown route {name!r}{nearest(name, known)}")
+    return filters.route(found, config.gateway, config.providers)
+
+
+def _body(file: str) -> Json:
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return msgspec.json.decode(data, type=dict[str, object])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{file} is no JSON object: {error}") from None
+
+
+def _facts(
+    config: Config, body: Json, arguments: argparse.Namespace, tags: dict[str, str]
+) -> Facts:
+    path = APIS[arguments.api] if arguments.api else _guessed(body)
+    sender = Sender(tags=tags, caller=arguments.caller)
+    facts = facts_of(path, body, sender, datetime.now(UTC))
+    tokens = input_tokens(facts.operation, body, config.metering.count_bytes_max)
+    return replace(facts, input_tokens=tokens)
+
+
+def _guessed(body: Json) -> str:
+    """The path of the API that has such bodies; Anthropic's requests state `max_tokens`."""
+    if "contents" in body:
+        return APIS["generate_content"]
+    if "input" in body:
+        texts = "instructions" in body or "max_output_tokens" in body or "tools" in body
+        return APIS["responses" if texts or isinstance(body["input"], list) else "embeddings"]
+    anthropic = "system" in body or "anthropic_version" in body
+    return APIS["messages" if anthropic else "chat"]
+
+
+def _document(route: Route, facts: Facts, live: Live, decision: Decision) -> dict[str, object]:
+    def choice(one: Choice) -> dict[str, object]:
+        cost = live.conditions[one.candidate].usd
+        return {
+            "number": one.candidate,
+            "candidate": route.candidates[one.candidate].options.label,
+            "probability": one.probability,
+            "reason": one.reason,
+            "usd": None if cost is None else plain(cost),
+        }
+
+    return {
+        "route": route.options.name,
+        "version": route.options.version,
+        "facts": {
+            "operation": facts.operation,
+            "input_tokens": facts.input_tokens,
+            "max_tokens": facts.max_tokens,
+            "tools": facts.tools,
+            "schema": facts.schema,
+            "modalities": sorted(facts.modalities),
+            "effort": facts.effort,
+            "stream": facts.stream,
+            "session": bool(facts.session),
+        },
+        "candidates": [choice(one) for one in decision.order],
+        "excluded": [choice(one) for one in decision.excluded],
+        "assigned": decision.assigned,
+    }
+
+
+def _say(route: Route, facts: Facts, live: Live, decision: Decision) -> None:
+    kinds = " and ".join(sorted(facts.modalities))
+    terminal.say(f"{facts.operation} of {facts.input_tokens:,} tokens, {kinds}\n")
+    rows = []
+    for one in (*decision.order, *decision.excluded):
+        out = one in decision.excluded
+        rows.append(
+            {
+                "number": str(one.candidate),
+                "candidate": route.candidates[one.candidate].options.label,
+                "probability": "out" if out else f"{one.probability:.1%}",
+                "usd": amount(live.conditions[one.candidate].usd, Status.ESTIMATED),
+                "reason": one.reason,
+            }
+        )
+    terminal.show(CHOICES, rows)
+    if not decision.order:
+        terminal.say("No candidate can serve this request.", sys.stderr)

@@ -1,0 +1,234 @@
+"""One client call through the gateway: the request is kept, and sent until somebody answers.
+
+The loop is `proxy.gateway.chain`; each attempt is a `Call` of the relay with a row of its own, and
+a `Stage` in the caller's place.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from math import ceil
+from time import monotonic
+from typing import Protocol
+
+from proxy.door.plans import Arrived, Asked, Plan, Sent
+from proxy.door.stage import Held, Stage
+from proxy.door.state import State
+from proxy.door.wire import with_headers
+from proxy.exchange import Outcome
+from proxy.gateway import pools
+from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
+from proxy.gateway.failures import Fault, What, what
+from proxy.gateway.limits import reset_s
+from proxy.gateway.options import GatewayOptions
+from proxy.relay.answers import error_answer
+from proxy.relay.call import Caller
+from proxy.relay.http1 import head, status_line
+from proxy.relay.routes import Refusal
+
+NO_RETRY = {"x-should-retry": "false"}  # OpenAI's and Anthropic's SDKs obey it
+TOO_LARGE = "the request is larger than gateway.body_bytes_max, so it cannot be sent again."
+LIMITED = "every candidate is at its rate limit; the first opens in {} s."
+UNANSWERED = (
+    "no candidate answered, and the request may have been processed; retry if that is safe."
+)
+BROKEN = "the request body does not match its head; resend it."
+FAILED_OVER = "FailedOver"  # what a row says of an attempt that was broken off for the next one
+
+
+class Door(Protocol):
+    """The door, as its calls use it."""
+
+    @property
+    def options(self) -> GatewayOptions: ...
+    @property
+    def state(self) -> State: ...
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal: ...
+    def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None: ...
+
+
+class GatewayCall:
+    """What runs on the caller's connection: see `proxy.relay.running`."""
+
+    def __init__(self, caller: Caller, arrived: Arrived, door: Door, asked: Asked) -> None:
+        self._caller = caller
+        self._arrived = arrived
+        self._door = door
+        self._asked = asked
+        self._body: list[bytes] = []
+        self._size = 0
+        self._task: asyncio.Task[None] | None = None
+        self._stage: Stage | None = None
+        self._over = False
+
+    # -- what the caller does -------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Ask a caller that waits for it to send its body."""
+        if self._arrived.headers.expects:
+            self._caller.write(head(status_line(100, "Continue"), ()))
+
+    def upload(self, data: bytes, last: bool) -> None:
+        """Keep the body; once it is whole, begin."""
+        if self._over or self._task is not None:
+            return
+        self._size += len(data)
+        if self._size > self._door.options.body_bytes_max:
+            self._body.clear()
+            self._refuse(413, "request_too_large", TOO_LARGE)
+            return
+        self._body.append(data)
+        if last:
+            self._task = asyncio.create_task(self._run(b"".join(self._body)))
+
+    def body_broke(self) -> None:
+        self._refuse(400, "bad_request_body", BROKEN)
+
+    def caller_left(self) -> None:
+        self._stop(Outcome.CLIENT_GONE, "ClientDisconnected")
+
+    def cut_off(self) -> None:
+        stage = self._stage
+        if stage is not None and stage.committed and stage.call is not None:
+            stage.call.cut_off()
+        elif not self._over:
+            self._stop(Outcome.INTERRUPTED, "ShuttingDown")
+            if stage is None or stage.crashed_with is None:
+                self._caller.broken_off()
+
+    def pause_answer(self) -> None:
+        if self._stage is not None and self._stage.call is not None:
+            self._stage.call.pause_answer()
+
+    def resume_answer(self) -> None:
+        if self._stage is not None and self._stage.call is not None:
+            self._stage.call.resume_answer()
+
+    def _stop(self, outcome: Outcome, error: str) -> None:
+        self._over = True
+        if self._task is not None:
+            self._task.cancel()
+        if self._stage is not None:
+            self._stage.abandon(outcome, error)
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    async def _run(self, body: bytes) -> None:
+        try:
+            plan = await self._door.plan(self._asked, body)
+            if isinstance(plan, Refusal):
+                self._refuse(plan.status, plan.kind, plan.message)
+            else:
+                await self._try(plan)
+        except Exception as error:  # noqa: BLE001 — a bug: the caller must get an answer
+            self._over = True
+            self._caller.crashed(error)
+
+    async def _try(self, plan: Plan) -> None:
+        options = plan.route.options
+        state = self._door.state
+        terms = Terms(
+            until=monotonic() + options.deadline_s,
+            retry_ambiguous=options.retry_ambiguous,
+            room=plan.room,
+        )
+        tried: list[Tried] = []
+        last: Held | None = None
+        counted = -1  # attempts when the budget of retries was last asked
+        while True:
+            now = monotonic()
+            opens = partial(state.opens_at, now=now)
+            step = next_step(plan.targets, tried, terms, opens, now=now, draw=random.random())
+            if isinstance(step, Send) and counted != len(tried):
+                counted = len(tried)
+                if not self._may_send(step.target, bool(tried)):
+                    step = Stop()
+            if isinstance(step, Stop):
+                self._give_up(step, last)
+                return
+            if self._stage is not None:
+                self._stage.abandon(Outcome.UPSTREAM_CUT, FAILED_OVER)
+            if step.wait_s:
+                await asyncio.sleep(step.wait_s)
+                now = monotonic()
+                if state.opens_at(step.target.pool, now) > now:
+                    continue  # another call was the first
+            last = await self._attempt(plan, step.target, tried, terms.until)
+            if last is None:
+                self._kept(plan, step.target)
+                return
+            end = What.MISTAKE if last.fault is None else what(last.fault)
+            self._note(step.target.pool, end, last)
+            tried.append(Tried(target=step.target, what=end))
+
+    def _may_send(self, target: Target, retry: bool) -> bool:
+        options = self._door.options
+        return self._door.state.may_call(
+            target.pool, share=options.retry_share_max, least=options.retries_min, retry=retry
+        )
+
+    async def _attempt(
+        self, plan: Plan, target: Target, tried: Sequence[Tried], deadline: float
+    ) -> Held | None:
+        """Send once; None: the answer is on its way to the caller."""
+        self._door.state.change(target.pool, pools.sent)
+        note = plan.note(target, tried)
+        told = {"x-taximeter-request-id": note.request_id, "x-taximeter-candidate": note.candidate}
+        stage = self._stage = Stage(self._caller, told)
+        self._door.send(stage, self._arrived, plan, Sent(target=target, note=note))
+        try:
+            async with asyncio.timeout(max(0.0, deadline - monotonic())):
+                return await asyncio.shield(stage.ended)
+        except TimeoutError:
+            stage.abandon(Outcome.TIMED_OUT, "DeadlineExceeded")
+            sent = stage.log is None or stage.log.sent
+            return Held(fault=Fault(sent=sent), has_answer=False, headers={}, error={})
+
+    def _note(self, pool: str, end: What, held: Held) -> None:
+        """What an end says of its pool."""
+        state = self._door.state
+        if end is What.LIMITED:
+            wait_s = reset_s(held.headers, held.error, datetime.now(UTC))
+            state.change(pool, lambda p, now: pools.limited(p, now, wait_s, random.random()))
+        elif end in (What.NOT_SENT, What.AMBIGUOUS):
+            state.change(pool, lambda p, _: pools.dropped(p))
+        else:
+            state.change(pool, pools.answered)
+
+    def _kept(self, plan: Plan, target: Target) -> None:
+        self._door.state.change(target.pool, pools.answered)
+        facts = plan.facts
+        self._door.state.keep(
+            plan.route.options.name, facts.session, target.candidate, facts.input_tokens
+        )
+
+    # -- answers of the gateway's own -----------------------------------------------------------
+
+    def _give_up(self, step: Stop, last: Held | None) -> None:
+        """Pass the last answer on; or say what there was instead of one."""
+        stage = self._stage
+        has_answer = last is not None and last.has_answer
+        if step.retry_after_s is None and has_answer and stage is not None:
+            self._over = True
+            stage.pass_on(NO_RETRY)
+            return
+        if stage is not None:
+            stage.abandon(Outcome.UPSTREAM_CUT, FAILED_OVER)
+        if step.retry_after_s is None:
+            self._refuse(504, "gateway_unanswered", UNANSWERED, NO_RETRY)
+        else:
+            wait_s = max(1, ceil(step.retry_after_s))
+            more = {"retry-after": str(wait_s)}
+            self._refuse(429, "gateway_limited", LIMITED.format(wait_s), more)
+
+    def _refuse(
+        self, status: int, kind: str, text: str, more: Mapping[str, str] | None = None
+    ) -> None:
+        self._over = True
+        whole = self._caller.request_whole
+        keep_alive = whole and not (self._arrived.request.should_close or self._caller.stopping)
+        answer = error_answer(status, kind, text, keep_alive=keep_alive)
+        self._caller.write(with_headers(answer, more) if more else answer)
+        self._caller.answered(keep_alive=keep_alive)

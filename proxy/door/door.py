@@ -1,0 +1,216 @@
+"""The door: `/gateway/…` on the proxy's port.  Whoever comes must show a caller's token.
+
+The gateway spends its owner's money, so it asks on loopback too: a web page in the owner's browser
+reaches loopback as well.
+"""
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from time import monotonic, monotonic_ns, time_ns
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from aiohttp.http import RawRequestMessage
+
+from pricing.book import TariffBook
+from proxy.door import keys
+from proxy.door.call import GatewayCall
+from proxy.door.callers import caller_of
+from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
+from proxy.door.request import Sender
+from proxy.door.stage import Stage
+from proxy.door.state import State
+from proxy.exchange import GatewayNote
+from proxy.gateway import names
+from proxy.gateway.body import with_model
+from proxy.gateway.facts import operation_of
+from proxy.gateway.options import GatewayCaller
+from proxy.reading.heads import lower
+from proxy.relay.answers import error_answer, relay_answer
+from proxy.relay.call import Call, Caller
+from proxy.relay.call_log import CallLog
+from proxy.relay.headers import RequestHeaders, sort_request
+from proxy.relay.ids import CallIds
+from proxy.relay.routes import Refusal, Route
+from proxy.relay.running import Opened
+from proxy.settings.config import Config
+
+PATH = "/gateway"
+MODELS = "/v1/models"
+PATHS = (
+    *("/v1/chat/completions", "/v1/responses", "/v1/embeddings"),
+    *("/v1/messages", "/v1/messages/count_tokens"),
+)
+TOKEN_WANTED = (
+    "the gateway requires a caller's token (gateway.callers). Make one with `taximeter keys add "
+    "NAME`, and send it as the API key."
+)
+NO_PAGES = "the gateway answers no web pages: the request has an Origin."
+FOREIGN = "unknown Host {!r}. Use localhost, an IP address or a name in proxy.host."
+NO_PATH = "the gateway has no {} {}. It has POST {}, and GET {}."
+ENCODED = "the gateway reads no encoded request bodies; send it without Content-Encoding."
+# What the caller's own credential and its body's framing are told by.
+_REPLACED = frozenset(
+    (
+        *(b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"),
+        *(b"content-length", b"expect"),
+    )
+)
+
+
+class Forward(Protocol):
+    """The relay's own way to a provider."""
+
+    def __call__(
+        self,
+        caller: Caller,
+        request: RawRequestMessage,
+        headers: RequestHeaders,
+        route: Route,
+        note: GatewayNote,
+        *,
+        started_ns: int,
+    ) -> tuple[Call, CallLog]: ...
+
+
+class GatewayDoor:
+    """Opens gateway calls.  `forward` makes one attempt as the relay would; `state` is its own."""
+
+    def __init__(self, config: Config, forward: Forward, book: Callable[[], TariffBook]) -> None:
+        self.options = config.gateway
+        self.state = State(monotonic)
+        self._config = config
+        self._forward = forward
+        self._ids = CallIds()
+        self._keys = keys.here(self.options)
+        missing = self.options.keys.keys() - self._keys.keys()
+        self._planner = Planner(config, self.state, book, missing)
+
+    def is_for(self, path: str) -> bool:
+        """Whether a request is the gateway's."""
+        return path == PATH or path.startswith((f"{PATH}/", f"{PATH}?"))
+
+    def open(self, caller: Caller, request: RawRequestMessage, headers: RequestHeaders) -> Opened:
+        """Begin to answer; at once if nothing is to be sent."""
+        path = request.path.removeprefix(PATH).partition("?")[0]
+        named = self._admitted(request, headers)
+        lives = caller.request_whole and not (request.should_close or caller.stopping)
+        if isinstance(named, Refusal):
+            return _refused(named, lives=lives), lives
+        if path == MODELS and request.method == "GET":
+            document = _models(names.listed(self.options, named))
+            return relay_answer(200, document, keep_alive=lives), lives
+        if path not in PATHS or operation_of(path) is None or request.method != "POST":
+            text = NO_PATH.format(request.method, path, ", ".join(PATHS), MODELS)
+            return _refused(Refusal(404, "unknown_path", text), lives=lives), lives
+        sent = lower((n.decode("latin-1"), v.decode("latin-1")) for n, v in headers.forward)
+        if sent.get("content-encoding", "identity") != "identity" or headers.websocket:
+            return _refused(Refusal(415, "content_encoding", ENCODED), lives=lives), lives
+        tags = _tags(headers, named)
+        sender = Sender(headers=sent, tags=tags, caller=named.name if named else "")
+        asked = Asked(path=path, sender=sender, caller=named, request_id=self._ids.new(time_ns()))
+        arrived = Arrived(request=request, headers=headers)
+        return GatewayCall(caller, arrived, self, asked)
+
+    def _admitted(
+        self, request: RawRequestMessage, headers: RequestHeaders
+    ) -> GatewayCaller | Refusal | None:
+        """The caller; None if nobody has to be one."""
+        if "Origin" in request.headers:
+            return Refusal(403, "origin", NO_PAGES)
+        host = request.headers.get("Host", "")
+        if not self._is_ours(host):
+            return Refusal(421, "foreign_host", FOREIGN.format(host[:80]))
+        found = caller_of(_token(headers), self.options.callers)
+        if found is None and not self.options.insecure:
+            return Refusal(401, "unauthorized", TOKEN_WANTED)
+        return found
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host is an address or a name of ours: another site's name may lead here."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name == "localhost" or name in self._config.proxy.named_hosts:
+            return True
+        try:
+            ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
+        """What is to be done with a request, or why nothing is."""
+        return await self._planner.plan(asked, body)
+
+    def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None:
+        """Begin one attempt; `stage` gets its answer."""
+        options = plan.route.candidates[sent.target.candidate].options
+        provider = self._config.providers[options.provider]
+        base = urlsplit(provider.base_url).path.rstrip("/")
+        mark, query = arrived.request.path.partition("?")[1:]
+        path = plan.asked.path.removeprefix("/v1")
+        route = Route(provider, f"{base}{provider.api_path}{path}{mark}{query}", {})
+        body = with_model(plan.body, options.model)
+        pairs = [pair for pair in arrived.headers.forward if pair[0].lower() not in _REPLACED]
+        pairs.append(_credential(provider.dialect, self._keys[sent.target.key]))
+        pairs.append((b"Content-Length", b"%d" % len(body)))
+        rewritten = sort_request(pairs)
+        rewritten.tags = dict(plan.asked.sender.tags)
+        started_ns = monotonic_ns()
+        call, noted = self._forward(
+            stage, arrived.request, rewritten, route, sent.note, started_ns=started_ns
+        )
+        stage.call, stage.log = call, noted
+        call.begin()
+        call.upload(body, True)
+
+
+def _credential(dialect: str, key: str) -> tuple[bytes, bytes]:
+    if dialect == "anthropic":
+        return b"x-api-key", key.encode()
+    return b"Authorization", b"Bearer " + key.encode()
+
+
+def _token(headers: RequestHeaders) -> str:
+    """As the SDKs send an API key, or in our own header."""
+    if headers.token:
+        return headers.token
+    sent = {name.lower(): value.decode("latin-1") for name, value in headers.forward}
+    scheme, _, token = sent.get(b"authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else sent.get(b"x-api-key", "")
+
+
+def _tags(headers: RequestHeaders, caller: GatewayCaller | None) -> Mapping[str, str]:
+    """The configured ones are not the caller's to change."""
+    named = {**caller.tags, "caller": caller.name} if caller else {}
+    return {**headers.tags, **named}
+
+
+def _refused(refusal: Refusal, *, lives: bool) -> bytes:
+    return error_answer(refusal.status, refusal.kind, refusal.message, keep_alive=lives)
+
+
+def _models(listed: list[str]) -> dict[str, object]:
+    """As OpenAI's SDKs and Anthropic's read it; nobody knows when a route was made."""
+    models = [
+        {
+            "id": name,
+            "object": "model",
+            "type": "model",
+            "display_name": name,
+            "created": 0,
+            "created_at": "1970-01-01T00:00:00Z",
+            "owned_by": "taximeter",
+        }
+        for name in listed
+    ]
+    first, last = (listed[0], listed[-1]) if listed else (None, None)
+    return {
+        "object": "list",
+        "data": models,
+        "has_more": False,
+        "first_id": first,
+        "last_id": last,
+    }

@@ -1,0 +1,196 @@
+"""From a caller's request to a plan: its facts, its route, the decision, and whom to try with which
+key.  Nothing is sent here."""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from time import monotonic
+
+from aiohttp.http import RawRequestMessage
+
+from pricing.book import TariffBook
+from proxy.door import prices
+from proxy.door.request import Sender, facts_of, input_tokens
+from proxy.door.state import State
+from proxy.exchange import GatewayNote
+from proxy.gateway import filters, names
+from proxy.gateway.answers import Json, decoded
+from proxy.gateway.body import model_span
+from proxy.gateway.chain import Target, Tried
+from proxy.gateway.decision import Decision, decide, unit_of
+from proxy.gateway.facts import Facts
+from proxy.gateway.filters import Route, fits, keys_of
+from proxy.gateway.limits import limit_class
+from proxy.gateway.live import Condition, Kept, Live
+from proxy.gateway.options import GatewayCaller
+from proxy.relay.headers import RequestHeaders
+from proxy.relay.routes import Refusal
+from proxy.settings.config import Config
+
+ROUTES_KEPT_MAX = 1024
+NOT_JSON = "the request body is not a JSON object."
+NOT_HERE = "no route, alias or provider/model is named {!r}; GET /gateway/v1/models lists them."
+NOT_YOURS = "this token may not use {!r}."
+NOBODY = "no candidate of {!r} can serve this request: {}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request before its body is read."""
+
+    path: str  # below the door, such as /v1/chat/completions
+    sender: Sender
+    caller: GatewayCaller | None  # None: the gateway is `insecure`
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A request as it came."""
+
+    request: RawRequestMessage
+    headers: RequestHeaders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """Whom an attempt goes to, and what its row says of that."""
+
+    target: Target
+    note: GatewayNote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be done with a request.  `targets` are in the order in which to try them."""
+
+    asked: Asked
+    body: bytes
+    route: Route
+    facts: Facts
+    decision: Decision
+    targets: Sequence[Target]
+
+    @property
+    def room(self) -> Collection[int]:
+        """The candidates that are known to have room for the prompt."""
+        return {n for n, one in enumerate(self.route.candidates) if fits(one, self.facts)}
+
+    def note(self, target: Target, tried: Sequence[Tried]) -> GatewayNote:
+        """What the row of the next attempt says of the decision."""
+        choice = next(one for one in self.decision.order if one.candidate == target.candidate)
+        reason = f"failover:{tried[-1].what}" if tried else choice.reason
+        return GatewayNote(
+            request_id=self.asked.request_id,
+            attempt=len(tried) + 1,
+            route=self.route.options.name,
+            route_version=self.route.options.version,
+            candidate=self.route.candidates[target.candidate].options.label,
+            propensity=choice.probability,
+            reason=reason,
+            sticky=self.decision.sticky,
+        )
+
+
+class Planner:
+    """Makes plans.  `missing` are keys that could not be read."""
+
+    def __init__(
+        self, config: Config, state: State, book: Callable[[], TariffBook], missing: Collection[str]
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._load_book = book
+        self._missing = missing
+        self._route = lru_cache(maxsize=ROUTES_KEPT_MAX)(self._find)  # callers ask for few names
+
+    @cached_property
+    def _book(self) -> TariffBook:
+        return self._load_book()
+
+    def _find(self, name: str) -> Route | None:
+        gateway, providers = self._config.gateway, self._config.providers
+        found = names.find(name, gateway, providers)
+        if found is None:
+            return None
+        return filters.route(found, gateway, providers, self._missing)
+
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
+        """The plan; or why there is none."""
+        document = decoded(body)
+        if not document:
+            return Refusal(400, "bad_request", NOT_JSON)
+        try:
+            model_span(body)
+        except ValueError as error:
+            return Refusal(400, "bad_request", f"{error}.")
+        name = str(document["model"])
+        if asked.caller is not None and not names.allows(asked.caller, name):
+            return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
+        route = self._route(name)
+        if route is None:
+            return Refusal(404, "unknown_route", NOT_HERE.format(name))
+        facts = await self._facts(asked, document, route)
+        now = monotonic()
+        live = await self._live(route, facts, now)
+        decision = decide(route, facts, live, now, unit_of(facts, random.random()))
+        if not decision.order:
+            why = ", ".join(
+                f"{route.candidates[one.candidate].options.label} ({one.reason})"
+                for one in decision.excluded
+            )
+            return Refusal(400, "no_candidate", NOBODY.format(name, why))
+        targets = [
+            target for one in decision.order for target in self._targets(route, one.candidate)
+        ]
+        return Plan(
+            asked=asked, body=body, route=route, facts=facts, decision=decision, targets=targets
+        )
+
+    async def _facts(self, asked: Asked, document: Json, route: Route) -> Facts:
+        facts = facts_of(asked.path, document, asked.sender, datetime.now(UTC))
+        if not route.counts:
+            return facts
+        most = self._config.metering.count_bytes_max
+        tokens = await asyncio.to_thread(input_tokens, facts.operation, document, most)
+        return replace(facts, input_tokens=tokens)
+
+    async def _live(self, route: Route, facts: Facts, now: float) -> Live:
+        kept = self._state.kept(route.options.name, facts.session)
+        conditions = [
+            Condition(closed_until=self._opens(route, n, now)) for n in range(len(route.candidates))
+        ]
+        if _needs_prices(route, kept):
+            at = datetime.now(UTC)
+            priced = await asyncio.to_thread(self._priced, route, facts, at)
+            conditions = [
+                replace(price, closed_until=one.closed_until)
+                for price, one in zip(priced, conditions, strict=True)
+            ]
+        return Live(at=now, conditions=tuple(conditions), kept=kept)
+
+    def _priced(self, route: Route, facts: Facts, at: datetime) -> Sequence[Condition]:
+        return prices.conditions(route, facts, self._book, at)
+
+    def _opens(self, route: Route, candidate: int, now: float) -> float:
+        """When the first of a candidate's pools opens."""
+        targets = self._targets(route, candidate)
+        return min((self._state.opens_at(one.pool, now) for one in targets), default=0.0)
+
+    def _targets(self, route: Route, candidate: int) -> list[Target]:
+        options = route.candidates[candidate].options
+        kind = limit_class(options.provider, options.model)
+        return [
+            Target(candidate=candidate, key=key, pool=f"{options.provider}/{key}/{kind}")
+            for key in keys_of(options, self._config.gateway)
+            if key not in self._missing
+        ]
+
+
+def _needs_prices(route: Route, kept: Kept | None) -> bool:
+    """Prices decide in these orders, and whether a session should leave its cache."""
+    several = len(route.candidates) > 1
+    return several and (route.options.order in ("price", "score") or kept is not None)

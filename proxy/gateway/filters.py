@@ -1,0 +1,116 @@
+"""Which candidates cannot serve a request, and why: before anything is preferred."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.gateway.facts import Facts
+from proxy.gateway.options import CandidateOptions, GatewayOptions, ModelFacts, RouteOptions
+from proxy.gateway.when import When, parse
+
+UNKNOWN = ModelFacts(name="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A candidate with what is known of it.  `blocked` is why it cannot be called at all."""
+
+    options: CandidateOptions
+    dialect: str
+    when: When | None = None
+    model: ModelFacts = UNKNOWN
+    region: str = ""
+    blocked: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A route, ready to decide."""
+
+    options: RouteOptions
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that its conditions use."""
+        found = (one.when.names for one in self.candidates if one.when)
+        return frozenset().union(*found)
+
+    @property
+    def counts(self) -> bool:
+        """Whether a decision needs the number of input tokens."""
+        limited = any(one.model.context_tokens for one in self.candidates)
+        return "input_tokens" in self.names or limited or self.options.order in ("price", "score")
+
+
+class Reached(Protocol):
+    """A provider, as the settings have it."""
+
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def dialect(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+
+
+def keys_of(one: CandidateOptions, gateway: GatewayOptions) -> tuple[str, ...]:
+    """The names of the keys with which a candidate may be called, in their order."""
+    if one.key:
+        return (one.key,)
+    return tuple(key.name for key in gateway.keys.values() if key.provider == one.provider)
+
+
+def route(
+    options: RouteOptions,
+    gateway: GatewayOptions,
+    providers: Mapping[str, Reached],
+    missing: Collection[str] = (),
+) -> Route:
+    """`options` with what the settings say of its models and providers.
+
+    `missing` are the names of keys that could not be read.  Raises `when.Invalid` for what the
+    checks of the settings refuse.
+    """
+
+    def candidate(one: CandidateOptions) -> Candidate:
+        provider = providers[one.provider]
+        blocked = "" if set(keys_of(one, gateway)) - set(missing) else "no key"
+        return Candidate(
+            options=one,
+            dialect=provider.dialect,
+            when=parse(one.when) if one.when else None,
+            model=gateway.models.get(one.label, UNKNOWN),
+            region=provider.region,
+            blocked=blocked if provider.base_url else "unreachable: no base_url",
+        )
+
+    return Route(options=options, candidates=tuple(map(candidate, options.candidates)))
+
+
+def excluded(candidate: Candidate, route: RouteOptions, facts: Facts) -> str:
+    """Why a candidate cannot serve this request; "" if it can, as far as is known."""
+    model = candidate.model
+    region = model.region or candidate.region
+    needed = facts.input_tokens + facts.max_tokens
+    tests = (
+        (bool(candidate.blocked), candidate.blocked),
+        (candidate.dialect != facts.dialect, f"dialect: it speaks {candidate.dialect or 'none'}"),
+        (candidate.when is not None and not candidate.when.holds(facts), "when"),
+        (bool(model.context_tokens) and needed > (model.context_tokens or 0), "context"),
+        (facts.tools and model.tools is False, "tools"),
+        (facts.schema and model.schema is False, "schema"),
+        (
+            bool(model.modalities) and not facts.modalities <= {"text", *model.modalities},
+            "modality",
+        ),
+        (bool(route.regions) and region not in route.regions, "region"),
+        (not set(route.data_policy) <= set(model.data_policy), "data_policy"),
+    )
+    return next((why for fails, why in tests if fails), "")
+
+
+def fits(candidate: Candidate, facts: Facts) -> bool:
+    """Whether a candidate is known to have room for the request, after another had not."""
+    room = candidate.model.context_tokens
+    return room is not None and facts.input_tokens + facts.max_tokens <= room

@@ -1,0 +1,69 @@
+"""What is known of a route's candidates while a call is decided: values, made by whoever measures.
+
+Instants are seconds of one clock, which the decision is given too.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+STALE_S = 30.0  # older than this the conditions say nothing, and the listed order decides
+CALLS_MIN = 30  # fewer within the window prove nothing: then the others' median is assumed
+FAILING_SHARE = 0.5  # of the calls, callers' own mistakes not counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """USD a token that a session costs.  `write` is the price of input where nothing else is."""
+
+    read: Decimal
+    write: Decimal
+    output: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One candidate, for requests of this size, over the last five minutes."""
+
+    calls: int = 0
+    error_share: float = 0.0
+    first_token_s: float | None = None  # medians
+    total_s: float | None = None
+    closed_until: float = 0.0  # all of its pools are closed until then
+    usd: Decimal | None = None  # of this request; None: no price is known
+    rates: Rates | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Whether enough calls prove that it fails."""
+        return self.calls >= CALLS_MIN and self.error_share >= FAILING_SHARE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Where the prompt of a session is cached, and what is to come of the session."""
+
+    candidate: int
+    until: float  # when the provider's cache forgets it
+    cached_tokens: int = 0
+    turns: int = 1  # to come, this one included
+    new_tokens: int = 0  # a turn
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """The conditions of all candidates in the route's order; () if there are none yet."""
+
+    at: float = 0.0  # when they were measured
+    conditions: tuple[Condition, ...] = ()
+    leader: int | None = None  # the best one so far, which another must clearly beat
+    kept: Kept | None = None  # of this request's session
+
+    def condition(self, candidate: int, now: float) -> Condition:
+        """What is known of a candidate.  Prices and closed pools do not age."""
+        if candidate >= len(self.conditions):
+            return Condition()
+        found = self.conditions[candidate]
+        if now - self.at <= STALE_S:
+            return found
+        return Condition(closed_until=found.closed_until, usd=found.usd, rates=found.rates)
