@@ -58,10 +58,13 @@ def options() -> frozenset[str]:
 
 
 def is_option(key: str) -> bool:
-    """Whether `key` can be set.  A provider, a pattern and a fingerprint may have any name."""
+    """Whether `key` can be set.  A provider, a pattern, a fingerprint
+    and what a gateway consists of may have any name."""
     table, *rest = key.split(".")
     if table == "providers" and rest:
         return len(rest) == 1 or f"providers.openai.{'.'.join(rest[1:])}" in options()
+    if re.match(r"gateway\.(keys|callers|routes|models)(\.|$)", key):
+        return True
     named = key.rpartition(".")[0] in ("content.patterns", "key_names")
     return named or key in options()
 
