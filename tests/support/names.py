@@ -47,6 +47,7 @@ SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 NOT_ASKED: Any = SimpleNamespace(audit=None)  # for a process, where only routes are asked for
 METERS = frozenset(meter.value for meter in Meter)
 TERMS = frozenset(term.value for term in Term)
+OWN_NAMES = re.compile(r"gateway\.(keys|callers|routes|models)\b|(content.patterns|key_names)\.")
 
 
 @cache
@@ -58,15 +59,11 @@ def options() -> frozenset[str]:
 
 
 def is_option(key: str) -> bool:
-    """Whether `key` can be set.  A provider, a pattern, a fingerprint
-    and what a gateway consists of may have any name."""
+    """Whether `key` can be set.  Some tables have names of the user's own."""
     table, *rest = key.split(".")
     if table == "providers" and rest:
         return len(rest) == 1 or f"providers.openai.{'.'.join(rest[1:])}" in options()
-    if re.match(r"gateway\.(keys|callers|routes|models)(\.|$)", key):
-        return True
-    named = key.rpartition(".")[0] in ("content.patterns", "key_names")
-    return named or key in options()
+    return key in options() or OWN_NAMES.match(key) is not None
 
 
 @cache

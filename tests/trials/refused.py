@@ -197,7 +197,7 @@ def table(found: list[Seen]) -> Iterator[str]:
 
 def main() -> None:
     """Entry point.  Exits with 1 if a blocked call was tried again, hung, or hid its reason."""
-    parser = argparse.ArgumentParser(prog="trials.refused")
+    parser = argparse.ArgumentParser(prog="python -m trials.refused")
     parser.add_argument("cache", type=Path, help="where the SDKs are installed")
     parser.add_argument("--client", default="", help="only those whose names hold this")
     options = parser.parse_args()

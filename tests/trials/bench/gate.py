@@ -4,6 +4,7 @@ CPU time of the relay's thread, the best of several rounds, from matching the bu
 reservation; what the call does without budgets is not in it.
 """
 
+import argparse
 import json
 import tempfile
 from collections.abc import Callable
@@ -99,6 +100,7 @@ def lock(machine: Machine) -> None:
 
 def main() -> None:
     """Entry point."""
+    argparse.ArgumentParser(prog="python -m trials.bench.gate", description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder, machine_in(Path(folder)) as machine:
         rows = [
             ("the lock alone, taken and given back", microseconds(lambda _: lock(machine), list)),
