@@ -36,6 +36,10 @@ GRANT
     SELECT ON taximeter.counts_1h,
     SELECT ON taximeter.spend_15m,
     SELECT ON taximeter.spend_tags_15m,
+    SELECT ON taximeter.meters,
+    SELECT ON taximeter.told_alerts,
+    SELECT ON taximeter.eval_runs,
+    SELECT ON taximeter.eval_results,
     SELECT ON taximeter.trace_ts,
     SELECT ON taximeter.schema_files,
     SELECT ON taximeter.calls_local,
@@ -48,6 +52,10 @@ GRANT
     SELECT ON taximeter.counts_1h_local,
     SELECT ON taximeter.spend_15m_local,
     SELECT ON taximeter.spend_tags_15m_local,
+    SELECT ON taximeter.meters_local,
+    SELECT ON taximeter.told_alerts_local,
+    SELECT ON taximeter.eval_runs_local,
+    SELECT ON taximeter.eval_results_local,
     SELECT ON taximeter.trace_ts_local,
     SELECT ON taximeter.schema_files_local
 TO taximeter_reader;
