@@ -1,1 +1,1 @@
-"""A stand-in provider, with traffic and a demo.  Nothing but tests imports it."""
+"""Decisions about models, by suites, runs and statistics; and a stand-in provider."""

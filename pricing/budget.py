@@ -35,7 +35,8 @@ DIMENSIONS = (
 # Tags that have a column of their own and so are no `tag.NAME`, and the dimension, if it is one.
 COLUMN_TAGS: Mapping[str, str] = MappingProxyType(
     {name: name for name in ("project", "environment", "team", "feature", "user")}
-    | dict.fromkeys(("session", "prompt-name", "prompt-version", "content"), "")
+    | {"user-id": "user"}
+    | dict.fromkeys(("session", "session-id", "prompt-name", "prompt-version", "content"), "")
 )
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 FORECAST = "forecast"

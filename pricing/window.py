@@ -35,7 +35,7 @@ class Window:
     @property
     def id(self) -> str:
         """The same on every machine: `2026-11-01T00:00Z/2026-12-01T00:00Z`, or `total`."""
-        return TOTAL if self.end is None else f"{_text(self.start)}/{_text(self.end)}"
+        return TOTAL if self.end is None else f"{instant_text(self.start)}/{instant_text(self.end)}"
 
     def __contains__(self, at: datetime) -> bool:
         return self.start <= at and (self.end is None or at < self.end)
@@ -158,5 +158,6 @@ def _hour(at: datetime, zone: ZoneInfo) -> Window:
     return Window(first, first + timedelta(hours=1))
 
 
-def _text(at: datetime) -> str:
+def instant_text(at: datetime) -> str:
+    """As in the id of a window: to the minute, since every boundary is a quarter of an hour."""
     return f"{at:%Y-%m-%dT%H:%MZ}"

@@ -38,11 +38,17 @@ _GENERATED = re.compile(
 _LANGUAGES = {"js": "node", "javascript": "node", "typescript": "node", "c#": "dotnet"}
 _PRODUCT = re.compile(rf"([A-Za-z][\w.@-]{{0,31}}(?:/[A-Za-z][\w.-]{{0,31}})?)/{_VERSION}")
 _BROWSER = "mozilla"
+_VERSIONED = re.compile(r"/[0-9][^/]*$")
 
 
 def client(headers: Mapping[str, str]) -> str:
     """`name/version` of the program that made a call, or its name alone; "" if it does not say."""
     return next(_clients(headers), "")[:CLIENT_CHARS_MAX]
+
+
+def name_of(client: str) -> str:
+    """The name in `name/version`, as 010_spend.sql takes it."""
+    return _VERSIONED.sub("", client)
 
 
 def _clients(headers: Mapping[str, str]) -> Iterator[str]:

@@ -13,9 +13,9 @@ from exporters.notify.notice import Notice
 from pricing import TariffBook
 from pricing.budget import Budget, parse_alert_id
 from proxy.budgets.ceiling import Ceilings
-from proxy.budgets.evaluation import Account, Evaluation
+from proxy.budgets.evaluation import Evaluation
 from proxy.budgets.spending import Spending
-from proxy.gate.account import Held
+from proxy.gate.account import Account, Held
 from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
 from support.spending import NOW, WRITER, FakeStore, batch, record

@@ -99,6 +99,11 @@ def test_the_environment_sets_keys_of_a_budget(tmp_path: Path) -> None:
         ),
         ('scope = { key = "biling" }', "scope.key: unknown key 'biling'; did you mean billing?"),
         ('scope = { key = "k_0123" }', "scope.key: rows show k_0123 by its name in key_names; wri"),
+        (
+            'scope = { tag.user-id = "x" }',
+            "user-id is not among the free tags, so no call matches; ",
+        ),
+        ('scope = { tag.session-id = "x" }', "session-id is not among the free tags, so no call"),
         ('scope = { tag.team = "x" }', "scope.tag.team: team is not among the free tags, so no"),
         ("scope = { team = 3 }", "scope.team: expected text in quotes, got 3"),
         (

@@ -25,12 +25,12 @@ from pricing.budget import Key, parse_alert_id
 from proxy.budgets import shown, sums
 from proxy.budgets.ceiling import Ceilings
 from proxy.budgets.election import EVERY_S, Among, Election
-from proxy.budgets.evaluation import Account, Evaluation, Standing
+from proxy.budgets.evaluation import Evaluation, Standing
 from proxy.budgets.outlook import History, Outlook
 from proxy.budgets.registry import Registry
 from proxy.budgets.spending import Ask, Correcting, Spending
 from proxy.budgets.uncertain import Uncertain, is_cut
-from proxy.gate.account import Counted, Held, Spent
+from proxy.gate.account import Account, Counted, Held, Spent
 from proxy.gate.board import Board
 from proxy.journal.disk import write_atomically
 from proxy.notices.notices import Notices

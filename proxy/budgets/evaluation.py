@@ -14,15 +14,14 @@ from itertools import islice
 from exporters.notify.budget_notices import resolved_notice, threshold_notice
 from pricing.budget import AlertId, Budget, Key, parse_alert_id
 from pricing.budget_state import Spend, State, crossing, ended, state
-from pricing.window import Window
+from pricing.window import Window, instant_text
 from proxy.budgets.ceiling import Ceilings
 from proxy.budgets.count import Count
 from proxy.budgets.spending import Spending
 from proxy.budgets.sums import NOTHING, total
-from proxy.gate.account import Held
+from proxy.gate.account import Account, Held
 from proxy.notices.notices import Notices
 
-Account = tuple[str, Key]
 ANOMALY = "anomaly"
 NO_HOLD = Held(NOTHING, 0)
 
@@ -214,7 +213,7 @@ class Evaluation:
 
     def _over(self, count: Count, key: Key, ids: list[str], now: datetime) -> list[str]:
         hours = [id for id in ids if _parts(id).threshold == ANOMALY]
-        over = [id for id in hours if _parts(id).window.partition("/")[2] <= _text(now)]
+        over = [id for id in hours if _parts(id).window.partition("/")[2] <= instant_text(now)]
         rest = [id for id in ids if id not in hours]
         standing = self.standing(count, key, now)
         spend = standing.spend
@@ -244,7 +243,3 @@ def _parts(id: str) -> AlertId:
     if parsed is None:
         raise ValueError(f"{id} is no budget's alert")
     return parsed
-
-
-def _text(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%MZ}"

@@ -20,9 +20,10 @@ from pricing.forecast import HOUR, WEEK, WEEKS_MAX, Forecast, exceeds, forecast
 from pricing.forecast import History as Hours
 from pricing.window import EPOCH
 from proxy.budgets.count import Count
-from proxy.budgets.evaluation import Account, Evaluation, Standing
+from proxy.budgets.evaluation import Evaluation, Standing
 from proxy.budgets.spending import Spending
 from proxy.budgets.sums import NOTHING
+from proxy.gate.account import Account
 from proxy.notices.notices import Notices
 
 log = logging.getLogger(__name__)

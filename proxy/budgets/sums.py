@@ -1,6 +1,5 @@
 """What budgets add up, exactly, and which facts of a call their scopes look at.  Pure."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,9 +9,9 @@ from typing import Any, NamedTuple
 from exporters.clickhouse.corrections import Correction
 from exporters.record import EPOCH, EXACT, Record, rounded
 from pricing.budget import TAG
+from proxy.clients import name_of
 
 NOT_BILLED = "not_billed"
-VERSION = re.compile(r"/[0-9][^/]*$")  # of a client: the rest is its name, as in 010_spend.sql
 NOTHING = Decimal(0)
 
 
@@ -102,7 +101,7 @@ def facts(call: Record | Correction) -> dict[str, str]:
         "feature": call.feature,
         "user": call.user_id,
         "key": call.key_id,
-        "client": VERSION.sub("", call.client),
+        "client": name_of(call.client),
         "provider": call.provider,
         "model": call.response_model or call.request_model,
         "environment": environment,

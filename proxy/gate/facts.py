@@ -1,41 +1,26 @@
 """What scopes may name, as far as a call says it before it is made.  No I/O."""
 
-import re
 from collections.abc import Mapping
 
-from pricing.budget import ANY, TAG, Budget, Key
-from proxy.clients import client
+from pricing.budget import ANY, COLUMN_TAGS, TAG, Budget, Key
+from proxy.clients import client, name_of
 from proxy.exchange import Begun
 
 MODEL = "model"
-_VERSION = re.compile(r"/[0-9][^/]*$")
-# Tags → dimension; "": a column that no scope names.  `user-id` goes before `user`, as in rows.
-_DIMENSION_TAGS = {
-    "project": "project",
-    "environment": "environment",
-    "team": "team",
-    "feature": "feature",
-    "user": "user",
-    "user-id": "user",
-    "session": "",
-    "session-id": "",
-    "prompt-name": "",
-    "prompt-version": "",
-}
 
 
 def facts(begun: Begun, key_names: Mapping[str, str], *, clients: bool) -> dict[str, str]:
     """Dimension or `tag.NAME` → value.  `clients`: whether anybody asks which program called."""
     found = {"provider": begun.provider, "key": key_names.get(begun.key_id, begun.key_id)}
     for tag, value in begun.tags.items():
-        dimension = _DIMENSION_TAGS.get(tag)
+        dimension = COLUMN_TAGS.get(tag)
         if dimension is None:
             found[TAG + tag] = value
-        elif dimension and (tag != "user" or "user-id" not in begun.tags):
+        elif dimension and (tag != "user" or "user-id" not in begun.tags):  # as in rows
             found[dimension] = value
     if clients:
         headers = {name.lower(): value for name, value in begun.headers}
-        found["client"] = _VERSION.sub("", client(headers))
+        found["client"] = name_of(client(headers))
     return found
 
 
