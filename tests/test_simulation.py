@@ -134,7 +134,8 @@ def test_every_call_ends_once_and_no_limit_is_exceeded(
     assert patience_s < math.inf or len(done) == len([c for c in calls if limit.of(c) <= burst])
     for each in served:
         assert -1e-9 <= each.wait_s <= patience_s + 1e-9
-    order = sorted(done, key=lambda each: each.started_s or 0.0)
+    # Those that start at the same time, in the order of their coming: it is not that of the list.
+    order = sorted(done, key=lambda each: (each.started_s or 0.0, each.call.at_s))
     assert all(a.call.at_s <= b.call.at_s + 1e-9 for a, b in pairwise(order))
     for at, each in enumerate(order):
         now_s = each.started_s or 0.0
