@@ -165,6 +165,7 @@ def check(served: processes.Serving, feature: str, statuses: Counter[int]) -> No
     assert all(row["outcome"] != "refused" for row in served.calls(feature=feature))
 
 
+@pytest.mark.slow
 async def test_nothing_beyond_the_limit(served: processes.Serving) -> None:
     """A hundred callers at once, on a budget for a quarter of them."""
     statuses = await crowd(served, "round")
