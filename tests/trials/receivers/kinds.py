@@ -36,6 +36,8 @@ class Seen(NamedTuple):
     cost_usd: float | None = None
     failed: bool | None = None
     parent_id: str | None = None
+    user: str | None = None
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +128,14 @@ def phoenix(directory: Path) -> Iterator[ReceiverReady]:
         spans = _json(f"{url}/v1/projects/default/spans?limit=1000")["data"]
         return {
             span["context"]["trace_id"]: Seen(
-                model=span["attributes"].get("llm.model_name"),
+                model=span["attributes"].get("llm.model_name")
+                or span["attributes"].get("embedding.model_name"),
                 input_tokens=span["attributes"].get("llm.token_count.prompt"),
                 output_tokens=span["attributes"].get("llm.token_count.completion"),
                 failed=span["status_code"] == "ERROR",
                 parent_id=span["parent_id"],
+                user=span["attributes"].get("user.id"),
+                operation=span["attributes"].get("gen_ai.operation.name"),
             )
             for span in spans
             if span["context"]["trace_id"] in trace_ids
@@ -178,6 +183,8 @@ def _mlflow_span(span: Mapping[str, Any]) -> Seen:
         output_tokens=usage.get("output_tokens"),
         failed=span["status"].get("code") in (2, "STATUS_CODE_ERROR"),
         parent_id=base64.b64decode(span["parent_span_id"]).hex(),
+        user=values.get("user.id", {}).get("string_value"),
+        operation=values.get("gen_ai.operation.name", {}).get("string_value"),
     )
 
 
@@ -229,6 +236,8 @@ def _rotel_span(text: str) -> tuple[str, Seen]:
         cost_usd=None if cost is None else float(cost),
         failed=facts["Status code"] == "STATUS_CODE_ERROR",
         parent_id=facts["Parent ID"],
+        user=attributes.get("user.id"),
+        operation=attributes.get("gen_ai.operation.name"),
     )
 
 
@@ -291,5 +300,9 @@ RECEIVERS: dict[str, Receiver] = {
     "phoenix": Receiver(version="20.26.1", started=phoenix, unread=frozenset({"cost_usd"})),
     "mlflow": Receiver(version="3.17.2", started=mlflow, unread=frozenset({"cost_usd"})),
     "rotel": Receiver(version="0.0.1a15", started=rotel),
-    "prometheus": Receiver(version="2.42", started=prometheus, unread=frozenset({"parent_id"})),
+    "prometheus": Receiver(
+        version="2.42",
+        started=prometheus,
+        unread=frozenset({"parent_id", "user", "operation"}),
+    ),
 }
