@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.standin import processes
-from trials.receivers.kinds import RECEIVERS, Receiver, Seen, SkippedError
+from trials.receivers.kinds import RECEIVERS
+from trials.receivers.receiver import Receiver, Seen, SkippedError
 
 READ_TIMEOUT_S = 60.0
 POLL_S = 1.0
