@@ -1,8 +1,10 @@
 """For which days a price is evidence, what a machine's time costs, and prices laid over others."""
 
 from collections.abc import Iterable
+from dataclasses import FrozenInstanceError
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +12,14 @@ from pricing import Charge, Meter, Status, Subcall, TariffBook, TariffError, Usa
 from pricing.cause import about, texts
 from pricing.charge import lowered
 from pricing.condition import AT as INSTANT
+from pricing.plan import Access, Plan
 from pricing.reason import Reason
+from pricing.sheet.layer import Layer
 from pricing.terms import Term
 from pricing.usage import TermValue
 from support.pricing_calls import AT, HEAD, book, call
 
+DAY = date(2026, 11, 20)
 MODEL = '[[tariff]]\nnames = ["m"]\nusd_per_mtok = { input = 1 }\n'
 MACHINE = '[[tariff]]\nnames = ["m"]\nusd_per_hour = { machine_seconds = 3.6 }\n'
 MACHINE += "usd_per_mtok = { input = 0 }\n"
@@ -158,6 +163,7 @@ def test_what_is_laid_over() -> None:
     assert [over.names_own("acme", name) for name in ("m", "own", "none")] == [False, True, False]
     assert over.shipped.version == alone.version == over.shipped.shipped.version
     assert over.shipped.find("acme", "own", AT) is None
+    assert over.shipped.find("acme", "m", AT) == alone.find("acme", "m", AT)
     assert over.version != alone.version
     assert len(over.shipped.version) == len(over.version) == 12
     twice = book(MODEL, OWN, MODEL.replace('"m"', '"third"'))
@@ -237,3 +243,68 @@ def test_retired_models_are_left_out_from_their_day() -> None:
     assert quote.models(known, [], ["anthropic"], on(10, month=6), retired=True) == [gone]
     own = TariffBook.parse(shipped, shipped)
     assert gone in quote.models(own, [], ["anthropic"], on(10, month=6))
+
+
+WAITING = {
+    "a.toml": HEAD + MODEL,
+    "b.toml": HEAD.replace("acme", "beta").replace("beta.example", "acme.example")
+    + MODEL
+    + '[[plan]]\nname = "coding"\npaths = ["/c/"]\nchecked = 2026-11-20\nsource = "https://x.y"\n',
+}
+
+
+def waiting() -> Layer:
+    layer = Layer(WAITING, checked=True)
+    layer.read({})
+    return layer
+
+
+def test_files_wait_until_their_provider_is_asked_for() -> None:
+    """Only those that an answer needs are decoded, and all for what is about all."""
+    layer = waiting()
+    assert layer.decoded == []
+    assert layer.providers == {"acme", "beta"}
+    assert [sheet.provider for sheet in layer.with_plans()] == ["beta"]
+    assert [sheet.provider for sheet in waiting().sheets] == ["acme", "beta"]
+    assert list(waiting().with_volume()) == []
+
+
+@pytest.mark.parametrize("value", [Access(), Plan(name="p", provider="a", source="", checked=DAY)])
+def test_who_pays_is_a_value(value: object) -> None:
+    """Nobody changes it afterwards."""
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, "provider", "other")  # noqa: B010
+
+
+@pytest.mark.parametrize(
+    ("provider", "host", "covered"),
+    [
+        ("acme", "", True),
+        ("zebra", "", False),
+        ("aaa", "", False),
+        ("zebra", "plan.acme.example", True),
+    ],
+)
+def test_a_plan_is_one_of_a_provider(provider: str, host: str, covered: bool) -> None:
+    """Or of its own hosts, whatever the provider is called."""
+    plan = Plan(
+        name="p",
+        provider="acme",
+        source="",
+        checked=DAY,
+        paths=("/coding/",),
+        hosts=frozenset({"plan.acme.example"}),
+    )
+    assert plan.covers(Access(provider=provider, host=host, path="/coding/v1")) is covered
+
+
+def test_currencies_that_begin_alike() -> None:
+    """Yuan in Beijing and yuan in Hong Kong are two."""
+    with pytest.raises(TariffError, match="a rule may only use one currency"):
+        book(MODEL + "cny_per_mtok = { output = 1 }\ncnh_per_mtok = { cache_read = 1 }\n")
+
+
+def test_without_a_check_on_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A copy without that file decodes everything, and says the same."""
+    monkeypatch.setattr("pricing.book.CHECKED", tmp_path / "gone")
+    assert [tariff.names for tariff in book(MODEL).tariffs] == [("m",)]
