@@ -203,6 +203,8 @@ def test_a_quote_after_the_last_price() -> None:
     )
     with pytest.raises(ValueError, match="known from 2026-11-15"):
         quote.models(book(ended), ["m"], [], on(5))
+    with pytest.raises(ValueError, match="known from 2026-11-15"):  # from noon of that day
+        quote.models(book(ended.replace("15T00", "15T12")), ["m"], [], on(15, 6))
     past = (
         '[[tariff]]\nnames = ["m"]\nusd_per_mtok = { input = 1 }\n'
         "from = 2026-11-01T00:00:00Z\nuntil = 2026-11-10T00:00:00Z\n"
@@ -218,12 +220,14 @@ def test_names_like_an_unknown_one() -> None:
         {
             "acme.toml": HEAD + MODEL.replace('"m"', '"large-2"'),
             "other.toml": HEAD.replace("acme", "other") + MODEL.replace('"m"', '"large-3"'),
+            "third.toml": HEAD.replace("acme", "third") + MODEL.replace('"m"', '"vendor/tiny-1"'),
         }
     )
     for name, hint in (
         ("acme/large-4", r"did you mean acme/large-2 or other/large-3\?$"),
         ("other/large-4", r"did you mean other/large-3 or acme/large-2\?$"),
         ("large-4", r"did you mean acme/large-2 or other/large-3\?$"),
+        ("vendor/tiny-2", r"did you mean third/vendor/tiny-1\?$"),
         ("vendor/zzzz", "see `taximeter tariffs list`$"),
     ):
         with pytest.raises(ValueError, match=hint):
