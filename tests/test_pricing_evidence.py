@@ -15,6 +15,7 @@ from pricing.condition import AT as INSTANT
 from pricing.plan import Access, Plan
 from pricing.reason import Reason
 from pricing.sheet.layer import Layer
+from pricing.sheet.reader import decode, read
 from pricing.terms import Term
 from pricing.usage import TermValue
 from support.pricing_calls import AT, HEAD, book, call
@@ -312,3 +313,33 @@ def test_without_a_check_on_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """A copy without that file decodes everything, and says the same."""
     monkeypatch.setattr("pricing.book.CHECKED", tmp_path / "gone")
     assert [tariff.names for tariff in book(MODEL).tariffs] == [("m",)]
+
+
+PLAN = '[[plan]]\nname = "p"\nsource = "https://x.y"\nchecked = 2026-11-20\n'
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("", "a plan needs credentials, hosts or paths"),
+        ('paths = ["/"]', "expected the beginning of a path"),
+        ('paths = ["coding/"]', "expected the beginning of a path"),
+        ('paths = ["/*/coding"]', "expected the beginning of a path"),
+        ('paths = ["/c/"]\nplan_when = "always"', "expected a list of tables"),
+        ('paths = ["/c/"]\nplan_when = []', "expected a list of tables"),
+        ('paths = ["/c/"]\nplan_when = [{}]', "an empty condition would always hold"),
+        ('paths = ["/c/"]\nplan_when = [{ X-Plan = "a" }]', "the header's name in lower case"),
+        ('paths = ["/c/"]\nplan_when = [{ "\u212a" = "a" }]', "the header's name in lower case"),
+        ('paths = ["/c/"]\nplan_when = [{ x = "In" }]', "a header's value in lower case"),
+        ('paths = ["/c/"]\nplan_when = [{ x = "\u212a" }]', "a header's value in lower case"),
+        ('paths = ["/c/"]\nplan_when = [{ x = 5 }]', "a header's value in lower case"),
+        ('paths = ["/c/"]\nplan_when = [{ x = [] }]', "expected at least one value"),
+    ],
+)
+def test_a_plan_that_is_wrong_is_none(keys: str, message: str) -> None:
+    """It is named with what was expected, and no call comes by it."""
+    document, problems = decode("p.toml", HEAD + PLAN + keys)
+    assert problems == []
+    sheet = read("p.toml", HEAD + PLAN + keys, document, {})
+    assert sheet.plans == []
+    assert message in sheet.problems[0].message
