@@ -78,6 +78,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/audit"): Rule(AUDITORS),
     ("POST", "/api/audit"): _COMMAND,
     ("GET", "/api/evaluations"): _READ,
+    ("GET", "/api/evidence"): _READ,
     ("GET", "/api/evaluations/{run_id}"): _READ,
     ("POST", "/api/evaluations"): _COMMAND,
     ("GET", "/api/access"): Rule(ADMINS),

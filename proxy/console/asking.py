@@ -17,7 +17,7 @@ from exporters.record import TransientError
 from proxy.access.audit import NotAudited
 from proxy.dashboards.answers import PANEL, RANGE
 from proxy.query.asked import FILTERED_PERIOD, NOTHING, Accepted, Asked, Mistake, asked
-from proxy.query.language import AUDIT_LOG, CALLS, REPORT, TIMELINE
+from proxy.query.language import AUDIT_LOG, CALLS, EVIDENCE, REPORT, TIMELINE
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,
+    ("GET", "/api/evidence"): EVIDENCE,
     ("GET", "/api/unpriced"): FILTERED_PERIOD,
     ("GET", "/api/counted"): FILTERED_PERIOD,
     ("GET", "/api/audit"): AUDIT_LOG,

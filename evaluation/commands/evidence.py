@@ -1,0 +1,97 @@
+"""What decisions rest on, for commands: calls of a period, and a run.
+
+Queries the running console, whose process owns the embedded store; without one, opens the store.
+"""
+
+import argparse
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from evaluation.commands.eval_report import fetched
+from evaluation.decisions.calls import Calls
+from evaluation.reports.rows import Stored
+from exporters.clickhouse.evidence import BY, Evidence, evidence
+from exporters.clickhouse.notes import notes
+from exporters.clickhouse.query import Query
+from exporters.clickhouse.reports import NOTHING
+from exporters.clickhouse.store import Row, Store
+from proxy.commands import questions, stored
+from proxy.commands.console_client import ask
+from proxy.query.answer import instant_text
+from proxy.query.language import EVIDENCE, Defaults, report_query
+from proxy.settings.config import Config
+from proxy.settings.places import has_store, store_dsn
+
+DEFAULTS = Defaults(since="30d", by=BY)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Sums by candidate with the calls behind them; `run` if one was named."""
+
+    config: Config
+    since: str | None
+    until: str
+    tz: str
+    sums: list[Row]
+    total: Row
+    calls: Calls
+    share: float
+    notes: list[str]
+    run: Stored | None
+
+    @property
+    def period(self) -> dict[str, object]:
+        """For JSON."""
+        return {"since": self.since, "until": self.until, "tz": self.tz, "total": self.total}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The period, the filters, and the run."""
+    questions.add_question(parser, EVIDENCE, DEFAULTS)
+    help = "take quality and safety from this run of a suite (taximeter eval run)"
+    parser.add_argument("--run", default="", metavar="RUN", help=help)
+
+
+def find(arguments: argparse.Namespace) -> Found:
+    """What was asked for.  Raises ValueError for what is wrong in it, OSError, TransientError."""
+    pairs, asked = questions.question(arguments, EVIDENCE)
+    query = report_query(asked, datetime.now(UTC), DEFAULTS)
+    config = stored.stored_configuration(arguments)
+    found: Any = ask(config, "/api/evidence", pairs)
+    if found is None:
+        found = asyncio.run(_from_store(config, query))
+    run = fetched(config, arguments.run) if arguments.run else None
+    return Found(
+        config=config,
+        since=found["since"],
+        until=found["until"],
+        tz=found["tz"],
+        sums=found["sums"],
+        total=found["total"],
+        calls=Calls.read(found["columns"], found["rows"]),
+        share=found["share"],
+        notes=found["notes"],
+        run=run,
+    )
+
+
+async def _from_store(config: Config, query: Query) -> Row:
+    """The answer without a running console."""
+    waiting = list(stored.not_stored(config))
+    period = {
+        "since": instant_text(query.since),
+        "until": instant_text(query.end),
+        "tz": query.zone,
+    }
+    if not has_store(config):  # this data directory was never served from
+        return {**period, **Evidence(NOTHING, (), [], 1.0).document(), "notes": waiting}
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        found = await evidence(store, query)
+        said = [*await notes(store, query), *waiting]
+        return {**period, **found.document(), "notes": said}
+    finally:
+        await store.close()
