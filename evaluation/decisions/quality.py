@@ -47,19 +47,19 @@ def by_run(names: Sequence[str], run: Stored, *, hidden: bool = False) -> Qualit
     A model of the run is the candidate of the same name, or one whose name answered its calls.
     """
     found = by_model(run, hidden=hidden)
-    matched = _matched(names, found)
+    mine = matched(names, found)
     said = f"right answers of run {run.run.run_id}, {run.run.suite} {run.run.suite_version}"
-    known = {rows.model for rows in matched.values()}
+    known = {rows.model for rows in mine.values()}
     return Quality(
         "run",
         said,
-        _scores(names, matched, _right),
-        _scores(names, matched, _safe),
+        _scores(names, mine, _right),
+        _scores(names, mine, _safe),
         tuple(rows.model for rows in found if rows.model not in known),
     )
 
 
-def _matched(names: Sequence[str], found: Sequence[ModelRows]) -> dict[str, ModelRows]:
+def matched(names: Sequence[str], found: Sequence[ModelRows]) -> dict[str, ModelRows]:
     """By candidate.  A candidate that several models of the run fit takes that of its own name."""
     plain = {rows.model: rows for rows in found}
     served: dict[str, list[ModelRows]] = {}
@@ -67,14 +67,14 @@ def _matched(names: Sequence[str], found: Sequence[ModelRows]) -> dict[str, Mode
         provider = rows.model.partition("/")[0]
         for model in rows.response_models:
             served.setdefault(f"{provider}/{model}", []).append(rows)
-    matched = {}
+    chosen = {}
     for name in names:
         others = served.get(name, [])
         if name in plain:
-            matched[name] = plain[name]
+            chosen[name] = plain[name]
         elif len(others) == 1:
-            matched[name] = others[0]
-    return matched
+            chosen[name] = others[0]
+    return chosen
 
 
 def _right(rows: ModelRows) -> Iterable[tuple[str, str, float]]:
