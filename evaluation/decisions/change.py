@@ -66,9 +66,9 @@ def canary_of(rate: float, smallest: float, what: str = "success") -> str:
     spread = max(rate * (1 - rate), 0.01)
     calls = cases_needed(spread * (1 / CANARY_SHARE + 1 / (1 - CANARY_SHARE)), smallest)
     return (
-        f"send {CANARY_SHARE * 100:.0f} % of the sessions there by a split; {calls:,} calls in all show a"
-        f" loss of {smallest * 100:g} points of {what} in 80 % of runs; go back at once when the"
-        " errors of that arm have an e-value of 20 or more"
+        f"send {CANARY_SHARE * 100:.0f} % of the sessions there by a split; {calls:,} calls in all"
+        f" show a loss of {smallest * 100:g} points of {what} in 80 % of runs; go back at once when"
+        " the errors of that arm have an e-value of 20 or more"
     )
 
 

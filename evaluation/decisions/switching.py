@@ -43,6 +43,11 @@ class Work:
     smallest: float  # the loss of quality that matters
     share: float  # of all sessions, that the rows are
 
+    def success(self, name: str) -> float:
+        """The share of its calls that ended well."""
+        mine: Floats = self.calls.succeeded[self.calls.candidates == name]
+        return float(mine.mean()) if len(mine) else 0.5
+
 
 def switches(work: Work) -> Iterator[Change]:
     """For each candidate the cheapest others, with what is known about their quality."""
@@ -60,11 +65,6 @@ def switches(work: Work) -> Iterator[Change]:
         others = [pair for pair in cheaper if pair not in tested]
         for other, share in (*tested[:TARGETS_MAX], *others[: 0 if tested else 1]):
             yield _change(work, name, other, share)
-
-    def success(self, name: str) -> float:
-        """The share of its calls that ended well."""
-        mine: Floats = self.calls.succeeded[self.calls.candidates == name]
-        return float(mine.mean()) if len(mine) else 0.5
 
 
 @dataclass(frozen=True, slots=True)
