@@ -93,8 +93,7 @@ def _nothing(found: evidence.Found, *, as_json: bool) -> Exit:
         terminal.emit({**found.period, **empty})
     else:
         terminal.say(said)
-        for note in found.notes:
-            terminal.wrapped(f"Note: {note}.")
+        evidence.say(found.notes)
     return Exit.OK
 
 
@@ -115,8 +114,7 @@ def _show(made: Comparison, found: evidence.Found) -> None:
         terminal.wrapped(f"In --json and --html also: {', '.join(left)}.\n")
     for line in _said(made):
         terminal.wrapped(line)
-    for note in (*made.notes, *found.notes):
-        terminal.wrapped(f"Note: {note}.")
+    evidence.say((*made.notes, *found.notes))
 
 
 def _summary(one: Compared) -> dict[str, str]:

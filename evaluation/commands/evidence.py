@@ -5,6 +5,7 @@ Queries the running console, whose process owns the embedded store; without one,
 
 import argparse
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,7 @@ from exporters.clickhouse.notes import notes
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import NOTHING
 from exporters.clickhouse.store import Row, Store
-from proxy.commands import questions, stored
+from proxy.commands import questions, stored, terminal
 from proxy.commands.console_client import ask
 from proxy.query.answer import instant_text
 from proxy.query.language import EVIDENCE, Defaults, report_query
@@ -76,6 +77,12 @@ def find(arguments: argparse.Namespace) -> Found:
         notes=found["notes"],
         run=run,
     )
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print notes, which may end with a question."""
+    for note in notes:
+        terminal.wrapped(f"Note: {note}{'' if note.endswith('?') else '.'}")
 
 
 async def _from_store(config: Config, query: Query) -> Row:

@@ -94,8 +94,7 @@ def _show(made: Recommendation, found: evidence.Found) -> None:
         if len(made.changes) > SHOWN_MAX:
             terminal.say(f"{len(made.changes) - SHOWN_MAX} more in --json and --html.\n")
         terminal.wrapped(f"Kind of claim: {made.claim}.")
-    for note in (*made.notes, *found.notes):
-        terminal.wrapped(f"Note: {note}.")
+    evidence.say((*made.notes, *found.notes))
 
 
 def _cells(number: int, one: Change) -> dict[str, str]:

@@ -25,6 +25,7 @@ REFUSED = frozenset(
      "blocklist", "prohibitedcontent", "spii", "imagesafety", "imageprohibitedcontent",
      "imagerecitation", "errortoxic", "sensitive")
 )  # fmt: skip
+NO_MODEL = "(none)"
 SUCCESS = "calls that ended ok, neither refused nor cut at their length"
 
 
@@ -63,7 +64,7 @@ class Calls:
     def candidates(self) -> NDArray[np.object_]:
         """`provider/model` of each call."""
         pairs = zip(self.columns["provider"], self.columns["model"], strict=True)
-        return np.asarray([f"{provider}/{model}" for provider, model in pairs], object)
+        return np.asarray([candidate(*pair) for pair in pairs], object)
 
     @cached_property
     def clusters(self) -> NDArray[np.int64]:
@@ -95,6 +96,11 @@ class Calls:
         """Some of the rows."""
         kept = np.flatnonzero(mask).tolist()
         return Calls({name: [each[at] for at in kept] for name, each in self.columns.items()})
+
+
+def candidate(provider: str, model: str) -> str:
+    """`provider/model`; a call may have no model, such as one that was refused at once."""
+    return f"{provider}/{model or NO_MODEL}"
 
 
 def numbered(labels: Sequence[object]) -> NDArray[np.int64]:

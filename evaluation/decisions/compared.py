@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from evaluation.decisions import scoring
-from evaluation.decisions.calls import Calls
+from evaluation.decisions.calls import Calls, candidate
 from evaluation.decisions.comparison import CLAIMS, Compared, Comparison
 from evaluation.decisions.measured import CLUSTERS_MIN, Candidates, Measure, Sums, measures
 from evaluation.decisions.metrics import METRICS
@@ -73,7 +73,7 @@ def compare(
 
 def label(sums: Sums) -> str:
     """`provider/model` of a row of sums, as `Calls.candidates` has it."""
-    return f"{sums['provider']}/{sums['model']}"
+    return candidate(str(sums["provider"]), str(sums["model"]))
 
 
 def _same_work(sums: Sequence[Sums], calls: Calls) -> tuple[list[Sums], list[dict[str, str]]]:

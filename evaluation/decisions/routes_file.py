@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from evaluation.decisions.calls import NO_MODEL
 from evaluation.decisions.change import CANARY_SHARE, Change
 from evaluation.decisions.recommended import Recommendation
 from proxy.settings.config import Config, Provider
@@ -26,8 +27,9 @@ def routes_toml(
 
     `packaged` are the providers of the packaged settings; what differs from them is written too.
     """
-    known = [name for name in found.spend if name.partition("/")[0] in config.providers]
-    foreign = [name for name in found.spend if name not in known]
+    spent = [name for name in found.spend if not name.endswith(f"/{NO_MODEL}")]
+    known = [name for name in spent if name.partition("/")[0] in config.providers]
+    foreign = [name for name in spent if name not in known]
     recommended = _best(found.changes, known)
     routed = known[:ROUTES_MAX]
     providers = {name.partition("/")[0] for name in routed}

@@ -20,7 +20,7 @@ from evaluation.statistics.clusters import Floats
 from evaluation.statistics.interval import Estimate, Interval
 from evaluation.statistics.off_policy import OffPolicy, log_of, off_policy
 
-ROWS_MAX = 2_000  # of a candidate, priced again with another's tariffs
+ROWS_MAX = 1_000  # of a candidate, priced again with another's tariffs
 CHEAPER_MIN = 0.05  # share that a change saves at least
 TARGETS_MAX = 2  # candidates of the run that are proposed instead of one
 DISAGREE = 0.3  # share of cases on which two models disagree, seen in real sets: 0.23 to 0.36

@@ -29,8 +29,8 @@ _PLAIN = (
     *("operation", "outcome", "finish_reason", "cost_usd", "cost_status", "duration_us"),
     *("first_token_us", "input_tokens_total", "output_tokens_total", "cache_read_tokens"),
     *("cache_write_tokens", "reasoning_tokens", "service_tier", "stream", "attempt"),
-    *("http_status", "request_bytes", "feature", "request_model", "usage", "route", "route_version"),
-    *("candidate", "propensity", "request_id"),
+    *("http_status", "request_bytes", "feature", "request_model", "usage", "route"),
+    *("route_version", "candidate", "propensity", "request_id"),
 )
 COLUMNS: Mapping[str, str] = {
     "provider": known("provider").expression({}),

@@ -27,6 +27,7 @@ from proxy.console import page
 from proxy.console.admission import CALLER, admission
 from proxy.console.asking import ASKED, answering, guarded, reply, understood
 from proxy.console.dashboards_api import DashboardsApi
+from proxy.console.evidence_api import EvidenceApi
 from proxy.console.report_api import Period, ReportApi, download
 from proxy.dashboards.answers import Reads
 from proxy.health.verdict import Looking
@@ -189,5 +190,6 @@ def application(
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
     shown = [*page.routes(), *DashboardsApi(store).routes()]
-    app.add_routes(answering([*shown, *api.routes(), *reports.routes(), *more]))
+    sums = [*reports.routes(), *EvidenceApi(store).routes()]
+    app.add_routes(answering([*shown, *api.routes(), *sums, *more]))
     return app

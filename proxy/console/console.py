@@ -21,7 +21,6 @@ from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
-from proxy.console.evidence_api import EvidenceApi
 from proxy.console.probes import Probes
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
@@ -77,7 +76,6 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
-            *EvidenceApi(parts.store).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,12 @@ from uuid import UUID
 import numpy as np
 from numpy.random import Generator
 
+from evaluation.decisions.prices import Prices, quantities
 from exporters.clickhouse.evidence import COLUMNS
 from exporters.record import Record, rounded
+from pricing import TariffBook, Usage
+
+BOOK = Prices(TariffBook.load())
 
 SPREAD = 0.5  # standard deviation of the logarithm of costs and times
 SESSION = 0.3  # of what the calls of a session share
@@ -89,14 +94,15 @@ def calls(
 
 def evidence(records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[list[object]]]:
     """Sums by candidate, and rows: what the store would answer, without it."""
-    rows, mine = [], dict[str, list[Record]]()
+    rows, mine = [], dict[tuple[str, str], list[Record]]()
     for record in records:
-        mine.setdefault(record.response_model, []).append(record)
+        mine.setdefault((record.provider, record.response_model), []).append(record)
         found = {name: getattr(record, name, None) for name in COLUMNS}
-        found |= {"model": record.response_model, "cluster": record.session_id, "effort": ""}
-        found |= {"refused": 0, "is_eval": 0, "in_session": 1, "ts_us": record.ts_us}
+        found |= {"model": record.response_model, "cluster": record.session_id or record.call_id}
+        found |= {"refused": 0, "is_eval": 0, "in_session": bool(record.session_id)}
+        found["effort"] = record.attributes.get("request.reasoning.level", "")
         rows.append([found[name] for name in COLUMNS])
-    return [_sums(model, each) for model, each in mine.items()], rows
+    return [_sums(model, each) for (_, model), each in mine.items()], rows
 
 
 def _sums(model: str, records: Sequence[Record]) -> dict[str, Any]:
@@ -117,3 +123,39 @@ def _sums(model: str, records: Sequence[Record]) -> dict[str, Any]:
             value = int(np.quantile(values, level / 100)) if values else None
             found[f"{name}_p{level}_us"] = value
     return found
+
+
+def call(number: int, model: str, usage: Mapping[str, int], **fields: Any) -> Record:
+    """One chat call of `provider/model` that used this much, at the price of its tariff."""
+    provider, _, name = model.partition("/")
+    counted = quantities(usage)
+    at_us = fields.pop("ts_us", BEGAN_US + number % 10_000 * 60_000_000)
+    at = datetime.fromtimestamp(at_us / 1e6, UTC)
+    cost = BOOK.usd(provider, name, counted, at)
+    totals = Usage(counted)
+    made: dict[str, Any] = {
+        "session_id": f"s{number}",
+        "operation": "chat",
+        "stream": True,
+        "http_status": 200,
+        "outcome": "ok",
+        "finish_reason": "stop",
+        "duration_us": 1_000_000,
+        "cost_usd": None if cost is None else rounded(Decimal(str(cost))),
+        "cost_status": "exact",
+        "request_bytes": 4 * totals.input_tokens + number,
+        "reasoning_tokens": usage.get("output.reasoning", 0),
+    }
+    return Record(
+        ts_us=at_us,
+        call_id=str(UUID(int=10**9 + number)),
+        provider=provider,
+        request_model=name,
+        response_model=name,
+        usage={meter: Decimal(count) for meter, count in usage.items()},
+        usage_origin="reported",
+        input_tokens_total=totals.input_tokens,
+        output_tokens_total=totals.output_tokens,
+        cache_read_tokens=usage.get("cache_read", 0),
+        **made | fields,
+    )
