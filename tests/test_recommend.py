@@ -16,7 +16,7 @@ from evaluation.decisions.change import Change
 from evaluation.decisions.prices import quantities
 from evaluation.decisions.recommended import Recommendation, recommend
 from evaluation.decisions.routes_file import routes_toml
-from evaluation.reports.rows import Result, Run, Stored
+from evaluation.reports.rows import Stored
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.evidence import COLUMNS
 from exporters.record import Batch, Record
@@ -24,7 +24,7 @@ from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.settings import sources
 from support import deciding
-from support.deciding import BOOK, call
+from support.deciding import BOOK, call, run_of
 
 DATABASE = "test_recommend"
 BIG, SMALL = "openai/gpt-5.4", "openai/gpt-5.4-mini"
@@ -49,34 +49,11 @@ def calls_of(model: str, count: int, usage: Mapping[str, int] = USE, **fields: A
     return [call(offset + number, model, usage, **fields) for number in range(count)]
 
 
-def a_run(
-    right: Mapping[str, float], costs: Mapping[str, float], cases: int, seed: int = 1
-) -> Stored:
-    """Models that are right so often on the same cases, at such costs."""
-    chance = np.random.default_rng(seed)
-    hard = chance.random(cases)
-    return Stored(
-        run=Run(run_id="R", ts="", state="finished", suite="s", suite_version="1", models=[*right],
-                samples=1, judge="", cases=cases, hidden_cases=0),
-        results=[
-            Result(
-                model=model, case_id=str(case), sample=1, case_version="1", cluster="", task="t",
-                hidden=False, weight=1.0, status="pass" if hard[case] < rate else "fail",
-                reason="", checks="[]", contaminated=False, attempts=1, error_type="",
-                cost_usd=costs[model] * (1 + hard[case]), judge_usd=None, duration_us=1,
-            )
-            for model, rate in right.items()
-            for case in range(cases)
-        ],
-        calls=[],
-    )  # fmt: skip
-
-
 def test_a_smaller_model_that_holds_on_the_same_cases_is_recommended() -> None:
     """The saving is that of the same cases; where quality falls, it is not recommended."""
     records = calls_of(BIG, 60) + calls_of(SMALL, 60)
     costs = {BIG: 0.01, SMALL: 0.002}
-    made = found(records, a_run({BIG: 0.9, SMALL: 0.9}, costs, 600))
+    made = found(records, run_of({BIG: 0.9, SMALL: 0.9}, costs, 600))
     (one,) = of(made, "model", BIG)
     assert (one.conclusion, one.to, one.evidence_kind) == ("recommended", SMALL, "replay")
     assert one.saving_share.value == pytest.approx(0.8)
@@ -84,14 +61,14 @@ def test_a_smaller_model_that_holds_on_the_same_cases_is_recommended() -> None:
     assert "600 cases answered by both" in one.evidence
     assert "split" in one.canary
     assert made.changes[0] == one  # what is sure comes first
-    worse = found(records, a_run({BIG: 0.9, SMALL: 0.6}, costs, 600))
-    assert of(worse, "model", BIG)[0].conclusion == "not enough evidence"
-    few = found(records, a_run({BIG: 0.9, SMALL: 0.88}, costs, 30))
+    worse = found(records, run_of({BIG: 0.9, SMALL: 0.6}, costs, 600))
+    assert of(worse, "model", BIG)[0].conclusion == "not recommended"
+    few = found(records, run_of({BIG: 0.9, SMALL: 0.88}, costs, 30))
     (doubt,) = of(few, "model", BIG)
     assert doubt.conclusion == "not enough evidence"
     assert doubt.collect is not None
     assert (doubt.collect.number or 0) > 100
-    dearer = found(records, a_run({BIG: 0.9, SMALL: 0.9}, {BIG: 0.01, SMALL: 0.02}, 600))
+    dearer = found(records, run_of({BIG: 0.9, SMALL: 0.9}, {BIG: 0.01, SMALL: 0.02}, 600))
     assert not [each for each in of(dearer, "model") if each.conclusion == "recommended"]
 
 
@@ -130,11 +107,13 @@ def test_recorded_propensities_are_evidence() -> None:
     (good,) = of(found(routed(0.95, 0.5)), "model", BIG)
     assert (good.conclusion, good.evidence_kind) == ("recommended", "off-policy")
     (bad,) = of(found(routed(0.80, 0.5)), "model", BIG)
-    assert bad.conclusion == "not enough evidence"
+    assert bad.conclusion == "not recommended"
     assert bad.quality_difference is not None
     assert (bad.quality_difference.high or 0) < -0.05
     (unknown,) = of(found(routed(0.95, None)), "model", BIG)
-    assert unknown.evidence_kind == "repriced"
+    assert (unknown.evidence_kind, unknown.conclusion) == ("repriced", "not enough evidence")
+    assert "no propensities were recorded" in unknown.evidence
+    assert "coverage" in unknown.evidence
 
 
 def test_batches_cost_what_the_tariff_says() -> None:
@@ -242,7 +221,7 @@ def test_routes_to_review(
     config = sources.load(mine, {})
     records = calls_of(BIG, 60) + calls_of(SMALL, 60) + calls_of("inhouse/Llama 3 (\u200bx)", 30)
     records += calls_of("elsewhere/x", 30)
-    made = found(records, a_run({BIG: 0.9, SMALL: 0.9}, {BIG: 0.01, SMALL: 0.002}, 600))
+    made = found(records, run_of({BIG: 0.9, SMALL: 0.9}, {BIG: 0.01, SMALL: 0.002}, 600))
     routes = tmp_path / "routes.toml"
     text = routes_toml(made, config, sources.defaults()["providers"], datetime.now(UTC))
     routes.write_text(text, encoding="utf-8")

@@ -12,8 +12,9 @@ from pricing.money import UNKNOWN
 Kind = Literal["model", "batch", "cache", "cache_ttl", "effort", "retries", "duplicates"]
 # recommended: quality is known to hold.  try: nothing but a condition that rows cannot show stands
 # against it.  not enough evidence: see `collect`.
-Conclusion = Literal["recommended", "try", "not enough evidence"]
-ORDER: tuple[Conclusion, ...] = ("recommended", "try", "not enough evidence")
+# not recommended: quality is known to fall, or nothing is saved.
+Conclusion = Literal["recommended", "try", "not enough evidence", "not recommended"]
+ORDER: tuple[Conclusion, ...] = (*("recommended", "try", "not enough evidence", "not recommended"),)
 CANARY_SHARE = 0.1  # of the sessions
 CALLS_MIN = 20  # of a kind, below which nothing is said about it
 SESSIONS_MIN = 10

@@ -36,9 +36,11 @@ def _sections(found: Recommendation) -> Iterator[str]:
 
 def summary(found: Recommendation) -> str:
     """How many changes there are of each conclusion."""
+    rejected = found.count("not recommended")
     return (
         f"{found.count('recommended')} recommended, {found.count('try')} to try,"
-        f" {found.count('not enough evidence')} without enough evidence."
+        f" {found.count('not enough evidence')} without enough evidence"
+        f"{f', {rejected} not recommended' if rejected else ''}."
     )
 
 
@@ -49,7 +51,7 @@ def _mark(one: Change) -> Mark:
 
 def _change(one: Change) -> Iterator[str]:
     yield f"<h2>{escape(one.title.capitalize())}</h2>"
-    saves = "could save" if one.conclusion == "not enough evidence" else "saves"
+    saves = "saves" if one.conclusion in ("recommended", "try") else "could save"
     rows = [
         ("conclusion", one.conclusion),
         (saves, f"{usd(one.saving_usd.value)} ({spread(one.saving_usd, usd)})"),

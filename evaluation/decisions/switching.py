@@ -10,15 +10,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.decisions.calls import Calls
-from evaluation.decisions.change import CALLS_MIN, Change, Collect, canary_of, less, percent, saved
+from evaluation.decisions.change import (
+    CALLS_MIN,
+    Change,
+    Collect,
+    Conclusion,
+    canary_of,
+    less,
+    percent,
+    saved,
+)
 from evaluation.decisions.prices import Prices, at_of, quantities, uncached
+from evaluation.decisions.routed import by_routes
 from evaluation.reports.bounds import Bounds, bounds
 from evaluation.reports.rows import ModelRows
 from evaluation.reports.words import points, spread
 from evaluation.statistics import cases_needed, ratio, share_difference
 from evaluation.statistics.clusters import Floats
-from evaluation.statistics.interval import Estimate, Interval
-from evaluation.statistics.off_policy import OffPolicy, log_of, off_policy
+from evaluation.statistics.interval import Estimate, Interval, Refused
+from evaluation.statistics.off_policy import OffPolicy
 
 ROWS_MAX = 1_000  # of a candidate, priced again with another's tariffs
 CHEAPER_MIN = 0.05  # share that a change saves at least
@@ -116,10 +126,9 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
     """Recommended if the interval of the loss is within what matters, and that of the saving above
     nothing."""
     quality, spend = evidence.quality, work.spend[name] * evidence.part
-    low = quality.low
-    holds = low is not None and low > -work.smallest and share.low is not None and share.low > 0
+    conclusion = _conclusion(quality, share, work.smallest)
     collect = None
-    if not holds:
+    if conclusion == "not enough evidence":
         variance = (quality.se or np.sqrt(DISAGREE / quality.cases)) ** 2 * quality.cases
         room = work.smallest + min(quality.value, 0.0)
         more = cases_needed(variance, room) - quality.cases if room > 0 else None
@@ -133,7 +142,7 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
         title=f"use {other} instead of {name}",
         candidate=name,
         to=other,
-        conclusion="recommended" if holds else "not enough evidence",
+        conclusion=conclusion,
         saving_usd=saved(share, spend),
         saving_share=share,
         spend_usd=spend,
@@ -147,73 +156,39 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
     )
 
 
+def _conclusion(quality: Estimate, share: Bounds, smallest: float) -> Conclusion:
+    """By both intervals: what is lost, and what is saved."""
+    if quality.high is not None and quality.high < -smallest:
+        return "not recommended"
+    if share.high is not None and share.high <= 0:
+        return "not recommended"
+    holds = quality.low is not None and quality.low > -smallest
+    return "recommended" if holds and (share.low or 0.0) > 0 else "not enough evidence"
+
+
 def _by_route(work: Work, name: str, other: str, repriced: Bounds) -> Change | None:
-    """By routes whose choices have recorded propensities: success under "always the other"."""
-    rows = _routed(work, name, other)
-    if len(rows) < CALLS_MIN:
+    """By routes that chose both at random."""
+    found = by_routes(work.calls, name, other)
+    if found is None:
         return None
-    served = work.calls.candidates[rows]
-    arms = sorted(set(served.tolist()))
-    propensities: Floats = work.calls.numbers("propensity")[rows]
-    rewards: Floats = work.calls.succeeded[rows]
-    sessions = work.calls.clusters[rows].tolist()
-    found = []
-    for arm in (name, other):
-        target = np.zeros((len(rows), len(arms)))
-        target[:, arms.index(arm)] = 1.0
-        actions = [arms.index(each) for each in served]
-        found.append(off_policy(log_of(actions, rewards, propensities, target, sessions=sessions)))
-    now, then = found
-    if not isinstance(then, OffPolicy) or not isinstance(now, OffPolicy):
-        return None
-    quality = _between(now.dr, then.dr, len(rows))
+    if found.refused is not None:
+        return _by_prices(work, name, other, repriced, found.refused)
+    quality = found.difference
+    assert quality is not None
+    assert isinstance(found.then, OffPolicy)
     said = (
-        f"{len(rows):,} calls of routes with recorded propensities (DR, ESS {then.ess:.0f}):"
-        f" success {_said(quality.interval)} points; cost by tariffs; other calls of {name} are"
-        " not part of this"
+        f"{found.calls:,} calls of routes with recorded propensities (DR, ESS"
+        f" {found.then.ess:.0f}): success {_said(quality.interval)} points; cost by tariffs; other"
+        f" calls of {name} are not part of this"
     )
-    costs = np.nan_to_num(work.calls.numbers("cost_usd"))
-    part = costs[rows][served == name].sum() / max(
-        costs[work.calls.candidates == name].sum(), 1e-18
-    )
-    evidence = Evidence("off-policy", said, now.dr.value or 0.5, quality, float(part))
+    evidence = Evidence("off-policy", said, work.success(name), quality, found.part)
     return _made(work, name, other, repriced, evidence)
 
 
-def _routed(work: Work, name: str, other: str) -> list[int]:
-    """First attempts in versions of routes that chose both; one without a propensity ends it."""
-    columns = work.calls.columns
-    of: dict[object, list[int]] = {}
-    for at, route in enumerate(columns["route"]):
-        if route and columns["attempt"][at] == 1:
-            of.setdefault((route, columns["route_version"][at]), []).append(at)
-    found: list[int] = []
-    for rows in of.values():
-        chosen = set(work.calls.candidates[rows].tolist())
-        known = all(columns["propensity"][at] for at in rows)
-        if known and {name, other} <= chosen:
-            found += rows
-    return sorted(found)
-
-
-def _between(now: Interval, then: Interval, calls: int) -> Estimate:
-    """The difference of two estimates; their errors are added as if independent."""
-    assert now.value is not None
-    assert then.value is not None
-    value = then.value - now.value
-    halves = [
-        (each.high - each.low) / 2
-        for each in (now, then)
-        if each.low is not None and each.high is not None
-    ]
-    if len(halves) < 2:
-        return Estimate(Interval(value, None, None), None, np.inf, calls, 1)
-    half = float(np.hypot(halves[0], halves[1]))
-    return Estimate(Interval(value, value - half, value + half), half / 1.96, 1.96, calls, calls)
-
-
-def _by_prices(work: Work, name: str, other: str, share: Bounds) -> Change:
-    """Nothing is known about quality on the same work."""
+def _by_prices(
+    work: Work, name: str, other: str, share: Bounds, refused: Refused | None = None
+) -> Change:
+    """Nothing is known about quality on the same work; `refused` says why routes do not tell."""
     cases = cases_needed(DISAGREE, work.smallest)
     return Change(
         kind="model",
@@ -227,7 +202,7 @@ def _by_prices(work: Work, name: str, other: str, share: Bounds) -> Change:
         calls=work.count[name],
         evidence=(
             f"the tokens of {name} at the prices of {other}, none of them cached; no evidence of"
-            " quality on the same work"
+            f" quality on the same work{'' if refused is None else _why(refused)}"
         ),
         evidence_kind="repriced",
         risk=f"{RISK.format(name)}; it may need more tokens for the same text",
@@ -261,6 +236,13 @@ def _repriced(work: Work, name: str, other: str) -> Bounds:
     if not now or not sum(now):
         return Bounds(None, None, None)
     return less(ratio(then, now, clusters))
+
+
+def _why(refused: Refused) -> str:
+    """Why routes do not tell, how far they reach, and what can be said all the same."""
+    within = "" if refused.bounds is None else f", success {spread(bounds(refused.bounds))}"
+    covered = percent(refused.coverage)
+    return f": calls of routes are refused as evidence, {refused.why} (coverage {covered}{within})"
 
 
 def _said(found: Interval) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from evaluation.decisions.prices import Prices, quantities
+from evaluation.reports.rows import Result, Run, Stored
 from exporters.clickhouse.evidence import COLUMNS
 from exporters.record import Record, rounded
 from pricing import TariffBook, Usage
@@ -159,3 +160,36 @@ def call(number: int, model: str, usage: Mapping[str, int], **fields: Any) -> Re
         cache_read_tokens=usage.get("cache_read", 0),
         **made | fields,
     )
+
+
+def run_of(
+    right: Mapping[str, float],
+    costs: Mapping[str, float],
+    cases: int,
+    *,
+    seed: int = 1,
+    noise: float = 0.0,
+) -> Stored:
+    """Models that are right so often on the same cases, at such costs; `noise` is of each cost."""
+    chance = np.random.default_rng(seed)
+    hard = chance.random(cases)
+    run = Run(
+        run_id="R", ts="", state="finished", suite="s", suite_version="1", models=[*right],
+        samples=1, judge="", cases=cases, hidden_cases=0,
+    )  # fmt: skip
+    results = [
+        Result(
+            model=model, case_id=str(case), sample=1, case_version="1", cluster="", task="t",
+            hidden=False, weight=1.0, status="pass" if hard[case] < rate else "fail",
+            reason="", checks="[]", contaminated=False, attempts=1, error_type="",
+            cost_usd=_usd(costs[model] * (1 + hard[case]) * math.exp(chance.normal(0, noise))),
+            judge_usd=None, duration_us=1,
+        )
+        for model, rate in right.items()
+        for case in range(cases)
+    ]  # fmt: skip
+    return Stored(run=run, results=results, calls=[])
+
+
+def _usd(cost: float) -> Decimal:
+    return Decimal(cost).quantize(Decimal("1e-15"))
