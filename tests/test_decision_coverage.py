@@ -1,5 +1,8 @@
 """Decisions in a world whose truth is known: intervals hold it, and the best is found."""
 
+import math
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from evaluation.decisions.recommended import recommend
 from evaluation.decisions.wanted import wanted
 from evaluation.reports.bounds import Bounds
 from exporters.clickhouse.evidence import COLUMNS
+from exporters.record import rounded
 from support import deciding
 from support.deciding import BOOK, CHEAP, GOOD, POOR, call, run_of
 
@@ -76,19 +80,21 @@ def test_what_a_run_promises_comes_true(loss: float, most: float) -> None:
 
 @pytest.mark.slow
 def test_routed_calls_tell_the_truth_and_a_world_without_overlap_is_refused() -> None:
-    """Success of both arms of a split, in sessions; a split of nothing to one is no evidence."""
-    seen = []
+    """Success and bills of both arms of a split, in sessions; hardly any overlap is no evidence."""
+    seen, saving = [], []
     for seed in range(RUNS // 3):
         chance = np.random.default_rng(seed)
         records = []
         for session in range(400):
             model = SMALL if chance.random() < 0.3 else BIG
+            long = chance.normal(0, 0.5)  # what the calls of a session share
             for turn in range(3):
+                usd = (0.004 if model == SMALL else 0.010) * math.exp(long + chance.normal(0, 0.5))
                 ok = chance.random() < (0.85 if model == SMALL else 0.9)
                 records.append(
                     call(
                         session * 3 + turn, model, USE, session_id=f"s{session}", route="a",
-                        propensity=0.3 if model == SMALL else 0.7,
+                        propensity=0.3 if model == SMALL else 0.7, cost_usd=rounded(Decimal(usd)),
                         outcome="ok" if ok else "http_error",
                     )
                 )  # fmt: skip
@@ -97,8 +103,10 @@ def test_routed_calls_tell_the_truth_and_a_world_without_overlap_is_refused() ->
         (one,) = (e for e in made.changes if e.kind == "model" and e.candidate == BIG)
         if one.quality_difference is not None:  # else the draw is 3 standard errors off
             seen.append(held(one.quality_difference, -0.05))
+            saving.append(held(one.saving_share, 0.6))
     assert len(seen) >= 0.97 * (RUNS // 3)
-    assert np.mean(seen) >= AT_LEAST - 0.02  # a hundred runs: ± 2 points
+    for each in (seen, saving):
+        assert np.mean(each) >= AT_LEAST - 0.02  # a hundred runs: ± 2 points
     rare = [
         call(at, SMALL if at < 3 else BIG, USE, route="a", propensity=0.005 if at < 3 else 0.995)
         for at in range(600)

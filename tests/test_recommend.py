@@ -106,6 +106,12 @@ def test_recorded_propensities_are_evidence() -> None:
 
     (good,) = of(found(routed(0.95, 0.5)), "model", BIG)
     assert (good.conclusion, good.evidence_kind) == ("recommended", "off-policy")
+    assert "cost as billed" in good.evidence
+    at = datetime.fromtimestamp(deciding.BEGAN_US / 1e6, UTC)
+    now, then = (BOOK.usd("openai", m.partition("/")[2], quantities(USE), at) for m in (BIG, SMALL))
+    assert now is not None
+    assert then is not None
+    assert good.saving_share.value == pytest.approx(1 - then / now)
     (bad,) = of(found(routed(0.80, 0.5)), "model", BIG)
     assert bad.conclusion == "not recommended"
     assert bad.quality_difference is not None

@@ -1,25 +1,32 @@
-"""Success under "always this candidate", from calls of routes with recorded propensities.  Pure."""
+"""Success and cost under "always this candidate", from routes with recorded propensities.  Pure."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from evaluation.decisions.calls import Calls
 from evaluation.decisions.change import CALLS_MIN
-from evaluation.statistics.clusters import Floats
-from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused
+from evaluation.statistics.clusters import Clusters, Floats, clustered
+from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused, ordered
 from evaluation.statistics.off_policy import OffPolicy, log_of, off_policy
 from evaluation.statistics.quantiles import normal_quantile
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """Two candidates by the same routes; `part` is the share of the cost of the first in them."""
+    """Two candidates by the same routes; `part` is the share of the cost of the first in them.
+
+    `costs` is the ratio of the cost of a client call, all attempts of it, under "always the other"
+    to that under "always the first"; without a value if a cost is unknown.
+    """
 
     calls: int
     part: float
     now: OffPolicy | Refused
     then: OffPolicy | Refused
+    costs: Interval
 
     @property
     def difference(self) -> Estimate | None:
@@ -67,7 +74,47 @@ def by_routes(calls: Calls, name: str, other: str) -> Routed | None:
     costs = np.nan_to_num(calls.numbers("cost_usd"))
     whole = costs[calls.candidates == name].sum()
     part = float(costs[rows][served == name].sum() / whole) if whole else 0.0
-    return Routed(len(rows), part, always(name), always(other))
+    ratio = Interval(None, None, None)
+    if propensities is not None:
+        paid = _paid(calls, rows)
+        arms_of = [(served == arm) / propensities for arm in (name, other)]
+        ratio = _ratio(paid, arms_of[0], arms_of[1], clustered(len(rows), sessions))
+    return Routed(len(rows), part, always(name), always(other), ratio)
+
+
+def _paid(calls: Calls, rows: Sequence[int]) -> Floats:
+    """USD of each client call with all its attempts; NaN if one of them is unknown."""
+    costs = calls.numbers("cost_usd")
+    costs[np.asarray([each == "partial" for each in calls.columns["cost_status"]])] = np.nan
+    whole: dict[object, float] = {}
+    for at, request in enumerate(calls.columns["request_id"]):
+        if request:
+            whole[request] = whole.get(request, 0.0) + float(costs[at])
+    requests = [calls.columns["request_id"][row] for row in rows]
+    return np.asarray(
+        [whole.get(request, costs[row]) for row, request in zip(rows, requests, strict=True)],
+        np.float64,
+    )
+
+
+def _ratio(paid: Floats, now: Floats, then: Floats, groups: Clusters) -> Interval:
+    """Of two self-normalised means (Hájek), by the delta method on the logarithm, clustered."""
+    if bool(np.any(np.isnan(paid[(now > 0) | (then > 0)]))):
+        return Interval(None, None, None)
+    paid = np.nan_to_num(paid)
+    means = [float(weights @ paid / weights.sum()) for weights in (now, then)]
+    if min(means) <= 0:
+        return Interval(None, None, None)
+    influence = [
+        weights * (paid - mean) / (weights.mean() * mean)
+        for weights, mean in zip((now, then), means, strict=True)
+    ]
+    value = means[1] / means[0]
+    se, critical = groups.se(influence[1] - influence[0]), groups.critical(CONFIDENCE)
+    if se is None or math.isinf(critical):
+        return Interval(value, None, None)
+    factor = math.exp(min(critical * se, 700.0))  # e^710 is too much for a float
+    return ordered(value, value / factor, value * factor)
 
 
 def _rows(calls: Calls, name: str, other: str) -> list[int]:

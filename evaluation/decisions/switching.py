@@ -176,13 +176,15 @@ def _by_route(work: Work, name: str, other: str, repriced: Bounds) -> Change | N
     quality = found.difference
     assert quality is not None
     assert isinstance(found.then, OffPolicy)
+    paid = found.costs.value is not None
+    share, by = (less(found.costs), "as billed") if paid else (repriced, "by tariffs")
     said = (
         f"{found.calls:,} calls of routes with recorded propensities (DR, ESS"
-        f" {found.then.ess:.0f}): success {_said(quality.interval)} points; cost by tariffs; other"
-        f" calls of {name} are not part of this"
+        f" {found.then.ess:.0f}): success {_said(quality.interval)} points; cost {by}; other calls"
+        f" of {name} are not part of this"
     )
     evidence = Evidence("off-policy", said, work.success(name), quality, found.part)
-    return _made(work, name, other, repriced, evidence)
+    return _made(work, name, other, share, evidence)
 
 
 def _by_prices(
