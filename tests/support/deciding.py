@@ -132,7 +132,7 @@ def call(number: int, model: str, usage: Mapping[str, int], **fields: Any) -> Re
     counted = quantities(usage)
     at_us = fields.pop("ts_us", BEGAN_US + number % 10_000 * 60_000_000)
     at = datetime.fromtimestamp(at_us / 1e6, UTC)
-    cost = BOOK.usd(provider, name, counted, at)
+    cost = None if "cost_usd" in fields else BOOK.usd(provider, name, counted, at)
     totals = Usage(counted)
     made: dict[str, Any] = {
         "session_id": f"s{number}",
