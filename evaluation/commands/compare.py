@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         asked = wanted(*map(_flat, (arguments.slo, arguments.weights, arguments.anchors)))
         found = evidence.find(arguments)
-        if not found.calls:
+        if not found.calls and not arguments.html:
             return _nothing(found, as_json=arguments.json)
         made = compare(found.sums, found.calls, asked, found.run, share=found.share)
     except ValueError as error:
@@ -70,8 +70,8 @@ def main(arguments: argparse.Namespace) -> int:
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot read the calls: {error}", sys.stderr)
         return Exit.FAILED
-    if arguments.html:
-        arguments.html.write_text(page(made, found.since, found.until), encoding="utf-8")
+    if arguments.html and evidence.write(page(made, found.since, found.until), arguments.html):
+        return Exit.OK
     if arguments.json:
         document = msgspec.to_builtins(made)
         terminal.emit({**found.period, **document, "notes": [*made.notes, *found.notes]})

@@ -5,20 +5,25 @@ Queries the running console, whose process owns the embedded store; without one,
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from evaluation.commands.eval_report import fetched
 from evaluation.decisions.calls import Calls
-from evaluation.reports.rows import Stored
+from evaluation.reports.rows import Stored, decoded
 from exporters.clickhouse.evidence import BY, Evidence, evidence
 from exporters.clickhouse.notes import notes
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import NOTHING
 from exporters.clickhouse.store import Row, Store
 from proxy.commands import questions, stored, terminal
+from proxy.commands.arguments import configuration
 from proxy.commands.console_client import ask
 from proxy.query.answer import instant_text
 from proxy.query.language import EVIDENCE, Defaults, report_query
@@ -52,12 +57,16 @@ class Found:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The period, the filters, and the run."""
     questions.add_question(parser, EVIDENCE, DEFAULTS)
+    help = "read it from a file instead (- is standard input): an answer of GET /api/evidence"
+    parser.add_argument("--evidence", default="", metavar="FILE", help=help)
     help = "take quality and safety from this run of a suite (taximeter eval run)"
     parser.add_argument("--run", default="", metavar="RUN", help=help)
 
 
 def find(arguments: argparse.Namespace) -> Found:
     """What was asked for.  Raises ValueError for what is wrong in it, OSError, TransientError."""
+    if arguments.evidence:
+        return _read(arguments)
     pairs, asked = questions.question(arguments, EVIDENCE)
     query = report_query(asked, datetime.now(UTC), DEFAULTS)
     config = stored.stored_configuration(arguments)
@@ -65,6 +74,25 @@ def find(arguments: argparse.Namespace) -> Found:
     if found is None:
         found = asyncio.run(_from_store(config, query))
     run = fetched(config, arguments.run) if arguments.run else None
+    return _found(config, found, run)
+
+
+def _read(arguments: argparse.Namespace) -> Found:
+    """From a document, whose `run` is that of GET /api/evaluations/{run_id}."""
+    given = [name for name, _ in questions.pairs(arguments, EVIDENCE) if name != "tz"]
+    if given or arguments.run:
+        raise ValueError("--evidence has its period, filters and run in it; leave out the others")
+    file = arguments.evidence
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        found = msgspec.json.decode(data)
+        run = decoded(found["run"]) if found.get("run") else None
+        return _found(configuration(arguments), found, run)
+    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"--evidence: {file} is no answer of GET /api/evidence") from error
+
+
+def _found(config: Config, found: Any, run: Stored | None) -> Found:
     return Found(
         config=config,
         since=found["since"],
@@ -77,6 +105,15 @@ def find(arguments: argparse.Namespace) -> Found:
         notes=found["notes"],
         run=run,
     )
+
+
+def write(page: str, file: Path) -> bool:
+    """Write a page; `-` is standard output, which then has nothing else."""
+    if str(file) == "-":
+        sys.stdout.write(page)
+        return True
+    file.write_text(page, encoding="utf-8")
+    return False
 
 
 def say(notes: Iterable[str]) -> None:

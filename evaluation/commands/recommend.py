@@ -69,8 +69,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.output:
         text = routes_toml(made, found.config, defaults()["providers"], datetime.now(UTC))
         arguments.output.write_text(text, encoding="utf-8")
-    if arguments.html:
-        arguments.html.write_text(page(made, found.since, found.until), encoding="utf-8")
+    if arguments.html and evidence.write(page(made, found.since, found.until), arguments.html):
+        return Exit.OK
     if arguments.json:
         document = msgspec.to_builtins(made)
         terminal.emit({**found.period, **document, "notes": [*made.notes, *found.notes]})

@@ -79,6 +79,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("POST", "/api/audit"): _COMMAND,
     ("GET", "/api/evaluations"): _READ,
     ("GET", "/api/evidence"): _READ,
+    ("GET", "/api/compare"): _READ,
+    ("GET", "/compare"): _READ,
     ("GET", "/api/evaluations/{run_id}"): _READ,
     ("POST", "/api/evaluations"): _COMMAND,
     ("GET", "/api/access"): Rule(ADMINS),

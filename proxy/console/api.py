@@ -26,6 +26,7 @@ from proxy.access.audit import Audit
 from proxy.console import page
 from proxy.console.admission import CALLER, admission
 from proxy.console.asking import ASKED, answering, guarded, reply, understood
+from proxy.console.compare_api import CompareApi
 from proxy.console.dashboards_api import DashboardsApi
 from proxy.console.evidence_api import EvidenceApi
 from proxy.console.report_api import Period, ReportApi, download
@@ -190,6 +191,6 @@ def application(
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
     shown = [*page.routes(), *DashboardsApi(store).routes()]
-    sums = [*reports.routes(), *EvidenceApi(store).routes()]
+    sums = [*reports.routes(), *EvidenceApi(store).routes(), *CompareApi(store).routes()]
     app.add_routes(answering([*shown, *api.routes(), *sums, *more]))
     return app

@@ -1,0 +1,131 @@
+"""A comparison in the console: the command's answer, as a page and as JSON, from the same calls."""
+
+import asyncio
+import base64
+import hashlib
+import io
+import json
+import re
+import sys
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.store import Store
+from exporters.record import Batch
+from proxy.commands.cli import main
+from proxy.commands.terminal import Exit
+from proxy.console.api import application
+from proxy.settings.config import Listen
+from support import deciding
+
+DATABASE = "test_compare_console"
+WEIGHTS = {"weights": "quality=4,cost=3", "anchors": "cost=0.02:0,0.002:1", "since": "20d"}
+
+
+@pytest.fixture(scope="module")
+def filled(chdb_dsn: str) -> str:
+    """A store with calls of three candidates."""
+    records = tuple(deciding.calls(np.random.default_rng(5), count=240))
+
+    async def fill() -> None:
+        exporter = ClickHouse(chdb_dsn, database=DATABASE)
+        await exporter.export(Batch("s:0", records))
+        await exporter.close()
+
+    asyncio.run(fill())
+    return chdb_dsn
+
+
+@pytest.fixture
+async def session(filled: str) -> AsyncIterator[ClientSession]:
+    """A console over it."""
+    store = Store(filled, database=DATABASE)
+    server = TestServer(application(store, lambda: {}, Listen()))
+    await server.start_server()
+    async with ClientSession(server.make_url("/")) as session:
+        yield session
+    await server.close()
+    await store.close()
+
+
+async def test_the_page_and_the_json_say_the_same(session: ClientSession) -> None:
+    """And no style or script runs but the page's own."""
+    async with session.get("/api/compare", params=WEIGHTS) as answer:
+        assert answer.status == 200
+        found = await answer.json()
+    assert found["total"]["calls"] == 240
+    assert {each["model"] for each in found["candidates"]} == {"cheap", "good", "poor"}
+    async with session.get("/compare", params=WEIGHTS) as answer:
+        page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+        assert answer.status == 200
+    assert found["verdict"]["winner"] in page
+    assert 'value="quality=4,cost=3"' in page
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'self'")
+    assert "<script" not in page
+    assert " style=" not in page
+
+
+async def test_what_is_wrong_is_said_where_it_was_asked(session: ClientSession) -> None:
+    """By both, and as text: nothing of it becomes markup or an option of the command."""
+    for wrong, said in (
+        ({"weights": "qualty=4"}, "did you mean quality?"),
+        ({"slo": "--html=x<1"}, "unknown metric '--html'"),
+        ({"run": "R9"}, "no run R9"),
+        ({"tem": "x"}, "did you mean team?"),
+        ({"since": "<b>"}, "invalid time"),
+    ):
+        async with session.get("/api/compare", params=wrong) as answer:
+            assert answer.status == 400, wrong
+            assert said in (await answer.json())["error"]
+        async with session.get("/compare", params=wrong) as answer:
+            assert answer.status == 400
+            page = await answer.text()
+            assert said.replace("'", "&#x27;") in page
+            assert "<b>" not in page
+
+
+async def test_no_calls(session: ClientSession) -> None:
+    """An answer in JSON, a sentence on the page."""
+    period = {"since": "2020-01-01", "until": "2020-01-02"}
+    async with session.get("/api/compare", params=period) as answer:
+        assert (await answer.json())["verdict"]["conclusion"] == "cannot tell"
+    async with session.get("/compare", params=period) as answer:
+        assert "there are no calls to compare" in await answer.text()
+
+
+def test_evidence_from_a_file(
+    filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `GET /api/evidence` answers suffices; anything else is refused."""
+
+    async def ask() -> bytes:
+        store = Store(filled, database=DATABASE)
+        server = TestServer(application(store, lambda: {}, Listen()))
+        await server.start_server()
+        async with (
+            ClientSession(server.make_url("/")) as session,
+            session.get("/api/evidence", params={"since": "20d"}) as answer,
+        ):
+            data = await answer.read()
+        await server.close()
+        await store.close()
+        return data
+
+    data = asyncio.run(ask())
+    assert "session-" not in data.decode()  # sessions are numbers there
+    for document, code in ((data, Exit.OK), (b"{}", Exit.MISTAKE), (b"[1", Exit.MISTAKE)):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(document)))
+        assert main(["compare", "--evidence", "-", "--json"]) == code
+        if code == Exit.OK:
+            assert len(json.loads(capsys.readouterr().out)["candidates"]) == 3
+    assert "no answer of GET /api/evidence" in capsys.readouterr().err
+    assert main(["compare", "--evidence", "-", "--team", "x"]) == Exit.MISTAKE
