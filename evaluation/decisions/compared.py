@@ -102,7 +102,8 @@ def _axes(measured: Mapping[str, Measure], asked: Sequence[str]) -> list[str]:
     timed = next((name for name in asked if METRICS[name].unit == "s"), DEFAULT_TIME)
     cost = next((name for name in asked if METRICS[name].unit == "usd"), "cost_per_success")
     found = (cost, timed, "quality", "safety")
-    return [name for name in found if np.isfinite(measured[name].points).any()]
+    known = [name for name in found if np.isfinite(measured[name].points).any()]
+    return known or ["error_rate"]  # which every call has
 
 
 def _corners(measured: Mapping[str, Measure]) -> list[tuple[float, float]]:

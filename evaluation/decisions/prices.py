@@ -13,14 +13,17 @@ from pricing.charge import Status
 from pricing.terms import service_tier
 from pricing.usage import INPUT_METERS, TOKEN_METERS, Meter, Quantity, Subcall, TermValue, Usage
 
+METERS = frozenset(meter.value for meter in Meter)
 BATCH, STANDARD = "batch", "standard"
 Quantities = Mapping[Meter, Quantity]
 _WHOLE = (Status.EXACT, Status.ESTIMATED)
 
 
 def quantities(usage: Mapping[str, Any] | None) -> dict[Meter, Quantity]:
-    """The usage of a row, whole quantities as int."""
+    """The usage of a row, whole quantities as int; nothing of it if a meter in it is unknown."""
     found: dict[Meter, Quantity] = {}
+    if not (usage or {}).keys() <= METERS:
+        return found
     for name, text in (usage or {}).items():
         number = Decimal(str(text))
         whole = number == number.to_integral_value()
