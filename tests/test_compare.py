@@ -23,7 +23,7 @@ from exporters.clickhouse.store import Store
 from exporters.evaluation import EvalResult, EvalRun, Evaluation
 from exporters.record import Batch, Record
 from proxy.commands.cli import main
-from proxy.commands.terminal import Exit
+from proxy.commands.terminal import Column, Exit, fitting
 from support import deciding
 from support.deciding import CHEAP, GOOD, POOR, Known
 
@@ -194,6 +194,11 @@ def test_mistakes_end_with_2(
     told = capsys.readouterr()
     assert said in told.err
     assert told.out == ""
+
+
+def test_a_column_needs_no_title() -> None:
+    """Numbers of rows have none, in a terminal too."""
+    assert list(fitting([Column("number", "", number=True)], [["1"]], 80)) == [0]
 
 
 def test_no_calls_is_an_answer(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

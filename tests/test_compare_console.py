@@ -2,20 +2,30 @@
 
 import asyncio
 import base64
+import fcntl
 import hashlib
 import io
 import json
+import os
+import pty
 import re
+import struct
+import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.evidence import COLUMNS
 from exporters.clickhouse.store import Store
 from exporters.record import Batch
 from proxy.commands.cli import main
@@ -100,6 +110,44 @@ async def test_no_calls(session: ClientSession) -> None:
         assert (await answer.json())["verdict"]["conclusion"] == "cannot tell"
     async with session.get("/compare", params=period) as answer:
         assert "there are no calls to compare" in await answer.text()
+
+
+@pytest.mark.slow
+def test_tables_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:
+    """Of both commands; numbers are whole."""
+    models = ("openai/gpt-5.4", "openai/gpt-5.4-mini", "anthropic/claude-sonnet-4-5")
+    use = {"input": 3000, "output": 400}
+    records = [
+        deciding.call(1000 * number + at, model, use)
+        for number, model in enumerate(models)
+        for at in range(30)
+    ]
+    sums, rows = deciding.evidence(records)
+    document = {
+        **{"since": "2026-01-01", "until": "2026-01-02", "tz": "UTC", "notes": [], "share": 1.0},
+        **{"sums": sums, "total": {"calls": 90}, "columns": list(COLUMNS), "rows": rows},
+    }
+    file = tmp_path / "evidence.json"
+    file.write_bytes(msgspec.json.encode(document))
+    for command, words in (("compare", ["--weights", "quality=4,cost=3"]), ("recommend", [])):
+        arguments = [command, "--evidence", str(file), *words]
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+        with subprocess.Popen(
+            [sys.executable, "-m", "proxy", *arguments],
+            stdout=slave,
+            env=os.environ | {"TERM": "dumb"},
+        ) as process:
+            os.close(slave)
+            shown = b""
+            with suppress(OSError):  # how Linux ends it
+                while data := os.read(master, 65536):
+                    shown += data
+        os.close(master)
+        assert process.returncode == 0
+        lines = shown.decode().splitlines()
+        assert len(lines) > 10
+        assert max(len(line.rstrip()) for line in lines) <= 80
 
 
 def test_evidence_from_a_file(

@@ -98,7 +98,8 @@ def _nothing(found: evidence.Found, *, as_json: bool) -> Exit:
 
 
 def _show(made: Comparison, found: evidence.Found) -> None:
-    terminal.wrapped(f"{found.since} to {found.until}: {words.heading(made)}\n")
+    terminal.wrapped(f"{found.since} to {found.until}: {words.heading(made)}")
+    terminal.say("")
     scored = any(one.score for one in made.candidates)
     columns = [each for each in SUMMARY if scored or each.key not in ("score", "best")]
     terminal.show(columns, [_summary(one) for one in made.candidates])
@@ -111,7 +112,8 @@ def _show(made: Comparison, found: evidence.Found) -> None:
         terminal.show(VALUES, [_value(one, name) for one in made.candidates])
     terminal.say("")
     if left := [name for name in METRICS if name not in asked]:
-        terminal.wrapped(f"In --json and --html also: {', '.join(left)}.\n")
+        terminal.wrapped(f"In --json and --html also: {', '.join(left)}.")
+        terminal.say("")
     for line in _said(made):
         terminal.wrapped(line)
     evidence.say((*made.notes, *found.notes))

@@ -29,7 +29,8 @@ CHANGES = (
     Column("conclusion", "conclusion"),
     Column("saving", "could save", number=True),
     Column("range", "95 %"),
-    Column("change", "change"),
+    Column("kind", "kind"),
+    Column("candidate", "candidate", shed=1),
 )
 
 
@@ -82,7 +83,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _show(made: Recommendation, found: evidence.Found) -> None:
-    terminal.wrapped(f"{found.since} to {found.until}: {summary(made)}\n")
+    terminal.wrapped(f"{found.since} to {found.until}: {summary(made)}")
+    terminal.say("")
     if made.changes:
         rows = [_cells(number, one) for number, one in enumerate(made.changes, 1)]
         terminal.show(CHANGES, rows)
@@ -103,7 +105,8 @@ def _cells(number: int, one: Change) -> dict[str, str]:
         "conclusion": one.conclusion,
         "saving": usd(one.saving_usd.value),
         "range": spread(one.saving_usd, usd),
-        "change": f"{one.kind}: {one.to or one.candidate}",
+        "kind": one.kind,
+        "candidate": one.candidate,
     }
 
 
