@@ -95,7 +95,7 @@ def test_recorded_propensities_are_evidence() -> None:
 
     def routed(rate: float, propensity: float | None) -> list[Record]:
         records = []
-        for number in range(3000):
+        for number in range(1500):
             model = SMALL if chance.random() < 0.5 else BIG
             ok = chance.random() < (rate if model == SMALL else 0.95)
             records.append(
