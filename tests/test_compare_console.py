@@ -85,6 +85,23 @@ async def test_the_page_and_the_json_say_the_same(session: ClientSession) -> Non
     assert " style=" not in page
 
 
+@pytest.mark.slow
+async def test_recommendations_have_a_page_too(session: ClientSession) -> None:
+    """And the same answer in JSON."""
+    async with session.get("/api/recommend", params={"since": "20d"}) as answer:
+        assert answer.status == 200
+        found = await answer.json()
+    assert set(found["spend"]) == {"openai/cheap", "openai/good", "openai/poor"}
+    async with session.get("/recommend", params={"since": "20d", "smallest": "0.02"}) as answer:
+        assert answer.status == 200
+        page = await answer.text()
+    assert "0 recommended" in page
+    assert 'value="0.02"' in page
+    async with session.get("/api/recommend", params={"smallest": "much"}) as answer:
+        assert answer.status == 400
+        assert "invalid float value: 'much'" in (await answer.json())["error"]
+
+
 async def test_what_is_wrong_is_said_where_it_was_asked(session: ClientSession) -> None:
     """By both, and as text: nothing of it becomes markup or an option of the command."""
     async with session.get("/api/compare", params={"weights": "qualty=4"}) as answer:

@@ -81,6 +81,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/evidence"): _READ,
     ("GET", "/api/compare"): _READ,
     ("GET", "/compare"): _READ,
+    ("GET", "/api/recommend"): _READ,
+    ("GET", "/recommend"): _READ,
     ("GET", "/api/evaluations/{run_id}"): _READ,
     ("POST", "/api/evaluations"): _COMMAND,
     ("GET", "/api/access"): Rule(ADMINS),

@@ -8,6 +8,7 @@ in `proxy.console.report_api`.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -26,8 +27,8 @@ from proxy.access.audit import Audit
 from proxy.console import page
 from proxy.console.admission import CALLER, admission
 from proxy.console.asking import ASKED, answering, guarded, reply, understood
-from proxy.console.compare_api import CompareApi
 from proxy.console.dashboards_api import DashboardsApi
+from proxy.console.decisions_api import DecisionsApi
 from proxy.console.evidence_api import EvidenceApi
 from proxy.console.report_api import Period, ReportApi, download
 from proxy.dashboards.answers import Reads
@@ -174,11 +175,13 @@ def application(
     unpriced: Period | None = None,
     counted: Period | None = None,
     audit: Audit | None = None,
+    tariffs: Path | None = None,
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The console as an aiohttp application; `listen` has its token and host.
 
-    `admits` decides who may use what, by `listen` alone if it is None; `more` are further routes.
+    `admits` decides who may use what, by `listen` alone if it is None; `tariffs` are the user's
+    own; `more` are further routes.
     """
     app = web.Application(middlewares=[guarded, admits or admission(listen), understood])
     api = Api(
@@ -191,6 +194,6 @@ def application(
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
     shown = [*page.routes(), *DashboardsApi(store).routes()]
-    sums = [*reports.routes(), *EvidenceApi(store).routes(), *CompareApi(store).routes()]
-    app.add_routes(answering([*shown, *api.routes(), *sums, *more]))
+    decisions = [*EvidenceApi(store).routes(), *DecisionsApi(store, tariffs).routes()]
+    app.add_routes(answering([*shown, *api.routes(), *reports.routes(), *decisions, *more]))
     return app

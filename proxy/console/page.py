@@ -10,12 +10,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 FOLDER = Path(__file__).with_name("static")
-# Document → where it is shown.  It finds in its own address what it is about.  The comparison is
-# filled in by `compare_api`.
+# Document → where it is shown.  It finds in its own address what it is about.  Those of decisions
+# are filled in by `decisions_api`.
 DOCUMENTS: Mapping[str, Sequence[str]] = {
     "index.html": ("/",),
     "dashboards.html": ("/dashboards", "/dashboards/{uid}"),
     "compare.html": (),
+    "recommend.html": (),
 }
 
 
