@@ -92,10 +92,12 @@ class Calls:
         """1 for each call that did not end ok, as a report counts errors."""
         return np.asarray([each != "ok" for each in self.columns["outcome"]], np.float64)
 
-    def of(self, mask: NDArray[np.bool_]) -> "Calls":
-        """Some of the rows."""
-        kept = np.flatnonzero(mask).tolist()
-        return Calls({name: [each[at] for at in kept] for name, each in self.columns.items()})
+    @property
+    def evaluated(self) -> list[str]:
+        """What is to be said about calls that evaluations made, which are no work of the user's."""
+        count = sum(map(bool, self.columns["is_eval"]))
+        where = "leave them out with --tag eval-run="
+        return [f"{count:,} of the calls are of evaluations; {where}"] if count else []
 
 
 def candidate(provider: str, model: str) -> str:

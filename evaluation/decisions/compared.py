@@ -184,8 +184,6 @@ def _notes(
         yield f"{each['candidate']} is not compared: its calls are {each['operation'] or 'other'}"
     if unmatched := found.quality.unmatched:
         yield f"no call in this period is of {', '.join(unmatched)}, which the run asked"
-    if any(found.calls.columns["is_eval"]):
-        count = sum(map(bool, found.calls.columns["is_eval"]))
-        yield f"{count:,} of the calls are of evaluations; leave them out with --tag eval-run="
+    yield from found.calls.evaluated
     if share < 1:
         yield f"intervals are from {share:.1%} of the sessions; sums are of all calls"

@@ -48,7 +48,8 @@ def by_run(names: Sequence[str], run: Stored, *, hidden: bool = False) -> Qualit
     """
     found = by_model(run, hidden=hidden)
     mine = matched(names, found)
-    said = f"right answers of run {run.run.run_id}, {run.run.suite} {run.run.suite_version}"
+    half = " (open half)" if run.run.hidden_cases and not hidden else ""
+    said = f"right answers of run {run.run.run_id}, {run.run.suite} {run.run.suite_version}{half}"
     known = {rows.model for rows in mine.values()}
     return Quality(
         "run",

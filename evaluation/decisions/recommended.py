@@ -68,7 +68,7 @@ def recommend(
         smallest=smallest,
         claim=CLAIM,
         sample_share=share,
-        notes=_notes(known, run, share),
+        notes=[*_notes(known, run, share), *calls.evaluated],
     )
 
 

@@ -31,9 +31,10 @@ Rows = Sequence[int]
 
 
 def wastes(work: Work) -> Iterator[Change]:
-    """All of them, for each candidate."""
+    """All of them, for each candidate; calls of evaluations are as the suite wants them."""
     for name in work.spend:
-        rows = np.flatnonzero(work.calls.candidates == name).tolist()
+        mine = np.flatnonzero(work.calls.candidates == name).tolist()
+        rows = [row for row in mine if not work.calls.columns["is_eval"][row]]
         if len(rows) < CALLS_MIN:
             continue
         yield from _batch(work, name, rows)
