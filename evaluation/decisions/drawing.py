@@ -31,17 +31,24 @@ def blocks(ts_us: Floats, sessions: Codes) -> tuple[Codes, int | None]:
     return sessions, None
 
 
-def one_each(codes: Codes, seed: int = SEED) -> Iterator[Floats]:
+def one_each(codes: Codes) -> Iterator[Floats]:
     """How often each cluster was drawn, in chunks of (replicates, clusters)."""
     count = int(codes.max()) + 1
-    yield from replicate_weights(Clusters(np.arange(count), np.ones(count), count), seed=seed)
+    yield from replicate_weights(Clusters(np.arange(count), np.ones(count), count))
 
 
-def sums(codes: Codes, values: Floats, member: Floats, seed: int = SEED) -> Floats:
-    """(replicates, candidates) of Σ values; `member` is (calls, candidates) of 0 and 1."""
-    count = int(codes.max()) + 1
-    within = np.stack([np.bincount(codes, values * each, count) for each in member.T], axis=1)
-    return np.concatenate([weights @ within for weights in one_each(codes, seed)])
+def sums(codes: Codes, columns: Sequence[Floats], member: Floats) -> list[Floats]:
+    """For each of the columns (replicates, candidates) of its sums, all of the same draws.
+
+    `member` is (calls, candidates) of 0 and 1.
+    """
+    count, wide = int(codes.max()) + 1, member.shape[1]
+    within = np.stack(
+        [np.bincount(codes, values * each, count) for values in columns for each in member.T],
+        axis=1,
+    )
+    drawn = np.concatenate([weights @ within for weights in one_each(codes)])
+    return [drawn[:, wide * at : wide * (at + 1)] for at in range(len(columns))]
 
 
 def quantiles(codes: Codes, values: Floats, member: Floats, at: float) -> Floats:

@@ -65,6 +65,18 @@ class Candidates:
         codes = self.calls.clusters
         return [len(set(codes[each > 0].tolist())) for each in self.member.T]
 
+    @cached_property
+    def drawn(self) -> dict[str, Floats]:
+        """(replicates, candidates) of sums over the same draws of sessions."""
+        columns = {
+            "calls": np.ones(len(self.calls)),
+            "costs": np.nan_to_num(self.calls.numbers("cost_usd")),
+            "succeeded": self.calls.succeeded,
+            "failed": self.calls.failed,
+        }
+        found = drawing.sums(self.calls.clusters, list(columns.values()), self.member)
+        return dict(zip(columns, found, strict=True))
+
     def unknown(self, at: int) -> int:
         """Calls of one candidate whose cost is unknown or a lower bound."""
         return int(self.sums[at]["unpriced_calls"]) + int(self.sums[at]["partial_calls"])
@@ -98,8 +110,8 @@ def _mine(found: Candidates, at: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.asarray(found.member[:, at] > 0)
 
 
-def _rate(found: Candidates, values: Floats, points: Sequence[float]) -> Measure:
-    """The share of calls for which `values` is 1."""
+def _rate(found: Candidates, name: str, values: Floats, points: Sequence[float]) -> Measure:
+    """The share of calls for which `values` is 1; `name` is that of its draws."""
     codes, intervals = found.calls.clusters, []
     for at, point in enumerate(points):
         mine = _mine(found, at)
@@ -107,9 +119,8 @@ def _rate(found: Candidates, values: Floats, points: Sequence[float]) -> Measure
         if mine.any():
             interval = around(point, share(values[mine], codes[mine].tolist()).interval)
         intervals.append(interval)
-    won = drawing.sums(codes, values, found.member)
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = won / drawing.sums(codes, np.ones(len(values)), found.member)
+        drawn = found.drawn[name] / found.drawn["calls"]
     columns = np.where(found.member > 0, values[:, None], np.nan)
     groups = Clusters(codes, np.ones(len(codes)), int(codes.max()) + 1)
     drawn = drawing.unanimous(drawn, columns, groups)
@@ -119,12 +130,12 @@ def _rate(found: Candidates, values: Floats, points: Sequence[float]) -> Measure
 def _success(found: Candidates) -> Measure:
     values = found.calls.succeeded
     points = [float(values[_mine(found, at)].mean()) for at in range(len(found.names))]
-    return _rate(found, values, points)
+    return _rate(found, "succeeded", values, points)
 
 
 def _errors(found: Candidates) -> Measure:
     points = [int(each["errors"]) / int(each["calls"]) for each in found.sums]
-    return _rate(found, found.calls.failed, points)
+    return _rate(found, "failed", found.calls.failed, points)
 
 
 def _scored(found: Candidates, scores: Scores | None) -> Measure:
@@ -157,9 +168,8 @@ def _per_call(found: Candidates) -> Measure:
         points.append(point)
         seen = ratio(costs[mine], np.ones(int(mine.sum())), codes[mine].tolist())
         intervals.append(_cost_interval(found, at, point, seen))
-    above = drawing.sums(codes, costs, found.member)
     with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = above / drawing.sums(codes, np.ones(len(costs)), found.member)
+        drawn = found.drawn["costs"] / found.drawn["calls"]
     drawn[:, np.isnan(points)] = np.nan
     return Measure(np.asarray(points), tuple(intervals), drawn)
 
