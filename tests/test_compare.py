@@ -17,7 +17,7 @@ from evaluation.decisions.comparison import Compared, Comparison
 from evaluation.decisions.wanted import wanted
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.evaluations import Evaluations
-from exporters.clickhouse.evidence import COLUMNS, evidence
+from exporters.clickhouse.observed import COLUMNS, observed
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.store import Store
 from exporters.evaluation import EvalResult, EvalRun, Evaluation
@@ -37,7 +37,7 @@ def compared(
     records: Sequence[Record], slo: Sequence[str] = (), weights: Sequence[str] = WEIGHTS
 ) -> Comparison:
     """Without a store."""
-    sums, rows = deciding.evidence(records)
+    sums, rows = deciding.observed(records)
     anchors = ANCHORS if weights == WEIGHTS else ()
     return compare(sums, Calls.read(list(COLUMNS), rows), wanted(slo, weights, anchors))
 
@@ -213,7 +213,7 @@ def test_many_calls_are_sampled_by_session(stored: list[Record], chdb_dsn: str) 
 
     async def ask() -> Any:
         store = Store(chdb_dsn, database=DATABASE)
-        found = await evidence(store, Query(), most=300)
+        found = await observed(store, Query(), most=300)
         await store.close()
         return found
 
@@ -286,8 +286,8 @@ def test_weights_at_which_the_winner_stays() -> None:
     for share, stays in ((one.high - 0.01, True), (one.high + 0.01, False)):
         quality = share / (1 - share) * 5
         again = compare(
-            deciding.evidence(few)[0],
-            Calls.read(list(COLUMNS), deciding.evidence(few)[1]),
+            deciding.observed(few)[0],
+            Calls.read(list(COLUMNS), deciding.observed(few)[1]),
             wanted((), (f"quality={quality},cost=3,latency=2",), ANCHORS),
         )
         assert (again.verdict.winner == found.verdict.winner) is stays

@@ -26,7 +26,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.evidence import COLUMNS
+from exporters.clickhouse.observed import COLUMNS
 from exporters.clickhouse.store import Store
 from exporters.record import Batch
 from proxy.commands.cli import main
@@ -140,15 +140,15 @@ def test_tables_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:
         for number, model in enumerate(models)
         for at in range(30)
     ]
-    sums, rows = deciding.evidence(records)
+    sums, rows = deciding.observed(records)
     document = {
         **{"since": "2026-01-01", "until": "2026-01-02", "tz": "UTC", "notes": [], "share": 1.0},
         **{"sums": sums, "total": {"calls": 90}, "columns": list(COLUMNS), "rows": rows},
     }
-    file = tmp_path / "evidence.json"
+    file = tmp_path / "observed.json"
     file.write_bytes(msgspec.json.encode(document))
     for command, words in (("compare", ["--weights", "quality=4,cost=3"]), ("recommend", [])):
-        arguments = [command, "--evidence", str(file), *words]
+        arguments = [command, "--observed", str(file), *words]
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
         with subprocess.Popen(
@@ -168,10 +168,10 @@ def test_tables_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:
         assert max(len(line.rstrip()) for line in lines) <= 80
 
 
-def test_evidence_from_a_file(
+def test_calls_from_a_file(
     filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What `GET /api/evidence` answers suffices; anything else is refused."""
+    """What `GET /api/observed` answers suffices; anything else is refused."""
 
     async def ask() -> bytes:
         store = Store(filled, database=DATABASE)
@@ -179,7 +179,7 @@ def test_evidence_from_a_file(
         await server.start_server()
         async with (
             ClientSession(server.make_url("/")) as session,
-            session.get("/api/evidence", params={"since": "20d"}) as answer,
+            session.get("/api/observed", params={"since": "20d"}) as answer,
         ):
             data = await answer.read()
         await server.close()
@@ -190,8 +190,8 @@ def test_evidence_from_a_file(
     assert "session-" not in data.decode()  # sessions are numbers there
     for document, code in ((data, Exit.OK), (b"{}", Exit.MISTAKE), (b"[1", Exit.MISTAKE)):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(document)))
-        assert main(["compare", "--evidence", "-", "--json"]) == code
+        assert main(["compare", "--observed", "-", "--json"]) == code
         if code == Exit.OK:
             assert len(json.loads(capsys.readouterr().out)["candidates"]) == 3
-    assert "no answer of GET /api/evidence" in capsys.readouterr().err
-    assert main(["compare", "--evidence", "-", "--team", "x"]) == Exit.MISTAKE
+    assert "no answer of GET /api/observed" in capsys.readouterr().err
+    assert main(["compare", "--observed", "-", "--team", "x"]) == Exit.MISTAKE

@@ -11,7 +11,7 @@ from evaluation.decisions.compared import compare
 from evaluation.decisions.recommended import recommend
 from evaluation.decisions.wanted import wanted
 from evaluation.reports.bounds import Bounds
-from exporters.clickhouse.evidence import COLUMNS
+from exporters.clickhouse.observed import COLUMNS
 from exporters.record import rounded
 from support import deciding
 from support.deciding import BOOK, CHEAP, GOOD, POOR, call, run_of
@@ -35,7 +35,7 @@ def test_intervals_of_a_comparison_cover() -> None:
     winners = []
     for seed in range(RUNS):
         records = list(deciding.calls(np.random.default_rng(seed), KNOWN, 900))
-        sums, rows = deciding.evidence(records)
+        sums, rows = deciding.observed(records)
         found = compare(sums, Calls.read(list(COLUMNS), rows), WEIGHTS)
         winners.append(found.verdict.winner)
         for known in KNOWN:
@@ -61,7 +61,7 @@ USE = {"input": 3000, "output": 400}
 def test_what_a_run_promises_comes_true(loss: float, most: float) -> None:
     """Saving and quality are inside their intervals, and a loss that matters is not recommended."""
     records = [call(at, model, USE) for model in (BIG, SMALL) for at in range(30)]
-    sums, rows = deciding.evidence(records)
+    sums, rows = deciding.observed(records)
     calls = Calls.read(list(COLUMNS), rows)
     saving, quality, recommended = [], [], []
     for seed in range(RUNS):
@@ -98,7 +98,7 @@ def test_routed_calls_tell_the_truth_and_a_world_without_overlap_is_refused() ->
                         outcome="ok" if ok else "http_error",
                     )
                 )  # fmt: skip
-        sums, rows = deciding.evidence(records)
+        sums, rows = deciding.observed(records)
         made = recommend(sums, Calls.read(list(COLUMNS), rows), BOOK)
         (one,) = (e for e in made.changes if e.kind == "model" and e.candidate == BIG)
         if one.quality_difference is not None:  # else the draw is 3 standard errors off
@@ -111,7 +111,7 @@ def test_routed_calls_tell_the_truth_and_a_world_without_overlap_is_refused() ->
         call(at, SMALL if at < 3 else BIG, USE, route="a", propensity=0.005 if at < 3 else 0.995)
         for at in range(600)
     ]
-    sums, rows = deciding.evidence(rare + [call(5000 + at, SMALL, USE) for at in range(30)])
+    sums, rows = deciding.observed(rare + [call(5000 + at, SMALL, USE) for at in range(30)])
     made = recommend(sums, Calls.read(list(COLUMNS), rows), BOOK)
     (one,) = (e for e in made.changes if e.kind == "model" and e.candidate == BIG)
     assert one.conclusion == "not enough evidence"

@@ -17,7 +17,7 @@ from evaluation.decisions.recommended import recommend
 from evaluation.decisions.routes_file import routes_toml
 from evaluation.decisions.wanted import wanted
 from evaluation.reports.rows import Stored
-from exporters.clickhouse.evidence import COLUMNS
+from exporters.clickhouse.observed import COLUMNS
 from exporters.record import Record
 from proxy.settings import sources
 from support import deciding
@@ -85,7 +85,7 @@ def test_any_rows_are_answered(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     models = chance.sample(MODELS, chance.randint(1, 4))
     records = [odd(chance, at, models) for at in range(chance.choice((1, 2, 5, 30, 80)))]
-    sums, rows = deciding.evidence(records)
+    sums, rows = deciding.observed(records)
     calls, run = Calls.read(list(COLUMNS), rows), a_run(chance, models, seed)
     compared = compare(sums, calls, wanted(chance.choice(LIMITS), chance.choice(WEIGHTS), ()), run)
     assert msgspec.json.encode(compared)

@@ -18,7 +18,7 @@ from evaluation.decisions.recommended import Recommendation, recommend
 from evaluation.decisions.routes_file import routes_toml
 from evaluation.reports.rows import Stored
 from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.evidence import COLUMNS
+from exporters.clickhouse.observed import COLUMNS
 from exporters.record import Batch, Record
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
@@ -34,7 +34,7 @@ USE = {"input": 3000, "output": 400}
 
 def found(records: Sequence[Record], run: Stored | None = None, **more: Any) -> Recommendation:
     """Without a store."""
-    sums, rows = deciding.evidence(records)
+    sums, rows = deciding.observed(records)
     return recommend(sums, Calls.read(list(COLUMNS), rows), BOOK, run, **more)
 
 

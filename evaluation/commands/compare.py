@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from evaluation.commands import evidence
+from evaluation.commands import observed
 from evaluation.decisions import words
 from evaluation.decisions.compare_page import page
 from evaluation.decisions.compared import compare
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_words(parser, "--anchors", "NAME=A:0,B:1", help)
     help = "write the comparison as one HTML file"
     parser.add_argument("--html", type=Path, metavar="FILE", help=help)
-    evidence.add_arguments(parser)
+    observed.add_arguments(parser)
 
 
 def _add_words(parser: argparse.ArgumentParser, option: str, metavar: str, help: str) -> None:
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     try:
         asked = wanted(*map(_flat, (arguments.slo, arguments.weights, arguments.anchors)))
-        found = evidence.find(arguments)
+        found = observed.find(arguments)
         if not found.calls and not arguments.html:
             return _nothing(found, as_json=arguments.json)
         made = compare(found.sums, found.calls, asked, found.run, share=found.share)
@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot read the calls: {error}", sys.stderr)
         return Exit.FAILED
-    if arguments.html and evidence.write(page(made, found.since, found.until), arguments.html):
+    if arguments.html and observed.write(page(made, found.since, found.until), arguments.html):
         return Exit.OK
     if arguments.json:
         document = msgspec.to_builtins(made)
@@ -84,7 +84,7 @@ def _flat(given: Sequence[Sequence[str]] | None) -> list[str]:
     return [word for one in given or () for word in one]
 
 
-def _nothing(found: evidence.Found, *, as_json: bool) -> Exit:
+def _nothing(found: observed.Found, *, as_json: bool) -> Exit:
     """No calls: nothing can be compared, which is an answer."""
     said = f"Cannot tell: there are no calls between {found.since} and {found.until}."
     if as_json:
@@ -93,11 +93,11 @@ def _nothing(found: evidence.Found, *, as_json: bool) -> Exit:
         terminal.emit({**found.period, **empty})
     else:
         terminal.say(said)
-        evidence.say(found.notes)
+        observed.say(found.notes)
     return Exit.OK
 
 
-def _show(made: Comparison, found: evidence.Found) -> None:
+def _show(made: Comparison, found: observed.Found) -> None:
     terminal.wrapped(f"{found.since} to {found.until}: {words.heading(made)}")
     terminal.say("")
     scored = any(one.score for one in made.candidates)
@@ -116,7 +116,7 @@ def _show(made: Comparison, found: evidence.Found) -> None:
         terminal.say("")
     for line in _said(made):
         terminal.wrapped(line)
-    evidence.say((*made.notes, *found.notes))
+    observed.say((*made.notes, *found.notes))
 
 
 def _summary(one: Compared) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from evaluation.commands import evidence
+from evaluation.commands import observed
 from evaluation.decisions.change import Change
 from evaluation.decisions.prices import Prices
 from evaluation.decisions.recommend_page import page, summary
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help=help)
     help = "write the recommendations as one HTML file"
     parser.add_argument("--html", type=Path, metavar="FILE", help=help)
-    evidence.add_arguments(parser)
+    observed.add_arguments(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
         terminal.say("recommend: --smallest must be above 0 and below 1", sys.stderr)
         return Exit.MISTAKE
     try:
-        found = evidence.find(arguments)
+        found = observed.find(arguments)
         made = recommend(
             found.sums,
             found.calls,
@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.output:
         text = routes_toml(made, found.config, defaults()["providers"], datetime.now(UTC))
         arguments.output.write_text(text, encoding="utf-8")
-    if arguments.html and evidence.write(page(made, found.since, found.until), arguments.html):
+    if arguments.html and observed.write(page(made, found.since, found.until), arguments.html):
         return Exit.OK
     if arguments.json:
         document = msgspec.to_builtins(made)
@@ -82,7 +82,7 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _show(made: Recommendation, found: evidence.Found) -> None:
+def _show(made: Recommendation, found: observed.Found) -> None:
     terminal.wrapped(f"{found.since} to {found.until}: {summary(made)}")
     terminal.say("")
     if made.changes:
@@ -96,7 +96,7 @@ def _show(made: Recommendation, found: evidence.Found) -> None:
         if len(made.changes) > SHOWN_MAX:
             terminal.say(f"{len(made.changes) - SHOWN_MAX} more in --json and --html.\n")
         terminal.wrapped(f"Kind of claim: {made.claim}.")
-    evidence.say((*made.notes, *found.notes))
+    observed.say((*made.notes, *found.notes))
 
 
 def _cells(number: int, one: Change) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Calls as columns, from the document of `exporters.clickhouse.evidence`; what of them succeeded.
+"""Calls as columns, from the document of `exporters.clickhouse.observed`; what of them succeeded.
 
 Rows say whether a call went well, not whether its answer was right: that comes from a run of a
 suite.  People's verdicts on single calls would be one more `Quality` (see `measured`).

@@ -78,7 +78,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/audit"): Rule(AUDITORS),
     ("POST", "/api/audit"): _COMMAND,
     ("GET", "/api/evaluations"): _READ,
-    ("GET", "/api/evidence"): _READ,
+    ("GET", "/api/observed"): _READ,
     ("GET", "/api/compare"): _READ,
     ("GET", "/compare"): _READ,
     ("GET", "/api/recommend"): _READ,

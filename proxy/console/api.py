@@ -29,7 +29,7 @@ from proxy.console.admission import CALLER, admission
 from proxy.console.asking import ASKED, answering, guarded, reply, understood
 from proxy.console.dashboards_api import DashboardsApi
 from proxy.console.decisions_api import DecisionsApi
-from proxy.console.evidence_api import EvidenceApi
+from proxy.console.observed_api import ObservedApi
 from proxy.console.report_api import Period, ReportApi, download
 from proxy.dashboards.answers import Reads
 from proxy.health.verdict import Looking
@@ -194,6 +194,6 @@ def application(
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
     shown = [*page.routes(), *DashboardsApi(store).routes()]
-    decisions = [*EvidenceApi(store).routes(), *DecisionsApi(store, tariffs).routes()]
+    decisions = [*ObservedApi(store).routes(), *DecisionsApi(store, tariffs).routes()]
     app.add_routes(answering([*shown, *api.routes(), *reports.routes(), *decisions, *more]))
     return app

@@ -17,7 +17,7 @@ from exporters.record import TransientError
 from proxy.access.audit import NotAudited
 from proxy.dashboards.answers import PANEL, RANGE
 from proxy.query.asked import FILTERED_PERIOD, NOTHING, Accepted, Asked, Mistake, asked
-from proxy.query.language import AUDIT_LOG, CALLS, COMPARE, EVIDENCE, RECOMMEND, REPORT, TIMELINE
+from proxy.query.language import AUDIT_LOG, CALLS, COMPARE, OBSERVED, RECOMMEND, REPORT, TIMELINE
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,
-    ("GET", "/api/evidence"): EVIDENCE,
+    ("GET", "/api/observed"): OBSERVED,
     ("GET", "/api/compare"): COMPARE,
     ("GET", "/api/recommend"): RECOMMEND,
     ("GET", "/api/unpriced"): FILTERED_PERIOD,

@@ -1,7 +1,7 @@
 """What `taximeter compare` and `taximeter recommend` say, as pages and as JSON.
 
 The statistics are the commands'.  Each runs as a process of its own, one at a time, and gets the
-evidence on its standard input, so it needs neither the store nor a token.
+calls on its standard input, so it needs neither the store nor a token.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ import msgspec
 from aiohttp import web
 
 from exporters.clickhouse.evaluations import stored
-from exporters.clickhouse.evidence import BY, evidence
 from exporters.clickhouse.notes import notes
+from exporters.clickhouse.observed import BY, observed
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
@@ -110,14 +110,14 @@ class DecisionsApi:
         self._waiting += 1
         try:
             async with self._one:
-                document = msgspec.json.encode(await self._evidence(query, question.one("run")))
+                document = msgspec.json.encode(await self._observed(query, question.one("run")))
                 return await self._process(what.command, [*words, form], document)
         finally:
             self._waiting -= 1
 
-    async def _evidence(self, query: Query, run: str) -> Row:
+    async def _observed(self, query: Query, run: str) -> Row:
         """What the command reads instead of a store."""
-        found = await evidence(self._store, query)
+        found = await observed(self._store, query)
         document: Row = {
             "since": instant_text(query.since),
             "until": instant_text(query.end),
@@ -131,10 +131,10 @@ class DecisionsApi:
                 raise ValueError(f"no run {run}; taximeter eval report shows the newest")
         return document
 
-    async def _process(self, command: str, words: Sequence[str], evidence: bytes) -> bytes:
+    async def _process(self, command: str, words: Sequence[str], calls: bytes) -> bytes:
         """What the command prints."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy", command, "--evidence=-", *words),
+            *(sys.executable, "-m", "proxy", command, "--observed=-", *words),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -142,7 +142,7 @@ class DecisionsApi:
         )
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                answer, wrong = await process.communicate(evidence)
+                answer, wrong = await process.communicate(calls)
         except TimeoutError:
             raise TransientError(f"the answer took longer than {TIMEOUT_S:g} s") from None
         finally:

@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from evaluation.decisions.prices import Prices, quantities
 from evaluation.reports.rows import Result, Run, Stored
-from exporters.clickhouse.evidence import COLUMNS
+from exporters.clickhouse.observed import COLUMNS
 from exporters.record import Record, rounded
 from pricing import TariffBook, Usage
 
@@ -93,7 +93,7 @@ def calls(
         )
 
 
-def evidence(records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[list[object]]]:
+def observed(records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[list[object]]]:
     """Sums by candidate, and rows: what the store would answer, without it."""
     rows, mine = [], dict[tuple[str, str], list[Record]]()
     for record in records:

@@ -17,8 +17,8 @@ import msgspec
 from evaluation.commands.eval_report import fetched
 from evaluation.decisions.calls import Calls
 from evaluation.reports.rows import Stored, decoded
-from exporters.clickhouse.evidence import BY, Evidence, evidence
 from exporters.clickhouse.notes import notes
+from exporters.clickhouse.observed import BY, Observed, observed
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import NOTHING
 from exporters.clickhouse.store import Row, Store
@@ -26,7 +26,7 @@ from proxy.commands import questions, stored, terminal
 from proxy.commands.arguments import configuration
 from proxy.commands.console_client import ask
 from proxy.query.answer import instant_text
-from proxy.query.language import EVIDENCE, Defaults, report_query
+from proxy.query.language import OBSERVED, Defaults, report_query
 from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 
@@ -56,21 +56,21 @@ class Found:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The period, the filters, and the run."""
-    questions.add_question(parser, EVIDENCE, DEFAULTS)
-    help = "read it from a file instead (- is standard input): an answer of GET /api/evidence"
-    parser.add_argument("--evidence", default="", metavar="FILE", help=help)
+    questions.add_question(parser, OBSERVED, DEFAULTS)
+    help = "read it from a file instead (- is standard input): an answer of GET /api/observed"
+    parser.add_argument("--observed", default="", metavar="FILE", help=help)
     help = "take quality and safety from this run of a suite (taximeter eval run)"
     parser.add_argument("--run", default="", metavar="RUN", help=help)
 
 
 def find(arguments: argparse.Namespace) -> Found:
     """What was asked for.  Raises ValueError for what is wrong in it, OSError, TransientError."""
-    if arguments.evidence:
+    if arguments.observed:
         return _read(arguments)
-    pairs, asked = questions.question(arguments, EVIDENCE)
+    pairs, asked = questions.question(arguments, OBSERVED)
     query = report_query(asked, datetime.now(UTC), DEFAULTS)
     config = stored.stored_configuration(arguments)
-    found: Any = ask(config, "/api/evidence", pairs)
+    found: Any = ask(config, "/api/observed", pairs)
     if found is None:
         found = asyncio.run(_from_store(config, query))
     run = fetched(config, arguments.run) if arguments.run else None
@@ -79,17 +79,17 @@ def find(arguments: argparse.Namespace) -> Found:
 
 def _read(arguments: argparse.Namespace) -> Found:
     """From a document, whose `run` is that of GET /api/evaluations/{run_id}."""
-    given = [name for name, _ in questions.pairs(arguments, EVIDENCE) if name != "tz"]
+    given = [name for name, _ in questions.pairs(arguments, OBSERVED) if name != "tz"]
     if given or arguments.run:
-        raise ValueError("--evidence has its period, filters and run in it; leave out the others")
-    file = arguments.evidence
+        raise ValueError("--observed has its period, filters and run in it; leave out the others")
+    file = arguments.observed
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
         found = msgspec.json.decode(data)
         run = decoded(found["run"]) if found.get("run") else None
         return _found(configuration(arguments), found, run)
     except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"--evidence: {file} is no answer of GET /api/evidence") from error
+        raise ValueError(f"--observed: {file} is no answer of GET /api/observed") from error
 
 
 def _found(config: Config, found: Any, run: Stored | None) -> Found:
@@ -131,10 +131,10 @@ async def _from_store(config: Config, query: Query) -> Row:
         "tz": query.zone,
     }
     if not has_store(config):  # this data directory was never served from
-        return {**period, **Evidence(NOTHING, (), [], 1.0).document(), "notes": waiting}
+        return {**period, **Observed(NOTHING, (), [], 1.0).document(), "notes": waiting}
     store = Store(store_dsn(config), database=config.store.database)
     try:
-        found = await evidence(store, query)
+        found = await observed(store, query)
         said = [*await notes(store, query), *waiting]
         return {**period, **found.document(), "notes": said}
     finally:

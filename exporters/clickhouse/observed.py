@@ -46,7 +46,7 @@ COLUMNS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Observed:
     """Sums by provider and model as `taximeter report` has them, and rows of the same calls.
 
     `share` is how much of all sessions the rows are, 1 for all of them.
@@ -85,7 +85,7 @@ def statement(query: Query, rows: str, share: float) -> tuple[str, Bound]:
     )
 
 
-async def evidence(store: Asks, query: Query, *, most: int = CALLS_MAX) -> Evidence:
+async def observed(store: Asks, query: Query, *, most: int = CALLS_MAX) -> Observed:
     """The sums and rows of a question.  Raises TransientError, and ValueError as `report` does.
 
     A period without an end gets one, so that sums and rows are of the same calls.
@@ -97,4 +97,4 @@ async def evidence(store: Asks, query: Query, *, most: int = CALLS_MAX) -> Evide
     sql, bound = statement(closed, await store.rows_table(), share)
     found = await store.ask(sql, bound)
     names = list(COLUMNS)
-    return Evidence(sums, names, [[row[f"{name}_"] for name in names] for row in found], share)
+    return Observed(sums, names, [[row[f"{name}_"] for name in names] for row in found], share)
