@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from evaluation.decisions.calls import Calls, ended_well
+from evaluation.decisions.calls import Calls
 from evaluation.decisions.compared import compare
 from evaluation.decisions.comparison import Compared, Comparison
 from evaluation.decisions.wanted import wanted
@@ -23,7 +23,7 @@ from exporters.clickhouse.store import Store
 from exporters.evaluation import EvalResult, EvalRun, Evaluation
 from exporters.record import Batch, Record
 from proxy.commands.cli import main
-from proxy.commands.terminal import Column, Exit, fitting
+from proxy.commands.terminal import Exit
 from support import deciding
 from support.deciding import CHEAP, GOOD, POOR, Known
 
@@ -196,11 +196,6 @@ def test_mistakes_end_with_2(
     assert told.out == ""
 
 
-def test_a_column_needs_no_title() -> None:
-    """Numbers of rows have none, in a terminal too."""
-    assert list(fitting([Column("number", "", number=True)], [["1"]], 80)) == [0]
-
-
 def test_no_calls_is_an_answer(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Not an error, and nobody is best."""
     words = ["--since", "2020-01-01", "--until", "2020-01-02"]
@@ -303,27 +298,3 @@ def test_kinds_of_work_are_not_compared() -> None:
     found = compared(records)
     assert {each.model for each in found.candidates} == {"cheap", "good"}
     assert found.others == [{"candidate": "openai/vectors", "operation": "embeddings"}]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "finish", "refused", "well"),
-    [
-        ("ok", "stop", 0, True),
-        ("ok", "end_turn", "", True),
-        ("ok", "", 0, True),
-        ("ok", "tool_calls", False, True),
-        ("ok", "length", 0, False),
-        ("ok", "MAX_TOKENS", 0, False),
-        ("ok", "max_output_tokens", 0, False),
-        ("ok", "stop,length", 0, False),
-        ("ok", "refusal", 0, False),
-        ("ok", "SAFETY", 0, False),
-        ("ok", "content_filter", 0, False),
-        ("ok", "stop", 1, False),
-        ("http_error", "stop", 0, False),
-        ("client_gone", "", 0, False),
-    ],
-)
-def test_what_a_success_is(outcome: str, finish: str, refused: object, *, well: bool) -> None:
-    """By the row, in the words of every provider."""
-    assert ended_well(outcome, finish, refused) is well
