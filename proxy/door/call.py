@@ -10,20 +10,23 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from time import monotonic
+from time import monotonic, time
 from typing import Protocol
 
+from aiohttp.http import HttpVersion11
+
+from proxy.door.interpreter import LOSSES, Interpreter
 from proxy.door.plans import Arrived, Asked, Plan, Sent
+from proxy.door.refusals import refused
 from proxy.door.stage import Held, Stage
 from proxy.door.state import State
-from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
 from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.failures import Fault, What, what
 from proxy.gateway.limits import reset_s
 from proxy.gateway.options import GatewayOptions
-from proxy.relay.answers import error_answer
+from proxy.gateway.translation.answers import Between
 from proxy.relay.call import Caller
 from proxy.relay.http1 import head, status_line
 from proxy.relay.routes import Refusal
@@ -176,7 +179,10 @@ class GatewayCall:
         self._door.state.change(target.pool, pools.sent)
         note = plan.note(target, tried)
         told = {"x-taximeter-request-id": note.request_id, "x-taximeter-candidate": note.candidate}
-        stage = self._stage = Stage(self._caller, told)
+        if note.losses:
+            told[LOSSES] = ", ".join(note.losses)
+        interpreter = self._interpreter(plan, target, note.losses)
+        stage = self._stage = Stage(self._caller, told, interpreter)
         self._door.send(stage, self._arrived, plan, Sent(target=target, note=note))
         try:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
@@ -185,6 +191,23 @@ class GatewayCall:
             stage.abandon(Outcome.TIMED_OUT, "DeadlineExceeded")
             sent = stage.log is None or stage.log.sent
             return Held(fault=Fault(sent=sent), has_answer=False, headers={}, error={})
+
+    def _interpreter(
+        self, plan: Plan, target: Target, losses: tuple[str, ...]
+    ) -> Interpreter | None:
+        """What turns the answer into the caller's dialect; None: it is in that."""
+        translated = plan.translated(target)
+        if translated is None:
+            return None
+        request = self._arrived.request
+        between = Between(
+            caller=plan.facts.dialect,
+            provider=plan.route.candidates[target.candidate].dialect,
+            shows_usage=translated.shows_usage,
+            as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
+            at=int(time()),
+        )
+        return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
 
     def _note(self, pool: str, end: What, held: Held) -> None:
         """What an end says of its pool."""
@@ -229,6 +252,6 @@ class GatewayCall:
         self._over = True
         whole = self._caller.request_whole
         keep_alive = whole and not (self._arrived.request.should_close or self._caller.stopping)
-        answer = error_answer(status, kind, text, keep_alive=keep_alive)
-        self._caller.write(with_headers(answer, more) if more else answer)
+        refusal = Refusal(status, kind, text)
+        self._caller.write(refused(refusal, self._asked.path, lives=keep_alive, more=more))
         self._caller.answered(keep_alive=keep_alive)

@@ -1,0 +1,90 @@
+"""Turns the answer of one attempt into the caller's dialect, as the relay writes it: head and body.
+
+A stream is passed on event by event; a whole answer, and an error, once all of it is here.
+"""
+
+from collections.abc import Mapping
+
+from proxy.door.wire import END, with_headers
+from proxy.gateway.translation.answers import Between, Stream, error, whole
+from proxy.reading.inflate import Inflate
+from proxy.relay.http1 import framed
+
+EVENTS = "text/event-stream"
+JSON = "application/json"
+LOSSES = "x-taximeter-losses"
+WHOLE_BYTES_MAX = 64 * 1024 * 1024  # of an answer that has to be read whole
+# What describes the provider's bytes, not ours.
+_REPLACED = ("content-length", "content-encoding", "transfer-encoding", "content-type", "etag")
+
+
+class Interpreter:
+    """One answer.  Give it the head, then the body; `commit` and `more` are for streams."""
+
+    def __init__(self, between: Between, losses: tuple[str, ...], *, chunks: bool) -> None:
+        self.streams = False
+        self.too_large = False
+        self._between = between
+        self._losses = losses
+        self._chunks = chunks  # the caller can read them
+        self._inflate: Inflate | None = None
+        self._stream = Stream(between)
+        self._body = bytearray()
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head is here."""
+        events = EVENTS in headers.get("content-type", "")
+        self.streams = status < 400 and events and self._chunks
+        encoding = headers.get("content-encoding", "identity")
+        self._inflate = Inflate(encoding, WHOLE_BYTES_MAX) if encoding != "identity" else None
+
+    def plain(self, data: bytes) -> bytes:
+        """A part of the body without its encoding."""
+        return data if self._inflate is None else b"".join(self._inflate.feed(data))
+
+    def keep(self, data: bytes) -> None:
+        """Remember a part of the body."""
+        self._body += data
+        self.too_large = self.too_large or len(self._body) > WHOLE_BYTES_MAX
+
+    def commit(self, head: bytes, added: Mapping[str, str]) -> bytes:
+        """The caller's head of a stream, and what is kept of it."""
+        kept, self._body = bytes(self._body), bytearray()
+        is_list = self._between.caller == "gemini" and self._between.as_list
+        kind = JSON if is_list else f"{EVENTS}; charset=utf-8"
+        return _head(head, {**added, "content-type": kind, "transfer-encoding": "chunked"}) + (
+            self.more(kept)
+        )
+
+    def more(self, data: bytes) -> bytes:
+        """What a part of the stream says.  Raises ValueError for an event that is too large."""
+        said = self._stream.feed(data)
+        return framed(said, chunked=True, last=False) if said else b""
+
+    def end(self) -> bytes:
+        """The end of the stream."""
+        return framed(self._stream.close(), chunked=True, last=True)
+
+    def whole(self, head: bytes, status: int, added: Mapping[str, str]) -> bytes:
+        """All of an answer, or of an error.  Raises ValueError for what is no answer."""
+        body, kind = bytes(self._body), JSON
+        lost: tuple[str, ...] = ()
+        if status >= 400:
+            made = error(self._between.caller, status, body)
+        elif body.lstrip()[:1] == b"{":
+            made, lost = whole(body, self._between)
+        else:  # a stream for a caller that reads no chunks
+            made, kind = self._stream.feed(body) + self._stream.close(), EVENTS
+        if listed := (*self._losses, *lost):
+            added = {**added, LOSSES: ", ".join(listed)}
+        sized = {"content-type": kind, "content-length": str(len(made))}
+        return _head(head, {**added, **sized}) + made
+
+
+def _head(head: bytes, added: Mapping[str, str]) -> bytes:
+    """The provider's head, with what is ours in place of what describes its bytes."""
+    first, *lines = head.removesuffix(END).split(b"\r\n")
+    kept = [
+        one for one in lines if one.partition(b":")[0].decode("latin-1").lower() not in _REPLACED
+    ]
+    return with_headers(b"\r\n".join([first, *kept]) + END, added)
