@@ -14,7 +14,11 @@ from proxy.door.callers import hashed
 from support.sdks import anthropic, genai, openai
 
 TOKEN = "tmt_" + "t" * 43
-MODELS = {"openai": "gpt-5.4-mini", "anthropic": "claude-haiku-4-5", "gemini": "gemini-3-flash"}
+MODELS = {
+    "openai": "gpt-5.4-mini",
+    "anthropic": "claude-haiku-4-5",
+    "gemini": "gemini-3-flash-preview",
+}
 ROUTES = "".join(
     f"""
 [gateway.keys.{provider}]
@@ -23,8 +27,8 @@ value = "env:GATEWAY_KEY"
 [gateway.routes.to-{provider}]
 candidates = [{{ provider = "{provider}", model = "{model}" }}]
 [gateway.routes.limited-{provider}]
-deadline_s = 2
-candidates = [{{ provider = "{provider}", model = "{model}@status=429,retry-after-s=30" }}]
+deadline_s = 0.5
+candidates = [{{ provider = "{provider}", model = "{model}@status=429,retry-after-s=1" }}]
 [gateway.routes.broken-{provider}]
 candidates = [{{ provider = "{provider}", model = "{model}@error-after=2" }}]
 [gateway.routes.wrong-{provider}]
@@ -129,7 +133,7 @@ def test_openai_chat(served: Serving, chat: "openai.OpenAI", provider: str) -> N
     assert (found["cost_status"], found["losses"]) == ("exact", [])
     assert whole.usage is not None
     assert Decimal(str(found["cost_usd"])) > 0
-    assert whole.usage.completion_tokens == found["output_tokens"]
+    assert whole.usage.completion_tokens == found["output_tokens_total"]
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini"])
@@ -200,7 +204,7 @@ def test_anthropic_messages(served: Serving, claude: "anthropic.Anthropic", prov
     assert after.stop_reason == "end_turn"
     found = row(served, raw.headers["x-taximeter-request-id"])
     assert (found["provider"], found["translated"]) == (provider, True)
-    assert said.usage.output_tokens == found["output_tokens"]
+    assert said.usage.output_tokens == found["output_tokens_total"]
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
@@ -269,7 +273,9 @@ def test_what_cannot_be_carried_is_refused_or_listed(
     with pytest.raises(openai.BadRequestError, match="seed"):
         chat.chat.completions.create(model="to-anthropic", messages=asked, seed=7)
     with pytest.raises(anthropic.BadRequestError, match="top_k"):
-        claude.messages.create(model="to-openai", max_tokens=9, top_k=3, messages=asked)
+        claude.messages.create(
+            model="to-openai", max_tokens=9, messages=asked, extra_body={"top_k": 3}
+        )
     raw = chat.chat.completions.with_raw_response.create(
         model="lossy-anthropic", messages=asked, seed=7
     )

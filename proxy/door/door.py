@@ -40,6 +40,8 @@ PATHS = (
     *("/v1/chat/completions", "/v1/responses", "/v1/embeddings"),
     *("/v1/messages", "/v1/messages/count_tokens"),
 )
+MODELS = ("/v1/models", "/v1beta/models")
+METHODS = ("generateContent", "streamGenerateContent")
 GEMINI_PATH = "/v1beta/models/NAME:generateContent or :streamGenerateContent"
 TOKEN_WANTED = (
     "the gateway requires a caller's token (gateway.callers). Make one with `taximeter keys add "
@@ -91,7 +93,7 @@ class GatewayDoor:
         if isinstance(named, Refusal):
             return refused(named, path, lives=lives), lives
         if path in MODELS and request.method == "GET":
-            document = MODELS[path](names.listed(self.options, named))
+            document = _models(names.listed(self.options, named))
             return relay_answer(200, document, keep_alive=lives), lives
         known = path in PATHS or model_in_path(path)
         if not known or request.method != "POST":
@@ -192,7 +194,8 @@ def _tags(headers: RequestHeaders, caller: GatewayCaller | None) -> Mapping[str,
 
 
 def _models(listed: list[str]) -> dict[str, object]:
-    """As OpenAI's SDKs and Anthropic's read it; nobody knows when a route was made."""
+    """As the SDKs of OpenAI, Anthropic and Google read it, who ask at one address; nobody knows when
+    a route was made."""
     models = [
         {
             "id": name,
@@ -205,25 +208,16 @@ def _models(listed: list[str]) -> dict[str, object]:
         }
         for name in listed
     ]
+    named = [
+        {"name": f"models/{one}", "displayName": one, "supportedGenerationMethods": METHODS}
+        for one in listed
+    ]
     first, last = (listed[0], listed[-1]) if listed else (None, None)
     return {
         "object": "list",
         "data": models,
+        "models": named,
         "has_more": False,
         "first_id": first,
         "last_id": last,
     }
-
-
-def _gemini_models(listed: list[str]) -> dict[str, object]:
-    """As Google's SDKs read it."""
-    methods = ["generateContent", "streamGenerateContent"]
-    return {
-        "models": [
-            {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
-            for name in listed
-        ]
-    }
-
-
-MODELS = {"/v1/models": _models, "/v1beta/models": _gemini_models}
