@@ -168,8 +168,8 @@ def _thought(thought: Thought, losses: Losses) -> Json | None:
     if signature is None:
         return {"text": thought.text, "thought": True}
     if not _is_ours(thought):
-        losses.lose(thought.field, "not signed by Gemini")
-        return None
+        losses.lose(signature.field, "not signed by Gemini")
+        return {"text": thought.text, "thought": True} if thought.text else None
     signed: Json = {"thoughtSignature": marked_64(signature)}
     if thought.hidden:  # it belongs to what follows, or to nothing but the turn
         return {"text": ""} | signed
@@ -180,6 +180,9 @@ def _result(result: Result, losses: Losses) -> Json:
     if not result.name:
         losses.lose(result.field, "no call has its id")
     text = "".join(part.text for part in result.parts if isinstance(part, Text))
+    for part in result.parts:
+        if part.cache is not None:
+            losses.lose(part.cache.field)
     made: Json = {"id": result.id, "name": result.name}
     made["response"] = {"error" if result.failed else "output": text}
     media = _inside(result.parts, losses)

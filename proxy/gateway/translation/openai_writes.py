@@ -170,7 +170,10 @@ def _thoughts(parts: Sequence[Part], target: Target, losses: Losses, message: Js
             continue
         if target.provider in SIGNED and part.signature is not None:
             details.append(_detail(part, part.signature, len(details)))
-        elif part.signature is not None or target.provider in OWN:
+            continue
+        if part.signature is not None:
+            losses.lose(part.signature.field)
+        if target.provider in OWN:
             losses.lose(part.field)
         else:
             plain += part.text
@@ -211,6 +214,8 @@ def _part(part: Text | Media, target: Target, losses: Losses) -> Json | None:
 
 
 def _media(media: Media, losses: Losses) -> Json | None:
+    if media.name and media.kind != "document":
+        losses.mention(media.name_field)
     if media.kind == "image" and (media.data or is_public(media.url)):
         image = {"url": as_url(media)} | ({"detail": media.detail} if media.detail else {})
         return {"type": "image_url", "image_url": image}
