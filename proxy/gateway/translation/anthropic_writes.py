@@ -214,6 +214,8 @@ def _media(media: Media, losses: Losses) -> Json | None:
         pass
     elif is_public(media.url):
         source = {"type": "url", "url": media.url}
+    elif media.url:
+        pass  # nobody else can read it
     elif media.mime in (IMAGES if media.kind == "image" else ("application/pdf",)):
         source = {"type": "base64", "media_type": media.mime, "data": media.data}
     elif media.kind == "document" and media.mime.startswith("text/"):
