@@ -211,9 +211,7 @@ def test_signed_thoughts_come_back_as_they_were(caller: str) -> None:
     body = stream.feed(said_by("anthropic", events)) + stream.close()
     whole, _ = answers.whole(
         json.dumps(
-            answers._says(Between(caller="anthropic", provider="")).whole(
-                gathered(events)
-            )
+            answers._says(Between(caller="anthropic", provider="")).whole(gathered(events))
         ).encode(),
         Between(caller=caller, provider="anthropic"),
     )

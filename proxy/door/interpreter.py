@@ -24,6 +24,7 @@ class Interpreter:
     def __init__(self, between: Between, losses: tuple[str, ...], *, chunks: bool) -> None:
         self.streams = False
         self.too_large = False
+        self._events = False  # the provider sends events
         self._between = between
         self._losses = losses
         self._chunks = chunks  # the caller can read them
@@ -33,8 +34,8 @@ class Interpreter:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head is here."""
-        events = EVENTS in headers.get("content-type", "")
-        self.streams = status < 400 and events and self._chunks
+        self._events = EVENTS in headers.get("content-type", "")
+        self.streams = status < 400 and self._events and self._chunks
         encoding = headers.get("content-encoding", "identity")
         self._inflate = Inflate(encoding, WHOLE_BYTES_MAX) if encoding != "identity" else None
 
@@ -71,10 +72,10 @@ class Interpreter:
         lost: tuple[str, ...] = ()
         if status >= 400:
             made = error(self._between.caller, status, body)
-        elif body.lstrip()[:1] == b"{":
-            made, lost = whole(body, self._between)
-        else:  # a stream for a caller that reads no chunks
+        elif self._events:  # for a caller that reads no chunks
             made, kind = self._stream.feed(body) + self._stream.close(), EVENTS
+        else:
+            made, lost = whole(body, self._between)
         if listed := (*self._losses, *lost):
             added = {**added, LOSSES: ", ".join(listed)}
         sized = {"content-type": kind, "content-length": str(len(made))}
