@@ -250,7 +250,8 @@ async def test_a_caller_that_reads_no_chunks_gets_the_stream_whole(tmp_path: Pat
 async def test_a_signed_conversation_stays_with_its_signer(tmp_path: Path) -> None:
     """A thought that Gemini signed would break a call of Claude, in its own dialect too."""
     thought = {"type": "redacted_thinking", "data": "taximeter:gemini:c2ln"}
-    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": [thought]}]
+    hi = {"role": "user", "content": "Hi"}
+    messages = [hi, {"role": "assistant", "content": [thought]}, hi]
     body = {"model": "r", "max_tokens": 9, "messages": messages}
     ended = {"content": {"parts": [{"text": "Bon"}]}, "finishReason": "STOP"}
     script = Script({"g": [answer(200, {"candidates": [ended]})], "c": [answer(200, MESSAGE)]})

@@ -88,6 +88,7 @@ def asked(draw: st.DrawFn, images: st.SearchStrategy[str] = IMAGES) -> dict[str,
     for _ in range(draw(st.integers(1, 3))):
         messages.append(draw(users(images)))
         messages += draw(st.just([]) | rounds())
+    messages.append(draw(users(images)))
     body: dict[str, Any] = {"model": "m", "messages": messages}
     body["max_completion_tokens"] = draw(st.integers(1, 9000))
     choices: dict[str, st.SearchStrategy[Any]] = {
@@ -228,13 +229,34 @@ def test_signatures_go_to_nobody_but_their_signer() -> None:
     """Another provider would refuse them; with `drop` the thought goes without."""
     block = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
     said = {"role": "assistant", "content": [block, {"type": "text", "text": "yes"}]}
-    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}, said]}
+    hi = {"role": "user", "content": "hi"}
+    body = {"model": "m", "max_tokens": 9, "messages": [hi, said, hi]}
     with pytest.raises(Refused, match=r"signature .not signed by Gemini"):
         translated("anthropic", body, "gemini")
     made = translated("anthropic", body, "gemini", "signature")
     assert made["contents"][1]["parts"] == [{"text": "hm", "thought": True}, {"text": "yes"}]
     openai = translated("anthropic", body, "openai", "thinking", "signature")
     assert openai["messages"][1] == {"role": "assistant", "content": "yes"}
+
+
+def test_an_answer_that_is_begun_is_refused() -> None:
+    """One API goes on with it, another takes it for history: it is not left to chance."""
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "{"}]
+    body = {"model": "m", "max_tokens": 9, "messages": turns}
+    with pytest.raises(Refused, match="the last turn is the model's"):
+        translated("anthropic", body, "openai")
+    made = translated("anthropic", body, "openai", "messages[].role")
+    assert made["messages"] == [turns[0]]
+
+
+def test_names_of_unknown_fields_are_safe_in_headers() -> None:
+    """They are a caller's text: cut, in plain ASCII, and not too many."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    strange = {f"{n}\r\nx-evil: é, {'y' * 500}": 1 for n in range(99)}
+    made = requests.translate("openai", body | strange, target("gemini"), ["*"], stream=False)
+    assert len(made.losses) == 25
+    assert made.losses[-1] == "and 75 more"
+    assert all(len(one) <= 120 and one.isascii() and one.isprintable() for one in made.losses)
 
 
 def test_thinking_clashes_are_named() -> None:

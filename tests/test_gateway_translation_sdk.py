@@ -83,9 +83,7 @@ def claude(served: Serving) -> Iterator["anthropic.Anthropic"]:
 
 @pytest.fixture
 def gemini(served: Serving) -> Iterator["genai.Client"]:
-    from google.genai import types
-
-    options = types.HttpOptions(base_url=f"{served.proxy_url}/gateway")
+    options = genai.types.HttpOptions(base_url=f"{served.proxy_url}/gateway")
     client = genai.Client(api_key=TOKEN, http_options=options)
     yield client
     client.close()
@@ -210,8 +208,7 @@ def test_anthropic_messages(served: Serving, claude: "anthropic.Anthropic", prov
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
 def test_google_genai(gemini: "genai.Client", provider: str) -> None:
     """Whole, streamed, and with tools, in its own dialect and others."""
-    from google.genai import types
-
+    types = genai.types
     whole = gemini.models.generate_content(model=f"to-{provider}", contents="time")
     assert whole.text
     assert whole.usage_metadata is not None
@@ -233,8 +230,7 @@ def test_errors_are_of_the_callers_own_class(
     chat: "openai.OpenAI", claude: "anthropic.Anthropic", gemini: "genai.Client"
 ) -> None:
     """A limit, a mistake and a stream that fails, of each provider, for each SDK."""
-    from google.genai import errors
-
+    errors = genai.errors
     asked: Any = [{"role": "user", "content": "time people year"}]
     for provider in MODELS:
         with pytest.raises(openai.RateLimitError):

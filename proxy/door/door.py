@@ -194,8 +194,8 @@ def _tags(headers: RequestHeaders, caller: GatewayCaller | None) -> Mapping[str,
 
 
 def _models(listed: list[str]) -> dict[str, object]:
-    """As the SDKs of OpenAI, Anthropic and Google read it, who ask at one address; nobody knows when
-    a route was made."""
+    """As the SDKs of OpenAI, Anthropic and Google read it, who ask at one address.  Nobody knows
+    when a route was made."""
     models = [
         {
             "id": name,

@@ -77,7 +77,7 @@ class Plan:
     facts: Facts
     decision: Decision
     targets: Sequence[Target]
-    foreign: Foreign = Foreign()
+    foreign: Foreign
 
     def translated(self, target: Target) -> Translated | None:
         """The request for a candidate of another dialect; None: it speaks the caller's."""

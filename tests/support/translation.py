@@ -38,7 +38,7 @@ def _file(**file: Any) -> Json:
 
 def _said(**message: Any) -> Json:
     asked = {"role": "user", "content": "hi"}
-    return {"messages": [asked, {"role": "assistant", "content": "yes"} | message]}
+    return {"messages": [asked, {"role": "assistant", "content": "yes"} | message, asked]}
 
 
 def _called(**call: Any) -> Json:
@@ -180,7 +180,7 @@ def _source(kind: str = "image", more: Json | None = None, **source: Any) -> Jso
 
 def _thought(**thought: Any) -> Json:
     asked = {"role": "user", "content": "hi"}
-    return {"messages": [asked, {"role": "assistant", "content": [thought]}]}
+    return {"messages": [asked, {"role": "assistant", "content": [thought]}, asked]}
 
 
 def _use(result: Json | None = None, **use: Any) -> Json:
@@ -310,7 +310,7 @@ ANTHROPIC: Mapping[str, Json] = {
 
 def _gpart(role: str = "user", **part: Any) -> Json:
     asked = {"role": "user", "parts": [{"text": "hi"}]}
-    return {"contents": [asked, {"role": role, "parts": [part]}]}
+    return {"contents": [asked, {"role": role, "parts": [part]}, asked]}
 
 
 def _answer(**answer: Any) -> Json:

@@ -150,6 +150,8 @@ def _message(turn: Turn, losses: Losses) -> Json:
     """What tools said comes first, as the API demands."""
     results = [part for part in turn.parts if isinstance(part, Result)]
     others = [part for part in turn.parts if not isinstance(part, Result)]
+    if len(turn.parts) > 1:  # the API takes no empty texts
+        others = [part for part in others if not isinstance(part, Text) or part.text]
     blocks = [one for part in (*results, *others) for one in _part(part, losses)]
     if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
         return {"role": turn.role, "content": blocks[0]["text"]}
@@ -160,8 +162,7 @@ def _part(part: Part, losses: Losses) -> Iterator[Json]:
     if isinstance(part, Text):
         if part.signature is not None:
             losses.lose(part.signature.field)
-        if part.text or part.cache is None:
-            yield {"type": "text", "text": part.text} | _cached(part.cache, losses)
+        yield {"type": "text", "text": part.text} | _cached(part.cache, losses)
     elif isinstance(part, Thought):
         yield from _thought(part, losses)
     elif isinstance(part, Use):

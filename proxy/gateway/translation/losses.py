@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 Json = Mapping[str, object]
+NAMES_MAX = 24  # of one request that are told, and that a row lists
+NAME_CHARACTERS_MAX = 120
 
 
 class Refused(ValueError):
     """A request that cannot be carried whole; `fields` are its reasons, by name."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
-        told = (f"{name} ({why})" if why else name for name, why in fields.items())
-        super().__init__(", ".join(told))
+        told = [f"{name} ({why})" if why else name for name, why in fields.items()]
+        more = [f"and {len(told) - NAMES_MAX} more"] if len(told) > NAMES_MAX else []
+        super().__init__(", ".join([*told[:NAMES_MAX], *more]))
         self.fields = fields
 
 
@@ -29,23 +32,37 @@ class Losses:
     def __init__(self, drop: Sequence[str] = ()) -> None:
         self._drop = [_plain(one) for one in drop]
         self.refused: dict[str, str] = {}
-        self.dropped: dict[str, None] = {}  # in their order, each once
+        self._dropped: dict[str, None] = {}
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """In their order, each once."""
+        names = tuple(self._dropped)
+        more = (f"and {len(names) - NAMES_MAX} more",) if len(names) > NAMES_MAX else ()
+        return (*names[:NAMES_MAX], *more)
 
     def lose(self, field: str, why: str = "") -> None:
         """This cannot be carried."""
+        field, why = _told(field), _told(why)
         if any(_matches(_plain(field), one) for one in self._drop):
-            self.dropped[field] = None
+            self._dropped[field] = None
         else:
             self.refused.setdefault(field, why)
 
     def mention(self, field: str) -> None:
         """This is left out, which the answer cannot depend on: a label."""
-        self.dropped[field] = None
+        self._dropped[field] = None
 
     def check(self) -> None:
         """Raises Refused if anything was lost that may not be."""
         if self.refused:
             raise Refused(self.refused)
+
+
+def _told(name: str) -> str:
+    """Names of unknown fields are a caller's text, and go into headers."""
+    shown = "".join(sign if " " <= sign <= "~" else "?" for sign in name[:NAME_CHARACTERS_MAX])
+    return shown.replace(",", "?")
 
 
 def _plain(field: str) -> str:

@@ -28,6 +28,7 @@ from proxy.gateway.translation.signatures import NAMES
 Json = dict[str, object]
 OWN = ("openai", "azure")  # what only they take, and what they alone refuse
 SIGNED = ("openrouter",)  # takes signatures of others, by the names of their formats
+UNASKED = ("mistral",)  # says what was used unasked, and takes no such option
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 LOOSE = "a strict schema requires every property, and additionalProperties = false"
 NO_URL = "no URLs of documents"
@@ -41,7 +42,8 @@ def write(ask: Ask, target: Target, losses: Losses) -> Json:
     _settings(Settings(ask, losses), target, body)
     if ask.stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True}  # whoever reads it may need the numbers
+        if target.provider not in UNASKED:  # whoever reads it may need the numbers
+            body["stream_options"] = {"include_usage": True}
     return body
 
 

@@ -29,6 +29,10 @@ WRITES: Mapping[str, Callable[[Ask, Target, Losses], dict[str, object]]] = {
 # What can be translated: the one operation of each that all three have.
 OPERATIONS = {"openai": "chat", "anthropic": "messages", "gemini": "generate_content"}
 
+TURNS = {"openai": "messages", "anthropic": "messages", "gemini": "contents"}
+# One API goes on with such a turn, another answers it, and a third refuses it.
+BEGUN = "the last turn is the model's"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translated:
@@ -55,10 +59,13 @@ def translate(
     losses = Losses(drop)
     ask = READS[dialect](body, losses)
     ask.stream = stream  # of Gemini's, only the path says so
+    if ask.turns and ask.turns[-1].role == "assistant":
+        losses.lose(f"{TURNS[dialect]}[].role", BEGUN)
+        ask.turns = ask.turns[:-1]
     written = WRITES[target.dialect](ask, target, losses)
     losses.check()
     return Translated(
         body=msgspec.json.encode(written),
-        losses=tuple(losses.dropped),
+        losses=losses.dropped,
         shows_usage=ask.shows_usage,
     )
