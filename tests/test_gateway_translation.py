@@ -12,7 +12,7 @@ from proxy.gateway.translation import requests
 from proxy.gateway.translation.losses import Losses, Malformed, Refused
 from proxy.gateway.translation.neutral import Target
 from proxy.gateway.translation.values import as_object
-from support.translation import CLOSED, PDF, PNG
+from support.media import CLOSED, PDF, PNG
 
 WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=9)
 NAMES = st.text("abcXYZ_09", min_size=1, max_size=9)
@@ -251,7 +251,7 @@ def test_an_answer_that_is_begun_is_refused() -> None:
 
 def test_names_of_unknown_fields_are_safe_in_headers() -> None:
     """They are a caller's text: cut, in plain ASCII, and not too many."""
-    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    body: Any = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     strange = {f"{n}\r\nx-evil: é, {'y' * 500}": 1 for n in range(99)}
     made = requests.translate("openai", body | strange, target("gemini"), ["*"], stream=False)
     assert len(made.losses) == 25

@@ -147,10 +147,11 @@ def test_openai_tools_and_schema(chat: "openai.OpenAI", provider: str) -> None:
     assert called.message.tool_calls
     call = called.message.tool_calls[0]
     assert call.function.name == "weather"
-    told = {"role": "tool", "tool_call_id": call.id, "content": "sunny"}
+    told: Any = {"role": "tool", "tool_call_id": call.id, "content": "sunny"}
+    turn: Any = called.message.model_dump(exclude_none=True)
     after = chat.chat.completions.create(
         model=f"to-{provider}",
-        messages=[*asked, called.message.model_dump(exclude_none=True), told],
+        messages=[*asked, turn, told],
         tools=tools,
     )
     assert after.choices[0].message.content

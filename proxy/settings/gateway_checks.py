@@ -15,6 +15,7 @@ from proxy.gateway.options import (
     GatewayOptions,
     RouteOptions,
 )
+from proxy.gateway.translation.fields import endings, is_known
 from proxy.settings.config import Config
 from proxy.settings.typed import nearest
 
@@ -106,6 +107,8 @@ def _route_mistakes(route: RouteOptions, config: Config) -> Iterator[str]:
         yield f"{at}.candidates: expected at least one"
     if route.order not in ORDERS:
         yield f"{at}.order: unknown order {route.order!r}{nearest(route.order, ORDERS)}"
+    if not all(field.strip() for field in route.drop):
+        yield f"{at}.drop: expected names of fields, got an empty one"
     if route.order == "weights" and not any(one.weight > 0 for one in route.candidates):
         yield f'{at}.candidates: order "weights" needs a weight above 0'
     if not 0 <= route.explore <= EXPLORE_MAX:
@@ -179,6 +182,10 @@ def gateway_warnings(config: Config) -> Iterator[str]:
         if route.order in ("latency", "score"):
             at = f"gateway.routes.{route.name}.order"
             yield f"{at}: this version measures no latencies; candidates count as equally fast"
+        for field in route.drop:
+            if not is_known(field):
+                at = f"gateway.routes.{route.name}.drop"
+                yield f"{at}: no API has a field {field!r}{nearest(field, endings())}"
         for number, one in enumerate(route.candidates):
             at = f"gateway.routes.{route.name}.candidates[{number}]"
             if not config.providers[one.provider].base_url:

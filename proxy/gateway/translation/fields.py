@@ -7,6 +7,7 @@ it is not carried, and always listed.  Sources: the documents that `*_reads.py` 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 from proxy.gateway.translation.field_names import ANTHROPIC, ANTHROPIC_OWN, GEMINI, OPENAI
@@ -51,3 +52,23 @@ def covers(field: Field, name: str) -> bool:
         above = field.name.removesuffix(".*").removesuffix("[]")
         return name == above or name.startswith((f"{above}.", f"{above}[]"))
     return field.name == name or field.name.startswith((f"{name}.", f"{name}[]"))
+
+
+@cache
+def endings() -> frozenset[str]:
+    """What a name of `drop` may be: a field's, or its end, without the marks of lists."""
+    names = (
+        row.name.removesuffix(".*").replace("[]", "") for table in FIELDS.values() for row in table
+    )
+    split = (name.split(".") for name in names)
+    return frozenset(
+        ".".join(parts[first:last])
+        for parts in split
+        for last in range(1, len(parts) + 1)
+        for first in range(last)
+    )
+
+
+def is_known(dropped: str) -> bool:
+    """Whether a name of `drop` can be that of a field; `*` stands for any text."""
+    return "*" in dropped or dropped.replace("[]", "") in endings()
