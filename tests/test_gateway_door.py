@@ -285,9 +285,7 @@ async def test_a_candidate_of_another_dialect_is_named(tmp_path: Path) -> None:
     """The answer says why: by the field that cannot be carried, if it could be translated."""
     async with door(tmp_path, Script(ONLY), options(tmp_path, "a")) as b:
         found = await b.send(asking(TOP_K, path="/gateway/v1/messages"))
-        counted = await b.send(asking(TOP_K, path="/gateway/v1/messages/count_tokens"))
     assert b"openai/a (it cannot carry top_k;" in found.body
-    assert b"openai/a (dialect: it speaks openai)" in counted.body
 
 
 async def test_insecure_admits_everybody_but_web_pages(tmp_path: Path) -> None:

@@ -274,3 +274,29 @@ async def test_googles_sdk_reads_our_refusals(tmp_path: Path) -> None:
     assert document["error"]["code"] == 403
     assert document["error"]["status"] == "PERMISSION_DENIED"
     assert found.header(b"x-taximeter-error") == [b"forbidden_route"]
+
+
+async def test_tokens_are_counted_where_nobody_else_would(tmp_path: Path) -> None:
+    """Claude Code asks how long a prompt is; a route without Claude answers with our own count."""
+    body = ASKED | {"messages": [{"role": "user", "content": "time people year"}]}
+    path = "/gateway/v1/messages/count_tokens"
+    script = Script({"c": [answer(200, {"input_tokens": 99})]})
+    async with door(tmp_path, script, options(tmp_path, "gpt-4o")) as b:
+        ours = await b.send(asking(body, path=path))
+        assert not b.journal.begun
+    assert json.loads(ours.body) == {"input_tokens": 10}
+    assert ours.header(b"x-taximeter-counted") == [b"counted"]
+    assert ours.header(b"x-taximeter-candidate") == [b"openai/gpt-4o"]
+    async with door(tmp_path, script, options(tmp_path, "gpt-4o", "anthropic/c")) as b:
+        theirs = await b.send(asking(body, path=path))
+    assert json.loads(theirs.body) == {"input_tokens": 99}
+    assert script.models == ["c"]
+
+
+async def test_a_request_that_no_other_api_has_stays_in_its_dialect(tmp_path: Path) -> None:
+    """Responses and embeddings are not translated: who speaks what is named."""
+    body = {"model": "r", "input": "Hi"}
+    for path in ("/gateway/v1/responses", "/gateway/v1/embeddings"):
+        async with door(tmp_path, Script({}), options(tmp_path, "anthropic/c")) as b:
+            found = await b.send(asking(body, path=path))
+        assert b"anthropic/c (dialect: it speaks anthropic)" in found.body

@@ -16,6 +16,7 @@ from pricing.book import TariffBook
 from proxy.door import keys, targets
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
+from proxy.door.counting import Counted
 from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
 from proxy.door.refusals import refused
 from proxy.door.request import Sender, model_in_path
@@ -144,7 +145,7 @@ class GatewayDoor:
             return False
         return True
 
-    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal:
         """What is to be done with a request, or why nothing is."""
         return await self._planner.plan(asked, body)
 

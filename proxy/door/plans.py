@@ -13,6 +13,7 @@ from aiohttp.http import RawRequestMessage
 
 from pricing.book import TariffBook
 from proxy.door import prices
+from proxy.door.counting import Counted, counted
 from proxy.door.foreign import Foreign, foreign
 from proxy.door.request import Sender, facts_of, input_tokens, model_in_path
 from proxy.door.state import State
@@ -132,23 +133,12 @@ class Planner:
             return None
         return filters.route(found, gateway, providers, self._missing)
 
-    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
-        """The plan; or why there is none."""
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal:
+        """The plan; or an answer at once, or why there is none."""
         document = decoded(body)
-        if not document:
-            return Refusal(400, "bad_request", NOT_JSON)
-        name = model_in_path(asked.path)
-        if not name:
-            try:
-                model_span(body)
-            except ValueError as error:
-                return Refusal(400, "bad_request", f"{error}.")
-            name = str(document["model"])
-        if asked.caller is not None and not names.allows(asked.caller, name):
-            return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
-        route = self._route(name)
-        if route is None:
-            return Refusal(404, "unknown_route", NOT_HERE.format(name))
+        route = self._asked_for(asked, body, document)
+        if isinstance(route, Refusal):
+            return route
         facts = await self._facts(asked, document, route)
         found = await self._foreign(body, document, route, facts)
         facts = replace(facts, foreign=found.why)
@@ -156,11 +146,10 @@ class Planner:
         live = await self._live(route, facts, now)
         decision = decide(route, facts, live, now, unit_of(facts, random.random()))
         if not decision.order:
-            why = ", ".join(
-                f"{route.candidates[one.candidate].options.label} ({one.reason})"
-                for one in decision.excluded
-            )
-            return Refusal(400, "no_candidate", NOBODY.format(name, why))
+            most = self._config.metering.count_bytes_max
+            if (answer := await counted(document, route, facts, most)) is not None:
+                return answer
+            return _nobody(route, decision)
         targets = [
             target for one in decision.order for target in self._targets(route, one.candidate)
         ]
@@ -173,6 +162,21 @@ class Planner:
             targets=targets,
             foreign=found,
         )
+
+    def _asked_for(self, asked: Asked, body: bytes, document: Json) -> Route | Refusal:
+        """The route that a request names, if its caller may use it."""
+        if not document:
+            return Refusal(400, "bad_request", NOT_JSON)
+        name = model_in_path(asked.path)
+        if not name:
+            try:
+                model_span(body)
+            except ValueError as error:
+                return Refusal(400, "bad_request", f"{error}.")
+            name = str(document["model"])
+        if asked.caller is not None and not names.allows(asked.caller, name):
+            return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
+        return self._route(name) or Refusal(404, "unknown_route", NOT_HERE.format(name))
 
     async def _foreign(self, body: bytes, document: Json, route: Route, facts: Facts) -> Foreign:
         if len(body) < LARGE_BYTES:
@@ -217,6 +221,15 @@ class Planner:
             for key in keys_of(options, self._config.gateway)
             if key not in self._missing
         ]
+
+
+def _nobody(route: Route, decision: Decision) -> Refusal:
+    """With the reason of each candidate."""
+    why = ", ".join(
+        f"{route.candidates[one.candidate].options.label} ({one.reason})"
+        for one in decision.excluded
+    )
+    return Refusal(400, "no_candidate", NOBODY.format(route.options.name, why))
 
 
 def _needs_prices(route: Route, kept: Kept | None) -> bool:
