@@ -300,3 +300,23 @@ async def test_a_request_that_no_other_api_has_stays_in_its_dialect(tmp_path: Pa
         async with door(tmp_path, Script({}), options(tmp_path, "anthropic/c")) as b:
             found = await b.send(asking(body, path=path))
         assert b"anthropic/c (dialect: it speaks anthropic)" in found.body
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/gateway/v1/messages", ("type", "taximeter_upstream_refused")),
+        ("/gateway/v1beta/models/r:generateContent", ("status", "INTERNAL")),
+    ],
+)
+async def test_our_own_errors_are_read_by_each_sdk(
+    tmp_path: Path, path: str, kind: tuple[str, str]
+) -> None:
+    """A provider that cannot be reached, behind a translation."""
+    body = {"contents": [{"parts": [{"text": "Hi"}]}]} if "models" in path else ASKED
+    async with door(tmp_path, Script({}), options(tmp_path, "dead/a")) as b:
+        found = await b.send(asking(body, path=path))
+    error = json.loads(found.body)["error"]
+    assert error[kind[0]] == kind[1]
+    assert error["message"].startswith("Taximeter: ")
+    assert found.header(b"x-taximeter-error") == [b"upstream_refused"]

@@ -1,6 +1,7 @@
 """Requests between the APIs: what arrives is what was meant, and what cannot is refused."""
 
 import json
+import re
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -257,6 +258,37 @@ def test_names_of_unknown_fields_are_safe_in_headers() -> None:
     assert len(made.losses) == 25
     assert made.losses[-1] == "and 75 more"
     assert all(len(one) <= 120 and one.isascii() and one.isprintable() for one in made.losses)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "provider", "form"),
+    [
+        ("openai", "mistral", r"[a-zA-Z0-9]{9}"),
+        ("openai", "openai", r"[ -~]{1,40}"),
+        ("anthropic", "anthropic", r"[a-zA-Z0-9_-]{1,64}"),
+    ],
+)
+def test_ids_of_calls_fit_and_still_meet(dialect: str, provider: str, form: str) -> None:
+    """Whatever a provider before called them."""
+    for called in ("functions.weather:0", "toolu_01" + "x" * 60, "é", "abc123XYZ"):
+        call = {"functionCall": {"id": called, "name": "f", "args": {}}}
+        told = {"functionResponse": {"id": called, "name": "f", "response": {"output": "1"}}}
+        turns = [{"role": "model", "parts": [call]}, {"role": "user", "parts": [told]}]
+        made = requests.translate(
+            "gemini",
+            {"contents": [{"parts": [{"text": "hi"}]}, *turns]},
+            Target(dialect=dialect, provider=provider, model="m"),
+            stream=False,
+        )
+        messages = json.loads(made.body)["messages"]
+        if dialect == "openai":
+            used, met = messages[1]["tool_calls"][0]["id"], messages[2]["tool_call_id"]
+        else:
+            used = messages[1]["content"][0]["id"]
+            met = messages[2]["content"][0]["tool_use_id"]
+        assert used == met
+        assert re.fullmatch(form, used)
+        assert (used == called) == bool(re.fullmatch(form, called))
 
 
 def test_thinking_clashes_are_named() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from proxy.door.wire import END, with_headers
 from proxy.gateway.translation.answers import Between, Stream, error, whole
 from proxy.reading.inflate import Inflate
+from proxy.relay.answers import ERROR_HEADER
 from proxy.relay.http1 import framed
 
 EVENTS = "text/event-stream"
@@ -25,6 +26,7 @@ class Interpreter:
         self.streams = False
         self.too_large = False
         self._events = False  # the provider sends events
+        self._ours = False  # an error that the relay itself wrote
         self._between = between
         self._losses = losses
         self._chunks = chunks  # the caller can read them
@@ -34,6 +36,7 @@ class Interpreter:
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """The head is here."""
+        self._ours = ERROR_HEADER in headers
         self._events = EVENTS in headers.get("content-type", "")
         self.streams = status < 400 and self._events and self._chunks
         encoding = headers.get("content-encoding", "identity")
@@ -70,7 +73,9 @@ class Interpreter:
         """All of an answer, or of an error.  Raises ValueError for what is no answer."""
         body, kind = bytes(self._body), JSON
         lost: tuple[str, ...] = ()
-        if status >= 400:
+        if self._ours and self._between.caller != "gemini":
+            made = body  # in a form that both SDKs read
+        elif status >= 400:
             made = error(self._between.caller, status, body)
         elif self._events:  # for a caller that reads no chunks
             made, kind = self._stream.feed(body) + self._stream.close(), EVENTS

@@ -77,7 +77,7 @@ def options(folder: Path, *candidates: str, count: int = 1, **route: object) -> 
         file = folder / f"key-{name}"
         file.write_text(secret, encoding="utf-8")
         found[name] = KeyOptions(name=name, provider="openai", value=f"file:{file}")
-    for provider in FOREIGN:
+    for provider in (*FOREIGN, "dead"):
         found[provider] = replace(found["one"], name=provider, provider=provider)
     listed = [one.rpartition("/") for one in candidates]
     made = RouteOptions(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from proxy.gateway.translation import settings
+from proxy.gateway.translation.ids import fitting
 from proxy.gateway.translation.losses import Losses
 from proxy.gateway.translation.media import as_text, is_public
 from proxy.gateway.translation.neutral import (
@@ -187,13 +188,13 @@ def _thought(thought: Thought, losses: Losses) -> Iterator[Json]:
 def _use(use: Use, losses: Losses) -> Json:
     if use.signature is not None:
         losses.lose(use.signature.field)
-    made: Json = {"type": "tool_use", "id": use.id, "name": use.name}
-    made["input"] = arguments(use, losses)
+    made: Json = {"type": "tool_use", "id": fitting(use.id, "anthropic")}
+    made |= {"name": use.name, "input": arguments(use, losses)}
     return made | _cached(use.cache, losses)
 
 
 def _result(result: Result, losses: Losses) -> Json:
-    made: Json = {"type": "tool_result", "tool_use_id": result.id}
+    made: Json = {"type": "tool_result", "tool_use_id": fitting(result.id, "anthropic")}
     made["content"] = _inside(result.parts, losses)
     if result.failed:
         made["is_error"] = True

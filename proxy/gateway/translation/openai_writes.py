@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from proxy.gateway.translation import schemas, settings
+from proxy.gateway.translation.ids import fitting
 from proxy.gateway.translation.losses import Losses
 from proxy.gateway.translation.media import as_url, audio_format, is_public
 from proxy.gateway.translation.neutral import (
@@ -131,7 +132,8 @@ def _result(result: Result, target: Target, losses: Losses) -> Json:
     if result.cache is not None:
         losses.lose(result.cache.field)
     content = _content(texts, target, losses)
-    return {"role": "tool", "tool_call_id": result.id, "content": content}
+    called = fitting(result.id, "openai", target.provider)
+    return {"role": "tool", "tool_call_id": called, "content": content}
 
 
 def _assistant(turn: Turn, target: Target, losses: Losses) -> Json:
@@ -155,7 +157,8 @@ def _use(use: Use, target: Target, losses: Losses) -> Json:
     if use.cache is not None:
         losses.lose(use.cache.field)
     function = {"name": use.name, "arguments": use.arguments}
-    made: Json = {"id": use.id, "type": "function", "function": function}
+    called = fitting(use.id, "openai", target.provider)
+    made: Json = {"id": called, "type": "function", "function": function}
     signature = use.signature
     if signature is not None and target.provider in SIGNED and signature.signer == "gemini":
         made["extra_content"] = {"google": {"thought_signature": signature.value}}
