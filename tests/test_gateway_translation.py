@@ -386,3 +386,82 @@ def test_no_body_breaks_the_reader(value: Any) -> None:
                 translated(dialect, body, to)
             except (Refused, Malformed):
                 continue
+
+
+MARKS = st.integers(0, 10**9).map(lambda number: f"mark{number}x")
+
+
+def _openai_parts() -> st.SearchStrategy[Any]:
+    return st.one_of(
+        MARKS.map(lambda m: {"type": "text", "text": m}),
+        MARKS.map(lambda m: {"type": "refusal", "refusal": m}),
+        MARKS.map(lambda m: {"type": "image_url", "image_url": {"url": f"https://e.org/{m}"}}),
+        MARKS.map(lambda m: {"type": "file", "file": {"file_id": m}}),
+        MARKS.map(lambda m: {"type": "video_url", "video_url": {"url": m}}),
+    )
+
+
+def _anthropic_parts(inner: bool = True) -> st.SearchStrategy[Any]:
+    plain = st.one_of(
+        MARKS.map(lambda m: {"type": "text", "text": m}),
+        MARKS.map(lambda m: {"type": "image", "source": {"type": "url", "url": f"https://e/{m}"}}),
+        MARKS.map(lambda m: {"type": "document", "source": {"type": "file", "file_id": m}}),
+        MARKS.map(lambda m: {"type": "thinking", "thinking": m, "signature": ""}),
+        MARKS.map(lambda m: {"type": "redacted_thinking", "data": m}),
+        MARKS.map(lambda m: {"type": "tool_use", "id": "t", "name": "f", "input": {"a": m}}),
+        MARKS.map(lambda m: {"type": "server_tool_use", "input": m}),
+    )
+    if not inner:
+        return plain
+    results = st.lists(_anthropic_parts(inner=False), max_size=2).map(
+        lambda parts: {"type": "tool_result", "tool_use_id": "t", "content": parts}
+    )
+    return plain | results
+
+
+def _gemini_parts() -> st.SearchStrategy[Any]:
+    return st.one_of(
+        MARKS.map(lambda m: {"text": m}),
+        MARKS.map(lambda m: {"text": m, "thought": True}),
+        MARKS.map(lambda m: {"inlineData": {"mimeType": "image/png", "data": m}}),
+        MARKS.map(lambda m: {"fileData": {"mimeType": "image/png", "fileUri": f"https://e/{m}"}}),
+        MARKS.map(lambda m: {"functionCall": {"name": "f", "args": {"a": m}}}),
+        MARKS.map(lambda m: {"functionResponse": {"name": "f", "response": {"output": m}}}),
+        MARKS.map(lambda m: {"executableCode": {"code": m}}),
+    )
+
+
+@st.composite
+def anywhere(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    """A body with marks in every kind of part, in places where they belong and where not."""
+    dialect = draw(st.sampled_from(["openai", "anthropic", "gemini"]))
+    kinds = {"openai": _openai_parts(), "anthropic": _anthropic_parts(), "gemini": _gemini_parts()}
+    parts = st.lists(kinds[dialect], min_size=1, max_size=3)
+    if dialect == "gemini":
+        turns = st.builds(dict, role=st.sampled_from(["user", "model"]), parts=parts)
+        body: dict[str, Any] = {"contents": draw(st.lists(turns, max_size=3))}
+        body["contents"].append({"role": "user", "parts": [{"text": "hi"}]})
+        return dialect, body | {"systemInstruction": {"parts": draw(parts)}}
+    roles = ["user", "assistant", *(["system", "developer"] if dialect == "openai" else [])]
+    turns = st.builds(dict, role=st.sampled_from(roles), content=parts)
+    messages = [*draw(st.lists(turns, max_size=3)), {"role": "user", "content": "hi"}]
+    body = {"model": "m", "max_tokens": 9, "messages": messages}
+    return dialect, body if dialect == "openai" else body | {"system": draw(parts)}
+
+
+@settings(max_examples=60)
+@given(anywhere(), st.sampled_from(["openai", "anthropic", "gemini"]), st.booleans())
+def test_nothing_is_lost_in_silence(asked: tuple[str, dict[str, Any]], to: str, own: bool) -> None:
+    """Whatever was said arrives, or the request is refused, or the loss is listed."""
+    dialect, body = asked
+    if to == dialect:
+        return
+    provider = to if own else "other"
+    goal = Target(dialect=to, provider=provider, model="m")
+    made = requests.translate(dialect, body, goal, ["*"], stream=False)
+    marks = set(re.findall(r"mark\d+x", json.dumps(body)))
+    arrived = set(re.findall(r"mark\d+x", made.body.decode()))
+    assert marks <= arrived or made.losses
+    if made.losses:
+        with pytest.raises(Refused):
+            requests.translate(dialect, body, goal, stream=False)

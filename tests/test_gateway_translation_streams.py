@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from proxy.gateway.answers import decoded
 from proxy.gateway.translation import answers, requests
 from proxy.gateway.translation.answers import Between, Stream
-from proxy.gateway.translation.framing import Events
-from proxy.gateway.translation.gathering import Answer, gathered
-from proxy.gateway.translation.neutral import (
+from proxy.gateway.translation.events import (
     Argues,
     Begin,
     Calls,
@@ -23,14 +21,18 @@ from proxy.gateway.translation.neutral import (
     Event,
     Finish,
     Said,
-    Signature,
     Signed,
+    Thinks,
+    Used,
+)
+from proxy.gateway.translation.framing import Events
+from proxy.gateway.translation.gathering import Answer, gathered
+from proxy.gateway.translation.neutral import (
+    Signature,
     Target,
     Text,
-    Thinks,
     Thought,
     Use,
-    Used,
 )
 
 DIALECTS = ("openai", "anthropic", "gemini")

@@ -15,12 +15,18 @@ from proxy.gateway.failures import What, what
 from proxy.gateway.translation import anthropic_says, gemini_says, openai_says
 from proxy.gateway.translation.anthropic_answers import AnthropicAnswer
 from proxy.gateway.translation.anthropic_says import AnthropicSays
+from proxy.gateway.translation.events import (
+    Event,
+    Fails,
+)
 from proxy.gateway.translation.framing import Events
 from proxy.gateway.translation.gathering import Answer, gathered
 from proxy.gateway.translation.gemini_answers import GeminiAnswer
 from proxy.gateway.translation.gemini_says import GeminiSays
 from proxy.gateway.translation.losses import Json
-from proxy.gateway.translation.neutral import Event, Fails, Use
+from proxy.gateway.translation.neutral import (
+    Use,
+)
 from proxy.gateway.translation.openai_answers import OpenAiAnswer
 from proxy.gateway.translation.openai_says import OpenAiSays
 from proxy.gateway.translation.values import as_object

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from proxy.gateway.translation.losses import Json
-from proxy.gateway.translation.neutral import (
+from proxy.gateway.translation.events import (
     Argues,
     Begin,
     Calls,
@@ -15,10 +14,13 @@ from proxy.gateway.translation.neutral import (
     Fails,
     Finish,
     Said,
-    Signature,
     Signed,
     Thinks,
     Used,
+)
+from proxy.gateway.translation.losses import Json
+from proxy.gateway.translation.neutral import (
+    Signature,
 )
 from proxy.gateway.translation.values import listed, mapping, number, text
 

@@ -25,6 +25,8 @@ from proxy.gateway.translation.neutral import (
     Tool,
     Turn,
     Use,
+    only,
+    spoken,
 )
 from proxy.gateway.translation.signatures import unmarked
 
@@ -38,7 +40,7 @@ def read(body: Json, losses: Losses) -> Ask:
     ask = Ask(stream=top.take("stream") is True)
     _settings(top, ask)
     ask.tools = [tool for one in top.each("tools") if (tool := _tool(one)) is not None]
-    ask.system = [one for one in _blocks(top, "system", {}) if isinstance(one, Text)]
+    ask.system = only(Text, _blocks(top, "system", {}), losses)
     names: dict[str, str] = {}  # of the tools that were called, by the call's id
     turns = []
     for message in top.each("messages"):
@@ -111,7 +113,7 @@ def _thinking(thinking: Taker, into: dict[str, Setting]) -> None:
 
 
 def _tool(one: Taker) -> Tool | None:
-    kind, schema = one.text("type"), one.take("input_schema")
+    kind, schema = one.text("type"), one.json("input_schema")
     cache = cache_of(one)
     if kind not in ("", "custom"):
         one.losses.lose(one.name("type"), kind)  # the provider's own, run by it
@@ -124,7 +126,7 @@ def _tool(one: Taker) -> Tool | None:
         field=one.at,
         name=one.text("name"),
         description=one.text("description"),
-        schema=schema if isinstance(schema, Mapping) else None,
+        schema=schema,
         strict=strict if isinstance(strict, bool) else None,
         cache=cache,
     )
@@ -191,7 +193,7 @@ def _block(one: Taker, names: dict[str, str]) -> Part | None:
 def _result(one: Taker, names: Mapping[str, str], cache: Cache | None) -> Result:
     called = one.text("tool_use_id")
     failed = one.name("is_error") if one.take("is_error") is True else ""
-    parts = [p for p in _blocks(one, "content", {}) if isinstance(p, Text | Media)]
+    parts = spoken(_blocks(one, "content", {}), one.losses)
     return Result(
         field=one.at,
         id=called,

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from proxy.gateway.translation.framing import data_event
-from proxy.gateway.translation.gathering import Answer
-from proxy.gateway.translation.neutral import (
+from proxy.gateway.translation.events import (
     Argues,
     Begin,
     Calls,
@@ -13,14 +11,18 @@ from proxy.gateway.translation.neutral import (
     Event,
     Fails,
     Finish,
-    Part,
     Said,
     Signed,
-    Text,
     Thinks,
+    Used,
+)
+from proxy.gateway.translation.framing import data_event
+from proxy.gateway.translation.gathering import Answer
+from proxy.gateway.translation.neutral import (
+    Part,
+    Text,
     Thought,
     Use,
-    Used,
 )
 from proxy.gateway.translation.signatures import marked
 from proxy.gateway.translation.values import as_object, is_object

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from proxy.gateway.translation.neutral import (
+from proxy.gateway.translation.events import (
     Argues,
     Begin,
     Calls,
@@ -12,14 +12,16 @@ from proxy.gateway.translation.neutral import (
     Event,
     Fails,
     Finish,
-    Part,
     Said,
     Signed,
-    Text,
     Thinks,
+    Used,
+)
+from proxy.gateway.translation.neutral import (
+    Part,
+    Text,
     Thought,
     Use,
-    Used,
 )
 
 

@@ -26,6 +26,7 @@ from proxy.gateway.translation.neutral import (
     Tool,
     Turn,
     Use,
+    only,
 )
 from proxy.gateway.translation.schemas import from_gemini
 from proxy.gateway.translation.signatures import HIDDEN, unmarked_64
@@ -44,7 +45,7 @@ def read(body: Json, losses: Losses) -> Ask:
     if (system := top.inner("systemInstruction", "system_instruction")) is not None:
         system.take("role")
         parts = [_part(one, calls) for one in system.each("parts")]
-        ask.system = [one for one in parts if isinstance(one, Text)]
+        ask.system = only(Text, parts, losses)
         system.rest()
     turns = []
     for content in top.each("contents"):

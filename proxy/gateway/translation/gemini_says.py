@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from proxy.gateway.translation.framing import data_event
-from proxy.gateway.translation.gathering import Answer
-from proxy.gateway.translation.neutral import (
+from proxy.gateway.translation.events import (
     Argues,
     Begin,
     Calls,
@@ -15,15 +13,19 @@ from proxy.gateway.translation.neutral import (
     Event,
     Fails,
     Finish,
-    Part,
     Said,
-    Signature,
     Signed,
-    Text,
     Thinks,
+    Used,
+)
+from proxy.gateway.translation.framing import data_event
+from proxy.gateway.translation.gathering import Answer
+from proxy.gateway.translation.neutral import (
+    Part,
+    Signature,
+    Text,
     Thought,
     Use,
-    Used,
 )
 from proxy.gateway.translation.signatures import HIDDEN, marked_64
 from proxy.gateway.translation.values import as_object

@@ -115,6 +115,13 @@ class Taker:
         value = self.take(*keys)
         return None if value is None else Taker(value, self.name(keys[0]), self.losses)
 
+    def json(self, *keys: str) -> Json | None:
+        """An object that is carried as it is; None if it is not there."""
+        value = self.take(*keys)
+        if value is not None and not isinstance(value, Mapping):
+            raise Malformed(f"{self.name(keys[0])}: expected an object")
+        return value
+
     def each(self, *keys: str) -> "list[Taker]":
         """The objects of a list."""
         at = f"{self.name(keys[0])}[]"

@@ -1,12 +1,12 @@
-"""What all three APIs can say, in words of none of them: requests, and answers as events.
+"""What all three APIs can be asked, in words of none of them; answers are in `events`.
 
 A request is read whole into an `Ask`; each setting and part knows the `field` it came from, so that
 whoever writes it elsewhere can lose it by name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import TypeVar
 
 from proxy.gateway.translation.losses import Losses
 from proxy.gateway.translation.values import as_object
@@ -88,6 +88,7 @@ class Result:
 
 
 Part = Text | Media | Thought | Use | Result
+P = TypeVar("P", Text, Media, Thought, Use, Result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,24 @@ class Target:
     model: str = ""
 
 
+def only(kind: type[P], parts: Iterable[Part | None], losses: Losses) -> list[P]:
+    """The parts of a kind; others cannot stand there, and are lost."""
+    found: list[P] = []
+    for part in parts:
+        if isinstance(part, kind):
+            found.append(part)
+        elif part is not None:
+            losses.lose(part.field, "not here")
+    return found
+
+
+def spoken(parts: Iterable[Part | None], losses: Losses) -> list[Text | Media]:
+    """What can be said by itself: texts and media; others are lost."""
+    listed = [part for part in parts if part is not None]
+    only(Text, (part for part in listed if not isinstance(part, Media)), losses)
+    return [part for part in listed if isinstance(part, Text | Media)]
+
+
 def arguments(use: Use, losses: Losses) -> Mapping[str, object]:
     """A call's arguments as an object; what a model wrote that is none is lost."""
     found = as_object(use.arguments)
@@ -201,98 +220,3 @@ class Settings:
         """Lose what nobody took."""
         for name in list(self._left):
             self.lose(name)
-
-
-# -- answers, as events --------------------------------------------------------------------------
-
-
-class Finish(StrEnum):
-    """Why an answer ended."""
-
-    STOP = "stop"
-    SEQUENCE = "sequence"  # one of the caller's stop sequences, where that is told
-    LENGTH = "length"
-    TOOLS = "tools"
-    REFUSAL = "refusal"  # the model's, or a filter's
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used:
-    """Tokens as a partition."""
-
-    input: int = 0  # neither read from a cache nor written to one
-    cache_read: int = 0
-    cache_write: int = 0
-    output: int = 0  # without reasoning
-    reasoning: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begin:
-    id: str = ""
-    model: str = ""
-    created: int = 0  # Unix time; 0: not said
-    used: Used = Used()  # as far as it is known now
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    text: str
-    refusal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Thinks:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """Of the thought before it; `hidden`: it stands for a thought."""
-
-    signature: Signature
-    hidden: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
-    """A tool is called: `index` counts the calls of an answer."""
-
-    index: int
-    id: str
-    name: str
-    signature: Signature | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Argues:
-    """More of the arguments of a call."""
-
-    index: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
-    finish: Finish
-    sequence: str = ""
-    native: str = ""  # as the provider said it
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What was used so far; the last one counts."""
-
-    used: Used
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fails:
-    """An error inside a stream."""
-
-    status: int
-    message: str
-    kind: str = ""
-
-
-Event = Begin | Said | Thinks | Signed | Calls | Argues | Ends | Counts | Fails

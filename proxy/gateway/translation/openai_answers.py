@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from proxy.gateway.translation.losses import Json
-from proxy.gateway.translation.neutral import (
+from proxy.gateway.translation.events import (
     Argues,
     Begin,
     Calls,
@@ -13,10 +12,13 @@ from proxy.gateway.translation.neutral import (
     Fails,
     Finish,
     Said,
-    Signature,
     Signed,
     Thinks,
     Used,
+)
+from proxy.gateway.translation.losses import Json
+from proxy.gateway.translation.neutral import (
+    Signature,
 )
 from proxy.gateway.translation.signatures import FORMATS
 from proxy.gateway.translation.values import listed, mapping, number, text
@@ -43,17 +45,19 @@ class OpenAiAnswer:
 
     def events(self, document: Json) -> Iterator[Event]:
         """What a chunk, or a whole answer, says."""
-        if "error" in document:
+        if document.get("error"):
             error = mapping(document.get("error"))
             kind = text(error.get("code")) or text(error.get("type"))
-            yield Fails(status=_status(error), message=text(error.get("message")), kind=kind)
+            message = text(error.get("message")) or text(document["error"])
+            yield Fails(status=_status(error), message=message, kind=kind)
             return
-        if not self._began:
+        choices = listed(document.get("choices"))
+        if not self._began and (choices or document.get("id")):  # Azure's first chunk has neither
             self._began = True
             named = text(document.get("id")), text(document.get("model"))
             created = number(document.get("created"))
             yield Begin(id=named[0], model=named[1], created=created)
-        for choice in map(mapping, listed(document.get("choices"))[:1]):
+        for choice in map(mapping, choices[:1]):
             if choice.get("logprobs"):
                 self.lost["choices[].logprobs"] = None
             yield from self._message(mapping(choice.get("delta") or choice.get("message")))

@@ -13,7 +13,6 @@ from proxy.gateway.translation.losses import Json, Losses, Malformed, Taker
 from proxy.gateway.translation.neutral import (
     Ask,
     Choice,
-    Media,
     Part,
     Result,
     Schema,
@@ -24,6 +23,7 @@ from proxy.gateway.translation.neutral import (
     Tool,
     Turn,
     Use,
+    only,
 )
 from proxy.gateway.translation.openai_parts import cache_of, content
 from proxy.gateway.translation.signatures import FORMATS, unmarked
@@ -67,17 +67,13 @@ _NOTHING: Mapping[str, tuple[object, ...]] = {
 def _settings(top: Taker, ask: Ask) -> None:
     into = ask.settings
     settings.read(settings.OPENAI, top, into)
+    _twofold(top, into)
     settings.put(into, "top_k", top, "top_k")
-    settings.put(into, "max_tokens", top, "max_tokens")
-    settings.put(into, "max_tokens", top, "max_completion_tokens")
     for name in ("presence_penalty", "frequency_penalty"):
         if name in into and not into[name].value:
             del into[name]
     if (stop := top.take("stop")) is not None:
         into["stop"] = Setting(settings.texts(stop, "stop"), "stop")
-    for key in ("user", "safety_identifier"):  # the second replaces the first
-        if user := top.text(key):
-            into["user"] = Setting(user, key)
     if effort := top.text("reasoning_effort"):
         into["effort"] = Setting(effort, "reasoning_effort")
     tier = top.text("service_tier")
@@ -91,6 +87,20 @@ def _settings(top: Taker, ask: Ask) -> None:
         _choice(choice, top.losses, into)
     if (form := top.inner("response_format")) is not None:
         _format(form, into)
+
+
+def _twofold(top: Taker, into: dict[str, Setting]) -> None:
+    """Settings that have two names; the newer one goes before."""
+    for key in ("max_tokens", "max_completion_tokens"):
+        older = into.pop("max_tokens", None) if top.has(key) else None
+        if older is not None:
+            top.losses.lose(older.field, "said twice")
+        settings.put(into, "max_tokens", top, key)
+    for key in ("user", "safety_identifier"):
+        if user := top.text(key):
+            if (older := into.pop("user", None)) is not None:
+                top.losses.lose(older.field, "said twice")
+            into["user"] = Setting(user, key)
 
 
 def _choice(value: object, losses: Losses, into: dict[str, Setting]) -> None:
@@ -132,13 +142,13 @@ def _tool(one: Taker) -> Tool | None:
         return None
     if function is None:
         raise Malformed(f"{one.name('function')}: missing")
-    schema = function.take("parameters")
+    schema = function.json("parameters")
     strict = function.take("strict")
     tool = Tool(
         field=function.at,
         name=function.text("name"),
         description=function.text("description"),
-        schema=schema if isinstance(schema, Mapping) else None,
+        schema=schema,
         strict=strict if isinstance(strict, bool) else None,
         cache=cache,
     )
@@ -160,7 +170,7 @@ def _messages(top: Taker, ask: Ask) -> None:
             if turns:
                 message.losses.lose(message.name("role"), f"{role} after the first turn")
             else:
-                system += [one for one in said if isinstance(one, Text)]
+                system += only(Text, said, message.losses)
         elif role == "assistant":
             parts = [*_thoughts(message), *content(message), *_refusal(message)]
             parts += _uses(message, names)
@@ -251,5 +261,5 @@ def _signature(call: Taker) -> Signature | None:
 
 def _result(message: Taker, names: Mapping[str, str]) -> Result:
     called = message.text("tool_call_id")
-    parts = [one for one in content(message) if isinstance(one, Text | Media)]
+    parts = content(message)
     return Result(field=message.at, id=called, name=names.get(called, ""), parts=parts)

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from proxy.gateway.translation.framing import data_event
-from proxy.gateway.translation.gathering import Answer
-from proxy.gateway.translation.neutral import (
+from proxy.gateway.translation.events import (
     Argues,
     Begin,
     Calls,
@@ -14,13 +12,17 @@ from proxy.gateway.translation.neutral import (
     Fails,
     Finish,
     Said,
-    Signature,
     Signed,
-    Text,
     Thinks,
+    Used,
+)
+from proxy.gateway.translation.framing import data_event
+from proxy.gateway.translation.gathering import Answer
+from proxy.gateway.translation.neutral import (
+    Signature,
+    Text,
     Thought,
     Use,
-    Used,
 )
 from proxy.gateway.translation.signatures import NAMES
 

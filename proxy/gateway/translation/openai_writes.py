@@ -23,6 +23,7 @@ from proxy.gateway.translation.neutral import (
     Tool,
     Turn,
     Use,
+    spoken,
 )
 from proxy.gateway.translation.signatures import NAMES
 
@@ -114,7 +115,7 @@ def _messages(ask: Ask, target: Target, losses: Losses) -> Iterator[Json]:
 
 def _user(turn: Turn, target: Target, losses: Losses) -> Iterator[Json]:
     """What tools said, each in a message of its own, and then what the user says."""
-    said = [part for part in turn.parts if isinstance(part, Text | Media)]
+    said = spoken((part for part in turn.parts if not isinstance(part, Result)), losses)
     for part in turn.parts:
         if isinstance(part, Result):
             yield _result(part, target, losses)
@@ -142,7 +143,7 @@ def _assistant(turn: Turn, target: Target, losses: Losses) -> Json:
     refused = "".join(p.text for p in turn.parts if isinstance(p, Text) and p.refusal)
     uses = [part for part in turn.parts if isinstance(part, Use)]
     for part in turn.parts:
-        if isinstance(part, Media):
+        if isinstance(part, Media | Result):
             losses.lose(part.field, "the model's turns are text")
     message["content"] = _content(said, target, losses) if said else None
     if refused:
