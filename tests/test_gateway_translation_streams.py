@@ -254,3 +254,40 @@ def _sent_on(caller: str, turn: dict[str, Any]) -> Any:
     target = Target(dialect="anthropic", provider="anthropic", model="m")
     made = requests.translate(caller, body, target, stream=False)
     return json.loads(made.body)["messages"][1]["content"]
+
+
+GEMINI_TURN = [
+    {"text": "hm", "thought": True},
+    {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "c2lnbmVk"},
+    {"functionCall": {"name": "g", "args": {}}},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("caller", ["openai", "anthropic"])
+def test_geminis_signatures_come_back_to_their_calls(caller: str, stream: bool) -> None:
+    """Gemini refuses a call of a history whose signature is missing; others never see it."""
+    candidate = {"content": {"parts": GEMINI_TURN}, "finishReason": "STOP"}
+    document = {"candidates": [candidate], "responseId": "r1", "modelVersion": "gemini-3-pro"}
+    between = Between(caller=caller, provider="gemini")
+    if stream:
+        one = Stream(between)
+        body = one.feed(b"data: " + json.dumps(document).encode() + b"\n\n") + one.close()
+        answer = heard(caller, body)
+    else:
+        body, _ = answers.whole(json.dumps(document).encode(), between)
+        answer = gathered(answers._reads(caller).events(decoded(body)))
+    says: Any = answers._says(Between(caller=caller, provider="")).whole(answer)
+    hi = {"role": "user", "content": "hi"}
+    asked: dict[str, Any] = {"model": "m", "max_tokens": 9}
+    if caller == "openai":
+        turn = {key: one for key, one in says["choices"][0]["message"].items() if one is not None}
+    else:
+        turn = {"role": "assistant", "content": says["content"]}
+    target = Target(dialect="gemini", provider="gemini", model="gemini-3-pro")
+    made = requests.translate(caller, asked | {"messages": [hi, turn, hi]}, target, stream=False)
+    parts = json.loads(made.body)["contents"][1]["parts"]
+    calls = [part for part in parts if "functionCall" in part]
+    assert [one["functionCall"]["name"] for one in calls] == ["f", "g"]
+    assert [one.get("thoughtSignature") for one in calls] == ["c2lnbmVk", None]
+    assert [part for part in parts if part.get("thought")] == [{"text": "hm", "thought": True}]

@@ -52,7 +52,7 @@ class AnthropicSays:
         """A message."""
         ends = answer.ends or Ends(finish=answer.finish)
         return _message(answer.begin) | {
-            "content": [_block(part) for part in answer.parts],
+            "content": [block for part in answer.parts for block in _blocks(part)],
             "stop_reason": REASONS[answer.finish],
             "stop_sequence": ends.sequence or None,
             "usage": usage(answer.used),
@@ -172,18 +172,21 @@ def _message(begin: Begin) -> Json:
     }
 
 
-def _block(part: Part) -> Json:
+def _blocks(part: Part) -> Iterator[Json]:
+    """A call's signature is a block before it."""
     if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    if isinstance(part, Use):
+        yield {"type": "text", "text": part.text}
+    elif isinstance(part, Use):
+        if part.signature is not None:
+            yield {"type": "redacted_thinking", "data": marked(part.signature, "anthropic")}
         arguments = as_object(part.arguments) or {}
-        return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments}
-    if not isinstance(part, Thought):
-        raise TypeError(f"no answer has a {type(part).__name__}")
-    value = marked(part.signature, "anthropic") if part.signature is not None else ""
-    if part.hidden:
-        return {"type": "redacted_thinking", "data": value}
-    return {"type": "thinking", "thinking": part.text, "signature": value}
+        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments}
+    elif isinstance(part, Thought):
+        value = marked(part.signature, "anthropic") if part.signature is not None else ""
+        if part.hidden:
+            yield {"type": "redacted_thinking", "data": value}
+        else:
+            yield {"type": "thinking", "thinking": part.text, "signature": value}
 
 
 def usage(used: Used) -> Json:
