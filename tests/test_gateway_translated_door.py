@@ -320,3 +320,24 @@ async def test_our_own_errors_are_read_by_each_sdk(
     assert error[kind[0]] == kind[1]
     assert error["message"].startswith("Taximeter: ")
     assert found.header(b"x-taximeter-error") == [b"upstream_refused"]
+
+
+async def test_a_provider_that_does_not_stream_is_streamed(tmp_path: Path) -> None:
+    """The caller gets what it asked for, whichever of both the provider sends."""
+    script = Script({"c": [answer(200, MESSAGE), STREAM]})
+    async with door(tmp_path, script, options(tmp_path, "anthropic/c")) as b:
+        streamed = await b.send(asking(stream=True))
+        whole = await b.send(asking(stream=False))
+    assert streamed.header(b"content-type") == [b"text/event-stream"]
+    assert b'"content":"Bonjour"' in streamed.body
+    assert streamed.body.endswith(b"data: [DONE]\n\n")
+    assert json.loads(whole.body)["choices"][0]["message"]["content"] == "Bonjour"
+
+
+async def test_the_body_is_json_whatever_the_caller_called_it(tmp_path: Path) -> None:
+    """As with curl, which calls everything a form."""
+    script = Script({"c": [answer(200, MESSAGE)]})
+    request = asking(ASKED).replace(b"application/json", b"application/x-www-form-urlencoded", 1)
+    async with door(tmp_path, script, options(tmp_path, "anthropic/c")) as b:
+        await b.send(request)
+    assert script.seen[0].header(b"content-type") == [b"application/json"]

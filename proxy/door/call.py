@@ -209,6 +209,7 @@ class GatewayCall:
             caller=plan.facts.dialect,
             provider=plan.route.candidates[target.candidate].dialect,
             shows_usage=translated.shows_usage,
+            stream=plan.facts.stream,
             as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
             at=int(time()),
         )

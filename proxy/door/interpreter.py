@@ -6,7 +6,7 @@ A stream is passed on event by event; a whole answer, and an error, once all of 
 from collections.abc import Mapping
 
 from proxy.door.wire import END, with_headers
-from proxy.gateway.translation.answers import Between, Stream, error, whole
+from proxy.gateway.translation.answers import Between, Stream, error, streamed, whole
 from proxy.reading.inflate import Inflate
 from proxy.relay.answers import ERROR_HEADER
 from proxy.relay.http1 import framed
@@ -38,7 +38,8 @@ class Interpreter:
         """The head is here."""
         self._ours = ERROR_HEADER in headers
         self._events = EVENTS in headers.get("content-type", "")
-        self.streams = status < 400 and self._events and self._chunks
+        wanted = self._between.stream and self._chunks
+        self.streams = status < 400 and self._events and wanted
         encoding = headers.get("content-encoding", "identity")
         self._inflate = Inflate(encoding, WHOLE_BYTES_MAX) if encoding != "identity" else None
 
@@ -77,10 +78,12 @@ class Interpreter:
             made = body  # in a form that both SDKs read
         elif status >= 400:
             made = error(self._between.caller, status, body)
+        elif not self._between.stream:
+            made, lost = whole(body, self._between)
         elif self._events:  # for a caller that reads no chunks
             made, kind = self._stream.feed(body) + self._stream.close(), EVENTS
         else:
-            made, lost = whole(body, self._between)
+            made, kind = streamed(body, self._between), EVENTS
         if listed := (*self._losses, *lost):
             added = {**added, LOSSES: ", ".join(listed)}
         sized = {"content-type": kind, "content-length": str(len(made))}

@@ -13,6 +13,7 @@ from proxy.door.wire import Answer, with_headers
 from proxy.exchange import Outcome
 from proxy.gateway.answers import Beginning, decoded, fault_of
 from proxy.gateway.failures import Fault
+from proxy.gateway.translation.answers import Failed
 from proxy.relay.answers import ERROR_HEADER
 from proxy.relay.call import Call, Caller
 from proxy.relay.call_log import CallLog
@@ -227,6 +228,10 @@ class Stage:
             return True
         try:
             said = self._interpreter.whole(self._answer.head, self._answer.status, self._added)
+        except Failed as error:
+            self._held.clear()
+            self._end(Fault(status=200, code=error.kind, message=str(error)))
+            return False
         except ValueError:
             self._held.clear()
             self._end(Fault())

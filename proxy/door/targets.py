@@ -16,7 +16,7 @@ REPLACED = frozenset(
     )
 )
 # What means something to providers of the caller's dialect alone.
-OWN = (b"anthropic-", b"openai-", b"x-goog-", b"accept-encoding")
+OWN = (b"anthropic-", b"openai-", b"x-goog-", b"accept-encoding", b"content-type")
 
 
 def own_path(provider: Provider, path: str, query: str, model: str) -> str:
@@ -49,6 +49,7 @@ def headers(
     if foreign:
         pairs = [pair for pair in pairs if not pair[0].lower().startswith(OWN)]
         pairs.append((b"Accept-Encoding", b"identity"))  # the answer has to be read
+        pairs.append((b"Content-Type", b"application/json"))
         if provider.dialect == "anthropic":
             pairs.append(ANTHROPIC_VERSION)
     return [*pairs, _credential(provider.dialect, key)]

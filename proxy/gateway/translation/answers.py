@@ -19,7 +19,7 @@ from proxy.gateway.translation.events import (
     Event,
     Fails,
 )
-from proxy.gateway.translation.framing import Events
+from proxy.gateway.translation.framing import Events, data_event
 from proxy.gateway.translation.gathering import Answer, gathered
 from proxy.gateway.translation.gemini_answers import GeminiAnswer
 from proxy.gateway.translation.gemini_says import GeminiSays
@@ -34,6 +34,14 @@ from proxy.gateway.translation.values import as_object
 TOO_LONG = "prompt is too long: "  # by which Anthropic's clients know it
 ARGUMENTS = "choices[].message.tool_calls[].function.arguments"  # that are no JSON
 UNTOLD = "the provider gave no reason."
+
+
+class Failed(ValueError):
+    """The provider's own error where an answer should be."""
+
+    def __init__(self, fails: Fails) -> None:
+        super().__init__(fails.message)
+        self.kind = fails.kind
 
 
 class _Reads(Protocol):
@@ -55,6 +63,7 @@ class Between:
     caller: str  # its dialect
     provider: str  # its dialect
     shows_usage: bool = True
+    stream: bool = False  # the caller asked for one
     as_list: bool = False  # Gemini's streams without `alt=sse`
     at: int = 0  # Unix time
 
@@ -74,18 +83,34 @@ def _says(between: Between) -> _Says:
 
 
 def whole(body: bytes, between: Between) -> tuple[bytes, tuple[str, ...]]:
-    """The answer, and what of it could not be told.  Raises ValueError for what is no answer."""
+    """The answer, and what of it could not be told.  `body` may also be a whole stream, from a
+    provider that sends one unasked.  Raises Failed, and ValueError for what is no answer."""
     document = decoded(body)
-    if not document:
-        raise ValueError("the answer is not a JSON object")
+    frames = Events()
+    documents = [document] if document else map(decoded, (*frames.feed(body), *frames.close()))
     reads = _reads(between.provider)
-    answer = gathered(reads.events(document))
+    events = [event for one in documents if one for event in reads.events(one)]
+    answer = gathered(events)
     if answer.fails is not None:
-        raise ValueError(answer.fails.message or "the answer is an error")
+        raise Failed(answer.fails)
+    if not events:
+        raise ValueError("it is no answer")
     if any(isinstance(part, Use) and as_object(part.arguments) is None for part in answer.parts):
         reads.lost[ARGUMENTS] = None
     made = _says(between).whole(answer)
     return msgspec.json.encode(made), tuple(reads.lost)
+
+
+def streamed(body: bytes, between: Between) -> bytes:
+    """A whole answer as a stream, for a caller that asked for one and a provider that has none.
+
+    Raises ValueError for what is no answer.
+    """
+    document = decoded(body)
+    if not document:
+        raise ValueError("it is no answer")
+    stream = Stream(between)
+    return stream.feed(data_event(document)) + stream.close()
 
 
 class Stream:

@@ -28,6 +28,7 @@ from proxy.gateway.translation.values import listed, mapping, number, text
 REASONS = {"STOP": Finish.STOP, "MAX_TOKENS": Finish.LENGTH}
 UNSAID = ("", "FINISH_REASON_UNSPECIFIED")
 UNCARRIED = ("groundingMetadata", "citationMetadata", "urlContextMetadata", "logprobsResult")
+SAID = frozenset(("candidates", "promptFeedback", "usageMetadata", "responseId"))
 SAYS = ("text", "functionCall", "thoughtSignature")
 
 
@@ -49,7 +50,7 @@ class GeminiAnswer:
             yield Fails(status=status, message=message, kind=text(error.get("status")))
             return
         usage = mapping(document.get("usageMetadata"))
-        if not self._began:
+        if not self._began and (SAID & document.keys()):
             self._began = True
             self._id = text(document.get("responseId"))
             yield Begin(id=self._id, model=text(document.get("modelVersion")), used=used(usage))
