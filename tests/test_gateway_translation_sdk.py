@@ -1,8 +1,10 @@
 """Real SDKs through the gateway to a provider of another dialect, in the whole product."""
 
 import base64
+import json
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,11 @@ from pydantic import BaseModel
 from evaluation.standin import processes
 from evaluation.standin.processes import Row, Serving
 from proxy.door.callers import hashed
+from support import node
 from support.sdks import anthropic, genai, openai
 
+pytestmark = pytest.mark.slow  # a product of its own; `test_gateway_sdk` has the shortest of these
+NODE = Path(__file__).with_name("node")
 TOKEN = "tmt_" + "t" * 43
 MODELS = {
     "openai": "gpt-5.4-mini",
@@ -278,3 +283,22 @@ def test_what_cannot_be_carried_is_refused_or_listed(
     )
     assert raw.headers["x-taximeter-losses"] == "seed"
     assert row(served, raw.headers["x-taximeter-request-id"])["losses"] == ["seed"]
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+def test_openai_for_node(served: Serving, provider: str) -> None:
+    """Another implementation of the same API: whole, a streamed call of a tool, an error."""
+    try:
+        node.packages(NODE)
+    except node.NodeError as error:
+        pytest.skip(str(error))
+    script = NODE / "gateway_calls.mjs"
+    said = node.run(script, f"{served.proxy_url}/gateway/v1", TOKEN, f"to-{provider}")
+    found = json.loads(said)
+    assert found["text"]
+    assert found["usage"]["total_tokens"] > 0
+    assert found["finish"] == "tool_calls"
+    assert found["calls"][0]["name"] == "weather"
+    kind, status, message = found["error"]
+    assert (kind, status) == ("BadRequestError", 400)
+    assert "n" in message
