@@ -443,8 +443,8 @@ def anywhere(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         body["contents"].append({"role": "user", "parts": [{"text": "hi"}]})
         return dialect, body | {"systemInstruction": {"parts": draw(parts)}}
     roles = ["user", "assistant", *(["system", "developer"] if dialect == "openai" else [])]
-    turns = st.builds(dict, role=st.sampled_from(roles), content=parts)
-    messages = [*draw(st.lists(turns, max_size=3)), {"role": "user", "content": "hi"}]
+    said = st.builds(dict, role=st.sampled_from(roles), content=parts)
+    messages = [*draw(st.lists(said, max_size=3)), {"role": "user", "content": "hi"}]
     body = {"model": "m", "max_tokens": 9, "messages": messages}
     return dialect, body if dialect == "openai" else body | {"system": draw(parts)}
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from proxy.gateway import when
+from proxy.gateway.facts import OPERATIONS
 from proxy.gateway.options import (
     HASH_PREFIX,
     MODALITIES,
@@ -19,6 +20,7 @@ from proxy.gateway.translation.fields import endings, is_known
 from proxy.settings.config import Config
 from proxy.settings.typed import nearest
 
+SPOKEN = frozenset(dialect for dialect, _ in OPERATIONS.values())
 RESERVED = "gateway"  # the first path segment of this door
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 TAG = re.compile(r"[a-z0-9_.-]{1,64}")
@@ -190,5 +192,8 @@ def gateway_warnings(config: Config) -> Iterator[str]:
             at = f"gateway.routes.{route.name}.candidates[{number}]"
             if not config.providers[one.provider].base_url:
                 yield f"{at}: unreachable: providers.{one.provider}.base_url is not set"
+            dialect = config.providers[one.provider].dialect
+            if dialect not in SPOKEN:
+                yield f"{at}: its provider speaks {dialect}, which no caller of the gateway does"
             if one.provider not in keyed:
                 yield f"{at}: no key: add one for {one.provider} to [gateway.keys]"
