@@ -438,12 +438,14 @@ def anywhere(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     kinds = {"openai": _openai_parts(), "anthropic": _anthropic_parts(), "gemini": _gemini_parts()}
     parts = st.lists(kinds[dialect], min_size=1, max_size=3)
     if dialect == "gemini":
-        turns = st.builds(dict, role=st.sampled_from(["user", "model"]), parts=parts)
+        turns: st.SearchStrategy[Any] = st.builds(
+            dict, role=st.sampled_from(["user", "model"]), parts=parts
+        )
         body: dict[str, Any] = {"contents": draw(st.lists(turns, max_size=3))}
         body["contents"].append({"role": "user", "parts": [{"text": "hi"}]})
         return dialect, body | {"systemInstruction": {"parts": draw(parts)}}
     roles = ["user", "assistant", *(["system", "developer"] if dialect == "openai" else [])]
-    said = st.builds(dict, role=st.sampled_from(roles), content=parts)
+    said: st.SearchStrategy[Any] = st.builds(dict, role=st.sampled_from(roles), content=parts)
     messages = [*draw(st.lists(said, max_size=3)), {"role": "user", "content": "hi"}]
     body = {"model": "m", "max_tokens": 9, "messages": messages}
     return dialect, body if dialect == "openai" else body | {"system": draw(parts)}

@@ -8,11 +8,20 @@ from proxy.settings.config import Provider
 
 PATHS = {"openai": "/chat/completions", "anthropic": "/messages"}
 ANTHROPIC_VERSION = (b"anthropic-version", b"2023-06-01")
+# How a dialect, or a provider that differs, is sent its key; all others take a bearer token.
+# https://learn.microsoft.com/azure/ai-foundry/openai/reference, https://portkey.ai/docs/
+# api-reference/headers (2026-11).
+KEY_HEADERS = {
+    "anthropic": b"x-api-key",
+    "gemini": b"x-goog-api-key",
+    "azure": b"api-key",
+    "portkey": b"x-portkey-api-key",
+}
 # What the caller's own credential and its body's framing are told by.
 REPLACED = frozenset(
     (
         *(b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"),
-        *(b"content-length", b"expect"),
+        *(b"x-portkey-api-key", b"content-length", b"expect"),
     )
 )
 # What means something to providers of the caller's dialect alone.
@@ -52,15 +61,12 @@ def headers(
         pairs.append((b"Content-Type", b"application/json"))
         if provider.dialect == "anthropic":
             pairs.append(ANTHROPIC_VERSION)
-    return [*pairs, _credential(provider.dialect, key)]
+    return [*pairs, _credential(provider, key)]
 
 
-def _credential(dialect: str, key: str) -> tuple[bytes, bytes]:
-    if dialect == "anthropic":
-        return b"x-api-key", key.encode()
-    if dialect == "gemini":
-        return b"x-goog-api-key", key.encode()
-    return b"Authorization", b"Bearer " + key.encode()
+def _credential(provider: Provider, key: str) -> tuple[bytes, bytes]:
+    name = KEY_HEADERS.get(provider.name) or KEY_HEADERS.get(provider.dialect)
+    return (name, key.encode()) if name else (b"Authorization", b"Bearer " + key.encode())
 
 
 def lost(sent: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
