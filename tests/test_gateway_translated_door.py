@@ -328,7 +328,7 @@ async def test_a_provider_that_does_not_stream_is_streamed(tmp_path: Path) -> No
     async with door(tmp_path, script, options(tmp_path, "anthropic/c")) as b:
         streamed = await b.send(asking(stream=True))
         whole = await b.send(asking(stream=False))
-    assert streamed.header(b"content-type") == [b"text/event-stream"]
+    assert streamed.header(b"content-type") == [b"text/event-stream; charset=utf-8"]
     assert b'"content":"Bonjour"' in streamed.body
     assert streamed.body.endswith(b"data: [DONE]\n\n")
     assert json.loads(whole.body)["choices"][0]["message"]["content"] == "Bonjour"
@@ -341,3 +341,29 @@ async def test_the_body_is_json_whatever_the_caller_called_it(tmp_path: Path) ->
     async with door(tmp_path, script, options(tmp_path, "anthropic/c")) as b:
         await b.send(request)
     assert script.seen[0].header(b"content-type") == [b"application/json"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_cannot_be_decoded_is_broken(tmp_path: Path, stream: bool) -> None:
+    """Before its content it may have been billed; after it, the caller sees no clean end."""
+    whole = gzip.compress(STREAM.partition(b"\r\n\r\n")[2] if stream else b"{}")
+    kind = b"text/event-stream" if stream else b"application/json"
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: %b\r\n" % kind
+    body = whole[:12] + b"\xff" * 40
+    sent = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    async with door(tmp_path, Script({"c": [sent]}), options(tmp_path, "anthropic/c")) as b:
+        found = await b.send(asking(stream=stream))
+    assert found.line.split()[1] == b"504"
+
+
+async def test_geminis_caller_without_events_gets_a_list(tmp_path: Path) -> None:
+    """From a provider that streams, and from one that does not."""
+    script = Script({"c": [STREAM, answer(200, MESSAGE)]})
+    path = "/gateway/v1beta/models/r:streamGenerateContent"
+    body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    async with door(tmp_path, script, options(tmp_path, "anthropic/c")) as b:
+        for _ in range(2):
+            found = await b.send(asking(body, path=path))
+            assert found.header(b"content-type") == [b"application/json"]
+            chunks = json.loads(found.body)
+            assert chunks[-1]["candidates"][0]["finishReason"] == "STOP"

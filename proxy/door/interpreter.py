@@ -24,7 +24,7 @@ class Interpreter:
 
     def __init__(self, between: Between, losses: tuple[str, ...], *, chunks: bool) -> None:
         self.streams = False
-        self.too_large = False
+        self.too_large = False  # or not to be decoded
         self._events = False  # the provider sends events
         self._ours = False  # an error that the relay itself wrote
         self._between = between
@@ -45,7 +45,11 @@ class Interpreter:
 
     def plain(self, data: bytes) -> bytes:
         """A part of the body without its encoding."""
-        return data if self._inflate is None else b"".join(self._inflate.feed(data))
+        if self._inflate is None:
+            return data
+        decoded = b"".join(self._inflate.feed(data))
+        self.too_large = self.too_large or self._inflate.reason is not None
+        return decoded
 
     def keep(self, data: bytes) -> None:
         """Remember a part of the body."""
@@ -55,11 +59,14 @@ class Interpreter:
     def commit(self, head: bytes, added: Mapping[str, str]) -> bytes:
         """The caller's head of a stream, and what is kept of it."""
         kept, self._body = bytes(self._body), bytearray()
+        framing = {"content-type": self._kind, "transfer-encoding": "chunked"}
+        return _head(head, {**added, **framing}) + self.more(kept)
+
+    @property
+    def _kind(self) -> str:
+        """The type of a stream."""
         is_list = self._between.caller == "gemini" and self._between.as_list
-        kind = JSON if is_list else f"{EVENTS}; charset=utf-8"
-        return _head(head, {**added, "content-type": kind, "transfer-encoding": "chunked"}) + (
-            self.more(kept)
-        )
+        return JSON if is_list else f"{EVENTS}; charset=utf-8"
 
     def more(self, data: bytes) -> bytes:
         """What a part of the stream says.  Raises ValueError for an event that is too large."""
@@ -81,9 +88,9 @@ class Interpreter:
         elif not self._between.stream:
             made, lost = whole(body, self._between)
         elif self._events:  # for a caller that reads no chunks
-            made, kind = self._stream.feed(body) + self._stream.close(), EVENTS
+            made, kind = self._stream.feed(body) + self._stream.close(), self._kind
         else:
-            made, kind = streamed(body, self._between), EVENTS
+            made, kind = streamed(body, self._between), self._kind
         if listed := (*self._losses, *lost):
             added = {**added, LOSSES: ", ".join(listed)}
         sized = {"content-type": kind, "content-length": str(len(made))}

@@ -111,14 +111,16 @@ class Stage:
         if self._interpreter is None:
             self._caller.write(data)
             return
+        plain = self._interpreter.plain(self._answer.feed(data))
         try:
-            said = self._interpreter.more(self._interpreter.plain(self._answer.feed(data)))
+            said = self._interpreter.more(plain)
         except ValueError:
-            self.abandon(Outcome.UPSTREAM_CUT, TOO_LARGE)
-            self._caller.broken_off()
-            return
+            self._interpreter.too_large, said = True, b""
         if said:
             self._caller.write(said)
+        if self._interpreter.too_large:
+            self.abandon(Outcome.UPSTREAM_CUT, TOO_LARGE)
+            self._caller.broken_off()
 
     def _look_at_head(self) -> None:
         headers = self._answer.headers
