@@ -467,3 +467,58 @@ def test_nothing_is_lost_in_silence(asked: tuple[str, dict[str, Any]], to: str, 
     if made.losses:
         with pytest.raises(Refused):
             requests.translate(dialect, body, goal, stream=False)
+
+
+@st.composite
+def claude_asked(draw: st.DrawFn) -> dict[str, Any]:
+    """What Claude can be asked and the others too, in Anthropic's words."""
+    picture = {"type": "base64", "media_type": "image/png", "data": PNG}
+    paper = {"type": "base64", "media_type": "application/pdf", "data": PDF}
+    texts = WORDS.map(lambda text: {"type": "text", "text": text})
+    media = st.sampled_from(
+        [{"type": "image", "source": picture}, {"type": "document", "source": paper}]
+    )
+    messages: list[dict[str, Any]] = []
+    for _ in range(draw(st.integers(0, 2))):
+        calls = draw(st.lists(st.tuples(NAMES, JSONS, WORDS), max_size=3))
+        uses = [
+            {"type": "tool_use", "id": f"toolu_{n}", "name": name, "input": given}
+            for n, (name, given, _) in enumerate(calls)
+        ]
+        results = [
+            {"type": "tool_result", "tool_use_id": f"toolu_{n}", "content": said}
+            for n, (_, _, said) in enumerate(calls)
+        ]
+        messages += [
+            {"role": "user", "content": draw(WORDS)},
+            {
+                "role": "assistant",
+                "content": [*draw(st.lists(texts, min_size=1, max_size=1)), *uses],
+            },
+            {"role": "user", "content": [*results, draw(texts)]},
+            {"role": "assistant", "content": draw(WORDS)},
+        ]
+    messages.append(
+        {"role": "user", "content": draw(st.lists(texts | media, min_size=1, max_size=3))}
+    )
+    body: dict[str, Any] = {
+        "model": "m",
+        "max_tokens": draw(st.integers(1, 9)),
+        "messages": messages,
+    }
+    body["system"] = draw(st.lists(texts, min_size=1, max_size=2))
+    choice = st.sampled_from([{"type": "auto"}, {"type": "any"}, {"type": "tool", "name": "f"}])
+    if draw(st.booleans()):
+        body["tools"] = [{"name": "f", "description": draw(WORDS), "input_schema": CLOSED}]
+        body["tool_choice"] = draw(choice)
+    if draw(st.booleans()):
+        body["stop_sequences"] = draw(st.lists(WORDS, min_size=1, max_size=2))
+    return body
+
+
+@settings(max_examples=40)
+@given(claude_asked(), st.sampled_from(["openai", "gemini"]))
+def test_a_request_of_claudes_comes_back_as_it_was(body: dict[str, Any], via: str) -> None:
+    """Anthropic → another → Anthropic, but for names that files then have."""
+    back = translated(via, translated("anthropic", body, via), "anthropic")
+    assert _nameless(read("anthropic", back)) == _nameless(read("anthropic", body))
