@@ -188,6 +188,53 @@ def test_what_asks_for_nothing_is_no_loss(nothing: Any) -> None:
         assert translated("openai", plain | nothing, to) == translated("openai", plain, to)
 
 
+def test_schemas_are_closed_for_those_who_want_it_said() -> None:
+    """Gemini's objects have no other properties anyhow; what may be missing is no strict schema."""
+    inner = {"type": "OBJECT", "properties": {"b": {"type": "INTEGER"}}, "required": ["b"]}
+    shape: Any = {
+        "type": "OBJECT",
+        "properties": {"a": {"type": "ARRAY", "items": inner}},
+        "required": ["a"],
+    }
+    config = {"responseMimeType": "application/json", "responseSchema": shape}
+    body = {"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": config}
+    form = translated("gemini", body, "openai")["response_format"]["json_schema"]
+    assert form["strict"] is True
+    assert form["schema"]["additionalProperties"] is False
+    assert form["schema"]["properties"]["a"]["items"] == {
+        "type": "object",
+        "properties": {"b": {"type": "integer"}},
+        "required": ["b"],
+        "additionalProperties": False,
+    }
+    assert (
+        translated("gemini", body, "anthropic")["output_config"]["format"]["schema"]
+        == (form["schema"])
+    )
+    shape["required"] = []
+    with pytest.raises(Refused, match="a strict schema requires every property"):
+        translated("gemini", body, "openai")
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ({"tools": [{"type": "web_search"}]}, "tools[].type"),
+        ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools[].custom"),
+        ({"tool_choice": {"type": "custom"}}, "tool_choice"),
+        ({"tool_choice": "sometimes"}, None),
+    ],
+)
+def test_tools_that_others_have_not_are_named(asked: Any, refused: str | None) -> None:
+    """A provider's own tools are run by it; a word that no API has is malformed."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]} | asked
+    kind = Malformed if refused is None else Refused
+    with pytest.raises(kind) as caught:
+        translated("openai", body, "gemini")
+    if isinstance(caught.value, Refused):
+        assert refused in caught.value.fields
+
+
 def test_urls_are_never_fetched() -> None:
     """Gemini reads files of Google's alone; a URL of anybody else is refused by its name."""
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from proxy.gateway.translation import settings
+from proxy.gateway.translation import schemas, settings
 from proxy.gateway.translation.ids import fitting
 from proxy.gateway.translation.losses import Losses
 from proxy.gateway.translation.media import as_text, is_public
@@ -64,7 +64,7 @@ def _settings(left: Settings, body: Json) -> None:
         config["effort"] = left.take("effort")
     schema = left.take("schema")
     if isinstance(schema, Schema):  # always strict
-        config["format"] = {"type": "json_schema", "schema": schema.schema}
+        config["format"] = {"type": "json_schema", "schema": schemas.closed(schema.schema)}
     if config:
         body["output_config"] = config
     _choice(left, body, settings.thinks(thinking))

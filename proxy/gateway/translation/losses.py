@@ -43,7 +43,7 @@ class Losses:
 
     def lose(self, field: str, why: str = "") -> None:
         """This cannot be carried."""
-        field, why = _told(field), _told(why)
+        field, why = _told(field).replace(",", "?"), _told(why)
         if any(_matches(_plain(field), one) for one in self._drop):
             self._dropped[field] = None
         else:
@@ -61,8 +61,7 @@ class Losses:
 
 def _told(name: str) -> str:
     """Names of unknown fields are a caller's text, and go into headers."""
-    shown = "".join(sign if " " <= sign <= "~" else "?" for sign in name[:NAME_CHARACTERS_MAX])
-    return shown.replace(",", "?")
+    return "".join(sign if " " <= sign <= "~" else "?" for sign in name[:NAME_CHARACTERS_MAX])
 
 
 def _plain(field: str) -> str:

@@ -112,6 +112,8 @@ def _choice(value: object, losses: Losses, into: dict[str, Setting]) -> None:
     if taker.text("type") == "function" and (one := taker.inner("function")) is not None:
         into["choice"] = Setting(Choice("one", one.text("name")), "tool_choice")
         one.rest()
+    else:
+        losses.lose("tool_choice")
     taker.rest()
 
 
@@ -137,8 +139,7 @@ def _tool(one: Taker) -> Tool | None:
     cache = cache_of(one)
     kind, function = one.text("type"), one.inner("function")
     if kind != "function":
-        one.lose(kind)
-        one.rest()
+        one.losses.lose(one.name(kind if one.has(kind) else "type"), kind)
         return None
     if function is None:
         raise Malformed(f"{one.name('function')}: missing")
@@ -230,7 +231,7 @@ def _uses(message: Taker, names: dict[str, str]) -> list[Part]:
     for call in message.each("tool_calls"):
         kind, function = call.text("type"), call.inner("function")
         if kind == "custom" or function is None:
-            call.rest()
+            call.losses.lose(call.name(kind if call.has(kind) else "type"), kind)
             continue
         use = Use(
             field=call.at,

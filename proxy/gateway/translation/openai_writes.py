@@ -32,7 +32,7 @@ OWN = ("openai", "azure")  # what only they take, and what they alone refuse
 SIGNED = ("openrouter",)  # takes signatures of others, by the names of their formats
 UNASKED = ("mistral",)  # says what was used unasked, and takes no such option
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-LOOSE = "a strict schema requires every property, and additionalProperties = false"
+LOOSE = "a strict schema requires every property and allows no other"
 NO_URL = "no URLs of documents"
 
 
@@ -66,11 +66,12 @@ def _settings(left: Settings, target: Target, body: Json) -> None:
         body["response_format"] = {"type": "json_object"}
     schema = left.peek("schema")
     if isinstance(schema, Schema):
-        strict = schema.strict and schemas.is_strict(schema.schema)
+        found = schemas.closed(schema.schema) if schema.strict else schema.schema
+        strict = schema.strict and schemas.is_strict(found)
         if schema.strict and not strict:
             left.lose("schema", LOOSE)
         left.take("schema")
-        form = {"name": schemas.title(schema.schema), "schema": schema.schema, "strict": strict}
+        form = {"name": schemas.title(schema.schema), "schema": found, "strict": strict}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     left.rest()
 

@@ -40,6 +40,25 @@ def is_strict(schema: object, depth: int = 0) -> bool:
     return all(is_strict(one, depth + 1) for one in _below(schema))
 
 
+def closed(schema: object, depth: int = 0) -> object:
+    """A schema whose objects say that they have no other properties, unless they say otherwise: what
+    a model makes by a strict schema has none, and OpenAI and Anthropic want it said."""
+    if not isinstance(schema, Mapping) or depth > DEPTH_MAX:
+        return schema
+    made = dict(schema)
+    for key in (*_SCHEMAS, *_LISTS, *_MAPS):
+        value = made.get(key)
+        if isinstance(value, list):
+            made[key] = [closed(one, depth + 1) for one in value]
+        elif isinstance(value, Mapping) and key in _MAPS:
+            made[key] = {name: closed(one, depth + 1) for name, one in value.items()}
+        elif isinstance(value, Mapping):
+            made[key] = closed(value, depth + 1)
+    if isinstance(made.get("properties"), Mapping):
+        made.setdefault("additionalProperties", False)
+    return made
+
+
 def _below(schema: Json) -> Sequence[object]:
     found = [schema[key] for key in _SCHEMAS if key in schema]
     for key in _LISTS:
