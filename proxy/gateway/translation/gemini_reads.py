@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from proxy.gateway.translation import settings
-from proxy.gateway.translation.losses import Json, Losses, Taker
+from proxy.gateway.translation.losses import Json, Losses, Malformed, Taker
 from proxy.gateway.translation.media import kind_of
 from proxy.gateway.translation.neutral import (
     Ask,
@@ -134,6 +134,8 @@ def _thinking(thinking: Taker, into: dict[str, Setting]) -> None:
     budget = thinking.take("thinkingBudget", "thinking_budget")
     level = thinking.text("thinkingLevel", "thinking_level").lower()
     shown = thinking.take("includeThoughts", "include_thoughts")
+    if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int)):
+        raise Malformed(f"{thinking.name('thinkingBudget')}: expected a number")
     if isinstance(budget, int):
         at = thinking.name("thinkingBudget")
         kind = {0: "off", AUTOMATIC: "free"}.get(budget, "budget")
@@ -178,9 +180,9 @@ def _choice(config: Taker, into: dict[str, Setting]) -> None:
             into["choice"] = Setting(Choice("one", str(allowed[0])), at)
         elif allowed:
             calling.losses.lose(calling.name("allowedFunctionNames"), "more than one")
-        elif mode in MODES:
+        if mode in MODES and "choice" not in into:
             into["choice"] = Setting(Choice(MODES[mode]), at)
-        elif mode not in ("", "MODE_UNSPECIFIED"):
+        elif mode not in ("", "MODE_UNSPECIFIED", *MODES):
             calling.losses.lose(at, mode)
         calling.rest()
     config.rest()

@@ -41,8 +41,10 @@ def is_strict(schema: object, depth: int = 0) -> bool:
 
 
 def closed(schema: object, depth: int = 0) -> object:
-    """A schema whose objects say that they have no other properties, unless they say otherwise: what
-    a model makes by a strict schema has none, and OpenAI and Anthropic want it said."""
+    """A schema whose objects have no other properties, unless they say otherwise.
+
+    What a model makes by a strict schema has none; OpenAI and Anthropic want that said.
+    """
     if not isinstance(schema, Mapping) or depth > DEPTH_MAX:
         return schema
     made = dict(schema)
