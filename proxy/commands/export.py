@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     try:
-        return ACTIONS[arguments.action_name].main(arguments)
+        code: int = ACTIONS[arguments.action_name].main(arguments)
+        return code
     except ValueError as error:
         terminal.say(f"export {arguments.action_name}: {error}", sys.stderr)
         return Exit.MISTAKE

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from exporters.clickhouse.conversations import conversations
 from exporters.clickhouse.reports import Asks
+from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from proxy.access.audit import Audit
 from proxy.console.admission import CALLER
@@ -21,6 +22,7 @@ from proxy.exports.line import Lines
 from proxy.secrecy.redaction import Redactor
 from proxy.settings.config import ContentOptions
 
+Page = list[tuple[str, Row, Row | None]]
 log = logging.getLogger(__name__)
 
 PATH = "/api/export/conversations"
@@ -44,7 +46,7 @@ class ExportApi:
         asked = question(wanted, request.query.items())
         await self._audit(request[CALLER], "export", "conversations", after=asked)
         pages = conversations(self._store, wanted, after)
-        first = await anext(pages, [])  # a store that is away is still an error of its own
+        first: Page = await anext(pages, [])  # a store that is away is still an error of its own
         response = web.StreamResponse(
             headers={
                 "Content-Type": "application/x-ndjson",
@@ -63,5 +65,5 @@ class ExportApi:
             raise ConnectionResetError("the store is away") from error
         return response
 
-    def _page(self, page: list[tuple[str, dict[str, object], dict[str, object] | None]]) -> bytes:
+    def _page(self, page: Page) -> bytes:
         return b"".join(self._lines.line(*one) + b"\n" for one in page)

@@ -67,7 +67,7 @@ class Counted:
     kinds: dict[str, int]
     turns: int = 0
     with_content: int = 0
-    bytes: int = 0
+    size: int = 0  # bytes
     last: Place | None = None
 
     @classmethod
@@ -80,7 +80,7 @@ class Counted:
         self.kinds[self.last.kind] += 1
         self.turns += len(line["messages"])
         self.with_content += line["content"] is not None
-        self.bytes += len(data) + 1
+        self.size += len(data) + 1
         return line
 
 
@@ -114,7 +114,7 @@ class Directory:
                     break
                 self.counted.add(data[:-1])
                 self._digest.update(data)
-            file.seek(self.counted.bytes)
+            file.seek(self.counted.size)
             file.truncate()
         except ValueError as error:
             file.close()
@@ -174,7 +174,7 @@ class Directory:
             sockets=counted.kinds[SOCKET],
             turns=counted.turns,
             with_content=counted.with_content,
-            bytes=counted.bytes,
+            bytes=counted.size,
             digests={LINES: self._digest.hexdigest()},
             redacted=redacted,
             left_out=left_out,

@@ -10,7 +10,7 @@ https://docs.cohere.com/reference/chat and https://docs.ollama.com/api.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
@@ -66,17 +66,16 @@ def _asked(document: Json, found: Conversation) -> None:
     inner = document.get("response") if document.get("type") == "response.create" else None
     if isinstance(inner, dict):  # on a socket
         document = inner
-    for key in _SYSTEMS:
-        if document.get(key):
-            found.messages.append({"role": SYSTEM, "content": _content(document[key])})
+    systems = [document[key] for key in _SYSTEMS if document.get(key)]
+    found.messages += [{"role": SYSTEM, "content": _content(value)} for value in systems]
     listed = [value for key in _LISTS if (value := _elements(document.get(key)))]
-    for one in (one for value in listed for one in value):
+    for one in chain.from_iterable(listed):
         if isinstance(one, dict):
             found.messages += _turns(one, USER)
         else:
             found.left_out.append(str(one))
     if not listed or isinstance(document.get("message"), str):
-        plain = (value for key in _PLAIN if (value := document.get(key)))
+        plain = (document[key] for key in _PLAIN if document.get(key))
         found.messages += [{"role": USER, "content": _content(value)} for value in islice(plain, 1)]
     tools = document.get("tools") or _at(document, "toolConfig", "tools")
     found.tools += [made for one in _listed(tools) for made in _tools(one)]
