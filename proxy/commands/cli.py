@@ -55,6 +55,7 @@ COMMANDS = (
     Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare tariffs."),
     Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
+    Command("reconcile", "proxy.commands.reconcile:main", "Compare calls with a provider's bill."),
     Command("export", "proxy.commands.export:main", "Write conversations or the bill to files."),
     Command("import", "proxy.commands.import_:main", "Read exported conversations back."),
     Command("store", "proxy.commands.store:main", "Check the store."),

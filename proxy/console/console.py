@@ -22,6 +22,7 @@ from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
 from proxy.console.export_api import ExportApi
+from proxy.console.invoice_api import InvoiceApi
 from proxy.console.probes import Probes
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
@@ -77,6 +78,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
+            *InvoiceApi(parts.store).routes(),
             *ExportApi(parts.store, config.content, audit).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],

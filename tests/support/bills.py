@@ -1,0 +1,306 @@
+"""Bills of each provider after their published schemas, made from lines; the source per field.
+
+Read 2026-11-29.  A `Line` is what a test plants; a writer says it in the provider's form.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One amount of one day; `tokens` are what the provider counted for it."""
+
+    day: date
+    model: str
+    item: str  # input | output | cache_read | cache_write
+    usd: Decimal
+    tokens: int = 0
+    kind: str = "usage"  # usage | discount | free | plan | tax
+    requests: int = 1
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+Texts = list[str]
+
+
+def _days(lines: Sequence[Line]) -> list[date]:
+    return sorted({one.day for one in lines})
+
+
+def _epoch(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp())
+
+
+def openai(lines: Sequence[Line]) -> Texts:
+    """https://platform.openai.com/docs/api-reference/usage: `page` of `bucket`s of results.
+
+    costs_object: `amount.value` (number), `amount.currency` (lower case), `line_item` (if grouped),
+    `project_id`.  completions_object: `input_tokens` (cached ones included), `input_cached_tokens`,
+    `output_tokens`, `num_model_requests`, `model`, `batch`, `service_tier` (if grouped).
+    """
+    words = {"input": "input", "output": "output", "cache_read": "cached input"}
+    costs, usage = [], []
+    for day in _days(lines):
+        ends = {
+            "object": "bucket",
+            "start_time": _epoch(day),
+            "end_time": _epoch(day + timedelta(days=1)),
+        }
+        ours = [one for one in lines if one.day == day]
+        costs.append(
+            ends
+            | {
+                "results": [
+                    {
+                        "object": "organization.costs.result",
+                        "amount": {"value": float(one.usd), "currency": "usd"},
+                        "line_item": f"{one.model}, {words[one.item]}",
+                        "project_id": None,
+                    }
+                    for one in ours
+                ]
+            }
+        )
+        results = []
+        for model in sorted({one.model for one in ours}):
+            tokens = {one.item: one.tokens for one in ours if one.model == model}
+            read = tokens.get("cache_read", 0)
+            results.append(
+                {
+                    "object": "organization.usage.completions.result",
+                    "input_tokens": tokens.get("input", 0) + read,
+                    "input_cached_tokens": read,
+                    "output_tokens": tokens.get("output", 0),
+                    "num_model_requests": 1,
+                    "model": model,
+                    "batch": False,
+                    "service_tier": None,
+                }
+            )
+        usage.append(ends | {"results": results})
+    pages = [
+        {"object": "page", "data": data, "has_more": False, "next_page": None}
+        for data in (costs, usage)
+    ]
+    return [json.dumps(page) for page in pages]
+
+
+def openai_csv(lines: Sequence[Line]) -> Texts:
+    """The dashboard's downloads: the same names, flat, with `amount_value`, `amount_currency`."""
+    words = {"input": "input", "output": "output", "cache_read": "cached input"}
+    return [
+        _csv(
+            {
+                "start_time": _epoch(one.day),
+                "amount_value": one.usd,
+                "amount_currency": "usd",
+                "line_item": f"{one.model}, {words[one.item]}",
+                "project_id": "",
+            }
+            for one in lines
+        )
+    ]
+
+
+def anthropic(lines: Sequence[Line]) -> Texts:
+    """https://docs.claude.com/en/api/admin-api/usage-cost/get-cost-report and
+    …/get-messages-usage-report: buckets of `starting_at`, `ending_at`, `results`.
+
+    Costs: `amount` (cents, decimal text), `currency`, `cost_type`, `token_type`, `description`,
+    `model`, `service_tier`, `workspace_id`, `context_window`.  Usage: `uncached_input_tokens`,
+    `cache_read_input_tokens`, `cache_creation` of two lifetimes, `output_tokens`.
+    """
+    types = {
+        "input": "uncached_input_tokens",
+        "output": "output_tokens",
+        "cache_read": "cache_read_input_tokens",
+        "cache_write": "cache_creation.ephemeral_5m_input_tokens",
+    }
+    costs, usage = [], []
+    for day in _days(lines):
+        ends = {
+            "starting_at": f"{day}T00:00:00Z",
+            "ending_at": f"{day + timedelta(days=1)}T00:00:00Z",
+        }
+        ours = [one for one in lines if one.day == day]
+        costs.append(
+            ends
+            | {
+                "results": [
+                    {
+                        "amount": str(one.usd * 100),
+                        "currency": "USD",
+                        "cost_type": "tokens",
+                        "token_type": types[one.item],
+                        "description": f"{one.model} Usage - {one.item}",
+                        "model": one.model,
+                        "service_tier": "standard",
+                        "workspace_id": None,
+                        "context_window": "0-200k",
+                    }
+                    for one in ours
+                ]
+            }
+        )
+        results = []
+        for model in sorted({one.model for one in ours}):
+            tokens = {one.item: one.tokens for one in ours if one.model == model}
+            results.append(
+                {
+                    "uncached_input_tokens": tokens.get("input", 0),
+                    "cache_read_input_tokens": tokens.get("cache_read", 0),
+                    "cache_creation": {
+                        "ephemeral_5m_input_tokens": tokens.get("cache_write", 0),
+                        "ephemeral_1h_input_tokens": 0,
+                    },
+                    "output_tokens": tokens.get("output", 0),
+                    "server_tool_use": {"web_search_requests": 0},
+                    "model": model,
+                    "service_tier": "standard",
+                    "workspace_id": None,
+                    "api_key_id": None,
+                }
+            )
+        usage.append(ends | {"results": results})
+    return [
+        json.dumps({"data": data, "has_more": False, "next_page": None}) for data in (costs, usage)
+    ]
+
+
+def openrouter(lines: Sequence[Line]) -> Texts:
+    """https://openrouter.ai/docs/api-reference/analytics/get-activity: one item for each day,
+    model and endpoint, with `usage` (credits = USD), `prompt_tokens`, `completion_tokens`.
+    """
+    data = []
+    for day in _days(lines):
+        for model in sorted({one.model for one in lines if one.day == day}):
+            ours = [one for one in lines if (one.day, one.model) == (day, model)]
+            total = sum((one.usd for one in ours), Decimal(0))
+            output = sum(one.tokens for one in ours if one.item == "output")
+            data.append(
+                {
+                    "date": str(day),
+                    "model": model,
+                    "model_permaslug": model,
+                    "endpoint_id": "e",
+                    "provider_name": "p",
+                    "usage": float(total),
+                    "byok_usage_inference": 0,
+                    "requests": 1,
+                    "prompt_tokens": sum(one.tokens for one in ours) - output,
+                    "completion_tokens": output,
+                    "reasoning_tokens": 0,
+                }
+            )
+    return [json.dumps({"data": data})]
+
+
+def google(lines: Sequence[Line]) -> Texts:
+    """https://cloud.google.com/billing/docs/how-to/export-data-bigquery-tables/standard-usage:
+    `service.description`, `sku.description`, `usage_start_time`, `cost`, `currency`, `cost_type`,
+    and `credits` with `amount` (negative) and `type`.
+    """
+    rows = []
+    for one in lines:
+        is_credit = one.kind in ("discount", "free")
+        types = {"discount": "DISCOUNT", "free": "FREE_TIER"}
+        words = "Provisioned Throughput" if one.kind == "plan" else f"Text {one.item.title()}"
+        rows.append(
+            {
+                "service": {"description": "Vertex AI"},
+                "sku": {"description": f"{_title(one.model)} {words} - Predictions"},
+                "usage_start_time": f"{one.day} 00:00:00 UTC",
+                "project": {"id": "p"},
+                "cost": 0 if is_credit else float(one.usd),
+                "currency": "USD",
+                "cost_type": "tax" if one.kind == "tax" else "regular",
+                "credits": [{"amount": float(one.usd), "type": types[one.kind]}]
+                if is_credit
+                else [],
+            }
+        )
+    return ["\n".join(json.dumps(row) for row in rows)]
+
+
+def bedrock(lines: Sequence[Line]) -> Texts:
+    """https://docs.aws.amazon.com/cur/latest/userguide/table-dictionary-cur2-line-item.html:
+    `line_item_line_item_type`, `line_item_usage_start_date`, `line_item_product_code`,
+    `line_item_usage_type`, `line_item_unblended_cost`, `line_item_currency_code`.
+    """
+    types = {
+        "usage": "Usage",
+        "discount": "EdpDiscount",
+        "free": "Credit",
+        "plan": "Fee",
+        "tax": "Tax",
+    }
+    words = {"input": "input-tokens", "output": "output-tokens", "cache_read": "cache-read-input"}
+    return [
+        _csv(
+            {
+                "line_item_line_item_type": types[one.kind],
+                "line_item_usage_start_date": f"{one.day}T00:00:00Z",
+                "line_item_product_code": "AmazonBedrock",
+                "line_item_usage_type": f"USE1-{_title(one.model)}-{words[one.item]}",
+                "line_item_unblended_cost": one.usd,
+                "line_item_currency_code": "USD",
+                "line_item_usage_account_id": "1",
+                "line_item_line_item_description": "d",
+            }
+            for one in lines
+        )
+    ]
+
+
+def azure(lines: Sequence[Line]) -> Texts:
+    """https://learn.microsoft.com/azure/cost-management-billing/dataset-schema/cost-usage-details-ea:
+    `Date` (MM/DD/YYYY), `MeterCategory`, `MeterSubCategory`, `MeterName`, `CostInBillingCurrency`,
+    `BillingCurrencyCode`, `ChargeType`, `ResourceId`.
+    """
+    types = {"usage": "Usage", "plan": "Purchase", "tax": "Tax"}
+    words = {"input": "Inp", "output": "Outp", "cache_read": "cchd Inp"}
+    return [
+        _csv(
+            {
+                "Date": one.day.strftime("%m/%d/%Y"),
+                "MeterCategory": "Cognitive Services",
+                "MeterSubCategory": "Azure OpenAI",
+                "MeterName": f"{_title(one.model)} {words[one.item]} glbl Tokens",
+                "CostInBillingCurrency": one.usd,
+                "BillingCurrencyCode": "USD",
+                "ChargeType": types[one.kind],
+                "ResourceId": "/r",
+            }
+            for one in lines
+        )
+    ]
+
+
+WRITERS: Mapping[str, Callable[[Sequence[Line]], Texts]] = {
+    "openai": openai,
+    "anthropic": anthropic,
+    "openrouter": openrouter,
+    "vertex": google,
+    "bedrock": bedrock,
+    "azure": azure,
+}
+
+
+def _title(model: str) -> str:
+    """A model as clouds write it: `Gemini 2.5 Flash` for `gemini-2.5-flash`."""
+    return " ".join(part.title() for part in model.split("-"))
+
+
+def _csv(rows: Iterable[Mapping[str, object]]) -> str:
+    rows = list(rows)
+    to = io.StringIO()
+    writer = csv.DictWriter(to, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return to.getvalue()
