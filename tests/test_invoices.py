@@ -158,7 +158,10 @@ PLANTS: dict[Cause, Plant] = {
 @pytest.mark.parametrize("cause", PLANTS, ids=lambda cause: cause.name)
 def test_each_difference_gets_its_name(provider: str, cause: Cause) -> None:
     """Planted in the bill or in the rows, it is the only cause, and explains all there is."""
-    lines, rows = PLANTS[cause](billed(metered()), metered())
+    whole = [one for one in billed(metered()) if one.item == "input"]
+    is_sum = provider == "openrouter" and cause is Cause.ROUNDING  # which rounds once, not twice
+    rows = [replace(row, usd=row.by_item["input"]) if is_sum else row for row in metered()]
+    lines, rows = PLANTS[cause](whole if is_sum else billed(metered()), rows)
     found = compared(provider, lines, rows)
     total = found.total()
     assert total.share is not None
@@ -250,7 +253,7 @@ def test_what_nothing_explains_stays_unexplained(usd: Decimal, day: date, item: 
     found = compared("vertex", lines, rows)
     assert abs(found.total().left_usd - usd) < SMALL
     shown = document("vertex", FIRST, LAST, found)
-    wrong = [one for one in shown["days"] if not one["explained"]]  # type: ignore[attr-defined]
+    wrong = [one for one in shown["days"] if not one["explained"]]
     assert [one["day"] for one in wrong] == [str(day)]
 
 

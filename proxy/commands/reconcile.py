@@ -109,12 +109,12 @@ def reconcile(
     if form == "json":
         terminal.emit(shown)
     elif form == "csv":
-        sys.stdout.write(csv_text(map(flat, shown["lines"]), COLUMNS))  # type: ignore[arg-type]
+        sys.stdout.write(csv_text(map(flat, shown["lines"]), COLUMNS))
     else:
         _show(shown)
     if arguments.write_overlay:
         _write_overlay(arguments.write_overlay, provider, found, days)
-    explained = all(day["explained"] for day in shown["days"])  # type: ignore[attr-defined]
+    explained = all(day["explained"] for day in shown["days"])
     return Exit.OK if explained else Exit.FAILED
 
 

@@ -1,15 +1,15 @@
 """A comparison as a document: for JSON, CSV and the table.  Pure."""
 
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from proxy.invoices.causes import Cause
 from proxy.invoices.cells import Cell
 from proxy.invoices.compare import TARGET, Comparison, Sums
 from proxy.invoices.prices import factors
 
-Row = dict[str, object]
+Row = dict[str, Any]
 COLUMNS = (
     *("day", "model", "key", "item", "metered_usd", "billed_usd", "difference_usd"),
     *(cause.text for cause in Cause),
@@ -90,9 +90,7 @@ def line(cell: Cell) -> Row:
 
 def flat(row: Row) -> Row:
     """A line for CSV: a column for each cause."""
-    causes = row["causes"]
-    assert isinstance(causes, Mapping)
-    return {**row, **{cause.text: causes.get(cause.text) for cause in Cause}}
+    return {**row, **{cause.text: row["causes"].get(cause.text) for cause in Cause}}
 
 
 def text(usd: Decimal) -> str:

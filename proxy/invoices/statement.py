@@ -116,7 +116,7 @@ def table(text: str) -> list[Row]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         names = [name.strip().lower() for name in next(reader, ())]
-        rows = [dict(zip(names, row, strict=False)) for row in reader if any(row)]
+        rows: list[Row] = [dict(zip(names, row, strict=False)) for row in reader if any(row)]
     except csv.Error as error:
         raise StatementError(f"not CSV: {error}") from None
     if not names or len(rows) > LINES_MAX:
