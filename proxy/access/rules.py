@@ -81,6 +81,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/evaluations/{run_id}"): _READ,
     ("POST", "/api/evaluations"): _COMMAND,
     ("GET", "/api/metered"): _READ,
+    ("GET", "/api/export/focus"): _READ,
     ("GET", "/api/export/conversations"): Rule(AUDITORS),
     ("GET", "/api/access"): Rule(ADMINS),
     ("POST", "/api/access"): Rule(ADMINS),

@@ -5,12 +5,17 @@ Queries the running console, whose process owns the embedded store; without one,
 
 import argparse
 import sys
+from collections.abc import Mapping
+from types import ModuleType
 
-from proxy.commands import export_conversations, terminal
+from proxy.commands import export_conversations, export_focus, terminal
 from proxy.commands.arguments import add_common, common_again
 from proxy.commands.terminal import Exit
 
-ACTIONS = {"conversations": export_conversations}
+ACTIONS: Mapping[str, ModuleType] = {
+    "conversations": export_conversations,
+    "focus": export_focus,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,6 +35,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/unpriced"): FILTERED_PERIOD,
     ("GET", "/api/counted"): FILTERED_PERIOD,
     ("GET", "/api/audit"): AUDIT_LOG,
+    ("GET", "/api/export/focus"): FILTERED_PERIOD,
     ("GET", "/api/metered"): Accepted((*PERIOD, "provider")),
     ("GET", "/api/export/conversations"): CONVERSATIONS_PAGE,
     ("GET", "/api/dashboards/{uid}/panels/{id}"): PANEL,

@@ -15,7 +15,7 @@ from proxy.invoices.cells import Cell
 from proxy.invoices.metered import ZERO
 
 ALIKE = Decimal("0.0005")  # relative distance of two factors that are one
-CELLS_MIN = 3  # that agree on a factor
+CELLS_MIN = 3  # days and models that agree on a factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,12 @@ def _groups(cells: Sequence[Cell]) -> Iterable[list[Cell]]:
             last.append(cell)
         else:
             groups.append([cell])
-    return sorted((one for one in groups if len(one) >= CELLS_MIN), key=len, reverse=True)
+    return sorted((one for one in groups if _apart(one) >= CELLS_MIN), key=len, reverse=True)
+
+
+def _apart(cells: Sequence[Cell]) -> int:
+    """How many days and models agree: the items of one day's calls are no two witnesses."""
+    return len({(one.day, one.model) for one in cells})
 
 
 def _factor(cell: Cell) -> Decimal:
