@@ -80,6 +80,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/evaluations"): _READ,
     ("GET", "/api/evaluations/{run_id}"): _READ,
     ("POST", "/api/evaluations"): _COMMAND,
+    ("GET", "/api/amortised"): _READ,
     ("GET", "/api/metered"): _READ,
     ("GET", "/api/export/focus"): _READ,
     ("GET", "/api/export/conversations"): Rule(AUDITORS),

@@ -18,7 +18,7 @@ from proxy.access.audit import NotAudited
 from proxy.dashboards.answers import PANEL, RANGE
 from proxy.exports.asked import CONVERSATIONS_PAGE
 from proxy.query.asked import FILTERED_PERIOD, NOTHING, PERIOD, Accepted, Asked, Mistake, asked
-from proxy.query.language import AUDIT_LOG, CALLS, REPORT, TIMELINE
+from proxy.query.language import AMORTISED, AUDIT_LOG, CALLS, REPORT, TIMELINE
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/unpriced"): FILTERED_PERIOD,
     ("GET", "/api/counted"): FILTERED_PERIOD,
     ("GET", "/api/audit"): AUDIT_LOG,
+    ("GET", "/api/amortised"): AMORTISED,
     ("GET", "/api/export/focus"): FILTERED_PERIOD,
     ("GET", "/api/metered"): Accepted((*PERIOD, "provider")),
     ("GET", "/api/export/conversations"): CONVERSATIONS_PAGE,

@@ -78,7 +78,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
-            *InvoiceApi(parts.store).routes(),
+            *InvoiceApi(parts.store, config.fixed_costs).routes(),
             *ExportApi(parts.store, config.content, audit).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from pricing.charge import plain
-from pricing.tariff import EXACT
+from pricing.tariff import ROUNDED
 from pricing.usage import TOKEN_METERS, UNITS, Meter, Unit
 
 Row = dict[str, Any]
@@ -121,10 +121,12 @@ def _priced(line: Mapping[str, Any], usd: Decimal, quantity: Decimal, tier: str)
     if meter is Meter.REPORTED_USD:
         return {"ChargeCategory": "Adjustment", "ListCost": usd}
     rate, per = _unit_price(line["rate"], line["per"], line["factors"])
-    amount = EXACT.divide(quantity, per)
+    amount = ROUNDED.divide(quantity, per)
     # At list price, the unit may be another one.
     listed = _unit_price(*line["list_rate"]) if line["list_rate"] else None
-    list_each = None if listed is None else EXACT.multiply(listed[0], EXACT.divide(per, listed[1]))
+    list_each = (
+        None if listed is None else ROUNDED.multiply(listed[0], ROUNDED.divide(per, listed[1]))
+    )
     factors = json.loads(line["factors"])
     sku = f"{line['provider']}/{line['model']}/{meter.value}"
     terms = [tier, *factors, *([f"{plain(per)}"] if per != 1 else [])]
@@ -136,7 +138,7 @@ def _priced(line: Mapping[str, Any], usd: Decimal, quantity: Decimal, tier: str)
         "PricingCategory": "Standard",
         **dict.fromkeys(("ContractedUnitPrice", "PricingCurrencyContractedUnitPrice"), rate),
         **dict.fromkeys(("ListUnitPrice", "PricingCurrencyListUnitPrice"), list_each),
-        "ListCost": None if list_each is None else EXACT.multiply(list_each, amount),
+        "ListCost": None if list_each is None else ROUNDED.multiply(list_each, amount),
         "SkuId": sku,
         "SkuMeter": meter.value,
         "SkuPriceDetails": _json({"x_ServiceTier": tier, "x_Factors": factors}),
@@ -148,7 +150,7 @@ def _unit_price(rate: str, per: str, factors: str) -> tuple[Decimal, Decimal]:
     """USD for `per` units, all factors applied; and `per`."""
     price = Decimal(rate)
     for factor in json.loads(factors).values():
-        price = EXACT.multiply(price, Decimal(factor))
+        price = ROUNDED.multiply(price, Decimal(factor))
     return price, Decimal(per)
 
 
