@@ -6,14 +6,19 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+from test_reconcile_command import fill, lines, record
 
 from evaluation.standin import processes
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
+from support import bills
+from support.documents import blocks, read, shell_lines
+from support.newcomer import newcomer
 from support.patience import PATIENCE_S
 
 
@@ -99,3 +104,29 @@ def test_questions_that_are_not_understood(
     assert "did you mean --session?" in capsys.readouterr().err
     assert main(["import", str(tmp_path), "--data", str(tmp_path / "data")]) == Exit.MISTAKE
     assert "has no manifest.json" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # a process for each command of two documents
+@pytest.mark.parametrize("page", ["docs/export.md", "docs/invoice.md"])
+def test_the_documents_can_be_followed(page: str, tmp_path: Path) -> None:
+    """Every command of the pages on export and bills, in their order, in one directory."""
+    data = tmp_path / "data"
+    calls = [record(number) for number in range(4)]
+    fill(data)
+    bill = {"costs.json": bills.openai(lines())[0], "usage.json": bills.openai(lines())[1]}
+    bill["cur.csv"] = bills.bedrock([replace(one, model="nova-pro") for one in lines()])[0]
+    for name, text in bill.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "prices").mkdir()
+    settings = "\n".join(blocks(read(page), "toml")).replace(" models", "models")
+    (tmp_path / "taximeter.toml").write_text(settings, encoding="utf-8")
+    environ = {"TAXIMETER_CONFIG": "taximeter.toml", "TAXIMETER_DATA": str(data)}
+    who = newcomer(tmp_path, **environ)
+    for line in shell_lines("\n".join(blocks(read(page), "sh"))):
+        if line.startswith("export ") or (" reconcile " in line and "--file" not in line):
+            continue  # these ask OpenAI
+        who.bash(line)
+    if page == "docs/export.md":
+        assert (tmp_path / "november.parquet").stat().st_size
+        lines_of = (tmp_path / "support" / "conversations.jsonl").read_text(encoding="utf-8")
+        assert len(lines_of.splitlines()) <= len(calls)

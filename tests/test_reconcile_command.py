@@ -185,10 +185,16 @@ asyncio.run(fill())
 """
 
 
-def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    """A process of its own, as the embedded store needs one."""
+def fill(data: Path) -> None:
+    """Put the calls into an embedded store, which only a process of its own can have open."""
+    command = [sys.executable, "-c", FILL, str(data)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": PATHS})
+
+
+def taximeter(*words: str) -> "subprocess.CompletedProcess[str]":
+    """The command, in a process of its own for the same reason."""
     return subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, "-m", "proxy", *words],
         capture_output=True,
         text=True,
         check=False,
@@ -200,8 +206,7 @@ def run(*words: str) -> "subprocess.CompletedProcess[str]":
 def test_a_month_of_files(tmp_path: Path) -> None:
     """Costs and usage as downloaded: agreed to the last digit; then with a discount."""
     data = tmp_path / "data"
-    filled = run("-c", FILL, str(data))
-    assert filled.returncode == 0, filled.stderr
+    fill(data)
     less = [
         Line(day=one.day, model=one.model, item=one.item, usd=one.usd * 2 / 5, tokens=one.tokens)
         for one in lines()
@@ -210,16 +215,16 @@ def test_a_month_of_files(tmp_path: Path) -> None:
     for number, text in enumerate((*bills.openai(lines()), *bills.openai(less))):
         files.append(tmp_path / f"{number}.json")
         files[-1].write_text(text, encoding="utf-8")
-    asked = ("-m", "proxy", "reconcile", "--provider", "openai", "--data", str(data))
+    asked = ("reconcile", "--provider", "openai", "--data", str(data))
     asked += ("--since", "2026-11-01", "--until", "2026-11-05")
-    same = run(*asked, "--json", "--file", str(files[0]), "--file", str(files[1]))
+    same = taximeter(*asked, "--json", "--file", str(files[0]), "--file", str(files[1]))
     assert same.returncode == Exit.OK, same.stderr
     shown = json.loads(same.stdout)
     assert shown["total"]["metered_usd"] == "0.0052"
     assert shown["total"]["difference_usd"] == "0"
     overlay = tmp_path / "openai.toml"
     written = ("--write-overlay", str(overlay))
-    other = run(*asked, "--file", str(files[2]), "--file", str(files[3]), *written)
+    other = taximeter(*asked, "--file", str(files[2]), "--file", str(files[3]), *written)
     assert other.returncode == Exit.OK, other.stderr
     assert "tier or discount not known" in other.stdout
     assert "Every day is explained to within 0.1 % of its bill." in other.stdout

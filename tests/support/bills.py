@@ -6,8 +6,8 @@ Read 2026-11-29.  A `Line` is what a test plants; a writer says it in the provid
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -22,8 +22,6 @@ class Line:
     usd: Decimal
     tokens: int = 0
     kind: str = "usage"  # usage | discount | free | plan | tax
-    requests: int = 1
-    extra: Mapping[str, object] = field(default_factory=dict)
 
 
 Texts = list[str]
@@ -37,6 +35,25 @@ def _epoch(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp())
 
 
+Maker = Callable[[Sequence[Line]], list[dict[str, object]]]
+
+
+def _buckets(
+    lines: Sequence[Line], ends: Callable[[date], dict[str, object]], make: Maker
+) -> list[dict[str, object]]:
+    """A bucket for each day, with the results that `make` has for its lines."""
+    return [
+        ends(day) | {"results": make([one for one in lines if one.day == day])}
+        for day in _days(lines)
+    ]
+
+
+def _by_model(lines: Sequence[Line]) -> Iterator[tuple[str, dict[str, int]]]:
+    """Each model with its tokens by item."""
+    for model in sorted({one.model for one in lines}):
+        yield model, {one.item: one.tokens for one in lines if one.model == model}
+
+
 def openai(lines: Sequence[Line]) -> Texts:
     """https://platform.openai.com/docs/api-reference/usage: `page` of `bucket`s of results.
 
@@ -44,63 +61,53 @@ def openai(lines: Sequence[Line]) -> Texts:
     `project_id`.  completions_object: `input_tokens` (cached ones included), `input_cached_tokens`,
     `output_tokens`, `num_model_requests`, `model`, `batch`, `service_tier` (if grouped).
     """
-    words = {"input": "input", "output": "output", "cache_read": "cached input"}
-    costs, usage = [], []
-    for day in _days(lines):
-        ends = {
-            "object": "bucket",
-            "start_time": _epoch(day),
-            "end_time": _epoch(day + timedelta(days=1)),
+
+    def ends(day: date) -> dict[str, object]:
+        after = _epoch(day + timedelta(days=1))
+        return {"object": "bucket", "start_time": _epoch(day), "end_time": after}
+
+    data = (_buckets(lines, ends, _openai_costs), _buckets(lines, ends, _openai_usage))
+    page = {"object": "page", "has_more": False, "next_page": None}
+    return [json.dumps(page | {"data": one}) for one in data]
+
+
+_OPENAI_ITEMS = {"input": "input", "output": "output", "cache_read": "cached input"}
+
+
+def _openai_costs(lines: Sequence[Line]) -> list[dict[str, object]]:
+    return [
+        {
+            "object": "organization.costs.result",
+            "amount": {"value": float(one.usd), "currency": "usd"},
+            "line_item": f"{one.model}, {_OPENAI_ITEMS[one.item]}",
+            "project_id": None,
         }
-        ours = [one for one in lines if one.day == day]
-        costs.append(
-            ends
-            | {
-                "results": [
-                    {
-                        "object": "organization.costs.result",
-                        "amount": {"value": float(one.usd), "currency": "usd"},
-                        "line_item": f"{one.model}, {words[one.item]}",
-                        "project_id": None,
-                    }
-                    for one in ours
-                ]
-            }
-        )
-        results = []
-        for model in sorted({one.model for one in ours}):
-            tokens = {one.item: one.tokens for one in ours if one.model == model}
-            read = tokens.get("cache_read", 0)
-            results.append(
-                {
-                    "object": "organization.usage.completions.result",
-                    "input_tokens": tokens.get("input", 0) + read,
-                    "input_cached_tokens": read,
-                    "output_tokens": tokens.get("output", 0),
-                    "num_model_requests": 1,
-                    "model": model,
-                    "batch": False,
-                    "service_tier": None,
-                }
-            )
-        usage.append(ends | {"results": results})
-    pages = [
-        {"object": "page", "data": data, "has_more": False, "next_page": None}
-        for data in (costs, usage)
+        for one in lines
     ]
-    return [json.dumps(page) for page in pages]
+
+
+def _openai_usage(lines: Sequence[Line]) -> list[dict[str, object]]:
+    return [
+        {
+            "object": "organization.usage.completions.result",
+            "input_tokens": tokens.get("input", 0) + tokens.get("cache_read", 0),
+            "input_cached_tokens": tokens.get("cache_read", 0),
+            "output_tokens": tokens.get("output", 0),
+            **{"num_model_requests": 1, "model": model, "batch": False, "service_tier": None},
+        }
+        for model, tokens in _by_model(lines)
+    ]
 
 
 def openai_csv(lines: Sequence[Line]) -> Texts:
     """The dashboard's downloads: the same names, flat, with `amount_value`, `amount_currency`."""
-    words = {"input": "input", "output": "output", "cache_read": "cached input"}
     return [
         _csv(
             {
                 "start_time": _epoch(one.day),
                 "amount_value": one.usd,
                 "amount_currency": "usd",
-                "line_item": f"{one.model}, {words[one.item]}",
+                "line_item": f"{one.model}, {_OPENAI_ITEMS[one.item]}",
                 "project_id": "",
             }
             for one in lines
@@ -116,60 +123,51 @@ def anthropic(lines: Sequence[Line]) -> Texts:
     `model`, `service_tier`, `workspace_id`, `context_window`.  Usage: `uncached_input_tokens`,
     `cache_read_input_tokens`, `cache_creation` of two lifetimes, `output_tokens`.
     """
-    types = {
-        "input": "uncached_input_tokens",
-        "output": "output_tokens",
-        "cache_read": "cache_read_input_tokens",
-        "cache_write": "cache_creation.ephemeral_5m_input_tokens",
-    }
-    costs, usage = [], []
-    for day in _days(lines):
-        ends = {
-            "starting_at": f"{day}T00:00:00Z",
-            "ending_at": f"{day + timedelta(days=1)}T00:00:00Z",
-        }
-        ours = [one for one in lines if one.day == day]
-        costs.append(
-            ends
-            | {
-                "results": [
-                    {
-                        "amount": str(one.usd * 100),
-                        "currency": "USD",
-                        "cost_type": "tokens",
-                        "token_type": types[one.item],
-                        "description": f"{one.model} Usage - {one.item}",
-                        "model": one.model,
-                        "service_tier": "standard",
-                        "workspace_id": None,
-                        "context_window": "0-200k",
-                    }
-                    for one in ours
-                ]
-            }
-        )
-        results = []
-        for model in sorted({one.model for one in ours}):
-            tokens = {one.item: one.tokens for one in ours if one.model == model}
-            results.append(
-                {
-                    "uncached_input_tokens": tokens.get("input", 0),
-                    "cache_read_input_tokens": tokens.get("cache_read", 0),
-                    "cache_creation": {
-                        "ephemeral_5m_input_tokens": tokens.get("cache_write", 0),
-                        "ephemeral_1h_input_tokens": 0,
-                    },
-                    "output_tokens": tokens.get("output", 0),
-                    "server_tool_use": {"web_search_requests": 0},
-                    "model": model,
-                    "service_tier": "standard",
-                    "workspace_id": None,
-                    "api_key_id": None,
-                }
-            )
-        usage.append(ends | {"results": results})
+
+    def ends(day: date) -> dict[str, object]:
+        after = f"{day + timedelta(days=1)}T00:00:00Z"
+        return {"starting_at": f"{day}T00:00:00Z", "ending_at": after}
+
+    data = (_buckets(lines, ends, _anthropic_costs), _buckets(lines, ends, _anthropic_usage))
+    return [json.dumps({"data": one, "has_more": False, "next_page": None}) for one in data]
+
+
+_ANTHROPIC_ITEMS = {
+    "input": "uncached_input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "cache_write": "cache_creation.ephemeral_5m_input_tokens",
+}
+
+
+def _anthropic_costs(lines: Sequence[Line]) -> list[dict[str, object]]:
     return [
-        json.dumps({"data": data, "has_more": False, "next_page": None}) for data in (costs, usage)
+        {
+            **{"amount": str(one.usd * 100), "currency": "USD", "cost_type": "tokens"},
+            "token_type": _ANTHROPIC_ITEMS[one.item],
+            "description": f"{one.model} Usage - {one.item}",
+            **{"model": one.model, "service_tier": "standard", "workspace_id": None},
+            "context_window": "0-200k",
+        }
+        for one in lines
+    ]
+
+
+def _anthropic_usage(lines: Sequence[Line]) -> list[dict[str, object]]:
+    return [
+        {
+            "uncached_input_tokens": tokens.get("input", 0),
+            "cache_read_input_tokens": tokens.get("cache_read", 0),
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": tokens.get("cache_write", 0),
+                "ephemeral_1h_input_tokens": 0,
+            },
+            "output_tokens": tokens.get("output", 0),
+            "server_tool_use": {"web_search_requests": 0},
+            **{"model": model, "service_tier": "standard"},
+            **{"workspace_id": None, "api_key_id": None},
+        }
+        for model, tokens in _by_model(lines)
     ]
 
 
