@@ -16,7 +16,7 @@ from test_reconcile_command import fill, lines, record
 from evaluation.standin import processes
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
-from support import bills
+from support import bills, cloud_bills
 from support.documents import blocks, read, shell_lines
 from support.newcomer import newcomer
 from support.patience import PATIENCE_S
@@ -114,7 +114,7 @@ def test_the_documents_can_be_followed(page: str, tmp_path: Path) -> None:
     calls = [record(number) for number in range(4)]
     fill(data)
     bill = {"costs.json": bills.openai(lines())[0], "usage.json": bills.openai(lines())[1]}
-    bill["cur.csv"] = bills.bedrock([replace(one, model="nova-pro") for one in lines()])[0]
+    bill["cur.csv"] = cloud_bills.bedrock([replace(one, model="nova-pro") for one in lines()])[0]
     for name, text in bill.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "prices").mkdir()

@@ -18,7 +18,7 @@ from proxy.invoices.overlay import overlay
 from proxy.invoices.providers import BILLERS, biller
 from proxy.invoices.statement import Statement, StatementError
 from support import bills
-from support.bills import Line
+from support.bill_lines import Line
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 10)
 DAYS = [FIRST + timedelta(days=n) for n in range(10)]

@@ -27,7 +27,7 @@ from proxy.invoices.fetching import NotFetched, fetched
 from proxy.invoices.metered import metered_rows
 from proxy.invoices.statement import StatementError
 from support import bills
-from support.bills import Line
+from support.bill_lines import Line
 
 FIRST = date(2026, 11, 1)
 PATHS = os.pathsep.join(map(str, (Path(__file__).parents[1], Path(__file__).parent)))

@@ -3,28 +3,13 @@
 Read 2026-11-29.  A `Line` is what a test plants; a writer says it in the provider's form.
 """
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One amount of one day; `tokens` are what the provider counted for it."""
-
-    day: date
-    model: str
-    item: str  # input | output | cache_read | cache_write
-    usd: Decimal
-    tokens: int = 0
-    kind: str = "usage"  # usage | discount | free | plan | tax
-
-
-Texts = list[str]
+from support import cloud_bills
+from support.bill_lines import Line, Texts, csv_of
 
 
 def _days(lines: Sequence[Line]) -> list[date]:
@@ -102,7 +87,7 @@ def _openai_usage(lines: Sequence[Line]) -> list[dict[str, object]]:
 def openai_csv(lines: Sequence[Line]) -> Texts:
     """The dashboard's downloads: the same names, flat, with `amount_value`, `amount_currency`."""
     return [
-        _csv(
+        csv_of(
             {
                 "start_time": _epoch(one.day),
                 "amount_value": one.usd,
@@ -199,106 +184,11 @@ def openrouter(lines: Sequence[Line]) -> Texts:
     return [json.dumps({"data": data})]
 
 
-def google(lines: Sequence[Line]) -> Texts:
-    """https://cloud.google.com/billing/docs/how-to/export-data-bigquery-tables/standard-usage:
-    `service.description`, `sku.description`, `usage_start_time`, `cost`, `currency`, `cost_type`,
-    and `credits` with `amount` (negative) and `type`.
-    """
-    rows = []
-    for one in lines:
-        is_credit = one.kind in ("discount", "free")
-        types = {"discount": "DISCOUNT", "free": "FREE_TIER"}
-        words = "Provisioned Throughput" if one.kind == "plan" else f"Text {one.item.title()}"
-        rows.append(
-            {
-                "service": {"description": "Vertex AI"},
-                "sku": {"description": f"{_title(one.model)} {words} - Predictions"},
-                "usage_start_time": f"{one.day} 00:00:00 UTC",
-                "project": {"id": "p"},
-                "cost": 0 if is_credit else float(one.usd),
-                "currency": "USD",
-                "cost_type": "tax" if one.kind == "tax" else "regular",
-                "credits": [{"amount": float(one.usd), "type": types[one.kind]}]
-                if is_credit
-                else [],
-            }
-        )
-    return ["\n".join(json.dumps(row) for row in rows)]
-
-
-def bedrock(lines: Sequence[Line]) -> Texts:
-    """https://docs.aws.amazon.com/cur/latest/userguide/table-dictionary-cur2-line-item.html:
-    `line_item_line_item_type`, `line_item_usage_start_date`, `line_item_product_code`,
-    `line_item_usage_type`, `line_item_unblended_cost`, `line_item_currency_code`.
-    """
-    types = {
-        "usage": "Usage",
-        "discount": "EdpDiscount",
-        "free": "Credit",
-        "plan": "Fee",
-        "tax": "Tax",
-    }
-    words = {"input": "input-tokens", "output": "output-tokens", "cache_read": "cache-read-input"}
-    return [
-        _csv(
-            {
-                "line_item_line_item_type": types[one.kind],
-                "line_item_usage_start_date": f"{one.day}T00:00:00Z",
-                "line_item_product_code": "AmazonBedrock",
-                "line_item_usage_type": f"USE1-{_title(one.model)}-{words[one.item]}",
-                "line_item_unblended_cost": one.usd,
-                "line_item_currency_code": "USD",
-                "line_item_usage_account_id": "1",
-                "line_item_line_item_description": "d",
-            }
-            for one in lines
-        )
-    ]
-
-
-def azure(lines: Sequence[Line]) -> Texts:
-    """https://learn.microsoft.com/azure/cost-management-billing/dataset-schema/cost-usage-details-ea:
-    `Date` (MM/DD/YYYY), `MeterCategory`, `MeterSubCategory`, `MeterName`, `CostInBillingCurrency`,
-    `BillingCurrencyCode`, `ChargeType`, `ResourceId`.
-    """
-    types = {"usage": "Usage", "plan": "Purchase", "tax": "Tax"}
-    words = {"input": "Inp", "output": "Outp", "cache_read": "cchd Inp"}
-    return [
-        _csv(
-            {
-                "Date": one.day.strftime("%m/%d/%Y"),
-                "MeterCategory": "Cognitive Services",
-                "MeterSubCategory": "Azure OpenAI",
-                "MeterName": f"{_title(one.model)} {words[one.item]} glbl Tokens",
-                "CostInBillingCurrency": one.usd,
-                "BillingCurrencyCode": "USD",
-                "ChargeType": types[one.kind],
-                "ResourceId": "/r",
-            }
-            for one in lines
-        )
-    ]
-
-
 WRITERS: Mapping[str, Callable[[Sequence[Line]], Texts]] = {
     "openai": openai,
     "anthropic": anthropic,
     "openrouter": openrouter,
-    "vertex": google,
-    "bedrock": bedrock,
-    "azure": azure,
+    "vertex": cloud_bills.google,
+    "bedrock": cloud_bills.bedrock,
+    "azure": cloud_bills.azure,
 }
-
-
-def _title(model: str) -> str:
-    """A model as clouds write it: `Gemini 2.5 Flash` for `gemini-2.5-flash`."""
-    return " ".join(part.title() for part in model.split("-"))
-
-
-def _csv(rows: Iterable[Mapping[str, object]]) -> str:
-    rows = list(rows)
-    to = io.StringIO()
-    writer = csv.DictWriter(to, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return to.getvalue()
