@@ -215,7 +215,7 @@ def test_a_month_of_files(tmp_path: Path) -> None:
     for number, text in enumerate((*bills.openai(lines()), *bills.openai(less))):
         files.append(tmp_path / f"{number}.json")
         files[-1].write_text(text, encoding="utf-8")
-    asked = ("reconcile", "--provider", "openai", "--data", str(data))
+    asked: tuple[str, ...] = ("reconcile", "--provider", "openai", "--data", str(data))
     asked += ("--since", "2026-11-01", "--until", "2026-11-05")
     same = taximeter(*asked, "--json", "--file", str(files[0]), "--file", str(files[1]))
     assert same.returncode == Exit.OK, same.stderr

@@ -8,6 +8,7 @@ from typing import Any
 from exporters.clickhouse.query import Filter, Query
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.weights_sql import BIN, GROUPS_MAX, weights
+from pricing.charge import plain
 from proxy.invoices.amortised import FixedCost, Group, Spread, accrued, rounded, spread, together
 from proxy.query.answer import instant_text
 from proxy.query.asked import Accepted, asked
@@ -27,8 +28,8 @@ async def amortised(store: Asks, costs: Mapping[str, FixedCostOptions], query: Q
     if query.since is None:
         raise ValueError("fixed costs need a period: give since or month")
     spreads = {name: await _of(store, one, query) for name, one in costs.items()}
-    rows = [
-        dict(zip(_names(query), group, strict=True)) | {"amortised_usd": str(rounded(usd))}
+    rows: list[Row] = [
+        dict(zip(_names(query), group, strict=True)) | {"amortised_usd": plain(rounded(usd))}
         for group, usd in together(spreads)
     ]
     rows.sort(key=lambda row: (-Decimal(row["amortised_usd"]), *map(str, row.values())))
@@ -38,13 +39,13 @@ async def amortised(store: Asks, costs: Mapping[str, FixedCostOptions], query: Q
         "until": instant_text(query.end),
         "by": _names(query),
         "rows": rows,
-        "total": {"amortised_usd": str(rounded(total))},
+        "total": {"amortised_usd": plain(rounded(total))},
         "costs": [
             {
                 "name": name,
-                "accrued_usd": str(rounded(one.accrued)),
-                "spread_usd": str(rounded(one.spread)),
-                "idle_usd": str(rounded(one.idle)),
+                "accrued_usd": plain(rounded(one.accrued)),
+                "spread_usd": plain(rounded(one.spread)),
+                "idle_usd": plain(rounded(one.idle)),
             }
             for name, one in spreads.items()
         ],
@@ -60,11 +61,11 @@ async def _of(store: Asks, options: FixedCostOptions, query: Query) -> Spread:
         return Spread()
     table, sharing = await store.rows_table(), calls_of(options)
     whole = (windows[0].start, min(windows[-1].end, query.now))
-    kinds = {"spread": options.spread, "bin_s": _bin_s(query)}
-    totals = await _ask(store, *weights(table, (), whole, sharing, **kinds))
+    kind, bin_s = options.spread, _bin_s(query)
+    totals = await _ask(store, *weights(table, (), whole, sharing, spread=kind, bin_s=bin_s))
     ours = (query.since, end)
     filters = (*sharing, *query.filters)
-    shares = await _ask(store, *weights(table, query.by, ours, filters, **kinds))
+    shares = await _ask(store, *weights(table, query.by, ours, filters, spread=kind, bin_s=bin_s))
     return spread(
         windows,
         ((_at(row), Decimal(str(row["weight"]))) for row in totals),
