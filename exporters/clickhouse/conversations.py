@@ -28,6 +28,9 @@ FIELDS = {CALL: record.Record.__struct_fields__, REFUSAL: REFUSAL_FIELDS, SOCKET
 _TABLES = {REFUSAL: "refusals", SOCKET: "sockets"}
 _NOWHERE = str(UUID(int=0))
 
+Kinded = tuple[str, Row]  # kind, row
+Exported = tuple[str, Row, Row | None]  # kind, row, content
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where a row stands among all of them."""
@@ -76,7 +79,7 @@ class Selection:
 
 async def conversations(
     store: Asks, wanted: Selection, after: Place | None = None
-) -> AsyncIterator[list[tuple[str, Row, Row | None]]]:
+) -> AsyncIterator[list[Exported]]:
     """Pages of (kind, row, content or None), in order, from behind `after`.
 
     A row has the fields of `Record` that its table has.  Raises TransientError, and ValueError for
@@ -86,7 +89,7 @@ async def conversations(
     tables = {kind: calls if kind == CALL else _table(kind) for kind in wanted.kinds()}
     for hour in await _hours(store, wanted, tables, after):
         streams = [_Stream(store, wanted, (*one, hour)).skip(after) for one in tables.items()]
-        page: list[tuple[str, Row]] = []
+        page: list[Kinded] = []
         while True:
             heads = [(await one.head(), at) for at, one in enumerate(streams)]
             there = [(int(str(row["ts_us"])), at) for row, at in heads if row is not None]
@@ -94,11 +97,12 @@ async def conversations(
                 break
             _, at = min(there)
             page.append((streams[at].kind, streams[at].take()))
-            if len(page) == CONTENT_ROWS:
-                yield await _with_content(store, page)
+            if len(page) == PAGE_ROWS:
+                async for part in _with_content(store, page):
+                    yield part
                 page = []
-        if page:
-            yield await _with_content(store, page)
+        async for part in _with_content(store, page):
+            yield part
 
 
 class _Stream:
@@ -176,14 +180,35 @@ async def _hours(
     return sorted(found)
 
 
-async def _with_content(
-    store: Asks, page: list[tuple[str, Row]]
-) -> list[tuple[str, Row, Row | None]]:
-    """The rows with what was captured of them, the newest copy of each."""
-    times = [int(str(row["ts_us"])) for _, row in page]
-    names = ", ".join(f"t.{name} AS {name}" for name in content.FIELDS if name != "ts_us")
-    found = await store.ask(
-        f"SELECT {names} FROM contents AS t"
+async def _with_content(store: Asks, page: list[Kinded]) -> AsyncIterator[list[Exported]]:
+    """The rows with what was captured of them, as many at once as may be in memory."""
+    there = {str(row["call_id"]) for row in await _contents(store, page, ("call_id",))}
+    part: list[Kinded] = []
+    held = 0
+    for kind, row in page:
+        held += str(row["call_id"]) in there
+        part.append((kind, row))
+        if held == CONTENT_ROWS:
+            yield await _joined(store, part)
+            part, held = [], 0
+    if part:
+        yield await _joined(store, part) if held else [(kind, row, None) for kind, row in part]
+
+
+async def _joined(store: Asks, part: list[Kinded]) -> list[Exported]:
+    names = [name for name in content.FIELDS if name != "ts_us"]
+    texts = {str(row["call_id"]): row for row in await _contents(store, part, names)}
+    return [(kind, row, texts.get(str(row["call_id"]))) for kind, row in part]
+
+
+async def _contents(store: Asks, part: list[Kinded], names: Sequence[str]) -> list[Row]:
+    """Columns of the content of these rows, the newest copy of each."""
+    if not part:
+        return []
+    times = [int(str(row["ts_us"])) for _, row in part]
+    shown = ", ".join(f"t.{name} AS {name}" for name in names)
+    return await store.ask(
+        f"SELECT {shown} FROM contents AS t"
         " WHERE t.ts >= fromUnixTimestamp64Micro({first:Int64}, 'UTC')"
         " AND t.ts <= fromUnixTimestamp64Micro({last:Int64}, 'UTC')"
         " AND t.call_id IN {ids:Array(UUID)}"
@@ -191,11 +216,9 @@ async def _with_content(
         {
             "first": min(times),
             "last": max(times),
-            "ids": [str(row["call_id"]) for _, row in page],
+            "ids": [str(row["call_id"]) for _, row in part],
         },
     )
-    texts = {str(row["call_id"]): row for row in found}
-    return [(kind, row, texts.get(str(row["call_id"]))) for kind, row in page]
 
 
 def _table(kind: str) -> str:

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from exporters.clickhouse.conversations import conversations
+from exporters.clickhouse.conversations import Exported, conversations
 from exporters.clickhouse.reports import Asks
-from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from proxy.access.audit import Audit
 from proxy.console.admission import CALLER
@@ -28,7 +27,7 @@ from proxy.query.csv_rows import csv_text
 from proxy.secrecy.redaction import Redactor
 from proxy.settings.config import ContentOptions
 
-Page = list[tuple[str, Row, Row | None]]
+Page = list[Exported]
 log = logging.getLogger(__name__)
 
 PATH = "/api/export/conversations"
