@@ -14,6 +14,7 @@ from proxy.invoices.answer import document
 from proxy.invoices.causes import Cause
 from proxy.invoices.compare import Comparison, Told, compare
 from proxy.invoices.metered import Metered
+from proxy.invoices.names import matched
 from proxy.invoices.overlay import overlay
 from proxy.invoices.providers import BILLERS, biller
 from proxy.invoices.statement import Statement, StatementError
@@ -334,3 +335,73 @@ def test_other_currencies_are_refused() -> None:
         biller("openai").read(json.dumps(page))
     with pytest.raises(StatementError, match="did you mean openai"):
         biller("openal")
+
+
+OURS = (
+    *("gpt-4o-2024-08-06", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gemini-2.5-flash"),
+    *("gemini-2.5-pro", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    *("anthropic.claude-3-sonnet-20240229-v1:0", "amazon.nova-pro-v1:0"),
+)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("gpt-4o-2024-08-06", OURS[0]),
+        ("gpt 4o 0806 Inp glbl", OURS[0]),
+        ("gpt-4o-mini-0718-Outp-glbl", OURS[1]),
+        ("gpt 4.1 Inp regnl", OURS[2]),
+        ("gpt 4.1 nano Inp", None),
+        ("Gemini 2.5 Flash Text Input - Predictions", OURS[4]),
+        ("Gemini 2.5 Flash Lite Text Input", None),
+        ("Gemini 2.0 Flash Text Input", None),
+        ("USE1-Claude4.5Sonnet-input-tokens", OURS[6]),
+        ("USE1-Claude3Sonnet-output-tokens", OURS[7]),
+        ("USE1-Claude3.5Sonnet-output-tokens", None),
+        ("USW2-NovaPro-input-tokens", OURS[8]),
+        ("USW2-NovaLite-input-tokens", None),
+        ("Batch API usage", None),
+    ],
+)
+def test_names_on_bills_mean_one_model_or_none(theirs: str, ours: str | None) -> None:
+    """Another version or variant is another model, however alike the names are."""
+    assert matched([theirs], OURS, {}).get(theirs) == ours
+    assert matched([theirs], OURS, {theirs[:6]: "mine"})[theirs] in (theirs, "mine")
+
+
+def test_projects_of_a_bill_are_keys_of_ours() -> None:
+    """Those that the user names are compared by themselves; other projects are not ours."""
+    rows = [replace(row, key="k1" if row.model == MODELS[0] else "k2") for row in metered()]
+    (text, _) = bills.openai(billed(metered()))
+    page = json.loads(text)
+    results = [one for bucket in page["data"] for one in bucket["results"]]
+    for one in results:
+        one["project_id"] = "p1" if one["line_item"].startswith(MODELS[0]) else "p2"
+    other = dict(results[0], project_id="p3", amount={"value": 2.5, "currency": "usd"})
+    page["data"][0]["results"].append(other)
+    statement = biller("openai").read(json.dumps(page))
+    told = Told(keys={"k1": "p1", "k2": "p2"})
+    found = compare(rows, statement, FIRST, LAST, told)
+    assert {one.key for one in found.cells} == {"p1", "p2", ""}
+    assert causes(found) == {Cause.ELSEWHERE: Decimal("2.5")}
+    assert found.total().unexplained_usd == 0
+
+
+def test_tools_are_compared_over_all_models() -> None:
+    """A line of a bill without a model, such as searches, is the rest of what our calls cost."""
+    rows = [
+        replace(row, usd=row.usd + 1, by_item=row.by_item | {"other": Decimal(1)})
+        for row in metered()
+    ]
+    page = json.loads(bills.openai(billed(metered()))[0])
+    for bucket in page["data"]:
+        search = {
+            "object": "organization.costs.result",
+            "amount": {"value": 4, "currency": "usd"},
+            "line_item": "web search tool calls",
+            "project_id": None,
+        }
+        bucket["results"].append(search)
+    found = compare(rows, biller("openai").read(json.dumps(page)), FIRST, LAST, Told())
+    assert found.total().unexplained_usd == 0
+    assert not found.total().parts.keys() - {Cause.ROUNDING}

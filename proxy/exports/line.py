@@ -181,7 +181,7 @@ def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:
 
 def _sorted(value: Any) -> Any:
     """Maps in the order of their keys, quantities without trailing zeros, so that bytes agree."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value
     return {key: _plain(value[key]) for key in sorted(value)}
 
