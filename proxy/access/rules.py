@@ -81,6 +81,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/evaluations/{run_id}"): _READ,
     ("POST", "/api/evaluations"): _COMMAND,
     ("GET", "/api/amortised"): _READ,
+    ("GET", "/bill"): _READ,
+    ("POST", "/api/reconcile"): _MONEY,
     ("GET", "/api/metered"): _READ,
     ("GET", "/api/export/focus"): _READ,
     ("GET", "/api/export/conversations"): Rule(AUDITORS),

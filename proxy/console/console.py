@@ -24,6 +24,7 @@ from proxy.console.evaluation_api import EvaluationApi
 from proxy.console.export_api import ExportApi
 from proxy.console.invoice_api import InvoiceApi
 from proxy.console.probes import Probes
+from proxy.console.reconcile_api import ReconcileApi
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
@@ -79,6 +80,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
             *InvoiceApi(parts.store, config.fixed_costs).routes(),
+            *ReconcileApi(parts.store, config.invoices).routes(),
             *ExportApi(parts.store, config.content, audit).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
