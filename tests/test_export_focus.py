@@ -203,6 +203,6 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["export", "focus", *data]) == Exit.MISTAKE
     assert "give --month" in capsys.readouterr().err
     assert main([*month, "--output", "focus.xls"]) == Exit.MISTAKE
-    assert "end it with .csv or .parquet" in capsys.readouterr().err
+    assert "end it with .csv or .parquet, or give a directory" in capsys.readouterr().err
     assert main(list(month)) == Exit.OK
     assert capsys.readouterr().out.startswith("AllocatedMethodDetails,AllocatedMethodId,")

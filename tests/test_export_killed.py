@@ -116,7 +116,7 @@ async def test_memory_is_flat(tmp_path: Path) -> None:
         lines = Lines(Redactor(("email",)))
         tracemalloc.start()
         with Directory(tmp_path / str(number), question) as to:
-            async for page in conversations(Endless(rows), wanted):  # type: ignore[arg-type]
+            async for page in conversations(Endless(rows), wanted):
                 to.add([lines.line(*one) for one in page])
             assert to.finish(redacted=(), left_out=()).calls == rows
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -390,7 +390,7 @@ def test_projects_of_a_bill_are_keys_of_ours() -> None:
 def test_tools_are_compared_over_all_models() -> None:
     """A line of a bill without a model, such as searches, is the rest of what our calls cost."""
     rows = [
-        replace(row, usd=row.usd + 1, by_item=row.by_item | {"other": Decimal(1)})
+        replace(row, usd=row.usd + 1, by_item={**row.by_item, "other": Decimal(1)})
         for row in metered()
     ]
     page = json.loads(bills.openai(billed(metered()))[0])

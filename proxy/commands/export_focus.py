@@ -42,14 +42,14 @@ class Written(msgspec.Struct):
     partial_calls: int = 0  # of which the rows have a lower bound
     not_billed_calls: int = 0  # which have no charge
     rows_without_list_price: int = 0
-    file: str = ""
+    files: list[str] = []
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     questions.add_question(parser, FOCUS)
-    help = f"a file that ends in {CSV} or {PARQUET} (default: CSV on standard output)"
-    parser.add_argument("--output", metavar="FILE", type=Path, help=help)
+    help = f"a file ending in {CSV} or {PARQUET}, or a directory for both (default: CSV printed)"
+    parser.add_argument("--output", metavar="PATH", type=Path, help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -57,31 +57,50 @@ def main(arguments: argparse.Namespace) -> int:
     form = questions.form(arguments)
     pairs, asked = questions.question(arguments, FOCUS)
     wanted = days(asked, datetime.now(UTC))
-    to: Path | None = arguments.output
-    if to is not None and to.suffix not in (CSV, PARQUET):
-        raise Mistake(f"{to} has no known ending", f"end it with {CSV} or {PARQUET}", "output")
+    files = _files(arguments.output, wanted)
     config = stored.stored_configuration(arguments)
     try:
         with TemporaryDirectory(prefix="taximeter-") as scratch:
             lines = Path(scratch) / "focus.jsonl"
             done, engine = _gather(config, (pairs, asked), wanted, lines)
-            if to is None:
+            for to in files:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                new = to.with_name(f"{to.name}.new")  # nobody takes a part for the whole
+                _write(lines, new, to.suffix, engine or Path(scratch) / "engine")
+                new.replace(to)
+            if not files:
                 _print(lines, form)
-            elif to.suffix == CSV:
-                with to.open("w", encoding="utf-8", newline="") as file:
-                    _write_csv(lines, file)
-            else:
-                parquet.write(lines, structure(), to, engine or Path(scratch) / "engine")
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot export: {error}", sys.stderr)
         return Exit.FAILED
-    done.file = "" if to is None else str(to)
-    if to is not None and form == "json":
+    done.files = [str(to) for to in files]
+    if files and form == "json":
         terminal.emit(done)
     else:
         for text in _said(done):
-            terminal.say(text, None if to is not None else sys.stderr)
+            terminal.say(text, None if files else sys.stderr)
     return Exit.OK
+
+
+def _files(to: Path | None, wanted: Sequence[date]) -> list[Path]:
+    """What to write: nothing, one file, or both in a directory.  Raises Mistake."""
+    if to is None:
+        return []
+    if to.suffix in (CSV, PARQUET):
+        return [to]
+    if to.suffix and not to.is_dir():
+        hint = f"end it with {CSV} or {PARQUET}, or give a directory for both"
+        raise Mistake(f"{to} has no known ending", hint, "output")
+    name = f"focus-{wanted[0]:%Y-%m}" if wanted else "focus"
+    return [to / f"{name}{ending}" for ending in (CSV, PARQUET)]
+
+
+def _write(lines: Path, to: Path, ending: str, engine: Path) -> None:
+    if ending == PARQUET:
+        parquet.write(lines, structure(), to, engine)
+        return
+    with to.open("w", encoding="utf-8", newline="") as file:
+        _write_csv(lines, file)
 
 
 def _gather(
