@@ -73,6 +73,8 @@ def test_conversations_leave_and_come_back(tmp_path: Path) -> None:
         assert (manifest["calls"], manifest["with_content"]) == (2, 2)
         assert manifest["tree_head"] is None
         assert status(f"{served.console_url}/api/export/conversations?session=s1") == 403
+        taken = taximeter("import", str(next(tmp_path.glob("live*"))), *data)
+        assert (taken.returncode, "in use by another" in taken.stderr) == (Exit.TAKEN, True)
         audit = taximeter("audit", "log", "--json", *data)
         assert '"action":"export","target":"conversations"' in audit.stdout
     stopped = taximeter(*asked, str(tmp_path / "stopped"), *data)

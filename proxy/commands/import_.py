@@ -38,6 +38,9 @@ def main(arguments: argparse.Namespace) -> int:
     config = configuration(arguments)
     try:
         manifest = whole(arguments.directory)
+        if not config.store.dsn:
+            with claimed(config.data):  # the meter, if it runs, owns the store: say so first
+                pass
         audited.write(config, ChangeMade("import", "conversations", after=manifest))
         with nullcontext() if config.store.dsn else claimed(config.data):
             manifest, done = asyncio.run(_import(config, arguments.directory))
