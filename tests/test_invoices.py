@@ -405,3 +405,14 @@ def test_tools_are_compared_over_all_models() -> None:
     found = compare(rows, biller("openai").read(json.dumps(page)), FIRST, LAST, Told())
     assert found.total().unexplained_usd == 0
     assert not found.total().parts.keys() - {Cause.ROUNDING}
+
+
+@every_provider
+def test_a_bill_that_is_not_over_is_compared_as_far_as_it_goes(provider: str) -> None:
+    """The later days are not billed yet: that is no difference, and it is said."""
+    rows = metered()
+    until = [one for one in billed(rows) if one.day <= DAYS[6]]
+    found = compared(provider, until, rows)
+    assert found.total().unexplained_usd == 0
+    assert max(found.days) == DAYS[6]
+    assert f"the bill has nothing after {DAYS[6]}; later days were not compared" in found.notes

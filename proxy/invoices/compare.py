@@ -98,6 +98,8 @@ def compare(
     `rows` have the hours of a day more on either side, as a bill may have other days than ours.
     """
     statement = statement.within(first, last)
+    asked = last  # a bill of the running month ends before it
+    last = max((one.day for one in statement.billed), default=last)
     usage = [one for one in statement.billed if one.kind is not Kind.OTHER]
     theirs = [one.model for one in usage] + [one.model for one in statement.used]
     names = matched(theirs, (one.model for one in rows), told.models)
@@ -121,7 +123,7 @@ def compare(
         tuple(one for day in by_day(cells).values() for one in day),
         shift,
         left_out,
-        tuple(_notes(cells, statement)),
+        tuple(_notes(cells, statement, (last, asked))),
     )
 
 
@@ -246,7 +248,10 @@ def _round(cell: Cell, rounding: Decimal) -> None:
         cell.explain(Cause.ROUNDING, cell.left)
 
 
-def _notes(cells: Sequence[Cell], statement: Statement) -> Iterable[str]:
+def _notes(cells: Sequence[Cell], statement: Statement, ends: tuple[date, date]) -> Iterable[str]:
+    last, asked = ends
+    if last < asked:
+        yield f"the bill has nothing after {last}; later days were not compared"
     if not statement.used:
         yield "the statement has no usage, so tokens were not compared; give its usage as well"
     names = sorted({one.model for one in cells if one.unmatched and one.left})
