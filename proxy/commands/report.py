@@ -20,7 +20,7 @@ from exporters.clickhouse.reports import report as reported
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from pricing.money import calls
-from proxy.commands import fare, questions, stored, terminal, token_audit
+from proxy.commands import fare, fixed_costs, questions, stored, terminal, token_audit
 from proxy.commands.arguments import add_common
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
@@ -55,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     questions.add_question(parser, REPORT, Defaults())
     help = "compare the tokens that providers report with our own count of a sample instead"
     parser.add_argument("--audit", action="store_true", help=help)
+    help = "what fixed costs come to, spread over calls, instead (see docs/invoice.md)"
+    parser.add_argument("--amortised", action="store_true", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -63,6 +65,8 @@ def main(arguments: argparse.Namespace) -> int:
         form = questions.form(arguments)
         if arguments.audit:
             return token_audit.report(arguments, form)
+        if arguments.amortised:
+            return fixed_costs.report(arguments, form)
         pairs, asked = questions.question(arguments, REPORT)
         query = report_query(asked, datetime.now(UTC), Defaults())
         return report(stored.stored_configuration(arguments), query, pairs, form)

@@ -21,7 +21,10 @@ from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
+from proxy.console.export_api import ExportApi
+from proxy.console.invoice_api import InvoiceApi
 from proxy.console.probes import Probes
+from proxy.console.reconcile_api import ReconcileApi
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
@@ -77,6 +80,9 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
+            *InvoiceApi(parts.store, config.fixed_costs).routes(),
+            *ReconcileApi(parts.store, config.invoices).routes(),
+            *ExportApi(parts.store, config.content, audit).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

@@ -17,6 +17,7 @@ DOCUMENTS: Mapping[str, Sequence[str]] = {
     "dashboards.html": ("/dashboards", "/dashboards/{uid}"),
     "compare.html": (),
     "recommend.html": (),
+    "bill.html": ("/bill",),
 }
 
 

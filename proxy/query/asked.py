@@ -71,6 +71,8 @@ MEANINGS: Mapping[str, str] = {
     "step": "seconds of a step of time",
     "before": "for the next page: time of the last row",
     "before_id": "for the next page: id of the last row",
+    "provider": "who bills",
+    "after": "to go on with an export: `ts_us,kind,call_id,source` of the last line",
     "from": "start, as Grafana writes it: now-7d, now/d, milliseconds since 1970, or ISO 8601",
     "to": "end, in the same forms",
     "refId": "which query of the panel",

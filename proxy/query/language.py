@@ -22,6 +22,7 @@ LIMIT_DEFAULT = 100  # calls of one answer
 MONTH = re.compile(r"(\d{4})-(\d\d)")
 
 REPORT = Accepted((*PERIOD, "limit", "order", "format"), ("by",), filters=True)
+AMORTISED = Accepted((*PERIOD, "format"), ("by",), filters=True)
 TIMELINE = Accepted((*PERIOD, "step", "limit", "order", "format"), ("by",), filters=True)
 OBSERVED = Accepted(PERIOD, filters=True)
 RECOMMEND = Accepted((*PERIOD, "run", "smallest"), filters=True)

@@ -39,6 +39,7 @@ from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
 from proxy.health.relays import Relays
 from proxy.metering.book import tariff_book
+from proxy.metering.cost_drift import Drifts
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
@@ -80,7 +81,7 @@ class MeterProcess:
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
         self._book, self._hints = book, Unpriced(book)
-        self._audits = Audits()
+        self._audits, self._drifts = Audits(), Drifts()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -177,6 +178,7 @@ class MeterProcess:
         self.observer.observe(record)
         self._hints.observe(record)
         self._audits.observe(record)
+        self._drifts.observe(record)
         self.budgets.observe(record)
 
     def status(self) -> dict[str, dict[str, object]]:
@@ -186,6 +188,7 @@ class MeterProcess:
             "journal_bytes": self.observer.journal_bytes(),
             "journal_bytes_max": outlets.journals(self._config),
             "audit": self._audits.status(),
+            "drift": self._drifts.status(),
         }
         exporters = {
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
