@@ -7,6 +7,7 @@ from aiohttp import web
 
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.evaluations import Evaluations
+from exporters.clickhouse.feedback import FeedbackTable
 from exporters.clickhouse.store import Row, Store
 from exporters.series import Family
 from proxy.access.page_token import PageTokens
@@ -21,6 +22,7 @@ from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
+from proxy.console.feedback_api import FeedbackApi
 from proxy.console.probes import Probes
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
@@ -50,6 +52,7 @@ class Parts:
     budgets: Budgets
     backs_up: BacksUp
     evaluations: Evaluations
+    feedback: FeedbackTable
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -76,6 +79,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
+            *FeedbackApi(parts.feedback, config.node).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

@@ -23,6 +23,7 @@ from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.evaluations import Evaluations
+from exporters.clickhouse.feedback import FeedbackTable
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
 from exporters.record import Exporter, Record, TransientError, decode
@@ -111,6 +112,7 @@ class MeterProcess:
         self.probes = Probes(instance.name(config.data))
         self.audit_table = AuditTable(dsn, database=store.database)
         self.evaluations = Evaluations(dsn, database=store.database)
+        self.feedback = FeedbackTable(dsn, database=store.database)
         self.audit = AuditDelivery(config, self.audit_table)
         rows = Delivering(self.clickhouse, self.volumes)
         counting = Counting(rows, self.budgets.spending)
@@ -168,6 +170,7 @@ class MeterProcess:
             budgets=self.budgets,
             backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
             evaluations=self.evaluations,
+            feedback=self.feedback,
         )
         return console(self._config, parts)
 
@@ -264,8 +267,8 @@ class MeterProcess:
             async with asyncio.timeout(CLOSE_S):
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
-                closed = (self.contents, self.among, self.audit_table, self.evaluations, self.store)
-                for part in closed:
+                written = (self.contents, self.among, self.audit_table, self.evaluations)
+                for part in (*written, self.feedback, self.store):
                     await part.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()

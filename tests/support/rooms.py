@@ -19,8 +19,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "evaluation", "series", "prometheus", "clickhouse", "otel"),
-        "notify",
+        *("record", "content", "audit", "evaluation", "feedback", "series", "prometheus"),
+        *("clickhouse", "otel", "notify"),
     ),
     "proxy": (
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),

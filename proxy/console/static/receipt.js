@@ -2,6 +2,7 @@
 
 import { ask } from "./ask.js";
 import { content } from "./content.js";
+import { feedback } from "./feedback.js";
 import { $, element, row } from "./dom.js";
 import { count, duration } from "./format.js";
 import { amount } from "./money.js";
@@ -16,7 +17,7 @@ export async function receipt(id) {
   const box = $("receipt");
   const scroll = element("div", undefined, "scroll");
   scroll.append(charge(call));
-  box.replaceChildren(head(call, box), facts(call), scroll, content(call.call_id));
+  box.replaceChildren(head(call, box), facts(call), scroll, ...feedback(call), content(call.call_id));
   box.showModal();
 }
 
