@@ -261,3 +261,43 @@ def _wait_until_free(data: Path) -> None:
                 return
         except TakenError:
             time.sleep(0.1)
+
+
+def test_a_judge_is_checked(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the proxy, capped, stored as a run; the next check is compared with the first."""
+    lines = [
+        {
+            "id": f"{label}-{n}", "prompt": f"Which city is number {n}?", "rubric": "right",
+            "answer": f"Paris {n}: {ANSWERED}" if label == "good" else f"Rome {n}", "label": label,
+        }
+        for n in range(40)
+        for label in ("good", "bad")
+    ]  # fmt: skip
+    path = tmp_path / "gold.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    order = ["eval", "judge", "check", HAIKU, "--gold", str(path)]
+    before = world.asked()
+    code, refused = answer(capsys, *order, "--max-usd", "0.0001", *world.where)
+    assert (code, world.asked()) == (Exit.MISTAKE, before)
+    assert "exceeds --max-usd" in refused["error"]
+    code, first = answer(capsys, *order, "--max-usd", "5", *world.where)
+    assert (code, first["state"], first["usable"], first["drift"]) == (0, "finished", True, None)
+    for rate in (first["sensitivity"], first["specificity"]):
+        assert rate["low"] <= QUALITY[HAIKU] <= rate["high"], (first["sensitivity"], first["specificity"])
+        assert rate["answers"] == 40
+    assert first["position_bias"]["pairs"] == 40
+    corrected = first["corrected"]["corrected"]
+    assert corrected["low"] <= 0.5 <= corrected["high"]
+    assert world.asked() - before == 80 + 80
+    assert Decimal(first["spent_usd"]) < Decimal(first["quote_usd"])
+    code, second = answer(capsys, *order, *world.where)
+    assert second["drift"]["against"] == first["run_id"]
+    assert second["drift"]["answers"] == 80
+    assert second["drift"]["changed"] > 0
+    code, _ = answer(capsys, "eval", "report", first["run_id"], *world.where)
+    assert code == Exit.OK
+    code, other = answer(capsys, *order, "--run", first["run_id"], *world.where)
+    assert code == Exit.MISTAKE
+    assert "was judged by no judge" in other["mistakes"][0]

@@ -56,8 +56,8 @@ def main(arguments: argparse.Namespace) -> int:
         return Exit.MISTAKE
     config = configuration(arguments)
     try:
-        run = _fetched(config, arguments.run)
-        against = _fetched(config, arguments.against) if arguments.against else None
+        run = fetched(config, arguments.run)
+        against = fetched(config, arguments.against) if arguments.against else None
     except ValueError as error:
         terminal.say(f"eval report: {error}", sys.stderr)
         return Exit.MISTAKE
@@ -74,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _fetched(config: Config, run_id: str) -> Stored:
+def fetched(config: Config, run_id: str) -> Stored:
     """The run; "" is the newest.  Raises ValueError, OSError and TransientError."""
     try:
         runs: list[Row] | None = ask(config, PATH, {})
@@ -83,6 +83,22 @@ def _fetched(config: Config, run_id: str) -> Stored:
     except OSError as error:
         raise OSError(f"the console does not answer: {error}") from error
     return decoded(asyncio.run(_from_store(config, run_id)))
+
+
+def listed(config: Config) -> list[Row]:
+    """The rows of runs, newest first.  Raises OSError and TransientError."""
+    runs: list[Row] | None = ask(config, PATH, {})
+    return asyncio.run(_list(config)) if runs is None else runs
+
+
+async def _list(config: Config) -> list[Row]:
+    if not has_store(config):
+        return []
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        return await store.ask(RUNS, {})
+    finally:
+        await store.close()
 
 
 def _chosen(runs: Sequence[Row], run_id: str) -> str:

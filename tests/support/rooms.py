@@ -30,7 +30,7 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
-        *("frontier", "simulation", "runs", "imports", "reports", "commands"),
+        *("frontier", "simulation", "runs", "imports", "reports", "judges", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
