@@ -9,16 +9,21 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evaluation.schedules import book
+from evaluation.schedules.book import Schedule
+from evaluation.schedules.weekly import DAYS
 from evaluation.standin import processes
 from evaluation.standin.processes import Serving, get_json
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
+from proxy.settings.places import Places
 from support.patience import PATIENCE_S
 
 MINI, HAIKU = "openai/gpt-5.4-mini", "anthropic/claude-haiku-4-5"
@@ -285,7 +290,7 @@ def test_a_judge_is_checked(
     code, first = answer(capsys, *order, "--max-usd", "5", *world.where)
     assert (code, first["state"], first["usable"], first["drift"]) == (0, "finished", True, None)
     for rate in (first["sensitivity"], first["specificity"]):
-        assert rate["low"] <= QUALITY[HAIKU] <= rate["high"], (first["sensitivity"], first["specificity"])
+        assert rate["low"] <= QUALITY[HAIKU] <= rate["high"]
         assert rate["answers"] == 40
     assert first["position_bias"]["pairs"] == 40
     corrected = first["corrected"]["corrected"]
@@ -301,3 +306,26 @@ def test_a_judge_is_checked(
     code, other = answer(capsys, *order, "--run", first["run_id"], *world.where)
     assert code == Exit.MISTAKE
     assert "was judged by no judge" in other["mistakes"][0]
+
+
+def test_a_scheduled_run_is_run_by_serve(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside it, with its keys and through its proxy; what became of it is listed and stored."""
+    now = datetime.now(UTC)
+    places = Places(world.served.data / "data")
+    soon = Schedule(
+        name="mine", suite=world.suite, models=MINI, zone="UTC", added=now - timedelta(hours=2),
+        weekly=f"{DAYS[(now - timedelta(minutes=1)).weekday()]}@{now - timedelta(minutes=1):%H:%M}",
+        max_usd=Decimal(5),
+    )  # fmt: skip
+    book.save(places, [soon])
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        code, (listed,) = answer(capsys, "eval", "schedule", "--list", *world.where)
+        if listed["runs"]:
+            break
+        time.sleep(0.5)
+    (run,) = listed["runs"]
+    assert (code, run["state"], run.get("error", "")) == (Exit.OK, "finished", "")
+    assert listed["missed"] == 0
+    code, report = answer(capsys, "eval", "report", run["run_id"], *world.where)
+    assert (code, list(report["models"])) == (Exit.OK, [MINI])

@@ -81,6 +81,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/evaluations/{run_id}"): _READ,
     ("POST", "/api/evaluations"): _COMMAND,
     ("POST", "/api/feedback"): _MONEY,  # it moves the cost per success
+    ("POST", "/api/notices"): _COMMAND,
     ("GET", "/api/access"): Rule(ADMINS),
     ("POST", "/api/access"): Rule(ADMINS),
     ("DELETE", "/api/access/{name}"): Rule(ADMINS),

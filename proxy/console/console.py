@@ -23,11 +23,14 @@ from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
 from proxy.console.feedback_api import FeedbackApi
+from proxy.console.notices_api import NoticesApi
 from proxy.console.probes import Probes
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
+from proxy.notices.notices import Notices
+from proxy.notices.targets import loss_targets
 from proxy.repricing.run import Repricing
 from proxy.settings.config import Config
 from proxy.settings.places import Places
@@ -53,6 +56,7 @@ class Parts:
     backs_up: BacksUp
     evaluations: Evaluations
     feedback: FeedbackTable
+    notices: Notices
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -80,6 +84,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
             *FeedbackApi(parts.feedback, config.node).routes(),
+            *NoticesApi(parts.notices, loss_targets(config)).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

@@ -79,8 +79,7 @@ class MeterProcess:
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
-        self._book, self._hints = book, Unpriced(book)
-        self._audits = Audits()
+        self._book, self._hints, self._audits = book, Unpriced(book), Audits()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -171,6 +170,7 @@ class MeterProcess:
             backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
             evaluations=self.evaluations,
             feedback=self.feedback,
+            notices=self.notices,
         )
         return console(self._config, parts)
 

@@ -30,13 +30,22 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
-        *("frontier", "simulation", "runs", "imports", "reports", "judges", "commands"),
+        *(
+            "frontier",
+            "simulation",
+            "runs",
+            "imports",
+            "reports",
+            "judges",
+            "schedules",
+            "commands",
+        ),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
 STARTED = (
     *("proxy.serving.start", "proxy.serving.relay_process", "proxy.serving.meter_process"),
-    *("pricing.upkeep.seed", "pricing.upkeep.retiring"),
+    *("pricing.upkeep.seed", "pricing.upkeep.retiring", "evaluation.schedules.process"),
 )
 
 
