@@ -20,6 +20,7 @@ from exporters.record import Batch
 from proxy.console.api import application
 from proxy.dashboards.boards import boards
 from proxy.settings.config import Listen
+from support import evaluated
 from support.browser import browser, resize
 from support.patience import PATIENCE_S
 
@@ -60,6 +61,7 @@ def console(make_records: "RecordMaker", chdb_dsn: str) -> Iterator[str]:
         writer = ClickHouse(chdb_dsn, database=DATABASE)
         await writer.export(Batch("t", tuple(odd(make_records(CALLS)))))
         await writer.close()
+        await evaluated.store(chdb_dsn, DATABASE)
         server = TestServer(application(store, dict, Listen()))
         await server.start_server()
         return server
