@@ -10,7 +10,11 @@ from aiohttp.typedefs import Handler
 
 FOLDER = Path(__file__).with_name("static")
 # Document → where it is shown.  It finds in its own address what it is about.
-DOCUMENTS = {"index.html": ("/",), "dashboards.html": ("/dashboards", "/dashboards/{uid}")}
+DOCUMENTS = {
+    "index.html": ("/",),
+    "dashboards.html": ("/dashboards", "/dashboards/{uid}"),
+    "evaluations.html": ("/evaluations",),
+}
 
 
 def routes() -> list[web.RouteDef]:
