@@ -11,6 +11,8 @@ import { byTask, failures, scores } from "./scores.js";
 const REFRESH_MS = 15e3;
 const FAILURES_MAX = 200, RUNS_MAX = 100;
 const HIDDEN = "hidden"; // of `half`
+const FIRST = "taximeter eval run starter --models openai/gpt-5.4-mini";
+const EMPTY = "No answers in this half.";
 
 const address = () => new URLSearchParams(location.search);
 const href = (change) => {
@@ -41,7 +43,8 @@ async function refresh() {
 function runs(listed, all, id) {
   const more = listed.length > RUNS_MAX ? `the newest ${RUNS_MAX} of ${count(listed.length)}` : "";
   const only = address().get("suite");
-  $("listed").replaceChildren(more, ...(only ? [` of ${only}; `, link("show all suites", href({ suite: "", run: "" }))] : []));
+  const every = link("show all suites", href({ suite: "", run: "" }));
+  $("listed").replaceChildren(more, ...(only ? [` of ${only}; `, every] : []));
   fill($("runs"), listed.slice(0, RUNS_MAX).map((each) => {
     const tr = row([
       [new Date(each.ts).toLocaleString()], [link(each.suite, href({ suite: each.suite, run: "" }))],
@@ -50,7 +53,7 @@ function runs(listed, all, id) {
     ]);
     if (each.run_id === id) tr.setAttribute("aria-current", "true");
     return tr;
-  }), all.length ? "No run of this suite." : "No runs yet. Begin with: taximeter eval run starter --models openai/gpt-5.4-mini");
+  }), all.length ? "No run of this suite." : `No runs yet. Begin with: ${FIRST}`);
 }
 
 function state(each) {
@@ -66,7 +69,7 @@ function run(found) {
   const version = `version ${about.suite_version}`;
   $("run-facts").replaceChildren(`run ${about.run_id} · ${version} · ${about.state} · `, json);
   const rated = scores(found, hidden);
-  fill($("scores"), rated.map(score), "No answers in this half.");
+  fill($("scores"), rated.map(score), EMPTY);
   halves(about, hidden);
   const models = about.models;
   $("tasks").tHead.rows[0].replaceChildren(...["Task", ...models].map((name, at) => {
@@ -75,9 +78,10 @@ function run(found) {
     return cell;
   }));
   fill($("tasks"), byTask(found, hidden).map(([task, shares]) =>
-    row([[task], ...models.map((model) => [percent(shares.get(model) ?? null), "n"])])), "No answers in this half.");
+    row([[task], ...models.map((model) => [percent(shares.get(model) ?? null), "n"])])), EMPTY);
   const failed = failures(found, hidden);
-  $("failed").textContent = failed.length > FAILURES_MAX ? `the first ${FAILURES_MAX} of ${count(failed.length)}` : "";
+  const cut = failed.length > FAILURES_MAX;
+  $("failed").textContent = cut ? `the first ${FAILURES_MAX} of ${count(failed.length)}` : "";
   fill($("failures"), failed.slice(0, FAILURES_MAX).map(failure), "No wrong answers.");
 }
 
@@ -86,14 +90,16 @@ function score(one) {
   const bounds = element("span");
   bounds.append(interval(one), `${percent(one.low)} to ${percent(one.high)}`);
   return row([
-    [one.model, "name"], [percent(one.share), "n"], [one.share === null ? "–" : bounds], [count(one.cases), "n"],
-    [cost, "n"], [duration(one.time_us), "n"], [count(one.lost), "n"], [count(one.notRun), "n"],
+    [one.model, "name"], [percent(one.share), "n"], [one.share === null ? "–" : bounds],
+    [count(one.cases), "n"], [cost, "n"], [duration(one.time_us), "n"],
+    [count(one.lost), "n"], [count(one.notRun), "n"],
   ]);
 }
 
 // The share as a dot and its interval as a line, from 0 to 1.
 function interval({ share, low, high }) {
-  const svg = drawn("svg", { class: "span", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const box = { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" };
+  const svg = drawn("svg", { class: "span", ...box });
   const line = (from, to, kind) => drawn("line", { x1: 100 * from, x2: 100 * to, y1: 5, y2: 5, ...kind });
   svg.append(line(0, 1, {}), line(low, high, { class: "whisker" }));
   svg.append(drawn("circle", { cx: 100 * share, cy: 5, r: 2.4 }));
@@ -112,10 +118,13 @@ function halves(about, hidden) {
 }
 
 function failure(one) {
-  const open = Object.assign(element("button", one.call ? one.call.slice(-8) : "", "plain"), { type: "button" });
+  const open = element("button", one.call.slice(-8), "plain");
+  open.type = "button";
   open.setAttribute("aria-label", `Receipt of call ${one.call}`);
   open.addEventListener("click", () => receipt(one.call).catch(failed));
-  return row([[one.case_id], [one.task], [one.model, "name"], [one.reason, "why"], [one.call ? open : "–"]]);
+  return row([
+    [one.case_id], [one.task], [one.model, "name"], [one.reason, "why"], [one.call ? open : "–"],
+  ]);
 }
 
 function failed(error) {

@@ -47,7 +47,8 @@ export function scores(found, hidden) {
   return [...grouped(found, hidden)].map(([model, byCase]) => {
     const cases = [...byCase.values()], all = cases.flat();
     const p = share(cases);
-    const clusters = new Set(cases.filter((each) => judged(each).length).map(([one]) => one.cluster || one.case_id));
+    const told = cases.filter((each) => judged(each).length);
+    const clusters = new Set(told.map(([one]) => one.cluster || one.case_id));
     const right = all.filter(({ status }) => status === "pass").length;
     let usd = 0, unknown = 0;
     for (const each of all) {
@@ -57,7 +58,7 @@ export function scores(found, hidden) {
     }
     const times = all.map(({ duration_us: us }) => us).filter((us) => us !== null);
     return {
-      model, share: p, ...wilson(p, clusters.size), cases: cases.filter((each) => judged(each).length).length,
+      model, share: p, ...wilson(p, clusters.size), cases: told.length,
       cost: right ? usd / right : null, unknown,
       time_us: times.length ? times.reduce((sum, us) => sum + us, 0) / times.length : null,
       lost: all.filter(({ status }) => status === "error").length,
@@ -71,7 +72,10 @@ export function byTask(found, hidden) {
   const tasks = new Map();
   for (const [model, byCase] of grouped(found, hidden)) {
     const mine = new Map();
-    for (const results of byCase.values()) mine.set(results[0].task, [...(mine.get(results[0].task) ?? []), results]);
+    for (const results of byCase.values()) {
+      const [{ task }] = results;
+      mine.set(task, [...(mine.get(task) ?? []), results]);
+    }
     for (const [task, cases] of mine) {
       if (!tasks.has(task)) tasks.set(task, new Map());
       tasks.get(task).set(model, share(cases));
@@ -82,7 +86,8 @@ export function byTask(found, hidden) {
 
 // Wrong answers by case, each with the last call that made it.
 export function failures(found, hidden) {
-  const calls = new Map(found.calls.filter(({ is_judge: judge }) => !judge).map((each) => [key(each), each.call_id]));
+  const answers = found.calls.filter(({ is_judge: judge }) => !judge);
+  const calls = new Map(answers.map((each) => [key(each), each.call_id]));
   return half(found.results, hidden).filter(({ status }) => status === "fail")
     .map((each) => ({ ...each, call: calls.get(key(each)) ?? "" }))
     .toSorted((a, b) => (a.case_id + a.model < b.case_id + b.model ? -1 : 1));
