@@ -47,6 +47,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/"): _READ,
     ("GET", "/dashboards"): _READ,
     ("GET", "/dashboards/{uid}"): _READ,
+    ("GET", "/calls"): _READ,
     ("GET", "/evaluations"): _READ,
     ("GET", STATIC): _READ,
     ("GET", "/livez"): _READ,  # asked without a token as well: proxy.probes
