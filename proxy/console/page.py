@@ -13,6 +13,7 @@ FOLDER = Path(__file__).with_name("static")
 DOCUMENTS = {
     "index.html": ("/",),
     "dashboards.html": ("/dashboards", "/dashboards/{uid}"),
+    "budgets.html": ("/budgets",),
     "calls.html": ("/calls",),
     "evaluations.html": ("/evaluations",),
 }
