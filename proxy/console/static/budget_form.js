@@ -8,14 +8,16 @@ const ACTIONS = ["alert", "shadow", "block", "throttle"];
 const UNITS = ["usd", "tokens", "calls"];
 
 let open; // the name of the budget in the form, and what PUT takes for it; undefined: a new one
+let filled = false;
 let done = () => {};
 
 // `shown` has `name` and `definition` of the budget that the page shows, if it may be changed.  A form
 // that somebody is in stays as it is.
 export function editing(shown, after) {
   done = after;
-  if ($("form").contains(document.activeElement) || open?.name === shown?.name) return;
-  open = shown;
+  const same = filled && open?.name === shown?.name;
+  if (same || $("form").contains(document.activeElement)) return;
+  [open, filled] = [shown, true];
   $("edited").textContent = open ? `Change ${open.name}, or make another` : "New budget";
   $("remove").hidden = !open;
   const { elements } = $("form"), now = open?.definition ?? {};

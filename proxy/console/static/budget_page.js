@@ -12,8 +12,14 @@ const REFRESH_MS = 10e3;
 const REFUSED_MAX = 50;
 const CELLS = { cost_usd: "n", model: "name" };
 
-const same = (one, given) => one.name === given.get("name")
-  && Object.entries(one.key).every(([key, value]) => (given.get(key) ?? "") === value);
+// The budget and key that the address names; of a budget alone, the key that used most.
+function chosen(found, given) {
+  if (!given.get("name")) return found[0];
+  const mine = found.filter((each) => each.name === given.get("name"));
+  if (given.size === 1) return mine.toSorted((a, b) => Number(b.percent ?? -1) - Number(a.percent ?? -1))[0];
+  return mine.find((each) =>
+    Object.entries(each.key).every(([key, value]) => (given.get(key) ?? "") === value));
+}
 
 let drawn = "";
 
@@ -21,7 +27,7 @@ async function refresh() {
   const found = await ask("/api/budgets"), given = new URLSearchParams(location.search);
   budgets(found);
   $("budgets").hidden = false; // also without any
-  const one = given.get("name") ? found.find((each) => same(each, given)) : found[0];
+  const one = chosen(found, given);
   $("one").hidden = !one;
   const definition = one && (await open(one));
   if (!one && given.get("name")) throw new Error(`There is no budget ${given.get("name")} with this key.`);
