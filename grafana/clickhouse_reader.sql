@@ -42,6 +42,8 @@ GRANT
     SELECT ON taximeter.eval_results,
     SELECT ON taximeter.feedback,
     SELECT ON taximeter.feedback_verdicts,
+    SELECT ON taximeter.node_samples,
+    SELECT ON taximeter.budget_samples,
     SELECT ON taximeter.trace_ts,
     SELECT ON taximeter.schema_files,
     SELECT ON taximeter.calls_local,
@@ -60,6 +62,8 @@ GRANT
     SELECT ON taximeter.eval_results_local,
     SELECT ON taximeter.feedback_local,
     SELECT ON taximeter.feedback_verdicts_local,
+    SELECT ON taximeter.node_samples_local,
+    SELECT ON taximeter.budget_samples_local,
     SELECT ON taximeter.trace_ts_local,
     SELECT ON taximeter.schema_files_local
 TO taximeter_reader;

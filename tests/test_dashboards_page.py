@@ -22,7 +22,7 @@ from proxy.console.api import application
 from proxy.console.evaluation_api import EvaluationApi
 from proxy.dashboards.boards import boards
 from proxy.settings.config import Listen
-from support import evaluated
+from support import evaluated, sampled
 from support.browser import browser, resize
 from support.patience import PATIENCE_S
 
@@ -64,6 +64,7 @@ def console(make_records: "RecordMaker", chdb_dsn: str) -> Iterator[str]:
         await writer.export(Batch("t", tuple(odd(make_records(CALLS)))))
         await writer.close()
         await evaluated.store(chdb_dsn, DATABASE)
+        await sampled.store(chdb_dsn, DATABASE, make_records(8))
         api = EvaluationApi(store, Evaluations(chdb_dsn, database=DATABASE))
         server = TestServer(application(store, dict, Listen(), more=api.routes()))
         await server.start_server()

@@ -17,7 +17,7 @@ from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
 from pricing.usage import TOKEN_METERS, Meter
-from support import evaluated
+from support import evaluated, sampled
 from support.dashboards import (
     ALL,
     DASHBOARDS,
@@ -45,7 +45,11 @@ UNITS = {"currencyUSD", "decbytes", "locale", "percentunit", "short", "µs"}  # 
 SERIES = ("timeseries", "heatmap")  # types whose first column is time
 REDUCED = ("stat", "gauge")  # types that show one row
 USUAL = {"project", "provider", "model"}
-VARIABLES = {"quality": {"suite", "model"}}  # of dashboards that are not about calls
+VARIABLES = {
+    "quality": {"suite", "model"},
+    "budgets": {"budget"},
+    "itself": {"node"},
+}  # of dashboards that are not about calls
 WEIGHTS: Chosen = {"cost_weight": ("1",), "latency_weight": ("2",)}
 HOSTILE = ("x') OR 1=1 --",)
 
@@ -93,7 +97,7 @@ def records(make_records: "RecordMaker") -> list[Record]:
 
 
 @pytest.fixture(scope="module")
-def store(chdb_dsn: str, records: list[Record]) -> Iterator[Store]:
+def store(make_records: "RecordMaker", chdb_dsn: str, records: list[Record]) -> Iterator[Store]:
     """Holds `records`; its clients are read-only, and its database has a name of its own."""
 
     async def fill() -> None:
@@ -101,6 +105,7 @@ def store(chdb_dsn: str, records: list[Record]) -> Iterator[Store]:
         await writer.export(Batch("t", tuple(records)))
         await writer.close()
         await evaluated.store(chdb_dsn, "dashboards")
+        await sampled.store(chdb_dsn, "dashboards", make_records(8))
 
     asyncio.run(fill())
     store = Store(chdb_dsn, database="dashboards")
@@ -143,7 +148,8 @@ def test_dashboard(name: str) -> None:
 
 def test_file_names() -> None:
     """Each dashboard has a uid and a title of its own."""
-    assert set(DASHBOARDS) == {"spend", "latency", "usage", "health", "models", "quality"}
+    names = {"spend", "latency", "usage", "health", "models", "quality", "budgets", "itself"}
+    assert set(DASHBOARDS) == names
     assert len({dashboard["title"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
 
 

@@ -45,6 +45,8 @@ _SHARDING = {
     "meters": ", sipHash64(node)",
     **dict.fromkeys(("eval_runs", "eval_results"), ", sipHash64(run_id)"),
     "feedback": ", sipHash64(target)",
+    "node_samples": ", sipHash64(node)",
+    "budget_samples": ", sipHash64(budget)",
 }
 
 

@@ -19,7 +19,16 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "evaluation", "feedback", "series", "prometheus"),
+        *(
+            "record",
+            "content",
+            "audit",
+            "evaluation",
+            "feedback",
+            "samples",
+            "series",
+            "prometheus",
+        ),
         *("clickhouse", "otel", "notify"),
     ),
     "proxy": (
