@@ -303,6 +303,16 @@ def test_a_judge_is_checked(
     assert second["drift"]["changed"] > 0
     code, _ = answer(capsys, "eval", "report", first["run_id"], *world.where)
     assert code == Exit.OK
+    where = [word for word in world.where if word != "--json"]
+    assert main([*order, "--against", second["run_id"], *where]) == Exit.OK
+    said = capsys.readouterr().out
+    for words in (
+        "sensitivity",
+        "Position bias: in ",
+        "Drift since 20",
+        "the gold set: judged good",
+    ):
+        assert words in said
     code, other = answer(capsys, *order, "--run", first["run_id"], *world.where)
     assert code == Exit.MISTAKE
     assert "was judged by no judge" in other["mistakes"][0]

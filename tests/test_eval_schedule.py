@@ -38,7 +38,7 @@ instants = st.integers(1_700_000_000, 1_900_000_000).map(
 
 def schedule(**more: Any) -> Schedule:
     """Mondays at three, UTC."""
-    given = {"weekly": "mon@03:00", "zone": "UTC", "added": ADDED}
+    given: dict[str, Any] = {"weekly": "mon@03:00", "zone": "UTC", "added": ADDED}
     return Schedule(name="s", suite="starter", models="openai/x", **given | more)
 
 

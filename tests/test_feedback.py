@@ -180,7 +180,8 @@ async def test_feedback_decides_what_a_success_is(
     stored: list[Record], chdb_dsn: str, database: str
 ) -> None:
     """Assumed from how calls ended, until somebody says: of the call, its request or session."""
-    store, table = (kind(chdb_dsn, database=database) for kind in (Store, FeedbackTable))
+    store = Store(chdb_dsn, database=database)
+    table = FeedbackTable(chdb_dsn, database=database)
 
     async def say(**statement: object) -> None:
         await table.write(read({"name": "n", **statement}))
@@ -224,7 +225,8 @@ async def client(
     chdb_dsn: str, database: str, stored: list[Record]
 ) -> AsyncIterator[TestClient[Any, Any]]:
     """A console over that store."""
-    store, table = (kind(chdb_dsn, database=database) for kind in (Store, FeedbackTable))
+    store = Store(chdb_dsn, database=database)
+    table = FeedbackTable(chdb_dsn, database=database)
     listen = Listen(token="t" * 32)
     more = FeedbackApi(table, "here").routes()
     app: web.Application = application(store, dict, listen, more=more)

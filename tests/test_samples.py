@@ -38,8 +38,8 @@ STATUS: dict[str, dict[str, Any]] = {
 
 
 def sample(status: Any = STATUS, **more: Any) -> NodeSample:
-    given = {"at": NOW, "node": "a", "severities": (), "alerts": (), "used": (1024, 0.5)} | more
-    return node_sample(status, {}, **given)
+    given: dict[str, Any] = {"at": NOW, "node": "a", "severities": (), "alerts": ()} | more
+    return node_sample(status, {}, used=(1024, 0.5), **given)
 
 
 def document(name: str = "b", percent: str | None = "50", **more: Any) -> dict[str, Any]:
@@ -87,7 +87,8 @@ def test_budgets_with_many_keys_send_the_fullest() -> None:
     found = budget_samples([*keys, tokens], at=NOW, node="a")
     assert [one.key for one in found[:2]] == ["user=u99", "user=u98"]
     assert len(found) == KEYS_MAX + 1
-    assert (found[-1].unit, found[-1].limit_amount, found[-1].counted) == ("tokens", 7, 5)
+    amounts = (found[-1].unit, found[-1].limit_amount, found[-1].counted)
+    assert amounts == ("tokens", Decimal(7), Decimal(5))
     assert (found[0].counted, found[0].forecast, found[0].alerts) == (Decimal("1.5"), None, ["50"])
 
 
@@ -136,7 +137,7 @@ async def test_rows_are_what_was_taken(
     )
     store = Store(chdb_dsn, database=database)
     await writer.export(Batch("t", tuple(make_records(1))))
-    taken = [sample(), *budget_samples([document()], at=NOW, node="a")]
+    taken: list[Sample] = [sample(), *budget_samples([document()], at=NOW, node="a")]
     for _ in range(times):
         await table.write(taken)
     (node,) = await store.ask("SELECT * FROM node_samples", {})

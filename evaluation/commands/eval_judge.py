@@ -17,11 +17,12 @@ from evaluation.judges import gold
 from evaluation.judges.gold import GoldSet
 from evaluation.judges.measured import Bias, Corrected, Drift, Measured, Rate
 from evaluation.reports import words
+from evaluation.reports.bounds import bounds
 from evaluation.reports.rows import Stored
 from evaluation.runs import through_proxy
 from evaluation.runs.ledger import Ledger
 from evaluation.runs.plan import Plan, PlanError, Prices, candidates, quoted
-from evaluation.statistics import Refused
+from evaluation.statistics import Interval, Refused
 from evaluation.suites.reader import SuiteError
 from exporters.evaluation import FINISHED, JUDGE
 from exporters.record import TransientError
@@ -236,11 +237,15 @@ def _show(
         terminal.say("Not finished; the same command resumes it.")
 
 
+def _spread(interval: Interval) -> str:
+    return words.spread(bounds(interval))
+
+
 def _cells(name: str, rate: Rate) -> dict[str, str]:
     return {
         "what": name,
         "share": words.percent(rate.interval.value),
-        "interval": words.spread(rate.interval),
+        "interval": _spread(rate.interval),
         "answers": f"{rate.answers:,}",
     }
 
@@ -250,8 +255,8 @@ def _bias_said(bias: Bias | None) -> str:
         return "Position bias: not measured; no request has both a good and a bad answer."
     return (
         f"Position bias: in {words.percent(bias.changed.value)} of {bias.pairs:,} pairs"
-        f" ({words.spread(bias.changed)}) the choice changed with the order; it chose the first"
-        f" text in {words.percent(bias.first.value)} ({words.spread(bias.first)})."
+        f" ({_spread(bias.changed)}) the choice changed with the order; it chose the first"
+        f" text in {words.percent(bias.first.value)} ({_spread(bias.first)})."
     )
 
 
@@ -270,5 +275,5 @@ def _corrected_said(each: Corrected) -> str:
         return f"not corrected: {each.found.why}"
     return (
         f"judged good {words.percent(each.judged.value)}, corrected"
-        f" {words.percent(each.found.value)} ({words.spread(each.found)})"
+        f" {words.percent(each.found.value)} ({_spread(each.found)})"
     )

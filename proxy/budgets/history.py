@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from exporters.clickhouse.spend import SpendQuestion
+from exporters.clickhouse.spend import SpendQuestion, Step
 from pricing.budget import ANY, Budget, Key
 from pricing.charge import plain
 from pricing.window import Window
@@ -25,7 +25,7 @@ def question(budget: Budget, key: Key, window: Window) -> SpendQuestion:
     """What the calls of this budget and key cost in its window, step by step."""
     length = (window.end or datetime.now(UTC)) - window.start
     scope = dict(budget.scope) | dict(key)
-    step = "bucket" if length <= FINE_MAX else "hour"
+    step: Step = "bucket" if length <= FINE_MAX else "hour"
     return SpendQuestion(scope=scope, since=window.start, until=window.end, step=step)
 
 
