@@ -127,7 +127,9 @@ def test_a_run_and_its_report(world: World, capsys: pytest.CaptureFixture[str]) 
     )
     assert total == pytest.approx(float(done["spent_usd"]), rel=1e-9)
     assert all(m["judge_usd"] > 0 for m in halves["open"]["models"].values())
-    stored = json.dumps(get_json(f"{world.served.console_url}/api/evaluations/{done['run_id']}"))
+    document = get_json(f"{world.served.console_url}/api/evaluations/{done['run_id']}")
+    assert {one["call_id"] for one in document["calls"]} <= {row["call_id"] for row in rows}
+    stored = json.dumps(document)
     assert ANSWERED not in stored
     assert "Which city" not in stored
     _the_report_is_one_page(world, capsys, done["run_id"])

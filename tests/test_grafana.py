@@ -15,6 +15,7 @@ from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
+from exporters.clickhouse.success import ENDED_WELL
 from exporters.record import Batch, Record
 from pricing.usage import TOKEN_METERS, Meter
 from support import evaluated, sampled
@@ -278,6 +279,13 @@ async def test_cost_is_exact(store: Store, records: list[Record]) -> None:
         columns, rows = await answer(store, sent(sql, dict.fromkeys(variables("spend"), ALL)))
         costs = [row[list(columns).index("cost")] for row in rows]
         assert sum(Decimal(cost) for cost in costs if cost is not None) == sum(known), title
+
+
+def test_a_success_is_the_same_everywhere() -> None:
+    """The dashboard of models counts as succeeded what reports do until somebody says more."""
+    for panel in DASHBOARDS["models"]["panels"]:
+        sql = panel["targets"][0]["rawSql"]
+        assert sql.count("finish_reason") == sql.count(ENDED_WELL)
 
 
 async def test_what_changed_adds_up(store: Store, records: list[Record]) -> None:

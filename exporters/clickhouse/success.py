@@ -24,10 +24,11 @@ DEFINITION = (
 TAG = "success"
 FOUND = "SELECT 1 FROM feedback_verdicts LIMIT 1"
 
-_REASONS = ", ".join(f"'{reason}'" for reason in (*CUT, *REFUSED))
+# A call with several choices has a reason for each, with commas.  An expression over one column of
+# few values is computed once for each value, not for each row.
 ENDED_WELL = (
-    "(t.outcome = 'ok' AND NOT hasAny("
-    f"splitByChar(',', lower(toString(t.finish_reason))), [{_REASONS}]))"
+    "(t.outcome = 'ok' AND NOT match(lower(t.finish_reason),"
+    f" '(^|,)({'|'.join((*CUT, *REFUSED))})(,|$)'))"
 )
 _YES, _NO, _WELL, _NOTHING = 1, 0, 2, 3  # of a verdict; _WELL: if the call ended well
 
