@@ -31,6 +31,7 @@ from exporters.evaluation import FINISHED
 from exporters.notify.notice import Notice
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.console_client import TIMEOUT_S, ask, request
+from proxy.commands.terminal import Exit
 from proxy.console.notices_api import PATH, Telling
 from proxy.serving import process
 from proxy.serving.child import module
@@ -67,6 +68,7 @@ class Scheduler:
         self._config, self._words = config, tuple(words)
         self._places = Places(config.data)
         self._child: asyncio.subprocess.Process | None = None
+        self._said = ""  # the last error
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -74,8 +76,11 @@ class Scheduler:
             try:
                 for schedule in book.schedules(self._places):
                     await self.look(schedule, datetime.now(UTC))
+                self._said = ""
             except (OSError, ValueError) as error:
-                log.error("Cannot run scheduled evaluations: %s.", error)
+                if str(error) != self._said:  # once, until it is over
+                    log.error("Cannot run scheduled evaluations: %s.", error)
+                self._said = str(error)
             await asyncio.sleep(LOOK_S)
 
     async def look(self, schedule: Schedule, now: datetime) -> None:
@@ -92,6 +97,8 @@ class Scheduler:
         progress.running = found.run
         self._save(schedule, progress)
         outcome = await self._evaluate(schedule, resumed=found.resumed)
+        if outcome is None:
+            return
         ended = datetime.now(UTC)
         progress.running, progress.handled = None, found.run
         progress.runs = [
@@ -115,7 +122,8 @@ class Scheduler:
                 self._child.send_signal(signal.SIGINT)
             await self._child.wait()
 
-    async def _evaluate(self, schedule: Schedule, *, resumed: bool) -> Outcome:
+    async def _evaluate(self, schedule: Schedule, *, resumed: bool) -> Outcome | None:
+        """How the run ended; None while one that another scheduler began is under way."""
         command = [*module("proxy"), "eval", "run", *words(schedule), "--json", *self._words]
         if not resumed:
             command.append("--new")
@@ -123,6 +131,8 @@ class Scheduler:
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
         )
         out, _ = await self._child.communicate()
+        if self._child.returncode == Exit.TAKEN:
+            return None
         try:
             return msgspec.json.decode(out, type=Outcome)
         except msgspec.MsgspecError:
