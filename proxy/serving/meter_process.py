@@ -33,6 +33,7 @@ from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
+from proxy.health.relays import Relays
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
@@ -84,6 +85,7 @@ class MeterProcess:
             journals=outlets.journals(config),
         )
         store = config.store
+        self._relays = Relays(places.calls)
         self.tables = Tables(dsn, store.database)
         self.content = content_delivery(config, self.tables.contents)
         self.recorder = Recorder(
@@ -167,13 +169,9 @@ class MeterProcess:
         return console(self._config, parts)
 
     def _sampling(self) -> Samples:
-        return Samples(
-            self.tables.samples,
-            self._config.node,
-            status=self.status,
-            alerts=self.alerting.shown,
-            budgets=self.budgets.documents,
-        )
+        table, node = self.tables.samples, self._config.node
+        alerts, budgets = self.alerting.shown, self.budgets.documents
+        return Samples(table, node, status=self.status, alerts=alerts, budgets=budgets)
 
     def _observe(self, record: Record) -> None:
         self.observer.observe(record)
@@ -194,7 +192,8 @@ class MeterProcess:
         }
         content = {self.content.name: self.content.status()} if self.content else {}
         others = {self.audit.name: self.audit.status(), "budgets": self.budgets.status()}
-        return {"meter": self.recorder.status() | meter, **exporters, **content, **others}
+        own = {"meter": self.recorder.status() | meter, "relays": self._relays.status()}
+        return {**own, **exporters, **content, **others}
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""
