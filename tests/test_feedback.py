@@ -6,12 +6,12 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.typedefs import Handler
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -23,8 +23,10 @@ from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Store
 from exporters.clickhouse.success import CUT, REFUSED
-from exporters.record import Batch, Record
+from exporters.record import Batch, Record, TransientError
+from proxy.access.roles import Caller, Role, Way
 from proxy.access.rules import RULES
+from proxy.console.admission import CALLER
 from proxy.console.api import application
 from proxy.console.feedback_api import PATH, FeedbackApi
 from proxy.console.given_feedback import STATEMENTS_MAX, TEXT_LENGTH_MAX, statements
@@ -33,7 +35,6 @@ from proxy.settings.config import Listen
 if TYPE_CHECKING:
     from conftest import RecordMaker
 
-databases = count(1)
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 CALL = "0192e5a0-0000-7000-8000-000000000001"
 
@@ -139,12 +140,6 @@ CALLS = [
     ("ok", "stop", "r2", "", {}),
     ("ok", "stop,SAFETY", "", "", {"success": "true"}),
 ]
-
-
-@pytest.fixture
-def database() -> str:
-    """New for each test."""
-    return f"test_feedback_{next(databases)}"
 
 
 @pytest.fixture
@@ -266,3 +261,25 @@ async def test_feedback_needs_a_role(client: TestClient[Any, Any]) -> None:
     async with client.post(PATH, json=GOOD) as answer:
         assert answer.status == 401
     assert "viewer" not in RULES["POST", PATH].roles
+
+
+async def test_a_store_that_is_away_keeps_nothing_and_says_so() -> None:
+    """The sender still has it, and may send it again."""
+
+    class Away:
+        async def write(self, given: object) -> None:
+            raise TransientError("connection refused")
+
+    api = FeedbackApi(cast("FeedbackTable", Away()))
+    app = web.Application(middlewares=[as_admin])
+    app.add_routes(api.routes())
+    async with TestClient(TestServer(app)) as client, client.post(PATH, json=GOOD) as answer:
+        assert answer.status == 503
+        assert "send it again: connection refused" in (await answer.json())["error"]
+
+
+@web.middleware
+async def as_admin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whoever asks is admitted."""
+    request[CALLER] = Caller("a", Role.ADMIN, Way.BEARER)
+    return await handler(request)

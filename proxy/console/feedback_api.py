@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from exporters.clickhouse.feedback import FeedbackTable
+from exporters.record import TransientError
 from proxy.console.admission import CALLER
 from proxy.console.asking import reply
 from proxy.console.given_feedback import statements
@@ -29,5 +30,9 @@ class FeedbackApi:
         """One statement or a list; see `proxy.console.given_feedback`.  All are stored or none."""
         body, caller = await request.read(), request[CALLER]
         given = statements(body, datetime.now(UTC), actor=caller.name, node=self._node)
-        await self._table.write(given)
+        try:
+            await self._table.write(given)
+        except TransientError as error:
+            text = f"cannot write to the store, so nothing was kept; send it again: {error}"
+            return reply({"error": text}, 503)
         return reply({"accepted": len(given), "ids": [one.id for one in given]}, 201)
