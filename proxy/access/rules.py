@@ -47,6 +47,9 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/"): _READ,
     ("GET", "/dashboards"): _READ,
     ("GET", "/dashboards/{uid}"): _READ,
+    ("GET", "/budgets"): _READ,
+    ("GET", "/calls"): _READ,
+    ("GET", "/evaluations"): _READ,
     ("GET", STATIC): _READ,
     ("GET", "/livez"): _READ,  # asked without a token as well: proxy.probes
     ("GET", "/readyz"): _READ,
@@ -57,6 +60,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("PUT", "/api/budgets/{name}"): _MONEY,
     ("DELETE", "/api/budgets/{name}"): _MONEY,
     ("GET", "/api/budgets/{name}/test"): _READ,
+    ("GET", "/api/budgets/{name}/history"): _READ,
     ("GET", "/api/calls"): _READ,
     ("GET", "/api/calls/{call_id}"): _READ,
     ("GET", "/api/dashboards"): _READ,
@@ -91,6 +95,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/metered"): _READ,
     ("GET", "/api/export/focus"): _READ,
     ("GET", "/api/export/conversations"): Rule(AUDITORS),
+    ("POST", "/api/feedback"): _MONEY,  # it moves the cost per success
+    ("POST", "/api/notices"): _COMMAND,
     ("GET", "/api/access"): Rule(ADMINS),
     ("POST", "/api/access"): Rule(ADMINS),
     ("DELETE", "/api/access/{name}"): Rule(ADMINS),

@@ -41,6 +41,7 @@ class Command:
         return action
 
 
+SCHEDULER = "evaluation.schedules.process"  # beside `serve`, once a suite is scheduled
 COMMANDS = (
     Command("serve", "proxy.commands.serve:main", "Run the proxy, the meter and the console."),
     Command("run", "proxy.commands.run:main", "Run a command and print what its calls cost."),

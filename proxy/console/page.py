@@ -18,6 +18,9 @@ DOCUMENTS: Mapping[str, Sequence[str]] = {
     "compare.html": (),
     "recommend.html": (),
     "bill.html": ("/bill",),
+    "budgets.html": ("/budgets",),
+    "calls.html": ("/calls",),
+    "evaluations.html": ("/evaluations",),
 }
 
 

@@ -65,6 +65,7 @@ MEANINGS: Mapping[str, str] = {
     "month": "a calendar month such as 2026-10, instead of since and until",
     "tz": "time zone of days and of times without an offset, such as Europe/Berlin",
     "by": "what to group by: dimensions, tag.NAME, and one of hour, day, week, month",
+    "measure": "what to measure besides: successes, cost_per_success",
     "limit": "how many to show; of a report the dearest groups, with the rest as one more",
     "order": "what groups are ranked by",
     "format": "json or csv",

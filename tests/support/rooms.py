@@ -19,8 +19,17 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "evaluation", "series", "prometheus", "clickhouse", "otel"),
-        "notify",
+        *(
+            "record",
+            "content",
+            "audit",
+            "evaluation",
+            "feedback",
+            "samples",
+            "series",
+            "prometheus",
+        ),
+        *("clickhouse", "otel", "notify"),
     ),
     "proxy": (
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
@@ -31,13 +40,14 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
-        *("frontier", "simulation", "runs", "imports", "reports", "decisions", "commands"),
+        *("frontier", "simulation", "runs", "imports", "reports", "judges", "schedules"),
+        *("decisions", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
 STARTED = (
     *("proxy.serving.start", "proxy.serving.relay_process", "proxy.serving.meter_process"),
-    *("pricing.upkeep.seed", "pricing.upkeep.retiring"),
+    *("pricing.upkeep.seed", "pricing.upkeep.retiring", "evaluation.schedules.process"),
 )
 
 
