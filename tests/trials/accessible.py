@@ -111,7 +111,7 @@ def main() -> int:
             upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
             with processes.serve(data, upstreams, settings=SETTINGS) as served, browser() as page:
                 asyncio.run(traffic.run(served.proxy_url, calls=CALLS, rate=60, seed=7, speed=20))
-                found = []
+                found: list[dict[str, str]] = []
                 for path in pages(served):
                     for width in WIDTHS:
                         for scheme in SCHEMES:
