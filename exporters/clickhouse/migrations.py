@@ -43,6 +43,7 @@ _SHARDING = {
     **dict.fromkeys(("audit", "told_alerts"), ", sipHash64(id)"),
     "meters": ", sipHash64(node)",
     **dict.fromkeys(("eval_runs", "eval_results"), ", sipHash64(run_id)"),
+    **dict.fromkeys(("leaves", "nonces", "erased"), ", sipHash64(number)"),
 }
 
 

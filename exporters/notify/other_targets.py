@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -9,9 +10,13 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
 
+import msgspec
+
 from exporters.notify.alert import log_alert
 from exporters.notify.notice import Notice, cut, one_line
 from exporters.notify.target import Answer
+
+log = logging.getLogger(__name__)
 
 SUBJECT_MAX = 200
 TIMEOUT_S = 15.0  # for each step of the conversation
@@ -27,8 +32,11 @@ class LogTarget:
         self.name = name
 
     async def send(self, notice: Notice) -> Answer:
-        """Log it."""
-        log_alert(notice.alert, notice.title)
+        """Log it; a head whole, because the log may be what is kept elsewhere."""
+        if notice.kind == "head":
+            log.info("Tree head: %s", msgspec.json.encode(notice.facts).decode())
+        else:
+            log_alert(notice.alert, notice.title)
         return Answer("delivered", "logged")
 
     async def close(self) -> None:

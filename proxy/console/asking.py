@@ -34,6 +34,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/unpriced"): FILTERED_PERIOD,
     ("GET", "/api/counted"): FILTERED_PERIOD,
     ("GET", "/api/audit"): AUDIT_LOG,
+    ("GET", "/api/audit/evidence"): Accepted(("since", "purpose")),
     ("GET", "/api/dashboards/{uid}/panels/{id}"): PANEL,
     ("GET", "/api/dashboards/{uid}/variables/{name}"): RANGE,
     ("GET", "/api/store/check"): Accepted(("quiet_s",)),

@@ -1,6 +1,6 @@
 """The whole console, as the meter's process serves it: every route behind one admission."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -21,11 +21,13 @@ from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
+from proxy.console.evidence_api import EvidenceApi
 from proxy.console.probes import Probes
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
+from proxy.evidence.heads import Heads
 from proxy.repricing.run import Repricing
 from proxy.settings.config import Config
 from proxy.settings.places import Places
@@ -50,6 +52,8 @@ class Parts:
     budgets: Budgets
     backs_up: BacksUp
     evaluations: Evaluations
+    heads: Heads
+    caught_up: Callable[[], Awaitable[None]]
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -77,5 +81,6 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
+            *EvidenceApi(parts.store, parts.heads, audit, caught_up=parts.caught_up).routes(),
         ],
     )

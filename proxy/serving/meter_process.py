@@ -23,6 +23,7 @@ from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.evaluations import Evaluations
+from exporters.clickhouse.evidence import EvidenceTable
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
 from exporters.record import Exporter, Record, TransientError, decode
@@ -35,6 +36,8 @@ from proxy.delivery import outlets
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
+from proxy.evidence.evidence import Evidence, Sealing, correcting, kind_of_record
+from proxy.evidence.heads import Heads
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
 from proxy.metering.book import tariff_book
@@ -88,8 +91,12 @@ class MeterProcess:
             journals=outlets.journals(config),
         )
         store = config.store
+        self.evidence_table = EvidenceTable(dsn, database=store.database)
+        self.evidence = Evidence(config, self.evidence_table)
         self.contents = Contents(dsn, database=store.database)
-        self.content = content_delivery(config, self.contents)
+        self.content = content_delivery(
+            config, Sealing(self.contents, self.evidence, lambda _: "content")
+        )
         self.recorder = Recorder(
             config,
             metering.records,
@@ -106,13 +113,18 @@ class MeterProcess:
         self.notices = Notices(Outbox(places.outbox), targets(config))
         self.among = AmongMeters(dsn, database=store.database)
         self.budgets = self._make_budgets(config)
-        correcting = self.budgets.correcting(self.clickhouse.correct)
-        self.repricing = Repricing(config, self.store, correcting)
+        corrects = self.budgets.correcting(correcting(self.clickhouse.correct, self.evidence))
+        self.repricing = Repricing(config, self.store, corrects)
         self.probes = Probes(instance.name(config.data))
         self.audit_table = AuditTable(dsn, database=store.database)
         self.evaluations = Evaluations(dsn, database=store.database)
-        self.audit = AuditDelivery(config, self.audit_table)
-        rows = Delivering(self.clickhouse, self.volumes)
+        self.audit = AuditDelivery(
+            config, Sealing(self.audit_table, self.evidence, lambda _: "audit")
+        )
+        self.heads = Heads(
+            *(self.evidence, places.heads, self.notices, config.audit.notify, config.node)
+        )
+        rows = Delivering(Sealing(self.clickhouse, self.evidence, kind_of_record), self.volumes)
         counting = Counting(rows, self.budgets.spending)
         self.deliveries = [self._delivery(counting, store.batch_rows_max)]
         if spans := outlets.spans(config):
@@ -151,7 +163,7 @@ class MeterProcess:
         )
 
     def _console(self) -> web.Application:
-        turns = [*(way.turn for way in self.ways), self.recorder.turn]
+        turns = [*(way.turn for way in self.ways), self.recorder.turn, self.evidence.turn]
         parts = Parts(
             store=self.store,
             status=self.status,
@@ -168,6 +180,8 @@ class MeterProcess:
             budgets=self.budgets,
             backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
             evaluations=self.evaluations,
+            heads=self.heads,
+            caught_up=self._caught_up,
         )
         return console(self._config, parts)
 
@@ -189,7 +203,11 @@ class MeterProcess:
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
         content = {self.content.name: self.content.status()} if self.content else {}
-        others = {self.audit.name: self.audit.status(), "budgets": self.budgets.status()}
+        others = {
+            self.audit.name: self.audit.status(),
+            "budgets": self.budgets.status(),
+            "evidence": self.evidence.status(),
+        }
         return {"meter": self.recorder.status() | meter, **exporters, **content, **others}
 
     def metrics(self) -> list[Family]:
@@ -205,6 +223,13 @@ class MeterProcess:
         except TimeoutError:
             raise TransientError("rows are waiting to be written; retry later") from None
         return await self.clickhouse.reconcile(repair=repair, quiet_s=quiet_s)
+
+    async def _caught_up(self) -> None:
+        """Wait until the store has every row that there is, and each has its leaf."""
+        await self.deliveries[0].drained()
+        for way in (self.audit, self.content):
+            if way is not None:
+                await way.delivery.drained()
 
     async def _prune(self) -> None:
         """Delete record segments that every delivery has passed."""
@@ -231,7 +256,7 @@ class MeterProcess:
         for sock in process.inherited(console_fds):
             await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
-        others = (self._prune(), self.alerting.run(), self.notices.run())
+        others = (self._prune(), self.alerting.run(), self.notices.run(), self.heads.run())
         tasks += [asyncio.create_task(other) for other in others]
         tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):
@@ -251,6 +276,7 @@ class MeterProcess:
             task.cancel()
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.recorder.upkeep()
+        await self.heads.close()
         await self.alerting.close()
         self.budgets.close()
         await self.notices.close()
@@ -264,8 +290,8 @@ class MeterProcess:
             async with asyncio.timeout(CLOSE_S):
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
-                closed = (self.contents, self.among, self.audit_table, self.evaluations, self.store)
-                for part in closed:
+                tables = (self.audit_table, self.evidence_table, self.evaluations)
+                for part in (self.contents, self.among, *tables, self.store):
                     await part.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()

@@ -71,6 +71,7 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
     yield from _alert_mistakes(config.alerts)
     yield from unknown_targets("alerts.notify", config.alerts.notify, config)
+    yield from unknown_targets("audit.notify", config.audit.notify, config)
     for target in config.notify.values():
         yield from notify_mistakes(target)
     for budget in config.budgets.values():

@@ -201,6 +201,13 @@ class AlertOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditOptions:
+    """See docs/audit.md."""
+
+    notify: tuple[str, ...] = ()  # names of targets that get each signed head, beside the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
     """A target for alerts.  Texts that may be secrets may be `env:NAME`; see docs/budgets.md."""
 
@@ -245,6 +252,7 @@ class Config:
     content: ContentOptions = ContentOptions()
     otlp: OtlpOptions = OtlpOptions()
     alerts: AlertOptions = AlertOptions()
+    audit: AuditOptions = AuditOptions()
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
     notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
     gateway: GatewayOptions = field(default_factory=GatewayOptions)

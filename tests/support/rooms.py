@@ -19,14 +19,15 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "evaluation", "series", "prometheus", "clickhouse", "otel"),
-        "notify",
+        *("record", "content", "audit", "evaluation", "evidence", "series", "prometheus"),
+        *("clickhouse", "otel", "notify"),
     ),
     "proxy": (
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
         *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
         *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
-        *("delivery", "notices", "budgets", "health", "backup", "console", "serving", "commands"),
+        *("delivery", "notices", "evidence", "budgets", "health", "backup", "console", "serving"),
+        "commands",
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
