@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -27,7 +26,6 @@ from proxy.console.audit_api import ChangeMade
 from proxy.console.evidence_api import HEAD_PATH, NO_LEAF, PROOF_PATH, since_in_us
 from proxy.evidence import export as files
 from proxy.evidence import heads
-from proxy.evidence.export import AnyLine
 from proxy.evidence.growth import Growth
 from proxy.evidence.prove import prove as proof_of
 from proxy.evidence.stream import leaf_numbers
@@ -107,8 +105,7 @@ def export(arguments: argparse.Namespace) -> int:
     try:
         with audit_source.opened(config, arguments.since, since_us, "export") as source:
             to.mkdir(parents=True, exist_ok=True, mode=0o700)
-            chunks = _chunks(source)
-            leaves = asyncio.run(files.write(chunks, source.heads, to))
+            leaves = files.write(source.lines, source.heads, to)
     except (OSError, TransientError) as error:
         terminal.say(f"Cannot export the evidence: {error}", sys.stderr)
         return Exit.FAILED
@@ -158,11 +155,6 @@ async def _stored_proof(config: Config, call_id: str) -> object:
         return await proof_of(store, newest, call_id)
     finally:
         await store.close()
-
-
-async def _chunks(source: audit_source.Source) -> AsyncIterator[Sequence[AnyLine]]:
-    for line in source.lines:
-        yield [line]
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -5,7 +5,7 @@ both are in the order of leaf numbers, rows without a leaf last.  `heads.jsonl` 
 """
 
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,14 +51,17 @@ def decode(line: bytes | str) -> AnyLine:
     return found
 
 
-async def write(chunks: AsyncIterator[Sequence[AnyLine]], kept: Iterable[Head], to: Path) -> int:
+def write(lines: Iterable[AnyLine], kept: Iterable[Head], to: Path) -> int:
     """Write the files into a directory; returns how many leaves.  Raises OSError."""
     count = 0
     with _new(to / LEAVES) as leaves, _new(to / ROWS) as rows:
-        async for lines in chunks:
-            count += sum(isinstance(line, LeafLine) for line in lines)
-            leaves.write(encode(one for one in lines if not isinstance(one, RowLine)))
-            rows.write(encode(one for one in lines if not isinstance(one, LeafLine)))
+        for line in lines:
+            data = encode((line,))
+            if not isinstance(line, RowLine):
+                leaves.write(data)
+            if not isinstance(line, LeafLine):
+                rows.write(data)
+            count += isinstance(line, LeafLine)
     with _new(to / HEADS) as file:
         file.write(b"".join(_encoder.encode(head) + b"\n" for head in kept))
     return count
