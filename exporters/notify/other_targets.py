@@ -16,7 +16,9 @@ from exporters.notify.alert import log_alert
 from exporters.notify.notice import Notice, cut, one_line
 from exporters.notify.target import Answer
 
-log = logging.getLogger(__name__)
+# A head may be kept by whoever keeps the log, so it is logged whatever else is.
+heads = logging.getLogger("taximeter.heads")
+heads.setLevel(logging.INFO)
 
 SUBJECT_MAX = 200
 TIMEOUT_S = 15.0  # for each step of the conversation
@@ -34,7 +36,7 @@ class LogTarget:
     async def send(self, notice: Notice) -> Answer:
         """Log it; a head whole, because the log may be what is kept elsewhere."""
         if notice.kind == "head":
-            log.info("Tree head: %s", msgspec.json.encode(notice.facts).decode())
+            heads.info("Tree head: %s", msgspec.json.encode(notice.facts).decode())
         else:
             log_alert(notice.alert, notice.title)
         return Answer("delivered", "logged")

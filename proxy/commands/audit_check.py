@@ -46,10 +46,10 @@ def main(arguments: argparse.Namespace) -> int:
             found = _check(audit_source.from_export(directory), kept)
         else:
             config = stored_configuration(arguments)
-            for sentence in not_stored(config):
-                terminal.say(sentence, sys.stderr)
             opened = audit_source.opened(config, arguments.since, since_us, "verify")
             with opened as source:
+                for sentence in not_stored(config) if source.is_offline else ():
+                    terminal.say(sentence, sys.stderr)
                 found = _check(source, kept)
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot read the evidence: {error}", sys.stderr)

@@ -32,6 +32,7 @@ class Source:
     lines: Iterator[AnyLine]
     heads: list[Head]
     damaged: list[str] = field(default_factory=list)
+    is_offline: bool = False  # from the store itself, while no meter runs
 
 
 def from_export(directory: Path) -> Source:
@@ -50,7 +51,7 @@ def opened(config: Config, since: str, since_us: int, purpose: str) -> Iterator[
         if answer is not None:
             yield Source(lines=_received(answer), heads=kept)
             return
-    yield Source(lines=_stepped(_stored(config, kept, since_us)), heads=kept)
+    yield Source(lines=_stepped(_stored(config, kept, since_us)), heads=kept, is_offline=True)
 
 
 def state(config: Config) -> State:
@@ -81,7 +82,7 @@ async def _stored(
         current=known.tree,
         size=known.size,
         earlier={one.tree for one in kept},
-        began_us=known.began_us,
+        began_us=known.began_us or 0,
         since_us=since_us,
         node=known.node,
     )

@@ -11,7 +11,7 @@ from exporters.evidence.leaves import Row, Sealed, sealed
 from exporters.record import Destination, Lot, Record, Sendable, TransientError
 from proxy.evidence.growth import Block, Growth
 from proxy.settings.config import Config
-from proxy.settings.places import Places
+from proxy.settings.places import Places, has_store
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,9 @@ class Evidence:
 
     def __init__(self, config: Config, table: Leaves) -> None:
         places = Places(config.data)
-        self.growth = Growth(places.evidence_key, places.tree, time_ns() // 1000, config.node)
+        # Where there was no store before, every row must have a leaf, whatever instant it claims.
+        began_us = time_ns() // 1000 if has_store(config) else 0
+        self.growth = Growth(places.evidence_key, places.tree, began_us, config.node)
         if self.growth.mistake:
             log.error("%s; a new tree of evidence begins.", self.growth.mistake)
         self._table = table

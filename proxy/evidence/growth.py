@@ -32,7 +32,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     peaks: tuple[bytes, ...] = ()
     marks: Mapping[str, str] = {}
     block: Block | None = None
-    began_us: int = 0
+    began_us: int | None = None  # None: no tree has begun
     node: str = ""
 
 
@@ -53,7 +53,8 @@ class Growth:
             private = SigningKey.new()
             write_atomically(key, private)
             signing = SigningKey(private)
-            state = State(tree=signing.tree, marks=state.marks, began_us=state.began_us or now_us)
+            began_us = now_us if state.began_us is None else state.began_us
+            state = State(tree=signing.tree, marks=state.marks, began_us=began_us)
         if self.began or (node and node != state.node):
             state = msgspec.structs.replace(state, node=node or state.node)
             self._save(state)
@@ -69,7 +70,7 @@ class Growth:
     @property
     def began_us(self) -> int:
         """From when on rows have leaves, in this tree or an earlier one: epoch microseconds."""
-        return self._state.began_us
+        return self._state.began_us or 0
 
     @property
     def node(self) -> str:
