@@ -68,6 +68,7 @@ def plain(path: str) -> str:
 ELSEWHERE = {
     *("/api/content", "/api/audit", "/api/access", "/api/session", "/api/calls/{call_id}/content"),
     *("/api/budgets", "/api/budgets/{name}/test", "/api/evaluations", "/api/evaluations/{run_id}"),
+    *("/api/audit/evidence", "/api/audit/proof/{call_id}"),
 }
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import logging
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -10,15 +9,9 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-import msgspec
-
 from exporters.notify.alert import log_alert
 from exporters.notify.notice import Notice, cut, one_line
 from exporters.notify.target import Answer
-
-# A head may be kept by whoever keeps the log, so it is logged whatever else is.
-heads = logging.getLogger("taximeter.heads")
-heads.setLevel(logging.INFO)
 
 SUBJECT_MAX = 200
 TIMEOUT_S = 15.0  # for each step of the conversation
@@ -34,10 +27,8 @@ class LogTarget:
         self.name = name
 
     async def send(self, notice: Notice) -> Answer:
-        """Log it; a head whole, because the log may be what is kept elsewhere."""
-        if notice.kind == "head":
-            heads.info("Tree head: %s", msgspec.json.encode(notice.facts).decode())
-        else:
+        """Log it, unless it is a head, which is logged by who signs it."""
+        if notice.kind != "head":
             log_alert(notice.alert, notice.title)
         return Answer("delivered", "logged")
 

@@ -37,7 +37,6 @@ class EvidenceApi:
         caught_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
-        self._evidence = heads.evidence
         self._heads = heads
         self._audit = audit
         self._caught_up = caught_up
@@ -80,7 +79,7 @@ class EvidenceApi:
 
     async def _proof(self, call_id: str) -> CallProof | None:
         await self._settle()
-        numbers = await leaf_numbers(self._store, self._evidence.growth.key.tree, call_id)
+        numbers = await leaf_numbers(self._store, self._heads.evidence.growth.key.tree, call_id)
         if not numbers:
             return None
         head = self._heads.last
@@ -89,7 +88,7 @@ class EvidenceApi:
         return await prove(self._store, head, call_id)
 
     def _scope(self, since_us: int) -> Scope:
-        growth = self._evidence.growth
+        growth = self._heads.evidence.growth
         return Scope(
             current=growth.key.tree,
             size=growth.size,

@@ -7,6 +7,7 @@ else keeps shows later whether the leaves before it are still the same.
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,9 @@ from proxy.evidence.evidence import Evidence
 from proxy.notices.notices import Notices
 
 log = logging.getLogger(__name__)
+# Whoever keeps the log keeps the heads, so they are logged although other news is not.
+told = logging.getLogger("taximeter.heads")
+told.setLevel(logging.INFO)
 
 EVERY = timedelta(hours=1)
 LOOK_S = 30.0
@@ -41,6 +45,7 @@ class Heads:
         self._targets = targets
         self._node = node
         self._turn = asyncio.Lock()
+        self._began = datetime.now(UTC)
         self.last: Head | None = None
 
     async def run(self) -> None:
@@ -55,10 +60,8 @@ class Heads:
             await asyncio.sleep(LOOK_S)
 
     def _is_due(self, now: datetime) -> bool:
-        """The first one as soon as there is a leaf, then every hour whether any came or not."""
-        if self.last is None:
-            return self.evidence.growth.size > 0
-        return now - self.last.time >= EVERY
+        """An hour after the start or the last one, whether leaves came or not."""
+        return now - (self.last.time if self.last else self._began) >= EVERY
 
     async def _resume(self) -> None:
         """Read the last head, and tell it again: a crash may have come between file and target."""
@@ -72,8 +75,11 @@ class Heads:
             self.last = ours[-1]
             self._tell(self.last)
 
-    async def sign(self) -> Head:
-        """Sign a head of the tree as it is now.  Raises OSError if it cannot be kept."""
+    async def sign(self, *, is_last: bool = False) -> Head:
+        """Sign a head of the tree as it is now.  Raises OSError if it cannot be kept.
+
+        It is not logged in a terminal, where nobody keeps the log, nor as the last one at a stop.
+        """
         async with self._turn:
             async with self.evidence.turn:
                 growth = self.evidence.growth
@@ -81,6 +87,8 @@ class Heads:
             await asyncio.to_thread(append, self._file, head)
             self.last = head
             self._tell(head)
+            if not is_last and not sys.stderr.isatty():
+                told.info("Tree head: %s", msgspec.json.encode(head).decode())
             return head
 
     def kept(self) -> list[Head]:
@@ -91,7 +99,7 @@ class Heads:
         """Sign a last head if the tree has grown since the one before."""
         try:
             if self.evidence.growth.size > (self.last.size if self.last else 0):
-                await self.sign()
+                await self.sign(is_last=True)
         except OSError as error:
             log.error("Cannot write %s (%s).", self._file, error.strerror)
 

@@ -7,9 +7,7 @@ line of JSON on standard input; the end of the input means that the supervisor i
 import argparse
 import asyncio
 import logging
-import os
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -18,14 +16,7 @@ from time import monotonic
 
 from aiohttp import web
 
-from exporters.clickhouse.among_meters import AmongMeters
-from exporters.clickhouse.audit import AuditTable
-from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.contents import Contents
-from exporters.clickhouse.evaluations import Evaluations
-from exporters.clickhouse.evidence import EvidenceTable
 from exporters.clickhouse.reconcile import SumDifference
-from exporters.clickhouse.store import Store
 from exporters.record import Exporter, Record, TransientError, decode
 from exporters.series import Family
 from proxy.budgets.budgets import Budgets
@@ -55,13 +46,13 @@ from proxy.repricing.run import Repricing
 from proxy.serving import instance, process
 from proxy.serving.backing_up import BackingUp
 from proxy.serving.opening import OPEN_S, open_store
+from proxy.serving.tables import Closes, Tables, closed
 from proxy.settings.config import Config
-from proxy.settings.places import Places, store_dsn
+from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 20.0  # for exporters when stopping; what is left is exported after the next start
-CLOSE_S = 5.0  # for running work to finish at the end
 CATCH_UP_S = 60.0  # for rows to be written before the store's sums are compared
 OTLP_BATCH_ROWS = 512
 CONSOLE_IDLE_S = 75.0  # for a request head to arrive, or the next one on a connection
@@ -77,7 +68,6 @@ class MeterProcess:
         self._began = monotonic()
         self._places = places = Places(config.data)
         places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        dsn = store_dsn(config)
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
@@ -90,12 +80,10 @@ class MeterProcess:
             names=outlets.names(config),
             journals=outlets.journals(config),
         )
-        store = config.store
-        self.evidence_table = EvidenceTable(dsn, database=store.database)
-        self.evidence = Evidence(config, self.evidence_table)
-        self.contents = Contents(dsn, database=store.database)
+        self.tables = tables = Tables(config)
+        self.evidence = evidence = Evidence(config, tables.evidence)
         self.content = content_delivery(
-            config, Sealing(self.contents, self.evidence, lambda _: "content")
+            config, Sealing(tables.contents, evidence, lambda _: "content")
         )
         self.recorder = Recorder(
             config,
@@ -103,30 +91,19 @@ class MeterProcess:
             on_record=self._observe,
             contents=self.content.journal if self.content else None,
         )
-        self.clickhouse = ClickHouse(
-            dsn,
-            database=store.database,
-            ttl_days=store.ttl_days,
-            content_ttl_days=config.content.ttl_days,
-        )
-        self.store = Store(dsn, database=store.database)
+        self.clickhouse, self.store = tables.rows, tables.store
         self.notices = Notices(Outbox(places.outbox), targets(config))
-        self.among = AmongMeters(dsn, database=store.database)
         self.budgets = self._make_budgets(config)
-        corrects = self.budgets.correcting(correcting(self.clickhouse.correct, self.evidence))
+        corrects = self.budgets.correcting(correcting(self.clickhouse.correct, evidence))
         self.repricing = Repricing(config, self.store, corrects)
         self.probes = Probes(instance.name(config.data))
-        self.audit_table = AuditTable(dsn, database=store.database)
-        self.evaluations = Evaluations(dsn, database=store.database)
-        self.audit = AuditDelivery(
-            config, Sealing(self.audit_table, self.evidence, lambda _: "audit")
-        )
+        self.audit = AuditDelivery(config, Sealing(tables.audit, evidence, lambda _: "audit"))
         self.heads = Heads(
-            *(self.evidence, places.heads, self.notices, config.audit.notify, config.node)
+            *(evidence, places.heads, self.notices, config.audit.notify, config.node)
         )
-        rows = Delivering(Sealing(self.clickhouse, self.evidence, kind_of_record), self.volumes)
+        rows = Delivering(Sealing(self.clickhouse, evidence, kind_of_record), self.volumes)
         counting = Counting(rows, self.budgets.spending)
-        self.deliveries = [self._delivery(counting, store.batch_rows_max)]
+        self.deliveries = [self._delivery(counting, config.store.batch_rows_max)]
         if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
         self.ways: list[Delivery[Record] | ContentDelivery | AuditDelivery]
@@ -145,7 +122,7 @@ class MeterProcess:
             self._book,
             self.notices,
             ask=self.clickhouse.ask,
-            among=self.among,
+            among=self.tables.among,
             history=self.store.ask,
             writer=lambda: self.recorder.journal.writer,
             progress=lambda: self.recorder.progress.writers,
@@ -173,13 +150,13 @@ class MeterProcess:
             unpriced=partial(unpriced, self.store, self._book),
             counted=partial(comparisons, self.store),
             repricing=self.repricing,
-            contents=self.contents,
+            contents=self.tables.contents,
             content=self.content,
             audit=self.audit,
             probes=self.probes,
             budgets=self.budgets,
             backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
-            evaluations=self.evaluations,
+            evaluations=self.tables.evaluations,
             heads=self.heads,
             caught_up=self._caught_up,
         )
@@ -286,19 +263,8 @@ class MeterProcess:
         if self.content:
             self.content.close()
         self.items.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                for delivery in self.deliveries:
-                    await delivery.exporter.close()
-                tables = (self.audit_table, self.evidence_table, self.evaluations)
-                for part in (self.contents, self.among, *tables, self.store):
-                    await part.close()
-                if push:  # last: it may wait for a collector that hangs
-                    await push.close()
-                return
-        log.warning("The store or the collector hangs; exiting anyway.  Rows are kept.")
-        sys.stderr.flush()
-        os._exit(0)  # Python would wait for threads that are stuck
+        parts: list[Closes] = [delivery.exporter for delivery in self.deliveries]
+        await closed([*parts, self.tables, *([push] if push else ())])  # a collector may hang
 
 
 async def serve(config: Config, console_fds: str, ready_fd: int) -> None:
