@@ -31,13 +31,14 @@ from exporters.evidence.tree import leaf_hash, root_of_path
 from exporters.record import Lot, Record, Sendable, TransientError
 from proxy.evidence import heads
 from proxy.evidence.collect import Scope, collected
-from proxy.evidence.evidence import Evidence, Sealing, correcting, kind_of_record
+from proxy.evidence.evidence import Corrected, Evidence, Sealing, kind_of_record
 from proxy.evidence.export import AnyLine, read, write
 from proxy.evidence.prove import prove
 from proxy.evidence.stream import at_once
 from proxy.evidence.verdict import Verdict, verdict
 from proxy.settings.config import Config
 from proxy.settings.places import Places
+from proxy.settings.retention import FOREVER_DAYS
 
 S = TypeVar("S", bound=Sendable)
 NOW_US = time_ns() // 1000
@@ -146,7 +147,7 @@ class Place:
 
     async def correct(self, *rows: Correction) -> None:
         """Write corrections as repricing does."""
-        await correcting(self.clickhouse.correct, self.evidence)(Corrections(rows))
+        await Corrected(self.clickhouse.correct, self.evidence).correct(Corrections(rows))
 
     async def fill(self, count: int = 4) -> None:
         """Some of every kind."""
@@ -165,8 +166,6 @@ class Place:
         growth = self.evidence.growth
         scope = Scope(
             current=growth.key.tree,
-            size=growth.size,
-            earlier=(),
             began_us=growth.began_us,
             since_us=since_us,
             node="here",
@@ -193,7 +192,9 @@ def database() -> str:
 
 @pytest.fixture
 async def place(chdb_dsn: str, database: str, tmp_path: Path) -> AsyncIterator[Place]:
-    clickhouse = ClickHouse(chdb_dsn, database=database)
+    clickhouse = ClickHouse(
+        chdb_dsn, database=database, ttl_days=FOREVER_DAYS, content_ttl_days=FOREVER_DAYS
+    )
     await clickhouse.open()
     (tmp_path / "state").mkdir()
     config = Config(data=tmp_path, node="here")

@@ -5,7 +5,8 @@ not grow with their number, only with that of findings and deletions.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -55,9 +56,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Erasure(msgspec.Struct, frozen=True):
-    """What a deletion says it erased: the deletion's id, how many leaves, and their digest."""
+    """What a deletion says it erased of one tree: how many leaves, and the digest of them."""
 
     deletion: str
+    tree: str
     leaves: int
     digest: str
 
@@ -80,7 +82,7 @@ class Check:
         self._found = False
         self._failed: dict[tuple[str, str, str, int], Finding] = {}
         self._erasing: dict[str, tuple[int, hashlib._Hash]] = {}
-        self._told: dict[str, Erasure] = {}
+        self.told: dict[tuple[str, str], Erasure] = {}  # by tree and deletion
 
     # -- input ------------------------------------------------------------------------------------
 
@@ -104,10 +106,13 @@ class Check:
         for finding in self._failed.values():
             self._add(finding)
         self._failed.clear()
+
+    def finish_deletions(self, told: Mapping[tuple[str, str], Erasure]) -> None:
+        """Compare what was listed as deleted with what entries say; `told` is of all trees."""
         for deletion, (count, digest) in self._erasing.items():
-            told = self._told.get(deletion)
-            if told is None or (told.leaves, told.digest) != (count, digest.hexdigest()):
-                listed = "no entry" if told is None else f"an entry about {told.leaves} rows"
+            entry = told.get((self.tree, deletion))
+            if entry is None or (entry.leaves, entry.digest) != (count, digest.hexdigest()):
+                listed = "no entry" if entry is None else f"an entry about {entry.leaves} rows"
                 reason = f"{count} rows are listed as deleted by it, and there is {listed}"
                 self._add(Finding(what="altered", kind="deletion", call_id=deletion, reason=reason))
 
@@ -225,8 +230,9 @@ class Check:
         except (msgspec.DecodeError, IndexError, TypeError):
             return
         if isinstance(after, dict) and isinstance(after.get(DELETED), list):
-            for erasure in msgspec.convert(after[DELETED], list[Erasure]):
-                self._told[erasure.deletion] = erasure
+            with suppress(msgspec.ValidationError):
+                for one in msgspec.convert(after[DELETED], list[Erasure]):
+                    self.told[one.tree, one.deletion] = one
 
     # -- findings ---------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.store import Row, Store
 from exporters.series import Family
@@ -29,6 +28,7 @@ from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
 from proxy.evidence.heads import Heads
 from proxy.repricing.run import Repricing
+from proxy.retention.eraser import Eraser
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -45,7 +45,7 @@ class Parts:
     unpriced: Period
     counted: Period
     repricing: Repricing
-    contents: Contents
+    eraser: Eraser
     content: ContentDelivery | None
     audit: AuditDelivery
     probes: Probes
@@ -75,7 +75,7 @@ def console(config: Config, parts: Parts) -> web.Application:
         more=[
             *parts.probes.routes(),
             *RepriceApi(parts.repricing, audit).routes(),
-            *ContentApi(parts.store, parts.contents, parts.content, audit).routes(),
+            *ContentApi(parts.store, parts.eraser, parts.content, audit).routes(),
             *AccessApi(places.access, pages, audit).routes(),
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),

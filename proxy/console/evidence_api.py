@@ -91,8 +91,6 @@ class EvidenceApi:
         growth = self._heads.evidence.growth
         return Scope(
             current=growth.key.tree,
-            size=growth.size,
-            earlier={one.tree for one in self._heads.kept()},
             began_us=growth.began_us,
             since_us=since_us,
             node=growth.node,

@@ -1,6 +1,6 @@
 """All evidence of a store as lines: each tree, then the rows that are in none."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from proxy.evidence.export import AnyLine, EndLine, TreeLine
@@ -11,13 +11,11 @@ from proxy.evidence.stream import Answers, Reading, added_lines, sealed_lines, t
 class Scope:
     """What to collect.
 
-    `current` is the tree that grows, which has at least `size` leaves, `earlier` are others of this
-    data directory.  Rows from `since_us` on; rows from `began_us` on should have leaves.
+    `current` is the tree that grows; others are of other nodes, or were begun earlier.  Rows from
+    `since_us` on; rows from `began_us` on should have leaves.
     """
 
     current: str
-    size: int
-    earlier: Collection[str]
     began_us: int
     since_us: int = 0
     node: str = ""
@@ -28,8 +26,8 @@ async def collected(
 ) -> AsyncIterator[Sequence[AnyLine]]:
     """The lines; the tree that grows comes last.  Raises TransientError."""
     stored = await trees(store)
-    names = [one for one in scope.earlier if one in stored and one != scope.current]
-    for tree in (*sorted(names), scope.current):
+    names = [*sorted(stored.keys() - {scope.current}), scope.current]
+    for tree in names:
         size = stored.get(tree, 0)
         yield [TreeLine(tree=tree, size=size, is_current=tree == scope.current)]
         reading = Reading(tree=tree, size=size, since_us=scope.since_us)
@@ -38,4 +36,4 @@ async def collected(
     first = max(scope.began_us, scope.since_us)
     async for added in added_lines(store, first, scope.node, settle):
         yield added
-    yield [EndLine(trees=len(names) + 1)]
+    yield [EndLine(trees=len(names))]

@@ -111,17 +111,21 @@ def kind_of_record(record: Record) -> str:
     return "socket" if record.is_socket else "call"
 
 
-def correcting(
-    correct: Callable[[Corrections], Awaitable[None]], evidence: Evidence
-) -> Callable[[Corrections], Awaitable[None]]:
-    """What writes corrections and then their leaves."""
+class Corrected:
+    """Writes corrections and then their leaves."""
 
-    async def corrected(corrections: Corrections) -> None:
-        await correct(corrections)
+    def __init__(
+        self, correct: Callable[[Corrections], Awaitable[None]], evidence: Evidence
+    ) -> None:
+        self._correct = correct
+        self._evidence = evidence
+
+    async def correct(self, corrections: Corrections) -> None:
+        """See `ClickHouse.correct`.  Repeating a call changes nothing."""
+        await self._correct(corrections)
         if corrections.rows:
-            await evidence.add(CORRECTIONS, corrections.token, {"correction": corrections.rows})
-
-    return corrected
+            rows = {"correction": corrections.rows}
+            await self._evidence.add(CORRECTIONS, corrections.token, rows)
 
 
 def _block(stream: str, token: str, rows: Mapping[str, Sequence[Row]]) -> Block:

@@ -49,26 +49,25 @@ def verdict(lines: Iterable[AnyLine], heads: Sequence[Head], damaged: Sequence[s
     """Check every tree; `damaged` may grow while `lines` are read."""
     found = Verdict()
     check: Check | None = None
-    seen: set[str] = set()
+    checks: list[Check] = []
     is_whole = False
-
-    def close() -> None:
-        if check is not None:
-            check.finish()
-            _add(found, check)
-
     for kind, group in groupby(lines, type):
         for line in group:
             if isinstance(line, TreeLine):
-                close()
-                seen.add(line.tree)
                 check = Check(line.tree, [one for one in heads if one.tree == line.tree])
+                checks.append(check)
             elif isinstance(line, LeafLine | RowLine) and check is not None:
                 check.feed((line,))
         is_whole = kind is EndLine
-    close()
+    for each in checks:
+        each.finish()
+    told = {key: erasure for each in checks for key, erasure in each.told.items()}
+    for each in checks:
+        each.finish_deletions(told)
+        _add(found, each)
+    trees = {each.tree for each in checks}
     for head in heads:
-        if head.tree not in seen:
+        if head.tree not in trees:
             reason = head.mistake() or "the store has no leaf of its tree"
             found.bad_heads.append(_bad(head, reason))
     found.damaged = list(damaged)

@@ -27,7 +27,7 @@ from proxy.delivery import outlets
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
-from proxy.evidence.evidence import Evidence, Sealing, correcting, kind_of_record
+from proxy.evidence.evidence import Corrected, Evidence, Sealing, kind_of_record
 from proxy.evidence.heads import Heads
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
@@ -43,12 +43,16 @@ from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
 from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
+from proxy.retention.eraser import Eraser
+from proxy.retention.schedule import keep_deleting
 from proxy.serving import instance, process
 from proxy.serving.backing_up import BackingUp
 from proxy.serving.opening import OPEN_S, open_store
+from proxy.serving.pausing import Pausing
 from proxy.serving.tables import Closes, Tables, closed
 from proxy.settings.config import Config
 from proxy.settings.places import Places
+from proxy.settings.retention import held
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +98,7 @@ class MeterProcess:
         self.clickhouse, self.store = tables.rows, tables.store
         self.notices = Notices(Outbox(places.outbox), targets(config))
         self.budgets = self._make_budgets(config)
-        corrects = self.budgets.correcting(correcting(self.clickhouse.correct, evidence))
+        corrects = self.budgets.correcting(Corrected(self.clickhouse.correct, evidence).correct)
         self.repricing = Repricing(config, self.store, corrects)
         self.probes = Probes(instance.name(config.data))
         self.audit = AuditDelivery(config, Sealing(tables.audit, evidence, lambda _: "audit"))
@@ -110,6 +114,11 @@ class MeterProcess:
         self.ways = [*self.deliveries, self.audit]
         if self.content:
             self.ways.append(self.content)
+        turns = [*(way.turn for way in self.ways), self.recorder.turn, evidence.turn]
+        self._pausing = Pausing(self.repricing, turns)
+        self.eraser = Eraser(
+            *(tables.erasing, places.erasing, self.audit.audit, self._pausing, held(config))
+        )
         self.alerting = Alerting(
             *(config.alerts, places.alerts, self.status, self.notices),
             targets=loss_targets(config),
@@ -140,7 +149,6 @@ class MeterProcess:
         )
 
     def _console(self) -> web.Application:
-        turns = [*(way.turn for way in self.ways), self.recorder.turn, self.evidence.turn]
         parts = Parts(
             store=self.store,
             status=self.status,
@@ -150,12 +158,12 @@ class MeterProcess:
             unpriced=partial(unpriced, self.store, self._book),
             counted=partial(comparisons, self.store),
             repricing=self.repricing,
-            contents=self.tables.contents,
+            eraser=self.eraser,
             content=self.content,
             audit=self.audit,
             probes=self.probes,
             budgets=self.budgets,
-            backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
+            backs_up=BackingUp(self._config, self.clickhouse, self._pausing),
             evaluations=self.tables.evaluations,
             heads=self.heads,
             caught_up=self._caught_up,
@@ -234,7 +242,8 @@ class MeterProcess:
             await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
         others = (self._prune(), self.alerting.run(), self.notices.run(), self.heads.run())
-        tasks += [asyncio.create_task(other) for other in others]
+        deleting = keep_deleting(self._config, self.eraser)
+        tasks += [asyncio.create_task(other) for other in (*others, deleting)]
         tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):
             tasks.append(asyncio.create_task(push.run()))

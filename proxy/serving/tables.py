@@ -12,11 +12,13 @@ from exporters.clickhouse.among_meters import AmongMeters
 from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.erasing import Erasing
 from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.evidence import EvidenceTable
 from exporters.clickhouse.store import Store
 from proxy.settings.config import Config
 from proxy.settings.places import store_dsn
+from proxy.settings.retention import shortest_days, table_days
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +38,14 @@ class Tables:
     """
 
     def __init__(self, config: Config) -> None:
+        rows_days, content_days = table_days(config)
         dsn, database = store_dsn(config), config.store.database
         self.rows = ClickHouse(
             dsn,
             database=database,
-            ttl_days=config.store.ttl_days,
-            content_ttl_days=config.content.ttl_days,
+            ttl_days=rows_days,
+            content_ttl_days=content_days,
+            checked_days=shortest_days(config),
         )
         self.store = Store(dsn, database=database)
         self.contents = Contents(dsn, database=database)
@@ -49,12 +53,13 @@ class Tables:
         self.audit = AuditTable(dsn, database=database)
         self.evaluations = Evaluations(dsn, database=database)
         self.evidence = EvidenceTable(dsn, database=database)
+        self.erasing = Erasing(dsn, database=database)
 
     async def close(self) -> None:
         """Wait for the inserts in flight, then disconnect."""
-        for one in (self.contents, self.among, self.audit, self.evaluations, self.evidence):
+        evidence = (self.audit, self.evidence, self.erasing)
+        for one in (self.contents, self.among, *evidence, self.evaluations, self.store):
             await one.close()
-        await self.store.close()
 
 
 async def closed(parts: Sequence[Closes]) -> None:

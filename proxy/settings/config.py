@@ -208,6 +208,16 @@ class AuditOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionOptions:
+    """How long the rows and the content of one project are kept; see docs/audit.md."""
+
+    name: str  # of the project
+    content_days: int = 0  # 0: content.ttl_days
+    rows_days: int = 0  # 0: store.ttl_days
+    legal_hold: bool = False  # nothing of it is deleted, whatever its age
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
     """A target for alerts.  Texts that may be secrets may be `env:NAME`; see docs/budgets.md."""
 
@@ -253,6 +263,7 @@ class Config:
     otlp: OtlpOptions = OtlpOptions()
     alerts: AlertOptions = AlertOptions()
     audit: AuditOptions = AuditOptions()
+    retention: Mapping[str, RetentionOptions] = field(default_factory=lambda: MappingProxyType({}))
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
     notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
     gateway: GatewayOptions = field(default_factory=GatewayOptions)

@@ -72,6 +72,11 @@ class Places:
         return self.state / "tree"
 
     @property
+    def erasing(self) -> Path:
+        """The deletion that is being carried out."""
+        return self.state / "erasing.json"
+
+    @property
     def state(self) -> Path:
         """The state from which a restarted meter continues."""
         return self.data / "state"

@@ -26,8 +26,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
         *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
         *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
-        *("delivery", "notices", "evidence", "budgets", "health", "backup", "console", "serving"),
-        "commands",
+        *("delivery", "notices", "evidence", "retention", "budgets", "health", "backup"),
+        *("console", "serving", "commands"),
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
