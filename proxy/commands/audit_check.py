@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from exporters.clickhouse.audit import AuditTable
 from exporters.evidence.checking import Finding
 from exporters.evidence.head import Head, heads_in
 from exporters.record import TransientError
@@ -13,7 +15,10 @@ from proxy.commands.arguments import Actions, common_again
 from proxy.commands.stored import not_stored, stored_configuration
 from proxy.commands.terminal import Exit
 from proxy.console.evidence_api import since_in_us
+from proxy.delivery import lag
 from proxy.evidence.verdict import Verdict, verdict
+from proxy.settings.config import Config
+from proxy.settings.places import Places
 
 SHOWN_MAX = 50  # findings in a terminal; --json has them all
 
@@ -48,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
             config = stored_configuration(arguments)
             opened = audit_source.opened(config, arguments.since, since_us, "verify")
             with opened as source:
-                for sentence in not_stored(config) if source.is_offline else ():
+                for sentence in _waiting(config) if source.is_offline else ():
                     terminal.say(sentence, sys.stderr)
                 found = _check(source, kept)
     except (TransientError, OSError) as error:
@@ -92,6 +97,15 @@ def _sentence(finding: Finding) -> str:
 
 def _check(source: audit_source.Source, kept: list[Head]) -> Verdict:
     return verdict(source.lines, [*source.heads, *kept], source.damaged)
+
+
+def _waiting(config: Config) -> Iterator[str]:
+    """What is not in the store yet, in sentences: it is not compared."""
+    places = Places(config.data)
+    yield from not_stored(config)
+    if waiting := lag.undelivered(places.audit, places.cursor(AuditTable.name)):
+        start = "start `taximeter serve` to write them to it, then verify again"
+        yield f"{waiting:,} entries of the audit log are not in the store yet; {start}"
 
 
 def _kept(file: str) -> list[Head]:

@@ -94,7 +94,7 @@ def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
         terminal.emit(done)
     else:
         terminal.say(f"Deleted the content of {done['deleted']:,} calls.  Their rows are kept.")
-        if done["held"]:
+        if "held" in done:
             terminal.say(f"Kept that of {done['held']:,} calls of projects under a legal hold.")
     return Exit.OK
 

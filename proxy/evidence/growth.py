@@ -48,6 +48,7 @@ class Growth:
         state, self.mistake = _read(file)
         private = _key(key)
         signing = SigningKey(private) if private else None
+        self.earlier = state.tree  # the tree that was there before; "" is none, or unknown
         self.began = signing is None or signing.tree != state.tree
         if signing is None or self.began:
             private = SigningKey.new()
@@ -162,3 +163,8 @@ def state_in(file: Path) -> State | None:
     if mistake:
         raise OSError(mistake)
     return state if state.tree else None
+
+
+def is_growing(file: Path) -> bool:
+    """Whether leaves may be in the store or not.  Raises OSError."""
+    return _read(file)[0].block is not None

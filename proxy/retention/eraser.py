@@ -56,7 +56,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
 
 
-class Erased(msgspec.Struct, frozen=True):
+class Erased(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many calls lost rows or content, and how many kept them for a legal hold."""
 
     deleted: int

@@ -47,6 +47,7 @@ from proxy.retention.eraser import Eraser
 from proxy.retention.schedule import keep_deleting
 from proxy.serving import instance, process
 from proxy.serving.backing_up import BackingUp
+from proxy.serving.changes import note_start
 from proxy.serving.opening import OPEN_S, open_store
 from proxy.serving.pausing import Pausing
 from proxy.serving.tables import Closes, Tables, closed
@@ -233,6 +234,7 @@ class MeterProcess:
 
     async def run(self, console_fds: str, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Run until `stop`; then read what the relays left, flush, and close."""
+        await note_start(self._config, self._book.version, self.evidence.growth, self.audit.audit)
         await open_store(self.clickhouse, self.repricing)
         await self.observer.count_waiting(self.deliveries)
         runner = web.AppRunner(self._console(), access_log=None, keepalive_timeout=CONSOLE_IDLE_S)

@@ -72,6 +72,11 @@ class Places:
         return self.state / "tree"
 
     @property
+    def settings(self) -> Path:
+        """What configuration and tariffs were in force at the last start."""
+        return self.state / "settings.json"
+
+    @property
     def erasing(self) -> Path:
         """The deletion that is being carried out."""
         return self.state / "erasing.json"
