@@ -1,18 +1,27 @@
 """Where evidence comes from: the running console, the store, or an export."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlencode
 
+import msgspec
+
+from exporters import audit, content, record
+from exporters.clickhouse.audit import AuditTable
+from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.corrections import Corrections
 from exporters.clickhouse.store import Store
+from exporters.evidence.checking import RowLine
 from exporters.evidence.head import Head
 from exporters.record import TransientError
 from proxy.commands.console_client import request
 from proxy.console.evidence_api import PATH
+from proxy.delivery import lag
 from proxy.evidence import export, heads
 from proxy.evidence.collect import Scope, collected
 from proxy.evidence.export import AnyLine
@@ -86,9 +95,38 @@ async def _stored(
     )
     try:
         async for lines in collected(store, scope, at_once):
-            yield lines
+            added = any(isinstance(line, RowLine) and line.number is None for line in lines)
+            yield _without(lines, _waiting(Places(config.data))) if added else lines
     finally:
         await store.close()
+
+
+def _without(lines: Sequence[AnyLine], waiting: Set[tuple[str, str]]) -> Sequence[AnyLine]:
+    """`lines` without rows that are on their way: a kill came between them and their leaves."""
+    return [
+        line
+        for line in lines
+        if not isinstance(line, RowLine)
+        or line.number is not None
+        or (line.call_id, line.source) not in waiting
+    ]
+
+
+def _waiting(places: Places) -> Set[tuple[str, str]]:
+    """The ids of what the journals hold for the store, of which some may be in it."""
+    found: set[tuple[str, str]] = set()
+    for folder, exporter, decode in (
+        (places.records, ClickHouse.name, record.decode),
+        (places.contents, Contents.name, content.decode),
+        (places.audit, AuditTable.name, audit.decode),
+    ):
+        for frame in lag.undelivered_frames(folder, places.cursor(exporter)):
+            one = decode(frame)
+            found.add((one.call_id.lower(), one.source))
+    if places.reprice_pending.exists():
+        pending = msgspec.json.decode(places.reprice_pending.read_bytes(), type=Corrections)
+        found |= {(one.call_id, one.source) for one in pending.rows}
+    return found
 
 
 def _stepped(chunks: AsyncIterator[Sequence[AnyLine]]) -> Iterator[AnyLine]:
