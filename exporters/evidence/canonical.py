@@ -26,6 +26,8 @@ import msgspec
 from exporters.evidence.forms import ATTRIBUTES, FORMS, Form, type_of
 from exporters.record import nine_places, rounded
 
+_MONEY_PLACES, _QUANTITY_PLACES = 18, 9  # as `exporters.record` rounds to
+_WHOLE_DIGITS = 15  # an amount with more is checked by `rounded`
 _encode = msgspec.json.Encoder().encode
 # msgspec escapes control characters in lower-case hex; any other pair is left.
 _ESCAPE = re.compile(rb"\\(?:u00([0-9a-f]{2})|.)", re.DOTALL)
@@ -64,14 +66,19 @@ def _parts(kind: str, form: int) -> _Parts:
 def _text_of(kind: str, names: tuple[str, ...]) -> Callable[[object], bytes]:
     renamed = ATTRIBUTES.get(kind, {})
     values = attrgetter(*(renamed.get(name, name) for name in names))
-    special = [
-        (at, _VALUES[type_of(name)]) for at, name in enumerate(names) if type_of(name) in _VALUES
-    ]
+    types = [(at, type_of(name)) for at, name in enumerate(names)]
+    numbers = [(at, _VALUES[type]) for at, type in types if type in ("money", "bits")]
+    others = [(at, _VALUES[type]) for at, type in types if type in ("id", "quantities", "map")]
 
     def text(row: object) -> bytes:
         cells = list(values(row))
-        for at, value in special:
-            cells[at] = value(cells[at])
+        for at, value in numbers:
+            cell = cells[at]
+            if cell is not None:
+                cells[at] = value(cell)
+        for at, value in others:
+            if cells[at]:  # most maps are empty
+                cells[at] = value(cells[at])
         encoded = _encode(cells)
         if b"\\u00" in encoded:
             encoded = _ESCAPE.sub(_upper, encoded)
@@ -95,21 +102,36 @@ def _plain(number: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def _money(value: Decimal | None) -> str | None:
+def _as_it_is(value: Decimal, places: int) -> str:
+    """The text of a number that needs no rounding, or ""; it costs a third of rounding it."""
+    text = str(value)
+    whole, point, fraction = text.partition(".")
+    if "E" in text or len(whole) > _WHOLE_DIGITS or len(fraction) > places:
+        return ""
+    text = text.rstrip("0").rstrip(".") if point else text
+    return "0" if text == "-0" else text
+
+
+def _money(value: Decimal) -> str:
+    if text := _as_it_is(value, _MONEY_PLACES):
+        return text
     exact = rounded(value)
-    return None if exact is None else _plain(exact)
+    return "0" if exact is None else _plain(exact)  # it is None only for None
 
 
 def _quantities(value: Mapping[str, Decimal]) -> dict[str, str]:
-    return {name: _plain(nine_places(value[name])) for name in sorted(value)}
+    return {
+        name: _as_it_is(value[name], _QUANTITY_PLACES) or _plain(nine_places(value[name]))
+        for name in sorted(value)
+    }
 
 
 def _texts(value: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value[name]) for name in sorted(value)}
 
 
-def _bits(value: float | None) -> int | None:
-    bits: int | None = None if value is None else struct.unpack("<Q", struct.pack("<d", value))[0]
+def _bits(value: float) -> int:
+    bits: int = struct.unpack("<Q", struct.pack("<d", value))[0]
     return bits
 
 
