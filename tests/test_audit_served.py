@@ -138,7 +138,7 @@ def checks(proof: Path, folder: Path) -> int:
     script.write_text(found[1])
     assert len(found[1].splitlines()) <= 36
     done = subprocess.run(
-        [sys.executable, "-I", str(script), str(proof)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "check", str(proof)], cwd=folder, capture_output=True, check=False
     )
     return done.returncode
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
@@ -18,7 +19,10 @@ from exporters.evidence.forms import FORMS, TABLES
 from exporters.evidence.head import Head, SigningKey, heads_in
 from exporters.evidence.leaves import sealed
 from exporters.evidence.tree import EMPTY, Tree, leaf_hash, paths, root, root_of_path
+from exporters.notify.machines import StandardWebhook
 from exporters.record import COLUMNS, Record
+from proxy.evidence import heads
+from proxy.evidence.heads import append, notice
 
 # The leaves and roots that implementations of RFC 6962 and RFC 9162 test themselves with:
 # https://github.com/google/certificate-transparency/blob/master/cpp/merkletree/merkle_tree_test.cc
@@ -120,6 +124,32 @@ def test_a_head_is_its_trees_alone() -> None:
     for text in ("{}", "[1]", "{", '{"head": 1}'):
         with pytest.raises(ValueError, match="not a head"):
             heads_in(text)
+
+
+def test_a_webhook_carries_the_whole_head() -> None:
+    """Its body can be kept as it came, and is a head for whoever checks later."""
+    head = KEY.head(7, root(HASHES[:7]), NOW, "here")
+    webhook = StandardWebhook("https://archive.example", node="here")
+    body = webhook.request(notice(head), NOW).body.decode()
+    assert heads_in(body) == [head]
+    assert json.loads(body)["kind"] == "head"
+
+
+def test_a_head_that_was_cut_short_is_skipped(tmp_path: Path) -> None:
+    """What `kill -9` leaves in the file costs neither the heads before it nor those after."""
+    file = tmp_path / "heads.jsonl"
+    kept = [KEY.head(size, root(HASHES[:size]), NOW) for size in (1, 2, 3)]
+    append(file, kept[0])
+    whole = file.read_bytes()
+    for cut in range(1, len(whole)):
+        file.write_bytes(whole + whole[:cut])
+        append(file, kept[1])
+        append(file, kept[2])
+        found = heads.read(file)
+        assert [one for one in found if one != kept[0]] == kept[1:]
+        assert found[0] == kept[0]
+    assert heads.newest(file) == msgspec.to_builtins(kept[2])
+    assert heads.newest(tmp_path / "none") is None
 
 
 def test_forms_have_every_column() -> None:

@@ -131,6 +131,7 @@ async def test_each_project_has_its_own_time(keeping: Keeping, tmp_path: Path) -
     assert place.client.query(nonces).result_rows == [(0,)]
 
 
+@pytest.mark.slow
 async def test_an_order_spares_what_is_held(keeping: Keeping) -> None:
     """And says of how many calls; the call whose content went can still be proved."""
     place = keeping.place
@@ -143,6 +144,7 @@ async def test_an_order_spares_what_is_held(keeping: Keeping) -> None:
     assert (found.ok, found.erased) == (True, 6)
 
 
+@pytest.mark.slow
 async def test_a_deletion_nobody_wrote_down_is_found(keeping: Keeping) -> None:
     """Listing a row as deleted under a deletion that was about others gives it away."""
     place = keeping.place
@@ -181,7 +183,7 @@ class Dying:
         raise TransientError("killed")
 
 
-@pytest.mark.parametrize("step", ["list", "delete"])
+@pytest.mark.parametrize("step", [pytest.param("list", marks=pytest.mark.slow), "delete"])
 async def test_a_deletion_that_was_interrupted_is_finished(keeping: Keeping, step: str) -> None:
     """By the next process, and a check finds nothing wrong before nor after."""
     place = keeping.place
@@ -200,6 +202,7 @@ async def test_a_deletion_that_was_interrupted_is_finished(keeping: Keeping, ste
     assert not Places(place.config.data).erasing.exists()
 
 
+@pytest.mark.slow
 async def test_what_the_tables_deleted_themselves_is_written_down(keeping: Keeping) -> None:
     """While no meter ran: an entry says so later, of those that are old enough alone."""
     place = keeping.place
