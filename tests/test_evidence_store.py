@@ -166,6 +166,7 @@ class Place:
         growth = self.evidence.growth
         scope = Scope(
             current=growth.key.tree,
+            size=growth.size,
             began_us=growth.began_us,
             since_us=since_us,
             node="here",
@@ -323,6 +324,18 @@ async def test_changed_leaves_and_nonces_are_found(place: Place) -> None:
     assert {(one.what, one.number) for one in found.findings()} == {("altered", 0), ("altered", 1)}
     assert [one.reason for one in found.bad_heads] == [
         "the leaves before it are not those that it was signed over"
+    ]
+
+
+async def test_a_tree_that_was_cut_is_found(place: Place) -> None:
+    """The newest rows with their leaves: the meter knows how many there were."""
+    await place.fill()
+    place.change("ALTER TABLE leaves DELETE WHERE number >= 14")
+    place.change("ALTER TABLE corrections DELETE WHERE source IN ('w:2', 'w:3')")
+    found = await place.check()
+    assert [(one.what, one.number) for one in found.findings()] == [
+        ("missing", 14),
+        ("missing", 15),
     ]
 
 

@@ -65,10 +65,11 @@ class Erasure(msgspec.Struct, frozen=True):
 
 
 class Check:
-    """Checks the leaves of one tree against rows and heads."""
+    """Checks the leaves of one tree, which should have at least `size`, against rows and heads."""
 
-    def __init__(self, tree: str, heads: Iterable[Head]) -> None:
+    def __init__(self, tree: str, heads: Iterable[Head], *, size: int = 0) -> None:
         self.tree = tree
+        self._size = size
         self.findings: list[Finding] = []
         self.unnamed = 0  # findings beyond FINDINGS_MAX
         self.checked = self.erased = self.pending = self.unchecked = 0
@@ -101,6 +102,7 @@ class Check:
         """All lines were fed."""
         self._close()
         self._past_heads()
+        self._gap(self._tree.size, self._size)
         for head in self._heads[self._at :]:
             self._bad(head, f"it has {head.size} leaves, of which {self._tree.size} are there")
         for finding in self._failed.values():
@@ -138,11 +140,7 @@ class Check:
         if line.number < expected:
             self._note("added", line.leaf, f"a second leaf {line.number}, or out of order")
             return
-        for number in range(expected, min(line.number, expected + FINDINGS_MAX)):
-            reason = f"leaf {number} is gone, so nothing after it can be compared with heads"
-            self._add(
-                Finding(what="missing", kind="leaf", call_id="", number=number, reason=reason)
-            )
+        self._gap(expected, line.number)
         if line.number > expected:
             self._whole = False
             self._tree = Tree(line.number, [b"\0" * 32] * line.number.bit_count())
@@ -153,6 +151,15 @@ class Check:
             count, digest = self._erasing.get(line.deletion, (0, hashlib.sha256()))
             digest.update(line.number.to_bytes(8, "big"))
             self._erasing[line.deletion] = count + 1, digest
+
+    def _gap(self, first: int, end: int) -> None:
+        """Leaves that are not there; beyond FINDINGS_MAX they are counted."""
+        self.unnamed += max(0, end - first - FINDINGS_MAX)
+        for number in range(first, min(end, first + FINDINGS_MAX)):
+            reason = f"leaf {number} is gone, so nothing after it can be compared with heads"
+            self._add(
+                Finding(what="missing", kind="leaf", call_id="", number=number, reason=reason)
+            )
 
     def _past_heads(self) -> None:
         """Compare the heads of the tree as it is now."""

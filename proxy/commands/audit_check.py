@@ -80,7 +80,7 @@ def show(found: Verdict) -> None:
     word = "Verified" if found.ok else "NOT verified"
     terminal.wrapped(
         f"{word}: {found.checked:,} rows of {found.leaves:,} leaves are as they were written,"
-        f" {found.erased:,} were deleted by entries in the log, {found.heads:,} heads fit."
+        f" {found.erased:,} were deleted by entries in the log; heads that fit: {found.heads:,}."
     )
     if found.unheaded:
         terminal.wrapped(

@@ -89,6 +89,7 @@ async def _stored(
     store = Store(store_dsn(config), database=config.store.database)
     scope = Scope(
         current=known.tree,
+        size=known.size,
         began_us=known.began_us or 0,
         since_us=since_us,
         node=known.node,

@@ -91,6 +91,7 @@ class EvidenceApi:
         growth = self._heads.evidence.growth
         return Scope(
             current=growth.key.tree,
+            size=growth.size,
             began_us=growth.began_us,
             since_us=since_us,
             node=growth.node,

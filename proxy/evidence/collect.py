@@ -16,6 +16,7 @@ class Scope:
     """
 
     current: str
+    size: int  # leaves that it has at least
     began_us: int
     since_us: int = 0
     node: str = ""
@@ -29,7 +30,8 @@ async def collected(
     names = [*sorted(stored.keys() - {scope.current}), scope.current]
     for tree in names:
         size = stored.get(tree, 0)
-        yield [TreeLine(tree=tree, size=size, is_current=tree == scope.current)]
+        least = scope.size if tree == scope.current else 0
+        yield [TreeLine(tree=tree, size=max(size, least), is_current=tree == scope.current)]
         reading = Reading(tree=tree, size=size, since_us=scope.since_us)
         async for lines in sealed_lines(store, reading):
             yield lines

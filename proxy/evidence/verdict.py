@@ -54,7 +54,8 @@ def verdict(lines: Iterable[AnyLine], heads: Sequence[Head], damaged: Sequence[s
     for kind, group in groupby(lines, type):
         for line in group:
             if isinstance(line, TreeLine):
-                check = Check(line.tree, [one for one in heads if one.tree == line.tree])
+                of_it = [one for one in heads if one.tree == line.tree]
+                check = Check(line.tree, of_it, size=line.size)
                 checks.append(check)
             elif isinstance(line, LeafLine | RowLine) and check is not None:
                 check.feed((line,))

@@ -30,6 +30,9 @@ async def keep_deleting(config: Config, eraser: Eraser) -> None:
         except (TransientError, NotAudited, OSError) as error:
             log.warning("Cannot delete old rows yet (%s); retrying.", error)
             wait_s = RETRY_S
+        except Exception:  # a fault of ours here must not stop metering
+            log.exception("Cannot delete old rows; retrying.")
+            wait_s = RETRY_S
         await asyncio.sleep(wait_s)
 
 
