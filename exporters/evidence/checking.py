@@ -5,7 +5,7 @@ not grow with their number, only with that of findings and deletions.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -232,14 +232,9 @@ class Check:
 
     def _deletion(self, row: str) -> None:
         """Note what a deletion's entry says; the last column of an entry is `after`."""
-        try:
-            after = msgspec.json.decode(str(msgspec.json.decode(row)[-1]) or "null")
-        except (msgspec.DecodeError, IndexError, TypeError):
-            return
-        if isinstance(after, dict) and isinstance(after.get(DELETED), list):
-            with suppress(msgspec.ValidationError):
-                for one in msgspec.convert(after[DELETED], list[Erasure]):
-                    self.told[one.tree, one.deletion] = one
+        with suppress(msgspec.DecodeError, IndexError, TypeError):
+            for one in erasures(str(msgspec.json.decode(row)[-1])):
+                self.told[one.tree, one.deletion] = one
 
     # -- findings ---------------------------------------------------------------------------------
 
@@ -254,12 +249,13 @@ class Check:
             self.unnamed += 1
 
 
-def digest_of(numbers: Sequence[int]) -> str:
-    """The digest of a deletion: SHA-256 of the leaves' numbers in order, 8 bytes each."""
-    digest = hashlib.sha256()
-    for number in sorted(numbers):
-        digest.update(number.to_bytes(8, "big"))
-    return digest.hexdigest()
+def erasures(after: str) -> list[Erasure]:
+    """What an entry's `after` says was erased; none for entries about anything else."""
+    with suppress(msgspec.MsgspecError):
+        document = msgspec.json.decode(after or "null")
+        if isinstance(document, dict) and DELETED in document:
+            return msgspec.convert(document[DELETED], list[Erasure])
+    return []
 
 
 def _finding(what: str, of: "Leaf | RowLine", reason: str, number: int | None) -> Finding:

@@ -96,7 +96,7 @@ def _sentence(finding: Finding) -> str:
 
 
 def _check(source: audit_source.Source, kept: list[Head]) -> Verdict:
-    return verdict(source.lines, [*source.heads, *kept], source.damaged)
+    return verdict(source.lines, [*source.heads, *kept], source.damaged, source.erasures)
 
 
 def _waiting(config: Config) -> Iterator[str]:

@@ -16,7 +16,7 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.corrections import Corrections
 from exporters.clickhouse.store import Store
-from exporters.evidence.checking import RowLine
+from exporters.evidence.checking import Erasure, RowLine, erasures
 from exporters.evidence.head import Head
 from exporters.record import TransientError
 from proxy.commands.console_client import request
@@ -42,6 +42,7 @@ class Source:
     heads: list[Head]
     damaged: list[str] = field(default_factory=list)
     is_offline: bool = False  # from the store itself, while no meter runs
+    erasures: list[Erasure] = field(default_factory=list)  # of entries on their way to the store
 
 
 def from_export(directory: Path) -> Source:
@@ -60,7 +61,15 @@ def opened(config: Config, since: str, since_us: int, purpose: str) -> Iterator[
         if answer is not None:
             yield Source(lines=_received(answer), heads=kept)
             return
-    yield Source(lines=_stepped(_stored(config, kept, since_us)), heads=kept, is_offline=True)
+    places = Places(config.data)
+    frames = lag.undelivered_frames(places.audit, places.cursor(AuditTable.name))
+    entries = map(audit.decode, frames)
+    yield Source(
+        lines=_stepped(_stored(config, kept, since_us)),
+        heads=kept,
+        is_offline=True,
+        erasures=[one for entry in entries for one in erasures(entry.after)],
+    )
 
 
 def state(config: Config) -> State:

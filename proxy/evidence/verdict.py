@@ -5,7 +5,7 @@ from itertools import groupby
 
 import msgspec
 
-from exporters.evidence.checking import Check, Finding, LeafLine, RowLine
+from exporters.evidence.checking import Check, Erasure, Finding, LeafLine, RowLine
 from exporters.evidence.head import Head
 from proxy.evidence.export import AnyLine, EndLine, TreeLine
 
@@ -26,7 +26,8 @@ class Verdict(msgspec.Struct, kw_only=True):
 
     ok: bool = True
     tree: str = ""
-    leaves: int = 0
+    size: int = 0  # of that tree, which is the one that grows
+    leaves: int = 0  # of all trees
     root: str = ""
     heads: int = 0  # that fit
     checked: int = 0
@@ -45,8 +46,16 @@ class Verdict(msgspec.Struct, kw_only=True):
         return [*self.altered, *self.missing, *self.added]
 
 
-def verdict(lines: Iterable[AnyLine], heads: Sequence[Head], damaged: Sequence[str]) -> Verdict:
-    """Check every tree; `damaged` may grow while `lines` are read."""
+def verdict(
+    lines: Iterable[AnyLine],
+    heads: Sequence[Head],
+    damaged: Sequence[str] = (),
+    waiting: Iterable[Erasure] = (),
+) -> Verdict:
+    """Check every tree; `damaged` may grow while `lines` are read.
+
+    `waiting` are deletions whose entries are on their way to the store.
+    """
     found = Verdict()
     check: Check | None = None
     checks: list[Check] = []
@@ -62,7 +71,8 @@ def verdict(lines: Iterable[AnyLine], heads: Sequence[Head], damaged: Sequence[s
         is_whole = kind is EndLine
     for each in checks:
         each.finish()
-    told = {key: erasure for each in checks for key, erasure in each.told.items()}
+    told = {(one.tree, one.deletion): one for one in waiting}
+    told |= {key: erasure for each in checks for key, erasure in each.told.items()}
     for each in checks:
         each.finish_deletions(told)
         _add(found, each)
@@ -80,7 +90,8 @@ def verdict(lines: Iterable[AnyLine], heads: Sequence[Head], damaged: Sequence[s
 
 def _add(found: Verdict, check: Check) -> None:
     """Add what one tree had; the last one is the tree that grows."""
-    found.tree, found.leaves, found.root = check.tree, check.size, check.root.hex()
+    found.tree, found.size, found.root = check.tree, check.size, check.root.hex()
+    found.leaves += check.size
     found.heads += check.good_heads
     found.checked += check.checked
     found.erased += check.erased
