@@ -53,13 +53,13 @@ class Heads:
         await self._resume()
         while True:
             try:
-                if self._is_due(datetime.now(UTC)):
+                if self.is_due(datetime.now(UTC)):
                     await self.sign()
             except OSError as error:
                 log.error("Cannot write %s (%s); retrying.", self._file, error.strerror)
             await asyncio.sleep(LOOK_S)
 
-    def _is_due(self, now: datetime) -> bool:
+    def is_due(self, now: datetime) -> bool:
         """An hour after the start or the last one, whether leaves came or not."""
         return now - (self.last.time if self.last else self._began) >= EVERY
 
