@@ -18,6 +18,7 @@ from proxy.evidence.heads import EVERY, Heads
 from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
 from proxy.settings.config import Config
+from support.patience import PATIENCE_S
 from support.webhook_receiver import Receiver
 
 
@@ -40,7 +41,9 @@ async def told(evidence: Evidence, tmp_path: Path, receiver: Receiver, count: in
     notices = Notices(Outbox(tmp_path / "outbox.log"), [target])
     signer = Heads(evidence, tmp_path / "heads.jsonl", notices, ("archive",), "here")
     running = [asyncio.create_task(one) for one in (notices.run(), signer.run())]
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE_S):
+        while heads.read(tmp_path / "heads.jsonl") and signer.last is None:
+            await asyncio.sleep(0.01)
     for number in range(count):
         row = Content(ts_us=1, call_id="a", source=str(number))
         await evidence.add("content", f"w:{evidence.growth.size + 1}:0-1", {"content": [row]})
@@ -72,7 +75,7 @@ async def test_heads_leave_the_machine(tmp_path: Path, caplog: pytest.LogCapture
 async def test_a_head_that_was_kept_and_not_told(tmp_path: Path) -> None:
     """A kill between the file and the target: the next process tells it."""
     evidence = grown(tmp_path)
-    head = evidence.growth.key.head(0, evidence.growth.root(), datetime.now(UTC))
+    head = evidence.growth.key.head(0, evidence.growth.root(), datetime.now(UTC), "here")
     heads.append(tmp_path / "heads.jsonl", head)
     async with Receiver() as receiver:
         assert await told(evidence, tmp_path, receiver, 0) == [head]
