@@ -8,7 +8,6 @@ batch, followed by their leaves.  CPU time is that of the process with all threa
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import tempfile
@@ -96,14 +95,16 @@ async def measured(calls: int, batch: int) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and print."""
-    parser = argparse.ArgumentParser(prog="evidence_cost")
-    parser.add_argument("--calls", type=int, default=5_000)
-    parser.add_argument("--batch", type=int, default=1_000)
-    parser.add_argument("--json", action="store_true")
+    parser = argparse.ArgumentParser(
+        prog="python -m trials.bench.evidence_cost", description=__doc__
+    )
+    parser.add_argument("--calls", type=int, default=5_000, help="in all (5000)")
+    parser.add_argument("--batch", type=int, default=1_000, help="calls of one insert (1000)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     found = asyncio.run(measured(arguments.calls, arguments.batch))
     if arguments.json:
-        print(json.dumps(found))
+        terminal.emit(found)
     else:
         terminal.show(COLUMNS, [{"part": part, "ms": f"{ms:.4f}"} for part, ms in found.items()])
     return 0
