@@ -75,6 +75,7 @@ def upstream(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_evidence_from_call_to_check(upstream: str, tmp_path: Path) -> None:
     """Verified while it runs, proved to a script of the docs, and by role; later without it."""
     with processes.serve(tmp_path, {"openai": upstream}, settings=SETTINGS) as running:
@@ -136,7 +137,7 @@ def checks(proof: Path, folder: Path) -> int:
     assert found is not None
     script = folder / "check.py"
     script.write_text(found[1])
-    assert len(found[1].splitlines()) <= 36
+    assert len([line for line in found[1].splitlines() if line]) <= 30
     done = subprocess.run(
         [sys.executable, "-m", "check", str(proof)], cwd=folder, capture_output=True, check=False
     )
