@@ -314,6 +314,7 @@ async def test_each_change_is_named(place: Place) -> None:
     assert (found.ok, found.heads, found.bad_heads) == (False, 1, [])
 
 
+@pytest.mark.slow
 async def test_changed_leaves_and_nonces_are_found(place: Place) -> None:
     """A leaf changed with its row, and a lost nonce."""
     await place.fill()
@@ -327,6 +328,7 @@ async def test_changed_leaves_and_nonces_are_found(place: Place) -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_a_tree_that_was_cut_is_found(place: Place) -> None:
     """The newest rows with their leaves: the meter knows how many there were."""
     await place.fill()
@@ -339,6 +341,7 @@ async def test_a_tree_that_was_cut_is_found(place: Place) -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_since_compares_newer_rows_alone(place: Place) -> None:
     """Heads are compared with all leaves all the same."""
     await place.fill()

@@ -141,7 +141,7 @@ def test_a_head_that_was_cut_short_is_skipped(tmp_path: Path) -> None:
     kept = [KEY.head(size, root(HASHES[:size]), NOW) for size in (1, 2, 3)]
     append(file, kept[0])
     whole = file.read_bytes()
-    for cut in range(1, len(whole)):
+    for cut in range(1, len(whole), 12):
         file.write_bytes(whole + whole[:cut])
         append(file, kept[1])
         append(file, kept[2])
