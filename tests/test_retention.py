@@ -183,7 +183,8 @@ class Dying:
         raise TransientError("killed")
 
 
-@pytest.mark.parametrize("step", [pytest.param("list", marks=pytest.mark.slow), "delete"])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["list", "delete"])
 async def test_a_deletion_that_was_interrupted_is_finished(keeping: Keeping, step: str) -> None:
     """By the next process, and a check finds nothing wrong before nor after."""
     place = keeping.place
