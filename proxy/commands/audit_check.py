@@ -16,10 +16,12 @@ from proxy.commands.stored import not_stored, stored_configuration
 from proxy.commands.terminal import Exit
 from proxy.console.evidence_api import since_in_us
 from proxy.delivery import lag
+from proxy.evidence import export
 from proxy.evidence.verdict import Verdict, verdict
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
+INSIDE = "evidence"  # where an export of something else has its evidence
 SHOWN_MAX = 50  # findings in a terminal; --json has them all
 
 
@@ -125,6 +127,8 @@ def _directory(text: str) -> Path | None:
     if not text:
         return None
     path = Path(text)
-    if not (path / "leaves.jsonl").is_file():
+    if (path / INSIDE / export.LEAVES).is_file():
+        return path / INSIDE
+    if not (path / export.LEAVES).is_file():
         raise ValueError(f"{text} is not what `taximeter audit export` wrote: no leaves.jsonl")
     return path

@@ -95,28 +95,39 @@ def export(arguments: argparse.Namespace) -> int:
     """Run `audit export`."""
     to = Path(arguments.output)
     try:
-        since_us = since_in_us(arguments.since, datetime.now(UTC))
+        since_in_us(arguments.since, datetime.now(UTC))
         if to.exists() and (not to.is_dir() or any(to.iterdir())):
             raise ValueError(f"{to} is not empty; choose a new directory")
     except ValueError as error:
         terminal.say(f"audit export: {error}", sys.stderr)
         return Exit.MISTAKE
-    config = stored_configuration(arguments)
     try:
-        with audit_source.opened(config, arguments.since, since_us, "export") as source:
-            to.mkdir(parents=True, exist_ok=True, mode=0o700)
-            leaves = files.write(source.lines, source.heads, to)
+        done = write_evidence(stored_configuration(arguments), to, arguments.since)
     except (OSError, TransientError) as error:
         terminal.say(f"Cannot export the evidence: {error}", sys.stderr)
         return Exit.FAILED
-    done = {"directory": str(to), "leaves": leaves, "heads": len(source.heads)}
     if arguments.json:
-        terminal.emit(done)
+        terminal.emit({"directory": str(to), **done})
     else:
         terminal.say(
-            f"Wrote {leaves:,} leaves, their rows and {len(source.heads):,} heads to {to}."
+            f"Wrote {done['leaves']:,} leaves, their rows and {done['heads']:,} heads to {to}."
         )
     return Exit.OK
+
+
+def write_evidence(config: Config, to: Path, since: str = "") -> dict[str, int]:
+    """Write what `audit verify --export` reads into a directory; returns how much.
+
+    Raises OSError, TransientError, or ValueError for an invalid `since`.
+    """
+    since_us = since_in_us(since, datetime.now(UTC))
+    with audit_source.opened(config, since, since_us, "export") as source:
+        if source.is_offline:  # the console writes the entry itself
+            change = ChangeMade("evidence-export", f"since {since or 'the start'}")
+            audited.write(config, change)
+        to.mkdir(parents=True, exist_ok=True, mode=0o700)
+        leaves = files.write(source.lines, source.heads, to)
+        return {"leaves": leaves, "heads": len(source.heads)}
 
 
 def _signed(config: Config) -> Head:
@@ -139,8 +150,9 @@ def _growth(config: Config) -> Growth:
 
 def _proof(config: Config, call_id: str) -> object:
     """A proof without a running meter.  Raises ValueError if there is none."""
+    found = asyncio.run(_stored_proof(config, call_id))
     audited.write(config, ChangeMade("content-read", f"proof of call {call_id}"))
-    return asyncio.run(_stored_proof(config, call_id))
+    return found
 
 
 async def _stored_proof(config: Config, call_id: str) -> object:
