@@ -17,8 +17,14 @@ from exporters.clickhouse.writer import Writer
 from exporters.evidence.checking import Erasure
 from exporters.evidence.forms import TABLES
 
-ROWS = ("call", "socket", "refusal", "correction", "content")  # what goes with the rows of a call
-CONTENT = ("content",)
+ROWS: tuple[str, ...] = (
+    "call",
+    "socket",
+    "refusal",
+    "correction",
+    "content",
+)  # what goes with the rows of a call
+CONTENT: tuple[str, ...] = ("content",)
 PAGE = 100_000  # leaf numbers that are read at once
 
 
