@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 from exporters.clickhouse.dsn import parse_dsn
 from proxy.settings import sources
@@ -17,6 +18,9 @@ FLAGS = {
     "console_port": "console.port",
     "relays": "relays",
 }
+
+
+Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

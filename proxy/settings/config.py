@@ -202,6 +202,23 @@ class AlertOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditOptions:
+    """See docs/audit.md."""
+
+    notify: tuple[str, ...] = ()  # names of targets that get each signed head, beside the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionOptions:
+    """How long the rows and the content of one project are kept; see docs/audit.md."""
+
+    name: str  # of the project
+    content_days: int = 0  # 0: content.ttl_days
+    rows_days: int = 0  # 0: store.ttl_days
+    legal_hold: bool = False  # nothing of it is deleted, whatever its age
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
     """A target for alerts.  Texts that may be secrets may be `env:NAME`; see docs/budgets.md."""
 
@@ -271,6 +288,8 @@ class Config:
     content: ContentOptions = ContentOptions()
     otlp: OtlpOptions = OtlpOptions()
     alerts: AlertOptions = AlertOptions()
+    audit: AuditOptions = AuditOptions()
+    retention: Mapping[str, RetentionOptions] = field(default_factory=lambda: MappingProxyType({}))
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
     notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
     invoices: Mapping[str, InvoiceOptions] = field(default_factory=lambda: MappingProxyType({}))
