@@ -56,8 +56,8 @@ def main(arguments: argparse.Namespace) -> int:
         return Exit.MISTAKE
     config = configuration(arguments)
     try:
-        run = _fetched(config, arguments.run)
-        against = _fetched(config, arguments.against) if arguments.against else None
+        run = fetched(config, arguments.run)
+        against = fetched(config, arguments.against) if arguments.against else None
     except ValueError as error:
         terminal.say(f"eval report: {error}", sys.stderr)
         return Exit.MISTAKE
@@ -74,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _fetched(config: Config, run_id: str) -> Stored:
+def fetched(config: Config, run_id: str) -> Stored:
     """The run; "" is the newest.  Raises ValueError, OSError and TransientError."""
     try:
         runs: list[Row] | None = ask(config, PATH, {})

@@ -20,15 +20,23 @@ COPIES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it arrives.  `session` names a conversation whose prefix may be cached."""
+    """One call as it arrives.  `session` names a conversation whose prefix may be cached.
+
+    Without one, calls of a `kind` share a prefix, as of one system prompt.
+    """
 
     at_s: float  # since the beginning
     input_tokens: int = 0
     output_tokens: int = 0
     session: str = ""
-    kind: str = ""  # class of prompt, which routing may look at
+    kind: str = ""  # class of prompt
     cached_tokens: int = 0  # of the input, read from the cache where its session is warm
     row: int = -1  # of the recording that it repeats
+
+    @property
+    def prefix(self) -> str:
+        """What a cache knows it by; "" if nothing of it is shared."""
+        return self.session or self.kind
 
 
 def poisson(per_second: float, calls: int, chance: Generator) -> list[Call]:

@@ -18,6 +18,7 @@ from numpy.random import Generator
 from evaluation.simulation.arrivals import Call
 from evaluation.simulation.bucket import Bucket
 from evaluation.simulation.served import (
+    Cached,
     Decide,
     Next,
     Once,
@@ -47,7 +48,7 @@ class _State:
     in_flight: int = 0
     waiting: deque[int] = field(default_factory=deque)
     retry_s: float = inf  # when its head is looked at again
-    seen: dict[str, float] = field(default_factory=dict)  # session → end of its last call
+    seen: dict[Cached, float] = field(default_factory=dict)  # → end of its last call
 
 
 class Simulation:
@@ -93,7 +94,7 @@ class Simulation:
             state = self._states[what]
             if kind == END:
                 state.in_flight -= 1
-                state.seen[self._calls[at].session] = now_s
+                state.seen[self._target[at], self._calls[at].prefix] = now_s
                 self._over(at, now_s)
             elif now_s >= state.retry_s:
                 state.retry_s = inf
@@ -152,9 +153,8 @@ class Simulation:
         pool = state.pool
         while state.waiting:
             at = state.waiting[0]
-            call = self._calls[at]
             until_s = self._asked_s[at] + pool.patience_s
-            ready_s = self._ready(state, call, now_s)
+            ready_s = self._ready(state, at, now_s)
             if now_s <= until_s and ready_s <= now_s:
                 state.waiting.popleft()
                 self._serve(state, at, now_s)
@@ -183,16 +183,18 @@ class Simulation:
             tried=self._tried.get(at, ()),
         )
 
-    def _cached(self, state: _State, call: Call, now_s: float) -> bool:
-        last_s = state.seen.get(call.session, -inf) if call.session else -inf
+    def _cached(self, state: _State, at: int, now_s: float) -> bool:
+        prefix = self._calls[at].prefix
+        last_s = state.seen.get((self._target[at], prefix), -inf) if prefix else -inf
         return now_s - last_s <= state.pool.cache_ttl_s
 
-    def _ready(self, state: _State, call: Call, now_s: float) -> float:
+    def _ready(self, state: _State, at: int, now_s: float) -> float:
         if state.pool.concurrency is not None and state.in_flight >= state.pool.concurrency:
             return inf  # an end will say
         if not state.buckets:
             return now_s
-        cached = self._cached(state, call, now_s)
+        call = self._calls[at]
+        cached = self._cached(state, at, now_s)
         return max(b.ready_at(b.limit.of(call, cached=cached), now_s) for b in state.buckets)
 
     def _again(self, state: _State, at_s: float) -> None:
@@ -202,7 +204,7 @@ class Simulation:
 
     def _serve(self, state: _State, at: int, now_s: float) -> None:
         call, pool = self._calls[at], state.pool
-        cached = self._cached(state, call, now_s)
+        cached = self._cached(state, at, now_s)
         for bucket in state.buckets:
             bucket.take(bucket.limit.of(call, cached=cached), now_s)
         state.in_flight += 1

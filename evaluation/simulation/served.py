@@ -14,7 +14,8 @@ from evaluation.simulation.arrivals import Call
 from evaluation.simulation.bucket import Limit
 
 Outcome = Literal["done", "failed", "refused", "too_large", "unserved"]
-NOBODY: Mapping[str, float] = MappingProxyType({})
+Cached = tuple[str, str]  # a model and the prefix that its provider has in its cache
+NOBODY: Mapping[Cached, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Service:
 class Pool:
     """Where calls are served: at most `concurrency` at once, within `limits`, first come first.
 
-    A call that has waited `patience_s` is refused, as by a 429; 0 refuses at once.  `warm` has the
-    sessions that are cached before the beginning, with the time of their last call.
+    A call that has waited `patience_s` is refused, as by a 429; 0 refuses at once.  `warm` has what
+    is cached before the beginning, with the time of its last call.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Pool:
     limits: tuple[Limit, ...] = ()
     patience_s: float = inf
     cache_ttl_s: float = 0.0
-    warm: Mapping[str, float] = field(default_factory=lambda: NOBODY)
+    warm: Mapping[Cached, float] = field(default_factory=lambda: NOBODY)
 
     def __post_init__(self) -> None:
         if (self.concurrency is not None and self.concurrency < 1) or self.patience_s < 0:

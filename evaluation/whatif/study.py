@@ -1,0 +1,281 @@
+"""One study: the gate first, then three kinds of claim about routes, each with its label."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.random import Generator
+
+from evaluation.benchmarks.tables import Table
+from evaluation.history.turns import UNSEEN, Split, Traffic, Turn, split
+from evaluation.reports.rows import Stored
+from evaluation.simulation import Limit, recorded
+from evaluation.statistics import CONFIDENCE, Interval, mean
+from evaluation.statistics.means import difference
+from evaluation.whatif import estimates, gate, queues, replay
+from evaluation.whatif.policies import IN_FORCE, PROPOSED, Policies
+from evaluation.whatif.prices import Prices
+from evaluation.whatif.service import measured, output_ratios
+from pricing.book import TariffBook
+from proxy.gateway.facts import Facts
+from proxy.gateway.filters import Route
+from proxy.gateway.options import GatewayOptions
+
+KIND = "queue simulation"
+CALLS_MAX = 4_000  # in a replication
+TURNS_MIN = 40  # fewer calls are no history
+Progress = Callable[[str], None]
+
+
+class TooLittle(ValueError):
+    """The history cannot carry a study; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What to study.  `routes` are proposed, `in_force` configured; both by their own names."""
+
+    routes: Sequence[Route]
+    in_force: Mapping[str, Route]
+    options: GatewayOptions
+    limits: Mapping[str, tuple[Limit, ...]]
+    book: TariffBook
+    arrivals: Table | None = None
+    scale: float = 1.0
+    replications: int = 20
+    seed: int = 1
+    calls_max: int = CALLS_MAX
+    run: Stored | None = None
+    run_facts: Mapping[str, Facts] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def study(traffic: Traffic, asked: Asked, progress: Progress = lambda _: None) -> dict[str, object]:
+    """For JSON.  Raises TooLittle."""
+    turns = traffic.turns
+    routes = by_turn(turns, asked.routes)
+    if len(routes) < TURNS_MIN:
+        raise TooLittle(
+            f"{len(routes):,} of {len(turns):,} calls concern these routes, and {TURNS_MIN} are"
+            " needed; ask for a longer --history"
+        )
+    parts = split(turns)
+    concerned = [n for n in parts.held_out if n in routes]
+    if not concerned or not any(n in routes for n in parts.learned):
+        raise TooLittle(
+            "all calls on these routes are of the same sessions or moment, so nothing can be held"
+            " out; ask for a longer --history"
+        )
+    prices = Prices(turns, asked.book, output_ratios(turns, parts.learned))
+    policies = Policies(turns, routes, asked.options, prices, asked.book, parts.learned)
+    progress("estimating from recorded propensities")
+    claims = {
+        "replay": replay.replay(asked.run, asked.run_facts, asked.routes, turns),
+        "off_policy": estimates.estimates(policies, parts.held_out),
+    }
+    queue = _Queue(asked, policies, parts, progress)
+    passed = queue.gate()
+    found = queue.policies()
+    return {
+        "history": _history(traffic, routes, parts),
+        "routes": [_route(route) for route in asked.routes],
+        "confidence": CONFIDENCE,
+        "seed": asked.seed,
+        "replications": asked.replications,
+        "gate": passed,
+        **claims,
+        "queue": found,
+        "notes": [*asked.notes, *_unseen(asked.routes), *queue.notes],
+    }
+
+
+def by_turn(turns: Sequence[Turn], routes: Sequence[Route]) -> dict[int, Route]:
+    """The route of each turn that one concerns.
+
+    A call that came through a route of that name belongs to it; any other to the first route that
+    lists its model.  If none does, the calls of a single route are all those it could serve.
+    """
+    named = {route.options.name: route for route in routes}
+    listed: dict[str, Route] = {}
+    for route in routes:
+        for one in route.candidates:
+            listed.setdefault(one.options.label, route)
+    found = {}
+    for number, turn in enumerate(turns):
+        if (of := named.get(turn.first.route) or listed.get(turn.first.label)) is not None:
+            found[number] = of
+    if not found and len(routes) == 1:
+        dialects = {one.dialect for one in routes[0].candidates}
+        found = {n: routes[0] for n, turn in enumerate(turns) if turn.facts.dialect in dialects}
+    return found
+
+
+class _Queue:
+    """The simulated part of a study."""
+
+    def __init__(self, asked: Asked, policies: Policies, parts: Split, progress: Progress) -> None:
+        self._asked, self._policies, self._progress = asked, policies, progress
+        self.notes: list[str] = []
+        turns, prices = policies.turns, policies.prices
+        labels = {one.options.label for route in asked.routes for one in route.candidates}
+        labels |= {row.label for turn in turns for row in turn.rows}
+        self._world = queues.World(
+            turns=turns,
+            prices=prices,
+            times=measured(turns, asked.limits),
+            assumed=measured(turns, asked.limits, apart=False),
+            labels=sorted(labels),
+            limits=asked.limits,
+            routed=frozenset(policies.routes),
+        )
+        numbers = list(parts.held_out)[: asked.calls_max]
+        if len(numbers) < len(parts.held_out):
+            self.notes.append(
+                f"simulated the first {len(numbers):,} of {len(parts.held_out):,} calls held out;"
+                " --calls-max takes more"
+            )
+        self._numbers = numbers
+        self._calls = queues.of_turns(turns, numbers, prices)
+
+    def gate(self) -> dict[str, object]:
+        """The policy in force, as recorded."""
+        self._progress("reproducing the policy in force")
+        runs = queues.Runs(self._world, lambda chance: list(self._calls))
+        made = self._policies.made()[IN_FORCE]
+        figures = [runs.figures(IN_FORCE, made, chance) for chance in self._chances()]
+        simulated = {name: _mean([each[name] for each in figures]) for name in figures[0]}
+        mine = [n for n in self._numbers if n in self._policies.routes]
+        decided = gate.decisions(self._policies, self._asked.in_force, mine)
+        return gate.gate(self._policies.turns, mine, simulated, decided)
+
+    def policies(self) -> dict[str, object]:
+        """Every policy under the arrivals asked for, and its difference from the one in force."""
+        asked = self._asked
+        runs = queues.Runs(
+            self._world, self._arrivals(), asked.scale, own_sizes=asked.arrivals is not None
+        )
+        figures: dict[str, list[dict[str, float]]] = {}
+        for name, made in self._policies.made().items():
+            self._progress(f"simulating {name}")
+            figures[name] = [runs.figures(name, made, chance) for chance in self._chances()]
+        base = figures[IN_FORCE]
+        for why, calls in sorted(self._policies.refused.items(), key=lambda one: -one[1])[:5]:
+            share = calls / asked.replications
+            self.notes.append(f"{PROPOSED}: {share:,.0f} calls found nobody ({why})")
+        return {
+            "kind": KIND,
+            "arrivals": asked.arrivals.file if asked.arrivals else "recorded",
+            "scale": asked.scale,
+            "limits": {pool: len(limits) for pool, limits in asked.limits.items()},
+            "policies": {
+                name: self._policy(name, each, base, runs.seen[name])
+                for name, each in figures.items()
+            },
+        }
+
+    def _chances(self) -> list[Generator]:
+        asked = self._asked
+        return [np.random.default_rng([asked.seed, n]) for n in range(asked.replications)]
+
+    def _arrivals(self) -> queues.Arrivals:
+        if self._asked.arrivals is None:
+            return lambda chance: list(self._calls)
+        every = recorded(self._asked.arrivals)
+        most = max(int(self._asked.calls_max / max(self._asked.scale, 1.0)), 1)
+        if len(every) > most:
+            self.notes.append(
+                f"simulated the first {most:,} of {len(every):,} arrivals; --calls-max takes more"
+            )
+        mine = [call for call in self._calls if call.row in self._policies.routes]
+        return lambda chance: queues.resized(every[:most], mine, chance)
+
+    def _policy(
+        self,
+        name: str,
+        figures: Sequence[Mapping[str, float]],
+        base: Sequence[Mapping[str, float]],
+        seen: queues.Seen,
+    ) -> dict[str, object]:
+        calls = sum(each["calls"] for each in figures)
+        unknown = {
+            "usd": _unknown("has no price", seen.unpriced, calls),
+            "p95_total_s": _unknown("has no recorded times", seen.assumed, calls),
+        }
+        hidden = {
+            "usd": ("usd", "usd_per_call"),
+            "p95_total_s": ("p50_total_s", "p95_total_s", "p95_ttft_s"),
+        }
+        gone = {key for what, keys in hidden.items() if unknown[what] for key in keys}
+        names = [key for key in figures[0] if not key.startswith("share:")]
+        return {
+            **{
+                key: None if key in gone else _mean([f[key] for f in figures]).document()
+                for key in names
+            },
+            "shares": {
+                key.removeprefix("share:"): float(np.mean([f[key] for f in figures]))
+                for key in figures[0]
+                if key.startswith("share:") and any(f[key] for f in figures)
+            },
+            "difference": {}
+            if name == IN_FORCE
+            else {
+                key: None
+                if key in gone
+                else difference(
+                    [f[key] for f in figures], [b[key] for b in base]
+                ).interval.document()
+                for key in names
+            },
+            "unknown": {what: why for what, why in unknown.items() if why},
+        }
+
+
+def _mean(values: Sequence[float]) -> Interval:
+    return mean(values).interval
+
+
+def _unknown(what: str, seen: Counter[str], calls: float) -> str:
+    if not seen:
+        return ""
+    label, _ = seen.most_common(1)[0]
+    share = sum(seen.values()) / calls if calls else 0.0
+    return f"{label} {what} ({share:.1%} of the calls)"
+
+
+def _history(traffic: Traffic, routes: Mapping[int, Route], parts: Split) -> dict[str, object]:
+    turns = traffic.turns
+    return {
+        "since": _text(turns[0].at_s),
+        "until": _text(turns[-1].at_s),
+        "calls": len(turns),
+        "on_routes": len(routes),
+        "sessions": len({turns[n].group for n in routes}),
+        "left_out": dict(traffic.left_out.most_common()),
+        "split_at": _text(parts.at_s),
+        "learned_from": len(parts.learned),
+        "held_out": len(parts.held_out),
+        "between": parts.between,
+    }
+
+
+def _route(route: Route) -> dict[str, object]:
+    return {
+        "route": route.options.name,
+        "version": route.options.version,
+        "order": route.options.order,
+        "candidates": [one.options.label for one in route.candidates],
+    }
+
+
+def _unseen(routes: Sequence[Route]) -> list[str]:
+    names = sorted({name for route in routes for name in route.names} & UNSEEN)
+    if not names:
+        return []
+    return [f"rows do not hold {', '.join(names)}: conditions see it as absent"]
+
+
+def _text(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
