@@ -41,8 +41,11 @@ NOTE = (
 
 def page(found: Report) -> str:
     """The whole document."""
-    title = f"Evaluation {found.run_id}"
-    body = "".join(_sections(found))
+    return whole(f"Evaluation {found.run_id}", "".join(_sections(found)))
+
+
+def whole(title: str, body: str) -> str:
+    """A document of sections in HTML."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -71,8 +74,8 @@ def _sections(found: Report) -> Iterator[str]:
     yield f'<p class="soft">{NOTE}</p>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], said: int = -1) -> str:
-    """`said` is the column that holds a sentence."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], said: int = -1) -> str:
+    """A table of texts; `said` is the column that holds a sentence."""
     titles = "".join(f"<th>{escape(title)}</th>" for title in head)
     lines = (
         "".join(
@@ -88,7 +91,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], said: int = -1) -
 def _models(models: Sequence[ModelReport]) -> str:
     head = ("model", "accuracy", "95 %", "cases", "detectable", "per success", "95 %",
             "time to success", "cost", "judge")  # fmt: skip
-    return _table(
+    return table(
         head,
         (
             (
@@ -120,7 +123,7 @@ def _compared(title: str, found: Sequence[Difference], smallest: float) -> Itera
     kinds = ("better", "worse")
     marks = [Mark(m.name, m.bounds, m.kind if m.kind in kinds else "") for m in marks]
     yield intervals(marks, words.points, zero=True)
-    yield _table(
+    yield table(
         ("comparison", "result"), ((_pair(each), words.difference(each)) for each in found), said=1
     )
 
@@ -139,14 +142,14 @@ def _tasks(models: Sequence[ModelReport]) -> str:
             value = score.accuracy.value if score else None
             cells.append(f"{words.percent(value)} of {score.cases:,}" if score else "–")
         rows.append((task, *cells))
-    return _table(("task", *(model.model for model in models)), rows)
+    return table(("task", *(model.model for model in models)), rows)
 
 
 def _refusals(models: Sequence[ModelReport]) -> Iterator[str]:
     names = sorted({name for model in models for name in model.refusals})
     if names:
         yield "<h2>Refusals: both errors</h2>"
-        yield _table(
+        yield table(
             ("model", *(name.replace("_", " ") for name in names)),
             (
                 (
@@ -179,4 +182,4 @@ def _losses(models: Sequence[ModelReport]) -> Iterator[str]:
     ]
     if rows:
         yield "<h2>Not counted, or doubtful</h2>"
-        yield _table(("model", "what"), rows, said=1)
+        yield table(("model", "what"), rows, said=1)

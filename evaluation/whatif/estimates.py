@@ -62,7 +62,8 @@ def estimates(policies: Policies, numbers: Sequence[int]) -> dict[str, object]:
     turns = policies.turns
     concerned = [n for n in numbers if n in policies.routes]
     found = units(turns, concerned)
-    if not found.numbers:
+    recorded = bool(found.numbers)
+    if not recorded:
         found = Units(numbers=concerned, assigned=concerned, left_out=0)
     targets = {
         PROPOSED: policies.probabilities,
@@ -76,6 +77,7 @@ def estimates(policies: Policies, numbers: Sequence[int]) -> dict[str, object]:
     return {
         "kind": KIND,
         "calls": len(found.numbers),
+        "with_propensity": len(found.numbers) if recorded else 0,
         "left_out": found.left_out,
         "quality": None,
         "quality_reason": NO_QUALITY,

@@ -18,7 +18,8 @@ from evaluation.history.turns import Turn
 from pricing.bill import price
 from pricing.book import TariffBook
 from pricing.charge import Status
-from pricing.usage import TOKEN_METERS, Meter, Subcall, Usage
+from pricing.tariff import FREE_UNLESS_NAMED
+from pricing.usage import Meter, Subcall, Usage
 from proxy.metering.payers import priced
 from proxy.repricing.repricer import stored_basis
 
@@ -26,8 +27,8 @@ WHOLE = (Status.EXACT, Status.ESTIMATED, Status.NOT_BILLED)
 WRITES = (Meter.CACHE_WRITE_5M, Meter.CACHE_WRITE, Meter.INPUT)  # the first that has a price
 READS = (Meter.CACHE_READ, Meter.INPUT)
 READ_PREFIX = "cache_read"
-# What a call at another candidate is known to use; the caller's functions cost nothing by themselves.
-CARRIED = TOKEN_METERS | {Meter.REQUESTS, Meter.CALLS_FUNCTION}
+# What a call has elsewhere too, beside tokens that are cached: no images, searches or the like.
+CARRIED = {Meter.INPUT, Meter.INPUT_TOOL_USE, Meter.OUTPUT, Meter.OUTPUT_REASONING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Prices:
             return self._own(turn, cold=not cached and turn.last.cache_read_tokens > 0)
         if sizes is None:
             sizes = self.sizes(number)
-            if any(Meter(name) not in CARRIED for name in turn.last.usage):
+            if not all(map(_carried, turn.last.usage)):
                 return None
         return self._tokens(turn, label, cached, sizes, self.output(number, label, sizes.output))
 
@@ -164,6 +165,10 @@ class Prices:
 def _whole(one: Subcall, book: TariffBook) -> float | None:
     charge = price([one], book)
     return float(charge.usd) if charge.usd is not None and charge.status in WHOLE else None
+
+
+def _carried(name: str) -> bool:
+    return name.startswith("cache_") or Meter(name) in CARRIED | FREE_UNLESS_NAMED
 
 
 def _medians(sizes: Sequence[tuple[int | None, int | None]]) -> Sizes:
