@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks.tables import ARRIVALS, Table, TableError, read_table
+from evaluation.benchmarks.tables import Table, TableError
 from evaluation.commands import eval_report, history, simulate_tables, simulate_words
+from evaluation.commands.arrivals import arrivals as read_arrivals
 from evaluation.history.rows import HistoryRow
 from evaluation.history.turns import facts_of, traffic
 from evaluation.reports.rows import Stored
@@ -93,7 +94,7 @@ def _studied(arguments: argparse.Namespace) -> dict[str, Any]:
         hint = " (for CSV files write: taximeter simulate tables DIR)" if path.is_dir() else ""
         raise ValueError(f"no file {path}{hint}")
     file = routes_file.read(path)
-    arrivals = _arrivals(arguments.arrivals) if arguments.arrivals else None
+    arrivals = read_arrivals(arguments.arrivals) if arguments.arrivals else None
     begin = history.since(arguments.history)
     filters_given = history.filtered(arguments)
     base = configuration(arguments)
@@ -133,20 +134,6 @@ def _asked(
         run_facts=facts,
         notes=notes,
     )
-
-
-def _arrivals(path: Path) -> Table:
-    """Raises ValueError for a file that has no arrivals."""
-    try:
-        table = read_table(path)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from None
-    if table is None or table.kind != ARRIVALS:
-        columns = "TIMESTAMP, ContextTokens, GeneratedTokens"
-        raise ValueError(f"{path} has no arrivals; they have the columns {columns}")
-    if not table.rows:
-        raise ValueError(f"{path} has no rows")
-    return table
 
 
 def _run(config: Config, run_id: str) -> tuple[Stored | None, Mapping[str, Facts]]:

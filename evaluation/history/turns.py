@@ -15,7 +15,8 @@ from proxy.gateway.facts import Facts
 
 UNSEEN = frozenset(("max_tokens", "schema", "effort", "caller"))  # names of `when` no row has
 MODALITIES = ("image", "audio", "video", "document")
-EVAL_TAG = "eval-run"  # of calls that an evaluation made, which are no traffic
+# Tags of calls that we made ourselves, which are no traffic.
+OUR_OWN = {"eval-run": "calls of an evaluation", "loadtest": "calls of a load test"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +93,8 @@ def traffic(rows: Iterable[HistoryRow]) -> Traffic:
     left_out: Counter[str] = Counter()
     attempts: dict[str, list[HistoryRow]] = defaultdict(list)
     for row in rows:
-        if EVAL_TAG in row.tags:
-            left_out["calls of an evaluation"] += 1
+        if own := next((what for tag, what in OUR_OWN.items() if tag in row.tags), ""):
+            left_out[own] += 1
         elif not row.gateway_operation:
             left_out[f"no operation of the gateway: {row.endpoint or row.operation}"] += 1
         else:

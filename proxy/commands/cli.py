@@ -50,8 +50,9 @@ COMMANDS = (
     Command("quote", "proxy.commands.quote:main", "Compare the cost of a workload across models."),
     Command("eval", "evaluation.commands.eval:main", "Evaluate models by your own cases."),
     Command(
-        "simulate", "evaluation.commands.simulate:main", "Show what routing between models gains."
+        "simulate", "evaluation.commands.simulate:main", "Show what other routes would have done."
     ),
+    Command("loadtest", "evaluation.commands.loadtest:main", "Test a target under your own load."),
     Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare tariffs."),
     Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
