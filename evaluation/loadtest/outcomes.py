@@ -18,8 +18,8 @@ from evaluation.statistics import Interval, quantile
 
 Kind = Literal["ok", "limited", "failed", "censored", "capped", "overflow"]
 WINDOW_S = 1.0  # requests that are due within it are slow together
-BURST_S = 1.0  # before a request was due, in which others count as its crowd
-CALM, BURST = 0.5, 0.9  # quantiles of the crowd: at most, at least
+BURST_S = 1.0  # before a request was due, in which others count as its crowd, or p95 if longer
+CALM, BURST = 0.5, 0.8  # quantiles of the crowd: at most, at least
 TAIL_RATIO = 2.0  # of p95 in bursts to p95 in calm that is worth a word
 
 
@@ -145,19 +145,24 @@ def _slo(limit: Slo, sent: Sequence[Outcome], errors: float | None) -> dict[str,
     return {"slo": limit.text, "value": value, "limit": limit.limit, "met": met}
 
 
-def crowds(outcomes: Sequence[Outcome]) -> list[int]:
-    """How many requests were due in the moment before each one, itself included."""
+def crowds(outcomes: Sequence[Outcome], window_s: float = BURST_S) -> list[int]:
+    """How many requests were due in the time before each one, itself included."""
     dues = np.sort(np.asarray([one.due_s for one in outcomes]))
     at = np.asarray([one.due_s for one in outcomes])
-    before = np.searchsorted(dues, at - BURST_S, side="right")
+    before = np.searchsorted(dues, at - window_s, side="right")
     return [int(n) for n in np.searchsorted(dues, at, side="right") - before]
 
 
 def bursts(outcomes: Sequence[Outcome]) -> dict[str, object] | None:
-    """p95 in the calm and in the bursts; None if arrivals were too even to tell them apart."""
+    """p95 in the calm and in the bursts; None if arrivals were too even to tell them apart.
+
+    A request is in a burst if many others were due while it, or one as slow, would be under way.
+    """
     if not outcomes:
         return None
-    sizes = np.asarray(crowds(outcomes))
+    ends = [one.ended_s for one in outcomes if one.kind in ("ok", "censored")]
+    window_s = max(BURST_S, float(np.quantile(ends, 0.95)) if ends else 0.0)
+    sizes = np.asarray(crowds(outcomes, window_s))
     calm_max, burst_min = float(np.quantile(sizes, CALM)), float(np.quantile(sizes, BURST))
     if burst_min <= calm_max:
         return None
@@ -165,7 +170,7 @@ def bursts(outcomes: Sequence[Outcome]) -> dict[str, object] | None:
         "calm": lambda size: size <= calm_max,
         "burst": lambda size: size >= burst_min,
     }
-    found: dict[str, object] = {"window_s": BURST_S}
+    found: dict[str, object] = {"window_s": window_s}
     p95: dict[str, float | None] = {}
     for name, holds in parts.items():
         part = [one for one, size in zip(outcomes, sizes, strict=True) if holds(size)]
@@ -176,7 +181,7 @@ def bursts(outcomes: Sequence[Outcome]) -> dict[str, object] | None:
         p95[name] = interval["value"] if isinstance(interval, dict) else None
         found[name] = {
             "requests": len(part),
-            "per_s": float(np.mean([s for s in sizes if holds(s)])) / BURST_S,
+            "per_s": float(np.mean([s for s in sizes if holds(s)])) / window_s,
             "limited": sum(one.kind == "limited" for one in part),
             "p95_ttft": ttft["p95"],
             "p95_total": total["p95"],

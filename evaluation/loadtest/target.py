@@ -43,11 +43,10 @@ def target(config: Config, name: str, model: str, *, unbilled: bool) -> Target:
         return _route(config, name)
     provider, slash, asked = name.partition("/")
     if not slash or not asked or provider not in config.providers:
-        listed = [*known, *(f"{one}/MODEL" for one in config.providers)]
-        hint = near(name, known) if known and not slash else f"configured: {', '.join(listed)}"
+        choices = [*known, *(f"{one}/MODEL" for one in config.providers)]
         raise ValueError(
             f"--target {name}: only what is configured, or an address of this machine, may be"
-            f" loaded; {hint}"
+            f" loaded; {near(name, choices, (*known, 'PROVIDER/MODEL'))}"
         )
     found = config.providers[provider]
     if not wire.speaks(found):

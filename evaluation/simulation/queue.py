@@ -212,7 +212,16 @@ class Simulation:
         luck = (self._luck[at] + len(tried) * GOLDEN) % 1.0
         fate = (self._fate[at] + len(tried) * GOLDEN) % 1.0
         found = pool.service_s(
-            Started(call, pool.name, state.in_flight, cached, luck, fate, self._target[at], at)
+            Started(
+                call,
+                pool.name,
+                state.in_flight,
+                cached,
+                luck,
+                fate,
+                self._target[at],
+                len(tried) + 1,
+            )
         )
         how = found if isinstance(found, Service) else Service(found)
         if not 0 <= how.seconds < inf:

@@ -29,7 +29,7 @@ class Started:
     luck: float  # uniform, from 0 to 1
     fate: float = 0.0  # likewise and independent, for whether it fails
     target: str = ""  # which of the pool's models
-    number: int = 0  # of the call
+    attempt: int = 1  # of the call
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class Seen:
 
     assumed: Counter[str] = field(default_factory=Counter)  # candidate → calls with assumed times
     unpriced: Counter[str] = field(default_factory=Counter)  # candidate → calls without a price
+    costs: dict[int, list[float]] = field(
+        default_factory=dict
+    )  # turn → sum of USD, and of how many
 
 
 def of_turns(turns: Sequence[Turn], numbers: Sequence[int], prices: Prices) -> list[Call]:
@@ -124,11 +127,13 @@ class Runs:
         world, call, label = self.world, started.call, started.target
         turn = world.turns[call.row]
         own = next((row for row in turn.rows if row.label == label), None)
-        if own is not None and self._fails_as_recorded(own.failure, label):
-            return Service(own.duration_s, failed=own.failure)
+        at = started.attempt - 1  # only the attempt that was made is known, no repetition of it
+        made = turn.rows[at] if at < len(turn.rows) and turn.rows[at].label == label else None
+        if made is not None and self._fails_as_recorded(made.failure, label):
+            return Service(made.duration_s, failed=made.failure)
         if turn.last.failure in ANYWHERE:
             return Service(turn.last.duration_s, failed=turn.last.failure)
-        if own is None and (failing := world.times.failing(label, started.fate)):
+        if made is None and (failing := world.times.failing(label, started.fate)):
             return failing
         output = call.output_tokens
         kind = Kind(
@@ -169,6 +174,10 @@ class Runs:
         mine = [one for one in served if one.call.row in self.world.routed]
         done = [one for one in mine if one.outcome == "done"]
         costs = [self._usd(one, seen) for one in mine]
+        for one, cost in zip(mine, costs, strict=True):
+            each = seen.costs.setdefault(one.call.row, [0.0, 0.0])
+            each[0] += cost or 0.0
+            each[1] += 1.0
         totals = np.asarray([one.total_s for one in done] or [0.0])
         firsts = [one.first_token_s for one in done if one.first_token_s is not None]
         count = max(len(mine), 1)

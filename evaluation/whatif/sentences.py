@@ -58,11 +58,11 @@ def queue(found: Found, replications: int) -> str:
 
 def queue_cells(name: str, found: Found) -> dict[str, str]:
     """One policy."""
-    change = found["difference"].get("usd")
+    change = found["difference"].get("usd_per_call")
     return {
         "policy": name,
         "usd": _value(found["usd"], words.usd),
-        "change": "" if not found["difference"] else change_of(change, found["usd"]),
+        "change": "" if not found["difference"] else change_of(change, found["usd_per_call"]),
         "p95": _value(found["p95_total_s"], words.seconds),
         "ttft": _value(found["p95_ttft_s"], words.seconds),
         "failed": _value(found["failed_share"], words.percent),

@@ -170,7 +170,7 @@ class _Queue:
             "scale": asked.scale,
             "limits": {pool: len(limits) for pool, limits in asked.limits.items()},
             "policies": {
-                name: self._policy(name, each, base, runs.seen[name])
+                name: self._policy(name, each, base, (runs.seen[name], runs.seen[IN_FORCE]))
                 for name, each in figures.items()
             },
         }
@@ -196,8 +196,9 @@ class _Queue:
         name: str,
         figures: Sequence[Mapping[str, float]],
         base: Sequence[Mapping[str, float]],
-        seen: queues.Seen,
+        sides: tuple[queues.Seen, queues.Seen],
     ) -> dict[str, object]:
+        seen = sides[0]
         calls = sum(each["calls"] for each in figures)
         unknown = {
             "usd": _unknown("has no price", seen.unpriced, calls),
@@ -209,28 +210,41 @@ class _Queue:
         }
         gone = {key for what, keys in hidden.items() if unknown[what] for key in keys}
         names = [key for key in figures[0] if not key.startswith("share:")]
+        means = {key: _mean([f[key] for f in figures]) for key in names}
+        apart = {
+            key: difference([f[key] for f in figures], [b[key] for b in base]).interval
+            for key in names
+        }
+        means["usd_per_call"], apart["usd_per_call"] = self._per_call(*sides)
         return {
-            **{
-                key: None if key in gone else _mean([f[key] for f in figures]).document()
-                for key in names
-            },
+            **{key: None if key in gone else one.document() for key, one in means.items()},
             "shares": {
                 key.removeprefix("share:"): float(np.mean([f[key] for f in figures]))
                 for key in figures[0]
                 if key.startswith("share:") and any(f[key] for f in figures)
             },
-            "difference": {}
-            if name == IN_FORCE
-            else {
-                key: None
-                if key in gone
-                else difference(
-                    [f[key] for f in figures], [b[key] for b in base]
-                ).interval.document()
-                for key in names
+            "difference": {
+                key: None if key in gone else one.document()
+                for key, one in apart.items()
+                if name != IN_FORCE
             },
             "unknown": {what: why for what, why in unknown.items() if why},
         }
+
+    def _per_call(self, seen: queues.Seen, base: queues.Seen) -> tuple[Interval, Interval]:
+        """The mean cost of a call, and by how much that is more than in force: over sessions.
+
+        Its interval is for other calls like these, where those of totals are for these calls.
+        """
+        rows = sorted(seen.costs)
+        groups = [self._policies.turns[row].group for row in rows]
+        costs = [seen.costs[row][0] / seen.costs[row][1] for row in rows]
+        known = [base.costs.get(row) for row in rows]
+        others = [each[0] / each[1] if each else 0.0 for each in known]
+        return (
+            mean(costs, groups).interval,
+            difference(costs, others, groups).interval,
+        )
 
 
 def _mean(values: Sequence[float]) -> Interval:
