@@ -97,11 +97,11 @@ def _studied(arguments: argparse.Namespace) -> dict[str, Any]:
     arrivals = read_arrivals(arguments.arrivals) if arguments.arrivals else None
     begin = history.since(arguments.history)
     filters_given = history.filtered(arguments)
-    base = configuration(arguments)
+    base, proposal = configuration(arguments), configuration(arguments, file.layer)
     rows = history.rows(base, begin, filters_given)
     if not rows:
         raise TooLittle(f"no calls since {begin:%Y-%m-%d %H:%M}Z in {base.store.dsn or base.data}")
-    asked = _asked(arguments, base, file, arrivals)
+    asked = _asked(arguments, (base, proposal), file, arrivals)
     progress = (lambda text: None) if arguments.json or not sys.stderr.isatty() else _told
     return study(traffic(rows), asked, progress)
 
@@ -111,9 +111,12 @@ def _told(text: str) -> None:
 
 
 def _asked(
-    arguments: argparse.Namespace, base: Config, file: RoutesFile, arrivals: Table | None
+    arguments: argparse.Namespace,
+    settings: tuple[Config, Config],
+    file: RoutesFile,
+    arrivals: Table | None,
 ) -> Asked:
-    config = configuration(arguments, file.layer)
+    base, config = settings
     routes, notes = routes_file.proposed(config, file.names)
     run, facts = _run(base, arguments.run)
     return Asked(

@@ -6,7 +6,7 @@ the cheapest candidate of each call, which nobody can know beforehand: no routin
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evaluation.history.turns import Turn
 from evaluation.simulation import Call, Router
@@ -60,12 +60,11 @@ class Policies:
         return dict(found) if order else {NOBODY: 1.0}
 
     def able(self, number: int) -> list[str]:
-        """The candidates that can serve a turn."""
-        route = self.routes[number]
-        facts = self.turns[number].facts
-        return [
-            one.options.label for one in route.candidates if not excluded(one, route.options, facts)
-        ]
+        """The candidates that can serve a turn, whatever `when` the route prefers them."""
+        route, facts = self.routes[number], self.turns[number].facts
+        free = (replace(one, when=None) for one in route.candidates)
+        able = [one.options.label for one in free if not excluded(one, route.options, facts)]
+        return list(dict.fromkeys(able))
 
     def made(self) -> dict[str, Made]:
         """All of them, by name, in the order in which to show them."""
