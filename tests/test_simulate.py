@@ -17,13 +17,27 @@ from evaluation.history.turns import Traffic, split, traffic
 from evaluation.reports.rows import decoded as decoded_run
 from evaluation.simulation import Limit
 from evaluation.whatif import page, routes_file
-from evaluation.whatif.policies import IN_FORCE, ORACLE, PROPOSED, RANDOM_MIX
+from evaluation.whatif.estimates import estimates
+from evaluation.whatif.policies import IN_FORCE, ORACLE, PROPOSED, RANDOM_MIX, Policies
+from evaluation.whatif.prices import Prices
 from evaluation.whatif.study import TooLittle, study
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.gateway.facts import Facts
+from proxy.gateway.options import GatewayOptions
 from proxy.settings.sources import SettingsError
-from support.histories import LARGE, MINI, OTHER, World, asked, book, route, row, rows_of
+from support.histories import (
+    LARGE,
+    MINI,
+    OTHER,
+    World,
+    asked,
+    book,
+    route,
+    row,
+    rows_of,
+    true_mean_usd,
+)
 
 FOLDER = Path(__file__).parents[1].parent / "shared" / "data" / "routing"
 beside = pytest.mark.skipif(not FOLDER.is_dir(), reason="the arrivals lie beside the checkout")
@@ -352,25 +366,23 @@ def test_mistakes_are_told(
     assert said in capsys.readouterr().err
 
 
+def estimated(history: Traffic) -> Any:
+    """What a call would cost, from all of a history."""
+    turns = history.turns
+    routes = dict.fromkeys(range(len(turns)), CHEAPER)
+    policies = Policies(turns, routes, GatewayOptions(), Prices(turns, book()), book(), range(10))
+    found: Any = estimates(policies, range(len(turns)))
+    return found["policies"][PROPOSED]["usd_per_call"]
+
+
 @pytest.mark.slow  # two hundred worlds
 def test_intervals_cover_the_truth() -> None:
     """In 93 % of worlds at least, the doubly robust interval has what the routes really cost."""
-    from evaluation.whatif.estimates import estimates  # noqa: PLC0415
-    from evaluation.whatif.policies import Policies  # noqa: PLC0415
-    from evaluation.whatif.prices import Prices  # noqa: PLC0415
-    from proxy.gateway.options import GatewayOptions  # noqa: PLC0415
-    from support.histories import true_mean_usd  # noqa: PLC0415
-
     truth = true_mean_usd(lambda given: MINI if given < 2000 else LARGE, 100_000, 7)
-    inside = 0
-    for seed in range(200):
-        turns = World(EXPLORED, calls=600).traffic(1000 + seed).turns
-        routes = dict.fromkeys(range(len(turns)), CHEAPER)
-        prices = Prices(turns, book())
-        policies = Policies(turns, routes, GatewayOptions(), prices, book(), range(10))
-        one: Any = estimates(policies, range(len(turns)))["policies"]
-        dr = one[PROPOSED]["usd_per_call"]["dr"]
-        inside += dr["low"] <= truth <= dr["high"]
+    found = [
+        estimated(World(EXPLORED, calls=600).traffic(1000 + seed))["dr"] for seed in range(200)
+    ]
+    inside = sum(one["low"] <= truth <= one["high"] for one in found)
     assert inside >= 0.93 * 200
 
 
@@ -378,11 +390,9 @@ def test_intervals_cover_the_truth() -> None:
 def test_what_routes_cost_in_the_end_was_inside_their_interval() -> None:
     """The routes are put in force in the same world: 93 % of the runs at least are as foretold."""
     inside = 0
-    for seed in range(40):
-        history = World(EXPLORED, calls=1200).traffic(seed)
-        found: Any = study(history, asked(CHEAPER, seed=seed, calls_max=300))
-        interval = found["off_policy"]["policies"][PROPOSED]["usd_per_call"]["dr"]
-        after = World(CHEAPER, calls=4000).traffic(5000 + seed).turns
+    for seed in range(60):
+        one = estimated(World(EXPLORED, calls=600).traffic(seed))
+        after = World(CHEAPER, calls=2000).traffic(5000 + seed).turns
         realised = float(np.mean([float(turn.usd or 0) for turn in after]))
-        inside += interval["low"] <= realised <= interval["high"]
-    assert inside >= 0.93 * 40
+        inside += one["dr"]["low"] <= realised <= one["dr"]["high"]
+    assert inside >= 0.93 * 60

@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.history.turns import Turn
-from evaluation.statistics import OffPolicy, Refused, log_of, mean, off_policy
+from evaluation.statistics import (
+    Interval,
+    OffPolicy,
+    Refused,
+    log_of,
+    mean,
+    off_policy,
+    zero_events_bound,
+)
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX, Policies
 
 KIND = "off-policy estimate"
@@ -27,11 +35,12 @@ class Units:
     left_out: int
 
 
+FAILED = "failed_share"
 Reward = Callable[[Turn], float | None]
 REWARDS: Mapping[str, Reward] = {
     "usd_per_call": lambda turn: None if turn.usd is None else float(turn.usd),
     "total_s": lambda turn: turn.total_s if turn.ok else None,
-    "failed_share": lambda turn: float(not turn.ok),
+    FAILED: lambda turn: float(not turn.ok),
 }
 
 
@@ -71,7 +80,7 @@ def estimates(policies: Policies, numbers: Sequence[int]) -> dict[str, object]:
         RANDOM_MIX: lambda n: _mixed(policies, n),
     }
     known = {
-        name: {reward: _estimate(turns, found, target, of) for reward, of in REWARDS.items()}
+        name: {reward: _estimate(turns, found, target, reward) for reward in REWARDS}
         for name, target in targets.items()
     }
     return {
@@ -107,8 +116,9 @@ def _estimate(
     turns: Sequence[Turn],
     found: Units,
     target: Callable[[int], Mapping[str, float]],
-    of: Reward,
+    reward: str,
 ) -> dict[str, object]:
+    of = REWARDS[reward]
     rows = [
         (turns[n], turns[first], value, target(first))
         for n, first in zip(found.numbers, found.assigned, strict=True)
@@ -130,9 +140,20 @@ def _estimate(
         [[odds.get(label, 0.0) for label in labels] for *_, odds in rows],
         strata=[(turn.first.gateway_operation, turn.first.feature) for turn, *_ in rows],
         sessions=[turn.group for turn, *_ in rows],
-        reward_range=(min(0.0, *values), max(*values, 1e-12)),
+        # A call fails or does not; it costs and takes nothing at least, and as much as any at most.
+        reward_range=(0.0, 1.0) if reward == FAILED else (min(0.0, *values), max(*values, 1e-12)),
     )
-    return document(off_policy(log)) | {"calls": len(rows), "unknown": unknown}
+    said = document(off_policy(log)) | {"calls": len(rows), "unknown": unknown}
+    return _never(said) if reward == FAILED and not any(values) else said
+
+
+def _never(said: dict[str, object]) -> dict[str, object]:
+    """No failure among so many calls is not none at all: an upper bound for what they are worth."""
+    ess = said.get("ess")
+    if not isinstance(ess, float):
+        return said
+    interval = Interval(0.0, 0.0, zero_events_bound(ess)).document()
+    return said | dict.fromkeys(("ips", "snips", "dr"), interval)
 
 
 def document(found: OffPolicy | Refused) -> dict[str, object]:
