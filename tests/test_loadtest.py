@@ -421,11 +421,8 @@ def test_mistakes_are_told(
     assert said in capsys.readouterr().err
 
 
-def test_a_quote_sends_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It says what the test costs, as JSON too."""
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
+def test_a_quote_sends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what the test costs, as JSON too, and needs no key for that."""
     file = tmp_path / "mix.toml"
     file.write_text("[[request]]\ninput_tokens = 500\noutput_tokens = 50\n")
     words = ["--target", MINI, "--mix", str(file), "--max-usd", "1", "--quote", "--rate", "5/s"]

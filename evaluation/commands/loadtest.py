@@ -175,8 +175,11 @@ def _order(arguments: argparse.Namespace, config: Config) -> Order:
     """Raises ValueError for what cannot be done, OSError and TransientError."""
     limits = slos(arguments.slo)
     aimed = target(config, arguments.target, arguments.send_model, unbilled=arguments.unbilled)
-    key = credential(
-        aimed, os.environ, variable=arguments.token_env, insecure=config.gateway.insecure
+    variable, insecure = arguments.token_env, config.gateway.insecure
+    key = (
+        ""
+        if arguments.quote
+        else credential(aimed, os.environ, variable=variable, insecure=insecure)
     )
     rate = schedule.rate_of(arguments.rate)
     found = _mix(arguments, config)

@@ -13,7 +13,7 @@ from evaluation.simulation import Call, Router
 from evaluation.statistics.clusters import Floats
 from evaluation.whatif.prices import Prices
 from evaluation.whatif.queues import Made
-from evaluation.whatif.routers import AsRecorded, Conditions, Fixed, Gateway
+from evaluation.whatif.routers import PRICED, AsRecorded, Conditions, Fixed, Gateway
 from pricing.book import TariffBook
 from proxy.gateway.decision import decide
 from proxy.gateway.filters import Route, excluded
@@ -37,6 +37,7 @@ class Policies:
     learned: Sequence[int]
     refused: dict[str, int] = field(default_factory=dict)
     conditions: Conditions = field(init=False)
+    _odds: dict[tuple[int, int], dict[str, float]] = field(default_factory=dict)
     singles: dict[str, tuple[str, str]] = field(init=False)  # route → cheapest, dearest
     shares: dict[str, float] = field(init=False)  # route → share of the dearest in the mix
 
@@ -51,13 +52,16 @@ class Policies:
         By the route of the turn, or by another one.
         """
         route, turn = under or self.routes[number], self.turns[number]
-        known = self.conditions.of(number, route, turn.facts, turn.at_s)
-        live = Live(at=0.0, conditions=known)
-        found: dict[str, float] = defaultdict(float)
-        order = decide(route, turn.facts, live, 0.0, f"call:{number}").order
-        for choice in order:
-            found[route.candidates[choice.candidate].options.label] += choice.probability
-        return dict(found) if order else {NOBODY: 1.0}
+        key = (number, id(route))  # routes live as long as the study
+        if key not in self._odds:
+            prices = route.options.order in PRICED
+            known = self.conditions.of(number, route, turn.facts, turn.at_s) if prices else ()
+            found: dict[str, float] = defaultdict(float)
+            order = decide(route, turn.facts, Live(conditions=known), 0.0, f"call:{number}").order
+            for choice in order:
+                found[route.candidates[choice.candidate].options.label] += choice.probability
+            self._odds[key] = dict(found) if order else {NOBODY: 1.0}
+        return self._odds[key]
 
     def able(self, number: int) -> list[str]:
         """The candidates that can serve a turn, whatever `when` the route prefers them."""
