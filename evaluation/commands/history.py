@@ -6,14 +6,13 @@ Without one it opens the store.
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from evaluation.history.rows import ROWS_MAX, HistoryRow, decoded
 from exporters.clickhouse.calls_sql import CallsQuestion
 from exporters.clickhouse.query import ROWS_MAX as PAGE_MAX
-from exporters.clickhouse.store import Row, Store
+from exporters.clickhouse.store import Store
 from proxy.commands import questions, terminal
 from proxy.commands.console_client import ask
 from proxy.instants import instant
@@ -56,40 +55,41 @@ def rows(config: Config, begin: datetime, filters: questions.Pairs) -> list[Hist
     if found is None:
         question = asked([("since", begin.isoformat()), *filters], _PAGES)
         found = asyncio.run(_from_store(config, question))
+    found.sort(key=lambda row: (row.ts, row.call_id))
     if len(found) >= ROWS_MAX:
         text = f"Only the newest {ROWS_MAX:,} rows are read; filter, or ask for a shorter history."
         terminal.say(text, sys.stderr)
-    return decoded(found)
+    return found
 
 
 def _from_console(
     config: Config, begin: datetime, filters: questions.Pairs
-) -> list[Mapping[str, object]] | None:
-    found: list[Mapping[str, object]] = []
+) -> list[HistoryRow] | None:
+    found: list[HistoryRow] = []
     page: list[tuple[str, str]] = []
     while len(found) < ROWS_MAX:
         words = [("since", begin.isoformat()), ("limit", str(PAGE_MAX)), *filters, *page]
         answer = ask(config, PATH, words)
         if answer is None:
             return None
-        found += answer
+        found += decoded(answer)
         if len(answer) < PAGE_MAX:
             break
         page = [("before", answer[-1]["ts"]), ("before_id", answer[-1]["call_id"])]
     return found
 
 
-async def _from_store(config: Config, question: Asked) -> list[Mapping[str, object]]:
+async def _from_store(config: Config, question: Asked) -> list[HistoryRow]:
     if not has_store(config):
         return []
     now = datetime.now(UTC)
     wanted: CallsQuestion = replace(calls_question(question, now), limit=PAGE_MAX)
     store = Store(store_dsn(config), database=config.store.database)
-    found: list[Row] = []
+    found: list[HistoryRow] = []
     try:
         while len(found) < ROWS_MAX:
             page = await store.calls(wanted)
-            found += page
+            found += decoded(page)
             if len(page) < PAGE_MAX:
                 break
             last = page[-1]
@@ -97,4 +97,4 @@ async def _from_store(config: Config, question: Asked) -> list[Mapping[str, obje
             wanted = replace(wanted, before=at, before_id=str(last["call_id"]))
     finally:
         await store.close()
-    return list(found)
+    return found

@@ -9,7 +9,7 @@ import msgspec
 
 from proxy.gateway.failures import Fault, What, what
 
-ROWS_MAX = 100_000  # of a history: the newest
+ROWS_MAX = 50_000  # of a history: the newest; each has its receipt, so that is 200 MB
 # The first part of `endpoint` → the dialect that routes go by; others have no operation of the
 # gateway's.
 DIALECTS = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini"}

@@ -86,13 +86,19 @@ class Traffic:
 
     turns: Sequence[Turn]
     left_out: Counter[str] = field(default_factory=Counter)  # why → rows
+    rows: int = 0  # all of them, those that were left out too
+    usd: Decimal = Decimal(0)  # likewise, as a report of the same calls adds them up
+    usd_unknown: int = 0  # rows whose cost is not in that sum
 
 
 def traffic(rows: Iterable[HistoryRow]) -> Traffic:
     """Put attempts together; rows of evaluations and of other operations are left out."""
     left_out: Counter[str] = Counter()
+    count, known = 0, list[Decimal]()
     attempts: dict[str, list[HistoryRow]] = defaultdict(list)
     for row in rows:
+        count += 1
+        known += [] if row.cost_usd is None else [row.cost_usd]
         if own := next((what for tag, what in OUR_OWN.items() if tag in row.tags), ""):
             left_out[own] += 1
         elif not row.gateway_operation:
@@ -100,7 +106,13 @@ def traffic(rows: Iterable[HistoryRow]) -> Traffic:
         else:
             attempts[row.request_id or row.call_id].append(row)
     turns = [_turn(sorted(each, key=lambda r: (r.attempt, r.ts))) for each in attempts.values()]
-    return Traffic(sorted(turns, key=lambda turn: (turn.at_s, turn.first.call_id)), left_out)
+    return Traffic(
+        sorted(turns, key=lambda turn: (turn.at_s, turn.first.call_id)),
+        left_out,
+        rows=count,
+        usd=sum(known, Decimal(0)),
+        usd_unknown=count - len(known),
+    )
 
 
 def _turn(rows: Sequence[HistoryRow]) -> Turn:

@@ -114,8 +114,8 @@ class Generator:
             outcome = call.failed(type(error).__name__)
         except asyncio.CancelledError:
             outcome = call.failed("", kind="censored")
-        finally:
-            self.cap.settle(number, usd)
+        finally:  # of several attempts only the last one is seen: all of it stays held back
+            self.cap.settle(number, usd if self.target.attempts == 1 else None)
         return outcome
 
 

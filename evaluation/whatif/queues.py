@@ -26,9 +26,11 @@ from evaluation.simulation import (
 from evaluation.statistics.clusters import Floats
 from evaluation.whatif.prices import Prices, Sizes
 from evaluation.whatif.service import ANYWHERE, Kind, ServiceTimes, pool_of
+from pricing.usage import Meter
 from proxy.door.state import CACHE_S
 from proxy.gateway.failures import What
 
+HOUR_S = 3600.0
 Arrivals = Callable[[Generator], list[Call]]
 Made = Callable[[Sequence[Call], Floats], Router]  # a policy for these calls, with their luck
 
@@ -44,6 +46,7 @@ class World:
     labels: Sequence[str]  # all candidates there may be
     limits: Mapping[str, tuple[Limit, ...]]  # by pool
     routed: frozenset[int]  # turns that a route concerns
+    lifetimes: Mapping[str, float] = field(default_factory=dict)  # s of a cached prefix, by pool
 
 
 @dataclass(slots=True)
@@ -55,6 +58,16 @@ class Seen:
     costs: dict[int, list[float]] = field(
         default_factory=dict
     )  # turn → sum of USD, and of how many
+
+
+def lifetimes(turns: Sequence[Turn]) -> dict[str, float]:
+    """Pools whose callers pay for an hour: most of what they write is written for that long."""
+    written: dict[str, list[float]] = {}
+    for row in (row for turn in turns for row in turn.rows if row.cache_write_tokens):
+        sums = written.setdefault(pool_of(row.label), [0.0, 0.0])
+        sums[0] += float(row.usage.get(Meter.CACHE_WRITE_1H, 0))
+        sums[1] += row.cache_write_tokens
+    return {pool: HOUR_S for pool, (hour, every) in written.items() if hour > every / 2}
 
 
 def of_turns(turns: Sequence[Turn], numbers: Sequence[int], prices: Prices) -> list[Call]:
@@ -117,7 +130,7 @@ class Runs:
                 lambda started: self._service(started, seen),
                 limits=self.world.limits.get(name, ()),
                 patience_s=0.0,
-                cache_ttl_s=CACHE_S,
+                cache_ttl_s=self.world.lifetimes.get(name, CACHE_S),
                 warm=warm.get(name, {}),
             )
             for name in names

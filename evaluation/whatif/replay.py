@@ -72,7 +72,7 @@ def _route(
     policies: dict[str, list[Odds]] = {
         PROPOSED: [_odds(route, case) for case in held_out],
         BEST_SINGLE: [{best: 1.0}] * len(held_out),
-        RANDOM_MIX: [dict.fromkeys(labels, 1 / len(labels))] * len(held_out),
+        RANDOM_MIX: [_mix(route, cases, labels)] * len(held_out),
         ORACLE: [{_oracle(case): 1.0} for case in held_out],
     }
     return {
@@ -128,6 +128,20 @@ def _best(cases: Sequence[CaseOutcome], labels: Sequence[str]) -> str:
         return (-sum(case.score[label] for case in cases), known)
 
     return min(labels, key=merit)
+
+
+def _mix(route: Route, cases: Sequence[CaseOutcome], labels: Sequence[str]) -> Odds:
+    """Of the cheapest and the dearest, so that it costs as much as the route; else of all alike."""
+    known = [case for case in cases if all(usd is not None for usd in case.usd.values())]
+    costs = {label: sum(case.usd[label] or 0.0 for case in known) for label in labels}
+    cheap, dear = (end(costs, key=lambda label: costs[label]) for end in (min, max))
+    if len(known) < len(cases) or costs[cheap] == costs[dear]:
+        return dict.fromkeys(labels, 1 / len(labels))
+    own = sum(
+        p * (case.usd[label] or 0.0) for case in known for label, p in _odds(route, case).items()
+    )
+    share_of = min(max((own - costs[cheap]) / (costs[dear] - costs[cheap]), 0.0), 1.0)
+    return {cheap: 1.0 - share_of, dear: share_of}
 
 
 def _oracle(case: CaseOutcome) -> str:

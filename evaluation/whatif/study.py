@@ -19,6 +19,7 @@ from evaluation.whatif.policies import IN_FORCE, PROPOSED, Policies
 from evaluation.whatif.prices import Prices
 from evaluation.whatif.service import measured, output_ratios
 from pricing.book import TariffBook
+from pricing.charge import plain
 from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route
 from proxy.gateway.options import GatewayOptions
@@ -129,6 +130,7 @@ class _Queue:
             labels=sorted(labels),
             limits=asked.limits,
             routed=frozenset(policies.routes),
+            lifetimes=queues.lifetimes(turns),
         )
         numbers = list(parts.held_out)[: asked.calls_max]
         if len(numbers) < len(parts.held_out):
@@ -264,6 +266,9 @@ def _history(traffic: Traffic, routes: Mapping[int, Route], parts: Split) -> dic
     return {
         "since": _text(turns[0].at_s),
         "until": _text(turns[-1].at_s),
+        "rows": traffic.rows,
+        "usd": plain(traffic.usd),
+        "usd_unknown": traffic.usd_unknown,
         "calls": len(turns),
         "on_routes": len(routes),
         "sessions": len({turns[n].group for n in routes}),

@@ -17,6 +17,7 @@ from pricing.book import TariffBook
 from pricing.charge import plain
 from pricing.usage import Meter, Subcall, Usage
 from proxy.gateway.decision import decide, unit_of
+from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Candidate, Route
 from proxy.gateway.live import Live
 from proxy.gateway.options import CandidateOptions, GatewayOptions, RouteOptions
@@ -108,8 +109,7 @@ class World:
             at_s += float(chance.exponential(1 / self.rate))
             given = int(chance.choice([200, 4000])) + int(chance.integers(50))
             session = f"s{number // self.sessions}" if self.sessions else ""
-            one = row(at_s, MINI, given, 1, session_id=session)
-            facts = traffic(rows_of([one])).turns[0].facts
+            facts = Facts(input_tokens=given, session=session)
             unit = unit_of(facts, float(chance.random()))
             choice = decide(self.served, facts, Live(), 0.0, unit).order[0]
             label = self.served.candidates[choice.candidate].options.label
