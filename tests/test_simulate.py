@@ -339,16 +339,18 @@ def test_a_wrong_routes_file_is_refused(tmp_path: Path, text: str, said: str) ->
 
 
 def test_limits_count_as_their_provider_counts(tmp_path: Path) -> None:
-    """Anthropic does not count what it reads from its cache."""
+    """Anthropic does not count what it reads from its cache, and Gemini no output."""
     file = tmp_path / "routes.toml"
     limit = "input_tokens_per_minute = 1000\n"
     file.write_text(
         "[routes.a]\ncandidates = []\n"
         f'[limits."anthropic/claude-sonnet-5-5"]\n{limit}[limits."openai/gpt-5.4"]\n{limit}'
+        '[limits."gemini/gemini-2.5-pro"]\ntokens_per_minute = 1000\n'
     )
     limits = routes_file.read(file).limits
     assert [one.counts for one in limits["anthropic/sonnet-5"]] == ["uncached"]
     assert [one.counts for one in limits["openai/gpt-5.4"]] == ["input"]
+    assert [one.counts for one in limits["gemini/gemini-2.5-pro"]] == ["input"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "arrivals for shape trace, as CSV with TIMESTAMP (default: those of the mix)"
     add("--arrivals", type=Path, metavar="FILE", help=help)
     help = "a limit such as p95_ttft<1s, p99_total<20s or errors<1%%; may be repeated"
-    add("--slo", action="append", default=[], metavar="LIMIT", help=help)
+    add("--slo", action="extend", nargs="+", default=[], metavar="LIMIT", help=help)
     add("--seconds", type=positive, default=30.0, metavar="S", help="of each rate (default: 30)")
     help = f"seconds before them that do not count (default: {WARM_UP:.0%} of them)"
     add("--warm-up", type=_seconds, metavar="S", help=help.replace("%", "%%"))

@@ -83,7 +83,7 @@ def _address(url: str, model: str, *, unbilled: bool) -> Target:
     try:
         port = parts.port
     except ValueError:
-        raise ValueError(f"--target {url}: invalid port") from None
+        raise ValueError("--target: invalid port") from None
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not is_loopback(host):
         raise ValueError(

@@ -6,7 +6,7 @@ call that used more than tokens has no price there.  Where a prefix is not in th
 read from it is written instead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from statistics import median
 import msgspec
 
 from evaluation.history.turns import Turn
+from evaluation.whatif.service import EVERY_SIZE, Ratios, size_of
 from pricing.bill import price
 from pricing.book import TariffBook
 from pricing.charge import Status
@@ -43,11 +44,11 @@ class Sizes:
 
 @dataclass(slots=True)
 class Prices:
-    """Prices of turns by number.  `ratios` by (served, other) multiply outputs."""
+    """Prices of turns by number.  `ratios` multiply outputs: see `service.output_ratios`."""
 
     turns: Sequence[Turn]
     book: TariffBook
-    ratios: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    ratios: Ratios = field(default_factory=dict)
     _known: dict[tuple[object, ...], float | None] = field(default_factory=dict)
     _usual: dict[str, Sizes] = field(default_factory=dict)
 
@@ -73,7 +74,10 @@ class Prices:
 
     def output(self, number: int, label: str, tokens: int) -> int:
         """How many tokens a candidate is taken to write."""
-        return round(tokens * self.ratios.get((self.turns[number].served, label), 1.0))
+        turn = self.turns[number]
+        pair = (turn.served, label)
+        known = (self.ratios.get((*pair, size)) for size in (size_of(turn), EVERY_SIZE))
+        return round(tokens * next((ratio for ratio in known if ratio is not None), 1.0))
 
     def usd(
         self, number: int, label: str, *, cached: bool, sizes: Sizes | None = None

@@ -25,15 +25,16 @@ from proxy.settings.config import Config
 from proxy.settings.sources import SettingsError
 from proxy.settings.typed import Layer, nearest
 
-# How providers count: input that Anthropic reads from its cache is not counted
-# (https://platform.claude.com/docs/en/api/rate-limits, 2026-11); elsewhere it is.
+# How providers count.  Anthropic does not count input that is read from its cache
+# (https://platform.claude.com/docs/en/api/rate-limits, 2026-11); tokens a minute are input alone
+# for Gemini (https://ai.google.dev/gemini-api/docs/rate-limits), input and output for OpenAI.
 LIMITS: Mapping[str, Counted] = {
     "calls_per_minute": "calls",
     "input_tokens_per_minute": "input",
     "output_tokens_per_minute": "output",
     "tokens_per_minute": "tokens",
 }
-UNCACHED = ("anthropic",)
+UNCACHED, INPUT_ALONE = ("anthropic",), ("gemini", "vertex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def _limit(at: str, name: str, number: Any, provider: str, mistakes: list[str]) 
         return None
     if counts == "input" and provider in UNCACHED:
         counts = "uncached"
+    if counts == "tokens" and provider in INPUT_ALONE:
+        counts = "input"
     return Limit(counts, float(number))
 
 

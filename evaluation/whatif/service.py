@@ -5,12 +5,12 @@ became of a call at the candidate that served it is known, so it fails there as 
 fails as often as calls of that candidate do.  A caller's own mistake fails everywhere.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import heappop, heappush
+from itertools import permutations
 
 from evaluation.history.rows import HistoryRow
 from evaluation.history.turns import Turn
@@ -18,6 +18,8 @@ from evaluation.simulation import Service
 from proxy.gateway.failures import What
 from proxy.gateway.limits import limit_class
 
+EVERY_SIZE = -1
+Ratios = Mapping[tuple[str, str, int], float]
 STRATUM_MIN = 20  # calls; fewer are no distribution
 ANYWHERE = frozenset((What.MISTAKE, What.TOO_LONG))  # it would be the same elsewhere
 
@@ -149,30 +151,34 @@ def measured(
     return found
 
 
-def output_ratios(turns: Sequence[Turn], numbers: Sequence[int]) -> dict[tuple[str, str], float]:
-    """How much more one model writes than another, by (from, to): where both served the same use.
+def output_ratios(turns: Sequence[Turn], numbers: Sequence[int]) -> Ratios:
+    """How much more one model writes than another, by (from, to, size of the input).
 
-    Each use with enough calls of both counts by the calls of the first.
+    Where both served the same feature often enough; each feature counts by the calls of the first.
+    Size -1 is for all sizes together, where one alone has too few calls.
     """
-    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[tuple[str, int], dict[str, list[int]]] = defaultdict(
+        lambda: defaultdict(lambda: [0, 0])
+    )
     for number in numbers:
         turn = turns[number]
         if turn.ok and turn.sizes_known:
-            one = sums[f"{turn.first.gateway_operation}/{turn.first.feature}", turn.served]
-            one[0] += 1
-            one[1] += turn.last.output_tokens_total or 0
-    ratios: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    known = sorted(
-        (use, label) for (use, label), (calls, _) in sums.items() if calls >= STRATUM_MIN
-    )
-    for use, label in known:
-        at = bisect_left(known, (use, ""))
-        for other_use, other in known[at:]:
-            if other_use != use:
-                break
-            here, there = sums[use, label], sums[use, other]
-            if other != label and here[1]:
-                pair = ratios[label, other]
-                pair[0] += here[1] / here[0] * here[0]
-                pair[1] += there[1] / there[0] * here[0]
-    return {pair: made / base for pair, (base, made) in ratios.items() if base}
+            use = f"{turn.first.gateway_operation}/{turn.first.feature}"
+            for size in (size_of(turn), EVERY_SIZE):
+                one = sums[use, size][turn.served]
+                one[0] += 1
+                one[1] += turn.last.output_tokens_total or 0
+    ratios: dict[tuple[str, str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for (_, size), by_label in sums.items():
+        known = {label: one for label, one in by_label.items() if one[0] >= STRATUM_MIN and one[1]}
+        for label, other in permutations(known, 2):
+            here, there = known[label], known[other]
+            pair = ratios[label, other, size]
+            pair[0] += here[1]
+            pair[1] += there[1] / there[0] * here[0]
+    return {pair: made / base for pair, (base, made) in ratios.items()}
+
+
+def size_of(turn: Turn) -> int:
+    """The class of a call's input: by powers of 8."""
+    return (turn.last.input_tokens_total or 0).bit_length() // 3
