@@ -14,13 +14,14 @@ from typing import Literal
 import numpy as np
 
 from evaluation.loadtest.slo import PERCENTILES, TIMES, Slo
-from evaluation.statistics import Interval, quantile
+from evaluation.statistics import quantile
 
 Kind = Literal["ok", "limited", "failed", "censored", "capped", "overflow"]
 WINDOW_S = 1.0  # requests that are due within it are slow together
 BURST_S = 1.0  # before a request was due, in which others count as its crowd, or p95 if longer
 CALM, BURST = 0.5, 0.8  # quantiles of the crowd: at most, at least
 TAIL_RATIO = 2.0  # of p95 in bursts to p95 in calm that is worth a word
+TAIL_MIN = 3  # requests so slow in bursts; a single one may be chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,12 +173,15 @@ def bursts(outcomes: Sequence[Outcome]) -> dict[str, object] | None:
     }
     found: dict[str, object] = {"window_s": window_s}
     p95: dict[str, float | None] = {}
+    burst_times: list[float] = []
     for name, holds in parts.items():
         part = [one for one, size in zip(outcomes, sizes, strict=True) if holds(size)]
         sent = [one for one in part if one.sent]
         ttft, total = times(sent, "ttft"), times(sent, "total")
-        shown = ttft if ttft["count"] else total
-        interval = shown["p95"]
+        metric = "ttft" if ttft["count"] else "total"
+        interval = (ttft if ttft["count"] else total)["p95"]
+        known = (one.time(metric) for one in sent if one.kind in ("ok", "censored"))
+        burst_times = [value for value in known if value is not None]  # the last part is the burst
         p95[name] = interval["value"] if isinstance(interval, dict) else None
         found[name] = {
             "requests": len(part),
@@ -188,11 +192,6 @@ def bursts(outcomes: Sequence[Outcome]) -> dict[str, object] | None:
         }
     calm, burst = p95["calm"], p95["burst"]
     ratio = burst / calm if calm and burst is not None else None
-    return found | {"ratio": ratio, "tail": ratio is not None and ratio >= TAIL_RATIO}
-
-
-def interval_of(found: object) -> Interval | None:
-    """An interval of a document."""
-    if not isinstance(found, dict):
-        return None
-    return Interval(found["value"], found["low"], found["high"])
+    slow = sum(value >= TAIL_RATIO * calm for value in burst_times) if calm else 0
+    tail = ratio is not None and ratio >= TAIL_RATIO and slow >= TAIL_MIN
+    return found | {"ratio": ratio, "tail": tail}
