@@ -154,13 +154,17 @@ class Split:
 
 
 def split(turns: Sequence[Turn], share: float = 0.5) -> Split:
-    """By time and by session: no session is on both sides.  Raises ValueError for no turns."""
+    """By time and by session: no session is on both sides.  Raises ValueError for no turns.
+
+    The time is when so many of the sessions had begun.
+    """
     if not turns:
         raise ValueError("no calls to split")
-    at_s = turns[min(int(len(turns) * share), len(turns) - 1)].at_s
     began: dict[str, float] = {}
     for turn in turns:
         began.setdefault(turn.group, turn.at_s)
+    begins = sorted(began.values())
+    at_s = begins[min(int(len(begins) * share), len(begins) - 1)]
     learned, held_out, between = [], [], 0
     for number, turn in enumerate(turns):
         if began[turn.group] >= at_s:
