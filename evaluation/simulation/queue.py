@@ -60,8 +60,11 @@ class Simulation:
         pools: Sequence[Pool],
         decide: Decide | Router,
         chance: Generator,
+        luck: Sequence[float] | None = None,
     ) -> None:
-        """Raises ValueError for pools of one name, and for calls before time 0."""
+        """`luck` of each call, uniform from 0 to 1, is drawn if it is not given.
+
+        Raises ValueError for pools of one name, and for calls before time 0."""
         if len({pool.name for pool in pools}) < len(pools) or not pools:
             raise ValueError("pools need names of their own, and there is at least one")
         if any(call.at_s < 0 for call in calls):
@@ -72,7 +75,7 @@ class Simulation:
             pool.name: _State(pool, [Bucket(limit) for limit in pool.limits], seen=dict(pool.warm))
             for pool in pools
         }
-        self._luck = chance.random(len(calls)).tolist()
+        self._luck = chance.random(len(calls)).tolist() if luck is None else luck
         self._fate = chance.random(len(calls)).tolist()
         self._served: list[Served | None] = [None] * len(calls)
         self._tried: dict[int, tuple[Served, ...]] = {}

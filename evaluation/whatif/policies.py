@@ -25,6 +25,27 @@ BEST_SINGLE, RANDOM_MIX, ORACLE = "best single", "random mix", "oracle"
 NOBODY = "(nobody)"  # the action of a call that no candidate can serve
 
 
+def by_turn(turns: Sequence[Turn], routes: Sequence[Route]) -> dict[int, Route]:
+    """The route of each turn that one concerns.
+
+    A call that came through a route of that name belongs to it; any other to the first route that
+    lists its model.  If none does, the calls of a single route are all those it could serve.
+    """
+    named = {route.options.name: route for route in routes}
+    listed: dict[str, Route] = {}
+    for route in routes:
+        for one in route.candidates:
+            listed.setdefault(one.options.label, route)
+    found = {}
+    for number, turn in enumerate(turns):
+        if (of := named.get(turn.first.route) or listed.get(turn.first.label)) is not None:
+            found[number] = of
+    if not found and len(routes) == 1:
+        dialects = {one.dialect for one in routes[0].candidates}
+        found = {n: routes[0] for n, turn in enumerate(turns) if turn.facts.dialect in dialects}
+    return found
+
+
 @dataclass(slots=True)
 class Policies:
     """What routes would do with turns.  `route_of` by the number of a turn."""

@@ -5,7 +5,7 @@ that a route concerns.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -46,6 +46,7 @@ class World:
     labels: Sequence[str]  # all candidates there may be
     limits: Mapping[str, tuple[Limit, ...]]  # by pool
     routed: frozenset[int]  # turns that a route concerns
+    kinds: Sequence[Hashable]  # of turns: what takes about as long
     lifetimes: Mapping[str, float] = field(default_factory=dict)  # s of a cached prefix, by pool
 
 
@@ -110,10 +111,25 @@ class Runs:
         """One replication of one policy; equal states of `chance` give equal calls and luck."""
         calls = scaled(self.arrivals(chance), self.factor, chance)
         luck = chance.random((2, len(calls)))
+        times = self._times(calls, chance)
         seen = self.seen.setdefault(name, Seen())
         pools = self._pools(calls, seen)
-        served = Simulation(calls, pools, made(calls, luck), chance).run()
+        served = Simulation(calls, pools, made(calls, luck), chance, times).run()
         return self._figures(served, seen)
+
+    def _times(self, calls: Sequence[Call], chance: Generator) -> list[float]:
+        """Luck with times: even among calls of a kind, so that each kind has its own distribution.
+
+        Drawn freely, the tail of a hundred calls would be anywhere (Latin hypercube sampling).
+        """
+        kinds: dict[Hashable, list[int]] = {}
+        for number, call in enumerate(calls):
+            kinds.setdefault(self.world.kinds[call.row], []).append(number)
+        found: Floats = np.empty(len(calls))
+        for numbers in kinds.values():
+            count = len(numbers)
+            found[numbers] = (chance.permutation(count) + chance.random(count)) / count
+        return [float(each) for each in found]
 
     def _pools(self, calls: Sequence[Call], seen: Seen) -> list[Pool]:
         warm: dict[str, dict[tuple[str, str], float]] = {}

@@ -19,6 +19,7 @@ from proxy.gateway.failures import What
 from proxy.gateway.limits import limit_class
 
 EVERY_SIZE = -1
+ROUGH = 3  # of the strata of a kind: size, whatever is in flight
 Ratios = Mapping[tuple[str, str, int], float]
 STRATUM_MIN = 20  # calls; fewer are no distribution
 ANYWHERE = frozenset((What.MISTAKE, What.TOO_LONG))  # it would be the same elsewhere
@@ -102,6 +103,13 @@ class ServiceTimes:
             return None
         seconds, first_s = found[min(int(luck * len(found)), len(found) - 1)]
         return Service(seconds, first_s)
+
+    def alike(self, turn: Turn) -> Hashable:
+        """What a turn shares with those whose times it would be given, whatever is in flight."""
+        keys = kind_of(turn.last, 0).keys(turn.served)[ROUGH:]
+        known = [key for key in keys if key in self._strata]
+        wide = [key for key in known if len(self._strata[key]) >= STRATUM_MIN]
+        return next(iter(wide or known[-1:]), keys[-1])
 
     def failing(self, label: str, fate: float) -> Service | None:
         """How a call fails at a candidate by chance; None if it does not."""

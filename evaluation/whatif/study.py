@@ -9,13 +9,13 @@ import numpy as np
 from numpy.random import Generator
 
 from evaluation.benchmarks.tables import Table
-from evaluation.history.turns import UNSEEN, Split, Traffic, Turn, split
+from evaluation.history.turns import UNSEEN, Split, Traffic, split
 from evaluation.reports.rows import Stored
 from evaluation.simulation import Limit, recorded
 from evaluation.statistics import CONFIDENCE, Interval, mean
 from evaluation.statistics.means import difference
 from evaluation.whatif import estimates, gate, queues, replay
-from evaluation.whatif.policies import IN_FORCE, PROPOSED, Policies
+from evaluation.whatif.policies import IN_FORCE, PROPOSED, Policies, by_turn
 from evaluation.whatif.prices import Prices
 from evaluation.whatif.service import measured, output_ratios
 from pricing.book import TariffBook
@@ -92,27 +92,6 @@ def study(traffic: Traffic, asked: Asked, progress: Progress = lambda _: None) -
     }
 
 
-def by_turn(turns: Sequence[Turn], routes: Sequence[Route]) -> dict[int, Route]:
-    """The route of each turn that one concerns.
-
-    A call that came through a route of that name belongs to it; any other to the first route that
-    lists its model.  If none does, the calls of a single route are all those it could serve.
-    """
-    named = {route.options.name: route for route in routes}
-    listed: dict[str, Route] = {}
-    for route in routes:
-        for one in route.candidates:
-            listed.setdefault(one.options.label, route)
-    found = {}
-    for number, turn in enumerate(turns):
-        if (of := named.get(turn.first.route) or listed.get(turn.first.label)) is not None:
-            found[number] = of
-    if not found and len(routes) == 1:
-        dialects = {one.dialect for one in routes[0].candidates}
-        found = {n: routes[0] for n, turn in enumerate(turns) if turn.facts.dialect in dialects}
-    return found
-
-
 class _Queue:
     """The simulated part of a study."""
 
@@ -122,14 +101,16 @@ class _Queue:
         turns, prices = policies.turns, policies.prices
         labels = {one.options.label for route in asked.routes for one in route.candidates}
         labels |= {row.label for turn in turns for row in turn.rows}
+        times = measured(turns, asked.limits)
         self._world = queues.World(
             turns=turns,
             prices=prices,
-            times=measured(turns, asked.limits),
+            times=times,
             assumed=measured(turns, asked.limits, apart=False),
             labels=sorted(labels),
             limits=asked.limits,
             routed=frozenset(policies.routes),
+            kinds=[times.alike(turn) for turn in turns],
             lifetimes=queues.lifetimes(turns),
         )
         numbers = list(parts.held_out)[: asked.calls_max]
@@ -142,15 +123,18 @@ class _Queue:
         self._calls = queues.of_turns(turns, numbers, prices)
 
     def gate(self) -> dict[str, object]:
-        """The policy in force, as recorded."""
+        """The policy in force, over all of the history or its newest part."""
         self._progress("reproducing the policy in force")
-        runs = queues.Runs(self._world, lambda chance: list(self._calls))
-        made = self._policies.made()[IN_FORCE]
+        policies = self._policies
+        every = list(range(len(policies.turns)))[-self._asked.calls_max :]
+        calls = queues.of_turns(policies.turns, every, policies.prices)
+        runs = queues.Runs(self._world, lambda chance: list(calls))
+        made = policies.made()[IN_FORCE]
         figures = [runs.figures(IN_FORCE, made, chance) for chance in self._chances()]
         simulated = {name: _mean([each[name] for each in figures]) for name in figures[0]}
-        mine = [n for n in self._numbers if n in self._policies.routes]
-        decided = gate.decisions(self._policies, self._asked.in_force, mine)
-        return gate.gate(self._policies.turns, mine, simulated, decided)
+        mine = [n for n in every if n in policies.routes]
+        decided = gate.decisions(policies, self._asked.in_force, mine)
+        return gate.gate(policies.turns, mine, simulated, decided)
 
     def policies(self) -> dict[str, object]:
         """Every policy under the arrivals asked for, and its difference from the one in force."""
