@@ -105,17 +105,31 @@ def refusals(found: Found) -> list[str]:
     """What is not estimated, and what can be said all the same."""
     lines = []
     for name, rewards in found["policies"].items():
-        for reward, one in rewards.items():
-            if "dr" in one:
-                continue
+        refused = {reward: one for reward, one in rewards.items() if "dr" not in one}
+        reasons = {one["refused"] for one in refused.values()}
+        if len(refused) == len(rewards) and len(reasons) == 1:  # once is enough
+            bounds = filter(None, (_bounds(reward, one) for reward, one in refused.items()))
+            known = ", ".join(bounds)
+            said = f"; bounds: {known}" if known else ""
+            lines.append(f"{name}: refused, {reasons.pop()}{_coverage(refused)}{said}")
+            continue
+        for reward, one in refused.items():
+            said = _bounds(reward, one)
             text = f"{name}, {TITLES[reward]}: refused, {one['refused']}"
-            if one.get("coverage") is not None:
-                text += f"; coverage {one['coverage']:.1%}"
-            if one.get("bounds") is not None:
-                bounds, say = one["bounds"], SAY[reward]
-                text += f", bounds {say(bounds['low'])} to {say(bounds['high'])}"
-            lines.append(text)
+            lines.append(f"{text}{_coverage({reward: one})}{f'; bounds: {said}' if said else ''}")
     return lines
+
+
+def _coverage(refused: Mapping[str, Found]) -> str:
+    known = [one["coverage"] for one in refused.values() if one.get("coverage") is not None]
+    return f"; coverage {min(known):.1%}" if known else ""
+
+
+def _bounds(reward: str, one: Found) -> str:
+    bounds, say = one.get("bounds"), SAY[reward]
+    if bounds is None:
+        return ""
+    return f"{TITLES[reward]} {say(bounds['low'])} to {say(bounds['high'])}"
 
 
 def replayed(found: Found) -> str:
