@@ -81,9 +81,7 @@ def calls(number: int) -> str:
 def _digits(number: Decimal, *, down: bool) -> str:
     """Cents, and below a dollar as many places as the first significant digits need."""
     rounding = ROUND_FLOOR if down else ROUND_HALF_EVEN
-    places = 2
-    if number and number < 1:
-        places = max(2, SIGNIFICANT - 1 - number.adjusted())
+    places = max(2, SIGNIFICANT - 1 - number.adjusted()) if number else 2
     if places > PLACES_MAX:
         return f"{Context(SIGNIFICANT, rounding).create_decimal(number):.2e}"
     rounded = number.quantize(Decimal(1).scaleb(-places), rounding, ROUNDED)

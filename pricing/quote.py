@@ -148,7 +148,7 @@ def _not_then(book: TariffBook, name: str, sold: Iterable[tuple[str, str]], at: 
         for tariff in book.tariffs_of(provider)
         if model in tariff.names and tariff.first_known is not None
     ]
-    later = min((day for day in days if day > at.date()), default=None)
+    later = min((day for day in days if day >= at.date()), default=None)
     hint = f"; its prices are known from {later}" if later else ""
     return f"{name} has no price at {at:%Y-%m-%dT%H:%MZ}{hint}"
 

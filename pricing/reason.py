@@ -46,6 +46,7 @@ class Reason(Enum):
     NO_CHARGE_ENDPOINT = FREE, "Providers do not charge for this kind of call."
     NO_USAGE_STATED = FREE, "The call states neither usage nor cost."
     FREE_OF_CHARGE = FREE, "The provider offers this endpoint free of charge."
+    GATEWAY_CACHE = FREE, "A gateway answered from its own cache, and no provider was called."
     POLL = FREE, "The call only asks whether a job is done."
     CHARGED_WHEN_POLLED = FREE, "It starts a job; the call that fetches the result is charged."
     FETCHED_AGAIN = FREE, "Another call was charged for this response already."

@@ -56,6 +56,8 @@ class GatewayNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     propensity: float = 0.0  # how likely this candidate was to be the first
     reason: str = ""
     sticky: str = ""  # "" | new | hit | moved | broken
+    translated: bool = False  # from the caller's dialect into the provider's
+    losses: tuple[str, ...] = ()  # fields of the request that were dropped by that
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,8 +3,9 @@
 import gc
 import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from decimal import Decimal
-from itertools import count
+from functools import cache
 from pathlib import Path
 from time import time_ns
 from uuid import UUID
@@ -16,8 +17,9 @@ import support.product
 from exporters.clickhouse import connection
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.record import Record, rounded
-from support import clickhouse, hangup
+from support import clickhouse, databases, hangup
 from support.clickhouse import NO_PROFILE, ClickHouseServer, StartServer
+from support.databases import Databases
 from support.product import Product
 
 # No deadlines: a busy machine is not a fault of the code.
@@ -28,8 +30,6 @@ if settings.get_current_profile_name() == "default":  # `trials.mutation` has lo
 # Six thousand tests and the trees of five hundred sources are no garbage: by default the collector
 # looks at all of them again and again, for a third of the CPU time that collecting tests takes.
 gc.set_threshold(50_000, 20, 50)
-
-_databases = count(1)
 
 
 def pytest_configure() -> None:
@@ -91,10 +91,30 @@ def store_dsn(request: pytest.FixtureRequest) -> str:
     return server.dsn
 
 
+@pytest.fixture(scope="session")
+def lenders() -> Iterator[Callable[[str], Databases]]:
+    """Who lends the databases of a DSN."""
+    with ExitStack() as stack:
+        yield cache(lambda dsn: stack.enter_context(Databases.of(dsn)))
+
+
 @pytest.fixture
-def database() -> str:
-    """A name that no other test uses."""
-    return f"test_{next(_databases)}"
+def database(request: pytest.FixtureRequest, lenders: Callable[[str], Databases]) -> Iterator[str]:
+    """An empty database of the test's store, for this test alone."""
+    if "store_dsn" in request.fixturenames:
+        dsn = request.getfixturevalue("store_dsn")
+    elif "clickhouse_server" in request.fixturenames:
+        dsn = request.getfixturevalue("clickhouse_server").dsn
+    else:
+        dsn = request.getfixturevalue("chdb_dsn")
+    with lenders(dsn).lent() as name:
+        yield name
+
+
+@pytest.fixture
+def new_database() -> str:
+    """The name of a database that is not there yet, in any store."""
+    return databases.new_name()
 
 
 RecordMaker = Callable[[int], list[Record]]

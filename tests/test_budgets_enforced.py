@@ -53,6 +53,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Servi
     ):
         wait_for(lambda: held(served, "") is not None)
         assert len(processes_of(served, RELAY)) == 2
+        wait_for(lambda: in_force(served))
         yield served
 
 
@@ -94,6 +95,18 @@ async def crowd(
         await asyncio.sleep(seconds / 2)
         os.kill(processes_of(served, victim)[0], signal.SIGKILL)
     return Counter(await asyncio.gather(*running))
+
+
+def in_force(served: processes.Serving) -> bool:
+    """Whether all relays have taken up the published rules: until then the budget fails closed."""
+    port = int(served.proxy_url.rpartition(":")[2])
+
+    async def passed() -> set[int]:
+        feature = f"first-{time.monotonic_ns()}"
+        calls = [caller(port, feature, leaves=False, seconds=0) for _ in range(10)]
+        return set(await asyncio.gather(*calls))
+
+    return asyncio.run(passed()) == {200}
 
 
 def processes_of(served: processes.Serving, module: str) -> list[int]:
@@ -152,6 +165,7 @@ def check(served: processes.Serving, feature: str, statuses: Counter[int]) -> No
     assert all(row["outcome"] != "refused" for row in served.calls(feature=feature))
 
 
+@pytest.mark.slow
 async def test_nothing_beyond_the_limit(served: processes.Serving) -> None:
     """A hundred callers at once, on a budget for a quarter of them."""
     statuses = await crowd(served, "round")

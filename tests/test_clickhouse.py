@@ -310,10 +310,10 @@ async def test_a_data_error_from_the_server_is_permanent(
 
 
 async def test_no_error_of_connecting_blames_the_rows(
-    clickhouse_server: ClickHouseServer, database: str
+    clickhouse_server: ClickHouseServer, new_database: str
 ) -> None:
     """The same code while the tables are made leaves the batch waiting."""
-    exporter = ClickHouse(clickhouse_server.dsn, database=database)
+    exporter = ClickHouse(clickhouse_server.dsn, database=new_database)
     clickhouse_server.fault("exception", code=53, only="any")
     with pytest.raises(TransientError, match="Code: 53"):
         await exporter.export(Batch("s:0-0", (FULL,)))
@@ -321,7 +321,7 @@ async def test_no_error_of_connecting_blames_the_rows(
     with pytest.raises(TransientError, match="Code: 53"):
         await exporter.export(Batch("s:0-0", (FULL,)))
     await exporter.export(Batch("s:0-0", (FULL,)))
-    assert totals(clickhouse_server.dsn, database) == [expected([FULL])] * 3
+    assert totals(clickhouse_server.dsn, new_database) == [expected([FULL])] * 3
     await exporter.close()
 
 

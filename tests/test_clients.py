@@ -36,6 +36,7 @@ def here(one: Client) -> ClientReady:
     return ClientReady((sys.executable, "-P", str(running.CALLS / one.script)), None, "")
 
 
+@pytest.mark.slow
 def test_realtime_and_responses_over_websockets(product: Product) -> None:
     """OpenAI's SDK sees and sends the same; each response is one row."""
     one = client("openai 3, WebSocket")
@@ -83,6 +84,7 @@ async def test_each_turn_of_gemini_live_is_a_row(product: Product) -> None:
         assert row["request_model"] == "gemini-live-2.5-flash"
 
 
+@pytest.mark.slow
 def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> None:
     """It insists on wss: with a certificate of ours it holds its session, a row for each turn."""
     if not shutil.which("openssl"):

@@ -191,6 +191,7 @@ async def converse(product: Product) -> None:
 ON = "capture = true\npatterns = { employee = 'EMP-\\w+' }"
 
 
+@pytest.mark.slow
 async def test_canaries_of_content(tmp_path: Path) -> None:
     """What was said is in `contents` and nowhere else; what is secret in it is nowhere at all."""
     async with product(tmp_path, ON) as running:

@@ -153,12 +153,12 @@ async def test_an_error_quotes_nothing(exporter: Contents) -> None:
     assert caught.value.__cause__ is None
 
 
-async def test_it_waits_for_the_schema(store_dsn: str, database: str) -> None:
+async def test_it_waits_for_the_schema(store_dsn: str, new_database: str) -> None:
     """The exporter of the rows makes the table; until then content waits."""
-    early = Contents(store_dsn, database=database)
+    early = Contents(store_dsn, database=new_database)
     with pytest.raises(TransientError):
         await early.export(Lot("s:0-1", (content(1),)))
-    rows = ClickHouse(store_dsn, database=database)
+    rows = ClickHouse(store_dsn, database=new_database)
     await rows.open()
     await early.export(Lot("s:0-1", (content(1),)))
     await rows.close()

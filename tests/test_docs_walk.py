@@ -48,6 +48,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
+@pytest.mark.slow
 @needs_curl
 def test_the_walk_ends_in_numbers(walk: Walk) -> None:
     """Without a key: the demo's rows are kept, and the report shows the caller's own call."""

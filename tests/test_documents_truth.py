@@ -66,6 +66,8 @@ PROVIDERS_OWN = (
     "content.proto",
     "gateway.retries",
     "gateway.cache_status",
+    *("gateway.fallbacks", "gateway.cache_age_s", "gateway.provider", "gateway.option"),
+    "gateway.deployment",
 )
 # What a decision record rules out, and its number: no document may promise it.
 RULED_OUT = {"0005": re.compile(r"ask_for_usage|proxy[^.]{0,20}\bask(s|ing)? for (the )?usage")}

@@ -33,6 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield World(folder=folder, provider=provider, server=server)
 
 
+@pytest.mark.slow
 async def test_who_dies_loses_and_doubles_nothing(world: World) -> None:
     """A relay, then the meter are killed with calls in flight; rows, rollup and spans are exact."""
     [result] = await kills.kill_9(world, rounds=2, calls=60)
@@ -146,6 +147,7 @@ def test_the_made_up_summer_time_ends_when_it_should() -> None:
     assert said.stdout.strip() == "[3600, 0]"
 
 
+@pytest.mark.slow
 def test_the_table_says_what_was_skipped_and_what_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

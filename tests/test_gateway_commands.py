@@ -82,10 +82,26 @@ def test_what_cannot_be_explained(file: Path, capsys: Run, tmp_path: Path) -> No
     assert "unknown route 'assistent'; did you mean assistant?" in capsys.readouterr().err
     assert main(["routes", "explain", "assistant", str(request)]) == Exit.MISTAKE
     assert "is no JSON object" in capsys.readouterr().err
-    request.write_text(json.dumps(CHAT), encoding="utf-8")
+    request.write_text(json.dumps(CHAT | {"top_k": 3}), encoding="utf-8")
     told = ["routes", "explain", "openai/gpt-5", str(request), "--api", "messages"]
     assert main(told) == Exit.FAILED
-    assert "No candidate can serve this request." in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "No candidate can serve this request." in said.err
+    assert "it cannot carry top_k" in " ".join(said.out.split())
+
+
+def test_a_translation_is_explained(file: Path, capsys: Run, tmp_path: Path) -> None:
+    """Which candidates get the request translated, and without what."""
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps(CHAT | {"seed": 7}), encoding="utf-8")
+    route = '[gateway.routes.lossy]\ndrop = ["seed"]\ncandidates = [{ provider = "anthropic", '
+    route += 'model = "claude-haiku-4-5" }]\n[gateway.keys.a]\nprovider = "anthropic"\n'
+    file.write_text(file.read_text("utf-8") + route + 'value = "env:A"\n', encoding="utf-8")
+    assert main(["routes", "explain", "lossy", str(request), "--json"]) == Exit.OK
+    (one,) = json.loads(capsys.readouterr().out)["candidates"]
+    assert (one["translated"], one["losses"]) == (True, ["seed"])
+    assert main(["routes", "explain", "lossy", str(request)]) == Exit.OK
+    assert "anthropic/claude-haiku-4-5 would be sent without seed." in capsys.readouterr().out
 
 
 def test_a_key_is_made_used_and_removed(file: Path, capsys: Run) -> None:

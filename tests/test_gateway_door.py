@@ -26,6 +26,7 @@ from support.relay_bench import read_message
 CHAT = answer(200, {"choices": [{"message": {"content": "Bonjour"}}], "model": "b-2026"})
 STREAM = events(said(""), said("Bon"), said("jour"))
 ONLY = {"a": [CHAT]}
+TOP_K = {"model": "r", "max_tokens": 9, "top_k": 3, "messages": []}  # which OpenAI has not
 
 
 async def test_only_model_host_and_credential_change(tmp_path: Path) -> None:
@@ -262,7 +263,7 @@ async def test_a_caller_that_leaves_ends_its_attempt(tmp_path: Path) -> None:
         (asking(b'{"messages":[]}'), 400, b"bad_request"),
         (asking({"model": "fast"}), 403, b"forbidden_route"),
         (asking({"model": "openai/"}), 404, b"unknown_route"),
-        (asking(path="/gateway/v1/messages"), 400, b"no_candidate"),
+        (asking(TOP_K, path="/gateway/v1/messages"), 400, b"no_candidate"),
     ],
 )
 async def test_who_and_what_is_refused(
@@ -281,10 +282,10 @@ async def test_who_and_what_is_refused(
 
 
 async def test_a_candidate_of_another_dialect_is_named(tmp_path: Path) -> None:
-    """Translation is not built: the answer says who speaks what."""
+    """The answer says why: by the field that cannot be carried, if it could be translated."""
     async with door(tmp_path, Script(ONLY), options(tmp_path, "a")) as b:
-        found = await b.send(asking(path="/gateway/v1/messages"))
-    assert b"openai/a (dialect: it speaks openai)" in found.body
+        found = await b.send(asking(TOP_K, path="/gateway/v1/messages"))
+    assert b"openai/a (it cannot carry top_k;" in found.body
 
 
 async def test_insecure_admits_everybody_but_web_pages(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -128,18 +129,22 @@ def test_the_rest_of_openai(served: Serving) -> None:
 
 
 def test_anthropic(served: Serving) -> None:
-    """Messages, whole and streamed, and token counting; candidates of OpenAI's are left out."""
+    """Messages, whole and streamed, and token counting, in their own dialect."""
     with anthropic.Anthropic(
         base_url=f"{served.proxy_url}/gateway",
         api_key=TOKEN,
         default_headers={"x-taximeter-feature": "claude"},
     ) as client:
         said = client.messages.create(
-            model="assistant", max_tokens=50, messages=[{"role": "user", "content": "time"}]
+            model="anthropic/claude-haiku-4-5",
+            max_tokens=50,
+            messages=[{"role": "user", "content": "time"}],
         )
         assert said.content
         with client.messages.stream(
-            model="assistant", max_tokens=50, messages=[{"role": "user", "content": "people"}]
+            model="anthropic/claude-haiku-4-5",
+            max_tokens=50,
+            messages=[{"role": "user", "content": "people"}],
         ) as stream:
             assert stream.get_final_text()
         counted = client.messages.count_tokens(
@@ -149,6 +154,37 @@ def test_anthropic(served: Serving) -> None:
     found = rows(served, "claude", 3)
     assert {row["candidate"] for row in found} == {"anthropic/claude-haiku-4-5"}
     assert [row["cost_status"] for row in found] == ["exact", "exact", "not_billed"]
+
+
+def test_each_sdk_at_a_provider_of_another_dialect(served: Serving) -> None:
+    """OpenAI's served by Claude and Anthropic's by GPT, streamed; the rows are the providers'."""
+    asked: Any = [{"role": "user", "content": "time"}]
+    with openai_client(served, "translated") as client:
+        chunks = list(
+            client.chat.completions.create(
+                model="anthropic/claude-haiku-4-5", messages=asked, stream=True
+            )
+        )
+        with pytest.raises(openai.BadRequestError, match="it cannot carry seed"):
+            client.chat.completions.create(
+                model="anthropic/claude-haiku-4-5", messages=asked, seed=7
+            )
+    assert "".join(one.choices[0].delta.content or "" for one in chunks)
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    with anthropic.Anthropic(
+        base_url=f"{served.proxy_url}/gateway",
+        api_key=TOKEN,
+        default_headers={"x-taximeter-feature": "translated"},
+    ) as claude:
+        tools: Any = [{"name": "weather", "input_schema": {"type": "object"}}]
+        with claude.messages.stream(
+            model="openai/gpt-5.4-mini", max_tokens=99, messages=asked, tools=tools
+        ) as stream:
+            assert stream.get_final_message().stop_reason == "tool_use"
+    found = rows(served, "translated", 2)
+    assert [row["provider"] for row in found] == ["anthropic", "openai"]
+    assert [row["translated"] for row in found] == [True, True]
+    assert [row["cost_status"] for row in found] == ["exact", "exact"]
 
 
 def test_no_key_is_anywhere(served: Serving) -> None:

@@ -240,3 +240,24 @@ def test_a_token_admits_its_caller(tmp_path: Path) -> None:
     assert caller_of("", callers) is None
     assert caller_of(first[:-1], callers) is None
     assert len(first) >= 4 + 43  # 256 bits
+
+
+def test_a_field_that_no_api_has_is_told(tmp_path: Path) -> None:
+    """It may be a provider's own; a suggestion stands beside it in case it is a slip."""
+    file = tmp_path / "taximeter.toml"
+    drop = 'drop = ["sead", "cache_control", "messages[].content[].image_url.detail", "x.*"]\n'
+    at = "[gateway.routes.assistant]\n"
+    file.write_text(EXAMPLE.replace(at, at + drop), encoding="utf-8")
+    told = [one for one in gateway_warnings(sources.load(file, {})) if ".drop" in one]
+    expected = "gateway.routes.assistant.drop: no API has a field 'sead'; did you mean seed?"
+    assert told == [expected]
+
+
+def test_a_candidate_that_nobody_can_reach_is_told(tmp_path: Path) -> None:
+    """Its provider speaks a dialect that no caller does and nothing is translated into."""
+    file = tmp_path / "taximeter.toml"
+    one = '[gateway.routes.r]\ncandidates = [{ provider = "cohere", model = "command" }]\n'
+    file.write_text(one, encoding="utf-8")
+    told = list(gateway_warnings(sources.load(file, {})))
+    expected = "its provider speaks cohere, which no caller of the gateway does"
+    assert f"gateway.routes.r.candidates[0]: {expected}" in told

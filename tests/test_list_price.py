@@ -140,14 +140,14 @@ def before_list_prices(client: Client, database: str, records: list[Record]) -> 
 
 
 async def test_an_upgrade_loses_nothing_and_doubles_nothing(
-    client: Client, store_dsn: str, database: str
+    client: Client, store_dsn: str, new_database: str
 ) -> None:
     """Old rows have no list price until they are repriced; rollups and rows agree at each step."""
     plan = book(TARIFF + PLAN)
     old, new = row(plan, 1), row(plan, 2)
-    await asyncio.to_thread(before_list_prices, client, database, [old])
-    clickhouse = ClickHouse(store_dsn, database=database)
-    store = Store(store_dsn, database=database)
+    await asyncio.to_thread(before_list_prices, client, new_database, [old])
+    clickhouse = ClickHouse(store_dsn, database=new_database)
+    store = Store(store_dsn, database=new_database)
     try:
         for _ in range(2):  # sent twice, as after a crash
             await clickhouse.export(Batch("s:1", (new,)))

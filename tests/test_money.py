@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing import Status
-from pricing.money import aligned, amount, difference, doubts, money, status_of_sum
+from pricing.money import aligned, amount, calls, difference, doubts, money, status_of_sum
 from proxy.commands import terminal
 from proxy.commands.terminal import Column
 
@@ -31,6 +31,12 @@ SHOWN = [
     ("0.0000000001", "exact", "$0.0000000001"),
     ("1234567.891", "exact", "$1,234,567.89"),
     ("-0.0079", "estimated", "≈ -$0.0079"),
+    ("0E-20", "exact", "$0.00"),
+    ("1", "exact", "$1.00"),
+    ("1.015", "exact", "$1.02"),
+    ("12.3456", "exact", "$12.35"),
+    ("0.000000000123", "exact", "$0.000000000123"),
+    ("0.0000000000123", "exact", "$1.23e-11"),
 ]
 
 
@@ -59,6 +65,9 @@ def test_a_sum_says_how_many_calls_it_lacks() -> None:
     assert money("3") == "$3.00"
     assert doubts(1, 2, 5) == "1 unknown, 2 lower bound, 3 estimated"
     assert doubts() == ""
+    assert doubts(0, 2, 1) == "2 lower bound"
+    assert money("3", "exact", 1_000) == "≥ $3.00 (1,000 calls unknown)"
+    assert calls(0) == "0 calls"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from exporters.notify.alert import Alert
@@ -29,6 +31,7 @@ from exporters.notify.machines import (
 )
 from exporters.notify.notice import CUT, Notice, loss_notice
 from exporters.notify.other_targets import mail
+from exporters.notify.otlp_event import OtlpEvent
 from exporters.notify.target import Format
 from pricing.anomaly import Anomaly
 from pricing.budget import Budget
@@ -62,6 +65,7 @@ FORMATS: list[Format] = [
     PagerDuty("k" * 32),
     StandardWebhook(URL, (secret_key(SECRET),)),
     Alertmanager(URL),
+    OtlpEvent(URL),
 ]
 
 
@@ -190,6 +194,31 @@ def test_pagerduty() -> None:
     assert resolve["event_action"] == "resolve"
     assert resolve["dedup_key"] == trigger["dedup_key"] == NOTICE.id
     assert "payload" not in resolve
+
+
+def test_otlp_event() -> None:
+    """OpenTelemetry's own classes read every field: a warning, then its end, with exact amounts."""
+    target = OtlpEvent(URL, node="n1")
+    over = resolved_notice(NOTICE.id, BUDGET, KEY, AT, AT + timedelta(days=2))
+    read = [
+        json_format.Parse(target.request(notice, AT).body, ExportLogsServiceRequest())
+        for notice in (NOTICE, over)
+    ]
+    records = [each.resource_logs[0].scope_logs[0].log_records[0] for each in read]
+    assert [record.severity_text for record in records] == ["WARN", "INFO"]
+    assert {record.event_name for record in records} == {"taximeter.alert"}
+    assert records[0].time_unix_nano == NOTICE.at.timestamp() * 10**9
+    assert records[0].body.string_value == NOTICE.text
+    facts = {pair.key: pair.value for pair in records[0].attributes}
+    assert facts["taximeter.alert.limit_usd"].string_value == "500"
+    assert facts["taximeter.alert.threshold"].int_value == 80
+    assert facts["taximeter.alert.thresholds"].array_value.values[-1].int_value == 80
+    assert not facts["taximeter.alert.resolved"].bool_value
+    assert facts["taximeter.alert.id"].string_value == NOTICE.id
+    resource = {
+        pair.key: pair.value.string_value for pair in read[0].resource_logs[0].resource.attributes
+    }
+    assert resource == {"service.name": "taximeter", "service.instance.id": "n1"}
 
 
 def test_standard_webhook() -> None:

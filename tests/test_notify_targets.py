@@ -20,6 +20,7 @@ from exporters.notify.http_target import HttpTarget, read_answer, retry_after_s
 from exporters.notify.machines import Alertmanager, PagerDuty, StandardWebhook, secret_key
 from exporters.notify.notice import Notice
 from exporters.notify.other_targets import LogTarget, MailServer, SmtpTarget
+from exporters.notify.otlp_event import OtlpEvent
 from exporters.notify.target import Format, Target
 from proxy.notices import notices as module
 from proxy.notices import sender
@@ -32,7 +33,7 @@ from support.smtp_receiver import MailReceiver
 from support.webhook_receiver import Receiver
 
 PATH = "/T0SECRET/B0SECRET"
-HTTP_TYPES = ("slack", "teams", "discord", "pagerduty", "webhook", "alertmanager")
+HTTP_TYPES = ("slack", "teams", "discord", "pagerduty", "webhook", "alertmanager", "otlp")
 
 
 def format_of(type: str, url: str) -> Format:
@@ -44,6 +45,7 @@ def format_of(type: str, url: str) -> Format:
         "pagerduty": PagerDuty("k" * 32, url=url),
         "webhook": StandardWebhook(url, (secret_key(SECRET),)),
         "alertmanager": Alertmanager(url, {"x-secret": "SECRET"}),
+        "otlp": OtlpEvent(url, {"x-secret": "SECRET"}),
     }
     return formats[type]
 

@@ -116,6 +116,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, proc
 CHARGED_ONCE = ("openai.responses.fetch", "gemini.interactions")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("index", range(len(HTTP_CASES)), ids=lambda i: str(HTTP_CASES[i]["file"]))
 def test_the_row_says_what_the_provider_answered(

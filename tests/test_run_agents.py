@@ -169,6 +169,7 @@ urllib.request.urlopen(urllib.request.Request(base + "/responses", body, head)).
 """
 
 
+@pytest.mark.slow
 def test_run_says_what_went_past(tmp_path: Path) -> None:
     """A command that calls a provider directly has no fare, and `run` says why."""
     with processes.stand_in(tmp_path / "log") as (up, _):
@@ -197,6 +198,7 @@ def test_run_says_what_went_past(tmp_path: Path) -> None:
     assert "connected to openai itself, past Taximeter" in done.stderr
 
 
+@pytest.mark.slow
 def test_run_codex(tmp_path: Path) -> None:
     """`run -- codex` meters a program that reads nothing but Codex's own option."""
     program = tmp_path / "codex"

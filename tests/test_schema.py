@@ -43,10 +43,10 @@ def test_columns_are_the_fields(client: Client, database: str) -> None:
     assert names == [*COLUMNS, "ingested_at"]
 
 
-def test_applied_once(client: Client, database: str) -> None:
+def test_applied_once(client: Client, new_database: str) -> None:
     """The first start applies every file in order, the second none, and both leave the same."""
-    assert migrate(client, database=database, ttl_days=90) == [f.name for f in schema_files()]
-    assert migrate(client, database=database, ttl_days=90) == []
+    assert migrate(client, database=new_database, ttl_days=90) == [f.name for f in schema_files()]
+    assert migrate(client, database=new_database, ttl_days=90) == []
     recorded = client.query("SELECT name, checksum FROM schema_files ORDER BY name").result_rows
     assert recorded == [(file.name, file.checksum) for file in schema_files()]
 
@@ -100,14 +100,14 @@ def test_columns_of_evaluations(client: Client, database: str) -> None:
         assert "non_replicated_deduplication_window = 10000" in engine(client, table)
 
 
-def test_interrupted_between_statements(client: Client, database: str) -> None:
+def test_interrupted_between_statements(client: Client, new_database: str) -> None:
     """A start that died inside a file, wherever it did, is taken up by the next."""
-    client.command(f"CREATE DATABASE {database}")
-    client.database = database
+    client.command(f"CREATE DATABASE {new_database}")
+    client.database = new_database
     for file in schema_files():
         for sql in statements(file.text):
             client.command(sql)
-    assert len(migrate(client, database=database, ttl_days=90)) == len(schema_files())
+    assert len(migrate(client, database=new_database, ttl_days=90)) == len(schema_files())
 
 
 async def test_two_versions_share_a_database(
@@ -133,18 +133,18 @@ async def test_two_versions_share_a_database(
     assert client.query("SELECT count(), max(added) FROM calls").result_rows == [(3, "")]
 
 
-def test_many_start_at_once_on_an_empty_database(store_dsn: str, database: str) -> None:
+def test_many_start_at_once_on_an_empty_database(store_dsn: str, new_database: str) -> None:
     """Machines that are switched on together make one schema, and none of them fails."""
 
     def start(_: int) -> None:
         one = connection.connect(parse_dsn(store_dsn))
-        migrate(one, database=database, ttl_days=90)
+        migrate(one, database=new_database, ttl_days=90)
         one.close()
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(start, range(4)))
     client = connection.connect(parse_dsn(store_dsn))
-    assert migrate(client, database=database, ttl_days=90) == []
+    assert migrate(client, database=new_database, ttl_days=90) == []
     names = [row[0] for row in client.query("DESCRIBE TABLE calls").result_rows]
     assert names == [*COLUMNS, "ingested_at"]
     client.close()
@@ -215,9 +215,10 @@ texts = [
     for sql in statements(file.text, database="taximeter", cluster="main")
 ]
 for sql in texts:
-    added = r"ALTER TABLE (\\w+_local)\\s+ADD COLUMN IF NOT EXISTS\\s+(.+) AFTER (\\w+)"
-    for table, column, after in re.findall(added, "\\n".join(texts)):
-        if sql.startswith(f"CREATE TABLE IF NOT EXISTS {{table}} "):
+    for alter in texts if sql.startswith("CREATE TABLE") else []:
+        if not alter.startswith(f"ALTER TABLE {{sql.split()[5]}} "):
+            continue
+        for column, after in re.findall(r"ADD COLUMN IF NOT EXISTS\\s+(.+) AFTER (\\w+)", alter):
             line = rf"(\\n  {{after}} [^\\n]*?)(,?)\\n"
             sql = re.sub(line, rf"\\1,\\n  {{column}}\\2\\n", sql, count=1)
     if not sql.startswith("ALTER"):

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from evaluation.standin import processes
 
@@ -45,6 +46,7 @@ async def answered(served: processes.Serving, expected: list[str], timeout_s: fl
     raise AssertionError(f"{found} instead of {expected}")
 
 
+@pytest.mark.slow
 async def test_responses_of_an_open_socket_survive_everybody(tmp_path: Path) -> None:
     """Each has its row within two seconds; kill -9 of the meter and of the relay changes none."""
     with (

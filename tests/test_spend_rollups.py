@@ -46,7 +46,7 @@ def by_user(client: Client, table: str) -> object:
 async def test_rows_from_before_count_once(
     client: Client,
     chdb_dsn: str,
-    database: str,
+    new_database: str,
     make_records: "RecordMaker",
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -55,10 +55,10 @@ async def test_rows_from_before_count_once(
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "schema_files", lambda: older)
         patch.setattr(migrations, "TTL", {"calls": "ts"})
-        migrate(client, database=database, ttl_days=90)
+        migrate(client, database=new_database, ttl_days=90)
     records = make_records(600)
     writer = connection.connect(parse_dsn(chdb_dsn))
-    writer.database = database
+    writer.database = new_database
     insert(writer, records[:200])
     correct(writer, corrected(records[0], "1.5"))
     stop, written = threading.Event(), 200
@@ -72,13 +72,13 @@ async def test_rows_from_before_count_once(
     thread = threading.Thread(target=write)
     thread.start()
     monkeypatch.setattr(backfill, "SOON_S", (0, 1, 4, 30))  # the first is too soon
-    migrate(client, database=database, ttl_days=90)
+    migrate(client, database=new_database, ttl_days=90)
     stop.set()
     thread.join()
     assert written > 203
-    backfill.backfill(client, database, "")  # a start that died before it noted the file
+    backfill.backfill(client, new_database, "")  # a start that died before it noted the file
     assert by_user(client, "spend_tags_15m") == by_user(client, "rows")
-    clickhouse = ClickHouse(chdb_dsn, database=database)
+    clickhouse = ClickHouse(chdb_dsn, database=new_database)
     await clickhouse.correct(Corrections((corrected(records[1], None),)))
     assert await clickhouse.reconcile(repair=False, quiet_s=0) == []
     client.command("INSERT INTO spend_15m (bucket, calls) VALUES (now(), 7)")

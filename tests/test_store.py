@@ -266,9 +266,9 @@ async def test_no_database_yet(store_dsn: str) -> None:
     await store.close()
 
 
-async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, database: str) -> None:
+async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, new_database: str) -> None:
     """A question is given up after the DSN's timeout, and the next one is answered."""
-    store = Store(f"{clickhouse_server.dsn}?timeout_s=1", database=database)
+    store = Store(f"{clickhouse_server.dsn}?timeout_s=1", database=new_database)
     await store.health()
     clickhouse_server.fault("hang", only="any", count=1, seconds=1.5)
     assert str((await store.health())["error"]).endswith(": timed out")

@@ -332,3 +332,8 @@ def test_fields() -> None:
         "below.x",
     ]
     assert [*unknown({"read": {"inner": 1}, "below": 2}, known)] == ["read.inner", "below"]
+
+
+def test_a_number_below_zero_is_a_quantity() -> None:
+    """Whatever it means, a bill may depend on it."""
+    assert list(unknown({"a": -5, "b": -0.5, "c": 0}, {})) == ["a", "b"]

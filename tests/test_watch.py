@@ -231,6 +231,7 @@ def test_names_are_stable() -> None:
         "exporter_behind": "warning",
         "tokens_beyond_band": "warning",
         "budgets_unreadable": "critical",
+        "relay_hangs": "critical",
     }
     assert all(loss.summary.endswith(".") and loss.action.endswith(".") for loss in LOSSES)
 

@@ -80,10 +80,10 @@ def standings(
     point = _measures(axes, groups.weights[None, :])[0]
     chunks = replicate_weights(groups, replicates=replicates)
     drawn = np.concatenate([_measures(axes, weights) for weights in chunks])
-    costs = _as_costs(drawn, axes)
-    on_frontier = np.mean([_frontier(each) for each in costs], axis=0)
-    best = None if score is None else _best(score(drawn))
-    beaten = dominated(names, point, [axis.better for axis in axes])
+    better = [axis.better for axis in axes]
+    on_frontier = frontier_share(drawn, better)
+    best = None if score is None else best_share(score(drawn))
+    beaten = dominated(names, point, better)
     return {
         name: Standing(
             measures={
@@ -119,9 +119,20 @@ def _measures(axes: Sequence[Axis], weights: Floats) -> Floats:
     return np.stack([axis.measure(weights) for axis in axes], axis=2)
 
 
-def _as_costs(measures: Floats, axes: Sequence[Axis]) -> Floats:
-    signs = np.asarray([1.0 if axis.better == "low" else -1.0 for axis in axes])
-    return np.asarray(np.nan_to_num(measures * signs, nan=np.inf), np.float64)
+def frontier_share(drawn: Floats, better: Sequence[Better]) -> Floats:
+    """How often each is on the frontier, of (replicates, candidates, axes); NaN is the worst."""
+    signs = np.asarray([1.0 if each == "low" else -1.0 for each in better])
+    costs = np.asarray(np.nan_to_num(drawn * signs, nan=np.inf), np.float64)
+    return np.asarray(np.mean([_frontier(each) for each in costs], axis=0), np.float64)
+
+
+def best_share(scores: Floats) -> Floats:
+    """How often each has the highest of scores (replicates, candidates); equal ones share."""
+    known: Floats = np.nan_to_num(scores, nan=-np.inf)
+    top = known.max(axis=1, keepdims=True)
+    won = (known == top) & np.isfinite(top)
+    parts = won / np.maximum(won.sum(axis=1, keepdims=True), 1)
+    return np.asarray(parts.mean(axis=0), np.float64)
 
 
 def _frontier(costs: Floats) -> Floats:
@@ -130,12 +141,3 @@ def _frontier(costs: Floats) -> Floats:
     better = np.any(costs[:, None, :] < costs[None, :, :], axis=2)
     whole = np.all(np.isfinite(costs), axis=1)
     return np.asarray(~np.any(no_worse & better, axis=0) & whole, np.float64)
-
-
-def _best(scores: Floats) -> Floats:
-    """How often each has the highest score; equal ones share."""
-    known: Floats = np.nan_to_num(scores, nan=-np.inf)
-    top = known.max(axis=1, keepdims=True)
-    won = (known == top) & np.isfinite(top)
-    parts = won / np.maximum(won.sum(axis=1, keepdims=True), 1)
-    return np.asarray(parts.mean(axis=0), np.float64)

@@ -64,7 +64,8 @@ def _scale(first: float, last: float) -> tuple[float, float, float]:
     rough = span / TICKS
     power = 10 ** floor(log10(rough))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * 0.999)
-    return floor(first / step + 1e-9) * step, ceil(last / step - 1e-9) * step, step
+    low, high = floor(first / step + 1e-9), ceil(last / step - 1e-9)
+    return low * step, max(high, low + 1) * step, step  # also where all values are one
 
 
 def _ticks(

@@ -66,6 +66,7 @@ TYPED: Mapping[str, Callable[[str], AttributeValue]] = MappingProxyType(
         **dict.fromkeys(
             (
                 *("ratelimit.remaining_requests", "ratelimit.remaining_tokens", "gateway.retries"),
+                *("gateway.fallbacks", "gateway.cache_age_s"),
                 *("usage.seen_input_tokens", "usage.seen_output_tokens"),
                 *("usage.seen_cached_tokens", "cache.stored_tokens", "document.bytes"),
                 *("session.responses", "response.code_executions"),
@@ -81,7 +82,8 @@ TEXTS = frozenset(
         *("request.service_tier", "request.speed", "request.thinking", "request.cached_content"),
         *("response.block_reason", "response.container_id", "response.provider"),
         *("response.refusal", "batch.state", "cache.expires_at", "provider_request_id"),
-        *("gateway.cache_status", "gateway.upstream", "remote_host"),
+        *("gateway.cache_status", "gateway.upstream", "gateway.provider", "gateway.option"),
+        *("gateway.deployment", "remote_host"),
     )
 )
 BATCH = "batch."  # how many items of a batch ended in which way, and its state

@@ -53,6 +53,10 @@ COMMANDS = (
         "simulate", "evaluation.commands.simulate:main", "Show what other routes would have done."
     ),
     Command("loadtest", "evaluation.commands.loadtest:main", "Test a target under your own load."),
+    Command(
+        "compare", "evaluation.commands.compare:main", "Compare models by cost, speed and quality."
+    ),
+    Command("recommend", "evaluation.commands.recommend:main", "Recommend what to change."),
     Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare tariffs."),
     Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),

@@ -16,6 +16,7 @@ from proxy.commands import terminal
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.door import keys, prices
+from proxy.door.foreign import Foreign, foreign
 from proxy.door.request import Sender, facts_of, input_tokens
 from proxy.gateway import filters, names
 from proxy.gateway.decision import Choice, Decision, decide, unit_of
@@ -128,14 +129,19 @@ def explain(config: Config, arguments: argparse.Namespace) -> Exit:
     except (OSError, ValueError) as error:
         terminal.say(f"routes: {error}", sys.stderr)
         return Exit.MISTAKE
+    found = foreign(msgspec.json.encode(body), body, route, facts)
+    facts = replace(facts, foreign=found.why)
     at = datetime.now(UTC)
     now = at.timestamp()
     live = Live(at=now, conditions=prices.conditions(route, facts, tariff_book(config), at))
     decision = decide(route, facts, live, now, unit_of(facts, random.random()))
     if arguments.json:
-        terminal.emit(_document(route, facts, live, decision))
+        terminal.emit(_document(route, facts, live, decision, found))
     else:
         _say(route, facts, live, decision)
+        for label, made in found.requests.items():
+            if made.losses:
+                terminal.say(f"{label} would be sent without {', '.join(made.losses)}.")
     return Exit.OK if decision.order else Exit.FAILED
 
 
@@ -176,12 +182,18 @@ def _guessed(body: Json) -> str:
     return APIS["messages" if anthropic else "chat"]
 
 
-def _document(route: Route, facts: Facts, live: Live, decision: Decision) -> dict[str, object]:
+def _document(
+    route: Route, facts: Facts, live: Live, decision: Decision, found: Foreign
+) -> dict[str, object]:
     def choice(one: Choice) -> dict[str, object]:
         cost = live.conditions[one.candidate].usd
+        label = route.candidates[one.candidate].options.label
+        translated = found.requests.get(label)
         return {
             "number": one.candidate,
-            "candidate": route.candidates[one.candidate].options.label,
+            "candidate": label,
+            "translated": translated is not None,
+            "losses": [] if translated is None else translated.losses,
             "probability": one.probability,
             "reason": one.reason,
             "usd": None if cost is None else plain(cost),

@@ -109,7 +109,7 @@ def fitting(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: in
 
 def _widest(column: Column, at: int, cells: Sequence[Sequence[str]]) -> int:
     """The width that a column needs: a number's whole, a text's up to where it is folded."""
-    word = max(map(len, column.title.split()))
+    word = max(map(len, column.title.split()), default=0)  # a column of numbers needs no title
     widest = max((len(line[at]) for line in cells), default=0)
     return max(word, widest if column.right else min(widest, FOLDED))
 

@@ -8,6 +8,7 @@ in `proxy.console.report_api`.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -27,6 +28,8 @@ from proxy.console import page
 from proxy.console.admission import CALLER, admission
 from proxy.console.asking import ASKED, answering, guarded, reply, understood
 from proxy.console.dashboards_api import DashboardsApi
+from proxy.console.decisions_api import DecisionsApi
+from proxy.console.observed_api import ObservedApi
 from proxy.console.report_api import Period, ReportApi, download
 from proxy.dashboards.answers import Reads
 from proxy.health.verdict import Looking
@@ -172,11 +175,13 @@ def application(
     unpriced: Period | None = None,
     counted: Period | None = None,
     audit: Audit | None = None,
+    tariffs: Path | None = None,
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The console as an aiohttp application; `listen` has its token and host.
 
-    `admits` decides who may use what, by `listen` alone if it is None; `more` are further routes.
+    `admits` decides who may use what, by `listen` alone if it is None; `tariffs` are the user's
+    own; `more` are further routes.
     """
     app = web.Application(middlewares=[guarded, admits or admission(listen), understood])
     api = Api(
@@ -189,5 +194,6 @@ def application(
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
     shown = [*page.routes(), *DashboardsApi(store).routes()]
-    app.add_routes(answering([*shown, *api.routes(), *reports.routes(), *more]))
+    decisions = [*ObservedApi(store).routes(), *DecisionsApi(store, tariffs).routes()]
+    app.add_routes(answering([*shown, *api.routes(), *reports.routes(), *decisions, *more]))
     return app

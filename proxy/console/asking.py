@@ -17,7 +17,7 @@ from exporters.record import TransientError
 from proxy.access.audit import NotAudited
 from proxy.dashboards.answers import PANEL, RANGE
 from proxy.query.asked import FILTERED_PERIOD, NOTHING, Accepted, Asked, Mistake, asked
-from proxy.query.language import AUDIT_LOG, CALLS, REPORT, TIMELINE
+from proxy.query.language import AUDIT_LOG, CALLS, COMPARE, OBSERVED, RECOMMEND, REPORT, TIMELINE
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,
+    ("GET", "/api/observed"): OBSERVED,
+    ("GET", "/api/compare"): COMPARE,
+    ("GET", "/api/recommend"): RECOMMEND,
     ("GET", "/api/unpriced"): FILTERED_PERIOD,
     ("GET", "/api/counted"): FILTERED_PERIOD,
     ("GET", "/api/audit"): AUDIT_LOG,
@@ -108,7 +111,8 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # for the caller, who must be told in the form of all other errors
         log.exception("The console failed to answer %s %s", request.method, request.path)
         response = reply({"error": "Taximeter failed to answer this; its log says why"}, 500)
-    response.headers.update(SECURITY_HEADERS)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 

@@ -66,6 +66,7 @@ def console(config: Config, parts: Parts) -> web.Application:
         check=parts.check,
         unpriced=parts.unpriced,
         counted=parts.counted,
+        tariffs=config.metering.tariffs,
         admits=admission(config.console, tokens, command, pages),
         audit=audit,
         more=[

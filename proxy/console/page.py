@@ -3,14 +3,21 @@
 Each file has a route of its own, made when the process starts; no path comes from a request.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 FOLDER = Path(__file__).with_name("static")
-# Document → where it is shown.  It finds in its own address what it is about.
-DOCUMENTS = {"index.html": ("/",), "dashboards.html": ("/dashboards", "/dashboards/{uid}")}
+# Document → where it is shown.  It finds in its own address what it is about.  Those of decisions
+# are filled in by `decisions_api`.
+DOCUMENTS: Mapping[str, Sequence[str]] = {
+    "index.html": ("/",),
+    "dashboards.html": ("/dashboards", "/dashboards/{uid}"),
+    "compare.html": (),
+    "recommend.html": (),
+}
 
 
 def routes() -> list[web.RouteDef]:

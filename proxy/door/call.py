@@ -10,10 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from time import monotonic
+from time import monotonic, time
 from typing import Protocol
 
+from aiohttp.http import HttpVersion11
+
+from proxy.door.counting import Counted
+from proxy.door.interpreter import LOSSES, Interpreter
 from proxy.door.plans import Arrived, Asked, Plan, Sent
+from proxy.door.refusals import refused
 from proxy.door.stage import Held, Stage
 from proxy.door.state import State
 from proxy.door.wire import with_headers
@@ -23,7 +28,8 @@ from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.failures import Fault, What, what
 from proxy.gateway.limits import reset_s
 from proxy.gateway.options import GatewayOptions
-from proxy.relay.answers import error_answer
+from proxy.gateway.translation.answers import Between
+from proxy.relay.answers import relay_answer
 from proxy.relay.call import Caller
 from proxy.relay.http1 import head, status_line
 from proxy.relay.routes import Refusal
@@ -45,7 +51,7 @@ class Door(Protocol):
     def options(self) -> GatewayOptions: ...
     @property
     def state(self) -> State: ...
-    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal: ...
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal: ...
     def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None: ...
 
 
@@ -120,6 +126,8 @@ class GatewayCall:
             plan = await self._door.plan(self._asked, body)
             if isinstance(plan, Refusal):
                 self._refuse(plan.status, plan.kind, plan.message)
+            elif isinstance(plan, Counted):
+                self._tell(plan)
             else:
                 await self._try(plan)
         except Exception as error:  # noqa: BLE001 — a bug: the caller must get an answer
@@ -176,7 +184,10 @@ class GatewayCall:
         self._door.state.change(target.pool, pools.sent)
         note = plan.note(target, tried)
         told = {"x-taximeter-request-id": note.request_id, "x-taximeter-candidate": note.candidate}
-        stage = self._stage = Stage(self._caller, told)
+        if note.losses:
+            told[LOSSES] = ", ".join(note.losses)
+        interpreter = self._interpreter(plan, target, note.losses)
+        stage = self._stage = Stage(self._caller, told, interpreter)
         self._door.send(stage, self._arrived, plan, Sent(target=target, note=note))
         try:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
@@ -185,6 +196,24 @@ class GatewayCall:
             stage.abandon(Outcome.TIMED_OUT, "DeadlineExceeded")
             sent = stage.log is None or stage.log.sent
             return Held(fault=Fault(sent=sent), has_answer=False, headers={}, error={})
+
+    def _interpreter(
+        self, plan: Plan, target: Target, losses: tuple[str, ...]
+    ) -> Interpreter | None:
+        """What turns the answer into the caller's dialect; None: it is in that."""
+        translated = plan.translated(target)
+        if translated is None:
+            return None
+        request = self._arrived.request
+        between = Between(
+            caller=plan.facts.dialect,
+            provider=plan.route.candidates[target.candidate].dialect,
+            shows_usage=translated.shows_usage,
+            stream=plan.facts.stream,
+            as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
+            at=int(time()),
+        )
+        return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
 
     def _note(self, pool: str, end: What, held: Held) -> None:
         """What an end says of its pool."""
@@ -223,12 +252,26 @@ class GatewayCall:
             more = {"retry-after": str(wait_s)}
             self._refuse(429, "gateway_limited", LIMITED.format(wait_s), more)
 
+    def _tell(self, counted: Counted) -> None:
+        """Our own count, and how good it is."""
+        self._over = True
+        keep_alive = self._keeps_alive
+        said = {"x-taximeter-counted": counted.origin, "x-taximeter-candidate": counted.candidate}
+        document = {"input_tokens": counted.input_tokens}
+        answer = relay_answer(200, document, keep_alive=keep_alive)
+        self._caller.write(with_headers(answer, said))
+        self._caller.answered(keep_alive=keep_alive)
+
+    @property
+    def _keeps_alive(self) -> bool:
+        whole = self._caller.request_whole
+        return whole and not (self._arrived.request.should_close or self._caller.stopping)
+
     def _refuse(
         self, status: int, kind: str, text: str, more: Mapping[str, str] | None = None
     ) -> None:
         self._over = True
-        whole = self._caller.request_whole
-        keep_alive = whole and not (self._arrived.request.should_close or self._caller.stopping)
-        answer = error_answer(status, kind, text, keep_alive=keep_alive)
-        self._caller.write(with_headers(answer, more) if more else answer)
+        keep_alive = self._keeps_alive
+        refusal = Refusal(status, kind, text)
+        self._caller.write(refused(refusal, self._asked.path, lives=keep_alive, more=more))
         self._caller.answered(keep_alive=keep_alive)

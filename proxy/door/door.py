@@ -13,20 +13,21 @@ from urllib.parse import urlsplit
 from aiohttp.http import RawRequestMessage
 
 from pricing.book import TariffBook
-from proxy.door import keys
+from proxy.door import keys, targets
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
+from proxy.door.counting import Counted
 from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
-from proxy.door.request import Sender
+from proxy.door.refusals import refused
+from proxy.door.request import Sender, model_in_path
 from proxy.door.stage import Stage
 from proxy.door.state import State
 from proxy.exchange import GatewayNote
 from proxy.gateway import names
 from proxy.gateway.body import with_model
-from proxy.gateway.facts import operation_of
 from proxy.gateway.options import GatewayCaller
 from proxy.reading.heads import lower
-from proxy.relay.answers import error_answer, relay_answer
+from proxy.relay.answers import relay_answer
 from proxy.relay.call import Call, Caller
 from proxy.relay.call_log import CallLog
 from proxy.relay.headers import RequestHeaders, sort_request
@@ -36,11 +37,13 @@ from proxy.relay.running import Opened
 from proxy.settings.config import Config
 
 PATH = "/gateway"
-MODELS = "/v1/models"
 PATHS = (
     *("/v1/chat/completions", "/v1/responses", "/v1/embeddings"),
     *("/v1/messages", "/v1/messages/count_tokens"),
 )
+MODELS = ("/v1/models", "/v1beta/models")
+METHODS = ("generateContent", "streamGenerateContent")
+GEMINI_PATH = "/v1beta/models/NAME:generateContent or :streamGenerateContent"
 TOKEN_WANTED = (
     "the gateway requires a caller's token (gateway.callers). Make one with `taximeter keys add "
     "NAME`, and send it as the API key."
@@ -49,13 +52,6 @@ NO_PAGES = "the gateway answers no web pages: the request has an Origin."
 FOREIGN = "unknown Host {!r}. Use localhost, an IP address or a name in proxy.host."
 NO_PATH = "the gateway has no {} {}. It has POST {}, and GET {}."
 ENCODED = "the gateway reads no encoded request bodies; send it without Content-Encoding."
-# What the caller's own credential and its body's framing are told by.
-_REPLACED = frozenset(
-    (
-        *(b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"cookie"),
-        *(b"content-length", b"expect"),
-    )
-)
 
 
 class Forward(Protocol):
@@ -96,19 +92,28 @@ class GatewayDoor:
         named = self._admitted(request, headers)
         lives = caller.request_whole and not (request.should_close or caller.stopping)
         if isinstance(named, Refusal):
-            return _refused(named, lives=lives), lives
-        if path == MODELS and request.method == "GET":
+            return refused(named, path, lives=lives), lives
+        if path in MODELS and request.method == "GET":
             document = _models(names.listed(self.options, named))
             return relay_answer(200, document, keep_alive=lives), lives
-        if path not in PATHS or operation_of(path) is None or request.method != "POST":
-            text = NO_PATH.format(request.method, path, ", ".join(PATHS), MODELS)
-            return _refused(Refusal(404, "unknown_path", text), lives=lives), lives
+        known = path in PATHS or model_in_path(path)
+        if not known or request.method != "POST":
+            text = NO_PATH.format(
+                request.method, path, ", ".join((*PATHS, GEMINI_PATH)), ", ".join(MODELS)
+            )
+            return refused(Refusal(404, "unknown_path", text), path, lives=lives), lives
         sent = lower((n.decode("latin-1"), v.decode("latin-1")) for n, v in headers.forward)
         if sent.get("content-encoding", "identity") != "identity" or headers.websocket:
-            return _refused(Refusal(415, "content_encoding", ENCODED), lives=lives), lives
+            return refused(Refusal(415, "content_encoding", ENCODED), path, lives=lives), lives
         tags = _tags(headers, named)
         sender = Sender(headers=sent, tags=tags, caller=named.name if named else "")
-        asked = Asked(path=path, sender=sender, caller=named, request_id=self._ids.new(time_ns()))
+        asked = Asked(
+            path=path,
+            sender=sender,
+            caller=named,
+            request_id=self._ids.new(time_ns()),
+            lost=targets.lost(headers.forward),
+        )
         arrived = Arrived(request=request, headers=headers)
         return GatewayCall(caller, arrived, self, asked)
 
@@ -140,7 +145,7 @@ class GatewayDoor:
             return False
         return True
 
-    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal:
         """What is to be done with a request, or why nothing is."""
         return await self._planner.plan(asked, body)
 
@@ -148,13 +153,18 @@ class GatewayDoor:
         """Begin one attempt; `stage` gets its answer."""
         options = plan.route.candidates[sent.target.candidate].options
         provider = self._config.providers[options.provider]
-        base = urlsplit(provider.base_url).path.rstrip("/")
-        mark, query = arrived.request.path.partition("?")[1:]
-        path = plan.asked.path.removeprefix("/v1")
-        route = Route(provider, f"{base}{provider.api_path}{path}{mark}{query}", {})
-        body = with_model(plan.body, options.model)
-        pairs = [pair for pair in arrived.headers.forward if pair[0].lower() not in _REPLACED]
-        pairs.append(_credential(provider.dialect, self._keys[sent.target.key]))
+        translated = plan.translated(sent.target)
+        if translated is not None:
+            path = targets.foreign_path(provider, options.model, stream=plan.facts.stream)
+            body = translated.body
+        else:
+            query = arrived.request.path.partition("?")[2]
+            path = targets.own_path(provider, plan.asked.path, query, options.model)
+            in_path = model_in_path(plan.asked.path)
+            body = plan.body if in_path else with_model(plan.body, options.model)
+        route = Route(provider, path, {})
+        key, is_foreign = self._keys[sent.target.key], translated is not None
+        pairs = targets.headers(arrived.headers.forward, provider, key, foreign=is_foreign)
         pairs.append((b"Content-Length", b"%d" % len(body)))
         rewritten = sort_request(pairs)
         rewritten.tags = dict(plan.asked.sender.tags)
@@ -167,19 +177,15 @@ class GatewayDoor:
         call.upload(body, True)
 
 
-def _credential(dialect: str, key: str) -> tuple[bytes, bytes]:
-    if dialect == "anthropic":
-        return b"x-api-key", key.encode()
-    return b"Authorization", b"Bearer " + key.encode()
-
-
 def _token(headers: RequestHeaders) -> str:
     """As the SDKs send an API key, or in our own header."""
     if headers.token:
         return headers.token
     sent = {name.lower(): value.decode("latin-1") for name, value in headers.forward}
     scheme, _, token = sent.get(b"authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else sent.get(b"x-api-key", "")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return sent.get(b"x-api-key", "") or sent.get(b"x-goog-api-key", "")
 
 
 def _tags(headers: RequestHeaders, caller: GatewayCaller | None) -> Mapping[str, str]:
@@ -188,12 +194,9 @@ def _tags(headers: RequestHeaders, caller: GatewayCaller | None) -> Mapping[str,
     return {**headers.tags, **named}
 
 
-def _refused(refusal: Refusal, *, lives: bool) -> bytes:
-    return error_answer(refusal.status, refusal.kind, refusal.message, keep_alive=lives)
-
-
 def _models(listed: list[str]) -> dict[str, object]:
-    """As OpenAI's SDKs and Anthropic's read it; nobody knows when a route was made."""
+    """As the SDKs of OpenAI, Anthropic and Google read it, who ask at one address.  Nobody knows
+    when a route was made."""
     models = [
         {
             "id": name,
@@ -206,10 +209,15 @@ def _models(listed: list[str]) -> dict[str, object]:
         }
         for name in listed
     ]
+    named = [
+        {"name": f"models/{one}", "displayName": one, "supportedGenerationMethods": METHODS}
+        for one in listed
+    ]
     first, last = (listed[0], listed[-1]) if listed else (None, None)
     return {
         "object": "list",
         "data": models,
+        "models": named,
         "has_more": False,
         "first_id": first,
         "last_id": last,

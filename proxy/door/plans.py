@@ -13,7 +13,9 @@ from aiohttp.http import RawRequestMessage
 
 from pricing.book import TariffBook
 from proxy.door import prices
-from proxy.door.request import Sender, facts_of, input_tokens
+from proxy.door.counting import Counted, counted
+from proxy.door.foreign import Foreign, foreign
+from proxy.door.request import Sender, facts_of, input_tokens, model_in_path
 from proxy.door.state import State
 from proxy.exchange import GatewayNote
 from proxy.gateway import filters, names
@@ -26,11 +28,13 @@ from proxy.gateway.filters import Route, fits, keys_of
 from proxy.gateway.limits import limit_class
 from proxy.gateway.live import Condition, Kept, Live
 from proxy.gateway.options import GatewayCaller
+from proxy.gateway.translation.requests import Translated
 from proxy.relay.headers import RequestHeaders
 from proxy.relay.routes import Refusal
 from proxy.settings.config import Config
 
 ROUTES_KEPT_MAX = 1024
+LARGE_BYTES = 128 * 1024  # of a body, from which on it is translated in a thread
 NOT_JSON = "the request body is not a JSON object."
 NOT_HERE = "no route, alias or provider/model is named {!r}; GET /gateway/v1/models lists them."
 NOT_YOURS = "this token may not use {!r}."
@@ -45,6 +49,7 @@ class Asked:
     sender: Sender
     caller: GatewayCaller | None  # None: the gateway is `insecure`
     request_id: str
+    lost: tuple[str, ...] = ()  # headers that no other dialect has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,12 @@ class Plan:
     facts: Facts
     decision: Decision
     targets: Sequence[Target]
+    foreign: Foreign
+
+    def translated(self, target: Target) -> Translated | None:
+        """The request for a candidate of another dialect; None: it speaks the caller's."""
+        label = self.route.candidates[target.candidate].options.label
+        return self.foreign.requests.get(label)
 
     @property
     def room(self) -> Collection[int]:
@@ -83,6 +94,8 @@ class Plan:
         """What the row of the next attempt says of the decision."""
         choice = next(one for one in self.decision.order if one.candidate == target.candidate)
         reason = f"failover:{tried[-1].what}" if tried else choice.reason
+        translated = self.translated(target)
+        losses = (*translated.losses, *self.asked.lost) if translated is not None else ()
         return GatewayNote(
             request_id=self.asked.request_id,
             attempt=len(tried) + 1,
@@ -92,6 +105,8 @@ class Plan:
             propensity=choice.probability,
             reason=reason,
             sticky=self.decision.sticky,
+            translated=translated is not None,
+            losses=losses,
         )
 
 
@@ -118,37 +133,55 @@ class Planner:
             return None
         return filters.route(found, gateway, providers, self._missing)
 
-    async def plan(self, asked: Asked, body: bytes) -> Plan | Refusal:
-        """The plan; or why there is none."""
+    async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal:
+        """The plan; or an answer at once, or why there is none."""
         document = decoded(body)
-        if not document:
-            return Refusal(400, "bad_request", NOT_JSON)
-        try:
-            model_span(body)
-        except ValueError as error:
-            return Refusal(400, "bad_request", f"{error}.")
-        name = str(document["model"])
-        if asked.caller is not None and not names.allows(asked.caller, name):
-            return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
-        route = self._route(name)
-        if route is None:
-            return Refusal(404, "unknown_route", NOT_HERE.format(name))
+        route = self._asked_for(asked, body, document)
+        if isinstance(route, Refusal):
+            return route
         facts = await self._facts(asked, document, route)
+        found = await self._foreign(body, document, route, facts)
+        facts = replace(facts, foreign=found.why)
         now = monotonic()
         live = await self._live(route, facts, now)
         decision = decide(route, facts, live, now, unit_of(facts, random.random()))
         if not decision.order:
-            why = ", ".join(
-                f"{route.candidates[one.candidate].options.label} ({one.reason})"
-                for one in decision.excluded
-            )
-            return Refusal(400, "no_candidate", NOBODY.format(name, why))
+            most = self._config.metering.count_bytes_max
+            if (answer := await counted(document, route, facts, most)) is not None:
+                return answer
+            return _nobody(route, decision)
         targets = [
             target for one in decision.order for target in self._targets(route, one.candidate)
         ]
         return Plan(
-            asked=asked, body=body, route=route, facts=facts, decision=decision, targets=targets
+            asked=asked,
+            body=body,
+            route=route,
+            facts=facts,
+            decision=decision,
+            targets=targets,
+            foreign=found,
         )
+
+    def _asked_for(self, asked: Asked, body: bytes, document: Json) -> Route | Refusal:
+        """The route that a request names, if its caller may use it."""
+        if not document:
+            return Refusal(400, "bad_request", NOT_JSON)
+        name = model_in_path(asked.path)
+        if not name:
+            try:
+                model_span(body)
+            except ValueError as error:
+                return Refusal(400, "bad_request", f"{error}.")
+            name = str(document["model"])
+        if asked.caller is not None and not names.allows(asked.caller, name):
+            return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
+        return self._route(name) or Refusal(404, "unknown_route", NOT_HERE.format(name))
+
+    async def _foreign(self, body: bytes, document: Json, route: Route, facts: Facts) -> Foreign:
+        if len(body) < LARGE_BYTES:
+            return foreign(body, document, route, facts)
+        return await asyncio.to_thread(foreign, body, document, route, facts)
 
     async def _facts(self, asked: Asked, document: Json, route: Route) -> Facts:
         facts = facts_of(asked.path, document, asked.sender, datetime.now(UTC))
@@ -188,6 +221,15 @@ class Planner:
             for key in keys_of(options, self._config.gateway)
             if key not in self._missing
         ]
+
+
+def _nobody(route: Route, decision: Decision) -> Refusal:
+    """With the reason of each candidate."""
+    why = ", ".join(
+        f"{route.candidates[one.candidate].options.label} ({one.reason})"
+        for one in decision.excluded
+    )
+    return Refusal(400, "no_candidate", NOBODY.format(route.options.name, why))
 
 
 def _needs_prices(route: Route, kept: Kept | None) -> bool:

@@ -1,9 +1,11 @@
 """A caller's request as facts for the decision: what its body says, who sent it, and when."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from pricing.usage import Meter
 from proxy.exchange import CountRequest
@@ -13,6 +15,7 @@ from proxy.reading.sessions import session
 from proxy.tokens import tokens
 
 SESSION_TAG = "session"
+GEMINI = re.compile(r"/v1(?:beta|alpha)?/models/(.+):(?:generateContent|streamGenerateContent)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,12 @@ class Sender:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     caller: str = ""
+
+
+def model_in_path(path: str) -> str:
+    """The model that a path of Gemini's names; "" if it is none."""
+    found = GEMINI.fullmatch(path)
+    return unquote(found[1]) if found else ""
 
 
 def facts_of(path: str, body: facts.Json, sender: Sender, at: datetime) -> Facts:

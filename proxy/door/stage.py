@@ -8,18 +8,20 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from proxy.door.interpreter import EVENTS, Interpreter
 from proxy.door.wire import Answer, with_headers
 from proxy.exchange import Outcome
 from proxy.gateway.answers import Beginning, decoded, fault_of
 from proxy.gateway.failures import Fault
+from proxy.gateway.translation.answers import Failed
 from proxy.relay.answers import ERROR_HEADER
 from proxy.relay.call import Call, Caller
 from proxy.relay.call_log import CallLog
 from proxy.relay.tunnel import Tunnel
 
 HELD_BYTES_MAX = 1024 * 1024  # of an answer; a longer one is passed on as it is
-EVENTS = "text/event-stream"
 INTERIM = b"HTTP/1.1 1"
+TOO_LARGE = "AnswerTooLarge"  # what a row says of an answer that cannot be translated for its size
 OUTSIDE = ("upstream_", "outgoing_proxy")  # errors of the way to the provider, not of the request
 
 
@@ -43,7 +45,9 @@ class Nowhere(asyncio.Transport):
 class Stage:
     """The caller of one attempt.  `ended` becomes None once the answer is passed on."""
 
-    def __init__(self, caller: Caller, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, caller: Caller, headers: Mapping[str, str], interpreter: Interpreter | None = None
+    ) -> None:
         self.committed = False
         self.ended: asyncio.Future[Held | None] = asyncio.get_running_loop().create_future()
         self.call: Call | None = None
@@ -52,6 +56,7 @@ class Stage:
         self.request_whole = True
         self._caller = caller
         self._added = headers  # to an answer that is passed on
+        self._interpreter = interpreter  # None: the answer passes as it is
         self._answer = Answer()
         self._held: list[bytes] = []
         self._size = 0
@@ -74,23 +79,55 @@ class Stage:
         """Pass on, or hold."""
         data = b"".join(parts)
         if self.committed:
-            self._caller.write(data)
+            self._pass(data)
             return
         if data.startswith(INTERIM) and not self._answer.status:
             return  # of an answer that may be dropped
-        self._held.append(data)
+        if self._interpreter is None or not self._held:
+            self._held.append(data)
         if self.ended.done():
-            return  # `release` or `abandon` follows at once
+            if self._interpreter is not None:
+                self._interpreter.keep(self._interpreter.plain(self._answer.feed(data)))
+            return  # `pass_on` or `abandon` follows at once
         self._size += len(data)
         before = self._answer.status
         body = self._answer.feed(data)
         if not before and self._answer.status:
             self._look_at_head()
-        self._look_at_body(body)
+        if self._interpreter is None:
+            self._look_at_body(body)
+            return
+        plain = self._interpreter.plain(body)
+        self._interpreter.keep(plain)
+        if self._interpreter.too_large:
+            self.abandon(Outcome.UPSTREAM_CUT, TOO_LARGE)
+            self._held.clear()
+            self._end(Fault())
+        elif self._interpreter.streams or self._answer.status >= 400:
+            self._look_at_body(plain)
+
+    def _pass(self, data: bytes) -> None:
+        """Of a committed answer, more."""
+        if self._interpreter is None:
+            self._caller.write(data)
+            return
+        plain = self._interpreter.plain(self._answer.feed(data))
+        try:
+            said = self._interpreter.more(plain)
+        except ValueError:
+            self._interpreter.too_large, said = True, b""
+        if said:
+            self._caller.write(said)
+        if self._interpreter.too_large:
+            self.abandon(Outcome.UPSTREAM_CUT, TOO_LARGE)
+            self._caller.broken_off()
 
     def _look_at_head(self) -> None:
         headers = self._answer.headers
         plain = headers.get("content-encoding", "identity") == "identity"
+        if self._interpreter is not None:
+            self._interpreter.begin(self._answer.status, headers)
+            plain = self._interpreter.streams
         if self._answer.status < 400 and EVENTS in headers.get("content-type", "") and plain:
             self._beginning = Beginning()
 
@@ -121,12 +158,14 @@ class Stage:
         """The answer is whole, and the call is over."""
         self.call = None
         if self.committed:
+            if self._interpreter is not None:
+                self._caller.write(self._interpreter.end())
             self._caller.answered(keep_alive=keep_alive)
             return
         self._keep_alive = keep_alive
         if self._answer.status < 400 and not self.ended.done():
-            self._commit()
-            self._caller.answered(keep_alive=keep_alive)
+            if self._commit_whole():
+                self._caller.answered(keep_alive=keep_alive)
             return
         error = self._answer.headers.get(ERROR_HEADER, "")
         if not error:
@@ -162,8 +201,8 @@ class Stage:
 
     def pass_on(self, headers: Mapping[str, str]) -> None:
         """Pass on what was held, and what is still to come: nobody else is left."""
-        self._added = headers
-        self._commit()
+        self._added = {**self._added, **headers}
+        self._commit_whole()
         if self._keep_alive is not None:
             self._caller.answered(keep_alive=self._keep_alive)
 
@@ -176,7 +215,35 @@ class Stage:
 
     def _commit(self) -> None:
         self.committed = True
-        self._caller.write(with_headers(b"".join(self._held), self._added))
+        if self._interpreter is None:
+            self._caller.write(with_headers(b"".join(self._held), self._added))
+        else:
+            self._caller.write(self._interpreter.commit(self._answer.head, self._added))
+        self._settle()
+
+    def _commit_whole(self) -> bool:
+        """Pass on an answer that is here whole, or as far as it came.  False: it is none."""
+        if self._interpreter is None or (self._interpreter.streams and self._answer.status < 400):
+            self._commit()
+            if self._interpreter is not None and self._keep_alive is not None:
+                self._caller.write(self._interpreter.end())
+            return True
+        try:
+            said = self._interpreter.whole(self._answer.head, self._answer.status, self._added)
+        except Failed as error:
+            self._held.clear()
+            self._end(Fault(status=200, code=error.kind, message=str(error)))
+            return False
+        except ValueError:
+            self._held.clear()
+            self._end(Fault())
+            return False
+        self.committed = True
+        self._caller.write(said)
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
         self._held.clear()
         if not self.ended.done():
             self.ended.set_result(None)

@@ -11,6 +11,7 @@ class Answer:
     def __init__(self) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = {}  # names in lower case
+        self.head = b""  # as it was written, once it is whole
         self._head = b""
         self._rest = b""  # of the chunks, what is not whole
         self._left = 0  # of the chunk that is being read
@@ -22,6 +23,7 @@ class Answer:
             head, end, data = self._head.partition(END)
             if not end:
                 return b""
+            self.head = head + end
             self._read_head(head)
         if self.headers.get("transfer-encoding") != "chunked":
             return data

@@ -1,1 +1,1 @@
-"""What the gateway decides, without I/O: who may serve a call, and in which order to try."""
+"""What the gateway decides, without I/O: who may serve a call, in which order, in which dialect."""

@@ -61,6 +61,8 @@ class Facts:
     caller: str = ""
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     hour: int = 0
+    # By a candidate's label, why it cannot have this request; "": it is translated for it.
+    foreign: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def value(self, name: str) -> Value:
         """What a name of `when` means here."""

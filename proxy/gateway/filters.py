@@ -9,6 +9,7 @@ from proxy.gateway.options import CandidateOptions, GatewayOptions, ModelFacts, 
 from proxy.gateway.when import When, parse
 
 UNKNOWN = ModelFacts(name="")
+UNSPOKEN = "dialect: it speaks {}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ def excluded(candidate: Candidate, route: RouteOptions, facts: Facts) -> str:
     needed = facts.input_tokens + facts.max_tokens
     tests = (
         (bool(candidate.blocked), candidate.blocked),
-        (candidate.dialect != facts.dialect, f"dialect: it speaks {candidate.dialect or 'none'}"),
+        (bool(dialect := _dialect(candidate, facts)), dialect),
         (candidate.when is not None and not candidate.when.holds(facts), "when"),
         (bool(model.context_tokens) and needed > (model.context_tokens or 0), "context"),
         (facts.tools and model.tools is False, "tools"),
@@ -108,6 +109,14 @@ def excluded(candidate: Candidate, route: RouteOptions, facts: Facts) -> str:
         (not set(route.data_policy) <= set(model.data_policy), "data_policy"),
     )
     return next((why for fails, why in tests if fails), "")
+
+
+def _dialect(candidate: Candidate, facts: Facts) -> str:
+    """Why it cannot have the request for its dialect's sake; "" if it can."""
+    usual = (
+        "" if candidate.dialect == facts.dialect else UNSPOKEN.format(candidate.dialect or "none")
+    )
+    return facts.foreign.get(candidate.options.label, usual)
 
 
 def fits(candidate: Candidate, facts: Facts) -> bool:

@@ -84,6 +84,7 @@ class RouteOptions:
     deadline_s: float = 600.0  # for the whole call, up to the first byte of the answer
     regions: tuple[str, ...] = ()  # only candidates known to be in one of these; (): anywhere
     data_policy: tuple[str, ...] = ()  # only candidates known to keep all of these
+    drop: tuple[str, ...] = ()  # fields that may be left out for candidates of other dialects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

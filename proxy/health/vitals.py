@@ -14,6 +14,7 @@ from exporters.series import Distribution, Family, Labels, MetricKind, Value, ga
 from proxy.journal.counters import LAG_BOUNDS_MS, LAG_COUNTS, LAG_SUM
 
 Status = Mapping[str, Mapping[str, object]]
+OURS = frozenset({"meter", "relays"})  # parts that export nothing
 
 # Key in a component's status → last part of the name, kind, unit, help.
 METER: Mapping[str, tuple[str, MetricKind, str, str]] = {
@@ -139,7 +140,7 @@ def _single(name: str, kind: MetricKind, unit: str, help: str, value: Value) -> 
 
 
 def _exporters(status: Status) -> Iterator[Family]:
-    exporters = {name: part for name, part in status.items() if name != "meter"}
+    exporters = {name: part for name, part in status.items() if name not in OURS}
     for key, (last, kind, unit, help) in EXPORTER.items():
         points: list[tuple[Labels, Value]] = [
             ((("taximeter.exporter", name),), value if isinstance(value, float) else int(value))

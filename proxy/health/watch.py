@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from exporters.notify.alert import Alert, Severity
 from proxy.health.losses import CONTENT_ROOM, FULL, LOSSES, ROOM
-from proxy.health.vitals import Status
+from proxy.health.verdict import DOWN_S
+from proxy.health.vitals import OURS, Status
 from proxy.settings.config import AlertOptions
 
 ENDED_MAX = 100  # ended alerts that are still shown
@@ -24,10 +25,11 @@ CATCHING_UP_S = 30.0  # rows left by a stopped meter are old, and are soon deliv
 _START_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
 NEARLYFULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
 AUDIT = "tokens_beyond_band"  # a warning
+HANGS = "relay_hangs"  # critical
 # Every alert and its severity.
 KNOWN: Mapping[str, Severity] = MappingProxyType(
     {loss.name: loss.severity for loss in LOSSES}
-    | dict.fromkeys((NEARLYFULL, BEHIND, AUDIT), "warning")
+    | {NEARLYFULL: "warning", BEHIND: "warning", AUDIT: "warning", HANGS: "critical"}
 )
 
 
@@ -130,6 +132,7 @@ class Watch:
                     )
                     yield Finding(alert)
         yield from _audits(meter.get("audit"), now)
+        yield from _relays(status.get("relays", {}), now)
         for name, part in _exporters(status):
             lag_s, waiting = part.get("lag_s"), part.get("waiting")
             if isinstance(lag_s, int | float) and lag_s > self._limits.lag_max_s:
@@ -170,6 +173,22 @@ class Watch:
                     yield Finding(alert, value - before)
 
 
+def _relays(relays: Mapping[str, object], now: datetime) -> Iterator[Finding]:
+    """Relays that have been silent for so long that they are down."""
+    silent_s = relays.get("silent_s")
+    if isinstance(silent_s, int | float) and silent_s >= DOWN_S:
+        alert = Alert(
+            name=HANGS,
+            severity="critical",
+            summary=f"{relays['silent']} of {relays['relays']} relays have not answered for "
+            f"{silent_s:,.0f} s; their callers wait.",
+            action="Kill the process `proxy.serving.relay_process` that hangs: another one is "
+            "started at once.  Please report what it was doing.",
+            started_at=now,
+        )
+        yield Finding(alert)
+
+
 def _audits(audit: object, now: datetime) -> Iterator[Finding]:
     """Models whose reported tokens are beyond what our own count allows."""
     beyond = audit.get("beyond") if isinstance(audit, Mapping) else None
@@ -190,4 +209,4 @@ def _audits(audit: object, now: datetime) -> Iterator[Finding]:
 
 
 def _exporters(status: Status) -> list[tuple[str, Mapping[str, object]]]:
-    return [(name, part) for name, part in status.items() if name != "meter"]
+    return [(name, part) for name, part in status.items() if name not in OURS]

@@ -1,5 +1,7 @@
 """Makes the targets from the configuration."""
 
+from collections.abc import Callable, Mapping
+
 from exporters.notify.chat import Discord, Slack, Teams
 from exporters.notify.http_target import HttpTarget
 from exporters.notify.machines import (
@@ -10,6 +12,7 @@ from exporters.notify.machines import (
     secret_key,
 )
 from exporters.notify.other_targets import LogTarget, MailServer, SmtpTarget
+from exporters.notify.otlp_event import OtlpEvent
 from exporters.notify.target import Format, Target
 from proxy.network import client_tls, outgoing_proxy, url_of
 from proxy.settings.config import Config, NotifyOptions
@@ -60,27 +63,24 @@ def _http(name: str, format: Format, config: Config) -> HttpTarget:
 
 
 def _format(options: NotifyOptions, config: Config) -> Format:
-    url = options.url
-    match options.type:
-        case "slack":
-            return Slack(url)
-        case "teams":
-            return Teams(url)
-        case "discord":
-            return Discord(url)
-        case "pagerduty":
-            return PagerDuty(
-                routing_key=options.routing_key,
-                url=url or PAGERDUTY_URL,
-                node=config.node,
-                console_url=url_of(config.console),
-            )
-        case "webhook":
-            keys = tuple(map(secret_key, options.secrets))
-            return StandardWebhook(url, keys, options.headers, config.node)
-        case "alertmanager":
-            return _alertmanager(options, config)
-    raise ValueError(f"unknown type {options.type!r}")  # `notify_mistakes` refuses it
+    url, headers, node = options.url, options.headers, config.node
+    formats: Mapping[str, Callable[[], Format]] = {
+        "slack": lambda: Slack(url),
+        "teams": lambda: Teams(url),
+        "discord": lambda: Discord(url),
+        "pagerduty": lambda: PagerDuty(
+            routing_key=options.routing_key,
+            url=url or PAGERDUTY_URL,
+            node=node,
+            console_url=url_of(config.console),
+        ),
+        "webhook": lambda: StandardWebhook(
+            url, tuple(map(secret_key, options.secrets)), headers, node
+        ),
+        "alertmanager": lambda: _alertmanager(options, config),
+        "otlp": lambda: OtlpEvent(url, headers, node),
+    }
+    return formats[options.type]()  # `notify_mistakes` refuses any other
 
 
 def _alertmanager(options: NotifyOptions, config: Config) -> Alertmanager:

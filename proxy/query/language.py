@@ -23,6 +23,9 @@ MONTH = re.compile(r"(\d{4})-(\d\d)")
 
 REPORT = Accepted((*PERIOD, "limit", "order", "format"), ("by",), filters=True)
 TIMELINE = Accepted((*PERIOD, "step", "limit", "order", "format"), ("by",), filters=True)
+OBSERVED = Accepted(PERIOD, filters=True)
+RECOMMEND = Accepted((*PERIOD, "run", "smallest"), filters=True)
+COMPARE = Accepted((*PERIOD, "run"), ("slo", "weights", "anchors"), filters=True)
 CALLS = Accepted((*PERIOD, "limit", "before", "before_id", "format"), filters=True)
 AUDIT_LOG = Accepted((*PERIOD, "before", "before_id", "limit", "format", *EXACT))
 

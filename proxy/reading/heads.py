@@ -18,16 +18,29 @@ _NUMBERS = {
     "anthropic-ratelimit-requests-remaining": "ratelimit.remaining_requests",
     "anthropic-ratelimit-tokens-remaining": "ratelimit.remaining_tokens",
     "x-portkey-retry-attempt-count": "gateway.retries",
+    "x-litellm-attempted-retries": "gateway.retries",
+    "x-litellm-attempted-fallbacks": "gateway.fallbacks",
+    "x-openrouter-cache-age": "gateway.cache_age_s",
 }
-# Headers of gateways: https://portkey.ai/docs/api-reference/inference-api/response-schema and
-# https://docs.litellm.ai/docs/proxy/response_headers.  LiteLLM must know the cost before it sends
-# the head, so a stream has none.
+# Headers of gateways: https://portkey.ai/docs/api-reference/inference-api/response-schema,
+# https://docs.litellm.ai/docs/proxy/response_headers and
+# https://openrouter.ai/docs/guides/features/response-caching (2026-11).  LiteLLM must know the cost
+# before it sends the head, so a stream has none.  TokenMix documents none of its own.
 _GATEWAY = {
     "x-portkey-cache-status": "gateway.cache_status",
+    "x-openrouter-cache-status": "gateway.cache_status",
+    "x-portkey-provider": "gateway.provider",
+    "x-portkey-last-used-option-index": "gateway.option",
     "x-litellm-model-api-base": "gateway.upstream",
+    "x-litellm-model-id": "gateway.deployment",
 }
+# A gateway's own cache had the answer: no provider was called, and nobody bills it.
+_HITS = ("HIT", "SEMANTIC HIT")
 _COST = "x-litellm-response-cost"
-_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
+_REQUEST_IDS = (
+    *("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"),
+    *("x-generation-id", "x-litellm-call-id", "x-portkey-trace-id"),
+)
 # Request headers in which agents name a session (Claude Code, Codex CLI, and others).
 SESSIONS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 
@@ -51,6 +64,12 @@ def cost(reading: Reading, headers: Mapping[str, str]) -> Decimal | None:
     if reading.reported_usd is not None or not COST_TEXT.fullmatch(said):
         return reading.reported_usd
     return Decimal(said)
+
+
+def is_cached(headers: Mapping[str, str]) -> bool:
+    """Whether a gateway answered from its own cache."""
+    names = (name for name, there in _GATEWAY.items() if there == "gateway.cache_status")
+    return any(headers.get(name, "").upper() in _HITS for name in names)
 
 
 def facts(headers: Mapping[str, str]) -> dict[str, Attribute]:

@@ -249,10 +249,14 @@ class CallReader:
             count = CountRequest(request=request, output=count.output, output_known=known)
         headers = heads.lower(self._head.headers)
         lost = self._cut_short(reading) or any(self._request.reasons())
+        cached = reading.billable and heads.is_cached(headers)
+        if cached:
+            self._reasons.add(Reason.GATEWAY_CACHE)
         return replace(
             hidden(reading),
             count=count,
-            audit=None if lost or self._request.limits.pruned else reading.audit,
+            billable=reading.billable and not cached,
+            audit=None if lost or cached or self._request.limits.pruned else reading.audit,
             session_id=session(self._headers, self._request.document()) or reading.session_id,
             reported_usd=reading.reported_usd if reading.stream else heads.cost(reading, headers),
             attributes={**heads.facts(headers), **reading.attributes},

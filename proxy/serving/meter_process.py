@@ -37,6 +37,7 @@ from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
+from proxy.health.relays import Relays
 from proxy.metering.book import tariff_book
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
@@ -88,6 +89,7 @@ class MeterProcess:
             journals=outlets.journals(config),
         )
         store = config.store
+        self._relays = Relays(places.calls)
         self.contents = Contents(dsn, database=store.database)
         self.content = content_delivery(config, self.contents)
         self.recorder = Recorder(
@@ -190,7 +192,8 @@ class MeterProcess:
         }
         content = {self.content.name: self.content.status()} if self.content else {}
         others = {self.audit.name: self.audit.status(), "budgets": self.budgets.status()}
-        return {"meter": self.recorder.status() | meter, **exporters, **content, **others}
+        own = {"meter": self.recorder.status() | meter, "relays": self._relays.status()}
+        return {**own, **exporters, **content, **others}
 
     def metrics(self) -> list[Family]:
         """All metrics of this process."""

@@ -206,7 +206,7 @@ class NotifyOptions:
 
     name: str
     type: str = ""
-    url: str = field(default="", repr=False)  # slack, teams, discord, webhook, alertmanager
+    url: str = field(default="", repr=False)  # for all types over HTTP
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     # webhook: signs; several while a receiver changes from one to the next
     secret: tuple[str, ...] | str = field(default="", repr=False)

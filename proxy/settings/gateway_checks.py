@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from proxy.gateway import when
+from proxy.gateway.facts import OPERATIONS
 from proxy.gateway.options import (
     HASH_PREFIX,
     MODALITIES,
@@ -15,9 +16,11 @@ from proxy.gateway.options import (
     GatewayOptions,
     RouteOptions,
 )
+from proxy.gateway.translation.fields import endings, is_known
 from proxy.settings.config import Config
 from proxy.settings.typed import nearest
 
+SPOKEN = frozenset(dialect for dialect, _ in OPERATIONS.values())
 RESERVED = "gateway"  # the first path segment of this door
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 TAG = re.compile(r"[a-z0-9_.-]{1,64}")
@@ -106,6 +109,8 @@ def _route_mistakes(route: RouteOptions, config: Config) -> Iterator[str]:
         yield f"{at}.candidates: expected at least one"
     if route.order not in ORDERS:
         yield f"{at}.order: unknown order {route.order!r}{nearest(route.order, ORDERS)}"
+    if not all(field.strip() for field in route.drop):
+        yield f"{at}.drop: expected names of fields, got an empty one"
     if route.order == "weights" and not any(one.weight > 0 for one in route.candidates):
         yield f'{at}.candidates: order "weights" needs a weight above 0'
     if not 0 <= route.explore <= EXPLORE_MAX:
@@ -179,9 +184,16 @@ def gateway_warnings(config: Config) -> Iterator[str]:
         if route.order in ("latency", "score"):
             at = f"gateway.routes.{route.name}.order"
             yield f"{at}: this version measures no latencies; candidates count as equally fast"
+        for field in route.drop:
+            if not is_known(field):
+                at = f"gateway.routes.{route.name}.drop"
+                yield f"{at}: no API has a field {field!r}{nearest(field, endings())}"
         for number, one in enumerate(route.candidates):
             at = f"gateway.routes.{route.name}.candidates[{number}]"
             if not config.providers[one.provider].base_url:
                 yield f"{at}: unreachable: providers.{one.provider}.base_url is not set"
+            dialect = config.providers[one.provider].dialect
+            if dialect not in SPOKEN:
+                yield f"{at}: its provider speaks {dialect}, which no caller of the gateway does"
             if one.provider not in keyed:
                 yield f"{at}: no key: add one for {one.provider} to [gateway.keys]"

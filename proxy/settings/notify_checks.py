@@ -22,6 +22,7 @@ TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pagerduty": (("routing_key",), ("url",)),
     "webhook": (("url",), ("secret", "headers")),
     "alertmanager": (("url",), ("headers",)),
+    "otlp": (("url",), ("headers",)),
     "smtp": (
         ("host", "sender", "recipients"),
         ("port", "encryption", "username", "password"),

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pricing import TariffBook
@@ -23,6 +24,7 @@ from support.relay_bench import Bench, Handler, Message, bench, listening, read_
 
 TOKEN = "tmt_" + "x" * 43
 KEYS = {"one": "sk-T0SECRET-one", "two": "sk-T0SECRET-two"}
+FOREIGN = {"anthropic": "/v1", "gemini": "/v1beta"}  # other dialects, each its own provider
 CUT = b"cut"  # close without an answer
 SILENCE = b"silence"  # never answer
 
@@ -37,7 +39,7 @@ class Script:
     @property
     def models(self) -> list[str]:
         """The models that were called, in order."""
-        return [json.loads(one.body)["model"] for one in self.seen]
+        return [model_of(one) for one in self.seen]
 
     def handler(self) -> Handler:
         """Serves the script."""
@@ -45,7 +47,7 @@ class Script:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while True:
                 message = await read_message(reader)
-                model = json.loads(message.body)["model"]
+                model = model_of(message)
                 answers = self.answers[model]
                 answer = answers[min(self.models.count(model), len(answers) - 1)]
                 self.seen.append(message)
@@ -61,16 +63,29 @@ class Script:
         return handle
 
 
+def model_of(message: Message) -> str:
+    """Which model a request is for: its body says so, or its path, which is Gemini's."""
+    found = re.search(rb"/models/([^:]+):", message.line)
+    return found[1].decode() if found else str(json.loads(message.body)["model"])
+
+
 def options(folder: Path, *candidates: str, count: int = 1, **route: object) -> GatewayOptions:
-    """A route `r` of these models of `openai`, a caller, and keys in files."""
+    """A route `r` of these models, of `openai` unless they name another provider; a caller, and
+    keys in files."""
     found = {}
     for name, secret in list(KEYS.items())[:count]:
         file = folder / f"key-{name}"
         file.write_text(secret, encoding="utf-8")
         found[name] = KeyOptions(name=name, provider="openai", value=f"file:{file}")
+    for provider in (*FOREIGN, "dead"):
+        found[provider] = replace(found["one"], name=provider, provider=provider)
+    listed = [one.rpartition("/") for one in candidates]
     made = RouteOptions(
         name="r",
-        candidates=tuple(CandidateOptions(provider="openai", model=model) for model in candidates),
+        candidates=tuple(
+            CandidateOptions(provider=provider or "openai", model=model)
+            for provider, _, model in listed
+        ),
         **route,  # type: ignore[arg-type]
     )
     caller = GatewayCaller(
@@ -84,7 +99,12 @@ async def door(folder: Path, script: Script, made: GatewayOptions) -> AsyncItera
     """A relay with its door open; provider `dead` cannot be reached."""
     async with listening(script.handler()) as port:
         providers = {
-            "openai": Provider(name="openai", base_url=f"http://127.0.0.1:{port}"),
+            name: Provider(
+                name=name, base_url=f"http://127.0.0.1:{port}", dialect=name, api_path=path
+            )
+            for name, path in {"openai": "/v1", **FOREIGN}.items()
+        }
+        providers |= {
             "dead": Provider(name="dead", base_url="http://127.0.0.1:1"),
         }
         async with bench(folder, script.handler(), providers=providers, gateway=made) as b:

@@ -12,7 +12,10 @@ from pricing.book import CHECKED, checked_digest
 from pricing.reason import Reason
 from proxy.commands.questions import flag
 from proxy.console.asking import ACCEPTED
+from proxy.gateway.translation.fields import FIELDS, Field
 from support.rooms import ROOT, room_list
+
+TITLES = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
 
 
 def reason_table() -> str:
@@ -44,10 +47,30 @@ def address_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def field_table() -> str:
+    """Every field of the three APIs' requests, with who else carries it, as Markdown tables."""
+    lines = []
+    for dialect, rows in FIELDS.items():
+        others = [one for one in FIELDS if one != dialect]
+        heads = " | ".join(f"to {TITLES[one]}" for one in others)
+        lines += [f"\n## {TITLES[dialect]}\n", f"| field | {heads} |", "|---|---|---|"]
+        for row in rows:
+            fates = " | ".join(_fate(row, one) for one in others)
+            lines.append(f"| `{row.name}` | {fates} |")
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _fate(row: Field, dialect: str) -> str:
+    if dialect in row.carried:
+        return "carried"
+    return "listed" if dialect in row.listed else "refused"
+
+
 PARTS: Mapping[str, tuple[str, Callable[[], str]]] = {  # name → document, what to write
     "rooms": ("docs/architecture.md", room_list),
     "reasons": ("docs/reasons.md", reason_table),
     "dimensions": ("docs/queries.md", dimension_table),
+    "fields": ("docs/translation.md", field_table),
     "addresses": ("docs/queries.md", address_table),
 }
 

@@ -40,13 +40,13 @@ from proxy.settings.config import Config
 from proxy.settings.places import Places
 from proxy.settings.typed import leaves
 from support.documents import ROOT
+from support.translation import FIELD_NAMES
 
 PACKAGES = ("pricing", "exporters", "proxy", "evaluation")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")  # a word that stands for a value: DIR, CALL_ID
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 NOT_ASKED: Any = SimpleNamespace(audit=None)  # for a process, where only routes are asked for
-METERS = frozenset(meter.value for meter in Meter)
-TERMS = frozenset(term.value for term in Term)
+METERS, TERMS = frozenset(one.value for one in Meter), frozenset(one.value for one in Term)
 OWN_NAMES = re.compile(r"gateway\.(keys|callers|routes|models)\b|(content.patterns|key_names)\.")
 
 
@@ -273,15 +273,15 @@ def identifiers() -> frozenset[str]:
 
 def is_word(word: str) -> bool:
     """Whether a word with underscores is anything of ours."""
-    priced = {f"usd_{unit}" for unit in PER}
-    return word in identifiers() | columns() | reasons() | metrics() | priced
+    known = identifiers() | columns() | reasons() | metrics() | FIELD_NAMES
+    return word in known | {f"usd_{unit}" for unit in PER}
 
 
 def is_dotted(name: str) -> bool:
     """Whether a name with dots is anything of ours; `x.*` is if something begins with `x.`."""
-    if name.endswith(".*"):
-        return any(known.startswith(name[:-1]) for known in options() | metrics())
-    known = METERS | metrics() | files()
+    known = METERS | metrics() | files() | FIELD_NAMES
+    if name.endswith(".*") and name not in known:
+        return any(one.startswith(name[:-1]) for one in options() | metrics())
     return is_option(name) or name in known or is_python(name) or set(name.split(".")) <= columns()
 
 

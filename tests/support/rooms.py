@@ -30,8 +30,8 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
-        *("frontier", "simulation", "history", "runs", "imports", "reports", "whatif", "loadtest"),
-        "commands",
+        *("frontier", "simulation", "history", "runs", "imports", "reports", "decisions", "whatif"),
+        *("loadtest", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.

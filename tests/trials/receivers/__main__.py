@@ -24,10 +24,12 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.standin import processes
-from trials.receivers.kinds import RECEIVERS, Receiver, Seen, SkippedError
+from trials.receivers.kinds import RECEIVERS
+from trials.receivers.receiver import Receiver, Seen, SkippedError
 
 READ_TIMEOUT_S = 60.0
 POLL_S = 1.0
+USER = "u-4711"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,21 @@ class SentCall:
 
 
 def calls() -> list[SentCall]:
-    """A cached response, a stream that writes a cache, an error: each in a trace of its own."""
+    """Cached, streamed, refused, embeddings and an image: each in a trace of its own."""
     messages = [{"role": "user", "content": "Hello"}]
     chat = {"model": "gpt-5.4-mini", "messages": messages}
     stream = {"model": "claude-sonnet-5-5", "max_tokens": 400, "stream": True, "messages": messages}
     refused = {"model": "gpt-5.4", "input": "Hello"}
+    embedded = {"model": "text-embedding-3-small", "input": "Hello"}
+    drawn = {"model": "gpt-image-1", "prompt": "A taxi", "size": "1024x1024", "quality": "low"}
     cached = {"input-tokens": "1200", "cache-read-tokens": "800", "output-tokens": "300"}
     written = {"input-tokens": "900", "cache-write-tokens": "600", "output-tokens": "40"}
     wanted: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, str]]] = (
         ("chat", "/openai/v1/chat/completions", chat, cached),
         ("stream", "/anthropic/v1/messages", stream, written),
         ("refused", "/openai/v1/responses", refused, {"status": "429"}),
+        ("embeddings", "/openai/v1/embeddings", embedded, {"input-tokens": "7"}),
+        ("image", "/openai/v1/images/generations", drawn, {}),
     )
     return [SentCall(*one, secrets.token_hex(16), secrets.token_hex(8)) for one in wanted]
 
@@ -64,6 +70,7 @@ def send(call: SentCall, proxy_url: str) -> None:
         "content-type": "application/json",
         "authorization": "Bearer sk-not-a-key",
         "anthropic-version": "2023-06-01",
+        "x-taximeter-user": USER,
         "traceparent": f"00-{call.trace_id}-{call.parent_id}-01",
         **{f"x-standin-{name}": value for name, value in call.steering.items()},
     }
@@ -86,6 +93,8 @@ def expected(call: SentCall, rows: Sequence[processes.Row]) -> Seen:
         cost_usd=None if usd is None else float(Decimal(str(usd))),
         failed=row["outcome"] != "ok",
         parent_id=call.parent_id,
+        user=USER,
+        operation=str(row["operation"]),
     )
 
 

@@ -10,51 +10,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from evaluation.standin import processes
+from trials.receivers.receiver import Receiver, ReceiverReady, Seen, SkippedError
 
 INSTALL_TIMEOUT_S = 900.0
 START_TIMEOUT_S = 120.0
-
-
-class SkippedError(Exception):
-    """A receiver cannot run here; the message says why."""
-
-
-class Seen(NamedTuple):
-    """What a receiver knows about one call."""
-
-    model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
-    failed: bool | None = None
-    parent_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiverReady:
-    """A running receiver: settings for the proxy, and a function that queries calls."""
-
-    read: Callable[[Mapping[str, str]], dict[str, Seen]]  # trace id → model asked for
-    settings: str = ""  # TOML
-    environ: Mapping[str, str] = field(default_factory=dict)
-    console_port: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receiver:
-    """`unread` are facts that it has no field for, or replaces by its own."""
-
-    version: str
-    started: Callable[[Path], AbstractContextManager[ReceiverReady]]
-    unread: frozenset[str] = frozenset()
 
 
 def _run(*command: str) -> None:
@@ -124,21 +90,25 @@ def phoenix(directory: Path) -> Iterator[ReceiverReady]:
 
     def read(trace_ids: Mapping[str, str]) -> dict[str, Seen]:
         spans = _json(f"{url}/v1/projects/default/spans?limit=1000")["data"]
-        return {
-            span["context"]["trace_id"]: Seen(
-                model=span["attributes"].get("llm.model_name"),
-                input_tokens=span["attributes"].get("llm.token_count.prompt"),
-                output_tokens=span["attributes"].get("llm.token_count.completion"),
-                failed=span["status_code"] == "ERROR",
-                parent_id=span["parent_id"],
-            )
-            for span in spans
-            if span["context"]["trace_id"] in trace_ids
-        }
+        found = {span["context"]["trace_id"]: _phoenix_span(span) for span in spans}
+        return {trace_id: seen for trace_id, seen in found.items() if trace_id in trace_ids}
 
     with processes.process([str(binary / "phoenix"), "serve"], log, environ=environ):
         _wait_for(f"{url}/healthz", log)
         yield ReceiverReady(read=read, settings=_otlp(url))
+
+
+def _phoenix_span(span: Mapping[str, Any]) -> Seen:
+    value = span["attributes"].get
+    return Seen(
+        model=value("llm.model_name") or value("embedding.model_name"),
+        input_tokens=value("llm.token_count.prompt"),
+        output_tokens=value("llm.token_count.completion"),
+        failed=span["status_code"] == "ERROR",
+        parent_id=span["parent_id"],
+        user=value("user.id"),
+        operation=value("gen_ai.operation.name"),
+    )
 
 
 @contextmanager
@@ -178,6 +148,8 @@ def _mlflow_span(span: Mapping[str, Any]) -> Seen:
         output_tokens=usage.get("output_tokens"),
         failed=span["status"].get("code") in (2, "STATUS_CODE_ERROR"),
         parent_id=base64.b64decode(span["parent_span_id"]).hex(),
+        user=values.get("user.id", {}).get("string_value"),
+        operation=values.get("gen_ai.operation.name", {}).get("string_value"),
     )
 
 
@@ -229,6 +201,8 @@ def _rotel_span(text: str) -> tuple[str, Seen]:
         cost_usd=None if cost is None else float(cost),
         failed=facts["Status code"] == "STATUS_CODE_ERROR",
         parent_id=facts["Parent ID"],
+        user=attributes.get("user.id"),
+        operation=attributes.get("gen_ai.operation.name"),
     )
 
 
@@ -287,9 +261,10 @@ def _unpacked(directory: Path, package: str) -> Path:
     return root
 
 
+OF_SINGLE_CALLS = frozenset({"parent_id", "user", "operation"})
 RECEIVERS: dict[str, Receiver] = {
     "phoenix": Receiver(version="20.26.1", started=phoenix, unread=frozenset({"cost_usd"})),
     "mlflow": Receiver(version="3.17.2", started=mlflow, unread=frozenset({"cost_usd"})),
     "rotel": Receiver(version="0.0.1a15", started=rotel),
-    "prometheus": Receiver(version="2.42", started=prometheus, unread=frozenset({"parent_id"})),
+    "prometheus": Receiver(version="2.42", started=prometheus, unread=OF_SINGLE_CALLS),
 }

@@ -1,0 +1,1 @@
+"""From one provider's API to another's: requests, answers, streams and errors, without I/O."""

@@ -1,0 +1,74 @@
+"""Every field of the three APIs' requests: who else carries it.  What is not is refused.
+
+A test holds this table against the SDKs' types and against what is done.  `*` at the end of a name
+stands for all that is below it.  What the answer cannot depend on (a file's name) is left out where
+it is not carried, and always listed.  Sources: the documents that `*_reads.py` name.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+
+from proxy.gateway.translation.field_names import ANTHROPIC, ANTHROPIC_OWN, GEMINI, OPENAI
+
+_NAMES = {"o": "openai", "a": "anthropic", "g": "gemini"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`carried` and `listed` are dialects; any other refuses it."""
+
+    name: str
+    carried: frozenset[str]
+    listed: frozenset[str]
+
+
+def _table(lines: str) -> Iterator[Field]:
+    for line in lines.split("\n"):
+        name, *marks = line.split() or [""]
+        if name:
+            carried = frozenset(_NAMES[mark] for mark in marks if mark in _NAMES)
+            listed = frozenset(_NAMES[mark[1:]] for mark in marks if mark.startswith("~"))
+            yield Field(name, carried, listed)
+
+
+_NOBODY: frozenset[str] = frozenset()
+FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(
+    {
+        "openai": tuple(_table(OPENAI)),
+        "anthropic": (
+            *_table(ANTHROPIC),
+            *(Field(f"tools[].{name}.*", _NOBODY, _NOBODY) for name in ANTHROPIC_OWN),
+        ),
+        "gemini": tuple(_table(GEMINI)),
+    }
+)
+
+
+def covers(field: Field, name: str) -> bool:
+    """Whether a row is about this field, or about something inside it."""
+    if field.name.endswith(".*"):
+        above = field.name.removesuffix(".*").removesuffix("[]")
+        return name == above or name.startswith((f"{above}.", f"{above}[]"))
+    return field.name == name or field.name.startswith((f"{name}.", f"{name}[]"))
+
+
+@cache
+def endings() -> frozenset[str]:
+    """What a name of `drop` may be: a field's, or its end, without the marks of lists."""
+    names = (
+        row.name.removesuffix(".*").replace("[]", "") for table in FIELDS.values() for row in table
+    )
+    split = (name.split(".") for name in names)
+    return frozenset(
+        ".".join(parts[first:last])
+        for parts in split
+        for last in range(1, len(parts) + 1)
+        for first in range(last)
+    )
+
+
+def is_known(dropped: str) -> bool:
+    """Whether a name of `drop` can be that of a field; `*` stands for any text."""
+    return "*" in dropped or dropped.replace("[]", "") in endings()
