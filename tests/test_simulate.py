@@ -43,6 +43,7 @@ from support.histories import (
 
 FOLDER = Path(__file__).parents[1].parent / "shared" / "data" / "routing"
 beside = pytest.mark.skipif(not FOLDER.is_dir(), reason="the arrivals lie beside the checkout")
+CLAUDE = "anthropic/claude-opus-5-5"
 EXPLORED = route((MINI, ""), (LARGE, ""), explore=0.5, version="1")
 CHEAPER = route((MINI, "input_tokens < 2000"), (LARGE, ""), version="2")
 Found = Mapping[str, Any]
@@ -240,6 +241,22 @@ def test_a_failure_that_was_recorded_happens_again_and_is_tried_elsewhere() -> N
     assert policies[PROPOSED]["failed_share"]["value"] == 0.0
     assert policies[PROPOSED]["shares"][OTHER] == pytest.approx(0.04)
     assert policies[PROPOSED]["attempts_per_call"]["value"] == pytest.approx(1.04)
+
+
+def test_another_dialect_is_a_candidate_too() -> None:
+    """The gateway translates chats, and the study says what it takes for granted."""
+    calls = [row(float(at), MINI, 100, 50) for at in range(100)]
+    claude = route((CLAUDE, ""), (MINI, ""), version="2")
+    first = replace(claude.candidates[0], dialect="anthropic")
+    mixed = replace(claude, candidates=(first, claude.candidates[1]))
+    found = studied(traffic(rows_of(calls)), asked(mixed, calls_max=20))
+    one = found["queue"]["policies"][PROPOSED]
+    assert one["shares"] == {CLAUDE: 1.0}
+    assert one["usd"]["value"] > found["queue"]["policies"][IN_FORCE]["usd"]["value"]
+    assert "translatable" in " ".join(found["notes"])
+    embedded = [one | {"endpoint": "openai.embeddings"} for one in calls]
+    fixed = studied(traffic(rows_of(embedded)), asked(mixed, calls_max=20))
+    assert fixed["queue"]["policies"][PROPOSED]["shares"] == {MINI: 1.0}
 
 
 @beside

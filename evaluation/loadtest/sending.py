@@ -212,6 +212,8 @@ class _Call:
         test, provider = self._test, self._billing()
         if provider.billing == LOCAL or not test.target.billed:
             return Decimal(0)
+        if provider.dialect != test.target.provider.dialect:
+            return None  # what a translated answer says of its usage is not what is billed
         begun = msgspec.structs.replace(
             self._begun, provider=provider.name, upstream=provider.base_url
         )

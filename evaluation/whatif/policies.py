@@ -13,9 +13,10 @@ from evaluation.simulation import Call, Router
 from evaluation.statistics.clusters import Floats
 from evaluation.whatif.prices import Prices
 from evaluation.whatif.queues import Made
-from evaluation.whatif.routers import PRICED, AsRecorded, Conditions, Fixed, Gateway
+from evaluation.whatif.routers import PRICED, AsRecorded, Conditions, Fixed, Gateway, facing
 from pricing.book import TariffBook
 from proxy.gateway.decision import decide
+from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route, excluded
 from proxy.gateway.live import Live
 from proxy.gateway.options import GatewayOptions
@@ -41,9 +42,17 @@ def by_turn(turns: Sequence[Turn], routes: Sequence[Route]) -> dict[int, Route]:
         if (of := named.get(turn.first.route) or listed.get(turn.first.label)) is not None:
             found[number] = of
     if not found and len(routes) == 1:
-        dialects = {one.dialect for one in routes[0].candidates}
-        found = {n: routes[0] for n, turn in enumerate(turns) if turn.facts.dialect in dialects}
+        found = {n: routes[0] for n, turn in enumerate(turns) if able(routes[0], turn.facts)}
     return found
+
+
+def able(route: Route, facts: Facts) -> list[str]:
+    """The candidates that can serve a request, whatever `when` the route prefers them."""
+    free = (replace(one, when=None) for one in route.candidates)
+    met = facing(facts, route)
+    return list(
+        dict.fromkeys(one.options.label for one in free if not excluded(one, route.options, met))
+    )
 
 
 @dataclass(slots=True)
@@ -78,7 +87,8 @@ class Policies:
             prices = route.options.order in PRICED
             known = self.conditions.of(number, route, turn.facts, turn.at_s) if prices else ()
             found: dict[str, float] = defaultdict(float)
-            order = decide(route, turn.facts, Live(conditions=known), 0.0, f"call:{number}").order
+            facts = facing(turn.facts, route)
+            order = decide(route, facts, Live(conditions=known), 0.0, f"call:{number}").order
             for choice in order:
                 found[route.candidates[choice.candidate].options.label] += choice.probability
             self._odds[key] = dict(found) if order else {NOBODY: 1.0}
@@ -86,10 +96,7 @@ class Policies:
 
     def able(self, number: int) -> list[str]:
         """The candidates that can serve a turn, whatever `when` the route prefers them."""
-        route, facts = self.routes[number], self.turns[number].facts
-        free = (replace(one, when=None) for one in route.candidates)
-        able = [one.options.label for one in free if not excluded(one, route.options, facts)]
-        return list(dict.fromkeys(able))
+        return able(self.routes[number], self.turns[number].facts)
 
     def made(self) -> dict[str, Made]:
         """All of them, by name, in the order in which to show them."""

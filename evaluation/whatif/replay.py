@@ -16,6 +16,7 @@ from evaluation.history.turns import Turn
 from evaluation.reports.rows import SCORES, Stored
 from evaluation.statistics import mean, ratio, share
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX
+from evaluation.whatif.routers import facing
 from proxy.gateway.decision import decide
 from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route
@@ -151,7 +152,9 @@ def _oracle(case: CaseOutcome) -> str:
 
 def _odds(route: Route, case: CaseOutcome) -> Odds:
     found: dict[str, float] = defaultdict(float)
-    for choice in decide(route, case.facts, Live(), 0.0, f"call:{case.case_id}").order:
+    for choice in decide(
+        route, facing(case.facts, route), Live(), 0.0, f"call:{case.case_id}"
+    ).order:
         found[route.candidates[choice.candidate].options.label] += choice.probability
     return found
 

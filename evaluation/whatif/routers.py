@@ -22,9 +22,25 @@ from proxy.gateway.failures import What
 from proxy.gateway.filters import Route, fits
 from proxy.gateway.live import Condition, Live
 from proxy.gateway.options import GatewayOptions
+from proxy.gateway.translation import requests
 
 PRICED = ("price", "score")  # orders that need prices
 _WHATS = {one.value: one for one in What}
+
+
+def facing(facts: Facts, route: Route) -> Facts:
+    """The facts with the candidates that the request would be translated for.
+
+    Rows do not hold what a translation may refuse, so it is taken to succeed.
+    """
+    if not requests.can(facts.dialect, facts.operation):
+        return facts
+    others = {
+        one.options.label: ""
+        for one in route.candidates
+        if one.dialect != facts.dialect and one.dialect in requests.WRITES
+    }
+    return replace(facts, foreign=others) if others else facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +205,7 @@ class Gateway:
             session=call.session,
             input_tokens=call.input_tokens or turn.facts.input_tokens,
         )
+        facts = facing(facts, route)
         decision = self._decided(route, facts, call, number)
         if not decision.order:
             for one in decision.excluded:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from evaluation.benchmarks.tables import Table
-from evaluation.history.turns import UNSEEN, Split, Traffic, split
+from evaluation.history.turns import UNSEEN, Split, Traffic, Turn, split
 from evaluation.reports.rows import Stored
 from evaluation.simulation import Limit, recorded
 from evaluation.statistics import CONFIDENCE, Interval, mean
@@ -17,6 +17,7 @@ from evaluation.statistics.means import difference
 from evaluation.whatif import estimates, gate, queues, replay
 from evaluation.whatif.policies import IN_FORCE, PROPOSED, Policies, by_turn
 from evaluation.whatif.prices import Prices
+from evaluation.whatif.routers import facing
 from evaluation.whatif.service import measured, output_ratios
 from pricing.book import TariffBook
 from pricing.charge import plain
@@ -88,7 +89,7 @@ def study(traffic: Traffic, asked: Asked, progress: Progress = lambda _: None) -
         "gate": passed,
         **claims,
         "queue": found,
-        "notes": [*asked.notes, *_unseen(asked.routes), *queue.notes],
+        "notes": [*asked.notes, *_unseen(asked.routes), *_translated(turns, routes), *queue.notes],
     }
 
 
@@ -278,6 +279,12 @@ def _unseen(routes: Sequence[Route]) -> list[str]:
     if not names:
         return []
     return [f"rows do not hold {', '.join(names)}: conditions see it as absent"]
+
+
+def _translated(turns: Sequence[Turn], routes: Mapping[int, Route]) -> list[str]:
+    if not any(facing(turns[n].facts, route).foreign for n, route in routes.items()):
+        return []
+    return ["requests are taken to be translatable; rows do not hold what a translation refuses"]
 
 
 def _text(at_s: float) -> str:
