@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+JUDGE = "judge"  # origin of a check of a judge against labels of people
 RUNNING, STOPPED, CAPPED, FINISHED, IMPORTED = (
     "running",
     "stopped",  # by Ctrl-C: the same command resumes it
@@ -33,7 +34,7 @@ class EvalRun(msgspec.Struct, frozen=True, kw_only=True):
     hidden_cases: int = 0
     quote_usd: Decimal | None = None  # the most that it can cost, retries aside; None: not quoted
     max_usd: Decimal | None = None
-    origin: str = ""  # "": run here; else the format it was imported from
+    origin: str = ""  # "": run here; JUDGE; else the format it was imported from
     node: str = ""
 
 

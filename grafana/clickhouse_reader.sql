@@ -40,6 +40,10 @@ GRANT
     SELECT ON taximeter.told_alerts,
     SELECT ON taximeter.eval_runs,
     SELECT ON taximeter.eval_results,
+    SELECT ON taximeter.feedback,
+    SELECT ON taximeter.feedback_verdicts,
+    SELECT ON taximeter.node_samples,
+    SELECT ON taximeter.budget_samples,
     SELECT ON taximeter.trace_ts,
     SELECT ON taximeter.schema_files,
     SELECT ON taximeter.calls_local,
@@ -56,6 +60,10 @@ GRANT
     SELECT ON taximeter.told_alerts_local,
     SELECT ON taximeter.eval_runs_local,
     SELECT ON taximeter.eval_results_local,
+    SELECT ON taximeter.feedback_local,
+    SELECT ON taximeter.feedback_verdicts_local,
+    SELECT ON taximeter.node_samples_local,
+    SELECT ON taximeter.budget_samples_local,
     SELECT ON taximeter.trace_ts_local,
     SELECT ON taximeter.schema_files_local
 TO taximeter_reader;

@@ -67,7 +67,9 @@ def plain(path: str) -> str:
 # Routes of other handlers, behind the same middleware.
 ELSEWHERE = {
     *("/api/content", "/api/audit", "/api/access", "/api/session", "/api/calls/{call_id}/content"),
-    *("/api/budgets", "/api/budgets/{name}/test", "/api/evaluations", "/api/evaluations/{run_id}"),
+    *("/api/budgets", "/api/budgets/{name}/test", "/api/budgets/{name}/history"),
+    *("/api/evaluations", "/api/evaluations/{run_id}"),
+    *("/api/export/conversations", "/api/export/focus", "/api/metered", "/api/amortised"),
 }
 
 

@@ -264,3 +264,69 @@ def test_money_is_shown_as_in_a_terminal(page: webdriver.Chrome) -> None:
     """
     cases = [(usd, status) for usd, status, _ in SHOWN]
     assert page.execute_async_script(script, cases) == [shown for _, _, shown in SHOWN]
+
+
+def test_the_list_of_calls_is_what_its_address_asks_for(
+    served: processes.Serving, page: webdriver.Chrome
+) -> None:
+    """Filters, pages and the open receipt are in the address; totals are those of the filter."""
+    rows = rows_when(served, CALLS, f"project={PROJECT}")
+    team = next(row["team"] for row in rows if row["team"])
+    own = [row for row in rows if row["team"] == team]
+    for width in (WIDE, PHONE):
+        resize(page, width)
+        page.get(f"{served.console_url}/calls?project={PROJECT}&team={team}")
+        wait(page, lambda: f"{len(own)}\nCalls" in texts(page, ".tile"))
+        assert len(texts(page, ROW)) == min(len(own), 50)
+        assert sideways(page) == 0
+        assert max(page.execute_script(EDGES, f"{ROW} td:nth-child(3)")) < width
+    resize(page, WIDE)
+    page.execute_script("document.querySelector('#calls td.name a').click()")
+    wait(page, lambda: "model=" in page.current_url and len(texts(page, ".filters .tag")) == 3)
+    page.execute_script("document.querySelector('#calls td a').click()")
+    wait(page, lambda: page.find_element(By.CSS_SELECTOR, "#receipt table").is_displayed())
+    call = page.current_url.partition("call=")[2]
+    assert texts(page, "#receipt dl")[0].endswith(call)
+    page.refresh()
+    wait(page, lambda: texts(page, "#receipt dl") and call in texts(page, "#receipt dl")[0])
+    page.execute_script("document.querySelector('#receipt').close()")
+    wait(page, lambda: "call=" not in page.current_url)
+    page.get(f"{served.console_url}/calls?project={PROJECT}")
+    wait(page, lambda: len(texts(page, ROW)) == 50)
+    first = texts(page, f"{ROW} td:first-child a")
+    page.find_element(By.LINK_TEXT, "Older").click()
+    wait(page, lambda: "before=" in page.current_url and len(texts(page, ROW)) == CALLS - 50)
+    assert texts(page, f"{ROW} td:first-child a") != first
+    assert page.find_element(By.LINK_TEXT, "Newest")
+    page.get(f"{served.console_url}/calls?taem=x")
+    wait(page, lambda: "did you mean team?" in texts(page, "#health")[0])
+
+
+def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) -> None:
+    """Its curve ends at what it has spent; it is made, changed and removed on the page."""
+    for width in (WIDE, PHONE):
+        resize(page, width)
+        page.get(f"{served.console_url}/budgets?name=all")
+        wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#burn .spent"))
+        assert page.find_elements(By.CSS_SELECTOR, "#burn .limit")
+        assert len(texts(page, "#who tbody tr")) > 2
+        assert sideways(page) == 0
+    resize(page, WIDE)
+    page.get(f"{served.console_url}/budgets")
+    wait(page, lambda: len(texts(page, "#budgets tbody tr")) > 2)
+    fill_in = """
+    document.querySelector("#editor").open = true;
+    const { elements } = document.querySelector("#form");
+    for (const [name, value] of Object.entries(arguments[0])) elements[name].value = value;
+    document.querySelector("#form button").click();
+    """
+    wrong = {"name": "mine", "scope": "taem=x", "limit": "1"}
+    page.execute_script(fill_in, wrong)
+    wait(page, lambda: "team" in texts(page, "#answer")[0])
+    page.execute_script(fill_in, wrong | {"scope": "team=search, user=*", "limit": "0.5"})
+    wait(page, lambda: texts(page, "#answer")[0].startswith("Saved."))
+    wait(
+        page, lambda: any(row.startswith("mine (user ") for row in texts(page, "#budgets tbody tr"))
+    )
+    page.execute_script("document.querySelector('#remove').click()")
+    wait(page, lambda: texts(page, "#answer") == ["Removed."])

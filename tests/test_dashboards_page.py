@@ -15,11 +15,14 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from test_grafana import odd
 
 from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.store import Store
 from exporters.record import Batch
 from proxy.console.api import application
+from proxy.console.evaluation_api import EvaluationApi
 from proxy.dashboards.boards import boards
 from proxy.settings.config import Listen
+from support import evaluated, sampled
 from support.browser import browser, resize
 from support.patience import PATIENCE_S
 
@@ -60,7 +63,10 @@ def console(make_records: "RecordMaker", chdb_dsn: str) -> Iterator[str]:
         writer = ClickHouse(chdb_dsn, database=DATABASE)
         await writer.export(Batch("t", tuple(odd(make_records(CALLS)))))
         await writer.close()
-        server = TestServer(application(store, dict, Listen()))
+        await evaluated.store(chdb_dsn, DATABASE)
+        await sampled.store(chdb_dsn, DATABASE, make_records(8))
+        api = EvaluationApi(store, Evaluations(chdb_dsn, database=DATABASE))
+        server = TestServer(application(store, dict, Listen(), more=api.routes()))
         await server.start_server()
         return server
 
@@ -190,3 +196,35 @@ def test_a_chart_is_read_without_a_mouse(console: str, page: webdriver.Chrome) -
     link = card.find_element(By.CSS_SELECTOR, ".more a").get_attribute("href")
     assert "format=csv" in link
     assert "/panels/" in link
+
+
+def test_a_run_has_the_numbers_of_its_dashboard(console: str, page: webdriver.Chrome) -> None:
+    """Accuracy and interval of a run are the same on both pages; its failures are listed."""
+    resize(page, WIDE)
+    open_board(page, console, "taximeter-quality")
+    rows = panel(page, "Scores").find_elements(By.CSS_SELECTOR, "tbody tr")
+    cells = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
+    expected = {row[2]: [float(text.split()[0]) for text in row[3:6]] for row in cells[:2]}
+    for width in (WIDE, PHONE):
+        resize(page, width)
+        page.get(f"{console}/evaluations?run=run-3")
+        wait(page, lambda: text(page, "#health").startswith("updated"))
+        found = {}
+        for row in page.find_elements(By.CSS_SELECTOR, "#scores tbody tr"):
+            cells_of = row.find_elements(By.TAG_NAME, "td")
+            shown = [str(cell.get_attribute("textContent")) for cell in cells_of]
+            low, high = shown[2].split(" to ")
+            found[shown[0]] = [float(each.split()[0]) for each in (shown[1], low, high)]
+        assert found.keys() == expected.keys()
+        for model, numbers in expected.items():
+            assert found[model] == pytest.approx(numbers, abs=0.06)
+        script = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
+        assert page.execute_script(script) == 0
+        assert page.execute_script(NAMELESS) == []
+    assert len(page.find_elements(By.CSS_SELECTOR, "#runs tbody tr")) == evaluated.RUNS + 1
+    assert "lacks the city" in text(page, "#failures tbody")
+    page.find_element(By.PARTIAL_LINK_TEXT, "hidden half").click()
+    wait(page, lambda: "hidden half of the suite" in text(page, "#halves"))
+    assert "half=hidden" in page.current_url
+    complaints = page.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
+    assert [entry for entry in complaints if entry["level"] == "SEVERE"] == []

@@ -9,16 +9,21 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evaluation.schedules import book
+from evaluation.schedules.book import Schedule
+from evaluation.schedules.weekly import DAYS
 from evaluation.standin import processes
 from evaluation.standin.processes import Serving, get_json
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
+from proxy.settings.places import Places
 from support.patience import PATIENCE_S
 
 MINI, HAIKU = "openai/gpt-5.4-mini", "anthropic/claude-haiku-4-5"
@@ -122,7 +127,9 @@ def test_a_run_and_its_report(world: World, capsys: pytest.CaptureFixture[str]) 
     )
     assert total == pytest.approx(float(done["spent_usd"]), rel=1e-9)
     assert all(m["judge_usd"] > 0 for m in halves["open"]["models"].values())
-    stored = json.dumps(get_json(f"{world.served.console_url}/api/evaluations/{done['run_id']}"))
+    document = get_json(f"{world.served.console_url}/api/evaluations/{done['run_id']}")
+    assert {one["call_id"] for one in document["calls"]} <= {row["call_id"] for row in rows}
+    stored = json.dumps(document)
     assert ANSWERED not in stored
     assert "Which city" not in stored
     _the_report_is_one_page(world, capsys, done["run_id"])
@@ -261,3 +268,76 @@ def _wait_until_free(data: Path) -> None:
                 return
         except TakenError:
             time.sleep(0.1)
+
+
+def test_a_judge_is_checked(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the proxy, capped, stored as a run; the next check is compared with the first."""
+    lines = [
+        {
+            "id": f"{label}-{n}", "prompt": f"Which city is number {n}?", "rubric": "right",
+            "answer": f"Paris {n}: {ANSWERED}" if label == "good" else f"Rome {n}", "label": label,
+        }
+        for n in range(40)
+        for label in ("good", "bad")
+    ]  # fmt: skip
+    path = tmp_path / "gold.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    order = ["eval", "judge", "check", HAIKU, "--gold", str(path)]
+    before = world.asked()
+    code, refused = answer(capsys, *order, "--max-usd", "0.0001", *world.where)
+    assert (code, world.asked()) == (Exit.MISTAKE, before)
+    assert "exceeds --max-usd" in refused["error"]
+    code, first = answer(capsys, *order, "--max-usd", "5", *world.where)
+    assert (code, first["state"], first["usable"], first["drift"]) == (0, "finished", True, None)
+    for rate in (first["sensitivity"], first["specificity"]):
+        assert rate["low"] <= QUALITY[HAIKU] <= rate["high"]
+        assert rate["answers"] == 40
+    assert first["position_bias"]["pairs"] == 40
+    corrected = first["corrected"]["corrected"]
+    assert corrected["low"] <= 0.5 <= corrected["high"]
+    assert world.asked() - before == 80 + 80
+    assert Decimal(first["spent_usd"]) < Decimal(first["quote_usd"])
+    code, second = answer(capsys, *order, *world.where)
+    assert second["drift"]["against"] == first["run_id"]
+    assert second["drift"]["answers"] == 80
+    assert second["drift"]["changed"] > 0
+    code, _ = answer(capsys, "eval", "report", first["run_id"], *world.where)
+    assert code == Exit.OK
+    where = [word for word in world.where if word != "--json"]
+    assert main([*order, "--against", second["run_id"], *where]) == Exit.OK
+    said = capsys.readouterr().out
+    for words in (
+        "sensitivity",
+        "Position bias: in ",
+        "Drift since 20",
+        "the gold set: judged good",
+    ):
+        assert words in said
+    code, other = answer(capsys, *order, "--run", first["run_id"], *world.where)
+    assert code == Exit.MISTAKE
+    assert "was judged by no judge" in other["mistakes"][0]
+
+
+def test_a_scheduled_run_is_run_by_serve(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside it, with its keys and through its proxy; what became of it is listed and stored."""
+    now = datetime.now(UTC)
+    places = Places(world.served.data / "data")
+    soon = Schedule(
+        name="mine", suite=world.suite, models=MINI, zone="UTC", added=now - timedelta(hours=2),
+        weekly=f"{DAYS[(now - timedelta(minutes=1)).weekday()]}@{now - timedelta(minutes=1):%H:%M}",
+        max_usd=Decimal(5),
+    )  # fmt: skip
+    book.save(places, [soon])
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        code, (listed,) = answer(capsys, "eval", "schedule", "--list", *world.where)
+        if listed["runs"]:
+            break
+        time.sleep(0.5)
+    (run,) = listed["runs"]
+    assert (code, run["state"], run.get("error", "")) == (Exit.OK, "finished", "")
+    assert listed["missed"] == 0
+    code, report = answer(capsys, "eval", "report", run["run_id"], *world.where)
+    assert (code, list(report["models"])) == (Exit.OK, [MINI])

@@ -36,6 +36,10 @@ candidates = [
   {{ provider = "openai", model = "gpt-5.4-mini@status=504" }},
   {{ provider = "openai", model = "gpt-5.4-mini" }},
 ]
+[budgets.closed]
+scope = {{ feature = "spent" }}
+limit_usd = 0
+action = "block"
 [gateway.aliases]
 small = "openai/text-embedding-3-small"
 """
@@ -196,3 +200,37 @@ def test_no_key_is_anywhere(served: Serving) -> None:
             data = path.read_bytes()
             found += [path for secret in secrets if secret in data]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "model", ["assistant", "openai/gpt-5.4-mini", "anthropic/claude-haiku-4-5"]
+)
+def test_a_budget_holds_at_this_door_too(served: Serving, model: str) -> None:
+    """The caller's SDK sees its own error, whoever would have answered; nobody is called."""
+    with openai_client(served, "spent") as client, pytest.raises(openai.RateLimitError) as raised:
+        client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "time"}], max_tokens=5
+        )
+    assert raised.value.code == "insufficient_quota"
+    assert raised.value.response.headers["x-should-retry"] == "false"
+    assert raised.value.response.headers["x-taximeter-budget"] == "closed"
+    assert served.calls(feature="spent") == []
+
+
+def test_a_budget_in_the_words_of_anthropic(served: Serving) -> None:
+    """Also if OpenAI would have answered."""
+    headers = {"x-taximeter-feature": "spent"}
+    with (
+        anthropic.Anthropic(
+            base_url=f"{served.proxy_url}/gateway", api_key=TOKEN, default_headers=headers
+        ) as client,
+        pytest.raises(anthropic.RateLimitError) as raised,
+    ):
+        client.messages.create(
+            model="openai/gpt-5.4-mini",
+            max_tokens=5,
+            messages=[{"role": "user", "content": "time"}],
+        )
+    assert "enforced_spend_limit_reached" in str(raised.value.body)
+    refused = processes.get_json(f"{served.console_url}/api/refusals?feature=spent&limit=100")
+    assert {row["outcome"] for row in refused} <= {"refused"}

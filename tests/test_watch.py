@@ -230,6 +230,7 @@ def test_names_are_stable() -> None:
         "journal_nearly_full": "warning",
         "exporter_behind": "warning",
         "tokens_beyond_band": "warning",
+        "costs_drift": "warning",
         "budgets_unreadable": "critical",
         "relay_hangs": "critical",
     }

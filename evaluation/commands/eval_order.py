@@ -43,6 +43,7 @@ class Order:
     at_once: int
     new: bool
     as_json: bool
+    origin: str = ""  # of the run's row
 
 
 def order_of(arguments: argparse.Namespace, config: Config) -> Order:
@@ -60,7 +61,7 @@ def order_of(arguments: argparse.Namespace, config: Config) -> Order:
         config=config,
         book=tariff_book(config),
         plan=plan,
-        keys=_keys([*models, *filter(None, judges)]),
+        keys=keys_of([*models, *filter(None, judges)]),
         max_usd=arguments.max_usd,
         at_once=arguments.concurrency,
         new=arguments.new,
@@ -68,7 +69,7 @@ def order_of(arguments: argparse.Namespace, config: Config) -> Order:
     )
 
 
-def _keys(models: Sequence[Candidate]) -> dict[str, str]:
+def keys_of(models: Sequence[Candidate]) -> dict[str, str]:
     """Provider → key from the environment.  Raises PlanError for those that need one."""
     keys, missing = {}, {}
     for provider in (model.provider for model in models):
@@ -136,6 +137,17 @@ def show_quote(order: Order, lines: Sequence[Line]) -> Exit:
     for note in _notes(order):
         terminal.say(note)
     return Exit.OK
+
+
+def usd(text: str) -> Decimal:
+    """An amount on the command line.  Raises argparse.ArgumentTypeError."""
+    try:
+        found = Decimal(text)
+    except ArithmeticError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount in dollars") from None
+    if not found.is_finite() or found < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return found
 
 
 def money(usd: Decimal | None) -> str:

@@ -85,6 +85,22 @@ def fetched(config: Config, run_id: str) -> Stored:
     return decoded(asyncio.run(_from_store(config, run_id)))
 
 
+def listed(config: Config) -> list[Row]:
+    """The rows of runs, newest first.  Raises OSError and TransientError."""
+    runs: list[Row] | None = ask(config, PATH, {})
+    return asyncio.run(_list(config)) if runs is None else runs
+
+
+async def _list(config: Config) -> list[Row]:
+    if not has_store(config):
+        return []
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        return await store.ask(RUNS, {})
+    finally:
+        await store.close()
+
+
 def _chosen(runs: Sequence[Row], run_id: str) -> str:
     known = [str(run["run_id"]) for run in runs]
     if not known:

@@ -20,11 +20,12 @@ class Suite:
     canary: str = ""  # an answer that has it comes from a model that was trained on the suite
     temperature: float | None = None  # None: the provider's default
     judge: str = ""  # provider/model; "": the one given to the run, or none
+    whole: bool = False  # no half of it is hidden
     hidden: frozenset[str] = field(default=frozenset(), init=False)  # ids
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cases", tuple(sorted(self.cases, key=lambda case: case.id)))
-        if len(self.cases) >= HALVED_FROM:
+        if not self.whole and len(self.cases) >= HALVED_FROM:
             object.__setattr__(self, "hidden", _hidden(self.cases))
 
     @property

@@ -37,7 +37,7 @@ class CallsQuestion:
             conditions.append(f"(t.ts, t.call_id) < ({last}, {{before_id:UUID}})")
             bound["before"] = microseconds(self.before)
             bound["before_id"] = str(UUID(self.before_id)) if self.before_id else str(UUID(int=0))
-        conditions += [_within(one, rows, columns).sql(bound) for one in self.filters]
+        conditions += [within(one, rows, columns).sql(bound) for one in self.filters]
         return (
             f"SELECT {', '.join(columns)}, ingested_at FROM {rows} AS t"
             f" WHERE {' AND '.join(conditions)} ORDER BY ts DESC, call_id DESC"
@@ -46,7 +46,7 @@ class CallsQuestion:
         )
 
 
-def _within(wanted: Filter, rows: str, columns: Sequence[str]) -> Filter:
+def within(wanted: Filter, rows: str, columns: Sequence[str]) -> Filter:
     """The filter over a table with these columns: a call that was never made has fewer."""
     asked = known(wanted.name)
     if asked.name == "model" and "response_model" not in columns:

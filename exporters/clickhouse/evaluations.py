@@ -48,7 +48,8 @@ def costs(table: str) -> str:
         " countIf(t.cost_usd IS NULL) AS unknown, countIf(t.cost_status = 'partial') AS partial,"
         " sum(t.duration_us) AS duration_us, max(t.attempt) AS attempt,"
         " groupUniqArray(t.service_tier) AS service_tiers,"
-        " groupUniqArray(t.response_model) AS response_models"
+        " groupUniqArray(t.response_model) AS response_models,"
+        " toString(argMax(t.call_id, t.ts)) AS call_id"  # the newest of them
         f" FROM {table} AS t WHERE t.tags['eval-run'] = {{run:String}}"
         " GROUP BY model, case_id, sample, is_judge ORDER BY model, case_id, sample, is_judge"
     )

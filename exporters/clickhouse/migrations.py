@@ -22,6 +22,7 @@ DIRECTORY = Path(__file__).parents[1] / "schema"
 TTL = {
     **dict.fromkeys(("calls", "sockets", "refusals", "corrections"), "ts"),
     "trace_ts": "first_start",
+    "feedback": "received",
 }
 CONTENT_TTL = {"contents": "ts"}  # the same for content_ttl_days
 
@@ -44,6 +45,9 @@ _SHARDING = {
     **dict.fromkeys(("audit", "told_alerts"), ", sipHash64(id)"),
     "meters": ", sipHash64(node)",
     **dict.fromkeys(("eval_runs", "eval_results"), ", sipHash64(run_id)"),
+    "feedback": ", sipHash64(target)",
+    "node_samples": ", sipHash64(node)",
+    "budget_samples": ", sipHash64(budget)",
 }
 
 

@@ -4,16 +4,28 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 
+from exporters.clickhouse import success
 from exporters.clickhouse.dimensions import REASON, Bound, Dimension, known
 from exporters.clickhouse.query import Filter, Query, bounds
 from exporters.clickhouse.report_sql import in_rollup
-from exporters.clickhouse.reports import Asks
+from exporters.clickhouse.reports import Asks, Report
 
 NEAR_MAX = 3  # similar values that are named
 ROLLUP_KEPT = timedelta(days=730)  # the TTL of calls_1h
 VALUES_MAX = 2_000  # of a dimension, looked through for similar ones
 # A call without a reason has "".
 _EACH_REASON = "arrayJoin(if(empty(t.reasons), [''], CAST(t.reasons, 'Array(String)')))"
+
+
+def success_notes(query: Query, found: Report) -> list[str]:
+    """What a success of the answer is, and of how many calls anybody said so."""
+    if not query.measures:
+        return []
+    judged, calls = found.total["judged_calls"], found.total["calls"]
+    said = f"a success is: {success.DEFINITION}"
+    if judged:
+        return [f"{said}; something was said about {judged:,} of {calls:,} calls"]
+    return [f"{said}; nothing was said about any of these calls, so successes are assumed"]
 
 
 async def notes(store: Asks, query: Query) -> list[str]:

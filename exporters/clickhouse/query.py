@@ -15,6 +15,7 @@ from pricing.window import Period, Window
 
 BUCKETS = ("hour", "day", "week", "month")
 ORDERS = ("cost", "list", "calls", "errors", "name")
+MEASURES = ("successes", "cost_per_success")  # beyond those of every answer; from rows alone
 ROWS_MAX = 10_000  # of an answer; groups beyond them are in the row of the others
 BUCKETS_MAX = 5_000
 
@@ -50,6 +51,7 @@ class Query:
     step: timedelta | None = None  # instead of `bucket`: by `time`, in UTC
     limit: int | None = None
     order: str = "cost"  # one of ORDERS
+    measures: tuple[str, ...] = ()  # of MEASURES
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property

@@ -7,8 +7,10 @@ sums to the last digit and the same quantiles (DDSketch merges without loss).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Context, Decimal
 from typing import Any
 
+from exporters.clickhouse import success
 from exporters.clickhouse.dimensions import Bound, known
 from exporters.clickhouse.query import ROWS_MAX, Query, bounds, microseconds
 from pricing.money import status_of_sum
@@ -38,6 +40,8 @@ SUMS = (
     "list_usd",
 )
 STATUSES = ("cost_status", "list_status")
+SUCCESSES, PER_SUCCESS = ("successes", "judged_calls"), "cost_per_success_usd"
+_DIVIDING = Context(prec=18)  # significant digits of a quotient, rounded once
 TIMES = ("duration", "first_token")
 LEVELS = tuple(f"{time}_{level}_us" for time in TIMES for level in ("p50", "p95"))
 _QUANTILES = "(0.01, 0.5, 0.95, 0.99)"  # relative accuracy, then the levels, as in the rollup
@@ -66,10 +70,13 @@ class Statement:
     limited: bool = False
 
 
-def sums(query: Query, *, rows: str = "calls", named: int | None = None) -> Statement:
+def sums(
+    query: Query, *, rows: str = "calls", named: int | None = None, feedback: bool = False
+) -> Statement:
     """Sums over the calls of a query, grouped.
 
-    `rows` is the table to read if the rollup does not suffice: `calls` or `priced_calls`.  `named`
+    `rows` is the table to read if the rollup does not suffice: `calls` or `priced_calls`;
+    `feedback` is whether anybody said of a call whether it succeeded.  `named`
     groups have rows of their own, the others one together; None: all of them, and one row more than
     allowed if there are too many.
     Raises ValueError for a name that calls cannot be grouped by, and a step below one second.
@@ -81,10 +88,13 @@ def sums(query: Query, *, rows: str = "calls", named: int | None = None) -> Stat
     of = {name: known(name).expression(bound) for name in query.by}
     source = f"{'calls_1h' if hourly else rows} AS t WHERE {_where(query, bound, column)}"
     keys = _times(query, edges, bound, column)
+    counts = dict(COUNTS)
+    if query.measures:
+        counts |= success.columns(feedback=feedback)
     limited = named is not None and bool(of)
     if limited:
         bound["named"] = named
-        ranked = _outer(of, _inner(of, source, hourly=hourly), _order(query, of))
+        ranked = _outer(of, _inner(of, source, counts, hourly=hourly), _order(query, of), counts)
         first = f"SELECT {_names(of)} FROM ({ranked} LIMIT {{named:UInt32}})"
         keys[OTHER] = f"({', '.join(of.values())}) NOT IN ({first})"
         keys |= {
@@ -94,7 +104,8 @@ def sums(query: Query, *, rows: str = "calls", named: int | None = None) -> Stat
     else:
         keys |= of
     order = [*_names(name for name in keys if name not in of).split(", "), *_order(query, of)]
-    sql = _outer(keys, _inner(keys, source, hourly=hourly), filter(None, order), total=True)
+    inner = _inner(keys, source, counts, hourly=hourly)
+    sql = _outer(keys, inner, filter(None, order), counts, total=True)
     return Statement(f"{sql} LIMIT {ROWS_MAX + 2}", bound, limited)
 
 
@@ -108,7 +119,8 @@ def in_rollup(query: Query, edges: Iterable[int] = ()) -> bool:
     step = query.step or HOUR
     names = (*query.by, *(one.name for one in query.filters))
     return (
-        not step % HOUR
+        not query.measures
+        and not step % HOUR
         and all(not end % HOUR_US for end in ends)
         and all(known(name).rolled_up for name in names)
     )
@@ -134,10 +146,10 @@ def _times(query: Query, edges: list[int], bound: Bound, column: str) -> dict[st
     return {EDGE: f"roundDown(toInt64(toUnixTimestamp({column})), {{edges:Array(Int64)}})"}
 
 
-def _inner(keys: Mapping[str, str], source: str, *, hourly: bool) -> str:
+def _inner(keys: Mapping[str, str], source: str, counts: Mapping[str, str], *, hourly: bool) -> str:
     """One row for each group, with the columns of the rollup, from the rollup or from rows."""
     columns = dict(keys)
-    for name, count in COUNTS.items():
+    for name, count in counts.items():
         columns[name] = f"sum(t.{name})" if hourly else count
     columns |= {name: f"sum(t.{name})" for name in SUMS}
     for name in TIMES:
@@ -146,10 +158,17 @@ def _inner(keys: Mapping[str, str], source: str, *, hourly: bool) -> str:
     return f"SELECT {_as(columns)} FROM {source}{_by(keys)}"
 
 
-def _outer(keys: Iterable[str], inner: str, order: Iterable[str], *, total: bool = False) -> str:
+def _outer(
+    keys: Iterable[str],
+    inner: str,
+    order: Iterable[str],
+    counts: Iterable[str],
+    *,
+    total: bool = False,
+) -> str:
     """The sums of the rows of `_inner`, and with `total` those of all of them before the others."""
     groups = {name: f"g.`{name}`" for name in keys}
-    columns, order = groups | _MEASURES, list(order)
+    columns, order = groups | _measures(counts), list(order)
     grouped = _by(groups)
     if total and groups:
         columns = {WHOLE: f"grouping({next(iter(groups.values()))})"} | columns
@@ -178,6 +197,8 @@ def _order(query: Query, of: Iterable[str]) -> list[str]:
 def with_status(row: dict[str, Any]) -> dict[str, Any]:
     """A row of such sums with the status of its cost and of its list price, unless grouped by it.
 
+    With successes, also what one cost: all attempts are in it; None where there was none.
+
     `unpriced_calls` are not in the cost; `inexact_calls` are, of them `partial_calls` as bounds.
     """
     status = status_of_sum(
@@ -191,12 +212,20 @@ def with_status(row: dict[str, Any]) -> dict[str, Any]:
         unknown=row["calls"] - row["listed_calls"],
         inexact=row["list_inexact_calls"],
     )
+    if "successes" in row:
+        row = row | {PER_SUCCESS: _each(row["cost_usd"], row["successes"])}
     return {"cost_status": status.value, "list_status": listed.value} | row
 
 
-def _measures() -> dict[str, str]:
+def _each(usd: object, number: int) -> str | None:
+    if usd is None or not number:
+        return None
+    return f"{_DIVIDING.divide(Decimal(str(usd)), number).normalize():f}"
+
+
+def _measures(counts: Iterable[str]) -> dict[str, str]:
     """Output name → expression over the rows of `_inner`."""
-    measures = {name: f"sum(g.{name})" for name in COUNTS}
+    measures = {name: f"sum(g.{name})" for name in counts}
     # A sum over no calls is a known 0; one over calls that all lack the value is unknown.
     measures |= {name: f"if(calls = 0, 0, sum(g.{name}))" for name in SUMS}
     # If all costs became unknown, the rollup's sum is 0 instead of NULL.
@@ -207,6 +236,3 @@ def _measures() -> dict[str, str]:
             value = f"quantilesDDMerge{_QUANTILES}(g.{time}_q)[{index}]"
             measures[f"{time}_{level}_us"] = f"if(isNaN({value}), NULL, toUInt64(round({value})))"
     return measures
-
-
-_MEASURES = _measures()

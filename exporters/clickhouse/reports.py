@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Protocol
 
+from exporters.clickhouse import success
 from exporters.clickhouse.query import BUCKETS_MAX, ROWS_MAX, Query
 from exporters.clickhouse.report_sql import (
     COUNTS,
     EDGE,
     LEVELS,
     OTHER,
+    PER_SUCCESS,
     STATUSES,
+    SUCCESSES,
     SUMS,
     TIME,
     WHOLE,
@@ -61,7 +64,8 @@ NOTHING = Report([], with_status(ZERO))  # of a store that does not exist
 def columns(query: Query) -> list[str]:
     """The names in a row, in an order for people; OTHER only if a limit applied."""
     times = (query.bucket, "start", "end") if query.bucket else (TIME,) if query.step else ()
-    return [*times, *query.by, OTHER, *COUNTS, *SUMS, *STATUSES, *LEVELS]
+    measured = (*SUCCESSES, PER_SUCCESS) if query.measures else ()
+    return [*times, *query.by, OTHER, *COUNTS, *SUMS, *STATUSES, *LEVELS, *measured]
 
 
 async def report(store: Asks, query: Query) -> Report:
@@ -77,7 +81,7 @@ async def report(store: Asks, query: Query) -> Report:
         made, rows, total = await _ask(store, query, table, named_max)
     if len(rows) > ROWS_MAX:
         raise ValueError(TOO_MANY)
-    measured = {name: total.get(name, zero) for name, zero in ZERO.items()}
+    measured = {name: total.get(name, zero) for name, zero in _zero(query).items()}
     return Report(list(_finished(rows, query, made)), with_status(measured))
 
 
@@ -85,7 +89,8 @@ async def _ask(
     store: Asks, query: Query, table: str, named: int | None
 ) -> tuple[Statement, list[Row], Row]:
     """The statement, its rows and the total."""
-    made = sums(query, rows=table, named=named)
+    feedback = bool(query.measures and await store.ask(success.FOUND, {}))
+    made = sums(query, rows=table, named=named, feedback=feedback)
     total, *rows = await store.ask(made.sql, made.bound)
     return made, rows if WHOLE in total else [total], total
 
@@ -126,8 +131,13 @@ def _finished(rows: list[Row], query: Query, made: Statement) -> Iterator[Row]:
         here = found.get(int(window.start.timestamp()), {})
         at: Row = {query.bucket: query.label(window), "start": _text(start), "end": _text(end)}
         for group in dict.fromkeys([*here, *groups]):
-            empty = dict(zip(names, group, strict=False)) | ZERO
+            empty = dict(zip(names, group, strict=False)) | _zero(query)
             yield at | with_status(here.get(group) or empty)
+
+
+def _zero(query: Query) -> Row:
+    """The sums of no calls, with what the query measures."""
+    return ZERO | dict.fromkeys(SUCCESSES, 0) if query.measures else ZERO
 
 
 def _text(at: datetime) -> str:

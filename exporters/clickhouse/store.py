@@ -16,7 +16,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from exporters import content
-from exporters.clickhouse import connection
+from exporters.clickhouse import connection, feedback
 from exporters.clickhouse.calls_sql import NEWEST, CallsQuestion
 from exporters.clickhouse.clickhouse import REFUSAL_COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
@@ -76,6 +76,7 @@ class Store:
         """One call, its receipt decoded into `subcalls`, `lines`, `floor_usd`; None: not stored.
 
         `prices` are all prices the call ever had, oldest first; the last is the one in the row.
+        `feedback` is what was said about it, its request, trace or session.
         """
         try:
             parameters = {"call_id": str(UUID(call_id))}
@@ -95,7 +96,8 @@ class Store:
         prices = [_with_receipt(price) for price in (first, *await self._rows(sql, bound))]
         newest = {name: value for name, value in prices[-1].items() if name not in _VERSION}
         row.pop("receipt")
-        return row | newest | {"prices": prices}
+        said = [feedback.readable(one) for one in await self._rows(*feedback.about_call(row))]
+        return row | newest | {"prices": prices, "feedback": said}
 
     async def content(self, call_id: str) -> Row | None:
         """The content of a call; None if it is not stored.  See `exporters.content`."""

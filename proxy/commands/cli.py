@@ -41,6 +41,7 @@ class Command:
         return action
 
 
+SCHEDULER = "evaluation.schedules.process"  # beside `serve`, once a suite is scheduled
 COMMANDS = (
     Command("serve", "proxy.commands.serve:main", "Run the proxy, the meter and the console."),
     Command("run", "proxy.commands.run:main", "Run a command and print what its calls cost."),
@@ -60,6 +61,9 @@ COMMANDS = (
     Command("tariffs", "proxy.commands.tariffs:main", "List, show, check and compare tariffs."),
     Command("reprice", "proxy.commands.reprice:main", "Reprice stored calls by today's tariffs."),
     Command("content", "proxy.commands.content:main", "Show or delete captured content."),
+    Command("reconcile", "proxy.commands.reconcile:main", "Compare calls with a provider's bill."),
+    Command("export", "proxy.commands.export:main", "Write conversations or the bill to files."),
+    Command("import", "proxy.commands.import_:main", "Read exported conversations back."),
     Command("store", "proxy.commands.store:main", "Check the store."),
     Command("access", "proxy.commands.access:main", "Add, list and remove tokens of the console."),
     Command("audit", "proxy.commands.audit_log:main", "Show who changed what."),

@@ -8,6 +8,7 @@ import msgspec
 
 from exporters.clickhouse.calls_sql import CallsQuestion
 from exporters.clickhouse.query import Query
+from exporters.clickhouse.report_sql import PER_SUCCESS
 from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Row, Store
 from pricing.cause import parse
@@ -33,6 +34,10 @@ MONEY: Sequence[Column] = (
     Column("doubts", "calls not exact"),
     Column("p50", "first token p50", number=True, shed=2),
     Column("p95", "p95", number=True, shed=3),
+)
+SUCCESS: Sequence[Column] = (
+    Column("successes", "successes", number=True),
+    Column("each", "cost per success", money=True),
 )
 
 
@@ -122,7 +127,14 @@ def cells(row: Mapping[str, object]) -> dict[str, str]:
         ),
         "p50": seconds(row["first_token_p50_us"]),
         "p95": seconds(row["first_token_p95_us"]),
+        "each": _each(row),
     }
+
+
+def _each(row: Mapping[str, object]) -> str:
+    """What a success cost; as far to be trusted as the cost."""
+    each = row.get(PER_SUCCESS)
+    return "-" if each is None else amount(each, str(row["cost_status"]))
 
 
 def _number(value: object) -> int:

@@ -17,7 +17,14 @@ Pairs = list[tuple[str, str]]
 _PREFIX = "asked_"  # of destinations: `--key` and `--json` must not meet options of other kinds
 _METAVARS = {
     **dict.fromkeys(("since", "until", "before"), "TIME"),
-    **{"by": "NAMES", "limit": "N", "month": "YYYY-MM", "tz": "ZONE", "order": "NAME"},
+    **{
+        "by": "NAMES",
+        "measure": "NAMES",
+        "limit": "N",
+        "month": "YYYY-MM",
+        "tz": "ZONE",
+        "order": "NAME",
+    },
 }
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from exporters.clickhouse.notes import notes
+from exporters.clickhouse.notes import notes, success_notes
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.report_sql import OTHER
 from exporters.clickhouse.reports import NOTHING, columns
@@ -20,7 +20,7 @@ from exporters.clickhouse.reports import report as reported
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from pricing.money import calls
-from proxy.commands import fare, questions, stored, terminal, token_audit
+from proxy.commands import fare, fixed_costs, questions, stored, terminal, token_audit
 from proxy.commands.arguments import add_common
 from proxy.commands.console_client import ask
 from proxy.commands.terminal import Column, Exit
@@ -34,6 +34,7 @@ from proxy.settings.places import has_store, store_dsn
 
 OPTIONAL = ("p95", "p50", "list", "doubts", "output", "input")  # left out first to last, for room
 DOUBTFUL = ("inexact_calls", "unpriced_calls")
+NOT_OF_PERIOD = ("by", "limit", "order", "measure")
 BETWEEN = 2  # spaces between two columns
 
 
@@ -55,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     questions.add_question(parser, REPORT, Defaults())
     help = "compare the tokens that providers report with our own count of a sample instead"
     parser.add_argument("--audit", action="store_true", help=help)
+    help = "what fixed costs come to, spread over calls, instead (see docs/invoice.md)"
+    parser.add_argument("--amortised", action="store_true", help=help)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -63,6 +66,8 @@ def main(arguments: argparse.Namespace) -> int:
         form = questions.form(arguments)
         if arguments.audit:
             return token_audit.report(arguments, form)
+        if arguments.amortised:
+            return fixed_costs.report(arguments, form)
         pairs, asked = questions.question(arguments, REPORT)
         query = report_query(asked, datetime.now(UTC), Defaults())
         return report(stored.stored_configuration(arguments), query, pairs, form)
@@ -81,7 +86,7 @@ def report(config: Config, query: Query, pairs: questions.Pairs, form: str) -> E
         elif form == "table" and any(
             found["total"][n] for n in ("inexact_calls", "unpriced_calls")
         ):
-            period = [(name, text) for name, text in pairs if name not in ("by", "limit", "order")]
+            period = [(name, text) for name, text in pairs if name not in NOT_OF_PERIOD]
             hints = msgspec.convert(ask(config, "/api/unpriced", period) or [], list[Hint])
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot read the calls: {error}", sys.stderr)
@@ -119,7 +124,8 @@ def _show(answer: Answer, config: Config) -> None:
     rows = [fare.cells({**row, **_named(row, answer.by)}) for row in shown]
     if len(rows) > 1:
         rows.append(fare.cells(answer.total) | dict.fromkeys(answer.by, "") | {answer.by[0]: "all"})
-    chosen, left_out = fitting((*groups, *fare.MONEY), rows)
+    succeeded = fare.SUCCESS if "successes" in answer.total else ()
+    chosen, left_out = fitting((*groups, *fare.MONEY, *succeeded), rows)
     terminal.show(chosen, rows)
     if left_out:
         terminal.say(f"Not shown: {', '.join(left_out)} (see --csv).")
@@ -175,7 +181,7 @@ async def _from_store(config: Config, query: Query) -> tuple[Row, list[Hint]]:
     store = Store(store_dsn(config), database=config.store.database)
     try:
         found = await reported(store, query)
-        said = [*await notes(store, query), *waiting]
+        said = [*await notes(store, query), *success_notes(query, found), *waiting]
         hints = await unpriced(store, tariff_book(config), query.since, query.until, query.filters)
         return document(query, found, said), hints
     finally:

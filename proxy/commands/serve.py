@@ -5,7 +5,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,17 +16,20 @@ from yarl import URL
 
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
+from proxy.commands.cli import SCHEDULER
 from proxy.commands.numbers import port, positive_count
 from proxy.commands.terminal import Exit
 from proxy.door import keys
 from proxy.metering.book import tariff_book
 from proxy.network import client_tls, outgoing_proxy, server_tls
 from proxy.serving.child import StartError
+from proxy.serving.companion import Companion
 from proxy.serving.instance import Instance, TakenError, announced, claimed
 from proxy.serving.listening import BindError, bind
 from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config
 from proxy.settings.gateway_checks import gateway_warnings
+from proxy.settings.places import Places
 from proxy.settings.sources import SettingsError
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     reload = partial(usable_configuration, arguments)
-    return serve(reload(), as_json=arguments.json, reload=reload)
+    config = reload()
+    again = ["--data", str(config.data)]  # the scheduler reads the same settings
+    again += ["--config", str(arguments.config)] if arguments.config else []
+    return serve(config, as_json=arguments.json, reload=reload, scheduler=again)
 
 
 def usable_configuration(arguments: argparse.Namespace) -> Config:
@@ -104,21 +110,42 @@ def with_keys(config: Config) -> Config:
     return replace(config, gateway=keys.read(config.gateway, os.environ, missing))
 
 
-def serve(config: Config, *, as_json: bool, reload: Callable[[], Config] | None = None) -> Exit:
-    """Serve until SIGTERM or SIGINT."""
+def serve(
+    config: Config,
+    *,
+    as_json: bool,
+    reload: Callable[[], Config] | None = None,
+    scheduler: Sequence[str] | None = None,
+) -> Exit:
+    """Serve until SIGTERM or SIGINT; with its arguments, keep the scheduler running beside."""
     try:
         with prepared(config, reload) as (supervisor, instance):
 
             def started() -> None:
                 terminal.emit(instance) if as_json else terminal.say(banner(instance, config))
 
-            return Exit.OK if asyncio.run(supervisor.run(started)) else Exit.FAILED
+            companion = None
+            if scheduler is not None:
+                companion = Companion(SCHEDULER, scheduler, Places(config.data).schedules)
+            clean = asyncio.run(_accompanied(supervisor.run(started), companion))
+            return Exit.OK if clean else Exit.FAILED
     except (TakenError, BindError) as error:
         log.error("%s", error)
         return Exit.TAKEN
     except (StartError, OSError) as error:
         log.error("Taximeter failed to start: %s", error)
         return Exit.FAILED
+
+
+async def _accompanied(serving: Coroutine[None, None, bool], companion: Companion | None) -> bool:
+    if companion is None:
+        return await serving
+    beside = asyncio.create_task(companion.run())
+    try:
+        return await serving
+    finally:
+        beside.cancel()
+        await companion.stop()
 
 
 def banner(instance: Instance, config: Config, *, shown_to: TextIO | None = None) -> str:

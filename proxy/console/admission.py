@@ -30,6 +30,7 @@ COOKIE = "taximeter_console"
 LIVENESS = "/api/health"  # without a token, it only says whether everything works
 PAGE = "/"
 BOARDS = "/dashboards"
+PAGES = (PAGE, BOARDS, "/budgets", "/calls", "/evaluations")
 CALLER = web.RequestKey("caller", Caller)
 Find = Callable[[str], NamedToken | None]
 _SIGNED_IN = (  # not a redirect: following a link from another site, it would not send the cookie
@@ -187,7 +188,7 @@ def _foreign(request: web.Request, listen: Listen, *, required: bool) -> str:
 
 def _is_page(request: web.Request) -> bool:
     """Whether it is a document, to which others may link: it holds nothing of the store."""
-    return request.path == PAGE or request.path.startswith(f"{BOARDS}/") or request.path == BOARDS
+    return request.path in PAGES or request.path.startswith(f"{BOARDS}/")
 
 
 def _names_us(host: str, listening: str) -> bool:

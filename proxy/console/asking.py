@@ -16,8 +16,18 @@ from aiohttp.typedefs import Handler
 from exporters.record import TransientError
 from proxy.access.audit import NotAudited
 from proxy.dashboards.answers import PANEL, RANGE
-from proxy.query.asked import FILTERED_PERIOD, NOTHING, Accepted, Asked, Mistake, asked
-from proxy.query.language import AUDIT_LOG, CALLS, COMPARE, OBSERVED, RECOMMEND, REPORT, TIMELINE
+from proxy.exports.asked import CONVERSATIONS_PAGE
+from proxy.query.asked import FILTERED_PERIOD, NOTHING, PERIOD, Accepted, Asked, Mistake, asked
+from proxy.query.language import (
+    AMORTISED,
+    AUDIT_LOG,
+    CALLS,
+    COMPARE,
+    OBSERVED,
+    RECOMMEND,
+    REPORT,
+    TIMELINE,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +38,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/refusals"): CALLS,
     ("GET", "/api/budgets"): Accepted(("name",)),
     ("GET", "/api/budgets/{name}/test"): Accepted(("amount",), filters=True),
+    ("GET", "/api/budgets/{name}/history"): Accepted((), filters=True),
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,
@@ -37,6 +48,10 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/unpriced"): FILTERED_PERIOD,
     ("GET", "/api/counted"): FILTERED_PERIOD,
     ("GET", "/api/audit"): AUDIT_LOG,
+    ("GET", "/api/amortised"): AMORTISED,
+    ("GET", "/api/export/focus"): FILTERED_PERIOD,
+    ("GET", "/api/metered"): Accepted((*PERIOD, "provider")),
+    ("GET", "/api/export/conversations"): CONVERSATIONS_PAGE,
     ("GET", "/api/dashboards/{uid}/panels/{id}"): PANEL,
     ("GET", "/api/dashboards/{uid}/variables/{name}"): RANGE,
     ("GET", "/api/store/check"): Accepted(("quiet_s",)),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
@@ -12,8 +13,10 @@ from exporters.clickhouse.query import Filter
 from exporters.clickhouse.spend import COLUMNS
 from exporters.clickhouse.store import Row, Scalar
 from exporters.record import TransientError
-from pricing.budget import DIMENSIONS, TAG, Budget
+from pricing.budget import ANY, DIMENSIONS, TAG, Budget
+from pricing.charge import plain
 from proxy.access.audit import Audit
+from proxy.budgets import history
 from proxy.budgets.budgets import Budgets
 from proxy.budgets.registry import ConfiguredBudget, document
 from proxy.budgets.trial import trial
@@ -25,6 +28,7 @@ from proxy.settings.budget_checks import unseen
 PATH = "/api/budgets"
 ONE = "/api/budgets/{name}"
 TEST = "/api/budgets/{name}/test"
+HISTORY = "/api/budgets/{name}/history"
 SEEN_MAX = 1_000  # values of a dimension that a warning compares with
 
 
@@ -50,6 +54,7 @@ class BudgetsApi:
             web.put(ONE, self.put),
             web.delete(ONE, self.remove),
             web.get(TEST, self.test),
+            web.get(HISTORY, self.history),
         ]
 
     async def list(self, request: web.Request) -> web.StreamResponse:
@@ -103,6 +108,35 @@ class BudgetsApi:
         key = budget.matches(call)
         standing = None if key is None else self._budgets.standing(name, key)
         return reply(trial(budget, call, amount, standing))
+
+    async def history(self, request: web.Request) -> web.StreamResponse:
+        """The current window step by step; `user=ann`, … choose the key of a `*`."""
+        name = request.match_info["name"]
+        budget = self._budgets.registry.budgets.get(name)
+        if budget is None:
+            return reply({"error": f"there is no budget {name}"}, 404)
+        fixed = {one: value for one, value in budget.scope.items() if value != ANY}
+        key = budget.matches(fixed | dict(map(_fact, request[ASKED].filters)))
+        if key is None:
+            raise Mistake(f"{name} counts no such call", "give the values of its key alone")
+        window = budget.windows.window(datetime.now(UTC))
+        asked, by = history.question(budget, key, window), history.dimensions(budget)
+        rows = await self._store.ask(*asked.sql())
+        most = history.CONTRIBUTORS_MAX
+        who = await self._store.ask(*asked.contributors(by, most)) if by else []
+        return reply(
+            {
+                "name": name,
+                "key": dict(key),
+                "unit": budget.unit,
+                "limit": None if budget.limit is None else plain(Decimal(budget.limit)),
+                "window_start": window.start.isoformat(),
+                "window_end": None if window.end is None else window.end.isoformat(),
+                "definition": document(budget),  # what PUT takes, for whoever changes a part
+                "points": history.points(budget, rows),
+                "contributors": history.contributors(budget, who),
+            }
+        )
 
     async def _save(
         self, request: web.Request, name: str, body: dict[str, Any], status: int

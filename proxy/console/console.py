@@ -7,6 +7,7 @@ from aiohttp import web
 
 from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.evaluations import Evaluations
+from exporters.clickhouse.feedback import FeedbackTable
 from exporters.clickhouse.store import Row, Store
 from exporters.series import Family
 from proxy.access.page_token import PageTokens
@@ -21,11 +22,18 @@ from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
+from proxy.console.export_api import ExportApi
+from proxy.console.feedback_api import FeedbackApi
+from proxy.console.invoice_api import InvoiceApi
+from proxy.console.notices_api import NoticesApi
 from proxy.console.probes import Probes
+from proxy.console.reconcile_api import ReconcileApi
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
+from proxy.notices.notices import Notices
+from proxy.notices.targets import loss_targets
 from proxy.repricing.run import Repricing
 from proxy.settings.config import Config
 from proxy.settings.places import Places
@@ -50,6 +58,8 @@ class Parts:
     budgets: Budgets
     backs_up: BacksUp
     evaluations: Evaluations
+    feedback: FeedbackTable
+    notices: Notices
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -77,6 +87,11 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
+            *InvoiceApi(parts.store, config.fixed_costs).routes(),
+            *ReconcileApi(parts.store, config.invoices).routes(),
+            *ExportApi(parts.store, config.content, audit).routes(),
+            *FeedbackApi(parts.feedback, config.node).routes(),
+            *NoticesApi(parts.notices, loss_targets(config)).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
         ],
     )

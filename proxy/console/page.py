@@ -17,6 +17,10 @@ DOCUMENTS: Mapping[str, Sequence[str]] = {
     "dashboards.html": ("/dashboards", "/dashboards/{uid}"),
     "compare.html": (),
     "recommend.html": (),
+    "bill.html": ("/bill",),
+    "budgets.html": ("/budgets",),
+    "calls.html": ("/calls",),
+    "evaluations.html": ("/evaluations",),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from exporters.clickhouse.notes import notes
+from exporters.clickhouse.notes import notes, success_notes
 from exporters.clickhouse.query import Filter, Query
 from exporters.clickhouse.reports import Asks, Report, columns, report
 from exporters.clickhouse.store import Row
@@ -84,7 +84,7 @@ class ReportApi:
     async def _answer(self, query: Query) -> tuple[Report, list[str]]:
         status = self._status()  # first: what waits now may be in the store by then
         found = await report(self._store, query)
-        said = await notes(self._store, query)
+        said = [*await notes(self._store, query), *success_notes(query, found)]
         return found, [*said, *pending(status, late_s=LATE_S if found.total["calls"] else 0)]
 
     def _rows(

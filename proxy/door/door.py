@@ -55,7 +55,7 @@ ENCODED = "the gateway reads no encoded request bodies; send it without Content-
 
 
 class Forward(Protocol):
-    """The relay's own way to a provider."""
+    """The relay's own way to a provider.  `words`: path and dialect of who asks, for a refusal."""
 
     def __call__(
         self,
@@ -65,6 +65,7 @@ class Forward(Protocol):
         route: Route,
         note: GatewayNote,
         *,
+        words: tuple[str, str],
         started_ns: int,
     ) -> tuple[Call, CallLog]: ...
 
@@ -168,9 +169,14 @@ class GatewayDoor:
         pairs.append((b"Content-Length", b"%d" % len(body)))
         rewritten = sort_request(pairs)
         rewritten.tags = dict(plan.asked.sender.tags)
-        started_ns = monotonic_ns()
         call, noted = self._forward(
-            stage, arrived.request, rewritten, route, sent.note, started_ns=started_ns
+            stage,
+            arrived.request,
+            rewritten,
+            route,
+            sent.note,
+            words=(plan.asked.path, plan.facts.dialect),
+            started_ns=monotonic_ns(),
         )
         stage.call, stage.log = call, noted
         call.begin()

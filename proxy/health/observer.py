@@ -13,6 +13,7 @@ from proxy.delivery import lag
 from proxy.delivery.delivery import Delivery
 from proxy.delivery.lag import MeasuredExporter
 from proxy.health import vitals
+from proxy.health.relays import Relays
 from proxy.journal.segments import Sizes
 from proxy.settings.places import Places
 
@@ -32,6 +33,7 @@ class Observer:
     ) -> None:
         """`journals` are the names of folders in `data`."""
         self._records = Places(data).records
+        self.relays = Relays(Places(data).calls)
         self._sizes = {name: Sizes(data / name) for name in journals}
         self._metrics = Metrics(profile, names)
         self._exporters: list[MeasuredExporter] = []

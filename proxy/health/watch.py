@@ -7,6 +7,7 @@ none for `alerts.quiet_s`.  An unknown number neither starts nor ends an alert.
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from exporters.notify.alert import Alert, Severity
+from pricing.money import amount
 from proxy.health.losses import CONTENT_ROOM, FULL, LOSSES, ROOM
 from proxy.health.verdict import DOWN_S
 from proxy.health.vitals import OURS, Status
@@ -24,12 +26,13 @@ CATCHING_UP_S = 30.0  # rows left by a stopped meter are old, and are soon deliv
 
 _START_AT_ZERO = frozenset(loss.key for loss in LOSSES if not loss.lasting)
 NEARLYFULL, BEHIND = "journal_nearly_full", "exporter_behind"  # warnings
-AUDIT = "tokens_beyond_band"  # a warning
+AUDIT, DRIFT = "tokens_beyond_band", "costs_drift"  # warnings
 HANGS = "relay_hangs"  # critical
 # Every alert and its severity.
 KNOWN: Mapping[str, Severity] = MappingProxyType(
     {loss.name: loss.severity for loss in LOSSES}
-    | {NEARLYFULL: "warning", BEHIND: "warning", AUDIT: "warning", HANGS: "critical"}
+    | dict.fromkeys((NEARLYFULL, BEHIND, AUDIT, DRIFT), "warning")
+    | {HANGS: "critical"}
 )
 
 
@@ -133,6 +136,7 @@ class Watch:
                     yield Finding(alert)
         yield from _audits(meter.get("audit"), now)
         yield from _relays(status.get("relays", {}), now)
+        yield from _drifts(meter.get("drift"), now)
         for name, part in _exporters(status):
             lag_s, waiting = part.get("lag_s"), part.get("waiting")
             if isinstance(lag_s, int | float) and lag_s > self._limits.lag_max_s:
@@ -204,6 +208,25 @@ def _audits(audit: object, now: datetime) -> Iterator[Finding]:
             "docs/tokens.md for what may cause it.",
             started_at=now,
             labels={"provider": one["provider"], "model": one["model"], "kind": one["kind"]},
+        )
+        yield Finding(alert)
+
+
+def _drifts(drift: object, now: datetime) -> Iterator[Finding]:
+    """Models whose stated costs are not what our prices make of them."""
+    beyond = drift.get("beyond") if isinstance(drift, Mapping) else None
+    for one in beyond if isinstance(beyond, list) else ():
+        reported, computed = (Decimal(one[f"{name}_usd"]) for name in ("reported", "computed"))
+        calls = ", ".join(one["evidence"])
+        alert = Alert(
+            name=DRIFT,
+            severity="warning",
+            summary=f"{one['provider']} states {amount(reported)} for the last {one['calls']:,} "
+            f"calls of {one['model']}, for which our prices make {amount(computed)}.",
+            action=f"Compare the receipts of {calls}, and the prices with the provider's; "
+            "docs/invoice.md says what may cause it.",
+            started_at=now,
+            labels={"provider": one["provider"], "model": one["model"]},
         )
         yield Finding(alert)
 

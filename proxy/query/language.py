@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from exporters.clickhouse.audit_sql import EXACT, AuditQuestion
 from exporters.clickhouse.calls_sql import CallsQuestion
 from exporters.clickhouse.dimensions import COLUMNS, DIMENSIONS, TAG, dimension
-from exporters.clickhouse.query import BUCKETS, BUCKETS_MAX, ORDERS, ROWS_MAX, Query
+from exporters.clickhouse.query import BUCKETS, BUCKETS_MAX, MEASURES, ORDERS, ROWS_MAX, Query
 from pricing.window import Period as Calendar
 from pricing.window import zones
 from proxy.instants import instant
@@ -21,8 +21,9 @@ STEP_S_MAX = 366 * 86_400
 LIMIT_DEFAULT = 100  # calls of one answer
 MONTH = re.compile(r"(\d{4})-(\d\d)")
 
-REPORT = Accepted((*PERIOD, "limit", "order", "format"), ("by",), filters=True)
-TIMELINE = Accepted((*PERIOD, "step", "limit", "order", "format"), ("by",), filters=True)
+REPORT = Accepted((*PERIOD, "limit", "order", "format"), ("by", "measure"), filters=True)
+AMORTISED = Accepted((*PERIOD, "format"), ("by",), filters=True)
+TIMELINE = Accepted((*PERIOD, "step", "limit", "order", "format"), ("by", "measure"), filters=True)
 OBSERVED = Accepted(PERIOD, filters=True)
 RECOMMEND = Accepted((*PERIOD, "run", "smallest"), filters=True)
 COMPARE = Accepted((*PERIOD, "run"), ("slo", "weights", "anchors"), filters=True)
@@ -79,6 +80,7 @@ def report_query(asked: Asked, now: datetime, defaults: Defaults) -> Query:
         zone=period.zone,
         limit=asked.number("limit", 0, 1, ROWS_MAX) if asked.one("limit") else None,
         order=asked.choice("order", ORDERS),
+        measures=_measures(asked),
         now=now,
     )
     asked.choice("format", FORMATS)
@@ -142,6 +144,8 @@ def words(query: Query) -> Iterator[tuple[str, str]]:
     if query.limit is not None:
         yield "limit", str(query.limit)
     yield "order", query.order
+    if query.measures:
+        yield "measure", ",".join(query.measures)
 
 
 def time_zone(name: str) -> str:
@@ -171,6 +175,15 @@ def _groups(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     if len(by) > BY_MAX:
         raise Mistake("too many dimensions", f"{BY_MAX} at most", "by")
     return (buckets or [""])[0], by
+
+
+def _measures(asked: Asked) -> tuple[str, ...]:
+    """What is measured besides the usual.  Raises Mistake."""
+    names = tuple(dict.fromkeys(asked.listed("measure") or ()))
+    for name in names:
+        if name not in MEASURES:
+            raise Mistake(f"unknown measure {name[:100]!r}", near(name, MEASURES), "measure")
+    return names
 
 
 def _instant(

@@ -161,14 +161,14 @@ class Relay:
         route: Route,
         note: GatewayNote | None = None,
         *,
+        words: tuple[str, str] | None = None,
         started_ns: int,
     ) -> tuple[Call, CallLog]:
-        """A call to a provider, with its place in the journal; `note`: an attempt of the door's."""
+        """A call, with its place in the journal; for `note` and `words` see `proxy.door.door`."""
         address = self._upstreams.addresses[route.provider.name]
         secret = credential(headers.credentials, route.target)
         begun = self._begun(request, headers, route, address.origin, secret)
-        if note is not None:
-            begun = msgspec.structs.replace(begun, gateway=note)
+        begun = msgspec.structs.replace(begun, gateway=note) if note is not None else begun
         keeper = self._keeper
         guarded = keeper is not None and keeper.enforces
         noted = CallLog(self._journal, self._config.journal, begun, secret)
@@ -181,13 +181,15 @@ class Relay:
             log=noted,
             services=self._services,
             started_ns=started_ns,
-            guard=self._guard(begun, route, headers) if guarded else None,
+            guard=self._guard(begun, route, headers, words) if guarded else None,
         )
         return call, noted
 
-    def _guard(self, begun: Begun, route: Route, headers: RequestHeaders) -> Guard | None:
+    def _guard(
+        self, begun: Begun, route: Route, headers: RequestHeaders, words: tuple[str, str] | None
+    ) -> Guard | None:
         """What holds the call back until its budgets let it pass; None: none is about it."""
-        assert self._keeper is not None  # else there are no budgets
+        assert self._keeper is not None
         try:
             asking = self._keeper.asking(begun, route.provider)
         except Exception:
@@ -195,9 +197,10 @@ class Relay:
             return None
         if asking is None:
             return None
-        provider, path = route.provider, route.target.partition("?")[0]
+        provider = route.provider
+        path, dialect = words or (route.target.partition("?")[0], provider.dialect)
         idle_s = provider.idle_timeout_s or self._config.upstream.idle_timeout_s
-        envelope = Envelope(headers, path, provider.dialect)
+        envelope = Envelope(headers, path, dialect)
         bytes_max = self._config.callers.body_bytes_max
         return Guard(asking, envelope, self._services.settling, bytes_max, idle_s)
 

@@ -18,11 +18,7 @@ from time import monotonic
 
 from aiohttp import web
 
-from exporters.clickhouse.among_meters import AmongMeters
-from exporters.clickhouse.audit import AuditTable
 from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.contents import Contents
-from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.clickhouse.store import Store
 from exporters.record import Exporter, Record, TransientError, decode
@@ -37,8 +33,8 @@ from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
-from proxy.health.relays import Relays
 from proxy.metering.book import tariff_book
+from proxy.metering.cost_drift import Drifts
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
 from proxy.metering.records import Metering
@@ -53,6 +49,8 @@ from proxy.repricing.run import Repricing
 from proxy.serving import instance, process
 from proxy.serving.backing_up import BackingUp
 from proxy.serving.opening import OPEN_S, open_store
+from proxy.serving.samples import Samples
+from proxy.serving.tables import Tables
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
 
@@ -71,8 +69,7 @@ class MeterProcess:
 
     def __init__(self, config: Config) -> None:
         config = replace(config, node=config.node or socket.gethostname())
-        self._config = config
-        self._began = monotonic()
+        self._config, self._began = config, monotonic()
         self._places = places = Places(config.data)
         places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         dsn = store_dsn(config)
@@ -80,7 +77,7 @@ class MeterProcess:
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
         self._book, self._hints = book, Unpriced(book)
-        self._audits = Audits()
+        self._audits, self._drifts = Audits(), Drifts()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -89,9 +86,8 @@ class MeterProcess:
             journals=outlets.journals(config),
         )
         store = config.store
-        self._relays = Relays(places.calls)
-        self.contents = Contents(dsn, database=store.database)
-        self.content = content_delivery(config, self.contents)
+        self.tables = Tables(dsn, store.database)
+        self.content = content_delivery(config, self.tables.contents)
         self.recorder = Recorder(
             config,
             metering.records,
@@ -106,14 +102,11 @@ class MeterProcess:
         )
         self.store = Store(dsn, database=store.database)
         self.notices = Notices(Outbox(places.outbox), targets(config))
-        self.among = AmongMeters(dsn, database=store.database)
         self.budgets = self._make_budgets(config)
         correcting = self.budgets.correcting(self.clickhouse.correct)
         self.repricing = Repricing(config, self.store, correcting)
         self.probes = Probes(instance.name(config.data))
-        self.audit_table = AuditTable(dsn, database=store.database)
-        self.evaluations = Evaluations(dsn, database=store.database)
-        self.audit = AuditDelivery(config, self.audit_table)
+        self.audit = AuditDelivery(config, self.tables.audit)
         rows = Delivering(self.clickhouse, self.volumes)
         counting = Counting(rows, self.budgets.spending)
         self.deliveries = [self._delivery(counting, store.batch_rows_max)]
@@ -135,7 +128,7 @@ class MeterProcess:
             self._book,
             self.notices,
             ask=self.clickhouse.ask,
-            among=self.among,
+            among=self.tables.among,
             history=self.store.ask,
             writer=lambda: self.recorder.journal.writer,
             progress=lambda: self.recorder.progress.writers,
@@ -163,21 +156,27 @@ class MeterProcess:
             unpriced=partial(unpriced, self.store, self._book),
             counted=partial(comparisons, self.store),
             repricing=self.repricing,
-            contents=self.contents,
+            contents=self.tables.contents,
             content=self.content,
             audit=self.audit,
             probes=self.probes,
             budgets=self.budgets,
             backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
-            evaluations=self.evaluations,
+            evaluations=self.tables.evaluations,
+            feedback=self.tables.feedback,
+            notices=self.notices,
         )
         return console(self._config, parts)
 
+    def _sampling(self) -> Samples:
+        table, node = self.tables.samples, self._config.node
+        alerts, budgets = self.alerting.shown, self.budgets.documents
+        return Samples(table, node, status=self.status, alerts=alerts, budgets=budgets)
+
     def _observe(self, record: Record) -> None:
         self.observer.observe(record)
-        self._hints.observe(record)
-        self._audits.observe(record)
-        self.budgets.observe(record)
+        for each in (self._hints, self._audits, self._drifts, self.budgets):
+            each.observe(record)
 
     def status(self) -> dict[str, dict[str, object]]:
         """The health of all parts: the one source for console, metrics and alerts."""
@@ -186,13 +185,14 @@ class MeterProcess:
             "journal_bytes": self.observer.journal_bytes(),
             "journal_bytes_max": outlets.journals(self._config),
             "audit": self._audits.status(),
+            "drift": self._drifts.status(),
         }
         exporters = {
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
         content = {self.content.name: self.content.status()} if self.content else {}
         others = {self.audit.name: self.audit.status(), "budgets": self.budgets.status()}
-        own = {"meter": self.recorder.status() | meter, "relays": self._relays.status()}
+        own = {"meter": self.recorder.status() | meter, "relays": self.observer.relays.status()}
         return {**own, **exporters, **content, **others}
 
     def metrics(self) -> list[Family]:
@@ -234,7 +234,7 @@ class MeterProcess:
         for sock in process.inherited(console_fds):
             await web.SockSite(runner, sock, ssl_context=tls).start()
         tasks = [asyncio.create_task(way.run()) for way in self.ways]
-        others = (self._prune(), self.alerting.run(), self.notices.run())
+        others = (self._prune(), self.alerting.run(), self.notices.run(), self._sampling().run())
         tasks += [asyncio.create_task(other) for other in others]
         tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):
@@ -267,9 +267,8 @@ class MeterProcess:
             async with asyncio.timeout(CLOSE_S):
                 for delivery in self.deliveries:
                     await delivery.exporter.close()
-                closed = (self.contents, self.among, self.audit_table, self.evaluations, self.store)
-                for part in closed:
-                    await part.close()
+                await self.tables.close()
+                await self.store.close()
                 if push:  # last: it may wait for a collector that hangs
                     await push.close()
                 return

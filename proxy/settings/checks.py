@@ -20,6 +20,7 @@ from proxy.settings.config import (
     Provider,
 )
 from proxy.settings.gateway_checks import gateway_mistakes
+from proxy.settings.invoice_checks import invoice_mistakes
 from proxy.settings.notify_checks import (
     WEBHOOK,
     header_mistakes,
@@ -76,6 +77,7 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
     for budget in config.budgets.values():
         yield from budget_mistakes(budget, config)
     yield from gateway_mistakes(config)
+    yield from invoice_mistakes(config)
     if config.data.exists() and not config.data.is_dir():
         yield f"data: {config.data} is not a directory"
 

@@ -6,6 +6,7 @@ Names of limits end in their unit or in `_max`.
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
@@ -228,6 +229,31 @@ class NotifyOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceOptions:
+    """The bill of a provider, for `taximeter reconcile`; docs/invoice.md."""
+
+    name: str  # of the provider
+    key: str = field(default="", repr=False)  # of its usage and cost API, or env:NAME
+    base_url: str = ""  # of that API, if it is not the usual one
+    models: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # theirs: ours
+    keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # ours: theirs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedCostOptions:
+    """What is paid however much is called; docs/invoice.md.  Spread over `calls`, beside billed."""
+
+    name: str
+    usd: Decimal = Decimal(0)
+    per: str = "month"  # hour | day | month | year
+    quantity: Decimal = Decimal(1)  # of seats, units of throughput, GPUs
+    since: str = ""  # the first day (UTC), and the last; "": without end
+    until: str = ""
+    calls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # {}: all
+    spread: str = "tokens"  # tokens | calls | time | list: by what calls share it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings, with defaults filled in."""
 
@@ -247,6 +273,10 @@ class Config:
     alerts: AlertOptions = AlertOptions()
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
     notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
+    invoices: Mapping[str, InvoiceOptions] = field(default_factory=lambda: MappingProxyType({}))
+    fixed_costs: Mapping[str, FixedCostOptions] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     gateway: GatewayOptions = field(default_factory=GatewayOptions)
     node: str = ""  # name of this machine in rows; "": the host name
     key_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -122,6 +122,16 @@ class Places:
         return self.data / "evaluations"
 
     @property
+    def schedules(self) -> Path:
+        """The suites that are run every week."""
+        return self.state / "schedules.json"
+
+    @property
+    def schedules_progress(self) -> Path:
+        """What became of their runs."""
+        return self.state / "schedules.progress.json"
+
+    @property
     def restoring(self) -> Path:
         """There while a backup is being restored, and after that was interrupted."""
         return self.data / "restoring"

@@ -96,10 +96,9 @@ def _actions(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentP
 @cache
 def flags() -> frozenset[str]:
     """Those of all commands."""
-    every = [
-        *parsers().values(),
-        *(one for each in parsers().values() for one in _actions(each).values()),
-    ]
+    every = list(parsers().values())
+    for one in every:  # it grows meanwhile: actions may have actions, as `eval judge check`
+        every += _actions(one).values()
     return frozenset({"--version"} | {flag for one in every for flag in one._option_string_actions})
 
 

@@ -19,25 +19,35 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "evaluation", "series", "prometheus", "clickhouse", "otel"),
-        "notify",
+        *(
+            "record",
+            "content",
+            "audit",
+            "evaluation",
+            "feedback",
+            "samples",
+            "series",
+            "prometheus",
+        ),
+        *("clickhouse", "otel", "notify"),
     ),
     "proxy": (
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
         *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
         *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
+        *("exports", "invoices"),
         *("delivery", "notices", "budgets", "health", "backup", "console", "serving", "commands"),
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
-        *("frontier", "simulation", "history", "runs", "imports", "reports", "decisions", "whatif"),
-        *("loadtest", "commands"),
+        *("frontier", "simulation", "history", "runs", "imports", "reports", "judges", "schedules"),
+        *("decisions", "whatif", "loadtest", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
 STARTED = (
     *("proxy.serving.start", "proxy.serving.relay_process", "proxy.serving.meter_process"),
-    *("pricing.upkeep.seed", "pricing.upkeep.retiring"),
+    *("pricing.upkeep.seed", "pricing.upkeep.retiring", "evaluation.schedules.process"),
 )
 
 

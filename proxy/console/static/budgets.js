@@ -23,7 +23,7 @@ function line(one) {
   if (one.percent !== null) bar.value = Math.min(Number(one.percent), 100);
   bar.title = one.percent === null ? "no limit, or not known yet" : `${one.percent} %`;
   return row([
-    [name(one)],
+    [Object.assign(element("a", name(one)), { href: href(one) })],
     [element("span", one.state, `budget-${one.state}`)],
     [shown(one[`counted_${unit}`], unit, "not known yet"), "n"],
     [shown(limit, unit, "none"), "n"],
@@ -33,7 +33,12 @@ function line(one) {
   ]);
 }
 
-function name(one) {
+// The page of one budget, and of one key of it.
+export function href(one) {
+  return `/budgets?${new URLSearchParams({ name: one.name, ...one.key })}`;
+}
+
+export function name(one) {
   const values = Object.entries(one.key).map(([key, value]) => `${key} ${value || "(none)"}`);
   return values.length ? `${one.name} (${values.join(", ")})` : one.name;
 }
@@ -46,7 +51,7 @@ function forecast(one, unit) {
   return `${text} (${bounds.join(" to ")})`;
 }
 
-function shown(value, unit, none) {
+export function shown(value, unit, none) {
   if (value === null || value === undefined) return none;
   return unit === "usd" ? amount(value) : `${count(Math.round(Number(value)))} ${unit}`;
 }

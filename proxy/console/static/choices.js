@@ -37,9 +37,11 @@ export function elsewhere(change = {}) {
   return to.size ? `?${to}` : "";
 }
 
-// The address of what a link of Grafana's leads to, with the range and the filters that all dashboards know.
+// The address of what a link of Grafana's leads to, with the range and, if the link carries them, the
+// filters that the dashboards about calls know.
 export function linked(url) {
-  const kept = [...address()].filter(([name]) => SHARED.includes(name));
+  const carried = url.includes("__all_variables") ? SHARED : ["from", "to", "tz"];
+  const kept = [...address()].filter(([name]) => carried.includes(name));
   const to = new URLSearchParams(kept);
   return url.replace(/^\/d\/([\w-]+).*$/, "/dashboards/$1") + (to.size ? `?${to}` : "");
 }

@@ -2,6 +2,7 @@
 
 import { ask } from "./ask.js";
 import { content } from "./content.js";
+import { feedback } from "./feedback.js";
 import { $, element, row } from "./dom.js";
 import { count, duration } from "./format.js";
 import { amount } from "./money.js";
@@ -11,21 +12,37 @@ const COLUMNS = [
   ["Model"], ["Meter"], ["Quantity", "n"], ["Rate", "n"], ["per", "n"], ["Factors"], ["USD", "n"],
 ];
 
-export async function receipt(id) {
+// `newer` and `older` go to other calls, where there are some.
+export async function receipt(id, { newer, older } = {}) {
   const call = await ask("/api/calls/" + id);
   const box = $("receipt");
   const scroll = element("div", undefined, "scroll");
   scroll.append(charge(call));
-  box.replaceChildren(head(call, box), facts(call), scroll, content(call.call_id));
-  box.showModal();
+  const top = head(call, box, { newer, older });
+  box.replaceChildren(top, facts(call), scroll, ...feedback(call), content(call.call_id));
+  if (!box.open) box.showModal();
 }
 
-function head(call, box) {
+function head(call, box, { newer, older }) {
   const header = element("header");
-  const close = element("button", "Close");
-  close.addEventListener("click", () => box.close());
+  const buttons = element("span", undefined, "buttons");
+  const button = (text, act) => {
+    const made = Object.assign(element("button", text), { type: "button" });
+    made.addEventListener("click", act);
+    buttons.append(made);
+    return made;
+  };
+  if (newer) button("Newer", newer);
+  if (older) button("Older", older);
+  const link = new URL(`/calls?call=${call.call_id}`, location).href;
+  const copy = button("Copy link", async () => {
+    await navigator.clipboard.writeText(link);
+    copy.textContent = "Copied";
+  });
+  if (!navigator.clipboard) copy.remove(); // only a secure page may write to it
+  button("Close", () => box.close());
   const model = call.response_model || call.request_model || call.endpoint;
-  header.append(element("h2", `Receipt · ${model}`), close);
+  header.append(element("h2", `Receipt · ${model}`), buttons);
   return header;
 }
 

@@ -31,11 +31,11 @@ export function timeseries(body, panel, answer, zone) {
   const box = valueAxis(place, lowest, highest, kept[0].settings);
   const from = Math.min(answer.from, times[0]), to = Math.max(answer.to, times.at(-1) + (bars ? step : 0));
   const x = linear(from, to, box.left, box.right), y = linear(box.low, box.high, box.bottom, box.top);
-  const filled = custom.fillOpacity > 0;
+  const filled = custom.fillOpacity > 0, spans = Boolean(custom.spanNulls);
   if (kept.length > SOLID_MAX) place.svg.classList.add("many");
   for (const layer of layers) {
     const draw = bars ? barPath : linePath;
-    for (const [kind, path] of Object.entries(draw(layer, times, { x, y, step, filled }))) {
+    for (const [kind, path] of Object.entries(draw(layer, times, { x, y, step, filled, spans }))) {
       if (path) place.svg.append(drawn("path", { d: path, class: `${kind} ${colour(layer.name)}` }));
     }
   }
@@ -76,18 +76,20 @@ function barPath({ top, base }, times, { x, y, step }) {
   return { bar: path };
 }
 
-// A line is broken where steps are missing; a value between two gaps is a dot.
-function linePath({ top, base }, times, { x, y, step, filled }) {
+// A line is broken where steps are missing, and a value between two gaps is a dot; or, with
+// `spans`, it goes from value to value, each with its dot.
+function linePath({ top, base }, times, { x, y, step, filled, spans }) {
   const runs = [];
   let last = -Infinity;
   for (const at of times) {
     const value = top.get(at);
     if (value === null || value === undefined) continue;
-    if (at - last > step * 1.5) runs.push([]);
+    if (!runs.length || (!spans && at - last > step * 1.5)) runs.push([]);
     runs.at(-1).push([x(at), y(value), y(base.get(at) ?? 0)]);
     last = at;
   }
-  const dots = runs.filter((run) => run.length === 1).map(([[left, high]]) => `M${px(left)} ${px(high)}h0`);
+  const alone = spans ? runs.flat() : runs.filter((run) => run.length === 1).flat();
+  const dots = alone.map(([left, high]) => `M${px(left)} ${px(high)}h0`);
   const through = (run, row) => run.map((each) => `${px(each[0])} ${px(each[row])}`).join("L");
   const long = runs.filter((run) => run.length > 1);
   const under = long.map((run) => `M${through(run, 1)}L${through(run.toReversed(), 2)}z`);

@@ -1,0 +1,1 @@
+"""Judges under test: a model's verdicts on answers that people labelled, and what follows."""

@@ -1,0 +1,64 @@
+"""Whether calls succeeded: what somebody said about them, else what can be seen from outside.
+
+The closest word counts: feedback about the call, then about its request, trace or session, then the
+caller's tag `success`.  A session that succeeded does not mend a call of it that failed: only calls
+that ended well succeeded with it.  Without a word, a call that ended well counts as a success.
+"""
+
+from exporters.clickhouse.feedback import OF_CALLS
+from exporters.feedback import CALL
+
+# Why a model stopped, as providers write it, in lower case: at a limit, or unwilling to answer.
+CUT = (
+    *("length", "max_tokens", "max_output_tokens", "model_length"),
+    *("model_context_window_exceeded", "max_prompt_tokens"),
+)
+REFUSED = (
+    *("refusal", "content_filter", "content_filtered", "guardrail_intervened", "safety"),
+    *("recitation", "blocklist", "prohibited_content", "spii", "image_safety", "sensitive"),
+)
+DEFINITION = (
+    "outcome ok, and the model neither refused nor stopped at a token limit; feedback about a call"
+    " and its tag success count instead"
+)
+TAG = "success"
+FOUND = "SELECT 1 FROM feedback_verdicts LIMIT 1"
+
+# A call with several choices has a reason for each, with commas.  An expression over one column of
+# few values is computed once for each value, not for each row.
+ENDED_WELL = (
+    "(t.outcome = 'ok' AND NOT match(lower(t.finish_reason),"
+    f" '(^|,)({'|'.join((*CUT, *REFUSED))})(,|$)'))"
+)
+_YES, _NO, _WELL, _NOTHING = 1, 0, 2, 3  # of a verdict; _WELL: if the call ended well
+
+
+def columns(*, feedback: bool) -> dict[str, str]:
+    """SQL of `successes` and of `judged_calls`, those somebody said something about.
+
+    Over rows of `calls` as `t`; without `feedback` the table is not read.
+    """
+    verdict = _verdict(feedback=feedback)
+    return {
+        "successes": f"countIf({verdict} = {_YES} OR ({verdict} >= {_WELL} AND {ENDED_WELL}))",
+        "judged_calls": f"countIf({verdict} != {_NOTHING})",
+    }
+
+
+def _verdict(*, feedback: bool) -> str:
+    branches = []
+    for about, column in OF_CALLS.items() if feedback else ():
+        yes = _YES if about == CALL else _WELL
+        branches += [f"{_said(about, column, 1)}, {yes}", f"{_said(about, column, 0)}, {_NO}"]
+    tag = f"lower(t.tags['{TAG}'])"
+    branches += [f"{tag} IN ('true', '1'), {_YES}", f"{tag} IN ('false', '0'), {_NO}"]
+    return f"multiIf({', '.join(branches)}, {_NOTHING})"
+
+
+def _said(about: str, column: str, success: int) -> str:
+    """Whether the newest word about what a call is part of is this one; GLOBAL is for clusters."""
+    target = "toUUIDOrZero(v.target)" if about == CALL else "v.target"
+    return (
+        f"t.{column} GLOBAL IN (SELECT {target} FROM feedback_verdicts AS v"
+        f" WHERE v.about = '{about}' AND v.success = {success})"
+    )

@@ -1,0 +1,183 @@
+"""`taximeter export focus`: the bill in the columns of FOCUS 1.3, as CSV or Parquet."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TextIO
+
+import msgspec
+
+from exporters.clickhouse import parquet
+from exporters.clickhouse.dsn import parse_dsn
+from exporters.clickhouse.store import Store
+from exporters.record import TransientError
+from pricing.money import amount
+from proxy.commands import questions, stored, terminal
+from proxy.commands.console_client import ask
+from proxy.commands.terminal import Exit, count
+from proxy.console.export_api import FOCUS, FOCUS_PATH
+from proxy.exports.focus import COLUMNS, cells, rows, structure
+from proxy.exports.focus_days import DAY, Day, days, read_days
+from proxy.query.asked import Asked, Mistake
+from proxy.query.csv_rows import csv_text
+from proxy.settings.config import Config
+from proxy.settings.places import has_store, store_dsn
+
+HELP = "Write the bill in the columns of FOCUS 1.3, a row per day (UTC) and SKU."
+CSV, PARQUET = ".csv", ".parquet"
+
+
+class Written(msgspec.Struct):
+    """What was written, and what is not in it."""
+
+    rows: int = 0
+    billed_usd: Decimal = Decimal(0)
+    unknown_calls: int = 0  # whose cost is unknown: absent
+    partial_calls: int = 0  # of which the rows have a lower bound
+    not_billed_calls: int = 0  # which have no charge
+    rows_without_list_price: int = 0
+    files: list[str] = []
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
+    questions.add_question(parser, FOCUS)
+    help = f"a file ending in {CSV} or {PARQUET}, or a directory for both (default: CSV printed)"
+    parser.add_argument("--output", metavar="PATH", type=Path, help=help)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the action.  Raises ValueError for a question that is not understood."""
+    form = questions.form(arguments)
+    pairs, asked = questions.question(arguments, FOCUS)
+    wanted = days(asked, datetime.now(UTC))
+    files = _files(arguments.output, wanted)
+    config = stored.stored_configuration(arguments)
+    try:
+        with TemporaryDirectory(prefix="taximeter-") as scratch:
+            lines = Path(scratch) / "focus.jsonl"
+            done, engine = _gather(config, (pairs, asked), wanted, lines)
+            for to in files:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                new = to.with_name(f"{to.name}.new")  # nobody takes a part for the whole
+                _write(lines, new, to.suffix, engine or Path(scratch) / "engine")
+                new.replace(to)
+            if not files:
+                _print(lines, form)
+    except (TransientError, OSError) as error:
+        terminal.say(f"Cannot export: {error}", sys.stderr)
+        return Exit.FAILED
+    done.files = [str(to) for to in files]
+    if files and form == "json":
+        terminal.emit(done)
+    else:
+        for text in _said(done):
+            terminal.say(text, None if files else sys.stderr)
+    return Exit.OK
+
+
+def _files(to: Path | None, wanted: Sequence[date]) -> list[Path]:
+    """What to write: nothing, one file, or both in a directory.  Raises Mistake."""
+    if to is None:
+        return []
+    if to.suffix in (CSV, PARQUET):
+        return [to]
+    if to.suffix and not to.is_dir():
+        hint = f"end it with {CSV} or {PARQUET}, or give a directory for both"
+        raise Mistake(f"{to} has no known ending", hint, "output")
+    name = f"focus-{wanted[0]:%Y-%m}" if wanted else "focus"
+    return [to / f"{name}{ending}" for ending in (CSV, PARQUET)]
+
+
+def _write(lines: Path, to: Path, ending: str, engine: Path) -> None:
+    if ending == PARQUET:
+        parquet.write(lines, structure(), to, engine)
+        return
+    with to.open("w", encoding="utf-8", newline="") as file:
+        _write_csv(lines, file)
+
+
+def _gather(
+    config: Config,
+    question: tuple[questions.Pairs, Asked],
+    wanted: Sequence[date],
+    to: Path,
+) -> tuple[Written, Path | None]:
+    """Write the rows as lines of JSON; returns the engine's directory if this process has it."""
+    done = Written()
+    with to.open("w", encoding="utf-8") as file:
+
+        def take(day: Day) -> None:
+            for row in rows(day.lines, day.day):
+                done.rows += 1
+                done.billed_usd += row["BilledCost"]
+                done.rows_without_list_price += row["ListCost"] is None
+                file.write(json.dumps(cells(row)) + "\n")
+            done.unknown_calls += int(str(day.absent["unknown"]))
+            done.partial_calls += int(str(day.absent["partial"]))
+            done.not_billed_calls += int(str(day.absent["not_billed"]))
+
+        pairs, asked = question
+        filters = [(n, t) for n, t in pairs if n not in ("since", "until", "month", "tz")]
+        for at, day in enumerate(wanted):
+            ends = [("since", day.isoformat()), ("until", (day + DAY).isoformat())]
+            found = ask(config, FOCUS_PATH, [*filters, *ends, ("tz", "UTC")])
+            if found is None and not at:
+                return done, asyncio.run(_from_store(config, asked, list(wanted), take))
+            if found is None:
+                raise OSError("the console has gone; run the command again")
+            for one in msgspec.convert(found, list[Day]):
+                take(one)
+    return done, None
+
+
+async def _from_store(
+    config: Config, asked: Asked, wanted: list[date], take: Callable[[Day], None]
+) -> Path | None:
+    if not has_store(config):  # this data directory was never served from
+        return None
+    store = Store(store_dsn(config), database=config.store.database)
+    try:
+        async for day in read_days(store, wanted, asked.filters):
+            take(day)
+    finally:
+        await store.close()
+    return parse_dsn(store_dsn(config), config.store.database).directory
+
+
+def _read(lines: Path) -> Iterator[dict[str, Any]]:
+    with lines.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _write_csv(lines: Path, to: TextIO) -> None:
+    """A header, and a line for each row as it is read."""
+    to.write(csv_text([], list(COLUMNS)))
+    for row in _read(lines):
+        to.write(csv_text([row], list(COLUMNS)).partition("\n")[2])
+
+
+def _print(lines: Path, form: str) -> None:
+    if form != "json":
+        _write_csv(lines, sys.stdout)
+        return
+    for row in _read(lines):
+        terminal.emit(row)
+
+
+def _said(done: Written) -> Iterator[str]:
+    yield f"{count(done.rows)} rows, {amount(done.billed_usd)} billed."
+    if done.unknown_calls:
+        yield f"{count(done.unknown_calls)} calls are absent, as their cost is unknown."
+    if done.partial_calls:
+        yield f"Of {count(done.partial_calls)} calls the rows have a lower bound (x_CostStatus)."
+    if done.rows_without_list_price:
+        without = count(done.rows_without_list_price)
+        yield f"{without} rows have no ListCost, as no list price is known."

@@ -1,0 +1,1 @@
+"""What leaves Taximeter as files: conversations with their decisions, and the bill by FOCUS."""
