@@ -21,7 +21,7 @@ from evaluation.statistics import (
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX, Policies
 
 KIND = "off-policy estimate"
-NO_QUALITY = "rows have no feedback, so cost, time and failures only"
+NO_QUALITY = "feedback about calls is not read here, so cost, time and failures only"
 NOT_IDENTIFIED = "what the best choice of each call was is not in the rows"
 STAYED = ("hit", "moved", "broken")  # words of `sticky` after the first call of a session
 
