@@ -10,6 +10,7 @@ from proxy.settings import sources
 from proxy.settings.config import Config
 from proxy.settings.places import store_dsn
 from proxy.settings.sources import CONFIG_VARIABLE, SettingsError
+from proxy.settings.typed import Layer
 
 FLAGS = {
     "data": "data",
@@ -37,12 +38,12 @@ def common_again() -> argparse.ArgumentParser:
     return shared
 
 
-def configuration(arguments: argparse.Namespace) -> Config:
-    """The settings from flags, environment and file.  Raises SettingsError."""
+def configuration(arguments: argparse.Namespace, routes: Layer | None = None) -> Config:
+    """The settings from flags, environment, file and proposed `routes`.  Raises SettingsError."""
     file = arguments.config or os.environ.get(CONFIG_VARIABLE)
     given = {key: getattr(arguments, flag, None) for flag, key in FLAGS.items()}
     flags = {key: value for key, value in given.items() if value is not None}
-    config = sources.load(Path(file) if file else None, os.environ, flags)
+    config = sources.load(Path(file) if file else None, os.environ, flags, routes)
     try:
         parse_dsn(store_dsn(config), config.store.database)
     except ValueError as error:

@@ -51,8 +51,9 @@ COMMANDS = (
     Command("quote", "proxy.commands.quote:main", "Compare the cost of a workload across models."),
     Command("eval", "evaluation.commands.eval:main", "Evaluate models by your own cases."),
     Command(
-        "simulate", "evaluation.commands.simulate:main", "Show what routing between models gains."
+        "simulate", "evaluation.commands.simulate:main", "Show what other routes would have done."
     ),
+    Command("loadtest", "evaluation.commands.loadtest:main", "Test a target under your own load."),
     Command(
         "compare", "evaluation.commands.compare:main", "Compare models by cost, speed and quality."
     ),

@@ -33,8 +33,8 @@ RANKS: dict[str, tuple[str, ...]] = {
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
-        *("frontier", "simulation", "runs", "imports", "reports", "judges", "schedules"),
-        *("decisions", "commands"),
+        *("frontier", "simulation", "history", "runs", "imports", "reports", "judges", "schedules"),
+        *("decisions", "whatif", "loadtest", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.
