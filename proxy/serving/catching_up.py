@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.reconcile import SumDifference
 from exporters.record import TransientError
 
@@ -17,10 +16,16 @@ class Drains(Protocol):
     async def drained(self) -> None: ...
 
 
+class Reconciles(Protocol):
+    """The part of `exporters.clickhouse.clickhouse.ClickHouse` that is needed."""
+
+    async def reconcile(self, *, repair: bool, quiet_s: float) -> list[SumDifference]: ...
+
+
 class CatchingUp:
     """`rows` are those of calls; `others` what else has leaves in the tree of evidence."""
 
-    def __init__(self, rows: Drains, others: Sequence[Drains], clickhouse: ClickHouse) -> None:
+    def __init__(self, rows: Drains, others: Sequence[Drains], clickhouse: Reconciles) -> None:
         self._rows, self._others = rows, others
         self._clickhouse = clickhouse
 
