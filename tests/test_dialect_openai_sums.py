@@ -3,8 +3,9 @@
 import pytest
 from test_dialect_openai_usage import OUTSIDE, leaves
 
+from pricing import Meter
 from proxy.dialects.contract import Ask
-from proxy.dialects.openai.usage import served_tier
+from proxy.dialects.openai.usage import served_tier, tally_usage
 
 GEMINI = Ask(method="POST", path="/", family="gemini")
 
@@ -109,7 +110,7 @@ def test_anthropics_block(cache: dict[str, object], expected: dict[str, int]) ->
 def test_reasoning_beside_the_completion(
     total: int, said: int, ask: Ask, expected: dict[str, object]
 ) -> None:
-    """Where the total says so, and only from providers that count so or for exactly what is said."""
+    """Where the total says so: from providers that count so, or for exactly what is said."""
     usage = {
         "prompt_tokens": 10,
         "completion_tokens": 10,
@@ -159,3 +160,25 @@ def test_the_tier_that_served(stated: str, tier: str) -> None:
     """As it is stated, within a column's bounds; `auto` repeats the request."""
     assert served_tier({"service_tier": stated}) == tier
     assert served_tier({"usage": {"service_tier": stated}}) == tier
+
+
+def test_what_an_endpoint_reads_if_none_is_said() -> None:
+    """It is the provider's total as it stands."""
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+    tally = tally_usage(usage, OUTSIDE, default_input=Meter.INPUT_AUDIO)
+    assert tally.usage().quantities == {Meter.INPUT_AUDIO: 5, Meter.OUTPUT: 2}
+    assert not tally.reasons
+
+
+def test_kinds_that_exceed_the_prompt() -> None:
+    """What text lacks is named; the cached ones are taken where there are some."""
+    usage = {
+        "prompt_tokens": 2,
+        "completion_tokens": 0,
+        "prompt_tokens_details": {"cached_tokens": 1, "audio_tokens": 5},
+    }
+    assert leaves(usage) == {
+        "input.audio": 4,
+        "cache_read.audio": 1,
+        "reasons": ["cached_modality_assumed:text_first", "usage_negative:input"],
+    }
