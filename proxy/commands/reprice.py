@@ -192,6 +192,8 @@ async def _directly(config: Config, order: RepriceOrder, progressed: Progressed)
     leaves = EvidenceTable(dsn, database=database)
     try:
         await clickhouse.open()
+        if not order.write:  # nor begin a tree of evidence
+            return await Repricing(config, store, clickhouse).run(order, report)
         corrects = Corrected(clickhouse.correct, Evidence(config, leaves))
         return await Repricing(config, store, corrects).run(order, report)
     finally:

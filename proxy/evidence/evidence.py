@@ -30,6 +30,7 @@ class Evidence:
 
     def __init__(self, config: Config, table: Leaves) -> None:
         places = Places(config.data)
+        places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Where there was no store before, every row must have a leaf, whatever instant it claims.
         began_us = time_ns() // 1000 if has_store(config) else 0
         self.growth = Growth(places.evidence_key, places.tree, began_us, config.node)
