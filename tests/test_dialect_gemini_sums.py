@@ -120,6 +120,23 @@ def test_an_unknown_modality_on_one_side_alone() -> None:
     assert "usage_negative:input.audio" in str(leaves(usage)["reasons"])
 
 
+def test_a_modality_without_tokens() -> None:
+    """An unknown one that counts nothing says nothing; a known one may be cached or not."""
+    usage = {
+        "promptTokenCount": 10,
+        "promptTokensDetails": split(TEXT=5, AUDIO=5, SMELL=0),
+        "cachedContentTokenCount": 3,
+        "cacheTokensDetails": split(TEXT=3, TASTE=0),
+    }
+    assert leaves(usage) == {"input": 2, "cache_read": 3, "input.audio": 5}
+
+
+def test_live_without_a_total() -> None:
+    """There is nothing to compare the sum with."""
+    usage = {"promptTokenCount": 10, "responseTokenCount": 4, "thoughtsTokenCount": 5}
+    assert leaves(usage) == {"input": 10, "output": 4, "output.reasoning": 5}
+
+
 @pytest.mark.parametrize(
     ("kinds", "cached", "expected"),
     [
