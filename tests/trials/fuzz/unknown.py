@@ -17,7 +17,7 @@ from typing import Any
 from pricing.charge import Status, allowed
 from proxy.exchange import Reading
 from proxy.settings.config import MeteringOptions
-from trials.fuzz import checks
+from trials.fuzz import checks, event_streams
 from trials.fuzz.calls import RecordedCall, every
 
 SECONDS = 240.0
@@ -64,6 +64,8 @@ def documents(call: RecordedCall) -> list[Document]:
 def _pieces(call: RecordedCall) -> Iterator[bytes]:
     if call.messages:
         yield from (payload[1:] for up, payload in call.messages if not up)
+    elif event_streams.is_event_stream(call.headers):
+        yield from event_streams.documents(call.response)
     elif b"\ndata:" in b"\n" + call.response:
         lines = call.response.splitlines()
         yield from (line[5:].strip() for line in lines if line.startswith(b"data:"))
@@ -89,6 +91,8 @@ def with_document(call: RecordedCall, old: Document, new: Document) -> RecordedC
             for up, payload in call.messages
         )
         return replace(call, messages=said)
+    if event_streams.is_event_stream(call.headers):
+        return replace(call, response=event_streams.swapped(call.response, swapped))
     whole = swapped(call.response)
     if whole is not call.response:
         return replace(call, response=whole)
