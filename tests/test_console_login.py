@@ -39,8 +39,10 @@ async def client() -> AsyncIterator[Client]:
 
 async def sent(client: Client, path: str, token: str, **headers: str) -> tuple[int, str, Any]:
     """Status, text and headers of the answer to the form."""
-    given = {"headers": BROWSER | headers, "data": {"token": token}, "allow_redirects": False}
-    async with client.post(path, **given) as answer:
+    data = {"token": token}
+    async with client.post(
+        path, data=data, headers=BROWSER | headers, allow_redirects=False
+    ) as answer:
         return answer.status, await answer.text(), answer.headers
 
 

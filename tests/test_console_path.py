@@ -144,7 +144,7 @@ def test_everything_works_below_a_path(tmp_path: Path) -> None:
             links = page.execute_script(LINKS)
             assert [each for each in links if not each.startswith(f"{BASE}/")] == []
         page.get(f"{root}{BASE}/budgets")
-        wait(lambda _: page.find_elements(By.CSS_SELECTOR, "#budgets td a"))
+        wait(lambda _: text(page, "#health").startswith("updated"))  # and the form is filled
         page.find_element(By.CSS_SELECTOR, "#editor summary").click()
         page.find_element(By.NAME, "name").send_keys("more")
         page.find_element(By.NAME, "limit").send_keys("5" + Keys.ENTER)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from proxy.access.tokens import session
 from proxy.console.asking import POLICY, styled
-from proxy.console.page import FOLDER, PAGES, document
+from proxy.console.page import PAGES, document
 
 COOKIE = "taximeter_console"
 FIELD = "token"
@@ -31,7 +31,7 @@ class Login:
     def __init__(self, base_path: str = "", *, secure: bool = False) -> None:
         self._base, self._secure = base_path, secure
         self._document = document("login.html", base_path)
-        self._style = FOLDER.joinpath("login.css").read_text(encoding="utf-8")
+        self._policy = f"{styled(_style(self._document.template))}; form-action 'self'"
 
     def asks(self, request: web.Request) -> bool:
         """Whether a person asked for a page, and should see the form instead of JSON."""
@@ -51,9 +51,9 @@ class Login:
     def form(self, wrong: str = "", status: int = 401) -> web.Response:
         """The page; `wrong` says why the last token was not taken."""
         alert = f'<p role="alert">{escape(wrong)}</p>' if wrong else ""
-        text = self._document.substitute(wrong=alert, style=self._style)
+        text = self._document.substitute(wrong=alert)
         response = web.Response(text=text, content_type="text/html", status=status)
-        response.headers[POLICY] = f"{styled(self._style)}; form-action 'self'"
+        response.headers[POLICY] = self._policy
         return response
 
     def back(self, request: web.Request, token: str) -> web.Response:
@@ -94,3 +94,8 @@ class Login:
     def sign_out(self, response: web.Response) -> None:
         """Takes the cookie away."""
         response.del_cookie(COOKIE, path=self._base or "/")
+
+
+def _style(text: str) -> str:
+    """What is within the document's one `style`; it has nothing to put in."""
+    return text.partition("<style>")[2].partition("</style>")[0]

@@ -4,6 +4,7 @@ Each file has a route of its own, made when the process starts; no path comes fr
 Documents have places for what all pages share; the other files are served as they are written.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -37,6 +38,7 @@ NAMES = {
     "recommend.html": "Recommend",
     "bill.html": "Bill",
 }
+LINK = re.compile(r'\b(?:href|src|action)="(?=/)')  # to a path of ours
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
     "%3Crect width='16' height='16' rx='3' fill='%23c98a00'/%3E%3Ctext x='8' y='12' font-size='11'"
@@ -56,13 +58,12 @@ def routes(base_path: str = "") -> list[web.RouteDef]:
 
 
 def document(name: str, base_path: str = "") -> Template:
-    """A document with what all share; what is its own is still to be put in."""
+    """A document with what all share; its links begin with `base_path`, its own is to be put in."""
     text = FOLDER.joinpath(name).read_text(encoding="utf-8")
+    text = LINK.sub(lambda found: f"{found[0]}{base_path}", text)
     icon = ICON.replace("$", "$$")  # it is substituted again
     navigation = _navigation(name, base_path)
-    return Template(
-        Template(text).safe_substitute(base=base_path, navigation=navigation, icon=icon)
-    )
+    return Template(Template(text).safe_substitute(navigation=navigation, icon=icon))
 
 
 def _navigation(current: str, base_path: str) -> str:
