@@ -10,7 +10,7 @@ import pytest
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
 from exporters.record import Batch, Record
-from support.dashboards import ALL, DASHBOARDS, answer, sent
+from support.dashboards import ALL, DASHBOARDS, Chosen, answer, sent
 
 if TYPE_CHECKING:
     from conftest import RecordMaker
@@ -67,9 +67,9 @@ async def filled(
 async def test_the_largest_have_a_series_each(filled: tuple[int, Store, list[Record]]) -> None:
     """Up to twelve all of them; of more the eleven largest, and the rest as one. Σ stays."""
     names, store, records = filled
+    chosen: Chosen = dict.fromkeys(("project", "team", "provider", "model"), ALL)
     for board, title in PANELS:
         panel = next(each for each in DASHBOARDS[board]["panels"] if each["title"] == title)
-        chosen = dict.fromkeys(("project", "team", "provider", "model"), ALL)
         _, rows = await answer(store, sent(panel["targets"][0]["rawSql"], chosen))
         series = {row[1] for row in rows}
         kept = names if names <= SERIES_MAX else SERIES_MAX - 1
@@ -80,7 +80,6 @@ async def test_the_largest_have_a_series_each(filled: tuple[int, Store, list[Rec
         assert sum(Decimal(str(row[2])) for row in rows) == whole, title
     for board, title in RATES:  # they have no sum that an "other" could show
         panel = next(each for each in DASHBOARDS[board]["panels"] if each["title"] == title)
-        chosen = dict.fromkeys(("project", "team", "provider", "model"), ALL)
         _, rows = await answer(store, sent(panel["targets"][0]["rawSql"], chosen))
         series = {row[1][1:] for row in rows}
         assert series == {f"{name:02}" for name in range(max(0, names - SERIES_MAX), names)}, title
