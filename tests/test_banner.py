@@ -47,7 +47,7 @@ def test_a_terminal_is_shown_addresses_that_work(tmp_path: Path) -> None:
 
 def test_a_log_is_shown_no_token(tmp_path: Path) -> None:
     """A placeholder stands where it belongs, and the text says so."""
-    listen = replace(Listen(port=4000), token=TOKEN)
+    listen = ConsoleListen(port=4000, token=TOKEN)
     config = Config(data=tmp_path, proxy=listen, console=listen)
     text = shown(config, io.StringIO())
     assert "a token" not in text

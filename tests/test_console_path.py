@@ -155,3 +155,5 @@ def test_everything_works_below_a_path(tmp_path: Path) -> None:
         nothing_to_compare = tuple(f"{root}{BASE}{path} " for path in DECISIONS)
         assert [each for each in severe if not each.startswith(nothing_to_compare)] == []
         assert seen.beside == []
+        page.delete_all_cookies()
+        wait(lambda _: text(page, "#health").startswith("You are signed out."))
