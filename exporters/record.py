@@ -200,7 +200,7 @@ S_co = TypeVar("S_co", bound=Sendable, covariant=True)
 S_contra = TypeVar("S_contra", bound=Sendable, contravariant=True)
 
 
-class Lot(msgspec.Struct, Generic[S_co], frozen=True):
+class Batch(msgspec.Struct, Generic[S_co], frozen=True):
     """Consecutive rows and the token that identifies exactly them: `segment:first-last`."""
 
     token: str
@@ -208,11 +208,11 @@ class Lot(msgspec.Struct, Generic[S_co], frozen=True):
 
 
 class Destination(Protocol[S_contra]):
-    """Writes lots somewhere; `proxy.delivery.delivery` owns the cursor, retries and losses."""
+    """Writes batches somewhere; `proxy.delivery.delivery` owns the cursor, retries and losses."""
 
     name: str
 
-    async def export(self, batch: Lot[S_contra]) -> None:
+    async def export(self, batch: Batch[S_contra]) -> None:
         """Write all of `batch`, or raise TransientError or PermanentError.
 
         May be called again with the same batch.
@@ -222,5 +222,4 @@ class Destination(Protocol[S_contra]):
         """Release what the exporter holds."""
 
 
-Batch = Lot[Record]
 Exporter = Destination[Record]

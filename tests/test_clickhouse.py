@@ -226,7 +226,7 @@ async def test_the_event_loop_does_not_wait(
     threads = set()
     inner = to_server._insert
 
-    def insert(client: Client, batch: Batch) -> None:
+    def insert(client: Client, batch: Batch[Record]) -> None:
         threads.add(threading.current_thread().name)
         inner(client, batch)
 

@@ -23,7 +23,7 @@ from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.selection import Selection
 from exporters.clickhouse.store import Store
 from exporters.content import Captured, Content, content_of
-from exporters.record import Lot, PermanentError, Record, TransientError
+from exporters.record import Batch, PermanentError, Record, TransientError
 from proxy.delivery import delivery
 from proxy.delivery import own_journal as module
 from proxy.delivery.contents import ContentDelivery, content_delivery
@@ -78,7 +78,7 @@ async def count(store: Store) -> object:
 async def test_written_and_read(exporter: Contents, store: Store) -> None:
     """Every field comes back as it was; a call of which nothing is kept has none."""
     one = content(1)
-    await exporter.export(Lot("s:0-1", (one, content(2))))
+    await exporter.export(Batch("s:0-1", (one, content(2))))
     row = await store.content(one.call_id)
     assert row is not None
     facts = msgspec.structs.asdict(one)
@@ -92,9 +92,9 @@ async def test_written_again(exporter: Contents, store: Store) -> None:
     """A batch that is sent again is dropped; of a call that is metered again the last is read."""
     one = content(1)
     for _ in range(2):
-        await exporter.export(Lot("s:0-1", (one,)))
+        await exporter.export(Batch("s:0-1", (one,)))
     assert await store.ask("SELECT count() AS n FROM contents", {}) == [{"n": 1}]
-    await exporter.export(Lot("s:1-2", (msgspec.structs.replace(one, output="again"),)))
+    await exporter.export(Batch("s:1-2", (msgspec.structs.replace(one, output="again"),)))
     row = await store.content(one.call_id)
     assert row is not None
     assert row["output"] == "again"
@@ -103,7 +103,7 @@ async def test_written_again(exporter: Contents, store: Store) -> None:
 
 async def test_deleted(exporter: Contents, store: Store) -> None:
     """By call, by user and by age, one of them or all that are given; the text is gone at once."""
-    await exporter.export(Lot("s:0-9", tuple(content(n) for n in range(10))))
+    await exporter.export(Batch("s:0-9", tuple(content(n) for n in range(10))))
     one = content(3)
     assert await exporter.delete(Selection(call_id=one.call_id)) == 1
     assert await store.content(one.call_id) is None
@@ -147,7 +147,7 @@ async def test_an_error_quotes_nothing(exporter: Contents) -> None:
     """What is refused for good is told by the kind of error alone."""
     bad = content(1, call_id="a secret thing")
     with pytest.raises(PermanentError) as caught:
-        await exporter.export(Lot("s:0-1", (bad,)))
+        await exporter.export(Batch("s:0-1", (bad,)))
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -156,10 +156,10 @@ async def test_it_waits_for_the_schema(store_dsn: str, new_database: str) -> Non
     """The exporter of the rows makes the table; until then content waits."""
     early = Contents(store_dsn, database=new_database)
     with pytest.raises(TransientError):
-        await early.export(Lot("s:0-1", (content(1),)))
+        await early.export(Batch("s:0-1", (content(1),)))
     rows = ClickHouse(store_dsn, database=new_database)
     await rows.open()
-    await early.export(Lot("s:0-1", (content(1),)))
+    await early.export(Batch("s:0-1", (content(1),)))
     await rows.close()
     await early.close()
 
@@ -184,9 +184,9 @@ class Table:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.batches: list[Lot[Content]] = []
+        self.batches: list[Batch[Content]] = []
 
-    async def export(self, batch: Lot[Content]) -> None:
+    async def export(self, batch: Batch[Content]) -> None:
         if self.error:
             raise self.error
         self.batches.append(batch)

@@ -29,11 +29,11 @@ class Remembering:
     def __init__(self, *failures: Exception, poison: Sequence[str] = ()) -> None:
         self.failures = list(failures)
         self.poison = poison
-        self.batches: list[Batch] = []
+        self.batches: list[Batch[Record]] = []
         self.tries: list[str] = []
         self.tried = asyncio.Event()
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Batch[Record]) -> None:
         self.tries.append(batch.token)
         self.tried.set()
         if self.failures:

@@ -28,7 +28,7 @@ from exporters.content import Content
 from exporters.evidence.head import Head
 from exporters.evidence.leaves import Sealed
 from exporters.evidence.tree import leaf_hash, root_of_path
-from exporters.record import Lot, Record, Sendable, TransientError
+from exporters.record import Batch, Record, Sendable, TransientError
 from proxy.evidence import heads
 from proxy.evidence.collect import Scope, collected
 from proxy.evidence.evidence import Corrected, Evidence, Sealing, kind_of_record
@@ -138,12 +138,12 @@ class Place:
     clickhouse: ClickHouse
     store: Store
     client: Client
-    lots: int = 0
+    written: int = 0
 
     async def write(self, to: Sealing[S], *rows: S) -> None:
         """Deliver rows as a journal does."""
-        self.lots += 1
-        await to.export(Lot(f"w:{self.lots}:0-9", rows))
+        self.written += 1
+        await to.export(Batch(f"w:{self.written}:0-9", rows))
 
     async def correct(self, *rows: Correction) -> None:
         """Write corrections as repricing does."""
@@ -354,8 +354,8 @@ async def test_since_compares_newer_rows_alone(place: Place) -> None:
 async def test_a_batch_that_comes_again_has_its_leaves(place: Place) -> None:
     """After a crash, whole or in halves: no second leaf."""
     rows = [record(one) for one in range(4)]
-    await place.rows.export(Lot("w:1:0-100", tuple(rows)))
-    await place.rows.export(Lot("w:1:0-100", tuple(rows)))
+    await place.rows.export(Batch("w:1:0-100", tuple(rows)))
+    await place.rows.export(Batch("w:1:0-100", tuple(rows)))
     for token, part in (("w:1:0-50", rows[:2]), ("w:1:50-100", rows[2:])):
         await place.evidence.add("clickhouse", token, {"call": part})
     await place.correct(correction(0))
@@ -381,7 +381,7 @@ async def test_a_kill_while_leaves_are_written(place: Place, after: bool) -> Non
     """The next process sends the same leaves again: each row has one, and the head fits."""
     table = EvidenceTable(place.dsn, database=place.database)
     dying = Evidence(place.config, Dying(table, after=after))
-    batch = Lot("w:7:0-9", (record(0), record(1)))
+    batch = Batch("w:7:0-9", (record(0), record(1)))
     with pytest.raises(TransientError):
         await Sealing(place.clickhouse, dying, kind_of_record).export(batch)
     place.evidence = Evidence(place.config, table)

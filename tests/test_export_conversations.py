@@ -23,7 +23,7 @@ from exporters.clickhouse.conversations import Place, Selection, conversations
 from exporters.clickhouse.query import Filter
 from exporters.clickhouse.store import Store
 from exporters.content import Captured, content_of
-from exporters.record import Batch, Lot, Record
+from exporters.record import Batch, Record
 from proxy.exports.asked import again, parameters
 from proxy.exports.directory import LINES, MANIFEST, Directory, DirectoryError, Question, whole
 from proxy.exports.importing import imported
@@ -94,7 +94,7 @@ async def fill(dsn: str, database: str, records: list[Record]) -> None:
     rows, contents = ClickHouse(dsn, database=database), Contents(dsn, database=database)
     await rows.export(Batch("s:0-99", tuple(records)))
     there = [content_of(one, said(one)) for one in records if int(one.call_id[-1], 16) % 2]
-    await contents.export(Lot("s:0-99", tuple(there)))
+    await contents.export(Batch("s:0-99", tuple(there)))
     await rows.close()
     await contents.close()
 

@@ -23,7 +23,7 @@ class Exporter:
     def __init__(self) -> None:
         self.error: Exception | None = None
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Batch[Record]) -> None:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error

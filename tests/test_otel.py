@@ -42,7 +42,7 @@ RECORD = Record(
 )
 
 
-def batch(*records: Record, token: str = "w:1:0-1") -> Batch:
+def batch(*records: Record, token: str = "w:1:0-1") -> Batch[Record]:
     return Batch(token, records or (RECORD,))
 
 

@@ -15,7 +15,7 @@ from pricing.condition import AT as INSTANT
 from pricing.plan import Access, Plan
 from pricing.reason import Reason
 from pricing.sheet.layer import Layer
-from pricing.sheet.reader import decode, read
+from pricing.sheet.reader import Currency, decode, read
 from pricing.terms import Term
 from pricing.usage import TermValue
 from support.pricing_calls import AT, HEAD, book, call
@@ -274,11 +274,18 @@ def test_files_wait_until_their_provider_is_asked_for() -> None:
     assert list(waiting().with_volume()) == []
 
 
-@pytest.mark.parametrize("value", [Access(), Plan(name="p", provider="a", source="", checked=DAY)])
-def test_who_pays_is_a_value(value: object) -> None:
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (Access(), "provider"),
+        (Plan(name="p", provider="a", source="", checked=DAY), "provider"),
+        (Currency("EUR", AT, Decimal(1)), "usd"),
+    ],
+)
+def test_what_is_read_is_a_value(value: object, name: str) -> None:
     """Nobody changes it afterwards."""
     with pytest.raises(FrozenInstanceError):
-        setattr(value, "provider", "other")  # noqa: B010
+        setattr(value, name, "other")
 
 
 @pytest.mark.parametrize(
@@ -305,8 +312,9 @@ def test_a_plan_is_one_of_a_provider(provider: str, host: str, covered: bool) ->
 
 def test_currencies_that_begin_alike() -> None:
     """Yuan in Beijing and yuan in Hong Kong are two."""
+    prices = "cny_per_mtok = { output = 1 }\ncnh_per_mtok = { input = 1 }\n"
     with pytest.raises(TariffError, match="a rule may only use one currency"):
-        book(MODEL + "cny_per_mtok = { output = 1 }\ncnh_per_mtok = { cache_read = 1 }\n")
+        book(f'[[tariff]]\nnames = ["m"]\n{prices}')
 
 
 def test_without_a_check_on_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

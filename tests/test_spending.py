@@ -219,7 +219,7 @@ async def test_deliveries_are_reported() -> None:
     class Accepts:
         name = "store"
 
-        async def export(self, batch: Batch) -> None:
+        async def export(self, batch: Batch[Record]) -> None:
             store.take(batch.records)
 
         async def close(self) -> None: ...

@@ -14,7 +14,7 @@ import pytest
 
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
-from exporters.record import EPOCH, Lot, Record
+from exporters.record import EPOCH, Batch, Record
 from pricing import TariffBook
 from proxy.exchange import Begun, Ended, Exchange, Outcome, Reading, ResponseHead
 from proxy.health.watch import AUDIT, Watch
@@ -226,7 +226,7 @@ async def test_the_store_has_the_ratios_of_a_period(
     exporter = ClickHouse(store_dsn, database=database)
     store = Store(store_dsn, database=database)
     try:
-        await exporter.export(Lot("s:0-3", tuple(rows)))
+        await exporter.export(Batch("s:0-3", tuple(rows)))
         [found] = await comparisons(store, None)
         assert (found.kind, found.calls, found.reported, found.counted) == ("input", 3, 400, 300)
         assert (found.ratio, found.within) == (1.3333, True)

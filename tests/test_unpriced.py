@@ -9,7 +9,7 @@ import pytest
 
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store
-from exporters.record import EPOCH, Lot, Record
+from exporters.record import EPOCH, Batch, Record
 from pricing import TariffBook
 from pricing.cause import about
 from pricing.reason import Reason
@@ -88,7 +88,7 @@ async def test_a_report_names_the_models_without_a_price(
     exporter = ClickHouse(store_dsn, database=database)
     store = Store(store_dsn, database=database)
     try:
-        await exporter.export(Lot("s:0-3", tuple(rows)))
+        await exporter.export(Batch("s:0-3", tuple(rows)))
         at = EPOCH + timedelta(microseconds=min(row.ts_us for row in rows))
         found = await unpriced(store, BOOK, at)
         assert [(one.model, one.calls) for one in found] == [("b\u200b", 2), ("a", 1)]

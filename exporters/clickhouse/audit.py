@@ -10,7 +10,7 @@ from clickhouse_connect.driver.insert import InsertContext
 from exporters.audit import COLUMNS, FIELDS, AuditEntry
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.writer import Writer, insert, token
-from exporters.record import Lot
+from exporters.record import Batch
 
 
 class AuditTable:
@@ -23,7 +23,7 @@ class AuditTable:
         self._writer = Writer("audit", self.dsn, self._prepare)
         self._context: InsertContext  # set by _prepare
 
-    async def export(self, batch: Lot[AuditEntry]) -> None:
+    async def export(self, batch: Batch[AuditEntry]) -> None:
         """See `Destination.export`.  Repeating a call does not duplicate entries."""
         if batch.records:
             await self._writer.do(lambda client: self._insert(client, batch))
@@ -36,7 +36,7 @@ class AuditTable:
         client.database = self.dsn.database
         self._context = client.create_insert_context("audit", COLUMNS, column_oriented=True)
 
-    def _insert(self, client: Client, batch: Lot[AuditEntry]) -> None:
+    def _insert(self, client: Client, batch: Batch[AuditEntry]) -> None:
         columns: list[list[object]] = [
             [getattr(one, name) for one in batch.records] for name in FIELDS
         ]

@@ -104,7 +104,7 @@ class ClickHouse:
         """Connect and upgrade the schema now rather than with the first batch."""
         await self._writer.do(lambda client: None)
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Batch[Record]) -> None:
         """See `Destination.export`.  Repeating a call does not duplicate rows."""
         if batch.records:
             await self._writer.do(lambda client: self._insert(client, batch))
@@ -161,7 +161,7 @@ class ClickHouse:
             "refusals", REFUSAL_COLUMNS, column_oriented=True
         )
 
-    def _insert(self, client: Client, batch: Batch) -> None:
+    def _insert(self, client: Client, batch: Batch[Record]) -> None:
         """The parts of a batch go to tables of their own, each under the token of the batch."""
         records = [record for record in batch.records if not record.is_socket]
         calls = [record for record in records if not record.is_refusal]

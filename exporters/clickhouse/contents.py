@@ -15,7 +15,7 @@ from exporters.clickhouse.migrations import quoted
 from exporters.clickhouse.selection import SYNCHRONOUS, Selection
 from exporters.clickhouse.writer import Writer, insert, token
 from exporters.content import COLUMNS, FIELDS, Content
-from exporters.record import Lot, PermanentError
+from exporters.record import Batch, PermanentError
 
 
 class Contents:
@@ -31,7 +31,7 @@ class Contents:
         self._writer = Writer("contents", self.dsn, self._prepare)
         self._context: InsertContext  # set by _prepare
 
-    async def export(self, batch: Lot[Content]) -> None:
+    async def export(self, batch: Batch[Content]) -> None:
         """See `Destination.export`.  Repeating a call does not duplicate rows."""
         if not batch.records:
             return
@@ -52,7 +52,7 @@ class Contents:
         client.database = self.dsn.database
         self._context = client.create_insert_context("contents", COLUMNS, column_oriented=True)
 
-    def _insert(self, client: Client, batch: Lot[Content]) -> None:
+    def _insert(self, client: Client, batch: Batch[Content]) -> None:
         columns = [[_value(getattr(one, name)) for one in batch.records] for name in FIELDS]
         insert(client, self._context, columns, token(batch))
 

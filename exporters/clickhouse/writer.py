@@ -14,7 +14,7 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.dsn import Dsn, require
-from exporters.record import Lot, Sendable, TransientError
+from exporters.record import Batch, Sendable, TransientError
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ INSERT_SETTINGS: dict[str, str | int] = {
 }
 
 
-def token(batch: Lot[Sendable]) -> str:
+def token(batch: Batch[Sendable]) -> str:
     """Identifies exactly these rows: the batch's own token and a hash of its calls.
 
     The hash is needed because a journal that was deleted and started again gives the same positions

@@ -88,7 +88,7 @@ class Otel:
         self._wait_until = 0.0  # monotonic
         self._token, self._sent = "", 0  # the current batch, and how many of its spans are sent
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Batch[Record]) -> None:
         """See `Destination.export`.  Takes at most the timeout per request of the batch.
 
         After a failure, the same batch continues with the spans that were not accepted.

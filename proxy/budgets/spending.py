@@ -84,7 +84,7 @@ class Spending:
         except Exception:
             log.exception("Call %s could not be added to the budgets.", record.call_id)
 
-    def delivered(self, batch: Batch) -> None:
+    def delivered(self, batch: Batch[Record]) -> None:
         """The store has taken these rows."""
         self._uncertain = False
         if batch.token.partition(":")[0] not in self._writers:
@@ -187,7 +187,7 @@ class Counting:
         self._exporter = exporter
         self._spending = spending
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Batch[Record]) -> None:
         """See `Exporter.export`."""
         try:
             await self._exporter.export(batch)

@@ -21,14 +21,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from exporters.record import (
-    Destination,
-    Lot,
-    PermanentError,
-    Sendable,
-    SlowError,
-    TransientError,
-)
+from exporters.record import Batch, Destination, PermanentError, Sendable, SlowError, TransientError
 from proxy.delivery.aside import keep_aside
 from proxy.exchange import Kind
 from proxy.journal.disk import write_atomically
@@ -216,7 +209,7 @@ class Delivery(Generic[S]):
 
     async def _export(self, part: Range[S]) -> None:
         """Send until accepted.  Raises PermanentError if the rows themselves are rejected."""
-        batch = Lot(part.token, tuple(row.record for row in part.rows))
+        batch = Batch(part.token, tuple(row.record for row in part.rows))
         wait_s = RETRY_S_MIN
         while True:
             try:

@@ -50,7 +50,7 @@ class MeasuredExporter:
             self._last_us = _end_us(record)
         self.waiting += 1
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Batch[Record]) -> None:
         """See `Destination.export`."""
         self._sending = batch.records[0]
         self._began = began = monotonic()
@@ -65,7 +65,7 @@ class MeasuredExporter:
         self._durations.add(self._label, round((monotonic() - began) * 1e6))
         self._subtract(batch)
 
-    def _subtract(self, batch: Batch) -> None:
+    def _subtract(self, batch: Batch[Record]) -> None:
         self.waiting = max(0, self.waiting - len(batch.records))
         self._last_us = _end_us(batch.records[-1])
         self._sending = None

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from exporters.clickhouse.corrections import Corrections
 from exporters.evidence.leaves import Row, Sealed, sealed
-from exporters.record import Destination, Lot, Record, Sendable, TransientError
+from exporters.record import Batch, Destination, Record, Sendable, TransientError
 from proxy.evidence.growth import Block, Growth
 from proxy.settings.config import Config
 from proxy.settings.places import Places, has_store
@@ -91,7 +91,7 @@ class Sealing(Generic[S]):
         self._evidence = evidence
         self._kind_of = kind_of
 
-    async def export(self, batch: Lot[S]) -> None:
+    async def export(self, batch: Batch[S]) -> None:
         """See `Destination.export`."""
         await self._inner.export(batch)
         rows: dict[str, list[Row]] = {}

@@ -14,7 +14,7 @@ import msgspec
 from exporters.clickhouse.conversations import CALL, REFUSAL
 from exporters.clickhouse.reports import Asks
 from exporters.content import Content
-from exporters.record import Lot, Record
+from exporters.record import Batch, Record
 from proxy.exports.directory import LINES, DirectoryError, Manifest, whole
 from proxy.exports.line import Line, content_of_line, place_of, record_of
 
@@ -27,13 +27,13 @@ class WritesRows(Protocol):
 
     async def open(self) -> None: ...
 
-    async def export(self, batch: Lot[Record]) -> None: ...
+    async def export(self, batch: Batch[Record]) -> None: ...
 
 
 class WritesContent(Protocol):
     """`exporters.clickhouse.contents.Contents`."""
 
-    async def export(self, batch: Lot[Content]) -> None: ...
+    async def export(self, batch: Batch[Content]) -> None: ...
 
 
 class Imported(msgspec.Struct):
@@ -65,8 +65,8 @@ async def imported(
             if (content := content_of_line(line, record)) is not None
         ]
         token = f"import-{manifest.digests[LINES][:16]}:{first}-{first + len(lines) - 1}"
-        await contents.export(Lot(token, tuple(said)))
-        await rows.export(Lot(token, tuple(records)))
+        await contents.export(Batch(token, tuple(said)))
+        await rows.export(Batch(token, tuple(records)))
         done.added += len(new)
         done.there += len(lines) - len(new)
         done.contents += len(said)

@@ -154,7 +154,7 @@ class Delivering:
         self._exporter = exporter
         self._volumes = volumes
 
-    async def export(self, batch: Batch) -> None:
+    async def export(self, batch: Batch[Record]) -> None:
         """See `Exporter.export`."""
         try:
             await self._exporter.export(batch)

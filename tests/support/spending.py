@@ -119,6 +119,6 @@ def corrected(record: Record, usd: object, revision: int = 1) -> Correction:
     )
 
 
-def batch(records: Sequence[Record], writer: str = WRITER) -> Batch:
+def batch(records: Sequence[Record], writer: str = WRITER) -> Batch[Record]:
     """As the delivery of this meter sends it."""
     return Batch(f"{writer}:1:0-{len(records)}", tuple(records))

@@ -18,7 +18,7 @@ from time import process_time
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.evidence import EvidenceTable
 from exporters.evidence.leaves import sealed
-from exporters.record import Lot, Record, decode
+from exporters.record import Batch, Record, decode
 from pricing import TariffBook
 from proxy.commands import terminal
 from proxy.commands.terminal import Column
@@ -78,7 +78,7 @@ async def measured(calls: int, batch: int) -> dict[str, float]:
             spent["metering"].append(took)
             made += found
         for number in range(1 + max(1, calls // batch)):
-            lot = Lot(f"w:{number + 1}:0-{batch}", tuple(made[:batch]))
+            lot = Batch(f"w:{number + 1}:0-{batch}", tuple(made[:batch]))
             times = [process_time()]
             await rows.export(lot)
             times.append(process_time())
