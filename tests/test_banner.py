@@ -10,7 +10,7 @@ from proxy.commands.serve import banner
 from proxy.relay.routes import Route, Routes
 from proxy.serving.instance import describe
 from proxy.settings import sources
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config, ConsoleListen, Listen
 
 TOKEN = "a token/with=signs,&+%"
 
@@ -31,7 +31,7 @@ def test_a_terminal_is_shown_addresses_that_work(tmp_path: Path) -> None:
     config = replace(
         sources.load(None, {"HOME": str(tmp_path)}),
         proxy=replace(Listen(port=4000), token=TOKEN),
-        console=replace(Listen(port=4001), token=TOKEN),
+        console=ConsoleListen(port=4001, token=TOKEN),
     )
     text = shown(config, Terminal())
     routes = Routes(config.providers)
@@ -47,7 +47,7 @@ def test_a_terminal_is_shown_addresses_that_work(tmp_path: Path) -> None:
 
 def test_a_log_is_shown_no_token(tmp_path: Path) -> None:
     """A placeholder stands where it belongs, and the text says so."""
-    listen = replace(Listen(port=4000), token=TOKEN)
+    listen = ConsoleListen(port=4000, token=TOKEN)
     config = Config(data=tmp_path, proxy=listen, console=listen)
     text = shown(config, io.StringIO())
     assert "a token" not in text
@@ -58,6 +58,6 @@ def test_a_log_is_shown_no_token(tmp_path: Path) -> None:
 
 def test_without_tokens_there_is_nothing_to_hide(tmp_path: Path) -> None:
     """The same for people and logs."""
-    config = Config(data=tmp_path, proxy=Listen(port=4000), console=Listen(port=4001))
+    config = Config(data=tmp_path, proxy=Listen(port=4000), console=ConsoleListen(port=4001))
     assert shown(config, Terminal()) == shown(config, io.StringIO())
     assert "TOKEN" not in shown(config, Terminal())

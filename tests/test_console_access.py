@@ -21,7 +21,7 @@ from proxy.commands import console_client
 from proxy.console import api
 from proxy.console.admission import admission
 from proxy.network import server_tls, url_of
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config, ConsoleListen, Listen
 from support.relay_bench import make_certificate
 from support.wire import TOKEN, to_the_end
 
@@ -224,7 +224,8 @@ async def test_console_over_tls(tmp_path: Path) -> None:
         "console_url": console_url, "data": str(tmp_path), "store": "",
     }  # fmt: skip
     (tmp_path / "serve.json").write_text(json.dumps(description))
-    config = Config(data=tmp_path, console=listen)
+    console_listen = ConsoleListen(port=1, tls_cert=certificate, tls_key=key, token=TOKEN)
+    config = Config(data=tmp_path, console=console_listen)
     assert await asyncio.to_thread(console_client.ask, config, "/api/spend", {}) == {"hello": 1}
     async with ClientSession() as session:
         with pytest.raises(OSError, match="certificate"):

@@ -20,7 +20,9 @@ from test_money import SHOWN
 
 from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
+from proxy.console.page import NAMES, PAGES
 from proxy.health.verdict import ANSWER_S, SENDING_S
+from support.accessibility import mistakes
 from support.browser import browser, resize
 from support.clickhouse import StartServer
 from support.patience import PATIENCE_S
@@ -170,6 +172,20 @@ def test_the_console_fits_its_window(page: webdriver.Chrome) -> None:
     wait(page, lambda: page.find_element(By.CSS_SELECTOR, "#receipt table").is_displayed())
     script = "const e = document.querySelector('#receipt'); return e.scrollWidth - e.clientWidth"
     assert page.execute_script(script) == 0
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "{" not in path])
+def test_pages_are_alike(served: processes.Serving, page: webdriver.Chrome, path: str) -> None:
+    """The same links in the same order on each, its own marked; for keys and screen readers too."""
+    for width in (WIDE, PHONE):
+        resize(page, width)
+        page.get(served.console_url + path)
+        wait(page, lambda: not re.match("loading|connecting", "".join(texts(page, "#health"))))
+        assert texts(page, "nav[aria-label=Pages] a") == list(NAMES.values())
+        here = page.find_elements(By.CSS_SELECTOR, "nav[aria-label=Pages] [aria-current=page]")
+        assert [link.text.lower() for link in here] == [name for name in [path[1:]] if name]
+        assert mistakes(page) == []
+        assert sideways(page) == 0
 
 
 def test_alerts_are_a_banner(

@@ -23,6 +23,7 @@ from proxy.console.evaluation_api import EvaluationApi
 from proxy.dashboards.boards import boards
 from proxy.settings.config import Listen
 from support import evaluated, sampled
+from support.accessibility import mistakes
 from support.browser import browser, resize
 from support.patience import PATIENCE_S
 
@@ -44,7 +45,7 @@ return [performance.getEntriesByType("navigation")[0], ...performance.getEntries
   .filter((e) => !e.name.includes("/api/")).reduce((sum, e) => sum + e.encodedBodySize, 0)
 """
 NAMELESS = """
-const controls = "button, a, summary, svg[tabindex], input, select, [role=region]";
+const controls = "button, a, summary, svg[tabindex], input, select, [role=group]";
 return [...document.querySelectorAll(controls)]
   .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim() || e.closest("label")))
   .map((e) => e.outerHTML)
@@ -123,6 +124,7 @@ def test_a_dashboard_is_drawn(uid: str, console: str, page: webdriver.Chrome) ->
         script = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
         assert page.execute_script(script) == 0
         assert page.execute_script(NAMELESS) == []
+        assert mistakes(page) == []
     assert 0 < page.execute_script(SENT) <= BYTES_MAX
     complaints = page.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
     assert [entry for entry in complaints if entry["level"] == "SEVERE"] == []

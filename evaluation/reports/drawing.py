@@ -52,10 +52,20 @@ def intervals(
     line = f'<line class="zero" x1="{x(0)}" x2="{x(0)}" y1="{TOP}" y2="{height - 20}"/>'
     if not (zero and first <= 0 <= last):
         line = ""
+    said = escape("; ".join(_said(mark, say) for mark in marks), quote=True)
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" preserveAspectRatio="xMinYMin meet">'
-        f"{body}{line}</svg>"
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{said}"'
+        f' preserveAspectRatio="xMinYMin meet">{body}{line}</svg>'
     )
+
+
+def _said(mark: Mark, say: Callable[[float], str]) -> str:
+    """What a mark shows, for who cannot see it."""
+    found = mark.bounds
+    value = "no estimate" if found.value is None else say(found.value)
+    if found.low is None or found.high is None:
+        return f"{mark.name}: {value}"
+    return f"{mark.name}: {value}, from {say(found.low)} to {say(found.high)}"
 
 
 def _scale(first: float, last: float) -> tuple[float, float, float]:

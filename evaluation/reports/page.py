@@ -85,7 +85,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], said: int = -1) ->
         for row in rows
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="wide"><table><tr>{titles}</tr>{body}</table></div>'
+    scrolls = f'tabindex="0" role="group" aria-label="By {escape(head[0], quote=True)}"'
+    return f'<div class="wide" {scrolls}><table><tr>{titles}</tr>{body}</table></div>'
 
 
 def _models(models: Sequence[ModelReport]) -> str:

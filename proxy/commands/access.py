@@ -81,8 +81,8 @@ def add(config: Config, name: str, role: str, *, as_json: bool) -> Exit:
         return Exit.OK
     terminal.say(made["token"])
     terminal.say(
-        f"This is the token of {name} (role {role}); it is not shown again.  Open the console with"
-        " /?token=TOKEN, or send Authorization: Bearer TOKEN.  The console now requires a token.",
+        f"This is the token of {name} (role {role}); it is not shown again.  The console now"
+        " requires a token: a browser is asked for it; scripts send Authorization: Bearer TOKEN.",
         sys.stderr,
     )
     return Exit.OK

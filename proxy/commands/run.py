@@ -34,7 +34,7 @@ from proxy.serving.child import StartError
 from proxy.serving.instance import TakenError
 from proxy.serving.listening import BindError
 from proxy.serving.supervisor import Supervisor
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config, ConsoleListen, Listen
 
 DRAIN_S = 5.0  # for calls still in flight when the command ends
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -135,7 +135,7 @@ def _for_one_command(config: Config, base_urls: Mapping[str, str], data: Path) -
         config,
         data=data,
         proxy=Listen(port=0),
-        console=Listen(port=0),
+        console=ConsoleListen(port=0),
         drain_timeout_s=min(config.drain_timeout_s, DRAIN_S),
         store=replace(config.store, dsn=""),
         providers=MappingProxyType(providers),

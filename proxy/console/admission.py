@@ -1,10 +1,11 @@
 """Access control of the console: who sent a request, and whether they may use its route.
 
-A token comes as `Authorization: Bearer`; a browser opens `/?token=TOKEN` once and gets a cookie,
-which no script can read and no other site can make the browser send; a command sends the token of
-the data directory.  `proxy.access.rules` has the role that each route needs.  A browser's write
-also needs the token of our own page.  While no token is required, the Host of a request must be an
-address or a name of this machine, which stops pages whose name was pointed here (DNS rebinding).
+A token comes as `Authorization: Bearer`; a browser is shown a form for it in place of a page, or
+opens `/?token=TOKEN` once, and gets a cookie, which no script can read and no other site can make
+it send; a command sends the token of the data directory.  `proxy.access.rules` has the role that
+each route needs.  A browser's write also needs the token of our own page.  While no token is
+required, the Host of a request must be an address or a name of this machine, which stops pages
+whose name was pointed here (DNS rebinding).
 """
 
 import ipaddress
@@ -21,25 +22,21 @@ from proxy.access.page_token import HEADER as PAGE_HEADER
 from proxy.access.page_token import PageTokens
 from proxy.access.roles import ANYBODY, COMMAND, Caller, Way
 from proxy.access.rules import READING, rule_of
-from proxy.access.tokens import NamedToken, Tokens, session
+from proxy.access.tokens import NamedToken, Tokens
+from proxy.console import login
 from proxy.console.command_token import CommandToken
+from proxy.console.login import COOKIE, Login, is_page
+from proxy.console.page import DECISIONS
 from proxy.probes import PROBES
 from proxy.settings.config import Listen
 
-COOKIE = "taximeter_console"
 LIVENESS = "/api/health"  # without a token, it only says whether everything works
 PAGE = "/"
-BOARDS = "/dashboards"
-PAGES = (PAGE, BOARDS, "/budgets", "/calls", "/evaluations")
 CALLER = web.RequestKey("caller", Caller)
 Find = Callable[[str], NamedToken | None]
-_SIGNED_IN = (  # not a redirect: following a link from another site, it would not send the cookie
-    '<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>Taximeter</title>'
-    '<link rel="icon" href="data:,">'  # none; a browser would ask for /favicon.ico
-)
 _TOKEN_REQUIRED = (
-    "this console requires a token (console.token, or one of: taximeter access list): open"
-    " /?token=TOKEN once, or send Authorization: Bearer TOKEN"
+    "this console requires a token (console.token, or one of: taximeter access list): open it in a"
+    " browser, which asks for one, or send Authorization: Bearer TOKEN"
 )
 
 
@@ -60,12 +57,14 @@ class Admission:
         tokens: Tokens | None = None,
         command: CommandToken | None = None,
         pages: PageTokens | None = None,
+        base_path: str = "",
     ) -> None:
         self._listen = listen
         self._tokens = tokens or Tokens(console_token=listen.token)
         self._command = command
         self._pages = pages or PageTokens()
         self._failures = Failures()
+        self._login = Login(base_path, secure=listen.tls_cert is not None)
 
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The response of `handler`, or a refusal."""
@@ -73,11 +72,11 @@ class Admission:
         if foreign := _foreign(request, self._listen, required=required):
             return _refusal(403, foreign)
         try:
-            if signed_in := self._signs_in(request):
+            if signed_in := await self._signs_in(request):
                 return signed_in
             caller = self._caller(request, required=required)
         except TooMany as error:
-            return _too_many(error.wait_s)
+            return self._too_many(request, error.wait_s)
         if caller is None:
             return await self._unknown(request, handler)
         if request.match_info.http_exception is None and (why := self._forbidden(request, caller)):
@@ -85,14 +84,18 @@ class Admission:
         request[CALLER] = caller
         return await handler(request)
 
-    def _signs_in(self, request: web.Request) -> web.Response | None:
+    async def _signs_in(self, request: web.Request) -> web.Response | None:
         """The response that signs a browser in, if the request asks for that with a token."""
+        if self._tokens.required and self._login.sends(request):
+            given = await self._login.token(request)
+            if given and self._checked(request, self._tokens.with_token, given):
+                return self._login.back(request, given)
+            return self._login.form(login.WRONG)
         given = request.query.get("token", "") if request.path == PAGE else ""
         if not given or self._checked(request, self._tokens.with_token, given) is None:
             return None
-        response = web.Response(text=_SIGNED_IN, content_type="text/html")
-        secure = self._listen.tls_cert is not None
-        response.set_cookie(COOKIE, session(given), httponly=True, samesite="Strict", secure=secure)
+        response = self._login.leads_to(PAGE)
+        self._login.sign_in(response, given)
         return response
 
     def _caller(self, request: web.Request, *, required: bool) -> Caller | None:
@@ -126,9 +129,25 @@ class Admission:
         if request.path == LIVENESS:
             status = (await handler(request)).status
             return _answer({"ok": status == 200}, status)
-        response = _refusal(401, _TOKEN_REQUIRED)
+        if not self._login.asks(request):
+            response = _refusal(401, _TOKEN_REQUIRED)
+        elif request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return self._login.again(request)  # a link to us: the cookie did not come with it
+        else:
+            gone = COOKIE in request.cookies or "token" in request.query
+            response = self._login.form(login.WRONG if gone else "")
         if COOKIE in request.cookies:  # of a token that is gone; else a page would send it for ever
-            response.del_cookie(COOKIE)
+            self._login.sign_out(response)
+        return response
+
+    def _too_many(self, request: web.Request, wait_s: float) -> web.Response:
+        wait = int(wait_s) + 1
+        if self._login.asks(request):
+            response = self._login.form(login.WAIT.format(wait), 429)
+        else:
+            error = "too many wrong tokens came from this address; wait"
+            response = _answer({"error": error}, 429)
+        response.headers["Retry-After"] = str(wait)
         return response
 
     def _forbidden(self, request: web.Request, caller: Caller) -> str:
@@ -160,9 +179,13 @@ def admission(
     tokens: Tokens | None = None,
     command: CommandToken | None = None,
     pages: PageTokens | None = None,
+    base_path: str = "",
 ) -> Middleware:
-    """A middleware that admits only requests that may use the console at `listen`."""
-    made = Admission(listen, tokens, command, pages)
+    """A middleware that admits only requests that may use the console at `listen`.
+
+    Addresses that browsers are sent to begin with `base_path`.
+    """
+    made = Admission(listen, tokens, command, pages, base_path)
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -188,7 +211,7 @@ def _foreign(request: web.Request, listen: Listen, *, required: bool) -> str:
 
 def _is_page(request: web.Request) -> bool:
     """Whether it is a document, to which others may link: it holds nothing of the store."""
-    return request.path in PAGES or request.path.startswith(f"{BOARDS}/")
+    return request.method == "GET" and is_page(request.path) and request.path not in DECISIONS
 
 
 def _names_us(host: str, listening: str) -> bool:
@@ -206,12 +229,6 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _too_many(wait_s: float) -> web.Response:
-    response = _answer({"error": "too many wrong tokens came from this address; wait"}, 429)
-    response.headers["Retry-After"] = str(int(wait_s) + 1)
-    return response
 
 
 def _refusal(status: int, text: str) -> web.Response:

@@ -176,14 +176,17 @@ def application(
     counted: Period | None = None,
     audit: Audit | None = None,
     tariffs: Path | None = None,
+    base_path: str = "",
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The console as an aiohttp application; `listen` has its token and host.
 
     `admits` decides who may use what, by `listen` alone if it is None; `tariffs` are the user's
-    own; `more` are further routes.
+    own; the links of pages begin with `base_path`; `more` are further routes.
     """
-    app = web.Application(middlewares=[guarded, admits or admission(listen), understood])
+    app = web.Application(
+        middlewares=[guarded, admits or admission(listen, base_path=base_path), understood]
+    )
     api = Api(
         store,
         status,
@@ -193,7 +196,7 @@ def application(
         audit=audit,
     )
     reports = ReportApi(store, status, unpriced=unpriced, counted=counted)
-    shown = [*page.routes(), *DashboardsApi(store).routes()]
-    decisions = [*ObservedApi(store).routes(), *DecisionsApi(store, tariffs).routes()]
+    shown = [*page.routes(base_path), *DashboardsApi(store).routes()]
+    decisions = [*ObservedApi(store).routes(), *DecisionsApi(store, tariffs, base_path).routes()]
     app.add_routes(answering([*shown, *api.routes(), *reports.routes(), *decisions, *more]))
     return app

@@ -6,8 +6,10 @@ about a parameter also `parameter` and `hint`, the latter part alone.
 """
 
 import logging
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from hashlib import sha256
 
 import msgspec
 from aiohttp import HttpVersion11, web
@@ -58,14 +60,21 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/store/check"): Accepted(("quiet_s",)),
     ("POST", "/api/store/check"): Accepted(("quiet_s",)),
 }
+POLICY = "Content-Security-Policy"
 SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    POLICY: "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 SHOWN_MAX = 100  # characters of an address, in an error
+
+
+def styled(style: str) -> str:
+    """The policy of a page that brings this style within itself."""
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    return f"{SECURITY_HEADERS[POLICY]}; style-src 'self' 'sha256-{digest}'"
 
 
 def reply(document: object, status: int = 200) -> web.Response:

@@ -81,7 +81,10 @@ def console(config: Config, parts: Parts) -> web.Application:
         unpriced=parts.unpriced,
         counted=parts.counted,
         tariffs=config.metering.tariffs,
-        admits=admission(config.console, tokens, command, pages),
+        admits=admission(
+            config.console, tokens, command, pages, base_path=config.console.base_path
+        ),
+        base_path=config.console.base_path,
         audit=audit,
         more=[
             *parts.probes.routes(),

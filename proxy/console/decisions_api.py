@@ -8,16 +8,13 @@ import asyncio
 import os
 import re
 import sys
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from html import escape
 from pathlib import Path
-from string import Template
 
 import msgspec
 from aiohttp import web
@@ -29,8 +26,8 @@ from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
 from exporters.record import TransientError
-from proxy.console.asking import ASKED, SECURITY_HEADERS
-from proxy.console.page import FOLDER
+from proxy.console.asking import ASKED, POLICY, styled
+from proxy.console.page import document
 from proxy.query.answer import instant_text
 from proxy.query.asked import Accepted, Asked, asked
 from proxy.query.language import COMPARE, RECOMMEND, Defaults, report_query
@@ -39,7 +36,6 @@ SINCE = "30d"
 TIMEOUT_S = 60.0
 WAITING_MAX = 4  # questions, the one that is answered among them
 TARIFFS = "TAXIMETER_METERING_TARIFFS"  # the setting metering.tariffs, for the command
-POLICY = "Content-Security-Policy"
 PARTS = re.compile(r"<style>(?P<style>.*)</style>.*<body>(?P<body>.*)</body>", re.DOTALL)
 
 
@@ -51,13 +47,11 @@ class Decision:
     accepted: Accepted
     options: tuple[str, ...]
     fields: tuple[str, ...]
-    document: Template
 
     @classmethod
     def of(cls, command: str, accepted: Accepted, options: tuple[str, ...]) -> "Decision":
         """The document is the file of its name."""
-        template = FOLDER.joinpath(f"{command}.html").read_text(encoding="utf-8")
-        return cls(command, accepted, options, ("since", "run", *options), Template(template))
+        return cls(command, accepted, options, ("since", "run", *options))
 
 
 DECISIONS = (
@@ -69,8 +63,11 @@ DECISIONS = (
 class DecisionsApi:
     """Handlers over a store; `tariffs` are the user's own."""
 
-    def __init__(self, store: Asks, tariffs: Path | None = None) -> None:
+    def __init__(self, store: Asks, tariffs: Path | None = None, base_path: str = "") -> None:
         self._store, self._waiting = store, 0
+        self._documents = {
+            one.command: document(f"{one.command}.html", base_path) for one in DECISIONS
+        }
         self._environ = {**os.environ, **({TARIFFS: str(tariffs)} if tariffs else {})}
         self._one = asyncio.Semaphore(1)  # an answer keeps a processor busy
 
@@ -96,10 +93,28 @@ class DecisionsApi:
             pairs = [(name, text) for name, text in request.query.items() if text]
             html = (await self._decided(what, asked(pairs, what.accepted), "--html=-")).decode()
         except ValueError as error:
-            return _shown(what, given, f"<p>{escape(str(error))}</p>", status=400)
+            said = f'<p role="alert">{escape(str(error))}</p>'
+            return self._shown(what, given, said, status=400)
         found = PARTS.search(html)
         assert found is not None  # every report of ours has both
-        return _shown(what, given, found["body"], style=found["style"])
+        style = f"main {{{found['style']}}}"  # not for what stands around the answer
+        return self._shown(what, given, _below(found["body"]), style=style)
+
+    def _shown(
+        self,
+        what: Decision,
+        given: Mapping[str, str],
+        answer: str,
+        *,
+        style: str = "",
+        status: int = 200,
+    ) -> web.Response:
+        """The form with an answer below it, and leave for the style of the answer alone."""
+        values = {name: escape(text, quote=True) for name, text in given.items()}
+        text = self._documents[what.command].substitute(values, answer=answer, style=style)
+        response = web.Response(text=text, content_type="text/html", status=status)
+        response.headers[POLICY] = styled(style)
+        return response
 
     async def _decided(self, what: Decision, question: Asked, form: str) -> bytes:
         """Raises ValueError for what the command refuses, and TransientError if it fails."""
@@ -163,13 +178,6 @@ def _words(name: str, question: Asked) -> list[str]:
     return [f"--{name}={value}" for value in question.given.get(name, ()) if value]
 
 
-def _shown(
-    what: Decision, given: Mapping[str, str], answer: str, *, style: str = "", status: int = 200
-) -> web.Response:
-    """The form with an answer below it, and leave for the style of the answer alone."""
-    values = {name: escape(text, quote=True) for name, text in given.items()}
-    text = what.document.substitute(values, answer=answer, style=style)
-    response = web.Response(text=text, content_type="text/html", status=status)
-    digest = b64encode(sha256(style.encode()).digest()).decode()
-    response.headers[POLICY] = f"{SECURITY_HEADERS[POLICY]}; style-src 'self' 'sha256-{digest}'"
-    return response
+def _below(answer: str) -> str:
+    """An answer with its headings one level lower: the page has its own above them."""
+    return re.sub(r"(</?h)([1-5])\b", lambda found: f"{found[1]}{int(found[2]) + 1}", answer)

@@ -47,6 +47,8 @@ ZERO_ALLOWED = (
 # makes a token hard to guess.
 TOKEN_CHARACTERS_MIN = 16
 TOKEN = re.compile(rf"[A-Za-z0-9._~+/=-]{{{TOKEN_CHARACTERS_MIN},}}")
+# Segments of unreserved characters (RFC 3986, 2.3): alike in a document, a cookie and a URL.
+BASE_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
 CONTENT_BYTES = (1024, 4 * 1024 * 1024)  # range of content.bytes_max; one insert has several rows
 # `exporters.clickhouse.connection` checks the rest of a DSN.
 STORE_SCHEMES = ("chdb", "clickhouse", "http", "https")
@@ -57,8 +59,7 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
     yield from _number_mistakes(config)
     for key, listen in (("proxy", config.proxy), ("console", config.console)):
         yield from _listen_mistakes(key, listen)
-    if config.proxy.port == config.console.port != 0 and config.proxy.host == config.console.host:
-        yield f"console.port: proxy.port is {config.proxy.port} too; choose another port"
+    yield from _console_mistakes(config)
     for provider in config.providers.values():
         yield from _provider_mistakes(provider, built_in)
     if config.upstream.ca_file is not None and not config.upstream.ca_file.is_file():
@@ -144,6 +145,16 @@ def _number_mistakes(config: Config) -> Iterator[str]:
             yield f"{key}: expected a number {least}, got {value}"
         if key.endswith(".port") and value > 65_535:
             yield f"{key}: expected a port of at most 65535, got {value}"
+
+
+def _console_mistakes(config: Config) -> Iterator[str]:
+    if config.proxy.port == config.console.port != 0 and config.proxy.host == config.console.host:
+        yield f"console.port: proxy.port is {config.proxy.port} too; choose another port"
+    if not BASE_PATH.fullmatch(config.console.base_path):
+        yield (
+            f"console.base_path: expected a path such as /taximeter, or nothing; got"
+            f" {config.console.base_path!r}"
+        )
 
 
 def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:

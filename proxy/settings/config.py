@@ -103,6 +103,13 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleListen(Listen):
+    """The console's address."""
+
+    base_path: str = ""  # where a reverse proxy serves it, such as /taximeter; "": at its root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallerOptions:
     """Limits for connections of callers."""
 
@@ -251,7 +258,7 @@ class Config:
 
     data: Path
     proxy: Listen = Listen()
-    console: Listen = Listen(port=4001)
+    console: ConsoleListen = ConsoleListen(port=4001)
     relays: int = 1
     callers: CallerOptions = CallerOptions()
     lame_duck_s: float = 0.0  # after SIGTERM: new callers are served, but readiness fails

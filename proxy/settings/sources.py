@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -122,7 +122,10 @@ def _file_layer(file: Path, mistakes: list[str]) -> Layer:
     return Layer(str(file), table, file.absolute().parent)
 
 
-def _with_token(key: str, listen: Listen, mistakes: list[str]) -> Listen:
+L = TypeVar("L", bound=Listen)
+
+
+def _with_token(key: str, listen: L, mistakes: list[str]) -> L:
     """`listen` with the token from its file."""
     if listen.token_file is None:
         return listen

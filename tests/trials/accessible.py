@@ -1,6 +1,6 @@
 """`python -m trials.accessible`: axe-core looks at every page of the console.
 
-    python -m trials.accessible [--cache DIRECTORY] [--pictures DIRECTORY]
+    python -m trials.accessible [--cache DIRECTORY] [--pictures DIRECTORY] [--only PATH]...
 
 Each page is opened in chromium with some traffic behind it, 390, 768 and 1440 pixels wide, light
 and dark.  Prints every violation, and exits with 1 if there is one.  axe-core comes from npm.
@@ -22,6 +22,7 @@ from selenium import webdriver
 from evaluation.standin import processes, traffic
 from proxy.commands import terminal
 from proxy.commands.terminal import Column
+from proxy.console.page import PAGES
 from support.browser import browser, resize
 
 WIDTHS = (390, 768, 1440)
@@ -62,11 +63,9 @@ def axe(cache: Path) -> str:
 
 def pages(served: processes.Serving) -> Iterator[str]:
     """The paths of all pages."""
-    yield "/"
-    yield "/dashboards"
     listed = processes.get_json(f"{served.console_url}/api/dashboards")
     yield from (f"/dashboards/{board['uid']}" for board in listed)
-    yield from ("/calls", "/budgets", "/evaluations")
+    yield from (path for path in PAGES if "{" not in path)
 
 
 def look(page: webdriver.Chrome, url: str, width: int, scheme: str, source: str) -> list[Violation]:
@@ -103,6 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m trials.accessible", description=__doc__)
     parser.add_argument("--cache", type=Path, help="directory to keep axe-core in")
     parser.add_argument("--pictures", type=Path, help="directory for a picture of each page")
+    parser.add_argument("--only", metavar="PATH", action="append", help="one of the pages")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="taximeter-accessible-") as temporary:
         data = Path(temporary)
@@ -112,7 +112,7 @@ def main() -> int:
             with processes.serve(data, upstreams, settings=SETTINGS) as served, browser() as page:
                 asyncio.run(traffic.run(served.proxy_url, calls=CALLS, rate=60, seed=7, speed=20))
                 found: list[dict[str, str]] = []
-                for path in pages(served):
+                for path in options.only or pages(served):
                     for width in WIDTHS:
                         for scheme in SCHEMES:
                             url = served.console_url + path

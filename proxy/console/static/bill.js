@@ -1,7 +1,7 @@
 // Compares a bill with the calls, and links to exports.  The files go to this machine's Taximeter only.
 
 import { ask } from "./ask.js";
-import { $, element, fill, row } from "./dom.js";
+import { $, element, fill, row, served } from "./dom.js";
 import { amount } from "./money.js";
 
 const LINES_MAX = 200; // those that differ most; taximeter reconcile --csv has all
@@ -23,7 +23,7 @@ async function compared() {
   });
   const { page_token: token } = await ask("/api/session");
   const headers = { "Content-Type": "application/json", "X-Taximeter-Page": token };
-  const answer = await fetch("/api/reconcile", { method: "POST", headers, body });
+  const answer = await fetch(served("/api/reconcile"), { method: "POST", headers, body });
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error || answer.statusText);
   return found;
@@ -69,8 +69,8 @@ function say(text, kind = "") {
 
 function link() {
   const month = $("month").value;
-  $("focus").href = `/api/export/focus?month=${month}&format=csv`;
-  $("conversations").href = `/api/export/conversations?month=${month}`;
+  $("focus").href = served(`/api/export/focus?month=${month}&format=csv`);
+  $("conversations").href = served(`/api/export/conversations?month=${month}`);
 }
 
 $("month").value = new Date().toISOString().slice(0, 7);

@@ -1,7 +1,7 @@
 // Makes a budget, changes one that was made here or by API, or removes it.
 
 import { ask } from "./ask.js";
-import { $ } from "./dom.js";
+import { $, served } from "./dom.js";
 
 const PERIODS = ["month", "day", "week", "hour", "quarter", "year", "rolling 24h", "total"];
 const ACTIONS = ["alert", "shadow", "block", "throttle"];
@@ -52,7 +52,7 @@ function wanted() {
 
 async function send(method, name, body) {
   const { page_token: token } = await ask("/api/session");
-  const answer = await fetch(`/api/budgets/${encodeURIComponent(name)}`, {
+  const answer = await fetch(served(`/api/budgets/${encodeURIComponent(name)}`), {
     method, body: body && JSON.stringify(body),
     headers: { "X-Taximeter-Page": token, "content-type": "application/json" },
   });
@@ -81,12 +81,12 @@ $("form").addEventListener("submit", (event) => {
   told(async () => {
     const { value: name } = $("form").elements.name;
     const { warnings } = await send("PUT", name, wanted());
-    history.pushState(null, "", `/budgets?${new URLSearchParams({ name })}`);
+    history.pushState(null, "", served(`/budgets?${new URLSearchParams({ name })}`));
     return ["Saved.", ...warnings].join(" ");
   });
 });
 $("remove").addEventListener("click", () => told(async () => {
   await send("DELETE", open.name);
-  history.pushState(null, "", "/budgets");
+  history.pushState(null, "", served("/budgets"));
   return "Removed.";
 }));

@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { editing } from "./budget_form.js";
 import { budgets, name, shown } from "./budgets.js";
 import { burnDown } from "./burn_down.js";
-import { $, element, fill, row } from "./dom.js";
+import { $, element, fill, row, served } from "./dom.js";
 import { clock, count } from "./format.js";
 import { amount } from "./money.js";
 
@@ -82,7 +82,7 @@ function facts(one, { unit }) {
   if (one.unknown_calls) said.push(`${count(one.unknown_calls)} calls of unknown price`);
   const calls = new URLSearchParams({ since: one.window_start });
   for (const [key, value] of Object.entries({ ...one.scope, ...one.key })) calls.append(key, value);
-  const link = Object.assign(element("a", "The calls behind it"), { href: `/calls?${calls}` });
+  const link = Object.assign(element("a", "The calls behind it"), { href: served(`/calls?${calls}`) });
   const word = element("b", one.state, `budget-${one.state}`);
   $("facts").replaceChildren(word, ` · ${said.join(" · ")} · `, link);
 }
@@ -127,7 +127,7 @@ async function forever() {
 addEventListener("resize", () => refresh().catch(failed));
 addEventListener("popstate", () => refresh().catch(failed));
 $("budgets").addEventListener("click", (event) => {
-  const link = event.target.closest("a[href^='/budgets?']");
+  const link = event.target.closest(`a[href^='${served("/budgets?")}']`);
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   history.pushState(null, "", link.getAttribute("href"));

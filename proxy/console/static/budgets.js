@@ -1,6 +1,6 @@
 // Budgets: what each has spent of its limit, where it will end, and its state.
 
-import { $, element, fill, row } from "./dom.js";
+import { $, element, fill, row, served } from "./dom.js";
 import { count } from "./format.js";
 import { amount } from "./money.js";
 
@@ -23,7 +23,7 @@ function line(one) {
   if (one.percent !== null) bar.value = Math.min(Number(one.percent), 100);
   bar.title = one.percent === null ? "no limit, or not known yet" : `${one.percent} %`;
   return row([
-    [Object.assign(element("a", name(one)), { href: href(one) })],
+    [Object.assign(element("a", name(one)), { href: href(one) }), "name"],
     [element("span", one.state, `budget-${one.state}`)],
     [shown(one[`counted_${unit}`], unit, "not known yet"), "n"],
     [shown(limit, unit, "none"), "n"],
@@ -35,7 +35,7 @@ function line(one) {
 
 // The page of one budget, and of one key of it.
 export function href(one) {
-  return `/budgets?${new URLSearchParams({ name: one.name, ...one.key })}`;
+  return served(`/budgets?${new URLSearchParams({ name: one.name, ...one.key })}`);
 }
 
 export function name(one) {

@@ -4,7 +4,7 @@
 import { PERIOD, SINCE, address, changed, filters, narrowed, question, written } from "./address.js";
 import { ask } from "./ask.js";
 import { list, listedIds } from "./call_rows.js";
-import { $, element } from "./dom.js";
+import { $, element, served } from "./dom.js";
 import { receipt } from "./receipt.js";
 import { tiles } from "./totals.js";
 
@@ -69,7 +69,7 @@ function paging(found, pages) {
     const asked = question();
     asked.set("limit", FILE_ROWS);
     asked.set("format", format);
-    return link(format.toUpperCase(), `/api/calls?${asked}`);
+    return link(format.toUpperCase(), served(`/api/calls?${asked}`));
   }));
 }
 

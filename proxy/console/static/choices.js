@@ -1,7 +1,7 @@
 // What a viewer chooses: range, zone and variables.  All of it is in the address, and nothing else is.
 
 import { ask } from "./ask.js";
-import { element } from "./dom.js";
+import { element, served } from "./dom.js";
 
 const RANGES = [
   ["now-15m", "now", "last 15 minutes"], ["now-1h", "now", "last hour"], ["now-6h", "now", "last 6 hours"],
@@ -43,7 +43,7 @@ export function linked(url) {
   const carried = url.includes("__all_variables") ? SHARED : ["from", "to", "tz"];
   const kept = [...address()].filter(([name]) => carried.includes(name));
   const to = new URLSearchParams(kept);
-  return url.replace(/^\/d\/([\w-]+).*$/, "/dashboards/$1") + (to.size ? `?${to}` : "");
+  return served(url.replace(/^\/d\/([\w-]+).*$/, "/dashboards/$1")) + (to.size ? `?${to}` : "");
 }
 
 // The form; `changed` is called once the address has what was chosen.

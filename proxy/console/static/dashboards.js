@@ -2,14 +2,14 @@
 
 import { ask } from "./ask.js";
 import { address, asked, choices, chosen, elsewhere } from "./choices.js";
-import { $, element } from "./dom.js";
+import { $, element, served } from "./dom.js";
 import { Panel } from "./panels.js";
 import { instant } from "./scales.js";
 
 const REFRESH_MS = 30e3;
 const SETTLE_MS = 150; // after the window's last change of size
 
-const uid = decodeURIComponent(location.pathname.split("/")[2] ?? "");
+const uid = decodeURIComponent(location.pathname.slice(served("/dashboards/").length));
 let board, panels = [];
 
 async function start() {
@@ -17,7 +17,7 @@ async function start() {
   const shownTitle = (title) => title.replace(/^Taximeter: ?/, "");
   $("boards").replaceChildren(...all.map((each) => {
     const link = element("a", shownTitle(each.title));
-    link.href = `/dashboards/${each.uid}${uid ? range() : ""}`;
+    link.href = served(`/dashboards/${each.uid}${uid ? range() : ""}`);
     link.title = each.description;
     if (each.uid === uid) link.setAttribute("aria-current", "page");
     return link;
@@ -45,7 +45,7 @@ function overview(all) {
   $("panels").className = "cards";
   $("panels").replaceChildren(...all.map((each) => {
     const card = element("a", undefined, "card");
-    card.href = `/dashboards/${each.uid}`;
+    card.href = served(`/dashboards/${each.uid}`);
     card.append(element("h2", each.title.replace(/^Taximeter: ?/, "")), element("p", each.description));
     return card;
   }));

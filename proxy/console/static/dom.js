@@ -1,5 +1,9 @@
 // Makes and fills elements.  Text only ever becomes text: nothing here parses HTML.
 
+// The address of a path of the console, which a reverse proxy may serve below a path of its own.
+const BASE = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+export const served = (path) => BASE + path;
+
 export const $ = (id) => document.getElementById(id);
 
 export function element(name, text, className) {
@@ -35,4 +39,12 @@ export function fill(table, rows, empty) {
     rows[0].append(td);
   }
   table.tBodies[0].replaceChildren(...rows);
+}
+
+// A box that scrolls takes the keyboard's focus, else its end is for mice alone; a list stays a list.
+export function reachable(box, name) {
+  if (box.scrollHeight <= box.clientHeight && box.scrollWidth <= box.clientWidth) return;
+  box.tabIndex = 0;
+  box.setAttribute("aria-label", name);
+  if (!box.matches("ul")) box.setAttribute("role", "group");
 }

@@ -2,7 +2,7 @@
 // Which run is open, and which half of it, is in the address.
 
 import { ask } from "./ask.js";
-import { $, drawn, element, fill, row } from "./dom.js";
+import { $, drawn, element, fill, row, served } from "./dom.js";
 import { count, duration } from "./format.js";
 import { amount } from "./money.js";
 import { receipt } from "./receipt.js";
@@ -65,7 +65,7 @@ function run(found) {
   const { run: about } = found, hidden = address().get("half") === HIDDEN;
   document.title = `${about.suite} · Evaluations · Taximeter`;
   $("run-title").textContent = `${about.suite}, ${new Date(about.ts).toLocaleString()}`;
-  const json = link("JSON", `/api/evaluations/${encodeURIComponent(about.run_id)}`);
+  const json = link("JSON", served(`/api/evaluations/${encodeURIComponent(about.run_id)}`));
   const version = `version ${about.suite_version}`;
   $("run-facts").replaceChildren(`run ${about.run_id} · ${version} · ${about.state} · `, json);
   const rated = scores(found, hidden);

@@ -2,13 +2,14 @@
 
 import { ask } from "./ask.js";
 import { linked } from "./choices.js";
-import { element } from "./dom.js";
+import { element, reachable, served } from "./dom.js";
 import { barchart, gauge, piechart, stat, text, xychart } from "./shapes.js";
 import { table } from "./tables.js";
 import { heatmap, timeseries } from "./timeseries.js";
 
 const DRAWN = { stat, gauge, barchart, piechart, xychart, text, timeseries, heatmap, table };
 const ROW_PX = 34; // of Grafana's grid
+const SCROLLING = ".scroll, :scope > .legend, .bars";
 
 export class Panel {
   constructor(board, document) {
@@ -64,7 +65,7 @@ export class Panel {
   async refresh(parameters, context) {
     this.context = context;
     if (this.document.type === "text") return this.draw();
-    this.file.href = `${this.path}?${parameters}&format=csv`;
+    this.file.href = served(`${this.path}?${parameters}&format=csv`);
     for (const { made, url } of this.links) made.href = linked(url);
     const mine = (this.latest = parameters.toString());
     this.card.setAttribute("aria-busy", "true");
@@ -104,5 +105,6 @@ export class Panel {
     const draw = this.asTable ? table : DRAWN[document.type];
     if (!draw) throw new Error(`a panel of type ${document.type}`);
     draw(body, document, answer, context.zone, context.choose);
+    for (const box of body.querySelectorAll(SCROLLING)) reachable(box, document.title);
   }
 }

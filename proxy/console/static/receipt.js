@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { content } from "./content.js";
 import { feedback } from "./feedback.js";
-import { $, element, row } from "./dom.js";
+import { $, element, reachable, row, served } from "./dom.js";
 import { count, duration } from "./format.js";
 import { amount } from "./money.js";
 import { reasons } from "./reasons.js";
@@ -21,6 +21,7 @@ export async function receipt(id, { newer, older } = {}) {
   const top = head(call, box, { newer, older });
   box.replaceChildren(top, facts(call), scroll, ...feedback(call), content(call.call_id));
   if (!box.open) box.showModal();
+  reachable(scroll, "Charge");
 }
 
 function head(call, box, { newer, older }) {
@@ -34,7 +35,7 @@ function head(call, box, { newer, older }) {
   };
   if (newer) button("Newer", newer);
   if (older) button("Older", older);
-  const link = new URL(`/calls?call=${call.call_id}`, location).href;
+  const link = new URL(served(`/calls?call=${call.call_id}`), location).href;
   const copy = button("Copy link", async () => {
     await navigator.clipboard.writeText(link);
     copy.textContent = "Copied";

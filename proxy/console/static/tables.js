@@ -12,9 +12,6 @@ export function table(body, panel, answer, zone, choose) {
   for (const target of answer.targets) {
     const all = fields(target), box = element("div", undefined, "scroll");
     const made = element("table"), head = element("tr");
-    box.tabIndex = 0; // it scrolls, so it must be reached
-    box.setAttribute("role", "region");
-    box.setAttribute("aria-label", panel.title);
     for (const field of all) {
       const cell = element("th", undefined, field.kind === "number" ? "n" : "");
       cell.scope = "col";
