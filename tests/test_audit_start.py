@@ -9,7 +9,7 @@ from proxy.access.audit import Audit
 from proxy.exchange import Kind
 from proxy.journal.follower import Follower
 from proxy.serving.changes import note_changes
-from proxy.settings.config import Config, Listen, NotifyOptions, RetentionOptions
+from proxy.settings.config import Config, ConsoleListen, NotifyOptions, RetentionOptions
 from proxy.settings.places import Places
 
 SECRET = "tmt_never-to-be-seen-anywhere"
@@ -29,7 +29,7 @@ def entries(config: Config) -> list[tuple[str, str, str, str]]:
 
 async def test_changes_are_entries(tmp_path: Path) -> None:
     """Each start that finds another configuration or other tariffs writes what differs, once."""
-    config = Config(data=tmp_path, console=Listen(port=4001, token=SECRET))
+    config = Config(data=tmp_path, console=ConsoleListen(port=4001, token=SECRET))
     file = Places(tmp_path).settings
     file.parent.mkdir()
     audit = Audit(config)
@@ -40,7 +40,7 @@ async def test_changes_are_entries(tmp_path: Path) -> None:
         (config, "1"),
         (replace(config, relays=2, retention=MappingProxyType(held)), "1"),
         (replace(config, relays=2, retention=MappingProxyType(held)), "2"),
-        (replace(config, console=Listen(port=4001, token=SECRET + "2")), "2"),
+        (replace(config, console=ConsoleListen(port=4001, token=SECRET + "2")), "2"),
         (replace(config, notify=MappingProxyType(told)), "2"),
     )
     counts = []

@@ -19,7 +19,7 @@ from proxy.commands.console_client import ask, request
 from proxy.commands.serve import prepared
 from proxy.serving.child import StartError
 from proxy.serving.instance import alive, find
-from proxy.settings.config import Config, Listen
+from proxy.settings.config import Config, ConsoleListen, Listen
 
 PATH = "/api/evaluations"
 WRITE_TIMEOUT_S = 120.0
@@ -52,7 +52,9 @@ async def proxied(config: Config) -> AsyncIterator[str]:
     if url := running(config):
         yield url
         return
-    own = replace(config, proxy=Listen(port=0, token=config.proxy.token), console=Listen(port=0))
+    own = replace(
+        config, proxy=Listen(port=0, token=config.proxy.token), console=ConsoleListen(port=0)
+    )
     with prepared(own) as (supervisor, instance):
         started = asyncio.Event()
         serving = asyncio.create_task(supervisor.run(started.set, signals=False))
