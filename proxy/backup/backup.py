@@ -82,7 +82,8 @@ def copy_files(data: Path, to: Path) -> None:
         text = "rows were being written when the meter was killed; start taximeter serve first"
         raise TransientError(text)
     ours = {places.serve_lock, places.serve_description, places.command_token, places.restoring}
-    ours |= {places.reprice_lock, places.items, places.gate}  # the last is about open calls
+    ours |= {places.reprice_lock, places.items}
+    ours |= {places.gate, places.gateway_pools, places.gateway_live}  # about calls of the moment
     for source in _files(data):
         inside = source.relative_to(data)
         is_draft = source.name.endswith(".new")

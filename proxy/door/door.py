@@ -20,6 +20,7 @@ from proxy.door.counting import Counted
 from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
 from proxy.door.refusals import refused
 from proxy.door.request import Sender, model_in_path
+from proxy.door.shared_pools import SharedPools
 from proxy.door.stage import Stage
 from proxy.door.state import State
 from proxy.exchange import GatewayNote
@@ -35,6 +36,7 @@ from proxy.relay.ids import CallIds
 from proxy.relay.routes import Refusal, Route
 from proxy.relay.running import Opened
 from proxy.settings.config import Config
+from proxy.settings.places import Places
 
 PATH = "/gateway"
 PATHS = (
@@ -75,7 +77,7 @@ class GatewayDoor:
 
     def __init__(self, config: Config, forward: Forward, book: Callable[[], TariffBook]) -> None:
         self.options = config.gateway
-        self.state = State(monotonic)
+        self.state = State(monotonic, SharedPools(Places(config.data).gateway_pools))
         self._config = config
         self._forward = forward
         self._ids = CallIds()

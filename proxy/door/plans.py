@@ -211,7 +211,7 @@ class Planner:
     def _opens(self, route: Route, candidate: int, now: float) -> float:
         """When the first of a candidate's pools opens."""
         targets = self._targets(route, candidate)
-        return min((self._state.opens_at(one.pool, now) for one in targets), default=0.0)
+        return min((self._state.pools.opens_at(one.pool, now) for one in targets), default=0.0)
 
     def _targets(self, route: Route, candidate: int) -> list[Target]:
         options = route.candidates[candidate].options
