@@ -25,7 +25,7 @@ from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
 from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
-from proxy.gateway.failures import Fault, What, what
+from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
 from proxy.gateway.limits import reset_s, room
 from proxy.gateway.options import GatewayOptions
 from proxy.gateway.pools import Pool
@@ -42,7 +42,6 @@ UNANSWERED = (
     "no candidate answered, and the request may have been processed; retry if that is safe."
 )
 BROKEN = "the request body does not match its head; resend it."
-FAILED_OVER = "FailedOver"  # what a row says of an attempt that was broken off for the next one
 
 
 class Door(Protocol):
@@ -192,7 +191,7 @@ class GatewayCall:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
                 return await asyncio.shield(stage.ended)
         except TimeoutError:
-            stage.abandon(Outcome.TIMED_OUT, "DeadlineExceeded")
+            stage.abandon(Outcome.TIMED_OUT, DEADLINE)
             sent = stage.log is None or stage.log.sent
             return Held(fault=Fault(sent=sent), has_answer=False, headers={}, error={})
 

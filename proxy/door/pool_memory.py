@@ -25,6 +25,7 @@ TRY_NS = 1_000_000  # for the lock, as waiting for it stops the whole relay
 AHEAD_S = 5.0  # a place that was used later than this from now is of a clock that was put back
 PLACE = struct.Struct("<16s9dI")
 _SUM = struct.Struct("<I")
+_NEW = bytes(PLACE.size)  # a place that was never used: no pool can be behind it
 PLACES_AT = 64
 PLACE_BYTES = 96
 TOTAL_BYTES = PLACES_AT + POOLS_MAX * PLACE_BYTES
@@ -70,30 +71,15 @@ class PoolMemory:
         oldest, oldest_used = -1, float("inf")
         for step in range(PROBES_MAX):
             at = PLACES_AT + (first + step) % POOLS_MAX * PLACE_BYTES
-            found, used, pool = self._read(at, now)
+            data = self._map[at : at + PLACE.size]
+            if data == _NEW:
+                return (oldest if oldest_used == 0.0 else at), Pool()
+            found, used, pool = _read(data, now)
             if found == digest:
                 return at, pool
             if used < oldest_used:
                 oldest, oldest_used = at, used
         return oldest, Pool()
-
-    def _read(self, at: int, now: float) -> tuple[bytes, float, Pool]:
-        data = self._map[at : at + PLACE.size]
-        digest, used, until, probing, closings, *rest, checksum = PLACE.unpack(data)
-        if checksum != crc32(data[: -_SUM.size]) or used > now + AHEAD_S:
-            return b"", 0.0, Pool()
-        credit, credit_at, room, refill_s, room_at = rest
-        pool = Pool(
-            closed_until=until,
-            probing_until=probing,
-            closings=int(closings),
-            credit=credit,
-            credit_at=credit_at,
-            room=room,
-            refill_s=refill_s,
-            room_at=room_at,
-        )
-        return digest, used, pool
 
     def _put(self, at: int, digest: bytes, now: float, pool: Pool) -> None:
         values = (
@@ -102,6 +88,24 @@ class PoolMemory:
         )
         data = PLACE.pack(digest, *values, 0)[: -_SUM.size]
         self._map[at : at + PLACE.size] = data + _SUM.pack(crc32(data))
+
+
+def _read(data: bytes, now: float) -> tuple[bytes, float, Pool]:
+    digest, used, until, probing, closings, *rest, checksum = PLACE.unpack(data)
+    if checksum != crc32(data[: -_SUM.size]) or used > now + AHEAD_S:
+        return b"", 0.0, Pool()
+    credit, credit_at, room, refill_s, room_at = rest
+    pool = Pool(
+        closed_until=until,
+        probing_until=probing,
+        closings=int(closings),
+        credit=credit,
+        credit_at=credit_at,
+        room=room,
+        refill_s=refill_s,
+        room_at=room_at,
+    )
+    return digest, used, pool
 
 
 def _make(path: Path) -> None:
