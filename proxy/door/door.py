@@ -17,6 +17,7 @@ from proxy.door import keys, targets
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
 from proxy.door.counting import Counted
+from proxy.door.measured import Conditions
 from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
 from proxy.door.refusals import refused
 from proxy.door.request import Sender, model_in_path
@@ -77,7 +78,10 @@ class GatewayDoor:
 
     def __init__(self, config: Config, forward: Forward, book: Callable[[], TariffBook]) -> None:
         self.options = config.gateway
-        self.state = State(monotonic, SharedPools(Places(config.data).gateway_pools))
+        places = Places(config.data)
+        self.state = State(
+            monotonic, SharedPools(places.gateway_pools), Conditions(places.gateway_live)
+        )
         self._config = config
         self._forward = forward
         self._ids = CallIds()

@@ -1,9 +1,10 @@
-"""What one relay remembers: the pools, which it shares with the others, and its sessions."""
+"""What one relay goes by: pools and conditions of the whole machine, and sessions of its own."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
+from proxy.door.measured import Conditions
 from proxy.door.shared_pools import SharedPools
 from proxy.gateway.live import Kept
 
@@ -12,10 +13,13 @@ CACHE_S = 300.0  # how long providers keep a prompt that is not used again: 5 to
 
 
 class State:
-    """Pools by their names, and where sessions are cached.  `clock` is monotonic."""
+    """Where sessions are cached, and who leads a route.  `clock` is monotonic."""
 
-    def __init__(self, clock: Callable[[], float], pools: SharedPools) -> None:
-        self.pools = pools
+    def __init__(
+        self, clock: Callable[[], float], pools: SharedPools, measured: Conditions
+    ) -> None:
+        self.pools, self.measured = pools, measured
+        self.leaders: dict[str, int] = {}  # of configured routes: the best candidate so far
         self._clock = clock
         self._sessions: OrderedDict[tuple[str, str], Kept] = OrderedDict()
 
