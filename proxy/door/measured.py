@@ -39,6 +39,11 @@ class Conditions:
         self._look(now)
         return now - max(0.0, self._wall() - self._at)
 
+    def figures(self, candidate: str, now: float) -> tuple[float, list[Figures]]:
+        """(when by the wall, figures of every class) of one `provider/model`."""
+        self._look(now)
+        return self._at, [one for (label, _), one in self._figures.items() if label == candidate]
+
     def of(self, candidates: Sequence[str], input_tokens: int | None) -> list[Condition]:
         """The condition of each `provider/model` for requests of this size; None: of any size."""
         size = ANY_SIZE if input_tokens is None else size_class(input_tokens)

@@ -25,7 +25,7 @@ from proxy.gateway.chain import Target, Tried
 from proxy.gateway.decision import Decision, decide, unit_of
 from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route, fits, keys_of
-from proxy.gateway.limits import limit_class
+from proxy.gateway.limits import pool
 from proxy.gateway.live import Condition, Kept, Live
 from proxy.gateway.options import GatewayCaller
 from proxy.gateway.translation.requests import Translated
@@ -229,9 +229,9 @@ class Planner:
 
     def _targets(self, route: Route, candidate: int) -> list[Target]:
         options = route.candidates[candidate].options
-        kind = limit_class(options.provider, options.model)
+        provider, model = options.provider, options.model
         return [
-            Target(candidate=candidate, key=key, pool=f"{options.provider}/{key}/{kind}")
+            Target(candidate=candidate, key=key, pool=pool(provider, key, model))
             for key in keys_of(options, self._config.gateway)
             if key not in self._missing
         ]

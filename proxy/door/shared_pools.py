@@ -46,10 +46,14 @@ class SharedPools:
             self._memory.close()
             self._memory = None
 
+    def seen(self, name: str) -> Pool:
+        """The state as it is, with instants of the wall."""
+        return self._step(name, self._wall(), lambda pool, _: pool)
+
     def opens_at(self, name: str, now: float) -> float:
         """When a call may be sent; `now` if it may be sent now."""
         wall = self._wall()
-        opens = pools.opens_at(self._step(name, wall, lambda pool, _: pool), wall)
+        opens = pools.opens_at(self.seen(name), wall)
         return now + max(0.0, opens - wall)
 
     def take(self, name: str) -> bool:

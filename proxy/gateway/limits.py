@@ -76,6 +76,11 @@ def limit_class(provider: str, model: str) -> str:
     return next(found, model)
 
 
+def pool(provider: str, key: str, model: str) -> str:
+    """The name of the pool of limits that a call to `model` with the key of this name counts to."""
+    return f"{provider}/{key}/{limit_class(provider, model)}"
+
+
 def reset_s(headers: Mapping[str, str], error: Mapping[str, object], at: datetime) -> float | None:
     """Seconds until a 429 ends: what it says to wait, else when the used-up limits are reset.
 
