@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -215,6 +216,43 @@ def test_no_more_is_sent_than_there_is_room_for(left: int, refill_s: float, seco
     assert sent >= min(500, left + int(seconds / refill_s) - 1)
 
 
+async def status(of: int) -> int:
+    """That of one call at the relay on this port."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", of)
+    writer.write(asking())
+    line = (await asyncio.wait_for(read_message(reader), 10)).line
+    writer.close()
+    return int(line.split()[1])
+
+
+@pytest.mark.slow
+async def test_everything_is_at_its_limit(tmp_path: Path) -> None:
+    """50 calls a second for six seconds at two relays: one call upstream for each pool and reset.
+
+    A probe that was sent right before its call's deadline has no answer, and is a 504.
+    """
+    limited = answer(429, error("rate_limit_exceeded"), b"Retry-After: 1\r\n")
+    script = Script({"a": [limited], "b": [limited]})
+    made = keys.read(options(tmp_path, "a", "b", deadline_s=0.2), {}, print)
+    async with (
+        listening(script.handler()) as port,
+        relays(tmp_path / "d", port, 1, 0, gateway=made) as [first],
+        relays(tmp_path / "d", port, 1, 1, gateway=made) as [second],
+    ):
+        assert await status(first.port) == 429
+        began = asyncio.get_running_loop().time()
+        calls = []
+        for n in range(300):
+            calls.append(asyncio.create_task(status((first, second)[n % 2].port)))
+            await asyncio.sleep(began + (n + 1) / 50 - asyncio.get_running_loop().time())
+        answers = Counter(await asyncio.gather(*calls))
+        lasted = asyncio.get_running_loop().time() - began
+    assert answers[429] + answers[504] == 300
+    assert answers[504] <= len(script.seen)
+    for model in ("a", "b"):
+        assert 3 <= script.models.count(model) <= 1 + lasted
+
+
 async def test_two_relays_obey_one_429(tmp_path: Path) -> None:
     """Real processes: while the provider said to wait, neither asks; then one probe, then all."""
     chat = answer(200, {"choices": [{"message": {"content": "Bonjour"}}]})
@@ -226,14 +264,6 @@ async def test_two_relays_obey_one_429(tmp_path: Path) -> None:
         relays(tmp_path / "d", port, 1, 0, gateway=made) as [first],
         relays(tmp_path / "d", port, 1, 1, gateway=made) as [second],
     ):
-
-        async def status(of: int) -> int:
-            reader, writer = await asyncio.open_connection("127.0.0.1", of)
-            writer.write(asking())
-            line = (await asyncio.wait_for(read_message(reader), 10)).line
-            writer.close()
-            return int(line.split()[1])
-
         assert await status(first.port) == 429
         ports = [first.port, second.port] * 10
         assert set(await asyncio.gather(*map(status, ports))) == {429}
