@@ -84,16 +84,40 @@ def test_a_new_relay_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"TAXPOOL9" + bytes(TOTAL_BYTES - 8), MAGIC])
-def test_what_cannot_be_read(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_another_version(tmp_path: Path, content: bytes) -> None:
+    """It is replaced, by one for all."""
+    clock = Clock()
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "pools").write_bytes(content)
+    a, b = two(tmp_path, clock)
+    close(a, 40)
+    assert not a.take(NAME)
+    assert not b.take(NAME)
+    assert [one.name for one in (tmp_path / "state").iterdir()] == ["pools"]
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
     """A relay goes by what it knows itself, and shares it once it can."""
     clock = Clock()
-    path = tmp_path / "pools"
-    path.write_bytes(content)
-    a, b = SharedPools(path, clock, clock.wall), SharedPools(path, clock, clock.wall)
+    path = tmp_path / "state" / "pools"
+    path.mkdir(parents=True)
+    a, b = two(tmp_path, clock)
     close(a, 40)
     assert not a.take(NAME)
     assert b.take(NAME)
-    path.unlink()
+    path.rmdir()
+    clock.now += 2
+    assert not a.take(NAME)
+    assert not b.take(NAME)
+
+
+def test_a_file_that_was_removed(tmp_path: Path) -> None:
+    """Everybody finds the new one, and nothing is forgotten."""
+    clock = Clock()
+    a, b = two(tmp_path, clock)
+    assert b.take(NAME)
+    close(a, 40)
+    (tmp_path / "state" / "pools").unlink()
     clock.now += 2
     assert not a.take(NAME)
     assert not b.take(NAME)

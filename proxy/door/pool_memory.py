@@ -32,21 +32,26 @@ TOTAL_BYTES = PLACES_AT + POOLS_MAX * PLACE_BYTES
 
 
 class PoolMemory:
-    """One mapping.  Raises OSError if the file is none, or cannot be made."""
+    """One mapping.  Raises OSError if there can be none.
+
+    A file that is none of this version is replaced: whoever mapped it finds another one there.
+    """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            _make(path)
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            _make(path, replace=False)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        if not _is_ours(fd):
+            os.close(fd)
+            _make(path, replace=True)
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._fd = fd
         try:
-            head = os.pread(self._fd, len(MAGIC), 0)
-            if head != MAGIC or os.fstat(self._fd).st_size != TOTAL_BYTES:
-                raise OSError(f"{path} holds no pools of this version; remove it")
-            self._map = mmap.mmap(self._fd, TOTAL_BYTES)
+            self._map = mmap.mmap(fd, TOTAL_BYTES)
         except BaseException:
-            os.close(self._fd)
+            os.close(fd)
             raise
-        self.inode = os.fstat(self._fd).st_ino
+        self.inode = os.fstat(fd).st_ino
 
     def close(self) -> None:
         self._map.close()
@@ -108,12 +113,19 @@ def _read(data: bytes, now: float) -> tuple[bytes, float, Pool]:
     return digest, used, pool
 
 
-def _make(path: Path) -> None:
-    """Make the file, unless another relay just did: all must map the same one."""
+def _is_ours(fd: int) -> bool:
+    return os.pread(fd, len(MAGIC), 0) == MAGIC and os.fstat(fd).st_size == TOTAL_BYTES
+
+
+def _make(path: Path, *, replace: bool) -> None:
+    """Make the file; unless it is to `replace` one, another relay's that was first stays."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     own = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         fill(own, MAGIC, TOTAL_BYTES)
+        if replace:
+            own.replace(path)
+            return
         with suppress(FileExistsError):
             os.link(own, path)
     finally:
