@@ -145,6 +145,9 @@ async def test_one_span_above_its_attempts(incoming: str) -> None:
     assert call.start_time_unix_nano == CALL_US * 1000
     assert call.end_time_unix_nano == two.end_time_unix_nano
     assert call.status.code == Status.STATUS_CODE_UNSET
+    tried = [plain(each.attributes) for each in (one, two)]
+    assert [each["taximeter.candidate"] for each in tried] == ["acme/m1", "acme/m2"]
+    assert {each["taximeter.request_id"] for each in tried} == {CALL}
     assert plain(call.attributes) == {
         "taximeter.request_id": CALL,
         "taximeter.route": "r",

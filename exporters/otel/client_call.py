@@ -36,11 +36,19 @@ def name(record: Record) -> str:
 def attributes(record: Record) -> dict[str, AttributeValue]:
     """What is about the whole call.  Usage and cost stay with the attempts, to count once."""
     found: dict[str, AttributeValue] = {
-        "taximeter.request_id": record.request_id,
-        "taximeter.route": record.route,
-        "taximeter.route_version": record.route_version,
-        "taximeter.candidate": record.candidate,  # who answered
+        **of_attempt(record),  # the last one, which is who answered
         "taximeter.attempts": record.attempt,
         "error.type": "" if record.outcome == "ok" else record.error_type or record.outcome,
     }
     return {name: value for name, value in found.items() if value != ""}
+
+
+def of_attempt(record: Record) -> dict[str, str]:
+    """Which call an attempt is a part of, and why it went where it did; empty where it is none."""
+    return {
+        "taximeter.request_id": record.request_id,
+        "taximeter.route": record.route,
+        "taximeter.route_version": record.route_version,
+        "taximeter.candidate": record.candidate,
+        "taximeter.route_reason": record.route_reason,
+    }
