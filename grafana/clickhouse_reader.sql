@@ -23,8 +23,8 @@ CREATE USER IF NOT EXISTS taximeter_reader
     IDENTIFIED WITH sha256_password BY 'choose a password'
     SETTINGS PROFILE 'taximeter_reader';
 
--- Table by table, to leave out `contents`, which holds captured prompts and answers, and `audit`, which
--- holds who changed what.
+-- Table by table, to leave out `contents`, which holds captured prompts and answers, `audit`, which
+-- holds who changed what, and `leaves`, `nonces` and `erased`, which show that nothing was changed.
 GRANT
     SELECT ON taximeter.calls,
     SELECT ON taximeter.corrections,

@@ -20,7 +20,7 @@ from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.invoices.amortised import FixedCost, accrued, rounded, spread
 from proxy.invoices.fixed import amortised
-from proxy.settings.config import FixedCostOptions
+from proxy.settings.bills import FixedCostOptions
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 DECEMBER = datetime(2026, 12, 1, tzinfo=UTC)

@@ -18,8 +18,9 @@ from test_meter import config as meter_config
 
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.contents import Contents, ContentSelection
+from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.dsn import parse_dsn
+from exporters.clickhouse.selection import Selection
 from exporters.clickhouse.store import Store
 from exporters.content import Captured, Content, content_of
 from exporters.record import Lot, PermanentError, Record, TransientError
@@ -104,21 +105,19 @@ async def test_deleted(exporter: Contents, store: Store) -> None:
     """By call, by user and by age, one of them or all that are given; the text is gone at once."""
     await exporter.export(Lot("s:0-9", tuple(content(n) for n in range(10))))
     one = content(3)
-    assert await exporter.delete(ContentSelection(call_id=one.call_id)) == 1
+    assert await exporter.delete(Selection(call_id=one.call_id)) == 1
     assert await store.content(one.call_id) is None
-    assert await exporter.delete(ContentSelection(call_id=one.call_id)) == 0
+    assert await exporter.delete(Selection(call_id=one.call_id)) == 0
     cut = datetime.fromtimestamp((NOW_US - 4_500_000) / 1e6, UTC)
-    assert await exporter.delete(ContentSelection(user_id="user 1", before=cut)) == 3  # 5, 7, 9
-    assert await exporter.delete(ContentSelection(user_id="user 1' OR '1'='1")) == 0
-    assert await exporter.delete(ContentSelection(user_id="user 0")) == 5
+    assert await exporter.delete(Selection(user_id="user 1", before=cut)) == 3  # 5, 7, 9
+    assert await exporter.delete(Selection(user_id="user 1' OR '1'='1")) == 0
+    assert await exporter.delete(Selection(user_id="user 0")) == 5
     assert await count(store) == 1
-    assert (
-        await exporter.delete(ContentSelection(before=datetime.now(UTC) + timedelta(days=1))) == 1
-    )
+    assert await exporter.delete(Selection(before=datetime.now(UTC) + timedelta(days=1))) == 1
     with pytest.raises(ValueError, match="specify which content"):
-        ContentSelection()
+        Selection()
     with pytest.raises(ValueError, match="UUID"):
-        ContentSelection(call_id="x")
+        Selection(call_id="x")
 
 
 def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
@@ -135,7 +134,7 @@ def test_deleted_on_a_cluster(chdb_dsn: str) -> None:
         def command(self, sql: str, settings: object) -> None:
             self.sent.append(sql)
 
-    whose = ContentSelection(call_id=str(UUID(int=1)), user_id="it's", before=datetime.now(UTC))
+    whose = Selection(call_id=str(UUID(int=1)), user_id="it's", before=datetime.now(UTC))
     assert cluster._delete(cast(Client, Server()), whose) == 1
     [sql] = Server.sent
     assert sql.startswith("ALTER TABLE contents_local ON CLUSTER 'main' DELETE WHERE ")

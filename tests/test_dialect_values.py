@@ -45,6 +45,7 @@ def test_the_largest_quantity() -> None:
         (10**18 + 1, None, None, None),
         (-LARGEST, None, None, -LARGEST),
         (-(10**18), None, None, None),
+        (-(10**18) - 1, None, None, None),
         (Decimal("1e999999999"), None, None, None),
         *((value, None, None, None) for value in NONE),
     ],

@@ -26,7 +26,8 @@ from proxy.console.api import application
 from proxy.console.export_api import ExportApi
 from proxy.console.invoice_api import InvoiceApi
 from proxy.exports.focus import COLUMNS
-from proxy.settings.config import Config, ContentOptions, FixedCostOptions, Listen
+from proxy.settings.bills import FixedCostOptions
+from proxy.settings.config import Config, ContentOptions, Listen
 from proxy.settings.places import Places
 
 DATABASE = "test_export_api"

@@ -71,7 +71,8 @@ def test_conversations_leave_and_come_back(tmp_path: Path) -> None:
                 break
             sleep(0.1)
         assert (manifest["calls"], manifest["with_content"]) == (2, 2)
-        assert manifest["tree_head"] is None
+        signed = taximeter("audit", "head", *data)
+        assert signed.returncode == 0, signed.stderr
         assert status(f"{served.console_url}/api/export/conversations?session=s1") == 403
         taken = taximeter("import", str(next(tmp_path.glob("live*"))), *data)
         assert (taken.returncode, "in use by another" in taken.stderr) == (Exit.TAKEN, True)
@@ -79,6 +80,7 @@ def test_conversations_leave_and_come_back(tmp_path: Path) -> None:
         assert '"action":"export","target":"conversations"' in audit.stdout
     stopped = taximeter(*asked, str(tmp_path / "stopped"), *data)
     assert json.loads(stopped.stdout)["digests"] == manifest["digests"]
+    assert json.loads(stopped.stdout)["tree_head"]["tree"] == json.loads(signed.stdout)["tree"]
 
     again = ("--config", str(config), "--data", str(tmp_path / "other"))
     assert taximeter("import", str(tmp_path / "stopped"), *again).returncode == Exit.OK

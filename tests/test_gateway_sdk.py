@@ -1,8 +1,10 @@
 """Real SDKs through the gateway of the whole product: what they get, and a row for each attempt."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,8 +197,9 @@ def test_no_key_is_anywhere(served: Serving) -> None:
     """Neither the provider's nor the caller's, in any file of the data directory or the log."""
     secrets = (b"T0SECRET", TOKEN.encode())
     found = []
-    for path in served.data.rglob("*"):
-        with suppress(OSError):  # folders, and files of an insert that is over by now
+    # Folders and files of an insert or a merge that is over by now are passed over.
+    for path in (Path(folder, name) for folder, _, names in os.walk(served.data) for name in names):
+        with suppress(OSError):
             data = path.read_bytes()
             found += [path for secret in secrets if secret in data]
     assert found == []

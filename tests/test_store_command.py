@@ -18,6 +18,7 @@ from evaluation.standin import processes
 from exporters.clickhouse import connection
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.dsn import parse_dsn
+from exporters.clickhouse.reconcile import SumDifference
 from exporters.record import Batch, TransientError
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
@@ -25,8 +26,8 @@ from proxy.delivery.delivery import Cursor
 from proxy.delivery.lag import waiting
 from proxy.exchange import Kind
 from proxy.journal.journal import Journal
-from proxy.serving import meter_process
-from proxy.serving.meter_process import MeterProcess
+from proxy.serving import catching_up
+from proxy.serving.catching_up import CatchingUp
 from proxy.settings.config import JournalOptions
 from support.patience import PATIENCE_S
 
@@ -170,28 +171,27 @@ async def test_a_check_waits_for_rows_that_are_on_their_way(
     """The meter compares once all is written; one that takes no rows is told after long."""
     done: list[str] = []
 
-    class Meter:
-        """What `MeterProcess.check` uses of itself."""
+    class Store:
+        """Takes rows after a while, and compares them."""
 
         def __init__(self, wait_s: float) -> None:
-            self.deliveries = [self]
-            self.clickhouse = self
             self.wait_s = wait_s
 
         async def drained(self) -> None:
             await asyncio.sleep(self.wait_s)
             done.append("written")
 
-        async def reconcile(self, **_: object) -> list[object]:
+        async def reconcile(self, **_: object) -> list[SumDifference]:
             done.append("compared")
             return []
 
-    assert await MeterProcess.check(Meter(0.2), repair=False, quiet_s=0) == []  # type: ignore[arg-type]  # as above
+    store = Store(0.2)
+    assert await CatchingUp(store, (), store).check(repair=False, quiet_s=0) == []
     assert done == ["written", "compared"]
-    assert meter_process.CATCH_UP_S >= 60
-    monkeypatch.setattr(meter_process, "CATCH_UP_S", 0.05)
+    assert catching_up.CATCH_UP_S >= 60
+    monkeypatch.setattr(catching_up, "CATCH_UP_S", 0.05)
     with pytest.raises(TransientError, match="rows are waiting to be written"):
-        await MeterProcess.check(Meter(5), repair=False, quiet_s=0)  # type: ignore[arg-type]
+        await CatchingUp(Store(5), (), store).check(repair=False, quiet_s=0)
 
 
 def test_waiting(tmp_path: Path) -> None:

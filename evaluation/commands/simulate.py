@@ -1,168 +1,156 @@
-"""`taximeter simulate tables`: what routing gains where every model answered every prompt."""
+"""`taximeter simulate`: what other routes would have done, and what routing gains on tables.
+
+`simulate ROUTES.toml` studies recorded calls; `simulate tables DIR` reads CSV files in which every
+model answered every prompt.
+"""
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks.report import report
-from evaluation.benchmarks.tables import TableError, read_tables
-from evaluation.statistics import CONFIDENCE
-from evaluation.statistics.resampling import REPLICATES, SEED
-from pricing.money import UNKNOWN, amount
+from evaluation.benchmarks.tables import Table, TableError
+from evaluation.commands import eval_report, history, simulate_tables, simulate_words
+from evaluation.commands.arrivals import arrivals as read_arrivals
+from evaluation.history.rows import HistoryRow
+from evaluation.history.turns import facts_of, traffic
+from evaluation.reports.rows import Stored
+from evaluation.simulation import REPLICATIONS_MIN
+from evaluation.whatif import page, routes_file
+from evaluation.whatif.routes_file import RoutesFile
+from evaluation.whatif.study import CALLS_MAX, Asked, TooLittle, study
+from exporters.record import TransientError
 from proxy.commands import terminal
-from proxy.commands.terminal import Column, Exit
+from proxy.commands.arguments import add_common, configuration
+from proxy.commands.numbers import positive, positive_count
+from proxy.commands.terminal import Exit
+from proxy.gateway import filters
+from proxy.gateway.facts import Facts
+from proxy.metering.book import tariff_book
+from proxy.settings.config import Config
 
-MODELS: Sequence[Column] = (
-    Column("name", "model or router"),
-    Column("items", "prompts", number=True),
-    Column("strong", "to strong", number=True),
-    Column("accuracy", "accuracy (95 %)"),
-    Column("pgr", "gap recovered (95 %)"),
-    Column("cost", "cost", money=True),
-    Column("success", "per success (95 %)"),
-    Column("score", "score", number=True),
-)
-ROUTERS: Sequence[Column] = (
-    Column("router", "router"),
-    Column("apgr", "APGR (95 %)"),
-    Column("cpt_50", "CPT(50 %)"),
-    Column("cpt_80", "CPT(80 %)"),
-)
-ARRIVALS: Sequence[Column] = (
-    Column("calls", "calls", number=True),
-    Column("span", "over", number=True),
-    Column("rate", "per second", number=True),
-    Column("input", "input tokens", number=True),
-    Column("output", "output tokens", number=True),
-)
-
-Found = Mapping[str, Any]  # a document of `evaluation.benchmarks.report`
-Cells = Mapping[str, str]
+TABLES = "tables"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("what", choices=["tables"], help="tables: CSV files with all answers")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the CSV files")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_common(parser)
+    add = parser.add_argument
+    add("what", metavar="ROUTES.toml", help="routes to try; or `tables DIR`, for CSV files")
+    add("directory", nargs="?", type=Path, metavar="DIR", help="after `tables`: where these are")
+    help = "how far back the calls go, as an age or a time (default: 14d)"
+    add("--history", default="14d", metavar="TIME", help=help)
+    help = (
+        "recorded arrivals (CSV: TIMESTAMP, ContextTokens, GeneratedTokens) instead of the calls'"
+    )
+    add("--arrivals", type=Path, metavar="FILE", help=help)
+    help = "so many times the arrivals, as copies of them laid over each other (default: 1)"
+    add("--scale", type=positive, default=1.0, metavar="N", help=help)
+    help = f"runs of each policy, {REPLICATIONS_MIN} at least (default: {REPLICATIONS_MIN})"
+    add("--replications", type=positive_count, default=REPLICATIONS_MIN, metavar="N", help=help)
+    add("--seed", type=int, default=1, metavar="N", help="equal seeds, equal results (default: 1)")
+    help = f"calls of one run at most (default: {CALLS_MAX:,})"
+    add("--calls-max", type=positive_count, default=CALLS_MAX, metavar="N", help=help)
+    help = "evaluation run to replay the routes on (default: the newest)"
+    add("--run", default="", metavar="RUN", help=help)
+    add("--html", type=Path, metavar="FILE", help="write the report as one HTML file")
+    history.add_filters(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run the command.  FAILED: the policy in force was not reproduced."""
+    if arguments.what == TABLES:
+        if arguments.directory is None:
+            text = "simulate: tables of which directory? Write: taximeter simulate tables DIR"
+            terminal.say(text, sys.stderr)
+            return Exit.MISTAKE
+        return simulate_tables.main(arguments.directory, as_json=arguments.json)
     try:
-        tables, unknown = read_tables(arguments.directory)
-    except TableError as error:
+        found = _studied(arguments)
+    except (ValueError, TableError) as error:
         terminal.say(f"simulate: {error}", sys.stderr)
         return Exit.MISTAKE
-    found = [report(table) for table in tables]
+    except (TransientError, OSError) as error:
+        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
+        return Exit.FAILED
+    if arguments.html:
+        arguments.html.write_text(page.page(found), encoding="utf-8")
     if arguments.json:
-        settings = {"confidence": CONFIDENCE, "replicates": REPLICATES, "seed": SEED}
-        terminal.emit({**settings, "tables": found, "skipped": unknown})
-        return Exit.OK
-    for each in found:
-        _show(each)
-    if unknown:
-        terminal.say(f"Skipped, as their columns are unknown: {', '.join(unknown)}", sys.stderr)
-    return Exit.OK
-
-
-def _show(found: Found) -> None:
-    file = found["file"]
-    if not found["rows"]:
-        terminal.say(f"{file}: no rows\n")
-    elif found["kind"] == "arrivals":
-        terminal.say(f"{file}: arrivals")
-        terminal.show(ARRIVALS, [_arrivals(found)])
-        terminal.say("")
-    elif found["kind"] == "pairs":
-        for each in found["sets"]:
-            _show_models(f"{file}: {each['set'] or 'all prompts'}", each, ("strong", "weak"))
+        terminal.emit(found)
     else:
-        _show_models(file, found, (found["strong"], found["weak"]))
+        simulate_words.show(found)
+    return Exit.OK if found["gate"]["passed"] else Exit.FAILED
 
 
-def _show_models(title: str, found: Found, two: tuple[str | None, str | None]) -> None:
-    terminal.say(title if two[0] in (None, "strong") else f"{title}: {two[0]} against {two[1]}")
-    routing = found["routing"]
-    rows = [*map(_model, found["models"]), *_routed(found)]
-    terminal.show([each for each in MODELS if any(row.get(each.key) for row in rows)], rows)
-    if routing is None:
-        terminal.say("No routing: it needs two models with scores for the same items.\n")
-        return
-    terminal.show(ROUTERS, [_router(each) for each in routing["routers"]])
-    said = f"Difference of the models in points: {_points(routing['difference'])}"
-    if routing["detectable_difference"] is not None:
-        said += f"; detectable at 80 % power: {100 * routing['detectable_difference']:.1f}"
-    terminal.say(f"{said}; {routing['clusters']:,} clusters\n")
+def _studied(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Raises ValueError for what cannot be studied, OSError and TransientError."""
+    if arguments.directory is not None:
+        raise ValueError(f"what is {arguments.directory} for? One file of routes is read at a time")
+    if arguments.replications < REPLICATIONS_MIN:
+        raise ValueError(f"--replications: at least {REPLICATIONS_MIN}, for an interval")
+    path = Path(arguments.what)
+    if not path.is_file():
+        hint = " (for CSV files write: taximeter simulate tables DIR)" if path.is_dir() else ""
+        raise ValueError(f"no file {path}{hint}")
+    file = routes_file.read(path)
+    arrivals = read_arrivals(arguments.arrivals) if arguments.arrivals else None
+    begin = history.since(arguments.history)
+    filters_given = history.filtered(arguments)
+    base, proposal = configuration(arguments), configuration(arguments, file.layer)
+    rows = history.rows(base, begin, filters_given)
+    if not rows:
+        raise TooLittle(f"no calls since {begin:%Y-%m-%d %H:%M}Z in {base.store.dsn or base.data}")
+    asked = _asked(arguments, (base, proposal), file, arrivals)
+    progress = (lambda text: None) if arguments.json or not sys.stderr.isatty() else _told
+    return study(traffic(rows), asked, progress)
 
 
-def _routed(found: Found) -> Iterator[Cells]:
-    """The oracle over all models, and the length router at each threshold."""
-    routing = found["routing"]
-    if routing is not None:
-        yield {"name": "oracle", **_reached(routing["oracle"], routing["items"])}
-        for each in routing["thresholds"]:
-            name = f"longer than {each['longer_than']:,}"
-            yield {"name": name, "pgr": _share(each["pgr"]), **_reached(each, routing["items"])}
+def _told(text: str) -> None:
+    terminal.say(f"{text} …", sys.stderr)
 
 
-def _reached(found: Found, items: int) -> Cells:
-    return {
-        "items": f"{items:,}",
-        "strong": f"{found['strong_share']:.1%}",
-        "accuracy": _share(found["accuracy"]),
-        **_money(found),
-    }
-
-
-def _model(found: Found) -> Cells:
-    score = found.get("arena_score")
-    return {
-        "name": found["model"],
-        "items": f"{found['items']:,}",
-        "accuracy": _share(found["accuracy"]),
-        "score": "" if score is None else f"{score:.4f}",
-        **_money(found),
-    }
-
-
-def _money(found: Found) -> Cells:
-    cost, success = found.get("cost_usd"), found.get("cost_per_success_usd")
-    return {
-        "cost": "" if cost is None else amount(str(cost)),
-        "success": "" if success is None else _range(success, lambda usd: amount(str(usd))),
-    }
-
-
-def _router(found: Found) -> Cells:
-    levels = {name: _share(value) for name, value in found.items() if name.startswith("cpt_")}
-    return {"router": found["router"], "apgr": _range(found["apgr"], "{:.3f}".format), **levels}
-
-
-def _arrivals(found: Found) -> Cells:
-    span, rate = found["span_s"], found["per_second"]
-    return {
-        "calls": f"{found['rows']:,}",
-        "span": UNKNOWN if span is None else f"{span:,.0f} s",
-        "rate": UNKNOWN if rate is None else f"{rate:.2f}",
-        "input": f"{found['input_tokens']:,}",
-        "output": f"{found['output_tokens']:,}",
-    }
-
-
-def _share(found: Found | None) -> str:
-    return "" if found is None else _range(found, "{:.2%}".format)
-
-
-def _points(found: Found) -> str:
-    return _range(found, lambda share: f"{100 * share:+.2f}")
-
-
-def _range(found: Found, shown: Any) -> str:
-    """`80.6 % (73.6 to 86.1 %)`; a bound that is not known is a word."""
-    value, low, high = (
-        UNKNOWN if found[key] is None else shown(found[key]) for key in ("value", "low", "high")
+def _asked(
+    arguments: argparse.Namespace,
+    settings: tuple[Config, Config],
+    file: RoutesFile,
+    arrivals: Table | None,
+) -> Asked:
+    base, config = settings
+    routes, notes = routes_file.proposed(config, file.names)
+    run, facts = _run(base, arguments.run)
+    return Asked(
+        routes=routes,
+        in_force={
+            name: filters.route(options, base.gateway, base.providers)
+            for name, options in base.gateway.routes.items()
+        },
+        options=config.gateway,
+        limits=file.limits,
+        book=tariff_book(config),
+        arrivals=arrivals,
+        scale=arguments.scale,
+        replications=arguments.replications,
+        seed=arguments.seed,
+        calls_max=arguments.calls_max,
+        run=run,
+        run_facts=facts,
+        notes=notes,
     )
-    return f"{value} ({low} to {high})"
+
+
+def _run(config: Config, run_id: str) -> tuple[Stored | None, Mapping[str, Facts]]:
+    """The evaluation run, and what its requests were like by case; none unless it was asked for."""
+    try:
+        run = eval_report.fetched(config, run_id)
+    except ValueError:
+        if run_id:
+            raise
+        return None, {}
+    begin = history.since("3650d")
+    rows = history.rows(config, begin, [("tag.eval-run", run.run.run_id)])
+    found: dict[str, HistoryRow] = {}
+    for row in rows:
+        if row.tags.get("eval-role") != "judge" and row.gateway_operation:
+            found.setdefault(row.tags.get("eval-case", ""), row)
+    return run, {case: facts_of(row, row) for case, row in found.items()}

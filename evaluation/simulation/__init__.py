@@ -2,15 +2,19 @@
 
 from evaluation.simulation.arrivals import Call, poisson, recorded, scaled
 from evaluation.simulation.bucket import Limit
-from evaluation.simulation.queue import Pool, Served, Simulation, Started, View
+from evaluation.simulation.queue import Simulation
 from evaluation.simulation.replications import REPLICATIONS_MIN, compare, figures, replicate
+from evaluation.simulation.served import Next, Pool, Router, Served, Service, Started, View
 
 __all__ = [
     "REPLICATIONS_MIN",
     "Call",
     "Limit",
+    "Next",
     "Pool",
+    "Router",
     "Served",
+    "Service",
     "Simulation",
     "Started",
     "View",

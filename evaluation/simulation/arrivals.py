@@ -5,7 +5,7 @@ bursts; shrinking the gaps would make every pause shorter too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf, isfinite
 
@@ -20,13 +20,23 @@ COPIES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it arrives.  `session` names a conversation whose prefix may be cached."""
+    """One call as it arrives.  `session` names a conversation whose prefix may be cached.
+
+    Without one, calls of a `kind` share a prefix, as of one system prompt.
+    """
 
     at_s: float  # since the beginning
     input_tokens: int = 0
     output_tokens: int = 0
     session: str = ""
-    kind: str = ""  # class of prompt, which routing may look at
+    kind: str = ""  # class of prompt
+    cached_tokens: int = 0  # of the input, read from the cache where its session is warm
+    row: int = -1  # of the recording that it repeats
+
+    @property
+    def prefix(self) -> str:
+        """What a cache knows it by; "" if nothing of it is shared."""
+        return self.session or self.kind
 
 
 def poisson(per_second: float, calls: int, chance: Generator) -> list[Call]:
@@ -78,4 +88,4 @@ def _shifted(call: Call, copy: int, offset: float, start: float, span_s: float) 
         return call
     at_s = start + (call.at_s - start + offset) % span_s if span_s else call.at_s
     session = f"{call.session}#{copy}" if call.session else ""
-    return Call(at_s, call.input_tokens, call.output_tokens, session, call.kind)
+    return replace(call, at_s=at_s, session=session)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from evaluation.simulation.arrivals import Call
 
-Counted = Literal["calls", "input", "output", "tokens"]  # tokens: both
+# tokens: input and output; uncached: input that is not read from a cache
+Counted = Literal["calls", "input", "uncached", "output", "tokens"]
 SLACK = 1e-9  # of a full bucket: rounding of a refill must not make a call wait again
 
 
@@ -14,7 +15,7 @@ SLACK = 1e-9  # of a full bucket: rounding of a refill must not make a call wait
 class Limit:
     """So many per minute, of which `burst` may come at once; by default a minute's worth.
 
-    Anthropic limits calls, input and output apart; OpenAI calls and tokens.
+    Anthropic limits calls, uncached input and output apart; OpenAI calls and tokens.
     """
 
     counts: Counted
@@ -30,12 +31,14 @@ class Limit:
         """What a full bucket holds."""
         return self.per_minute if self.burst is None else self.burst
 
-    def of(self, call: Call) -> float:
-        """What a call takes."""
+    def of(self, call: Call, *, cached: bool = False) -> float:
+        """What a call takes; `cached` if its session is warm."""
         if self.counts == "calls":
             return 1.0
         if self.counts == "tokens":
             return call.input_tokens + call.output_tokens
+        if self.counts == "uncached":
+            return call.input_tokens - (call.cached_tokens if cached else 0)
         return call.input_tokens if self.counts == "input" else call.output_tokens
 
 

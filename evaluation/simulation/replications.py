@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.random import Generator
 
-from evaluation.simulation.queue import Served
+from evaluation.simulation.served import Served
 from evaluation.statistics import Interval, difference, mean
 
 REPLICATIONS_MIN = 20

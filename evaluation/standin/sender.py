@@ -38,9 +38,11 @@ class Sent:
 class Pace:
     """When output is due, on the loop's clock; slow calls are drawn from the seed."""
 
-    def __init__(self, steering: Steering, seed: str) -> None:
+    def __init__(self, steering: Steering, seed: str, in_flight: int) -> None:
         slow = steering.slow_share > Random(f"{seed}/slow").random()
+        crowded = steering.crowd is not None and in_flight > steering.crowd
         self._factor = steering.slow_factor if slow else 1.0
+        self._factor *= steering.crowd_factor if crowded else 1.0
         self._steering = steering
         self._start = asyncio.get_running_loop().time()
 
@@ -64,10 +66,12 @@ class Pace:
 class AnswerSender:
     """Sends one answer and records in `sent` what was sent."""
 
-    def __init__(self, http: web.BaseRequest, request: Request, sent: Sent) -> None:
+    def __init__(
+        self, http: web.BaseRequest, request: Request, sent: Sent, in_flight: int = 1
+    ) -> None:
         self._http = http
         self._steering = request.steering
-        self._pace = Pace(request.steering, request.seed)
+        self._pace = Pace(request.steering, request.seed, in_flight)
         self._coding = _coding(request.steering.encoding, request.headers)
         self._coder = _coder(self._coding)
         self._sent = sent

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 
@@ -18,7 +18,7 @@ from evaluation.standin import routes, sender, sessions
 from evaluation.standin.answers import Answer, Json, Request, Step, Tokens, encode
 from evaluation.standin.journal import StandinJournal
 from evaluation.standin.skill import Skill
-from evaluation.standin.steering import DEFAULT
+from evaluation.standin.steering import DEFAULT, PREFIX
 
 CONTROL = "/__standin/"  # GET and DELETE journal, GET health
 REQUEST_BYTES_MAX = 256 * 1024 * 1024
@@ -28,8 +28,13 @@ FAILURES_MAX = 10_000  # request bodies whose failures are counted
 class StandIn:
     """One stand-in provider; `handle` answers one request."""
 
-    def __init__(self, skill: Skill | None = None) -> None:
+    def __init__(
+        self, skill: Skill | None = None, steering: Mapping[str, str] | None = None
+    ) -> None:
+        """`steering` is by name, for calls whose headers do not say otherwise."""
         self._skill = skill
+        self._steering = {PREFIX + name: value for name, value in (steering or {}).items()}
+        self._in_flight = 0
         self.journal = StandinJournal()
         self._shelves = routes.Shelves()
         self._failures: Counter[str] = Counter()
@@ -44,15 +49,17 @@ class StandIn:
             return await self._converse(http, pairs)
         raw = await http.read()
         exchange = self.journal.receive(http.method, target, pairs, raw)
-        headers = {name.lower(): value for name, value in pairs}
+        headers = self._steering | {name.lower(): value for name, value in pairs}
         request, answer = self._answer(http.method, target, headers, raw)
         answered, sent = exchange.answered, sender.Sent()
         answered.status, answered.model = answer.status, answer.model
         answered.operation, answered.usage = answer.operation, _usage(answer.tokens)
         answered.reported = answer.reported and bool(answer.tokens)
+        self._in_flight += 1
         try:
-            return await sender.AnswerSender(http, request, sent).send(answer)
+            return await sender.AnswerSender(http, request, sent, self._in_flight).send(answer)
         finally:
+            self._in_flight -= 1
             answered.outcome, answered.output_tokens_sent = sent.outcome, sent.tokens
             answered.body_sha256, answered.body_bytes = sent.sha256, sent.bytes
 
@@ -141,10 +148,13 @@ async def _send(
 
 @asynccontextmanager
 async def serving(
-    port: int = 0, host: str = "127.0.0.1", skill: Skill | None = None
+    port: int = 0,
+    host: str = "127.0.0.1",
+    skill: Skill | None = None,
+    steering: Mapping[str, str] | None = None,
 ) -> AsyncIterator[tuple[StandIn, int]]:
     """A stand-in that listens on `port` (0: any free one), and the port."""
-    stand_in = StandIn(skill)
+    stand_in = StandIn(skill, steering)
     server = web.Server(
         stand_in.handle, request_factory=_request, access_log=None, auto_decompress=False
     )

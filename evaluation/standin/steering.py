@@ -27,6 +27,8 @@ class Steering(
     tokens_per_s: float = 0.0  # 0: as fast as the socket accepts them
     slow_share: float = 0.0  # probability that all times are multiplied by slow_factor
     slow_factor: float = 10.0
+    crowd: int | None = None  # calls in flight, above which all times are multiplied
+    crowd_factor: float = 7.0
     input_tokens: int | None = None  # total, including cached tokens
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0  # for five minutes, in dialects that distinguish
@@ -38,6 +40,11 @@ class Steering(
     chunk_bytes: int = 0  # write in pieces of this size; 0: one write per event
 
 
+def parse(text: str) -> dict[str, str]:
+    """The pairs of `name=value,name=value`."""
+    return {key: value for key, _, value in (pair.partition("=") for pair in text.split(","))}
+
+
 def read(headers: Mapping[str, str], model: str) -> tuple[str, Steering]:
     """The model without its suffix, and the steering by headers (lower-case names) and suffix.
 
@@ -47,9 +54,7 @@ def read(headers: Mapping[str, str], model: str) -> tuple[str, Steering]:
     name, at, suffix = model.partition("@")
     if at and "=" in suffix:  # Vertex dates its models with an @
         model = name
-        given |= {
-            key: value for key, _, value in (pair.partition("=") for pair in suffix.split(","))
-        }
+        given |= parse(suffix)
     return model, msgspec.convert(given, Steering, strict=False) if given else DEFAULT
 
 

@@ -118,11 +118,9 @@ def _bounds(log: Log, groups: Clusters, confidence: float) -> Interval:
     known, rest = log.chosen * log.rewards, 1 - log.chosen
     low = _interval(known + rest * log.worst, groups, confidence).low
     high = _interval(known + rest * log.best, groups, confidence).high
-    return Interval(
-        None,
-        log.worst if low is None else max(low, log.worst),
-        log.best if high is None else min(high, log.best),
-    )
+    least = log.worst if low is None else min(max(low, log.worst), log.best)
+    most = log.best if high is None else max(min(high, log.best), log.worst)
+    return Interval(None, min(least, most), max(least, most))  # equal ones may differ by rounding
 
 
 def _refused(why: str, log: Log, groups: Clusters, confidence: float) -> Refused:

@@ -85,11 +85,16 @@ class ClickHouse:
         database: str = "taximeter",
         ttl_days: int = 90,
         content_ttl_days: int | None = None,
+        checked_days: int | None = None,
     ) -> None:
-        """`content_ttl_days` is for table `contents`; None leaves its TTL unchanged."""
+        """`content_ttl_days` is for table `contents`; None leaves its TTL unchanged.
+
+        For `checked_days` every row is there; by default for `ttl_days`.
+        """
         self.dsn = parse_dsn(dsn, database)
         self._ttl_days = ttl_days
         self._content_ttl_days = content_ttl_days
+        self._checked_days = ttl_days if checked_days is None else checked_days
         self._writer = Writer("clickhouse", self.dsn, self._prepare)
         self._context: InsertContext  # all are set by _prepare
         self._socket_context: InsertContext
@@ -110,7 +115,7 @@ class ClickHouse:
         """Days on which a rollup differs from the sum of the rows; `repair` rebuilds them."""
         return await self._writer.do(
             lambda client: reconcile.reconcile(
-                client, self.dsn, self._ttl_days, repair=repair, quiet_s=quiet_s
+                client, self.dsn, self._checked_days, repair=repair, quiet_s=quiet_s
             )
         )
 

@@ -4,10 +4,7 @@ It has a thread and a client of its own, so that no row waits for it.  It does n
 schema: it waits until the exporter of the rows has done so.  No error quotes the content.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from collections.abc import Mapping
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error as ClientError
@@ -15,40 +12,10 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import quoted
-from exporters.clickhouse.query import microseconds
+from exporters.clickhouse.selection import SYNCHRONOUS, Selection
 from exporters.clickhouse.writer import Writer, insert, token
 from exporters.content import COLUMNS, FIELDS, Content
 from exporters.record import Lot, PermanentError
-
-# Return only when the text is gone from every part on every server: the caller reports it deleted.
-SYNCHRONOUS = {"mutations_sync": 2}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentSelection:
-    """Whose content: every criterion given must match, and at least one is required."""
-
-    call_id: str = ""
-    user_id: str = ""
-    before: datetime | None = None  # calls that started earlier
-
-    def __post_init__(self) -> None:
-        if self.call_id:
-            UUID(self.call_id)
-        if not (self.call_id or self.user_id or self.before):
-            raise ValueError("specify which content: call_id, user_id or before")
-
-    def condition(self) -> str:
-        """As SQL, values quoted here: not every server accepts bound ones in a mutation."""
-        return " AND ".join(self._conditions())
-
-    def _conditions(self) -> Iterator[str]:
-        if self.call_id:
-            yield f"call_id = toUUID({quoted(str(UUID(self.call_id)))})"
-        if self.user_id:
-            yield f"user_id = {quoted(self.user_id)}"
-        if self.before is not None:
-            yield f"ts < fromUnixTimestamp64Micro({microseconds(self.before)}, 'UTC')"
 
 
 class Contents:
@@ -73,7 +40,7 @@ class Contents:
         except PermanentError as error:
             raise PermanentError(_error_kind(error.__cause__ or error)) from None
 
-    async def delete(self, whose: ContentSelection) -> int:
+    async def delete(self, whose: Selection) -> int:
         """Delete content for good; returns the number of calls it belonged to."""
         return await self._writer.do(lambda client: self._delete(client, whose))
 
@@ -89,7 +56,7 @@ class Contents:
         columns = [[_value(getattr(one, name)) for one in batch.records] for name in FIELDS]
         insert(client, self._context, columns, token(batch))
 
-    def _delete(self, client: Client, whose: ContentSelection) -> int:
+    def _delete(self, client: Client, whose: Selection) -> int:
         where, cluster = whose.condition(), self.dsn.cluster
         found = client.query(f"SELECT uniqExact(call_id) FROM contents WHERE {where}").result_rows
         table = f"contents_local ON CLUSTER {quoted(cluster)}" if cluster else "contents"

@@ -93,6 +93,11 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens_total: int | None = None
     output_tokens_total: int | None = None
 
+    @property
+    def ts_us(self) -> int:
+        """`ts`, as other rows call it."""
+        return self.ts
+
 
 class Corrections(msgspec.Struct, frozen=True):
     """The corrections of one INSERT."""

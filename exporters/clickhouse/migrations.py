@@ -48,6 +48,7 @@ _SHARDING = {
     "feedback": ", sipHash64(target)",
     "node_samples": ", sipHash64(node)",
     "budget_samples": ", sipHash64(budget)",
+    **dict.fromkeys(("leaves", "nonces", "erased"), ", sipHash64(number)"),
 }
 
 

@@ -27,8 +27,9 @@ class LogTarget:
         self.name = name
 
     async def send(self, notice: Notice) -> Answer:
-        """Log it."""
-        log_alert(notice.alert, notice.title)
+        """Log it, unless it is a head, which is logged by who signs it."""
+        if notice.kind != "head":
+            log_alert(notice.alert, notice.title)
         return Answer("delivered", "logged")
 
     async def close(self) -> None:

@@ -37,5 +37,7 @@ class Caller:
 
 
 COMMAND = Caller("command", Role.ADMIN, Way.COMMAND)
+METER = Caller("taximeter", Role.ADMIN, Way.COMMAND)  # the meter process itself
 ANYBODY = Caller("anybody", Role.VIEWER, Way.OPEN)
-RESERVED = frozenset({"command", "anybody", "console.token"})  # names that no token may have
+# Names that no token may have.
+RESERVED = frozenset({"command", "taximeter", "anybody", "console.token"})

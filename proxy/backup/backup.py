@@ -20,6 +20,7 @@ import msgspec
 from exporters.clickhouse.migrations import schema_files
 from exporters.record import TransientError
 from proxy.delivery.delivery import Cursor
+from proxy.evidence.growth import is_growing
 from proxy.journal.disk import write_atomically
 from proxy.settings.places import Places
 
@@ -78,10 +79,12 @@ def copy_files(data: Path, to: Path) -> None:
     not remember its tokens, so its rows could be there twice.
     """
     places = Places(data)
-    if places.reprice_pending.exists() or any(map(_is_sending, places.state.glob("*.json"))):
+    unfinished = places.reprice_pending.exists() or places.erasing.exists()
+    if unfinished or is_growing(places.tree) or any(map(_is_sending, places.state.glob("*.json"))):
         text = "rows were being written when the meter was killed; start taximeter serve first"
         raise TransientError(text)
     ours = {places.serve_lock, places.serve_description, places.command_token, places.restoring}
+    ours |= {places.evidence_key}  # a copy that signed as well would be another tree of one name
     ours |= {places.reprice_lock, places.items}
     ours |= {places.gate, places.gateway_pools, places.gateway_live}  # about calls of the moment
     for source in _files(data):

@@ -3,12 +3,14 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TypeAlias
 
 from exporters.clickhouse.dsn import parse_dsn
 from proxy.settings import sources
 from proxy.settings.config import Config
 from proxy.settings.places import store_dsn
 from proxy.settings.sources import CONFIG_VARIABLE, SettingsError
+from proxy.settings.typed import Layer
 
 FLAGS = {
     "data": "data",
@@ -17,6 +19,9 @@ FLAGS = {
     "console_port": "console.port",
     "relays": "relays",
 }
+
+
+Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +38,12 @@ def common_again() -> argparse.ArgumentParser:
     return shared
 
 
-def configuration(arguments: argparse.Namespace) -> Config:
-    """The settings from flags, environment and file.  Raises SettingsError."""
+def configuration(arguments: argparse.Namespace, routes: Layer | None = None) -> Config:
+    """The settings from flags, environment, file and proposed `routes`.  Raises SettingsError."""
     file = arguments.config or os.environ.get(CONFIG_VARIABLE)
     given = {key: getattr(arguments, flag, None) for flag, key in FLAGS.items()}
     flags = {key: value for key, value in given.items() if value is not None}
-    config = sources.load(Path(file) if file else None, os.environ, flags)
+    config = sources.load(Path(file) if file else None, os.environ, flags, routes)
     try:
         parse_dsn(store_dsn(config), config.store.database)
     except ValueError as error:

@@ -15,7 +15,7 @@ from exporters.clickhouse.audit_sql import AuditQuestion
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
 from proxy.commands import questions, terminal
-from proxy.commands.arguments import add_common, common_again
+from proxy.commands.arguments import Actions, common_again
 from proxy.commands.console_client import ask
 from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Column, Exit
@@ -31,10 +31,8 @@ COLUMNS = tuple(
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_common(parser)
-    actions = parser.add_subparsers(dest="action_name", required=True, metavar="ACTION")
+def add_action(actions: Actions) -> None:
+    """Add `log` to the actions of `taximeter audit`."""
     help = "show who changed what, newest first"
     added = actions.add_parser("log", parents=[common_again()], help=help, description=help)
     questions.add_question(added, AUDIT_LOG)

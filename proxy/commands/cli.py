@@ -51,8 +51,9 @@ COMMANDS = (
     Command("quote", "proxy.commands.quote:main", "Compare the cost of a workload across models."),
     Command("eval", "evaluation.commands.eval:main", "Evaluate models by your own cases."),
     Command(
-        "simulate", "evaluation.commands.simulate:main", "Show what routing between models gains."
+        "simulate", "evaluation.commands.simulate:main", "Show what other routes would have done."
     ),
+    Command("loadtest", "evaluation.commands.loadtest:main", "Test a target under your own load."),
     Command(
         "compare", "evaluation.commands.compare:main", "Compare models by cost, speed and quality."
     ),
@@ -65,7 +66,7 @@ COMMANDS = (
     Command("import", "proxy.commands.import_:main", "Read exported conversations back."),
     Command("store", "proxy.commands.store:main", "Check the store."),
     Command("access", "proxy.commands.access:main", "Add, list and remove tokens of the console."),
-    Command("audit", "proxy.commands.audit_log:main", "Show who changed what."),
+    Command("audit", "proxy.commands.audit:main", "Show who changed what; verify rows."),
     Command("budgets", "proxy.commands.budgets:main", "Show budgets, and test one."),
     Command("backup", "proxy.commands.backup:main", "Back up the data directory."),
     Command("restore", "proxy.commands.restore:main", "Make a data directory from a backup."),

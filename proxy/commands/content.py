@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +15,10 @@ from urllib.parse import quote
 import msgspec
 
 from exporters.clickhouse.contents import Contents
+from exporters.clickhouse.erasing import CONTENT, Erasing
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
+from proxy.access.roles import COMMAND, Caller
 from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common
 from proxy.commands.console_client import TIMEOUT_S, request
@@ -24,8 +27,10 @@ from proxy.commands.terminal import Exit
 from proxy.console.audit_api import ChangeMade
 from proxy.console.content_api import DELETE_PATH, NONE, PATH, DeletionOrder
 from proxy.delivery import lag
+from proxy.retention.eraser import Erased, Eraser
 from proxy.settings.config import Config
 from proxy.settings.places import Places, has_store, store_dsn
+from proxy.settings.retention import held
 
 DELETE_TIMEOUT_S = 3600.0  # ClickHouse rewrites every part that holds such a row
 TEXTS = ("request", "response", "output")
@@ -81,7 +86,7 @@ def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
     try:
         done = _ask(config, DELETE_PATH, "POST", DELETE_TIMEOUT_S, data)
         if done is None:
-            done = {"deleted": asyncio.run(_delete(config, whose))}
+            done = msgspec.to_builtins(asyncio.run(_delete(config, whose)))
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot delete the content: {error}")
         return Exit.FAILED
@@ -89,6 +94,8 @@ def delete(config: Config, whose: DeletionOrder, *, as_json: bool) -> Exit:
         terminal.emit(done)
     else:
         terminal.say(f"Deleted the content of {done['deleted']:,} calls.  Their rows are kept.")
+        if "held" in done:
+            terminal.say(f"Kept that of {done['held']:,} calls of projects under a legal hold.")
     return Exit.OK
 
 
@@ -108,10 +115,13 @@ async def _from_store(config: Config, call_id: str) -> Row:
             found = await store.content(call_id)
         finally:
             await store.close()
-    return {"error": NONE} if found is None else found
+    if found is None:
+        return {"error": NONE}
+    await _Noting(config)(COMMAND, "content-read", f"call {call_id}")
+    return found
 
 
-async def _delete(config: Config, whose: DeletionOrder) -> int:
+async def _delete(config: Config, whose: DeletionOrder) -> Erased:
     """Delete without a running meter.  Raises TransientError if content waits in the journal."""
     places = Places(config.data)
     if waiting := lag.undelivered(places.contents, places.cursor(Contents.name)):
@@ -120,15 +130,27 @@ async def _delete(config: Config, whose: DeletionOrder) -> int:
             "  Start `taximeter serve` to write it to the store, then delete again."
         )
     if not has_store(config):
-        return 0  # this data directory was never served from
-    await asyncio.to_thread(
-        audited.write, config, ChangeMade("content-delete", whose.target, after=whose)
-    )
-    contents = Contents(store_dsn(config), database=config.store.database)
+        return Erased(0)  # this data directory was never served from
+    erasing = Erasing(store_dsn(config), database=config.store.database)
+    eraser = Eraser(erasing, places.erasing, _Noting(config), nullcontext, held(config))
     try:
-        return await contents.delete(whose.selection(datetime.now(UTC)))
+        selection = whose.selection(datetime.now(UTC))
+        return await eraser.erase(COMMAND, "content-delete", whose.target, CONTENT, selection)
     finally:
-        await contents.close()
+        await erasing.close()
+
+
+class _Noting:
+    """Writes entries while no meter runs, as `proxy.access.audit.Audit` does."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def __call__(
+        self, actor: Caller, action: str, target: str, before: object = None, after: object = None
+    ) -> None:
+        change = ChangeMade(action, target, before, after)
+        await asyncio.to_thread(audited.write, self._config, change)
 
 
 def _show(row: Row) -> None:

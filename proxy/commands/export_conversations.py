@@ -19,12 +19,13 @@ from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Exit, count
 from proxy.console.audit_api import ChangeMade
 from proxy.console.export_api import PATH
+from proxy.evidence.heads import newest
 from proxy.exports import asked as asking
 from proxy.exports.directory import LINES, Directory, Manifest
 from proxy.exports.line import Lines
 from proxy.secrecy.redaction import Redactor
 from proxy.settings.config import Config
-from proxy.settings.places import has_store, store_dsn
+from proxy.settings.places import Places, has_store, store_dsn
 
 HELP = "Write conversations with their decisions to a directory."
 SILENCE_S = 300.0  # longest wait between two pages
@@ -50,7 +51,8 @@ def main(arguments: argparse.Namespace) -> int:
             _fill(config, wanted, to)
             kinds = tuple(sorted((*config.content.redact, *config.content.patterns)))
             left_out = tuple(wanted.left_out())
-            manifest = to.finish(redacted=kinds, left_out=left_out)
+            head = newest(Places(config.data).heads)
+            manifest = to.finish(redacted=kinds, left_out=left_out, tree_head=head)
     except (TransientError, OSError, HTTPException) as error:
         terminal.say(f"Cannot export: {error or type(error).__name__}", sys.stderr)
         terminal.say("What was written is kept.  Run the same command to go on.", sys.stderr)

@@ -34,7 +34,8 @@ from proxy.invoices.statement import Statement, StatementError
 from proxy.query.asked import Accepted, Mistake
 from proxy.query.csv_rows import csv_text
 from proxy.query.language import Defaults, stretch
-from proxy.settings.config import Config, InvoiceOptions
+from proxy.settings.bills import InvoiceOptions
+from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 
 DAY = timedelta(days=1)

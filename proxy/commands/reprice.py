@@ -24,6 +24,7 @@ from rich.progress import (
 )
 
 from exporters.clickhouse.clickhouse import ClickHouse
+from exporters.clickhouse.evidence import EvidenceTable
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from pricing.cause import parse
@@ -35,14 +36,17 @@ from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Column, Exit, count
 from proxy.console.audit_api import ChangeMade
 from proxy.console.reprice_api import PATH
+from proxy.evidence.evidence import Corrected, Evidence
 from proxy.query.answer import instant_text
 from proxy.query.asked import PERIOD_ALONE, Mistake
 from proxy.query.csv_rows import csv_text
 from proxy.query.language import Defaults, Stretch, stretch
 from proxy.repricing.differences import GROUPED_BY
 from proxy.repricing.run import RepriceOrder, Repricing
+from proxy.serving.instance import TakenError, claimed
 from proxy.settings.config import Config
 from proxy.settings.places import store_dsn
+from proxy.settings.retention import table_days
 
 SILENCE_S = 300.0  # longest wait between two pages; one takes well below a second
 GROUPS_SHOWN = 20  # of each kind; --json shows all
@@ -154,7 +158,11 @@ def _run(config: Config, order: RepriceOrder) -> Result:
             return found
         if order.write:
             audited.write(config, ChangeMade("reprice", "calls", after=order))
-        return asyncio.run(_directly(config, order, progressed))
+        try:
+            with claimed(config.data):  # one process grows the tree
+                return asyncio.run(_directly(config, order, progressed))
+        except TakenError as error:
+            raise OSError(str(error)) from None
 
 
 def _from_meter(config: Config, order: RepriceOrder, progressed: Progressed) -> Result | None:
@@ -179,12 +187,17 @@ async def _directly(config: Config, order: RepriceOrder, progressed: Progressed)
         progressed(done, calls)
 
     dsn, database = store_dsn(config), config.store.database
-    clickhouse = ClickHouse(dsn, database=database, ttl_days=config.store.ttl_days)
+    clickhouse = ClickHouse(dsn, database=database, ttl_days=table_days(config)[0])
     store = Store(dsn, database=database)
+    leaves = EvidenceTable(dsn, database=database)
     try:
         await clickhouse.open()
-        return await Repricing(config, store, clickhouse).run(order, report)
+        if not order.write:  # nor begin a tree of evidence
+            return await Repricing(config, store, clickhouse).run(order, report)
+        corrects = Corrected(clickhouse.correct, Evidence(config, leaves))
+        return await Repricing(config, store, corrects).run(order, report)
     finally:
+        await leaves.close()
         await store.close()
         await clickhouse.close()
 

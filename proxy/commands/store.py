@@ -26,6 +26,7 @@ from proxy.delivery import lag
 from proxy.query.csv_rows import csv_text
 from proxy.settings.config import Config
 from proxy.settings.places import Places, store_dsn
+from proxy.settings.retention import shortest_days, table_days
 
 CHECK_TIMEOUT_S = 600.0
 REPAIR_TIMEOUT_S = 3600.0  # all rows of a rebuilt day are read
@@ -115,7 +116,12 @@ async def _directly(config: Config, *, repair: bool, quiet_s: int) -> Sequence[D
             "  Start `taximeter serve` to write them to the store, then check again."
         )
     store = config.store
-    clickhouse = ClickHouse(store_dsn(config), database=store.database, ttl_days=store.ttl_days)
+    clickhouse = ClickHouse(
+        store_dsn(config),
+        database=store.database,
+        ttl_days=table_days(config)[0],
+        checked_days=shortest_days(config),
+    )
     try:
         found = await clickhouse.reconcile(repair=repair, quiet_s=quiet_s)
     finally:

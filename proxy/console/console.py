@@ -1,11 +1,10 @@
 """The whole console, as the meter's process serves it: every route behind one admission."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from exporters.clickhouse.contents import Contents
 from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.feedback import FeedbackTable
 from exporters.clickhouse.store import Row, Store
@@ -22,6 +21,7 @@ from proxy.console.budgets_api import BudgetsApi
 from proxy.console.command_token import CommandToken
 from proxy.console.content_api import ContentApi
 from proxy.console.evaluation_api import EvaluationApi
+from proxy.console.evidence_api import EvidenceApi
 from proxy.console.export_api import ExportApi
 from proxy.console.feedback_api import FeedbackApi
 from proxy.console.invoice_api import InvoiceApi
@@ -33,9 +33,11 @@ from proxy.console.reprice_api import RepriceApi
 from proxy.console.routes_api import RoutesApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
+from proxy.evidence.heads import Heads
 from proxy.notices.notices import Notices
 from proxy.notices.targets import loss_targets
 from proxy.repricing.run import Repricing
+from proxy.retention.eraser import Eraser
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
@@ -52,7 +54,7 @@ class Parts:
     unpriced: Period
     counted: Period
     repricing: Repricing
-    contents: Contents
+    eraser: Eraser
     content: ContentDelivery | None
     audit: AuditDelivery
     probes: Probes
@@ -61,6 +63,8 @@ class Parts:
     evaluations: Evaluations
     feedback: FeedbackTable
     notices: Notices
+    heads: Heads
+    caught_up: Callable[[], Awaitable[None]]
 
 
 def console(config: Config, parts: Parts) -> web.Application:
@@ -83,7 +87,7 @@ def console(config: Config, parts: Parts) -> web.Application:
         more=[
             *parts.probes.routes(),
             *RepriceApi(parts.repricing, audit).routes(),
-            *ContentApi(parts.store, parts.contents, parts.content, audit).routes(),
+            *ContentApi(parts.store, parts.eraser, parts.content, audit).routes(),
             *AccessApi(places.access, pages, audit).routes(),
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
@@ -95,5 +99,6 @@ def console(config: Config, parts: Parts) -> web.Application:
             *FeedbackApi(parts.feedback, config.node).routes(),
             *NoticesApi(parts.notices, loss_targets(config)).routes(),
             *AuditApi(parts.store, audit, parts.audit).routes(),
+            *EvidenceApi(parts.store, parts.heads, audit, caught_up=parts.caught_up).routes(),
         ],
     )

@@ -11,7 +11,8 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from exporters.clickhouse.contents import Contents, ContentSelection
+from exporters.clickhouse.erasing import CONTENT
+from exporters.clickhouse.selection import Selection
 from exporters.clickhouse.store import Row
 from exporters.record import TransientError
 from proxy.access.audit import Audit
@@ -19,6 +20,7 @@ from proxy.console.admission import CALLER
 from proxy.console.asking import reply
 from proxy.delivery.contents import ContentDelivery
 from proxy.instants import instant
+from proxy.retention.eraser import Eraser
 
 PATH = "/api/calls/{call_id}/content"
 DELETE_PATH = "/api/content/delete"
@@ -45,10 +47,10 @@ class DeletionOrder(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         given = {"call": self.call_id, "user": self.user_id, "before": self.before}
         return ", ".join(f"{name} {value}" for name, value in given.items() if value)
 
-    def selection(self, now: datetime) -> ContentSelection:
+    def selection(self, now: datetime) -> Selection:
         """The selection.  Raises ValueError for an invalid or empty one."""
         before = instant(self.before, now) if self.before else None
-        return ContentSelection(call_id=self.call_id, user_id=self.user_id, before=before)
+        return Selection(call_id=self.call_id, user_id=self.user_id, before=before)
 
 
 class ContentApi:
@@ -57,12 +59,12 @@ class ContentApi:
     def __init__(
         self,
         store: StoredContent,
-        contents: Contents,
+        eraser: Eraser,
         delivery: ContentDelivery | None,
         audit: Audit,
     ) -> None:
         self._store = store
-        self._contents = contents
+        self._eraser = eraser
         self._delivery = delivery
         self._audit = audit
 
@@ -70,12 +72,15 @@ class ContentApi:
         return [web.get(PATH, self.content), web.post(DELETE_PATH, self.delete)]
 
     async def content(self, request: web.Request) -> web.StreamResponse:
-        """The texts of one call, what was cut, and the redactions."""
-        row = await self._store.content(request.match_info["call_id"])
+        """The texts of one call, what was cut, and the redactions.  Reading them is an entry."""
+        call_id = request.match_info["call_id"]
+        row = await self._store.content(call_id)
+        if row is not None:
+            await self._audit(request[CALLER], "content-read", f"call {call_id}")
         return reply({"error": NONE}, 404) if row is None else reply(row)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
-        """See `DeletionOrder` for the body; responds with the number of calls."""
+        """See `DeletionOrder` for the body; responds with the numbers of calls."""
         order = msgspec.json.decode(await request.read(), type=DeletionOrder)
         whose = order.selection(datetime.now(UTC))
         if self._delivery is not None:
@@ -85,5 +90,7 @@ class ContentApi:
             except TimeoutError:
                 text = "content is waiting to be written; delete again once the store has it"
                 raise TransientError(text) from None
-        await self._audit(request[CALLER], "content-delete", order.target, after=order)
-        return reply({"deleted": await self._contents.delete(whose)})
+        erased = await self._eraser.erase(
+            request[CALLER], "content-delete", order.target, CONTENT, whose
+        )
+        return reply(erased)

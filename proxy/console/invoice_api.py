@@ -18,7 +18,7 @@ from proxy.invoices.fixed import amortised
 from proxy.query.asked import Mistake
 from proxy.query.csv_rows import csv_text, file_name
 from proxy.query.language import Defaults, report_query, stretch
-from proxy.settings.config import FixedCostOptions
+from proxy.settings.bills import FixedCostOptions
 
 PATH = "/api/metered"
 AMORTISED = "/api/amortised"

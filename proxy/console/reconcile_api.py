@@ -18,7 +18,7 @@ from proxy.invoices.compare import Told, compare
 from proxy.invoices.metered import metered_rows
 from proxy.invoices.providers import biller
 from proxy.invoices.statement import Statement, StatementError
-from proxy.settings.config import InvoiceOptions
+from proxy.settings.bills import InvoiceOptions
 
 PATH = "/api/reconcile"
 BODY_BYTES_MAX = 64 * 1024 * 1024

@@ -107,25 +107,37 @@ class MeasuredExporter:
 
 def undelivered(records: Path, cursor_file: Path) -> int:
     """How many records of a journal are not delivered, by a saved cursor; reads all of them."""
-    try:
-        cursor = msgspec.json.decode(cursor_file.read_bytes(), type=Cursor)
-    except FileNotFoundError:
-        cursor = Cursor()
-    return waiting(records, cursor)
+    return waiting(records, _saved(cursor_file))
+
+
+def undelivered_frames(records: Path, cursor_file: Path) -> Iterator[bytes]:
+    """Those records as the journal has them.  The first may be in the store already."""
+    yield from _frames(records, _saved(cursor_file))
 
 
 def waiting(records: Path, cursor: Cursor) -> int:
     """How many records of a journal come after `cursor`; reads all of them."""
+    return sum(1 for _ in _frames(records, cursor))
+
+
+def _frames(records: Path, cursor: Cursor) -> Iterator[bytes]:
     start = {cursor.writer: Position(cursor.segment, cursor.offset)} if cursor.writer else {}
     follower = Follower(records, start)
-    found = 0
     for writer in follower.scan():
         before = None
         while writer.writer >= cursor.writer and before != writer.position:
             before = writer.position
-            found += sum(frame.kind == Kind.RECORD for frame in follower.poll(writer))
+            for frame in follower.poll(writer):
+                if frame.kind == Kind.RECORD:
+                    yield frame.payload
     follower.close()
-    return found
+
+
+def _saved(cursor_file: Path) -> Cursor:
+    try:
+        return msgspec.json.decode(cursor_file.read_bytes(), type=Cursor)
+    except FileNotFoundError:
+        return Cursor()
 
 
 def _end_us(record: Record) -> int:

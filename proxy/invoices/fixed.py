@@ -12,7 +12,7 @@ from pricing.charge import plain
 from proxy.invoices.amortised import FixedCost, Group, Spread, accrued, rounded, spread, together
 from proxy.query.answer import instant_text
 from proxy.query.asked import Accepted, asked
-from proxy.settings.config import FixedCostOptions
+from proxy.settings.bills import FixedCostOptions
 
 HOUR_S, QUARTER_S = 3600, 900  # some zones begin their days at quarters of hours
 Row = dict[str, Any]

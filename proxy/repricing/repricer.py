@@ -1,7 +1,7 @@
 """Prices stored calls again, as live metering would.  Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -120,26 +120,37 @@ class Repricer:
 
     def _priced(self, row: StoredCall, at: datetime) -> dict[str, Any] | None:
         """The new price fields of a row; None if no tariff decides its price."""
-        receipt = _receipt.decode(row["receipt"] or "{}")
         if row["cost_status"] == NEVER and not _by_rule(row):
             self.kept += 1
             return None if row["list_status"] else _with_list(row)
-        if not receipt.subcalls or receipt.basis is None:
+        found = stored_basis(row)
+        if found is None:
             self.kept += 1
             return None
-        subcalls = tuple(map(_subcall, receipt.subcalls))
-        stored = receipt.basis
-        noted = {name: Decimal(text) for name, text in stored.counters.items()}
-        basis = Basis(
-            asked=row["request_model"],
-            served=row["response_model"],
-            reasons=tuple(map(parse, stored.reasons)),
-            reported_usd=None if stored.reported_usd is None else Decimal(stored.reported_usd),
-            cut_short=stored.cut_short,
-            counters=self.ledger.before({s.provider for s in subcalls}, at, noted),
-            access=stored.access,
-        )
+        subcalls, basis = found
+        counters = self.ledger.before({s.provider for s in subcalls}, at, basis.counters)
+        basis = replace(basis, counters=counters)
         return price_fields(priced(subcalls, basis, self.book), subcalls, basis)
+
+
+def stored_basis(row: StoredCall) -> tuple[tuple[Subcall, ...], Basis] | None:
+    """What a row was priced from: its receipt, and its models; None if no tariff priced it.
+
+    Raises ValueError, ArithmeticError and msgspec.MsgspecError for a receipt that is unreadable.
+    """
+    receipt = _receipt.decode(row["receipt"] or "{}")
+    if not receipt.subcalls or receipt.basis is None:
+        return None
+    stored = receipt.basis
+    return tuple(map(_subcall, receipt.subcalls)), Basis(
+        asked=row["request_model"],
+        served=row["response_model"],
+        reasons=tuple(map(parse, stored.reasons)),
+        reported_usd=None if stored.reported_usd is None else Decimal(stored.reported_usd),
+        cut_short=stored.cut_short,
+        counters={name: Decimal(text) for name, text in stored.counters.items()},
+        access=stored.access,
+    )
 
 
 def _by_rule(row: StoredCall) -> bool:

@@ -7,9 +7,7 @@ line of JSON on standard input; the end of the input means that the supervisor i
 import argparse
 import asyncio
 import logging
-import os
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -18,10 +16,7 @@ from time import monotonic
 
 from aiohttp import web
 
-from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.reconcile import SumDifference
-from exporters.clickhouse.store import Store
-from exporters.record import Exporter, Record, TransientError, decode
+from exporters.record import Exporter, Record, decode
 from exporters.series import Family
 from proxy.budgets.budgets import Budgets
 from proxy.budgets.spending import Counting
@@ -31,6 +26,8 @@ from proxy.delivery import outlets
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery, content_delivery
 from proxy.delivery.delivery import Delivery, prune
+from proxy.evidence.evidence import Corrected, Evidence, Sealing, kind_of_record
+from proxy.evidence.heads import Heads
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
 from proxy.metering.book import tariff_book
@@ -47,19 +44,23 @@ from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
 from proxy.notices.targets import loss_targets, targets
 from proxy.repricing.run import Repricing
+from proxy.retention.eraser import Eraser
+from proxy.retention.schedule import keep_deleting
 from proxy.serving import instance, process
 from proxy.serving.backing_up import BackingUp
+from proxy.serving.catching_up import CatchingUp
+from proxy.serving.changes import note_start
 from proxy.serving.opening import OPEN_S, open_store
+from proxy.serving.pausing import Pausing
 from proxy.serving.samples import Samples
-from proxy.serving.tables import Tables
+from proxy.serving.tables import Closes, Tables, closed
 from proxy.settings.config import Config
-from proxy.settings.places import Places, store_dsn
+from proxy.settings.places import Places
+from proxy.settings.retention import held
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 20.0  # for exporters when stopping; what is left is exported after the next start
-CLOSE_S = 5.0  # for running work to finish at the end
-CATCH_UP_S = 60.0  # for rows to be written before the store's sums are compared
 OTLP_BATCH_ROWS = 512
 CONSOLE_IDLE_S = 75.0  # for a request head to arrive, or the next one on a connection
 PRUNE_S = 5.0  # between two checks for record segments that can be deleted
@@ -73,7 +74,6 @@ class MeterProcess:
         self._config, self._began = config, monotonic()
         self._places = places = Places(config.data)
         places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        dsn = store_dsn(config)
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
@@ -86,37 +86,41 @@ class MeterProcess:
             names=outlets.names(config),
             journals=outlets.journals(config),
         )
-        store = config.store
-        self.tables = Tables(dsn, store.database)
-        self.content = content_delivery(config, self.tables.contents)
+        self.tables = tables = Tables(config)
+        self.evidence = evidence = Evidence(config, tables.evidence)
+        self.content = content_delivery(
+            config, Sealing(tables.contents, evidence, lambda _: "content")
+        )
         self.recorder = Recorder(
             config,
             metering.records,
             on_record=self._observe,
             contents=self.content.journal if self.content else None,
         )
-        self.clickhouse = ClickHouse(
-            dsn,
-            database=store.database,
-            ttl_days=store.ttl_days,
-            content_ttl_days=config.content.ttl_days,
-        )
-        self.store = Store(dsn, database=store.database)
+        self.clickhouse, self.store = tables.rows, tables.store
         self.notices = Notices(Outbox(places.outbox), targets(config))
         self.budgets = self._make_budgets(config)
-        correcting = self.budgets.correcting(self.clickhouse.correct)
-        self.repricing = Repricing(config, self.store, correcting)
+        corrects = self.budgets.correcting(Corrected(self.clickhouse.correct, evidence).correct)
+        self.repricing = Repricing(config, self.store, corrects)
         self.probes = Probes(instance.name(config.data))
-        self.audit = AuditDelivery(config, self.tables.audit)
-        rows = Delivering(self.clickhouse, self.volumes)
+        self.audit = AuditDelivery(config, Sealing(tables.audit, evidence, lambda _: "audit"))
+        self.heads = Heads(
+            *(evidence, places.heads, self.notices, config.audit.notify, config.node)
+        )
+        rows = Delivering(Sealing(self.clickhouse, evidence, kind_of_record), self.volumes)
         counting = Counting(rows, self.budgets.spending)
-        self.deliveries = [self._delivery(counting, store.batch_rows_max)]
+        self.deliveries = [self._delivery(counting, config.store.batch_rows_max)]
         if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
         self.ways: list[Delivery[Record] | ContentDelivery | AuditDelivery]
         self.ways = [*self.deliveries, self.audit]
         if self.content:
             self.ways.append(self.content)
+        turns = [*(way.turn for way in self.ways), self.recorder.turn, evidence.turn]
+        self._pausing = Pausing(self.repricing, turns)
+        self.eraser = Eraser(
+            *(tables.erasing, places.erasing, self.audit.audit, self._pausing, held(config))
+        )
         self.alerting = Alerting(
             *(config.alerts, places.alerts, self.status, self.notices),
             targets=loss_targets(config),
@@ -147,25 +151,28 @@ class MeterProcess:
         )
 
     def _console(self) -> web.Application:
-        turns = [*(way.turn for way in self.ways), self.recorder.turn]
+        others = [way.delivery for way in (self.audit, self.content) if way is not None]
+        catching_up = CatchingUp(self.deliveries[0], others, self.clickhouse)
         parts = Parts(
             store=self.store,
             status=self.status,
             metrics=self.metrics,
             alerts=self.alerting.shown,
-            check=self.check,
+            check=catching_up.check,
             unpriced=partial(unpriced, self.store, self._book),
             counted=partial(comparisons, self.store),
             repricing=self.repricing,
-            contents=self.tables.contents,
+            eraser=self.eraser,
             content=self.content,
             audit=self.audit,
             probes=self.probes,
             budgets=self.budgets,
-            backs_up=BackingUp(self._config, self.clickhouse, self.repricing, turns),
+            backs_up=BackingUp(self._config, self.clickhouse, self._pausing),
             evaluations=self.tables.evaluations,
             feedback=self.tables.feedback,
             notices=self.notices,
+            heads=self.heads,
+            caught_up=catching_up.caught_up,
         )
         return console(self._config, parts)
 
@@ -192,7 +199,11 @@ class MeterProcess:
             way.name: way.status() | self.observer.status(way.name) for way in self.deliveries
         }
         content = {self.content.name: self.content.status()} if self.content else {}
-        others = {self.audit.name: self.audit.status(), "budgets": self.budgets.status()}
+        others = {
+            self.audit.name: self.audit.status(),
+            "budgets": self.budgets.status(),
+            "evidence": self.evidence.status(),
+        }
         own = {"meter": self.recorder.status() | meter, "relays": self.observer.relays.status()}
         return {**own, **exporters, **content, **others}
 
@@ -200,15 +211,6 @@ class MeterProcess:
         """All metrics of this process."""
         own = [*self.alerting.families(), *self._audits.families(), *self.budgets.families()]
         return self.observer.families(self.status()) + own
-
-    async def check(self, *, repair: bool, quiet_s: float) -> list[SumDifference]:
-        """See `proxy.console.api.Check`: no batch may be waiting for a day that is rebuilt."""
-        try:
-            async with asyncio.timeout(CATCH_UP_S):
-                await self.deliveries[0].drained()
-        except TimeoutError:
-            raise TransientError("rows are waiting to be written; retry later") from None
-        return await self.clickhouse.reconcile(repair=repair, quiet_s=quiet_s)
 
     async def _prune(self) -> None:
         """Delete record segments that every delivery has passed."""
@@ -227,6 +229,7 @@ class MeterProcess:
 
     async def run(self, console_fds: str, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Run until `stop`; then read what the relays left, flush, and close."""
+        await note_start(self._config, self._book.version, self.evidence.growth, self.audit.audit)
         await open_store(self.clickhouse, self.repricing)
         await self.observer.count_waiting(self.deliveries)
         runner = web.AppRunner(self._console(), access_log=None, keepalive_timeout=CONSOLE_IDLE_S)
@@ -234,8 +237,9 @@ class MeterProcess:
         tls = server_tls(self._config.console)
         for sock in process.inherited(console_fds):
             await web.SockSite(runner, sock, ssl_context=tls).start()
-        others = (self._prune(), self.alerting.run(), self.notices.run(), self._sampling().run())
-        running = (*(way.run() for way in self.ways), *others, self._candidates.run())
+        others = (self._prune(), self.alerting.run(), self.notices.run(), self.heads.run())
+        more = (keep_deleting(self._config, self.eraser), self._sampling().run())
+        running = (*(way.run() for way in self.ways), *others, *more, self._candidates.run())
         tasks = [asyncio.create_task(each) for each in running]
         tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):
@@ -255,6 +259,7 @@ class MeterProcess:
             task.cancel()
         await asyncio.gather(*tasks, follow, return_exceptions=True)
         await self.recorder.upkeep()
+        await self.heads.close()
         await self.alerting.close()
         self.budgets.close()
         await self.notices.close()
@@ -264,18 +269,8 @@ class MeterProcess:
         if self.content:
             self.content.close()
         self.items.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                for delivery in self.deliveries:
-                    await delivery.exporter.close()
-                await self.tables.close()
-                await self.store.close()
-                if push:  # last: it may wait for a collector that hangs
-                    await push.close()
-                return
-        log.warning("The store or the collector hangs; exiting anyway.  Rows are kept.")
-        sys.stderr.flush()
-        os._exit(0)  # Python would wait for threads that are stuck
+        parts: list[Closes] = [delivery.exporter for delivery in self.deliveries]
+        await closed([*parts, self.tables, *([push] if push else ())])  # a collector may hang
 
 
 async def serve(config: Config, console_fds: str, ready_fd: int) -> None:

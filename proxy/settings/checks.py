@@ -18,6 +18,7 @@ from proxy.settings.config import (
     ContentOptions,
     Listen,
     Provider,
+    RetentionOptions,
 )
 from proxy.settings.gateway_checks import gateway_mistakes
 from proxy.settings.invoice_checks import invoice_mistakes
@@ -27,6 +28,7 @@ from proxy.settings.notify_checks import (
     notify_mistakes,
     unknown_targets,
 )
+from proxy.settings.retention import DAYS_MAX
 from proxy.settings.typed import leaves, nearest
 
 PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")  # it is a path segment
@@ -72,8 +74,11 @@ def mistakes(config: Config, built_in: Collection[str]) -> Iterator[str]:
         yield from _url_mistakes("otlp.endpoint", config.otlp.endpoint)
     yield from _alert_mistakes(config.alerts)
     yield from unknown_targets("alerts.notify", config.alerts.notify, config)
+    yield from unknown_targets("audit.notify", config.audit.notify, config)
     for target in config.notify.values():
         yield from notify_mistakes(target)
+    for kept in config.retention.values():
+        yield from _retention_mistakes(kept)
     for budget in config.budgets.values():
         yield from budget_mistakes(budget, config)
     yield from gateway_mistakes(config)
@@ -102,6 +107,16 @@ def _content_mistakes(content: ContentOptions) -> Iterator[str]:
             compiled(pattern)
         except ValueError as error:
             yield f"content.patterns.{name}: invalid RE2 pattern: {error}"
+
+
+def _retention_mistakes(kept: RetentionOptions) -> Iterator[str]:
+    """Days that are none, and a table that says nothing."""
+    for name in ("content_days", "rows_days"):
+        days = getattr(kept, name)
+        if not 0 <= days <= DAYS_MAX:
+            yield f"retention.{kept.name}.{name}: expected 1 to {DAYS_MAX:,} days, got {days:,}"
+    if not (kept.content_days or kept.rows_days or kept.legal_hold):
+        yield f"retention.{kept.name}: set content_days, rows_days or legal_hold"
 
 
 def _alert_mistakes(alerts: AlertOptions) -> Iterator[str]:

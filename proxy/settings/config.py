@@ -6,13 +6,13 @@ Names of limits end in their unit or in `_max`.
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
 from pricing.budget import Budget
 from pricing.plan import LOCAL, TOKENS
 from proxy.gateway.options import GatewayOptions
+from proxy.settings.bills import FixedCostOptions, InvoiceOptions
 
 # Families of wire formats.  Where two families share a path, the provider's dialect decides.
 DIALECTS = ("openai", "anthropic", "gemini", "bedrock", "cohere", "ollama")
@@ -202,6 +202,23 @@ class AlertOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditOptions:
+    """See docs/audit.md."""
+
+    notify: tuple[str, ...] = ()  # names of targets that get each signed head, beside the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionOptions:
+    """How long the rows and the content of one project are kept; see docs/audit.md."""
+
+    name: str  # of the project
+    content_days: int = 0  # 0: content.ttl_days
+    rows_days: int = 0  # 0: store.ttl_days
+    legal_hold: bool = False  # nothing of it is deleted, whatever its age
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyOptions:
     """A target for alerts.  Texts that may be secrets may be `env:NAME`; see docs/budgets.md."""
 
@@ -229,31 +246,6 @@ class NotifyOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceOptions:
-    """The bill of a provider, for `taximeter reconcile`; docs/invoice.md."""
-
-    name: str  # of the provider
-    key: str = field(default="", repr=False)  # of its usage and cost API, or env:NAME
-    base_url: str = ""  # of that API, if it is not the usual one
-    models: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # theirs: ours
-    keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # ours: theirs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedCostOptions:
-    """What is paid however much is called; docs/invoice.md.  Spread over `calls`, beside billed."""
-
-    name: str
-    usd: Decimal = Decimal(0)
-    per: str = "month"  # hour | day | month | year
-    quantity: Decimal = Decimal(1)  # of seats, units of throughput, GPUs
-    since: str = ""  # the first day (UTC), and the last; "": without end
-    until: str = ""
-    calls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # {}: all
-    spread: str = "tokens"  # tokens | calls | time | list: by what calls share it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings, with defaults filled in."""
 
@@ -271,6 +263,8 @@ class Config:
     content: ContentOptions = ContentOptions()
     otlp: OtlpOptions = OtlpOptions()
     alerts: AlertOptions = AlertOptions()
+    audit: AuditOptions = AuditOptions()
+    retention: Mapping[str, RetentionOptions] = field(default_factory=lambda: MappingProxyType({}))
     budgets: Mapping[str, Budget] = field(default_factory=lambda: MappingProxyType({}))
     notify: Mapping[str, NotifyOptions] = field(default_factory=lambda: MappingProxyType({}))
     invoices: Mapping[str, InvoiceOptions] = field(default_factory=lambda: MappingProxyType({}))

@@ -5,7 +5,8 @@ from datetime import date
 
 from exporters.clickhouse.weights_sql import WEIGHTS
 from proxy.query.asked import Accepted, Mistake, asked
-from proxy.settings.config import Config, FixedCostOptions, InvoiceOptions
+from proxy.settings.bills import FixedCostOptions, InvoiceOptions
+from proxy.settings.config import Config
 from proxy.settings.typed import nearest
 
 PERIODS = ("hour", "day", "month", "year")

@@ -57,6 +57,31 @@ class Places:
         return self.data / "fingerprint.key"
 
     @property
+    def evidence_key(self) -> Path:
+        """The private key that signs heads of the tree of evidence."""
+        return self.data / "evidence.key"
+
+    @property
+    def heads(self) -> Path:
+        """The signed heads of the tree, a line each."""
+        return self.data / "heads.jsonl"
+
+    @property
+    def tree(self) -> Path:
+        """The tree of evidence: its size and peaks, and leaves on their way to the store."""
+        return self.state / "tree"
+
+    @property
+    def settings(self) -> Path:
+        """What configuration and tariffs were in force at the last start."""
+        return self.state / "settings.json"
+
+    @property
+    def erasing(self) -> Path:
+        """The deletion that is being carried out."""
+        return self.state / "erasing.json"
+
+    @property
     def state(self) -> Path:
         """The state from which a restarted meter continues."""
         return self.data / "state"

@@ -44,10 +44,14 @@ def defaults() -> dict[str, Any]:
 
 
 def load(
-    file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+    file: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    routes: Layer | None = None,
 ) -> Config:
     """The merged settings.  `overrides` are flags by dotted key, e.g. {"proxy.port": 4000}.
 
+    `routes` is a proposal laid over the file: its routes replace those of the same names whole.
     Raises SettingsError with every mistake of every source.
     """
     here = Path.cwd()
@@ -56,6 +60,10 @@ def load(
     reader.overlay(Layer("", packaged, here))
     if file is not None:
         reader.overlay(_file_layer(file, reader.mistakes))
+    if routes is not None:
+        for name in routes.table.get("gateway", {}).get("routes", {}):
+            reader.tree.get("gateway", {}).get("routes", {}).pop(name, None)
+        reader.overlay(routes)
     for layer in _environment_layers(environ, reader, here):
         reader.overlay(layer)
     reader.overlay(Layer("a flag", _nested(overrides or {}), here))

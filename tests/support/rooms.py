@@ -19,16 +19,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *(
-            "record",
-            "content",
-            "audit",
-            "evaluation",
-            "feedback",
-            "samples",
-            "series",
-            "prometheus",
-        ),
+        *("record", "content", "audit", "evaluation", "feedback", "samples", "evidence"),
+        *("series", "prometheus"),
         *("clickhouse", "otel", "notify"),
     ),
     "proxy": (
@@ -36,12 +28,13 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
         *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
         *("exports", "invoices"),
-        *("delivery", "notices", "budgets", "health", "backup", "console", "serving", "commands"),
+        *("delivery", "notices", "evidence", "retention", "budgets", "health", "backup"),
+        *("console", "serving", "commands"),
     ),
     "evaluation": (
         *("sandbox", "checks", "suites", "standin", "provider", "statistics", "benchmarks"),
-        *("frontier", "simulation", "runs", "imports", "reports", "judges", "schedules"),
-        *("decisions", "commands"),
+        *("frontier", "simulation", "history", "runs", "imports", "reports", "judges", "schedules"),
+        *("decisions", "whatif", "loadtest", "commands"),
     ),
 }
 # Started as processes, not imported.  Commands are named in `proxy.commands.cli.COMMANDS`.

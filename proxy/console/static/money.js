@@ -40,17 +40,12 @@ export function doubts({ unpriced_calls: unknown, partial_calls: partial, inexac
 
 function rounded(text, down) {
   const number = Number(text);
-  let places = 2;
-  if (number && number < 1) places = Math.max(2, SIGNIFICANT - 1 - exponent(number));
+  const places = number ? Math.max(2, SIGNIFICANT - 1 - exponent(number)) : 2;
   if (places > PLACES_MAX) return number.toExponential(2);
-  const fixed = down ? cut(text, places) : number.toFixed(places);
-  const [whole, decimals = ""] = fixed.split(".");
-  return `${BigInt(whole).toLocaleString("en")}.${decimals.replace(/0+$/, "").padEnd(2, "0")}`;
+  const roundingMode = down ? "trunc" : "halfEven";
+  const digits = { minimumFractionDigits: 2, maximumFractionDigits: places };
+  // From the text: a number would have been rounded already.
+  return new Intl.NumberFormat("en", { roundingMode, ...digits }).format(text);
 }
 
 const exponent = (number) => Number(number.toExponential().split("e")[1]);
-
-function cut(text, places) {
-  const [whole, decimals = ""] = (text.includes("e") ? Number(text).toFixed(18) : text).split(".");
-  return `${whole}.${decimals.slice(0, places)}`;
-}

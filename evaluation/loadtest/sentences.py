@@ -1,0 +1,118 @@
+"""A load test in sentences and cells, for a terminal and for a page."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evaluation.reports import words
+from pricing.money import UNKNOWN, amount
+
+Found = Mapping[str, Any]
+LATE_S = 0.05  # of the generator itself, from which on it blurs what it measures
+
+
+def plan(found: Found) -> str:
+    """What is to be sent, and what it costs."""
+    quote = found["quote"]
+    expected, most = (
+        UNKNOWN if quote[key] is None else amount(quote[key], "estimated")
+        for key in ("expected_usd", "most_usd")
+    )
+    rates = ", ".join(f"{rate:g}/s" for rate in found["rates_per_s"])
+    return (
+        f"{quote['requests']:,} requests to {found['target']} at {rates} ({found['shape']}, seed"
+        f" {found['seed']}), mix of {found['mix']}: {expected} expected, {most} at most;"
+        f" the limit is {amount(found['max_usd'], 'exact')}."
+    )
+
+
+def step_cells(step: Found) -> dict[str, str]:
+    """One rate."""
+    return {
+        "rate": f"{step['rate_per_s']:g}/s",
+        "due": f"{step['due']:,}",
+        "ok": f"{step['ok']:,}",
+        "limited": f"{step['limited']:,}",
+        "failed": f"{step['failed'] + step['overflow']:,}",
+        "censored": f"{step['censored'] + step['capped']:,}",
+        "ttft": _p95(step["ttft"]),
+        "visible": _p95(step["ttft_visible"]),
+        "total": _p95(step["total"]),
+        "itl": _p95(step["itl"], short=True),
+        "gap": _p95(step["gap"]),
+        "goodput": f"{step['goodput_per_s']:.2f}/s",
+        "good": words.percent(step["good_share"]),
+    }
+
+
+def ended(found: Found) -> Iterator[str]:
+    """What the table does not say."""
+    for step in found["steps"]:
+        at = f"{step['rate_per_s']:g}/s"
+        for error, count in step["errors"].items():
+            yield f"{at}: {count:,} × {error}"
+        if step["capped"]:
+            yield f"{at}: {step['capped']:,} were not sent, as they could exceed --max-usd"
+        if step["censored"]:
+            yield (
+                f"{at}: {step['censored']:,} were still open at the end; they count by the time"
+                " they had taken, so percentiles that reach them are lower bounds"
+            )
+        if (step["late_p95_s"] or 0) > LATE_S:
+            late = words.seconds(step["late_p95_s"])
+            yield f"{at}: this machine sent late (p95 {late}); take a lower rate, or a faster one"
+        for one in step["slo"]:
+            yield f"{at}: {slo(one)}"
+        if step["bursts"]:
+            yield f"{at}: {bursts(step['bursts'])}"
+    if found["knee"] is not None:
+        yield knee(found["knee"])
+    unknown = sum(step["usd_unknown"] for step in found["steps"])
+    more = (
+        f"; the cost of {unknown:,} is not known, held back as the most it can be"
+        if unknown
+        else ""
+    )
+    yield f"Spent {amount(found['spent_usd'], 'estimated' if unknown else 'exact')}{more}."
+
+
+def slo(found: Found) -> str:
+    """One limit, and whether it was kept."""
+    if found["value"] is None:
+        return f"{found['slo']}: nothing was measured"
+    error_rate = found["slo"].startswith("error")
+    said = words.percent(found["value"]) if error_rate else words.seconds(found["value"])
+    return f"{found['slo']}: {'met' if found['met'] else 'MISSED'} ({said})"
+
+
+def bursts(found: Found) -> str:
+    """p95 when few requests were due at once, and when many were."""
+    calm, burst = found["calm"], found["burst"]
+    key = "p95_ttft" if calm["p95_ttft"] and burst["p95_ttft"] else "p95_total"
+    sides = [
+        UNKNOWN if each[key] is None else words.seconds(each[key]["value"])
+        for each in (calm, burst)
+    ]
+    tail = " A burst tail: size limits for bursts, not for the mean." if found["tail"] else ""
+    what = "p95 TTFT" if key == "p95_ttft" else "p95"
+    return (
+        f"{what} {sides[0]} in the calm ({calm['per_s']:.1f}/s), {sides[1]} in bursts"
+        f" ({burst['per_s']:.1f}/s).{tail}"
+    )
+
+
+def knee(found: Found) -> str:
+    """Where more load stops being served as well."""
+    if found["overloaded_at_per_s"] is None:
+        return f"No knee up to {found['above_per_s']:g}/s."
+    at = f"at {found['overloaded_at_per_s']:g}/s {found['why']}"
+    if found["rate_per_s"] is None:
+        return f"Overloaded at the lowest rate already: {at}."
+    return f"Knee at {found['rate_per_s']:g}/s: {at}."
+
+
+def _p95(found: Found, *, short: bool = False) -> str:
+    if not found["p95"]:
+        return UNKNOWN if not found["count"] else "-"
+    value = found["p95"]["value"]
+    sign = "≥ " if found["lower_bound"] else ""
+    return f"{sign}{value * 1000:.0f} ms" if short else f"{sign}{words.seconds(value)}"

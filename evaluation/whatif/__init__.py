@@ -1,0 +1,1 @@
+"""What other routes would have done: replayed, estimated from the rows, or simulated in queues."""

@@ -1,0 +1,175 @@
+"""Off-policy claims: what routes would have earned, from rows with recorded propensities.
+
+A session is assigned once, by its first call, and its later calls stay: all of them have the
+propensity of the first.  Calls whose session began before the rows do are left out, since theirs
+is not known.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluation.history.turns import Turn
+from evaluation.statistics import (
+    Interval,
+    OffPolicy,
+    Refused,
+    log_of,
+    mean,
+    off_policy,
+    zero_events_bound,
+)
+from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX, Policies
+
+KIND = "off-policy estimate"
+NO_QUALITY = "feedback about calls is not read here, so cost, time and failures only"
+NOT_IDENTIFIED = "what the best choice of each call was is not in the rows"
+STAYED = ("hit", "moved", "broken")  # words of `sticky` after the first call of a session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """Calls with the turn that was assigned for them: the first of their session."""
+
+    numbers: Sequence[int]
+    assigned: Sequence[int]
+    left_out: int
+
+
+FAILED = "failed_share"
+Reward = Callable[[Turn], float | None]
+REWARDS: Mapping[str, Reward] = {
+    "usd_per_call": lambda turn: None if turn.usd is None else float(turn.usd),
+    "total_s": lambda turn: turn.total_s if turn.ok else None,
+    FAILED: lambda turn: float(not turn.ok),
+}
+
+
+def units(turns: Sequence[Turn], numbers: Sequence[int]) -> Units:
+    """The calls whose assignment the rows know."""
+    first: dict[tuple[str, str], int] = {}
+    kept, assigned, left_out = [], [], 0
+    for number in numbers:
+        turn = turns[number]
+        if not turn.first.route:
+            continue
+        key = (turn.first.route, turn.group)
+        if key not in first and turn.first.sticky not in STAYED:
+            first[key] = number
+        if key in first:
+            kept.append(number)
+            assigned.append(first[key])
+        else:
+            left_out += 1
+    return Units(numbers=kept, assigned=assigned, left_out=left_out)
+
+
+def estimates(policies: Policies, numbers: Sequence[int]) -> dict[str, object]:
+    """For JSON: each reward of each policy over these turns, estimated or refused.
+
+    Without any recorded propensity everything is refused, with coverage and bounds.
+    """
+    turns = policies.turns
+    concerned = [n for n in numbers if n in policies.routes]
+    found = units(turns, concerned)
+    recorded = bool(found.numbers)
+    if not recorded:
+        found = Units(numbers=concerned, assigned=concerned, left_out=0)
+    targets = {
+        PROPOSED: policies.probabilities,
+        BEST_SINGLE: lambda n: {policies.single(n): 1.0},
+        RANDOM_MIX: lambda n: _mixed(policies, n),
+    }
+    known = {
+        name: {reward: _estimate(turns, found, target, reward) for reward in REWARDS}
+        for name, target in targets.items()
+    }
+    return {
+        "kind": KIND,
+        "calls": len(found.numbers),
+        "with_propensity": len(found.numbers) if recorded else 0,
+        "left_out": found.left_out,
+        "quality": None,
+        "quality_reason": NO_QUALITY,
+        "refused": next(iter(known[PROPOSED].values())).get("refused"),
+        "observed": {reward: _observed(turns, found, of) for reward, of in REWARDS.items()},
+        "policies": {**known, ORACLE: {r: {"refused": NOT_IDENTIFIED} for r in REWARDS}},
+    }
+
+
+def _mixed(policies: Policies, number: int) -> dict[str, float]:
+    name = policies.routes[number].options.name
+    cheap, dear = policies.singles[name]
+    share = policies.shares[name]
+    return {cheap: 1.0 - share, dear: share} if cheap != dear else {cheap: 1.0}
+
+
+def _observed(turns: Sequence[Turn], found: Units, of: Reward) -> dict[str, object] | None:
+    known = [(of(turns[n]), turns[n].group) for n in found.numbers]
+    values = [(value, group) for value, group in known if value is not None]
+    if not values:
+        return None
+    interval = mean([value for value, _ in values], [group for _, group in values]).interval
+    return dict(interval.document())
+
+
+def _estimate(
+    turns: Sequence[Turn],
+    found: Units,
+    target: Callable[[int], Mapping[str, float]],
+    reward: str,
+) -> dict[str, object]:
+    of = REWARDS[reward]
+    rows = [
+        (turns[n], turns[first], value, target(first))
+        for n, first in zip(found.numbers, found.assigned, strict=True)
+        if (value := of(turns[n])) is not None
+    ]
+    unknown = len(found.numbers) - len(rows)
+    if not rows:
+        return {"refused": "no call has this outcome", "unknown": unknown}
+    labels = sorted(
+        {first.first.label for _, first, _, _ in rows} | {one for *_, odds in rows for one in odds}
+    )
+    values = [value for _, _, value, _ in rows]
+    known = [first.first.propensity for _, first, _, _ in rows]
+    recorded = [p for p in known if p is not None and 0 < p <= 1]
+    log = log_of(
+        [labels.index(first.first.label) for _, first, _, _ in rows],
+        values,
+        recorded if len(recorded) == len(rows) else None,
+        [[odds.get(label, 0.0) for label in labels] for *_, odds in rows],
+        strata=[(turn.first.gateway_operation, turn.first.feature) for turn, *_ in rows],
+        sessions=[turn.group for turn, *_ in rows],
+        # A call fails or does not; it costs and takes nothing at least, and as much as any at most.
+        reward_range=(0.0, 1.0) if reward == FAILED else (min(0.0, *values), max(*values, 1e-12)),
+    )
+    said = document(off_policy(log)) | {"calls": len(rows), "unknown": unknown}
+    return _never(said) if reward == FAILED and not any(values) else said
+
+
+def _never(said: dict[str, object]) -> dict[str, object]:
+    """No failure among so many calls is not none at all: an upper bound for what they are worth."""
+    ess = said.get("ess")
+    if not isinstance(ess, float):
+        return said
+    interval = Interval(0.0, 0.0, zero_events_bound(ess)).document()
+    return said | dict.fromkeys(("ips", "snips", "dr"), interval)
+
+
+def document(found: OffPolicy | Refused) -> dict[str, object]:
+    """An estimate, or a refusal with coverage and bounds, for JSON."""
+    if isinstance(found, Refused):
+        bounds = found.bounds
+        return {
+            "refused": found.why,
+            "coverage": found.coverage,
+            "bounds": None if bounds is None else bounds.document(),
+        }
+    return {
+        "ips": found.ips.document(),
+        "snips": found.snips.document(),
+        "dr": found.dr.document(),
+        "ess": found.ess,
+        "largest_weight": found.largest,
+        "coverage": found.coverage,
+    }
