@@ -21,7 +21,7 @@ from proxy.gateway.pools import Pool
 MAGIC = b"TAXPOOL1"
 POOLS_MAX = 2_048
 PROBES_MAX = 16  # places in which a pool may be; the longest unused one makes room
-TRY_NS = 1_000_000  # for the lock, as waiting for it stops the whole relay
+TRY_NS = 5_000_000  # for the lock: a turn of whoever holds it; waiting stops the whole relay
 AHEAD_S = 5.0  # a place that was used later than this from now is of a clock that was put back
 PLACE = struct.Struct("<16s9dI")
 _SUM = struct.Struct("<I")
