@@ -68,7 +68,7 @@ def plain(path: str) -> str:
 ELSEWHERE = {
     *("/api/content", "/api/audit", "/api/access", "/api/session", "/api/calls/{call_id}/content"),
     *("/api/budgets", "/api/budgets/{name}/test", "/api/budgets/{name}/history"),
-    *("/api/evaluations", "/api/evaluations/{run_id}"),
+    *("/api/evaluations", "/api/evaluations/{run_id}", "/api/routes"),
     *("/api/export/conversations", "/api/export/focus", "/api/metered", "/api/amortised"),
     *("/api/audit/evidence", "/api/audit/proof/{call_id}"),
 }

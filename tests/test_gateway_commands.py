@@ -9,7 +9,11 @@ from test_gateway_settings import EXAMPLE
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.door.callers import caller_of
+from proxy.door.shared_pools import SharedPools
+from proxy.gateway import pools
+from proxy.gateway.limits import pool
 from proxy.settings import sources
+from proxy.settings.places import Places
 
 CHAT = {"model": "assistant", "messages": [{"role": "user", "content": "Say hello in French."}]}
 Run = pytest.CaptureFixture[str]
@@ -72,6 +76,26 @@ def test_a_decision_is_explained(file: Path, capsys: Run, tmp_path: Path) -> Non
     assert "chat of 3,0" in said
     assert said.splitlines()[-1].split()[:3] == ["0", "mistral/mistral-small-latest", "out"]
     assert said.splitlines()[-1].endswith("when")
+
+
+def test_limits_of_now_are_in_the_explanation(file: Path, capsys: Run, tmp_path: Path) -> None:
+    """A pool that the relays of this data directory know to be closed; nothing is made for that."""
+    text = EXAMPLE + '[gateway.keys.m]\nprovider = "mistral"\nvalue = "env:M"\n'
+    file.write_text(text, encoding="utf-8")
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps(CHAT), encoding="utf-8")
+    told = ["routes", "explain", "assistant", str(request), "--json"]
+    assert main(told) == Exit.OK
+    capsys.readouterr()
+    places = Places(tmp_path / "data")
+    assert not places.gateway_pools.exists()
+    relay = SharedPools(places.gateway_pools)
+    name = pool("mistral", "m", "mistral-small-latest")
+    relay.change(name, lambda one, now: pools.limited(one, now, 60, 0.5))
+    assert main(told) == Exit.OK
+    last = json.loads(capsys.readouterr().out)["candidates"][-1]
+    assert (last["number"], last["reason"], last["probability"]) == (0, "limit", 0.0)
+    relay.close()
 
 
 def test_what_cannot_be_explained(file: Path, capsys: Run, tmp_path: Path) -> None:

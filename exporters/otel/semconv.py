@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
+from exporters.otel.client_call import of_attempt
 from exporters.otel.facts import AttributeValue, facts, flat
 from exporters.otel.modalities import UNKNOWN, parts
 from exporters.record import Record
@@ -255,6 +256,7 @@ def _ours(record: Record) -> dict[str, AttributeValue | None]:
         "taximeter.service_tier": record.service_tier,
         "taximeter.outcome": record.outcome,
         "taximeter.attempt": record.attempt,
+        **of_attempt(record),
         "taximeter.http.status_code": record.http_status or None,
         "taximeter.usage.origin": record.usage_origin,
         "taximeter.tool_calls": record.tool_calls or None,

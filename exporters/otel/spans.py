@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from types import MappingProxyType
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -27,6 +28,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 
+from exporters.otel import client_call
 from exporters.otel.otlp import RetryAfterError, sender
 from exporters.otel.pace import Pace
 from exporters.otel.semconv import (
@@ -40,7 +42,7 @@ from exporters.otel.semconv import (
     span_name,
 )
 from exporters.otel.target import GRPC, Target, from_environment
-from exporters.otel.trace import LINK_SPAN_ID, LINK_TRACE_ID, STATE, Sampler
+from exporters.otel.trace import CALL_PARENT, LINK_SPAN_ID, LINK_TRACE_ID, STATE, Sampler
 from exporters.record import Batch, PermanentError, Record, SlowError, TransientError
 
 log = logging.getLogger(__name__)
@@ -131,10 +133,12 @@ class Otel:
     def _spans(self, records: Sequence[Record]) -> tuple[list[ReadableSpan], int]:
         """The spans to send, and how many records the sampler dropped."""
         try:
-            spans = [self._span(record) for record in records if self._sampler.keeps(record)]
+            kept = [record for record in records if self._sampler.keeps(record)]
+            spans = [self._span(record) for record in kept]
+            spans += [self._client_call(one) for one in kept if client_call.ends_call(one)]
         except (ValueError, TypeError, UnicodeError) as error:
             raise _unencodable(error) from error
-        return spans, len(records) - len(spans)
+        return spans, len(records) - len(kept)
 
     def _encode(self, spans: Sequence[ReadableSpan]) -> tuple[bytes, int]:
         """A serialized request of at most `bytes_max`, and how many of the first spans it holds."""
@@ -151,24 +155,44 @@ class Otel:
         return self._encode(spans[: len(spans) // 2])
 
     def _span(self, record: Record) -> ReadableSpan:
+        return self._made(
+            record,
+            (record.span_id, record.parent_span_id),
+            name=span_name(record),
+            attributes=attributes(record, self._profile, self._names),
+            kind=SpanKind.CLIENT,
+            start_time=record.ts_us * 1000,
+        )
+
+    def _client_call(self, record: Record) -> ReadableSpan:
+        """The span above a gateway's attempts, from the last of them."""
+        return self._made(
+            record,
+            (record.parent_span_id, record.attributes[CALL_PARENT]),
+            name=client_call.name(record),
+            attributes=client_call.attributes(record),
+            kind=SpanKind.SERVER,
+            start_time=client_call.start_us(record) * 1000,
+        )
+
+    def _made(self, record: Record, ids: tuple[str, str], **more: Any) -> ReadableSpan:
+        """A span with these ids, its own and its parent's, which ends when the record does."""
+        span_id, parent_id = ids
         state = _state(record.attributes.get(STATE, ""))
-        context = _context(record.trace_id, record.span_id, remote=False, state=state)
+        context = _context(record.trace_id, span_id, remote=False, state=state)
         if context is None:
             raise ValueError("the record has no trace id or span id")
         linked = record.attributes.get(LINK_TRACE_ID, ""), record.attributes.get(LINK_SPAN_ID, "")
         link = _context(*linked, remote=True)
         return ReadableSpan(
-            name=span_name(record),
             context=context,
-            parent=_context(record.trace_id, record.parent_span_id, remote=True, state=state),
+            parent=_context(record.trace_id, parent_id, remote=True, state=state),
             resource=self._resource,
-            attributes=attributes(record, self._profile, self._names),
             links=() if link is None else (Link(link),),
-            kind=SpanKind.CLIENT,
             status=Status(StatusCode.ERROR if failed(record) else StatusCode.UNSET),
-            start_time=record.ts_us * 1000,
             end_time=(record.ts_us + record.duration_us) * 1000,
             instrumentation_scope=self._scope,
+            **more,
         )
 
 

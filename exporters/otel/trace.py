@@ -24,7 +24,8 @@ LINK_TRACE_ID = "link.trace_id"
 LINK_SPAN_ID = "link.span_id"
 SAMPLED = "trace.sampled"
 STATE = "trace.state"  # the caller's tracestate
-CONTEXT_KEYS = frozenset((LINK_TRACE_ID, LINK_SPAN_ID, SAMPLED, STATE))
+CALL_PARENT = "call.parent_span_id"  # on a call's last attempt: what is above the call's span
+CONTEXT_KEYS = frozenset((LINK_TRACE_ID, LINK_SPAN_ID, SAMPLED, STATE, CALL_PARENT))
 BAGGAGE = "baggage."  # and the name of an entry
 
 # https://www.w3.org/TR/trace-context-2/#tracestate-header: one invalid member spoils the header.
@@ -82,6 +83,11 @@ def child_of(trace: Trace, call_id: str) -> Trace:
     digest = hashlib.sha256(call_id.encode()).hexdigest()
     sampled = {name: flag for name, flag in trace.attributes.items() if name == SAMPLED}
     return Trace(trace.trace_id, digest[32:48], trace.span_id, sampled)
+
+
+def attempt_of(trace: Trace, call_id: str) -> Trace:
+    """The place of one attempt below the client's call at `trace`, which has the same context."""
+    return child_of(trace, call_id)._replace(attributes=trace.attributes)
 
 
 def _caller(headers: Mapping[str, str]) -> re.Match[str] | None:

@@ -68,6 +68,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/dashboards/{uid}/panels/{id}"): _READ,
     ("GET", "/api/dashboards/{uid}/variables/{name}"): _READ,
     ("GET", "/api/health"): _READ,
+    ("GET", "/api/routes"): _READ,
     ("GET", "/api/refusals"): _READ,
     ("GET", "/api/counted"): _READ,
     ("GET", "/api/unpriced"): _READ,

@@ -85,7 +85,8 @@ def copy_files(data: Path, to: Path) -> None:
         raise TransientError(text)
     ours = {places.serve_lock, places.serve_description, places.command_token, places.restoring}
     ours |= {places.evidence_key}  # a copy that signed as well would be another tree of one name
-    ours |= {places.reprice_lock, places.items, places.gate}  # the last is about open calls
+    ours |= {places.reprice_lock, places.items}
+    ours |= {places.gate, places.gateway_pools, places.gateway_live}  # about calls of the moment
     for source in _files(data):
         inside = source.relative_to(data)
         is_draft = source.name.endswith(".new")

@@ -17,15 +17,20 @@ from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.door import keys, prices
 from proxy.door.foreign import Foreign, foreign
+from proxy.door.measured import Conditions
 from proxy.door.request import Sender, facts_of, input_tokens
+from proxy.door.shared_pools import SharedPools
 from proxy.gateway import filters, names
 from proxy.gateway.decision import Choice, Decision, decide, unit_of
 from proxy.gateway.facts import OPERATIONS, Facts, Json
-from proxy.gateway.filters import Route
+from proxy.gateway.filters import Route, keys_of
+from proxy.gateway.limits import pool
 from proxy.gateway.live import Live
+from proxy.gateway.options import CandidateOptions
 from proxy.metering.book import tariff_book
 from proxy.settings.config import Config
 from proxy.settings.gateway_checks import gateway_warnings
+from proxy.settings.places import Places
 from proxy.settings.typed import nearest
 
 APIS = {operation: end for end, (_, operation) in OPERATIONS.items()}
@@ -120,7 +125,7 @@ def check(config: Config, *, as_json: bool) -> Exit:
 
 
 def explain(config: Config, arguments: argparse.Namespace) -> Exit:
-    """Print the decision for one request, with prices and without live conditions."""
+    """Print the decision for one request, as the relays of this data directory would make it."""
     try:
         route = _route(config, arguments.route)
         body = _body(arguments.request)
@@ -133,7 +138,7 @@ def explain(config: Config, arguments: argparse.Namespace) -> Exit:
     facts = replace(facts, foreign=found.why)
     at = datetime.now(UTC)
     now = at.timestamp()
-    live = Live(at=now, conditions=prices.conditions(route, facts, tariff_book(config), at))
+    live = _live(config, route, facts, at)
     decision = decide(route, facts, live, now, unit_of(facts, random.random()))
     if arguments.json:
         terminal.emit(_document(route, facts, live, decision, found))
@@ -143,6 +148,30 @@ def explain(config: Config, arguments: argparse.Namespace) -> Exit:
             if made.losses:
                 terminal.say(f"{label} would be sent without {', '.join(made.losses)}.")
     return Exit.OK if decision.order else Exit.FAILED
+
+
+def _live(config: Config, route: Route, facts: Facts, at: datetime) -> Live:
+    """Prices; and what a proxy that serves here knows of limits, failures and times."""
+    places, now = Places(config.data), at.timestamp()
+    measured = Conditions(places.gateway_live, lambda: now, lambda: now)
+    shared = SharedPools(places.gateway_pools, lambda: now, lambda: now)
+    shares = os.access(places.gateway_pools, os.R_OK | os.W_OK)  # looking would make it
+
+    def opens(one: CandidateOptions) -> float:
+        named = keys_of(one, config.gateway) if shares else ()
+        found = (shared.opens_at(pool(one.provider, key, one.model), now) for key in named)
+        return min(found, default=0.0)
+
+    labels = [one.options.label for one in route.candidates]
+    measured_at = measured.at(now)
+    known = measured.of(labels, facts.input_tokens if route.counts else None)
+    priced = prices.conditions(route, facts, tariff_book(config), at)
+    conditions = tuple(
+        replace(one, usd=price.usd, rates=price.rates, closed_until=opens(candidate.options))
+        for one, price, candidate in zip(known, priced, route.candidates, strict=True)
+    )
+    shared.close()
+    return Live(at=measured_at, conditions=conditions)
 
 
 def _route(config: Config, name: str) -> Route:

@@ -41,6 +41,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/budgets"): Accepted(("name",)),
     ("GET", "/api/budgets/{name}/test"): Accepted(("amount",), filters=True),
     ("GET", "/api/budgets/{name}/history"): Accepted((), filters=True),
+    ("GET", "/api/routes"): Accepted(("name",)),
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,

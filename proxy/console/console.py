@@ -30,6 +30,7 @@ from proxy.console.probes import Probes
 from proxy.console.reconcile_api import ReconcileApi
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
+from proxy.console.routes_api import RoutesApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
 from proxy.evidence.heads import Heads
@@ -93,6 +94,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *AccessApi(places.access, pages, audit).routes(),
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
+            *RoutesApi(config).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
             *InvoiceApi(parts.store, config.fixed_costs).routes(),
             *ReconcileApi(parts.store, config.invoices).routes(),

@@ -25,9 +25,10 @@ from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
 from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
-from proxy.gateway.failures import Fault, What, what
-from proxy.gateway.limits import reset_s
+from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
+from proxy.gateway.limits import reset_s, room
 from proxy.gateway.options import GatewayOptions
+from proxy.gateway.pools import Pool
 from proxy.gateway.translation.answers import Between
 from proxy.relay.answers import relay_answer
 from proxy.relay.call import Caller
@@ -41,7 +42,6 @@ UNANSWERED = (
     "no candidate answered, and the request may have been processed; retry if that is safe."
 )
 BROKEN = "the request body does not match its head; resend it."
-FAILED_OVER = "FailedOver"  # what a row says of an attempt that was broken off for the next one
 
 
 class Door(Protocol):
@@ -136,7 +136,7 @@ class GatewayCall:
 
     async def _try(self, plan: Plan) -> None:
         options = plan.route.options
-        state = self._door.state
+        shared = self._door.state.pools
         terms = Terms(
             until=monotonic() + options.deadline_s,
             retry_ambiguous=options.retry_ambiguous,
@@ -147,7 +147,7 @@ class GatewayCall:
         counted = -1  # attempts when the budget of retries was last asked
         while True:
             now = monotonic()
-            opens = partial(state.opens_at, now=now)
+            opens = partial(shared.opens_at, now=now)
             step = next_step(plan.targets, tried, terms, opens, now=now, draw=random.random())
             if isinstance(step, Send) and counted != len(tried):
                 counted = len(tried)
@@ -160,9 +160,8 @@ class GatewayCall:
                 self._stage.abandon(Outcome.UPSTREAM_CUT, FAILED_OVER)
             if step.wait_s:
                 await asyncio.sleep(step.wait_s)
-                now = monotonic()
-                if state.opens_at(step.target.pool, now) > now:
-                    continue  # another call was the first
+            if not shared.take(step.target.pool):
+                continue  # another call was the first, perhaps another relay's
             last = await self._attempt(plan, step.target, tried, terms.until)
             if last is None:
                 self._kept(plan, step.target)
@@ -173,7 +172,7 @@ class GatewayCall:
 
     def _may_send(self, target: Target, retry: bool) -> bool:
         options = self._door.options
-        return self._door.state.may_call(
+        return self._door.state.pools.may_call(
             target.pool, share=options.retry_share_max, least=options.retries_min, retry=retry
         )
 
@@ -181,7 +180,6 @@ class GatewayCall:
         self, plan: Plan, target: Target, tried: Sequence[Tried], deadline: float
     ) -> Held | None:
         """Send once; None: the answer is on its way to the caller."""
-        self._door.state.change(target.pool, pools.sent)
         note = plan.note(target, tried)
         told = {"x-taximeter-request-id": note.request_id, "x-taximeter-candidate": note.candidate}
         if note.losses:
@@ -193,7 +191,7 @@ class GatewayCall:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
                 return await asyncio.shield(stage.ended)
         except TimeoutError:
-            stage.abandon(Outcome.TIMED_OUT, "DeadlineExceeded")
+            stage.abandon(Outcome.TIMED_OUT, DEADLINE)
             sent = stage.log is None or stage.log.sent
             return Held(fault=Fault(sent=sent), has_answer=False, headers={}, error={})
 
@@ -215,19 +213,27 @@ class GatewayCall:
         )
         return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
 
-    def _note(self, pool: str, end: What, held: Held) -> None:
+    def _note(self, name: str, end: What, held: Held) -> None:
         """What an end says of its pool."""
-        state = self._door.state
-        if end is What.LIMITED:
-            wait_s = reset_s(held.headers, held.error, datetime.now(UTC))
-            state.change(pool, lambda p, now: pools.limited(p, now, wait_s, random.random()))
-        elif end in (What.NOT_SENT, What.AMBIGUOUS):
-            state.change(pool, lambda p, _: pools.dropped(p))
-        else:
-            state.change(pool, pools.answered)
+        at = datetime.now(UTC)
+        wait_s, left = reset_s(held.headers, held.error, at), room(held.headers, at)
+
+        def to(pool: Pool, now: float) -> Pool:
+            pool = pools.told(pool, now, left)
+            if end is What.LIMITED:
+                return pools.limited(pool, now, wait_s, random.random())
+            if end in (What.NOT_SENT, What.AMBIGUOUS):
+                return pools.dropped(pool)
+            return pools.answered(pool, now)
+
+        self._door.state.pools.change(name, to)
 
     def _kept(self, plan: Plan, target: Target) -> None:
-        self._door.state.change(target.pool, pools.answered)
+        headers = self._stage.headers if self._stage is not None else {}
+        left = room(headers, datetime.now(UTC))
+        self._door.state.pools.change(
+            target.pool, lambda pool, now: pools.told(pools.answered(pool, now), now, left)
+        )
         facts = plan.facts
         self._door.state.keep(
             plan.route.options.name, facts.session, target.candidate, facts.input_tokens

@@ -17,9 +17,11 @@ from proxy.door import keys, targets
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
 from proxy.door.counting import Counted
+from proxy.door.measured import Conditions
 from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
 from proxy.door.refusals import refused
 from proxy.door.request import Sender, model_in_path
+from proxy.door.shared_pools import SharedPools
 from proxy.door.stage import Stage
 from proxy.door.state import State
 from proxy.exchange import GatewayNote
@@ -35,6 +37,7 @@ from proxy.relay.ids import CallIds
 from proxy.relay.routes import Refusal, Route
 from proxy.relay.running import Opened
 from proxy.settings.config import Config
+from proxy.settings.places import Places
 
 PATH = "/gateway"
 PATHS = (
@@ -75,7 +78,10 @@ class GatewayDoor:
 
     def __init__(self, config: Config, forward: Forward, book: Callable[[], TariffBook]) -> None:
         self.options = config.gateway
-        self.state = State(monotonic)
+        places = Places(config.data)
+        self.state = State(
+            monotonic, SharedPools(places.gateway_pools), Conditions(places.gateway_live)
+        )
         self._config = config
         self._forward = forward
         self._ids = CallIds()

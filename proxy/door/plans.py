@@ -25,7 +25,7 @@ from proxy.gateway.chain import Target, Tried
 from proxy.gateway.decision import Decision, decide, unit_of
 from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route, fits, keys_of
-from proxy.gateway.limits import limit_class
+from proxy.gateway.limits import pool
 from proxy.gateway.live import Condition, Kept, Live
 from proxy.gateway.options import GatewayCaller
 from proxy.gateway.translation.requests import Translated
@@ -145,6 +145,7 @@ class Planner:
         now = monotonic()
         live = await self._live(route, facts, now)
         decision = decide(route, facts, live, now, unit_of(facts, random.random()))
+        self._note_leader(route, decision)
         if not decision.order:
             most = self._config.metering.count_bytes_max
             if (answer := await counted(document, route, facts, most)) is not None:
@@ -193,17 +194,30 @@ class Planner:
 
     async def _live(self, route: Route, facts: Facts, now: float) -> Live:
         kept = self._state.kept(route.options.name, facts.session)
+        measured_at = self._state.measured.at(now)
+        labels = [one.options.label for one in route.candidates]
+        known = self._state.measured.of(labels, facts.input_tokens if route.counts else None)
         conditions = [
-            Condition(closed_until=self._opens(route, n, now)) for n in range(len(route.candidates))
+            replace(one, closed_until=self._opens(route, n, now)) for n, one in enumerate(known)
         ]
         if _needs_prices(route, kept):
             at = datetime.now(UTC)
             priced = await asyncio.to_thread(self._priced, route, facts, at)
             conditions = [
-                replace(price, closed_until=one.closed_until)
+                replace(one, usd=price.usd, rates=price.rates)
                 for price, one in zip(priced, conditions, strict=True)
             ]
-        return Live(at=now, conditions=tuple(conditions), kept=kept)
+        leader = self._state.leaders.get(route.options.name)
+        return Live(at=measured_at, conditions=tuple(conditions), leader=leader, kept=kept)
+
+    def _note_leader(self, route: Route, decision: Decision) -> None:
+        """Whom another candidate must clearly beat the next time.  A session's call shows none."""
+        options = route.options
+        if options.order not in ("latency", "score") or options.split or not decision.order:
+            return
+        if decision.sticky in ("", "new", "broken"):
+            best = max(decision.order, key=lambda one: one.probability)
+            self._state.leaders[options.name] = best.candidate
 
     def _priced(self, route: Route, facts: Facts, at: datetime) -> Sequence[Condition]:
         return prices.conditions(route, facts, self._book, at)
@@ -211,13 +225,13 @@ class Planner:
     def _opens(self, route: Route, candidate: int, now: float) -> float:
         """When the first of a candidate's pools opens."""
         targets = self._targets(route, candidate)
-        return min((self._state.opens_at(one.pool, now) for one in targets), default=0.0)
+        return min((self._state.pools.opens_at(one.pool, now) for one in targets), default=0.0)
 
     def _targets(self, route: Route, candidate: int) -> list[Target]:
         options = route.candidates[candidate].options
-        kind = limit_class(options.provider, options.model)
+        provider, model = options.provider, options.model
         return [
-            Target(candidate=candidate, key=key, pool=f"{options.provider}/{key}/{kind}")
+            Target(candidate=candidate, key=key, pool=pool(provider, key, model))
             for key in keys_of(options, self._config.gateway)
             if key not in self._missing
         ]

@@ -72,6 +72,11 @@ class Stage:
         return self._caller.transport if self.committed else Nowhere()
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's, in lower case, as far as it came."""
+        return self._answer.headers
+
+    @property
     def stopping(self) -> bool:
         return self._caller.stopping
 

@@ -1,44 +1,27 @@
-"""What one relay remembers of pools and sessions.  Other relays have states of their own."""
+"""What one relay goes by: pools and conditions of the whole machine, and sessions of its own."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from proxy.gateway import pools
+from proxy.door.measured import Conditions
+from proxy.door.shared_pools import SharedPools
 from proxy.gateway.live import Kept
-from proxy.gateway.pools import Pool
 
 SESSIONS_MAX = 20_000  # the longest unused are forgotten first
-POOLS_MAX = 2_000
 CACHE_S = 300.0  # how long providers keep a prompt that is not used again: 5 to 10 minutes
 
 
 class State:
-    """Pools by their names, and where sessions are cached.  `clock` is monotonic."""
+    """Where sessions are cached, and who leads a route.  `clock` is monotonic."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], pools: SharedPools, measured: Conditions
+    ) -> None:
+        self.pools, self.measured = pools, measured
+        self.leaders: dict[str, int] = {}  # of configured routes: the best candidate so far
         self._clock = clock
-        self._pools: OrderedDict[str, Pool] = OrderedDict()
         self._sessions: OrderedDict[tuple[str, str], Kept] = OrderedDict()
-
-    def opens_at(self, pool: str, now: float) -> float:
-        """When a call may be sent to this pool; `now` if it may be sent now."""
-        return pools.opens_at(self._pools.get(pool, Pool()), now)
-
-    def change(self, pool: str, to: Callable[[Pool, float], Pool]) -> None:
-        """Put a pool into its next state."""
-        self._pools[pool] = to(self._pools.get(pool, Pool()), self._clock())
-        self._pools.move_to_end(pool)
-        if len(self._pools) > POOLS_MAX:
-            self._pools.popitem(last=False)
-
-    def may_call(self, pool: str, *, share: float, least: int, retry: bool) -> bool:
-        """Count a call against the pool's budget of retries."""
-        found, allowed = pools.called(
-            self._pools.get(pool, Pool()), self._clock(), share=share, least=least, retry=retry
-        )
-        self.change(pool, lambda _, __: found)
-        return allowed
 
     def kept(self, route: str, session: str) -> Kept | None:
         """Where the session's prompt is cached."""

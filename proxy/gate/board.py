@@ -22,7 +22,8 @@ from pricing.budget import Budget, Key
 from proxy.gate import layout, rules
 from proxy.gate.account import Account, Counted, Held, Spent
 from proxy.gate.layout import I64, SLOTS_MAX, account_at, decimal, entry_at, slot_at, whole
-from proxy.gate.memory import Busy, Full, Memory
+from proxy.gate.mapped import Busy
+from proxy.gate.memory import Full, Memory
 from proxy.gate.rules import Rules
 from proxy.gate.usual import Usual
 from proxy.settings.places import Places

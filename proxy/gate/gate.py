@@ -29,7 +29,8 @@ from proxy.gate.layout import (
     packed,
     slot_at,
 )
-from proxy.gate.memory import NO_ENTRY, Busy, Full, Memory
+from proxy.gate.mapped import Busy
+from proxy.gate.memory import NO_ENTRY, Full, Memory
 from proxy.gate.rules import Rules
 from proxy.gate.standing import Standing
 from proxy.gate.verdict import PASSES, Cause, Refusal, Verdict, Want, combined, judged

@@ -1,18 +1,14 @@
 """The shared memory of the gate: a mapped file, one lock, and the changes that are made under it.
 
-The lock is a byte range lock (`fcntl.lockf`), which the kernel frees when its process dies.  A
-process that dies while it writes leaves `dirty` set: the next one to take the lock adds up all
-entries again.  Open one `Memory` per process and file: a POSIX lock is the process's, and closing
-any descriptor of the file frees it.
+A process that dies while it writes leaves `dirty` set: the next one to take the lock (see
+`mapped`) adds up all entries again.  Open one `Memory` per process and file.
 """
 
-import fcntl
 import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic_ns, sleep
 
 from proxy.gate import layout
 from proxy.gate.layout import (
@@ -31,19 +27,13 @@ from proxy.gate.layout import (
     packed,
     slot_at,
 )
-from proxy.journal.disk import write_buffers
+from proxy.gate.mapped import fill, lock, unlock
 
 FREE = bytes(DIGEST_BYTES)
 NO_ENTRY = bytes(ENTRY.size)
 _NO_ENTRIES = bytes(ENTRIES_MAX * ENTRY.size)
-_TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
 _DIRTY = slice(layout.DIRTY, layout.DIRTY + U64.size)
 _ZERO, _ONE = U64.pack(0), U64.pack(1)
-LOOK_AGAIN_S = 20e-6  # at a lock that is not free
-
-
-class Busy(Exception):
-    """The lock was not free in time."""
 
 
 class Full(Exception):
@@ -67,24 +57,12 @@ class Memory:
 
     @classmethod
     def made(cls, path: Path) -> "Memory":
-        """The one at `path`; if there is none of this version, a new one.  Raises OSError.
-
-        All its blocks are on the disk from the beginning: writing to a page that finds no room
-        would kill the process.
-        """
+        """The one at `path`; if there is none of this version, a new one.  Raises OSError."""
         with suppress(OSError):
             return cls(path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = path.with_name(f"{path.name}.new")
-        fd = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(fd, 0, layout.TOTAL_BYTES)
-            else:  # macOS
-                write_buffers(fd, [bytes(layout.TOTAL_BYTES)])
-            os.pwrite(fd, layout.MAGIC, 0)
-        finally:
-            os.close(fd)
+        fill(new, layout.MAGIC, layout.TOTAL_BYTES)
         new.replace(path)
         return cls(path)
 
@@ -105,17 +83,7 @@ class Memory:
 
     def acquire(self, try_ns: int) -> None:
         """Take the lock; whoever takes it releases it.  Raises Busy."""
-        until = 0
-        while True:
-            try:
-                fcntl.lockf(self._fd, _TRY, 1)
-                break
-            except OSError:  # held by another process
-                now = monotonic_ns()
-                until = until or now + try_ns
-                if now >= until:
-                    raise Busy from None
-                sleep(LOOK_AGAIN_S)  # so that the one who holds it may run
+        lock(self._fd, try_ns)
         if self.u64(layout.DIRTY):
             self._add_up()
         self.map[_DIRTY] = _ONE
@@ -124,7 +92,7 @@ class Memory:
         """Give the lock back; a step that is not `done` may have written a part of its changes."""
         if done:
             self.map[_DIRTY] = _ZERO
-        fcntl.lockf(self._fd, fcntl.LOCK_UN, 1)
+        unlock(self._fd)
 
     # -- numbers --------------------------------------------------------------------------------
 

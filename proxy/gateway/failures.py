@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+FAILED_OVER = "FailedOver"  # what a row says of an attempt that was broken off for the next one
+DEADLINE = "DeadlineExceeded"  # and of one that took longer than the whole call may
+
 
 class Again(StrEnum):
     """Where an attempt may be repeated."""

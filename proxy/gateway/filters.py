@@ -41,7 +41,8 @@ class Route:
     def counts(self) -> bool:
         """Whether a decision needs the number of input tokens."""
         limited = any(one.model.context_tokens for one in self.candidates)
-        return "input_tokens" in self.names or limited or self.options.order in ("price", "score")
+        measured = self.options.order in ("price", "latency", "score")
+        return "input_tokens" in self.names or limited or measured
 
 
 class Reached(Protocol):

@@ -6,6 +6,7 @@ x-ratelimit-reset-* are durations such as `1m30s` and `6ms`; Gemini's are in the
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
@@ -20,6 +21,7 @@ CLASSES = (
     ("anthropic", "claude-haiku-4*", "haiku-4"),
     ("anthropic", "claude-haiku-5*", "haiku-5"),
 )
+RESET_MAX_S = 86_400.0  # a provider's word beyond this is a mistake
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PAIRS = (  # what remains → when it is reset
@@ -30,12 +32,53 @@ _PAIRS = (  # what remains → when it is reset
     ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
     ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
 )
+_REQUESTS = (  # of the requests: the limit, what remains, when all of it is there again
+    *(f"x-ratelimit-{word}-requests" for word in ("limit", "remaining", "reset")),
+    *(f"anthropic-ratelimit-requests-{word}" for word in ("limit", "remaining", "reset")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How many requests a limit has room for, and how long it takes to have room for one more.
+
+    Nothing is said of tokens: what a request will count to those limits is not known before, as
+    cached prompts may not count and `max_tokens` may.  A 429 for tokens says when to go on.
+    """
+
+    requests: int
+    refill_s: float
+
+
+def room(headers: Mapping[str, str], at: datetime) -> Room | None:
+    """What an answer's headers, in lower case, say of the limit on requests.  None: nothing.
+
+    Both APIs count by a bucket that fills evenly, and say when it is full again.
+    """
+    for n in range(0, len(_REQUESTS), 3):
+        limit, left, reset = (headers.get(name, "") for name in _REQUESTS[n : n + 3])
+        full_s = _seconds(reset, at) if reset else None
+        if full_s is None or not (_is_count(limit) and _is_count(left)):
+            continue
+        missing = int(limit) - int(left)
+        if missing > 0 and full_s <= RESET_MAX_S:
+            return Room(requests=int(left), refill_s=full_s / missing)
+    return None
+
+
+def _is_count(text: str) -> bool:
+    return re.fullmatch(r"\d{1,9}", text, re.ASCII) is not None
 
 
 def limit_class(provider: str, model: str) -> str:
     """What shares its limits with `model`; the model itself if nothing is known to."""
     found = (c for p, pattern, c in CLASSES if p == provider and fnmatchcase(model, pattern))
     return next(found, model)
+
+
+def pool(provider: str, key: str, model: str) -> str:
+    """The name of the pool of limits that a call to `model` with the key of this name counts to."""
+    return f"{provider}/{key}/{limit_class(provider, model)}"
 
 
 def reset_s(headers: Mapping[str, str], error: Mapping[str, object], at: datetime) -> float | None:

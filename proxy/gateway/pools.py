@@ -7,11 +7,12 @@ open again, or closed again.  Instants are seconds of one clock that never goes 
 
 from dataclasses import dataclass, replace
 
+from proxy.gateway.limits import RESET_MAX_S, Room
+
 PROBE_S = 60.0  # a probe that did not return by then is taken for lost
 LOOK_S = 0.25  # between two looks at what a probe brought
 CLOSED_FIRST_S = 1.0  # without any word of the provider; doubled for each closing in a row
 CLOSED_MAX_S = 60.0  # likewise
-RESET_MAX_S = 86_400.0  # a provider's word beyond this is a mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +24,50 @@ class Pool:
     closings: int = 0  # in a row
     credit: float = 0.0  # retries that it may have now
     credit_at: float = 0.0
+    room: float = 0.0  # for requests, as of `room_at`; it grows by one each `refill_s`
+    refill_s: float = 0.0
+    room_at: float = 0.0  # 0: the provider has not told
 
 
 def opens_at(pool: Pool, now: float) -> float:
     """When a call may be sent; at most `now` if it may be sent now."""
     if not pool.closed_until:
-        return now
+        missing = 1 - _room(pool, now) if pool.room_at else 0.0
+        return now + max(0.0, missing) * pool.refill_s
     if now < pool.closed_until:
         return pool.closed_until
     return max(now, min(pool.probing_until, now + LOOK_S))
 
 
+def _room(pool: Pool, now: float) -> float:
+    grown = (now - pool.room_at) / pool.refill_s if pool.refill_s else 1.0
+    return pool.room + max(0.0, grown)
+
+
 def sent(pool: Pool, now: float) -> Pool:
     """A call is sent; if the pool is half open, it is the probe."""
+    if pool.room_at:
+        pool = replace(pool, room=max(0.0, _room(pool, now) - 1), room_at=now)
     if not pool.closed_until:
         return pool
     return replace(pool, probing_until=now + PROBE_S)
+
+
+def told(pool: Pool, now: float, room: Room | None) -> Pool:
+    """An answer's headers say how many more requests there is room for, if anything."""
+    if room is None:
+        return pool
+    return replace(pool, room=float(room.requests), refill_s=room.refill_s, room_at=now)
+
+
+def merged(one: Pool, other: Pool) -> Pool:
+    """Two states of one pool, each with something that the other has not seen: the stricter."""
+    return replace(
+        one,
+        closed_until=max(one.closed_until, other.closed_until),
+        closings=max(one.closings, other.closings),
+        credit=min(one.credit, other.credit),
+    )
 
 
 def limited(pool: Pool, now: float, reset_s: float | None, draw: float) -> Pool:

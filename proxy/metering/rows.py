@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from exporters.otel.trace import Trace, child_of, trace_of
+from exporters.otel.trace import CALL_PARENT, Trace, attempt_of, child_of, trace_of
 from exporters.record import Record, nine_places, rounded
 from pricing import Meter, Origin, Subcall, Usage
 from pricing.cause import texts
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.clients import client
 from proxy.exchange import Exchange, GatewayNote, Outcome
+from proxy.metering.attempts import ends_call
 from proxy.metering.receipts import Basis, Priced, receipt
 from proxy.reading.heads import lower
 from proxy.settings.config import Config
@@ -81,8 +82,9 @@ def row(
 ) -> Record:
     """The record of a call.  Raises ValueError for a cost that no call can have."""
     headers = lower(exchange.begun.headers)
-    trace = _trace(exchange, headers, config)
-    return Record(
+    above = _above(exchange, headers, config)
+    trace = _trace(exchange, above)
+    made = Record(
         **_identity(exchange, config, headers, trace),
         **_answer(exchange, trace),
         **_usage(subcalls),
@@ -90,13 +92,31 @@ def row(
         **_times(exchange),
         reported_usd=rounded(priced.charge.reported_usd),
     )
+    return _with_call(made, above, config) if exchange.begun.gateway else made
 
 
-def _trace(exchange: Exchange, headers: Mapping[str, str], config: Config) -> Trace:
-    """The span of a call; that of a response is below the span of its socket."""
+def _above(exchange: Exchange, headers: Mapping[str, str], config: Config) -> Trace:
+    """The span of what the call is a part of: a socket, a client's call at the gateway, itself."""
+    note = exchange.begun.gateway
+    whole = note.request_id if note else exchange.socket_id or exchange.begun.call_id
+    return trace_of(headers, whole, config.otlp.incoming, config.otlp.baggage)
+
+
+def _trace(exchange: Exchange, above: Trace) -> Trace:
+    """The span of a call; that of a response or of an attempt is below the span of the whole."""
     own, socket = exchange.begun.call_id, exchange.socket_id
-    trace = trace_of(headers, socket or own, config.otlp.incoming, config.otlp.baggage)
-    return child_of(trace, own) if socket and socket != own else trace
+    if exchange.begun.gateway:
+        return attempt_of(above, own)
+    return child_of(above, own) if socket and socket != own else above
+
+
+def _with_call(record: Record, above: Trace, config: Config) -> Record:
+    """The last attempt of a client's call says what that call's span is below."""
+    route = config.gateway.routes.get(record.route)
+    if not ends_call(record, retry_ambiguous=route is not None and route.retry_ambiguous):
+        return record
+    more = {**record.attributes, CALL_PARENT: above.parent_span_id}
+    return msgspec.structs.replace(record, attributes=more)
 
 
 def _identity(

@@ -31,6 +31,7 @@ from proxy.evidence.heads import Heads
 from proxy.health.alerts import Alerting
 from proxy.health.observer import Observer
 from proxy.metering.book import tariff_book
+from proxy.metering.candidates import Candidates
 from proxy.metering.cost_drift import Drifts
 from proxy.metering.items import Items
 from proxy.metering.recorder import Recorder
@@ -76,8 +77,8 @@ class MeterProcess:
         self.items = Items(places.items)
         book = tariff_book(config)
         self.volumes = Volumes(book.counters)
-        self._book, self._hints = book, Unpriced(book)
-        self._audits, self._drifts = Audits(), Drifts()
+        self._book, self._candidates = book, Candidates(places)
+        self._hints, self._audits, self._drifts = Unpriced(book), Audits(), Drifts()
         metering = Metering(config, book, self.items.claim, self.volumes)
         self.observer = Observer(
             config.data,
@@ -182,7 +183,7 @@ class MeterProcess:
 
     def _observe(self, record: Record) -> None:
         self.observer.observe(record)
-        for each in (self._hints, self._audits, self._drifts, self.budgets):
+        for each in (self._hints, self._audits, self._drifts, self._candidates, self.budgets):
             each.observe(record)
 
     def status(self) -> dict[str, dict[str, object]]:
@@ -236,10 +237,10 @@ class MeterProcess:
         tls = server_tls(self._config.console)
         for sock in process.inherited(console_fds):
             await web.SockSite(runner, sock, ssl_context=tls).start()
-        tasks = [asyncio.create_task(way.run()) for way in self.ways]
         others = (self._prune(), self.alerting.run(), self.notices.run(), self.heads.run())
         more = (keep_deleting(self._config, self.eraser), self._sampling().run())
-        tasks += [asyncio.create_task(other) for other in (*others, *more)]
+        running = (*(way.run() for way in self.ways), *others, *more, self._candidates.run())
+        tasks = [asyncio.create_task(each) for each in running]
         tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):
             tasks.append(asyncio.create_task(push.run()))

@@ -132,6 +132,16 @@ class Places:
         return self.state / "gate.json"
 
     @property
+    def gateway_pools(self) -> Path:
+        """The memory that the relays share: the rate limits of the gateway's pools."""
+        return self.state / "gateway-pools"
+
+    @property
+    def gateway_live(self) -> Path:
+        """How the gateway's candidates did lately, as the meter measured it."""
+        return self.state / "gateway-live.json"
+
+    @property
     def command_token(self) -> Path:
         """The token that commands of the same user send to the console."""
         return self.state / "command.token"

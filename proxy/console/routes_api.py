@@ -1,0 +1,110 @@
+"""`/api/routes`: the gateway's routes, with the live state of their candidates."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from time import monotonic, time
+
+from aiohttp import web
+
+from proxy.console.asking import ASKED, reply
+from proxy.door.measured import Conditions
+from proxy.door.shared_pools import SharedPools
+from proxy.gateway import pools
+from proxy.gateway.filters import keys_of
+from proxy.gateway.limits import limit_class, pool
+from proxy.gateway.live import CALLS_MIN, FAILING_SHARE, STALE_S
+from proxy.gateway.measured import ANY_SIZE, SIZES, Figures
+from proxy.gateway.options import CandidateOptions, RouteOptions
+from proxy.gateway.pools import Pool
+from proxy.query.asked import Mistake, near
+from proxy.settings.config import Config
+from proxy.settings.places import Places
+
+PATH = "/api/routes"
+
+
+class RoutesApi:
+    """The handler.  It reads what the relays share, as they do."""
+
+    def __init__(self, config: Config) -> None:
+        places = Places(config.data)
+        self._gateway = config.gateway
+        self._pools = SharedPools(places.gateway_pools)
+        self._measured = Conditions(places.gateway_live)
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get(PATH, self.list)]
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """All routes of the configuration; `name` chooses one."""
+        name = request[ASKED].one("name")
+        known = self._gateway.routes
+        if name and name not in known:
+            hint = near(name, known) if known else "the configuration has none"
+            raise Mistake(f"unknown route {name!r}", hint, "name")
+        return reply([self._route(one) for one in known.values() if name in ("", one.name)])
+
+    def _route(self, route: RouteOptions) -> dict[str, object]:
+        return {
+            "route": route.name,
+            "version": route.version,
+            "order": route.order,
+            "candidates": [
+                {"number": number, **self._candidate(one)}
+                for number, one in enumerate(route.candidates)
+            ],
+        }
+
+    def _candidate(self, one: CandidateOptions) -> dict[str, object]:
+        at, figures = self._measured.figures(one.label, monotonic())
+        every = next((each for each in figures if each.size == ANY_SIZE), None)
+        fresh = time() - at <= STALE_S
+        failing = every and every.calls >= CALLS_MIN and every.error_share >= FAILING_SHARE
+        return {
+            "candidate": one.label,
+            "when": one.when,
+            "failing": bool(fresh and failing),
+            "measured_at": _instant(at) if figures else None,
+            "stale": bool(figures) and not fresh,
+            "measured": [_measured(each) for each in figures],
+            "pools": list(self._pools_of(one)),
+        }
+
+    def _pools_of(self, one: CandidateOptions) -> Iterator[dict[str, object]]:
+        now = time()
+        for key in keys_of(one, self._gateway):
+            found = self._pools.seen(pool(one.provider, key, one.model))
+            opens = pools.opens_at(found, now)
+            yield {
+                "key": key,  # its name in the configuration
+                "limits": limit_class(one.provider, one.model),
+                "state": _state(found, now),
+                "opens_at": _instant(opens) if opens > now else None,
+            }
+
+
+def _state(found: Pool, now: float) -> str:
+    """`full`: no 429 came, but the provider said that there is no room for a request."""
+    if found.closed_until:
+        return "closed" if now < found.closed_until else "half_open"
+    return "full" if pools.opens_at(found, now) > now else "open"
+
+
+def _measured(one: Figures) -> dict[str, object]:
+    """Of one class of sizes, or of all requests: then neither bound is there."""
+    bounds: Sequence[int | None] = (0, *SIZES, None)
+    sized = one.size != ANY_SIZE
+    return {
+        "tokens_from": bounds[one.size] if sized else None,
+        "tokens_below": bounds[one.size + 1] if sized else None,
+        "calls": one.calls,
+        "error_share": one.error_share,
+        "first_token_s": one.first_token_s,
+        "first_token_p95_s": one.first_token_p95_s,
+        "total_s": one.total_s,
+        "total_p95_s": one.total_p95_s,
+    }
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

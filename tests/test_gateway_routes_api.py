@@ -1,0 +1,92 @@
+"""`/api/routes`: what the console tells of the gateway's candidates, from what the relays share."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application
+
+from proxy.console.asking import answering, guarded, understood
+from proxy.console.routes_api import RoutesApi
+from proxy.door.shared_pools import SharedPools
+from proxy.gateway import pools
+from proxy.gateway.failures import What
+from proxy.gateway.limits import Room, pool
+from proxy.gateway.measured import Measured, Sample
+from proxy.gateway.options import GatewayOptions
+from proxy.settings.config import Config
+from proxy.settings.places import Places
+from support.gateway_bench import KEYS, options
+
+
+async def asked(data: Path, made: GatewayOptions, query: str = "") -> tuple[int, Any]:
+    app = Application(middlewares=[guarded, understood])
+    app.add_routes(answering(RoutesApi(Config(data=data, gateway=made)).routes()))
+    async with TestClient(TestServer(app)) as client:
+        answer = await client.get(f"/api/routes{query}")
+        return answer.status, await answer.json()
+
+
+async def test_a_route_that_nobody_called(tmp_path: Path) -> None:
+    """Everything is open, and nothing was measured; no key is shown, only its name."""
+    status, [found] = await asked(tmp_path, options(tmp_path, "a", "anthropic/b"))
+    assert status == 200
+    assert (found["route"], found["order"]) == ("r", "rules")
+    a, b = found["candidates"]
+    assert (a["candidate"], b["candidate"]) == ("openai/a", "anthropic/b")
+    assert a["pools"] == [{"key": "one", "limits": "a", "state": "open", "opens_at": None}]
+    assert (a["measured"], a["measured_at"], a["stale"], a["failing"]) == ([], None, False, False)
+    assert not any(secret in str(found) for secret in KEYS.values())
+
+
+async def test_the_state_of_each_pool(tmp_path: Path) -> None:
+    """By key: closed until the provider's instant, full, half open, open again."""
+    relay = SharedPools(Places(tmp_path).gateway_pools)
+    made = options(tmp_path, "a", count=2)
+    one, two = (pool("openai", key, "a") for key in ("one", "two"))
+    relay.change(one, lambda p, now: pools.limited(p, now, 40, 0.5))
+    relay.change(two, lambda p, now: pools.told(p, now, Room(requests=0, refill_s=9.0)))
+    _, [found] = await asked(tmp_path, made, "?name=r")
+    first, second = found["candidates"][0]["pools"]
+    assert (first["state"], second["state"]) == ("closed", "full")
+    assert first["opens_at"] > second["opens_at"] > "2026"
+    relay.change(one, lambda p, now: pools.limited(pools.Pool(), now - 50, 40, 0.5))
+    relay.change(two, lambda *_: pools.Pool())
+    _, [found] = await asked(tmp_path, made)
+    assert [each["state"] for each in found["candidates"][0]["pools"]] == ["half_open", "open"]
+
+
+async def test_what_was_measured(tmp_path: Path) -> None:
+    """By the length of the prompt and in all, with whether it fails, and whether it is stale."""
+    places = Places(tmp_path)
+    places.state.mkdir()
+    now = time.time()
+    measured = Measured()
+    for end in [What.UNAVAILABLE] * 20 + [What.ANSWERED] * 20:
+        tokens = 70_000 if end is What.ANSWERED else None
+        measured.add("openai/a", tokens, Sample(at=now, end=end, first_token_s=0.5, total_s=2.0))
+    for at, stale in ((now, False), (now - 100, True)):
+        told = msgspec.structs.replace(measured.published(now), at=at)
+        places.gateway_live.write_bytes(msgspec.json.encode(told))
+        _, [found] = await asked(tmp_path, options(tmp_path, "a"))
+        (one,) = found["candidates"]
+        every, long = one["measured"]
+        assert (one["stale"], one["failing"]) == (stale, not stale)
+        assert (every["tokens_from"], every["tokens_below"], every["calls"]) == (None, None, 40)
+        assert (long["tokens_from"], long["tokens_below"], long["calls"]) == (64_000, None, 20)
+        assert (every["error_share"], long["error_share"]) == (0.5, 0.0)
+        assert (long["first_token_s"], long["total_p95_s"]) == (0.5, 2.0)
+
+
+async def test_an_unknown_route(tmp_path: Path) -> None:
+    """It says which is meant, or that there are none; so do parameters."""
+    made = options(tmp_path, "a")
+    for query, kept in (("?name=rr", "did you mean r?"), ("?nam=r", "did you mean name?")):
+        status, found = await asked(tmp_path, made, query)
+        assert status == 400
+        assert found["hint"] == kept
+    status, found = await asked(tmp_path, GatewayOptions(), "?name=r")
+    assert (status, found["hint"]) == (400, "the configuration has none")
+    assert await asked(tmp_path, GatewayOptions()) == (200, [])
