@@ -10,10 +10,11 @@ from functools import partial
 
 from evaluation.history.turns import Turn
 from evaluation.simulation import Call, Next, Served, View
+from evaluation.whatif.machine import Pools
 from evaluation.whatif.service import pool_of
 from pricing.book import TariffBook
 from proxy.door import prices
-from proxy.door.state import State
+from proxy.door.state import Sessions
 from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.decision import Decision, decide, unit_of
@@ -130,10 +131,11 @@ class Gateway:
     refused: dict[str, int] = field(default_factory=dict)  # why nobody could serve → calls
     _under: dict[int, _Under] = field(default_factory=dict)
     _now: float = 0.0
-    _state: State = field(init=False)
+    _sessions: Sessions = field(init=False)
+    _pools: Pools = field(default_factory=Pools)
 
     def __post_init__(self) -> None:
-        self._state = State(lambda: self._now)
+        self._sessions = Sessions(lambda: self._now)
 
     def next(self, number: int, tried: Sequence[Served], view: View) -> Next | None:
         """What the gateway's chain says, after the gateway's decision."""
@@ -151,7 +153,7 @@ class Gateway:
             under.held = (step.target, self._now + step.wait_s)
             return Next(step.target.pool, self._now + step.wait_s, "")
         under.sent = step.target
-        self._state.change(step.target.pool, pools.sent)
+        self._pools.change(step.target.pool, pools.sent, self._now)
         return Next(step.target.pool, self._now, under.labels[step.target.candidate])
 
     def ended(self, number: int, served: Served) -> None:
@@ -159,27 +161,28 @@ class Gateway:
         under = self._under.get(number)
         if under is None or under.sent is None:
             return
-        self._now, target, state = served.ended_s, under.sent, self._state
+        self._now, target = served.ended_s, under.sent
+        change = partial(self._pools.change, target.pool, now=self._now)
         if served.outcome == "done":
-            state.change(target.pool, pools.answered)
+            change(pools.answered)
             facts = under.facts
             name = under.route.options.name
-            state.keep(name, facts.session, target.candidate, facts.input_tokens)
+            self._sessions.keep(name, facts.session, target.candidate, facts.input_tokens)
             del self._under[number]
             return
         end = _end(served)
         if end is What.LIMITED:
             wait_s = served.retry_s - self._now if served.retry_s < float("inf") else None
             draw = self.luck[1][number]
-            state.change(target.pool, lambda p, now: pools.limited(p, now, wait_s, draw))
+            change(lambda p, now: pools.limited(p, now, wait_s, draw))
         elif end in (What.NOT_SENT, What.AMBIGUOUS):
-            state.change(target.pool, lambda p, _: pools.dropped(p))
+            change(lambda p, _: pools.dropped(p))
         else:
-            state.change(target.pool, pools.answered)
+            change(pools.answered)
         under.tried.append(Tried(target=target, what=end))
 
     def _step(self, under: _Under, number: int) -> Send | Stop:
-        opens = partial(self._state.opens_at, now=self._now)
+        opens = partial(self._pools.opens_at, now=self._now)
         if under.held is not None:
             target, until = under.held
             under.held = None
@@ -190,8 +193,8 @@ class Gateway:
         if isinstance(step, Send) and under.counted != len(under.tried):
             under.counted = len(under.tried)
             share, least = self.options.retry_share_max, self.options.retries_min
-            if not self._state.may_call(
-                step.target.pool, share=share, least=least, retry=bool(under.tried)
+            if not self._pools.may_call(
+                step.target.pool, self._now, share=share, least=least, retry=bool(under.tried)
             ):
                 return Stop()
         return step
@@ -224,12 +227,12 @@ class Gateway:
 
     def _decided(self, route: Route, facts: Facts, call: Call, number: int) -> Decision:
         """With the conditions that the door would know, as in `proxy.door.plans`."""
-        kept = self._state.kept(route.options.name, facts.session)
+        kept = self._sessions.kept(route.options.name, facts.session)
         known: Sequence[Condition] = [Condition()] * len(route.candidates)
         if len(known) > 1 and (route.options.order in PRICED or kept is not None):
             known = self.conditions.of(call.row, route, facts, self.turns[call.row].at_s)
         conditions = tuple(
-            replace(one, closed_until=self._state.opens_at(pool_of(c.options.label), self._now))
+            replace(one, closed_until=self._pools.opens_at(pool_of(c.options.label), self._now))
             for one, c in zip(known, route.candidates, strict=True)
         )
         live = Live(at=self._now, conditions=conditions, kept=kept)

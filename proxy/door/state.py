@@ -12,14 +12,10 @@ SESSIONS_MAX = 20_000  # the longest unused are forgotten first
 CACHE_S = 300.0  # how long providers keep a prompt that is not used again: 5 to 10 minutes
 
 
-class State:
-    """Where sessions are cached, and who leads a route.  `clock` is monotonic."""
+class Sessions:
+    """Where sessions are cached.  `clock` is monotonic."""
 
-    def __init__(
-        self, clock: Callable[[], float], pools: SharedPools, measured: Conditions
-    ) -> None:
-        self.pools, self.measured = pools, measured
-        self.leaders: dict[str, int] = {}  # of configured routes: the best candidate so far
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._sessions: OrderedDict[tuple[str, str], Kept] = OrderedDict()
 
@@ -40,3 +36,14 @@ class State:
         self._sessions[route, session] = made
         if len(self._sessions) > SESSIONS_MAX:
             self._sessions.popitem(last=False)
+
+
+class State(Sessions):
+    """The same, and who leads a route."""
+
+    def __init__(
+        self, clock: Callable[[], float], pools: SharedPools, measured: Conditions
+    ) -> None:
+        super().__init__(clock)
+        self.pools, self.measured = pools, measured
+        self.leaders: dict[str, int] = {}  # of configured routes: the best candidate so far
