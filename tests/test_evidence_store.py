@@ -452,3 +452,37 @@ async def test_a_proof_leads_to_the_head(place: Place) -> None:
         assert found is not None
         assert found.hex() == head.root
     assert await prove(place.store, head, str(UUID(int=77))) is None
+
+
+class Forgetful:
+    """Evidence that fails once."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def add(self, stream: str, token: str, rows: object) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise TransientError("leaves cannot be written")
+
+
+async def test_rows_are_written_once_though_leaves_fail() -> None:
+    """Who counts what was written would count it twice."""
+    taken: list[str] = []
+
+    class Inner:
+        name = "inner"
+
+        async def export(self, batch: Batch[Record]) -> None:
+            taken.append(batch.token)
+
+        async def close(self) -> None: ...
+
+    evidence = Forgetful()
+    sealing = Sealing(Inner(), evidence, kind_of_record)  # type: ignore[arg-type]
+    one = Batch("w:1:0-1", (record(0),))
+    with pytest.raises(TransientError):
+        await sealing.export(one)
+    await sealing.export(one)
+    await sealing.export(Batch("w:1:1-2", one.records))
+    assert (taken, evidence.asked) == (["w:1:0-1", "w:1:1-2"], 3)

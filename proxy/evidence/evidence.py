@@ -81,7 +81,10 @@ class Evidence:
 
 
 class Sealing(Generic[S]):
-    """An exporter whose rows get their leaves once they are written."""
+    """An exporter whose rows get their leaves once they are written.
+
+    The outermost one: who counts what was written must hear of it before anybody asks the store.
+    """
 
     def __init__(
         self, inner: Destination[S], evidence: Evidence, kind_of: Callable[[S], str]
@@ -90,10 +93,13 @@ class Sealing(Generic[S]):
         self._inner = inner
         self._evidence = evidence
         self._kind_of = kind_of
+        self._written = ""  # token of the batch that `inner` took last
 
     async def export(self, batch: Batch[S]) -> None:
-        """See `Destination.export`."""
-        await self._inner.export(batch)
+        """See `Destination.export`.  `inner` takes a batch once, however often its leaves fail."""
+        if batch.token != self._written:
+            await self._inner.export(batch)
+            self._written = batch.token
         rows: dict[str, list[Row]] = {}
         for row in batch.records:
             rows.setdefault(self._kind_of(row), []).append(row)
@@ -113,17 +119,20 @@ def kind_of_record(record: Record) -> str:
 
 
 class Corrected:
-    """Writes corrections and then their leaves."""
+    """Writes corrections and then their leaves; the outermost, as `Sealing` is."""
 
     def __init__(
         self, correct: Callable[[Corrections], Awaitable[None]], evidence: Evidence
     ) -> None:
         self._correct = correct
         self._evidence = evidence
+        self._written = ""  # token of the corrections that were written last
 
     async def correct(self, corrections: Corrections) -> None:
         """See `ClickHouse.correct`.  Repeating a call changes nothing."""
-        await self._correct(corrections)
+        if not corrections.token or corrections.token != self._written:
+            await self._correct(corrections)
+            self._written = corrections.token
         if corrections.rows:
             rows = {"correction": corrections.rows}
             await self._evidence.add(CORRECTIONS, corrections.token, rows)

@@ -100,16 +100,17 @@ class MeterProcess:
         self.clickhouse, self.store = tables.rows, tables.store
         self.notices = Notices(Outbox(places.outbox), targets(config))
         self.budgets = self._make_budgets(config)
-        corrects = self.budgets.correcting(Corrected(self.clickhouse.correct, evidence).correct)
+        counted = self.budgets.correcting(self.clickhouse.correct)
+        corrects = Corrected(counted.correct, evidence)
         self.repricing = Repricing(config, self.store, corrects)
         self.probes = Probes(instance.name(config.data))
         self.audit = AuditDelivery(config, Sealing(tables.audit, evidence, lambda _: "audit"))
         self.heads = Heads(
             *(evidence, places.heads, self.notices, config.audit.notify, config.node)
         )
-        rows = Delivering(Sealing(self.clickhouse, evidence, kind_of_record), self.volumes)
-        counting = Counting(rows, self.budgets.spending)
-        self.deliveries = [self._delivery(counting, config.store.batch_rows_max)]
+        counting = Counting(Delivering(self.clickhouse, self.volumes), self.budgets.spending)
+        rows = Sealing(counting, evidence, kind_of_record)
+        self.deliveries = [self._delivery(rows, config.store.batch_rows_max)]
         if spans := outlets.spans(config):
             self.deliveries.append(self._delivery(spans, OTLP_BATCH_ROWS))
         self.ways: list[Delivery[Record] | ContentDelivery | AuditDelivery]
