@@ -105,7 +105,7 @@ def test_a_backup_while_serving_comes_back(backed_up: Path, tmp_path: Path) -> N
     assert CALLS <= len(rows) <= 2 * CALLS
     assert len({row["call_id"] for row in rows}) == len(rows)
     actions = [entry["action"] for entry in json.loads(entries)]
-    assert actions[:2] == ["restore", "backup"]
+    assert [one for one in actions if one in ("restore", "backup")] == ["restore", "backup"]
 
 
 @pytest.mark.slow
