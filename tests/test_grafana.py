@@ -416,7 +416,27 @@ def bears_out(rule: str, label: str, records: list[Record]) -> float:
     return sum(record.outcome not in ("ok", "client_gone") for record in ours) / len(ours)
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule["uid"]))
+BUDGET_SPENT = "taximeter-budget-spent"
+OF_CALLS = [rule for rule in rules() if rule["uid"] != BUDGET_SPENT]
+
+
+async def test_the_query_of_the_rule_about_budgets(store: Store) -> None:
+    """The newest share of each budget that has a limit, as it was sampled."""
+    (rule,) = (rule for rule in rules() if rule["uid"] == BUDGET_SPENT)
+    until = datetime.now(UTC) - timedelta(minutes=15)
+    sql = rule["data"][0]["model"]["rawSql"]
+    span = timedelta(minutes=5)
+    columns, rows = await answer(store, sent(sql, {}, since=until - span, until=until))
+    assert list(columns) == ["budget", "share"]
+    shares = dict(rows)
+    assert shares.keys() == {"monthly", "each-user user=it's"}
+    number = round(shares["monthly"] * 50)  # of the sample
+    assert shares["monthly"] == pytest.approx(number / 50)
+    assert 40 <= number <= 46
+    assert shares["each-user user=it's"] == pytest.approx(number * 7 / 1000)
+
+
+@pytest.mark.parametrize("rule", OF_CALLS, ids=lambda rule: str(rule["uid"]))
 async def test_alert_query(rule: dict[str, Any], store: Store, records: list[Record]) -> None:
     """It gives each label the number of its whole minutes; the summary names the label."""
     query = rule["data"][0]
