@@ -87,7 +87,7 @@ def test_alert_rules() -> None:
         assert f"$values.{reduced['refId']}.Value" in rule["annotations"]["summary"]
         panels = DASHBOARDS[rule["dashboardUid"].removeprefix("taximeter-")]["panels"]
         assert rule["panelId"] in [panel["id"] for panel in panels]
-    assert len({rule["uid"] for rule in rules()}) == 4
+    assert len({rule["uid"] for rule in rules()}) == 5
 
 
 def test_the_guide_names_them_all() -> None:
