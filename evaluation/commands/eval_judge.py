@@ -69,12 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
         order = _order(arguments, config, labelled)
         run = _judged_run(config, arguments.run, arguments.judge)
     except (PlanError, SuiteError, ValueError, OSError, TransientError) as error:
-        mistakes = str(error).split("\n")
-        if arguments.json:
-            terminal.emit({"mistakes": mistakes})
-        for mistake in mistakes:
-            terminal.say(mistake, sys.stderr)
-        return Exit.MISTAKE
+        return eval_order.mistaken(error, as_json=arguments.json)
     prices = Prices(order.book, datetime.now(UTC))
     if arguments.quote:
         return eval_order.show_quote(order, quoted(order.plan, prices))

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +45,16 @@ class Order:
     new: bool
     as_json: bool
     origin: str = ""  # of the run's row
+
+
+def mistaken(error: Exception, *, as_json: bool) -> Exit:
+    """Say what is wrong with an order, a line for each mistake."""
+    mistakes = str(error).split("\n")
+    if as_json:
+        terminal.emit({"mistakes": mistakes})
+    for mistake in mistakes:
+        terminal.say(mistake, sys.stderr)
+    return Exit.MISTAKE
 
 
 def order_of(arguments: argparse.Namespace, config: Config) -> Order:

@@ -18,7 +18,8 @@ from evaluation.decisions.change import (
     percent,
     saved,
 )
-from evaluation.decisions.prices import Prices, at_of, quantities, tier_of
+from evaluation.decisions.prices import Quantities, at_of, quantities, tier_of
+from evaluation.decisions.repriced import repriced
 from evaluation.decisions.switching import Work
 from evaluation.reports.bounds import Bounds
 from evaluation.statistics import ratio
@@ -108,14 +109,13 @@ def _costs(work: Work, name: str, turn: Turn, lifetime: int) -> tuple[float, flo
     if now is None:
         return None
     read = turn.prefix if turn.gap_s <= lifetime else 0
-    kept = {meter: number for meter, number in usage.items() if meter not in INPUT_METERS}
     rest = turn.tokens - read
     if turn.tokens < PREFIX_MIN:
         return now, now
     for meter in (*WRITES[lifetime], Meter.INPUT):
         if meter is Meter.INPUT and lifetime != SHORT_S:
             return None  # the provider sells no such lifetime
-        other: dict[Meter, Quantity] = {**kept, Meter.CACHE_READ: read, meter: rest}
+        other: dict[Meter, Quantity] = {**_made(usage), Meter.CACHE_READ: read, meter: rest}
         then = work.prices.usd(provider, model, other, at, tier)
         if then is not None:
             return now, then
@@ -197,7 +197,7 @@ def _unknown_prefix(work: Work, name: str, rows: Sequence[int]) -> Iterator[Chan
     tokens = sum(int(columns["input_tokens_total"][row]) for row in mine)
     if len(mine) < CALLS_MIN or read > UNREAD_MAX * tokens:
         return
-    most = _at_most(work.prices, work, name, mine)
+    most = _at_most(work, name, mine)
     if most is None or (most[0].high or 0.0) < SAVING_MIN:
         return
     share, spend = most
@@ -226,23 +226,17 @@ def _unknown_prefix(work: Work, name: str, rows: Sequence[int]) -> Iterator[Chan
     )
 
 
-def _at_most(
-    prices: Prices, work: Work, name: str, rows: Sequence[int]
-) -> tuple[Bounds, float] | None:
+def _at_most(work: Work, name: str, rows: Sequence[int]) -> tuple[Bounds, float] | None:
     """The saving if every token read had come from a cache that cost nothing to write."""
-    provider, _, model = name.partition("/")
-    now, then, clusters = [], [], []
-    for row in rows:
-        usage, at = quantities(work.calls.columns["usage"][row]), at_of(work.calls, row)
-        kept = {meter: number for meter, number in usage.items() if meter not in INPUT_METERS}
-        tokens = int(work.calls.columns["input_tokens_total"][row])
-        usd = prices.usd(provider, model, usage, at)
-        cached = prices.usd(provider, model, {**kept, Meter.CACHE_READ: tokens}, at)
-        if usd and cached is not None:
-            now.append(usd)
-            then.append(cached)
-            clusters.append(int(work.calls.clusters[row]))
-    if len(now) < CALLS_MIN:
+    tokens = work.calls.columns["input_tokens_total"]
+    found = repriced(
+        work, name, rows, lambda usage, row: {**_made(usage), Meter.CACHE_READ: int(tokens[row])}
+    )
+    if len(found.now) < CALLS_MIN:
         return None
-    found = less(ratio(then, now, clusters))
-    return Bounds(None, 0.0, found.high), sum(now) / work.share
+    return Bounds(None, 0.0, found.saving().high), found.usd / work.share
+
+
+def _made(usage: Quantities) -> dict[Meter, Quantity]:
+    """What of a usage was not read."""
+    return {meter: number for meter, number in usage.items() if meter not in INPUT_METERS}

@@ -13,14 +13,14 @@ from evaluation.decisions.change import (
     Change,
     Collect,
     canary_of,
-    less,
     percent,
     saved,
 )
-from evaluation.decisions.prices import BATCH, STANDARD, at_of, quantities, tier_of
+from evaluation.decisions.prices import BATCH, STANDARD, tier_of
+from evaluation.decisions.repriced import repriced
 from evaluation.decisions.switching import DISAGREE, Work
 from evaluation.reports.bounds import Bounds
-from evaluation.statistics import cases_needed, ratio
+from evaluation.statistics import cases_needed
 from pricing.usage import Meter
 
 BATCHED = ("chat", "generate_content", "text_completion", "embeddings")
@@ -47,7 +47,6 @@ def wastes(work: Work) -> Iterator[Change]:
 def _batch(work: Work, name: str, rows: Rows) -> Iterator[Change]:
     """Calls for which nobody may wait: not streamed, of no session, in the standard tier."""
     columns = work.calls.columns
-    provider, _, model = name.partition("/")
     features: dict[str, list[int]] = {}
     for row in rows:
         waits = columns["stream"][row] or columns["in_session"][row]
@@ -55,26 +54,18 @@ def _batch(work: Work, name: str, rows: Rows) -> Iterator[Change]:
         if not waits and kind and tier_of(work.calls, row) == STANDARD:
             features.setdefault(str(columns["feature"][row]), []).append(row)
     for feature, mine in features.items():
-        now, then, clusters = [], [], []
-        for row in mine:
-            usage, at = quantities(columns["usage"][row]), at_of(work.calls, row)
-            usd = work.prices.usd(provider, model, usage, at)
-            batch = work.prices.usd(provider, model, usage, at, BATCH)
-            if usd and batch is not None:
-                now.append(usd)
-                then.append(batch)
-                clusters.append(int(work.calls.clusters[row]))
-        if len(now) < CALLS_MIN or sum(then) >= sum(now):
+        found = repriced(work, name, mine, lambda usage, _: usage, BATCH)
+        if len(found.now) < CALLS_MIN or sum(found.then) >= found.usd:
             continue
-        share = less(ratio(then, now, clusters))
+        share, spend = found.saving(), found.usd / work.share
         what = f"feature {feature}" if feature else "calls without a feature"
         yield Change(
             kind="batch",
             title=f"send {what} of {name} as batches",
             candidate=name,
             saving_share=share,
-            saving_usd=saved(share, sum(now) / work.share),
-            spend_usd=sum(now) / work.share,
+            saving_usd=saved(share, spend),
+            spend_usd=spend,
             calls=len(mine),
             conclusion="try",
             evidence=(
@@ -90,7 +81,6 @@ def _batch(work: Work, name: str, rows: Rows) -> Iterator[Change]:
 def _effort(work: Work, name: str, rows: Rows) -> Iterator[Change]:
     """What reasoning costs.  Whether less of it holds quality only cases can tell."""
     columns = work.calls.columns
-    provider, _, model = name.partition("/")
     levels: dict[str, list[int]] = {}
     for row in rows:
         if columns["reasoning_tokens"][row]:
@@ -98,19 +88,10 @@ def _effort(work: Work, name: str, rows: Rows) -> Iterator[Change]:
     for level, mine in levels.items():
         if len(mine) < CALLS_MIN or level in ("none", "minimal", "low"):
             continue
-        now, then, clusters = [], [], []
-        for row in mine:
-            usage, at = quantities(columns["usage"][row]), at_of(work.calls, row)
-            without = {**usage, Meter.OUTPUT_REASONING: 0}
-            usd = work.prices.usd(provider, model, usage, at)
-            plain = work.prices.usd(provider, model, without, at)
-            if usd and plain is not None:
-                now.append(usd)
-                then.append(plain)
-                clusters.append(int(work.calls.clusters[row]))
-        if len(now) < CALLS_MIN or 1 - sum(then) / sum(now) < EFFORT_MIN:
+        found = repriced(work, name, mine, lambda usage, _: {**usage, Meter.OUTPUT_REASONING: 0})
+        if len(found.now) < CALLS_MIN or 1 - sum(found.then) / found.usd < EFFORT_MIN:
             continue
-        at_most = less(ratio(then, now, clusters))
+        at_most, spend = found.saving(), found.usd / work.share
         most = Bounds(None, 0.0, at_most.high)
         said = f"effort {level}" if level else "the default effort"
         yield Change(
@@ -118,8 +99,8 @@ def _effort(work: Work, name: str, rows: Rows) -> Iterator[Change]:
             title=f"lower the reasoning effort of {name} from {said}",
             candidate=name,
             saving_share=most,
-            saving_usd=saved(most, sum(now) / work.share),
-            spend_usd=sum(now) / work.share,
+            saving_usd=saved(most, spend),
+            spend_usd=spend,
             calls=len(mine),
             conclusion="not enough evidence",
             evidence=(

@@ -8,7 +8,6 @@ orders.  So a check of a judge is a run like any other: quoted, capped, resumed 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,7 @@ import msgspec
 from evaluation.checks.case import PASSED, Answer, Case, Message, Verdict, digest, fail, not_run
 from evaluation.checks.check import Check
 from evaluation.checks.judged import MAX_TOKENS, NO_VERDICT, better_of, compared, grade_of, graded
-from evaluation.suites.reader import FILE_BYTES_MAX, SuiteError
+from evaluation.suites.reader import FILE_BYTES_MAX, SuiteError, unknown_name
 from evaluation.suites.suite import Suite
 
 ITEMS_MAX = 10_000
@@ -166,7 +165,7 @@ def _item(line: object, number: str) -> Item:
     """One line.  Raises ValueError with a line for each mistake."""
     if not isinstance(line, dict):
         raise ValueError("a labelled answer is a JSON object")
-    wrong = [_unknown(key) for key in line if key not in KEYS]
+    wrong = [unknown_name("key", key, KEYS) for key in line if key not in KEYS]
     texts = {key: line[key] for key in TEXT_KEYS if key in line}
     wrong += [f"{key}: not text" for key, text in texts.items() if not isinstance(text, str)]
     wrong += [f"{key}: required" for key in ("rubric", "answer") if not texts.get(key)]
@@ -194,9 +193,3 @@ def _item(line: object, number: str) -> Item:
         cluster=texts.get("cluster") or digest([texts["rubric"], messages]),
         model=texts.get("model", ""),
     )
-
-
-def _unknown(key: str) -> str:
-    near = get_close_matches(key, KEYS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KEYS)}"
-    return f"unknown key {key!r}; {hint}"

@@ -149,13 +149,15 @@ class SuiteReader:
                 continue
             kind = document["kind"]
             if kind not in kinds.KINDS:
-                self.mistakes.append(f"{at}: {_unknown('kind', kind, kinds.KINDS)}")
+                self.mistakes.append(f"{at}: {unknown_name('kind', kind, kinds.KINDS)}")
                 continue
             if self._known(f"{at} ({kind})", document, kinds.options(kind)):
                 continue
             for option, names in kinds.NAMES.items():
                 if (value := document.get(option)) is not None and value not in names:
-                    self.mistakes.append(f"{at} ({kind}): {_unknown(option, str(value), names)}")
+                    self.mistakes.append(
+                        f"{at} ({kind}): {unknown_name(option, str(value), names)}"
+                    )
                     break
             else:
                 try:
@@ -172,11 +174,12 @@ class SuiteReader:
         """Report keys that mean nothing; whether there were any."""
         names = tuple(known)
         unknown = [key for key in document if key not in names]
-        self.mistakes += [f"{where}: {_unknown('key', key, names)}" for key in unknown]
+        self.mistakes += [f"{where}: {unknown_name('key', key, names)}" for key in unknown]
         return bool(unknown)
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """What is wrong with a name in a suite, and what was probably meant."""
     names = list(known)
     near = get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(names)}"
@@ -194,7 +197,7 @@ def _mistakes(form: CaseForm) -> Iterator[str]:
         yield "give either prompt or messages"
     for number, message in enumerate(form.messages, 1):
         if message.role not in ROLES:
-            yield f"message {number}: {_unknown('role', message.role, ROLES)}"
+            yield f"message {number}: {unknown_name('role', message.role, ROLES)}"
     if form.messages and form.messages[-1].role != "user":
         yield "messages: the last one must be the user's"
     if not form.weight > 0:

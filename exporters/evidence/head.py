@@ -9,7 +9,7 @@ as another tree's.
 import base64
 import binascii
 import struct
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -18,8 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from exporters.evidence.tree import HASH_BYTES
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from exporters.record import EPOCH
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +86,7 @@ def signed_bytes(time: datetime, size: int, root: bytes) -> bytes:
         raise ValueError(f"a root has {HASH_BYTES} bytes")
     if time.tzinfo is None:
         raise ValueError("the time of a head has a time zone")
-    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
+    milliseconds = (time - EPOCH) // timedelta(milliseconds=1)
     return struct.pack(">QQB", milliseconds, size, HASH_BYTES) + root + b"\x00\x00"
 
 

@@ -2,24 +2,12 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from exporters.evidence.canonical import canonical
 from exporters.evidence.forms import FORMS, newest
 from exporters.evidence.leaf import NONCE_BYTES, Leaf, mac
-
-
-class Row(Protocol):
-    """What every kind of row has."""
-
-    @property
-    def ts_us(self) -> int: ...
-
-    @property
-    def call_id(self) -> str: ...
-
-    @property
-    def source(self) -> str: ...
+from exporters.record import Sendable
 
 
 class Sealed(NamedTuple):
@@ -29,7 +17,7 @@ class Sealed(NamedTuple):
     nonce: bytes
 
 
-def sealed(kind: str, rows: Iterable[Row]) -> Sequence[Sealed]:
+def sealed(kind: str, rows: Iterable[Sendable]) -> Sequence[Sealed]:
     """The leaves of `rows`, in their order.  Raises what `canonical` raises."""
     rows = list(rows)
     random = secrets.token_bytes(NONCE_BYTES * len(rows))  # one system call for all
@@ -40,7 +28,7 @@ def sealed(kind: str, rows: Iterable[Row]) -> Sequence[Sealed]:
     return made
 
 
-def leaf_of(kind: str, row: Row, nonce: bytes) -> Leaf:
+def leaf_of(kind: str, row: Sendable, nonce: bytes) -> Leaf:
     """The leaf of one row under `nonce`."""
     form = getattr(row, "schema_version", newest(kind)) if kind == "call" else newest(kind)
     text, content = canonical(kind, form, row)

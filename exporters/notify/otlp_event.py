@@ -6,13 +6,14 @@ https://opentelemetry.io/docs/specs/otel/logs/data-model/
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from exporters.notify.alert import Severity
 from exporters.notify.notice import Fact, Notice, cut, plain
 from exporters.notify.target import Request
+from exporters.record import EPOCH
 
 EVENT = "taximeter.alert"
 PREFIX = f"{EVENT}."  # of every attribute
@@ -24,7 +25,6 @@ SEVERITIES: Mapping[Severity, tuple[int, str]] = {
     "warning": (13, "WARN"),
     "critical": (17, "ERROR"),
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Value = dict[str, object]  # an AnyValue
 
@@ -68,7 +68,7 @@ class OtlpEvent:
 
 def _nanoseconds(at: datetime) -> str:
     """Since the epoch; 64-bit numbers are text in OTLP's JSON."""
-    return str((at - _EPOCH) // timedelta(microseconds=1) * 1000)
+    return str((at - EPOCH) // timedelta(microseconds=1) * 1000)
 
 
 def _attributes(facts: Iterable[tuple[str, Fact]]) -> list[Value]:

@@ -7,7 +7,7 @@ from time import time_ns
 from typing import Generic, Protocol, TypeVar
 
 from exporters.clickhouse.corrections import Corrections
-from exporters.evidence.leaves import Row, Sealed, sealed
+from exporters.evidence.leaves import Sealed, sealed
 from exporters.record import Batch, Destination, Record, Sendable, TransientError
 from proxy.evidence.growth import Block, Growth
 from proxy.settings.config import Config
@@ -40,7 +40,7 @@ class Evidence:
         self.turn = asyncio.Lock()  # held while the tree may grow
         self.unsealed = 0  # rows without a leaf, through a fault of ours
 
-    async def add(self, stream: str, token: str, rows: Mapping[str, Sequence[Row]]) -> None:
+    async def add(self, stream: str, token: str, rows: Mapping[str, Sequence[Sendable]]) -> None:
         """Add the leaves of a batch, `rows` by kind, unless it has them already.
 
         Raises TransientError if they cannot be written now: deliver the batch again.
@@ -100,7 +100,7 @@ class Sealing(Generic[S]):
         if batch.token != self._written:
             await self._inner.export(batch)
             self._written = batch.token
-        rows: dict[str, list[Row]] = {}
+        rows: dict[str, list[Sendable]] = {}
         for row in batch.records:
             rows.setdefault(self._kind_of(row), []).append(row)
         if rows:
@@ -138,7 +138,7 @@ class Corrected:
             await self._evidence.add(CORRECTIONS, corrections.token, rows)
 
 
-def _block(stream: str, token: str, rows: Mapping[str, Sequence[Row]]) -> Block:
+def _block(stream: str, token: str, rows: Mapping[str, Sequence[Sendable]]) -> Block:
     made = [one for kind, of_kind in rows.items() for one in sealed(kind, of_kind)]
     return Block(stream, token, tuple(made))
 

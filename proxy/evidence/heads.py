@@ -17,6 +17,7 @@ import msgspec
 from exporters.evidence.head import Head, heads_in
 from exporters.notify.notice import Fact, Notice
 from proxy.evidence.evidence import Evidence
+from proxy.journal.disk import write_all
 from proxy.notices.notices import Notices
 
 log = logging.getLogger(__name__)
@@ -133,9 +134,7 @@ def append(file: Path, head: Head) -> None:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
             line = b"\n" + line
-        rest = line
-        while rest:  # a nearly full disk takes a part, and then fails
-            rest = rest[os.write(fd, rest) :]
+        write_all(fd, line)
         os.fsync(fd)
     finally:
         os.close(fd)

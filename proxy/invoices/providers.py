@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from proxy.invoices import anthropic, clouds, openai, openrouter
 from proxy.invoices.statement import Statement, StatementError
+from proxy.query.asked import near
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,5 @@ BILLERS: Mapping[str, Biller] = {
 def biller(provider: str) -> Biller:
     """The provider's.  Raises StatementError with a suggestion."""
     if provider not in BILLERS:
-        close = get_close_matches(provider, BILLERS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"expected: {', '.join(BILLERS)}"
-        raise StatementError(f"no bills of {provider!r} are read; {hint}")
+        raise StatementError(f"no bills of {provider!r} are read; {near(provider, BILLERS)}")
     return BILLERS[provider]

@@ -16,12 +16,17 @@ def write_buffers(fd: int, buffers: Sequence[bytes]) -> int:
         batch = buffers[first : first + IOV_MAX]
         wanted = sum(map(len, batch))
         written = os.writev(fd, batch)
-        if written < wanted:  # the disk is nearly full: writing the rest shows the error, if any
-            rest = memoryview(b"".join(batch))[written:]
-            while rest:
-                rest = rest[os.write(fd, rest) :]
+        if written < wanted:
+            write_all(fd, memoryview(b"".join(batch))[written:])
         size += wanted
     return size
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write every byte.  A nearly full disk takes a part, and then fails: raises OSError."""
+    rest = data
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -29,9 +34,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     new = path.with_name(f"{path.name}.new")
     fd = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        rest = data
-        while rest:  # a nearly full disk takes a part, and then fails
-            rest = rest[os.write(fd, rest) :]
+        write_all(fd, data)
         os.fdatasync(fd)
     finally:
         os.close(fd)
