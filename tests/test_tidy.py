@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from proxy.console.page import DOCUMENTS
+from proxy.console.page import DOCUMENTS, HEAD
 
 ROOT = Path(__file__).parents[1]
 STACK = ("pricing", "exporters", "proxy", "evaluation")
@@ -255,7 +255,7 @@ def test_the_page_loads_every_file() -> None:
     files = {path.name: path.read_text(encoding="utf-8") for path in PAGE.iterdir()}
     asked = {
         name
-        for text in files.values()
+        for text in (HEAD, *files.values())
         for name in re.findall(r'(?:from "\./|(?:href|src)="/static/)([\w.]+)"', text)
     }
     assert asked | DOCUMENTS.keys() == files.keys()

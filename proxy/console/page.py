@@ -39,6 +39,11 @@ NAMES = {
     "bill.html": "Bill",
 }
 LINK = re.compile(r'\b(?:href|src|action)="(?=/)')  # to a path of ours
+# What every document but the login has in its head.
+HEAD = """<meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <link rel="icon" href="$icon">
+  <link rel="stylesheet" href="/static/console.css">"""
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
     "%3Crect width='16' height='16' rx='3' fill='%23c98a00'/%3E%3Ctext x='8' y='12' font-size='11'"
@@ -59,7 +64,7 @@ def routes(base_path: str = "") -> list[web.RouteDef]:
 
 def document(name: str, base_path: str = "") -> Template:
     """A document with what all share; its links begin with `base_path`, its own is to be put in."""
-    text = FOLDER.joinpath(name).read_text(encoding="utf-8")
+    text = FOLDER.joinpath(name).read_text(encoding="utf-8").replace("$head", HEAD)
     text = LINK.sub(lambda found: f"{found[0]}{base_path}", text)
     icon = ICON.replace("$", "$$")  # it is substituted again
     navigation = _navigation(name, base_path)

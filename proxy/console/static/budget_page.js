@@ -6,6 +6,7 @@ import { budgets, name, shown } from "./budgets.js";
 import { burnDown } from "./burn_down.js";
 import { $, element, fill, row, served } from "./dom.js";
 import { clock, count } from "./format.js";
+import { failed, forever, updated } from "./header.js";
 import { amount } from "./money.js";
 
 const REFRESH_MS = 10e3;
@@ -33,8 +34,7 @@ async function refresh() {
   if (!one && given.get("name")) throw new Error(`There is no budget ${given.get("name")} with this key.`);
   const mine = one?.origin === "api" ? { name: one.name, definition } : undefined;
   editing(mine, () => refresh().catch(failed));
-  $("health").className = "health green";
-  $("health").textContent = `updated ${new Date().toLocaleTimeString()}`;
+  updated();
 }
 
 async function open(one) {
@@ -114,16 +114,6 @@ function blocked(one) {
   return `${number}; until ${ends || "it is raised"}`;
 }
 
-function failed(error) {
-  $("health").className = "health red";
-  $("health").textContent = error.message;
-}
-
-async function forever() {
-  if (!document.hidden) await refresh().catch(failed);
-  setTimeout(forever, REFRESH_MS);
-}
-
 addEventListener("resize", () => refresh().catch(failed));
 addEventListener("popstate", () => refresh().catch(failed));
 $("budgets").addEventListener("click", (event) => {
@@ -134,4 +124,4 @@ $("budgets").addEventListener("click", (event) => {
   refresh().catch(failed);
   scrollTo({ top: 0 });
 });
-forever();
+forever(refresh, REFRESH_MS);

@@ -5,6 +5,7 @@ import { PERIOD, SINCE, address, changed, filters, narrowed, question, written }
 import { ask } from "./ask.js";
 import { list, listedIds } from "./call_rows.js";
 import { $, element, served } from "./dom.js";
+import { say } from "./header.js";
 import { receipt } from "./receipt.js";
 import { tiles } from "./totals.js";
 
@@ -101,15 +102,13 @@ function periods() {
 function said() {
   if (wrong || !updated) return;
   const seconds = Math.round((Date.now() - updated) / 1000);
-  $("health").className = `health ${paused ? "amber" : "green"}`;
   const ago = seconds < 2 ? "now" : `${seconds} s ago`;
-  $("health").textContent = `${paused ? "paused · " : ""}updated ${ago}`;
+  say(paused ? "amber" : "green", `${paused ? "paused · " : ""}updated ${ago}`);
 }
 
 function failed(error) {
   wrong = true;
-  $("health").className = "health red";
-  $("health").textContent = error.message;
+  say("red", error.message);
 }
 
 // Only the first page changes by itself, and nothing while somebody reads a receipt.

@@ -3,6 +3,7 @@
 import { ask } from "./ask.js";
 import { address, asked, choices, chosen, elsewhere } from "./choices.js";
 import { $, element, served } from "./dom.js";
+import { say } from "./header.js";
 import { Panel } from "./panels.js";
 import { instant } from "./scales.js";
 
@@ -58,9 +59,8 @@ async function refresh() {
     ? elsewhere({ [`var-${column}`]: value }) : "");
   const done = await Promise.allSettled(panels.map((each) => each.refresh(parameters, { zone, choose })));
   const wrong = done.find(({ status }) => status === "rejected");
-  $("health").className = `health ${wrong ? "bad" : "ok"}`;
   const now = instant(Math.floor(Date.now() / 1000) * 1000, zone);
-  $("health").textContent = wrong ? wrong.reason.message : `updated ${now}`;
+  say(wrong ? "bad" : "ok", wrong ? wrong.reason.message : `updated ${now}`);
   for (const link of $("boards").children) link.search = range();
 }
 
@@ -76,7 +76,4 @@ addEventListener("resize", () => {
   clearTimeout(settling);
   settling = setTimeout(() => panels.forEach((each) => each.draw()), SETTLE_MS);
 });
-start().catch((error) => {
-  $("health").className = "health bad";
-  $("health").textContent = error.message;
-}).then(forever);
+start().catch((error) => say("bad", error.message)).then(forever);

@@ -1,9 +1,11 @@
 // Runs of suites: how often models were right, at what cost, and which cases they failed.
 // Which run is open, and which half of it, is in the address.
 
+import { address, written } from "./address.js";
 import { ask } from "./ask.js";
 import { $, drawn, element, fill, row, served } from "./dom.js";
 import { count, duration } from "./format.js";
+import { failed, forever, updated } from "./header.js";
 import { amount } from "./money.js";
 import { receipt } from "./receipt.js";
 import { byTask, failures, scores } from "./scores.js";
@@ -14,11 +16,10 @@ const HIDDEN = "hidden"; // of `half`
 const FIRST = "taximeter eval run starter --models openai/gpt-5.4-mini";
 const EMPTY = "No answers in this half.";
 
-const address = () => new URLSearchParams(location.search);
 const href = (change) => {
   const to = address();
   for (const [name, value] of Object.entries(change)) value ? to.set(name, value) : to.delete(name);
-  return to.size ? `?${to}` : location.pathname;
+  return written(to);
 };
 const link = (text, to) => Object.assign(element("a", text), { href: to });
 const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
@@ -30,8 +31,7 @@ async function refresh() {
   const listed = suite ? all.filter((each) => each.suite === suite) : all;
   const id = address().get("run") || listed[0]?.run_id;
   const found = id ? await ask(`/api/evaluations/${encodeURIComponent(id)}`) : undefined;
-  $("health").className = "health green";
-  $("health").textContent = `updated ${new Date().toLocaleTimeString()}`;
+  updated();
   const now = JSON.stringify([listed, found]);
   if (now === shown) return;
   shown = now;
@@ -127,13 +127,4 @@ function failure(one) {
   ]);
 }
 
-function failed(error) {
-  $("health").className = "health red";
-  $("health").textContent = error.message;
-}
-
-async function forever() {
-  if (!document.hidden) await refresh().catch(failed);
-  setTimeout(forever, REFRESH_MS);
-}
-forever();
+forever(refresh, REFRESH_MS);

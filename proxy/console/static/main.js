@@ -4,6 +4,7 @@ import { ask } from "./ask.js";
 import { budgets } from "./budgets.js";
 import { calls } from "./calls.js";
 import { $ } from "./dom.js";
+import { forever } from "./header.js";
 import { alerts, drawn, failure, health } from "./state.js";
 import { timeline } from "./timeline.js";
 import { models, tiles } from "./totals.js";
@@ -41,16 +42,11 @@ async function look() {
   health(await ask("/api/health", LOOK_MS));
 }
 
-// Figures that cannot be had are told once the look is over: it says more.
-async function forever(work, failed) {
-  if (!document.hidden) await work().catch(failed);
-  setTimeout(forever, REFRESH_MS, work, failed);
-}
-
 let trouble; // the last error of the figures, until they are drawn again
 const figures = () => refresh().then(() => (trouble = undefined));
 const kept = (error) => (trouble = error);
 
 $("period").addEventListener("change", () => figures().catch(kept));
-forever(figures, kept);
-forever(() => look().then(() => trouble && failure(trouble)), failure);
+forever(figures, REFRESH_MS, kept);
+// Figures that cannot be had are told once the look is over: it says more.
+forever(() => look().then(() => trouble && failure(trouble)), REFRESH_MS, failure);

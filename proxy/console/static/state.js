@@ -1,6 +1,7 @@
 // How Taximeter is, as of when, and the alerts that are firing.
 
 import { $, element } from "./dom.js";
+import { say } from "./header.js";
 
 const WORDS = { green: "healthy", amber: "works, with warnings", red: "a critical alert is firing" };
 const heard = { at: new Date(), drawn: undefined }; // when the API last answered; the figures' time
@@ -22,8 +23,7 @@ export const failure = (error) => show(error.silent ? "amber" : "red", error.mes
 function show(health, text) {
   const stale = health !== "green" ? ` · as of ${clock(heard.at)}` : "";
   const figures = heard.drawn && heard.drawn < heard.at - 10e3 ? `, figures as of ${clock(heard.drawn)}` : "";
-  $("health").textContent = text + stale + figures;
-  $("health").className = "health " + health;
+  say(health, text + stale + figures);
 }
 
 const clock = (time) => time.toLocaleTimeString();
