@@ -130,6 +130,17 @@ def test_a_dashboard_is_drawn(uid: str, console: str, page: webdriver.Chrome) ->
     assert [entry for entry in complaints if entry["level"] == "SEVERE"] == []
 
 
+def test_the_header_says_how_it_is_by_its_colour(console: str, page: webdriver.Chrome) -> None:
+    """As on every other page: green, and red with the reason."""
+    name = "return document.querySelector('#health').className"
+    open_board(page, console, "taximeter-spend")
+    assert page.execute_script(name) == "health green"
+    page.get(f"{console}/dashboards/taximeter-spent")
+    wait(page, lambda: "red" in page.execute_script(name))
+    assert "taximeter-spent" in text(page, "#health")
+    page.get_log("browser")  # type: ignore[no-untyped-call]  # the 404 that was asked for
+
+
 def test_the_overview_leads_to_each(console: str, page: webdriver.Chrome) -> None:
     """A card for each dashboard, with what it answers."""
     page.get(f"{console}/dashboards")

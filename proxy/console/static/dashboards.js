@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { address, asked, choices, chosen, elsewhere } from "./choices.js";
 import { $, element, served } from "./dom.js";
-import { say } from "./header.js";
+import { failed, forever, say } from "./header.js";
 import { Panel } from "./panels.js";
 import { instant } from "./scales.js";
 
@@ -60,20 +60,14 @@ async function refresh() {
   const done = await Promise.allSettled(panels.map((each) => each.refresh(parameters, { zone, choose })));
   const wrong = done.find(({ status }) => status === "rejected");
   const now = instant(Math.floor(Date.now() / 1000) * 1000, zone);
-  say(wrong ? "bad" : "ok", wrong ? wrong.reason.message : `updated ${now}`);
+  say(wrong ? "red" : "green", wrong ? wrong.reason.message : `updated ${now}`);
   for (const link of $("boards").children) link.search = range();
 }
 
-function forever() {
-  setTimeout(async () => {
-    if (!document.hidden && board) await refresh();
-    forever();
-  }, REFRESH_MS);
-}
-
+const again = async () => board && (await refresh());
 let settling;
 addEventListener("resize", () => {
   clearTimeout(settling);
   settling = setTimeout(() => panels.forEach((each) => each.draw()), SETTLE_MS);
 });
-start().catch((error) => say("bad", error.message)).then(forever);
+start().catch(failed).then(() => setTimeout(forever, REFRESH_MS, again, REFRESH_MS));
