@@ -1,13 +1,15 @@
-"""Every tariff states the first day on which its prices are known."""
+"""Every tariff states the first day on which its prices are known.
+
+How a file states it is in `test_pricing_evidence`.
+"""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
-from pricing import Charge, Meter, Subcall, TariffBook, TariffError, Usage, price
+from pricing import Charge, Meter, Subcall, TariffBook, Usage, price
 from pricing.book import SHIPPED
-from pricing.tariff import Tariff
 from support.books import shipped
 
 SHIPPED_BOOK = TariffBook.load()
@@ -30,50 +32,13 @@ usd_per_mtok = {{ input = 1 }}
     )
 
 
-def only(keys: str) -> Tariff:
-    (tariff,) = book(keys).tariffs
-    return tariff
-
-
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ("", None),
-        ("known_from = 2026-03-05", date(2026, 3, 5)),
-        ("from = 2026-02-01T08:00:00Z", date(2026, 2, 1)),
-        ("from = 2026-02-01T00:00:00Z\nknown_from = 2026-03-05", date(2026, 3, 5)),
-    ],
-)
-def test_the_first_known_day(keys: str, expected: date | None) -> None:
-    """It is `known_from`, else the day of `from`; without either there is none."""
-    assert only(keys).first_known == expected
-
-
 def test_not_known_before_is_not_unpriced_before() -> None:
     """`known_from` hides no price: an earlier call finds the tariff, and may estimate by it."""
-    tariff = only("known_from = 2026-11-01")
+    (tariff,) = book("known_from = 2026-11-01").tariffs
     found = book("known_from = 2026-11-01").find("acme", "big", datetime(2026, 1, 1, tzinfo=UTC))
     assert found is not None
     assert found.id == tariff.id
     assert found.first_known == date(2026, 11, 1)
-
-
-@pytest.mark.parametrize(
-    ("keys", "problem"),
-    [
-        (
-            "from = 2026-03-01T00:00:00Z\nknown_from = 2026-02-01",
-            "known_from must not be earlier than from",
-        ),
-        ("known_from = 2026-11-21", "known_from must not be later than checked"),
-        ('known_from = "2026-11-01"', "known_from"),
-        ("known_from = 2026-11-01T00:00:00Z", "known_from"),
-    ],
-)
-def test_a_first_day_that_cannot_be_is_refused(keys: str, problem: str) -> None:
-    """A price cannot be known before it began, or without having been read."""
-    with pytest.raises(TariffError, match=problem):
-        book(keys)
 
 
 def test_every_shipped_tariff_states_its_first_day() -> None:

@@ -37,6 +37,9 @@ def on(day: int, hour: int = 12, month: int = 11) -> datetime:
         ("from = 2026-11-10T00:00:00Z", date(2026, 11, 10)),
         ("known_from = 2026-11-12", date(2026, 11, 12)),
         ("from = 2026-11-10T00:00:00Z\nknown_from = 2026-11-12", date(2026, 11, 12)),
+        ("known_from = 2026-03-05", date(2026, 3, 5)),
+        ("from = 2026-02-01T08:00:00Z", date(2026, 2, 1)),
+        ("from = 2026-02-01T00:00:00Z\nknown_from = 2026-03-05", date(2026, 3, 5)),
     ],
 )
 def test_the_first_known_day(keys: str, known: date | None) -> None:
@@ -46,15 +49,24 @@ def test_the_first_known_day(keys: str, known: date | None) -> None:
     for day in range(9, 15):
         assert tariff.known_at(on(day, 0)) is (known is None or date(2026, 11, day) >= known)
     if known:  # a day is one of UTC
-        east = datetime(2026, 11, known.day, 5, tzinfo=UTC).astimezone(UTC) - timedelta(hours=6)
+        east = datetime(known.year, known.month, known.day, 5, tzinfo=UTC) - timedelta(hours=6)
         assert not tariff.known_at(east)
 
 
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("from = 2026-11-10T00:00:00Z\nknown_from = 2026-11-09", "must not be earlier than from"),
-        ("known_from = 2026-11-21", "must not be later than checked"),
+        (
+            "from = 2026-11-10T00:00:00Z\nknown_from = 2026-11-09",
+            "known_from must not be earlier than from",
+        ),
+        (
+            "from = 2026-03-01T00:00:00Z\nknown_from = 2026-02-01",
+            "known_from must not be earlier than from",
+        ),
+        ("known_from = 2026-11-21", "known_from must not be later than checked"),
+        ('known_from = "2026-11-01"', "known_from"),
+        ("known_from = 2026-11-01T00:00:00Z", "known_from"),
         ("from = 2026-11-10T00:00:00Z\nuntil = 2026-11-10T00:00:00Z", "later than from"),
         ("from = 2026-11-21T00:00:00Z", "from is later than checked"),
     ],
