@@ -32,7 +32,7 @@ PYTHONS := 3.11 3.12 3.13
 VERSIONED := $(addprefix tests/test_,cli.py cli_serve.py supervisor.py journal.py delivery.py relay*.py \
   websocket.py aiohttp_private.py reading*.py pricing_charge.py pricing_properties.py store.py)
 
-.PHONY: setup run lint test check pythons coverage check-long slow bench cost faults soak receivers clients fuzz mutation price-diff routing-tables docs screenshots clean
+.PHONY: setup run lint test thorough check pythons coverage check-long slow bench cost faults soak receivers clients fuzz mutation price-diff routing-tables docs screenshots clean
 
 setup: $(STAMP)
 
@@ -55,7 +55,10 @@ lint: setup
 	$(BIN)/mypy
 
 test: setup
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not thorough"
+
+thorough: setup # what takes more than a second or two: browsers, the whole product, the other store
+	$(PYTEST) -q -m "thorough and not slow"
 
 check: lint test
 
@@ -75,7 +78,7 @@ coverage: setup
 	  $(BIN)/coverage report --include "$$package/*" --fail-under $(COVERED_PERCENT_MIN) || failed=1; \
 	done; exit $$failed
 
-check-long: coverage slow
+check-long: coverage thorough slow
 
 slow: setup # what takes more than ten seconds of CPU time
 	$(PYTEST) -q -m slow

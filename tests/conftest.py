@@ -81,7 +81,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield running
 
 
-@pytest.fixture(scope="module", params=["chdb", "server"])
+@pytest.fixture(scope="module", params=["chdb", pytest.param("server", marks=pytest.mark.thorough)])
 def store_dsn(request: pytest.FixtureRequest) -> str:
     """Each kind of store in turn: embedded, and a server over HTTP."""
     if request.param == "chdb":

@@ -154,6 +154,7 @@ def _named(owner: ast.ClassDef) -> Iterator[str]:
             yield node.attr
 
 
+@pytest.mark.thorough
 def test_one_file_alone_uses_them() -> None:
     """So that an upgrade of aiohttp is a matter of one file; and this table lists all it uses."""
     names = Names()

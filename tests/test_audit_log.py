@@ -255,6 +255,7 @@ def test_commands_without_a_meter(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["audit", "log", "--since", "soon", *data]) == Exit.MISTAKE
 
 
+@pytest.mark.thorough
 def test_commands_beside_a_meter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The running meter writes the entries, also those that waited; the console asks for tokens."""
 

@@ -107,6 +107,7 @@ async def test_none_where_little_is_known(place: Place) -> None:
     assert place.outlook.of(standing) is None
 
 
+@pytest.mark.thorough
 async def test_an_unusual_hour(place: Place) -> None:
     """It is told at the second look, with who contributed most."""
     await place.write([*every_hour(40), call(10_000, "5", NOW - timedelta(minutes=10))])

@@ -135,6 +135,7 @@ async def test_nothing_known_adds_up_to_nothing_known(
     assert ask(store_dsn, database, sql) == [(None,)]
 
 
+@pytest.mark.thorough
 async def test_one_insert_spans_many_days(
     store_dsn: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +197,7 @@ async def test_a_poison_row_is_permanent(
         assert ask(store_dsn, database, "SELECT count() FROM calls") == [(number,)], poison
 
 
+@pytest.mark.thorough
 async def test_tables_that_went_are_made_again(
     exporter: ClickHouse, store_dsn: str, database: str
 ) -> None:
@@ -265,6 +267,7 @@ async def test_a_failed_insert_is_sent_again(
     assert totals(clickhouse_server.dsn, database) == [expected([FULL])] * 3
 
 
+@pytest.mark.thorough
 async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, database: str) -> None:
     """An insert is given up after the DSN's timeout, and sent again it is there once."""
     exporter = ClickHouse(f"{clickhouse_server.dsn}?timeout_s=1", database=database)
@@ -309,6 +312,7 @@ async def test_a_data_error_from_the_server_is_permanent(
         await to_server.export(Batch("s:0-0", (FULL,)))
 
 
+@pytest.mark.thorough
 async def test_no_error_of_connecting_blames_the_rows(
     clickhouse_server: ClickHouseServer, new_database: str
 ) -> None:

@@ -65,6 +65,7 @@ async def session(filled: str) -> AsyncIterator[ClientSession]:
     await store.close()
 
 
+@pytest.mark.thorough
 async def test_the_page_and_the_json_say_the_same(session: ClientSession) -> None:
     """And no style or script runs but the page's own."""
     async with session.get("/api/compare", params=WEIGHTS) as answer:
@@ -102,6 +103,7 @@ async def test_recommendations_have_a_page_too(session: ClientSession) -> None:
         assert "invalid float value: 'much'" in (await answer.json())["error"]
 
 
+@pytest.mark.thorough
 async def test_what_is_wrong_is_said_where_it_was_asked(session: ClientSession) -> None:
     """By both, and as text: nothing of it becomes markup or an option of the command."""
     async with session.get("/api/compare", params={"weights": "qualty=4"}) as answer:

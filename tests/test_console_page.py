@@ -114,6 +114,7 @@ def picture(page: webdriver.Chrome, name: str) -> None:
         assert page.save_screenshot(str(PICTURES / name))
 
 
+@pytest.mark.thorough
 def test_budgets(page: webdriver.Chrome) -> None:
     """What each has spent of its limit and its state; without a limit, each model on its line."""
     wait(page, lambda: len(texts(page, "#budgets tbody tr")) > 2)
@@ -174,6 +175,7 @@ def test_the_console_fits_its_window(page: webdriver.Chrome) -> None:
     assert page.execute_script(script) == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", [path for path in PAGES if "{" not in path])
 def test_pages_are_alike(served: processes.Serving, page: webdriver.Chrome, path: str) -> None:
     """The same links in the same order on each, its own marked; for keys and screen readers too."""
@@ -188,6 +190,7 @@ def test_pages_are_alike(served: processes.Serving, page: webdriver.Chrome, path
         assert sideways(page) == 0
 
 
+@pytest.mark.thorough
 def test_alerts_are_a_banner(
     tmp_path: Path, start_clickhouse: StartServer, chrome: webdriver.Chrome
 ) -> None:
@@ -233,6 +236,7 @@ def test_a_hang_is_seen_within_five_seconds() -> None:
     assert every_ms + SENDING_S * 1000 <= 5000
 
 
+@pytest.mark.thorough
 def test_content_is_text_and_nothing_else(
     served: processes.Serving, page: webdriver.Chrome
 ) -> None:
@@ -282,6 +286,7 @@ def test_money_is_shown_as_in_a_terminal(page: webdriver.Chrome) -> None:
     assert page.execute_async_script(script, cases) == [shown for _, _, shown in SHOWN]
 
 
+@pytest.mark.thorough
 def test_the_list_of_calls_is_what_its_address_asks_for(
     served: processes.Serving, page: webdriver.Chrome
 ) -> None:
@@ -318,6 +323,7 @@ def test_the_list_of_calls_is_what_its_address_asks_for(
     wait(page, lambda: "did you mean team?" in texts(page, "#health")[0])
 
 
+@pytest.mark.thorough
 def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) -> None:
     """Its curve ends at what it has spent; it is made, changed and removed on the page."""
     for width in (WIDE, PHONE):

@@ -40,6 +40,7 @@ def status(url: str, data: bytes | None = None) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+@pytest.mark.thorough
 def test_show_and_delete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A command of the same user may, whoever else asks a console without a token may not."""
     settings = f"[content]\ncapture = true\n{processes.FAST_ROWS}"

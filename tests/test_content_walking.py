@@ -43,6 +43,7 @@ def test_valid_and_bounded(value: object, bytes_max: int) -> None:
     assert walked(value, bytes_max)[0] == text
 
 
+@pytest.mark.thorough
 @given(VALUES)
 def test_again_changes_nothing(value: object) -> None:
     """What was kept once is kept as it is: it has nothing to hide or to cut any more."""

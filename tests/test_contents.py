@@ -152,6 +152,7 @@ async def test_an_error_quotes_nothing(exporter: Contents) -> None:
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.thorough
 async def test_it_waits_for_the_schema(store_dsn: str, new_database: str) -> None:
     """The exporter of the rows makes the table; until then content waits."""
     early = Contents(store_dsn, database=new_database)

@@ -51,10 +51,9 @@ def spread(records: list[Record], names: int) -> list[Record]:
 
 @pytest.fixture(params=[3, 11, 12, 13, 20])
 async def filled(
-    request: pytest.FixtureRequest, make_records: "RecordMaker", chdb_dsn: str
+    request: pytest.FixtureRequest, make_records: "RecordMaker", chdb_dsn: str, database: str
 ) -> AsyncIterator[tuple[int, Store, list[Record]]]:
     """How many names, and a store with calls of each."""
-    database = f"series_{request.param}"
     records = spread(make_records(420), request.param)
     writer = ClickHouse(chdb_dsn, database=database)
     await writer.export(Batch("t", tuple(records)))

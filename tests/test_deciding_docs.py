@@ -56,6 +56,7 @@ def test_every_key_is_explained() -> None:
         assert f"`{name}`" in PAGE, name
 
 
+@pytest.mark.thorough
 def test_every_command_runs(chdb_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In their order, as they stand there, on calls in a store."""
     records = tuple(deciding.calls(np.random.default_rng(2), count=120))

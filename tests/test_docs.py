@@ -43,6 +43,7 @@ def somebody(tmp_path: Path) -> Newcomer:
     return newcomer(tmp_path, **ports, TAXIMETER_DATA=str(tmp_path / "data"))
 
 
+@pytest.mark.thorough
 def test_serve_prints_the_lines_to_paste(somebody: Newcomer) -> None:
     """`taximeter serve` says how to point an SDK at it, and so does `make run`, which runs it."""
     with somebody.started(line("taximeter serve --config"), "console") as (_, shown):
@@ -67,6 +68,7 @@ def test_the_price_is_the_one_in_the_text(somebody: Newcomer) -> None:
     assert re.search(r"\noutput +4001 +0 per 1,000,000 +0 ", shown)
 
 
+@pytest.mark.thorough
 def test_a_program_is_metered(somebody: Newcomer) -> None:
     """`taximeter run` ends with the fare of what the program called."""
     (somebody.cwd / "app.py").write_text(

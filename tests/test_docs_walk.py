@@ -58,6 +58,7 @@ def test_the_walk_ends_in_numbers(walk: Walk) -> None:
     assert re.search(r"\nsupport +\d+ +[\d,]+ +[\d,]+ +(?:[≈≥] )?\$0\.\d", shown), shown
 
 
+@pytest.mark.thorough
 @needs_curl
 def test_the_demo_prints_the_report_to_ask_for(walk: Walk) -> None:
     """The command in its last line, as it is: one row for each model, with its cost."""

@@ -149,6 +149,7 @@ def _the_report_is_one_page(world: World, capsys: pytest.CaptureFixture[str], ru
     assert MINI in html
 
 
+@pytest.mark.thorough
 def test_two_runs_are_compared(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Model by model, paired by case; the same command began a new run, as the first had ended."""
     runs = []
@@ -272,6 +273,7 @@ def _wait_until_free(data: Path) -> None:
             time.sleep(0.1)
 
 
+@pytest.mark.thorough
 def test_a_judge_is_checked(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -322,6 +324,7 @@ def test_a_judge_is_checked(
     assert "was judged by no judge" in other["mistakes"][0]
 
 
+@pytest.mark.thorough
 def test_a_scheduled_run_is_run_by_serve(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Beside it, with its keys and through its proxy; what became of it is listed and stored."""
     now = datetime.now(UTC)

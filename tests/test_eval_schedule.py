@@ -150,6 +150,7 @@ def stored(run_id: str, scores: Sequence[float], served_by: str = "x-1") -> Stor
     return Stored(run=run, results=results, calls=[calls])
 
 
+@pytest.mark.thorough
 def test_weekly_looks_raise_few_false_alarms() -> None:
     """A model that stays as it is, looked at for half a year: below 5 % of such models alarm."""
     rng, alarms = random.Random(7), 0

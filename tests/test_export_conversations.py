@@ -144,6 +144,7 @@ async def test_a_round_trip_gives_the_same_digest(
         await one.close()
 
 
+@pytest.mark.thorough
 async def test_reading_goes_on_behind_any_line(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

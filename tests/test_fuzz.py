@@ -37,6 +37,7 @@ def inflated(
     return b"".join(out for piece in pieces for out in inflate.feed(piece)), inflate.reason
 
 
+@pytest.mark.thorough
 def test_damaged_calls_harm_nothing() -> None:
     """They raise nothing, take no time, are read alike at any cut, and make rows that fit."""
     done = fuzz.run(SEED, range(MUTATIONS))

@@ -103,6 +103,7 @@ def test_the_worst_case_is_never_exceeded(
     assert play(machine, WORST, steps, worst=True).spent <= LIMIT
 
 
+@pytest.mark.thorough
 @given(STEPS)
 def test_what_is_typical_is_exceeded_by_what_is_not(
     machine: Machine, steps: list[tuple[str, int, int]]

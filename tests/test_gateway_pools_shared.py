@@ -173,6 +173,7 @@ def test_a_clock_that_was_put_back(tmp_path: Path) -> None:
     memory.close()
 
 
+@pytest.mark.thorough
 def test_any_number_of_pools(tmp_path: Path) -> None:
     """Callers name models, so the longest unused pools are forgotten first; odd names are names."""
     memory = PoolMemory(tmp_path / "pools")
@@ -278,6 +279,7 @@ async def test_everything_is_at_its_limit(tmp_path: Path) -> None:
         assert 3 <= script.models.count(model) <= 2 + lasted + answers[504], answers
 
 
+@pytest.mark.thorough
 async def test_two_relays_obey_one_429(tmp_path: Path) -> None:
     """Real processes: while the provider said to wait, neither asks; then one probe, then all."""
     chat = answer(200, {"choices": [{"message": {"content": "Bonjour"}}]})

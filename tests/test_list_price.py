@@ -139,6 +139,7 @@ def before_list_prices(client: Client, database: str, records: list[Record]) -> 
     client.insert("calls", [values[n] for n in kept], kept, column_oriented=True)
 
 
+@pytest.mark.thorough
 async def test_an_upgrade_loses_nothing_and_doubles_nothing(
     client: Client, store_dsn: str, new_database: str
 ) -> None:

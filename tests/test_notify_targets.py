@@ -215,6 +215,7 @@ async def test_a_body_without_end_is_not_read(tmp_path: Path) -> None:
     await asyncio.sleep(0.1)  # the receiver notices
 
 
+@pytest.mark.thorough
 async def test_the_secret_is_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

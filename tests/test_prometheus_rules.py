@@ -69,6 +69,7 @@ def test_the_limits_are_our_defaults() -> None:
             assert quiet in (rule.get("keep_firing_for"), *re.findall(r"\[(\w+)\]", rule["expr"]))
 
 
+@pytest.mark.thorough
 def test_every_metric_is_served(tmp_path: Path) -> None:
     """A scrape of the real product has each name that a rule reads, after one unpriced call."""
     settings = f"{processes.FAST_ROWS}\n[content]\ncapture = true\n"

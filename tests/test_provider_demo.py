@@ -76,6 +76,7 @@ def test_an_unknown_cost_is_counted_and_not_added() -> None:
     assert lines["p", "m"].usd == Decimal("0.5")
 
 
+@pytest.mark.thorough
 def test_readiness_says_who_answers(product: Product) -> None:
     """Both ports name the instance of serve.json, and nobody takes another one for it."""
     served = instance.find(product.served.data / "data")
@@ -85,6 +86,7 @@ def test_readiness_says_who_answers(product: Product) -> None:
     assert not processes.is_ready(msgspec.structs.replace(served, instance="somebody else"))
 
 
+@pytest.mark.thorough
 def test_a_demo_beside_a_running_taximeter_makes_no_call_there(
     product: Product, tmp_path: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_demo_beside_a_running_taximeter_makes_no_call_there(
     assert (chosen.port, chosen.console_port, chosen.data) == (0, 0, None)
 
 
+@pytest.mark.thorough
 def test_the_rows_of_a_demo_join_no_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,6 +95,7 @@ async def transfer(tmp_path: Path, count: int, coding: str) -> None:
     assert grown < 16 * MIB
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("coding", ["length", "chunked"])
 async def test_large_bodies(tmp_path: Path, coding: str) -> None:
     """256 MiB each way arrive with the same SHA-256, in flat memory."""

@@ -181,6 +181,7 @@ WAITS = {
 }
 
 
+@pytest.mark.thorough
 @given(st.lists(st.one_of(calls, unbilled), max_size=6), st.booleans())
 @example([{"model": "m", "outcome": Outcome.OK, "parts": ()}, WAITS], False)
 @settings(max_examples=150)
@@ -437,6 +438,7 @@ async def test_only_the_command_may_write(place: Place) -> None:
     assert lines[-1]["result"]["written"] == 4
 
 
+@pytest.mark.thorough
 async def test_a_lost_answer(
     clickhouse_server: ClickHouseServer, database: str, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ legal_hold = true
 """
 
 
+@pytest.mark.thorough
 async def test_each_project_has_its_own_time(keeping: Keeping, tmp_path: Path) -> None:
     """Old rows go with an entry, a hold keeps all, and a check accepts just these deletions."""
     place, config = keeping.place, config_of(CONFIG, tmp_path)

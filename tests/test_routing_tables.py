@@ -95,6 +95,7 @@ def test_arrivals_are_counted(known: dict[str, Found]) -> None:
     assert found["span_s"] == pytest.approx(3435.948056)
 
 
+@pytest.mark.thorough
 @beside
 def test_order_and_subsets_do_not_matter(tmp_path: Path, known: dict[str, Found]) -> None:
     """Shuffled tables say the same, resampling included; any part of one is a table as well."""

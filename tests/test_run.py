@@ -100,6 +100,7 @@ def test_run_says_where_the_rows_are() -> None:
     assert what_next(Path("my rows")).endswith("\n  taximeter report --data 'my rows'")
 
 
+@pytest.mark.thorough
 def test_run_passes_signals_on(tmp_path: Path) -> None:
     """SIGTERM reaches the command, whose end by it is the exit code a shell would give."""
     with started(
@@ -116,6 +117,7 @@ def test_run_passes_signals_on(tmp_path: Path) -> None:
     assert (tmp_path / "kept" / "chdb").is_dir()  # --data keeps it
 
 
+@pytest.mark.thorough
 def test_ctrl_c_is_for_the_command(tmp_path: Path) -> None:
     """The terminal sends it to all; the command decides what it means, and the fare is told."""
     script = """

@@ -100,6 +100,7 @@ def test_columns_of_evaluations(client: Client, database: str) -> None:
         assert "non_replicated_deduplication_window = 10000" in engine(client, table)
 
 
+@pytest.mark.thorough
 def test_interrupted_between_statements(client: Client, new_database: str) -> None:
     """A start that died inside a file, wherever it did, is taken up by the next."""
     client.command(f"CREATE DATABASE {new_database}")
@@ -133,6 +134,7 @@ async def test_two_versions_share_a_database(
     assert client.query("SELECT count(), max(added) FROM calls").result_rows == [(3, "")]
 
 
+@pytest.mark.thorough
 def test_many_start_at_once_on_an_empty_database(store_dsn: str, new_database: str) -> None:
     """Machines that are switched on together make one schema, and none of them fails."""
 
@@ -190,6 +192,7 @@ KEEPER = """<clickhouse>
 </clickhouse>"""
 
 
+@pytest.mark.thorough
 def test_a_cluster_is_made(tmp_path: Path) -> None:
     """The engine itself makes the replicated tables, the views and the Distributed ones.
 

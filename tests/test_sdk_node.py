@@ -25,6 +25,7 @@ def calls(base_url: str, headers: Mapping[str, str]) -> object:
     return json.loads(node.run(script, f"{base_url}/v1", json.dumps(dict(headers))))
 
 
+@pytest.mark.thorough
 def test_the_node_sdk_arrives_unchanged_and_its_rows_are_right(product: Product) -> None:
     """Chat, responses and embeddings, streamed or not: the same without us, usage as reported."""
     trip = product.trip(calls, "openai", "node")

@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.request import Request, urlopen
 
+import pytest
+
 from evaluation.standin import processes, traffic
 from evaluation.standin.workload import PROJECT
 from support.product import Product
@@ -45,6 +47,7 @@ def test_a_subscription_through_the_proxy(product: Product) -> None:
     assert token not in json.dumps(row, default=str)
 
 
+@pytest.mark.thorough
 def test_every_call_of_mixed_traffic_has_its_row(product: Product) -> None:
     """As many rows as calls, with the statuses, models and usage that the provider answered."""
     upstream, served = product.upstream, product.served

@@ -357,6 +357,7 @@ def open_to_others(data: Path) -> list[str]:
     return found
 
 
+@pytest.mark.thorough
 async def test_canaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing secret or said is in rows, spans, logs, answers, files or processes; files are ours.
 

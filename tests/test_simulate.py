@@ -171,6 +171,7 @@ def test_the_gate_allows_two_and_fifteen_percent(usd: float, seconds: float, pas
     assert found["cost_usd"]["off"] == pytest.approx(abs(usd - 1), abs=1e-9)
 
 
+@pytest.mark.thorough
 def test_a_gateway_that_decides_otherwise_now_fails_the_gate(explored: Traffic) -> None:
     """The same version of a route, and another share of exploration."""
     changed = route((MINI, ""), (LARGE, ""), explore=0.1, version="1")
@@ -179,6 +180,7 @@ def test_a_gateway_that_decides_otherwise_now_fails_the_gate(explored: Traffic) 
     assert found["gate"]["decisions"]["agree"] == 0
 
 
+@pytest.mark.thorough
 def test_limits_are_met_under_load_and_routed_around() -> None:
     """A bucket that holds what is recorded, and not five times as much: 429s, then the other."""
     calls = [row(at * 2.0, MINI, 100, 50) for at in range(100)]
@@ -226,6 +228,7 @@ def test_an_unpriced_candidate_costs_an_unknown_amount() -> None:
     simulate_words.show(found)
 
 
+@pytest.mark.thorough
 def test_a_failure_that_was_recorded_happens_again_and_is_tried_elsewhere() -> None:
     """Where the call was made it fails as it did; the gateway goes on to the next candidate."""
     calls = [

@@ -43,6 +43,7 @@ def by_user(client: Client, table: str) -> object:
     return client.query(sql).result_rows
 
 
+@pytest.mark.thorough
 async def test_rows_from_before_count_once(
     client: Client,
     chdb_dsn: str,

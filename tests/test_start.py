@@ -52,6 +52,7 @@ def test_proxy_and_supervisor_import_none(module: str, tmp_path: Path) -> None:
     assert imported(module, tmp_path) == []
 
 
+@pytest.mark.thorough
 def test_the_meter_imports_the_store_alone(tmp_path: Path) -> None:
     """Without an OTLP endpoint no OpenTelemetry, and no data frames to write lists."""
     found = imported("proxy.serving.meter_process", tmp_path, METER)

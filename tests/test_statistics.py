@@ -1,21 +1,28 @@
 """Means, shares, differences, power and cost per success: against other people's packages."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from evalconfidence import compare, power, standard_error
-from evalconfidence.types import ItemResult
-from evalsig.inference.mcnemar import mcnemar_test
-from evalsig.inference.mde import mde, required_n
-from evalsig.inference.multiplicity import holm as their_holm
-from evalsig.inference.paired import paired_t_test
-from evalsig.inference.power import power_for_delta
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from evaluation import statistics as ours
 from evaluation.statistics import quantiles
+from support.late import Late
+
+if TYPE_CHECKING:
+    import evalconfidence
+    from evalsig.inference import mcnemar, mde, multiplicity, paired, power
+    from scipy import stats
+else:
+    evalconfidence = Late("evalconfidence")
+    mcnemar = Late("evalsig.inference.mcnemar")
+    mde = Late("evalsig.inference.mde")
+    multiplicity = Late("evalsig.inference.multiplicity")
+    paired = Late("evalsig.inference.paired")
+    power = Late("evalsig.inference.power")
+    stats = Late("scipy.stats")
 
 CLOSE = 1e-9
 EXAMPLES = settings(max_examples=40)
@@ -71,10 +78,10 @@ def test_clustered_errors_agree(values: list[float], size: int) -> None:
     labels = labelled(values, size)
     assume(1 < len(set(labels)) < len(values))
     items = [
-        ItemResult(item_id=f"i{at}", model_id="m", score=value, cluster_id=label)
+        evalconfidence.ItemResult(item_id=f"i{at}", model_id="m", score=value, cluster_id=label)
         for at, (value, label) in enumerate(zip(values, labels, strict=True))
     ]
-    theirs = standard_error(items, cluster="cluster_id")
+    theirs = evalconfidence.standard_error(items, cluster="cluster_id")
     assert near(ours.mean(values, labels).se, theirs.se_clustered or 0.0)
     plain = ours.mean(values)
     assert near(plain.se, theirs.se_naive)
@@ -88,10 +95,12 @@ def test_intervals_of_equal_clusters_agree(count: int, size: int, seed: int) -> 
     values = np.random.default_rng(seed).normal(size=count * size)
     labels = [f"c{at // size}" for at in range(len(values))]
     items = [
-        ItemResult(item_id=f"i{at}", model_id="m", score=float(value), cluster_id=labels[at])
+        evalconfidence.ItemResult(
+            item_id=f"i{at}", model_id="m", score=float(value), cluster_id=labels[at]
+        )
         for at, value in enumerate(values)
     ]
-    theirs = standard_error(items, cluster="cluster_id").ci_clustered
+    theirs = evalconfidence.standard_error(items, cluster="cluster_id").ci_clustered
     assert theirs is not None
     found = bounds(ours.mean(values, labels).interval)
     assert np.allclose(found, theirs, rtol=1e-8, atol=CLOSE)
@@ -104,13 +113,13 @@ def test_paired_differences_agree(values: list[float], chance: object) -> None:
     second = np.asarray(values) * 0.5 + np.arange(len(values)) % 3
     assume(np.std(np.asarray(values) - second) > 1e-6)
     found = bounds(ours.difference(values, second).interval)
-    theirs = paired_t_test(second, np.asarray(values))
+    theirs = paired.paired_t_test(second, np.asarray(values))
     assert np.allclose(found, theirs.ci, rtol=1e-8, atol=CLOSE)
     items = [
-        [ItemResult(f"i{at}", name, float(x)) for at, x in enumerate(xs)]
+        [evalconfidence.ItemResult(f"i{at}", name, float(x)) for at, x in enumerate(xs)]
         for name, xs in (("a", values), ("b", second))
     ]
-    compared = compare(items[0], items[1])
+    compared = evalconfidence.compare(items[0], items[1])
     if compared.method == "paired_t":
         assert np.allclose(found, compared.ci_diff, rtol=1e-8, atol=CLOSE)
 
@@ -121,7 +130,7 @@ def test_mcnemar_agrees(first: list[int], seed: int) -> None:
     """With evalsig's exact test, and with SciPy's binomial test beyond its limit."""
     second = np.random.default_rng(seed).integers(0, 2, len(first))
     found = ours.mcnemar(first, second)
-    exact = mcnemar_test(np.asarray(first), second, exact_threshold=1000)
+    exact = mcnemar.mcnemar_test(np.asarray(first), second, exact_threshold=1000)
     assert (found.only_first, found.only_second) == (exact.b_wins, exact.c_wins)
     assert near(found.p, exact.p_value)
 
@@ -139,7 +148,7 @@ def test_the_binomial_test_agrees(won: int, lost: int) -> None:
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_agrees(p_values: list[float]) -> None:
     """With evalsig, in the order given."""
-    theirs = their_holm(np.asarray(p_values)).p_adjusted if p_values else []
+    theirs = multiplicity.holm(np.asarray(p_values)).p_adjusted if p_values else []
     assert np.allclose(ours.holm(p_values), theirs, rtol=CLOSE, atol=CLOSE)
 
 
@@ -149,11 +158,11 @@ def test_power_agrees(sd: float, cases: int, delta: float) -> None:
     """Detectable difference, cases needed and power: evalsig and evalconfidence say the same."""
     se = sd / math.sqrt(cases)
     found = ours.detectable_difference(se)
-    assert near(found, mde(sd, cases).mde)
-    assert near(found, power(n=cases, baseline_var=sd**2).mde_detectable or 0.0)
+    assert near(found, mde.mde(sd, cases).mde)
+    assert near(found, evalconfidence.power(n=cases, baseline_var=sd**2).mde_detectable or 0.0)
     needed = ours.cases_needed(sd**2, delta)
-    assert needed == max(required_n(delta, sd), 2)
-    assert near(ours.power_of(delta, se), power_for_delta(delta, sd, cases))
+    assert needed == max(mde.required_n(delta, sd), 2)
+    assert near(ours.power_of(delta, se), power.power_for_delta(delta, sd, cases))
 
 
 @EXAMPLES

@@ -276,6 +276,7 @@ async def test_a_server_that_hangs(clickhouse_server: ClickHouseServer, new_data
     await store.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["c", "my own db"])
 async def test_a_database_may_have_any_name(
     store_dsn: str, name: str, make_records: "RecordMaker"

@@ -50,6 +50,7 @@ def test_what_was_said_is_not_granted(chdb_dsn: str) -> None:
     client.close()
 
 
+@pytest.mark.thorough
 async def test_reader(
     tmp_path: Path, start_clickhouse: StartServer, make_records: RecordMaker
 ) -> None:
