@@ -1,7 +1,6 @@
 """Means, shares, differences, power and cost per success: against other people's packages."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import assume, given, settings
@@ -9,20 +8,7 @@ from hypothesis import strategies as st
 
 from evaluation import statistics as ours
 from evaluation.statistics import quantiles
-from support.late import Late
-
-if TYPE_CHECKING:
-    import evalconfidence
-    from evalsig.inference import mcnemar, mde, multiplicity, paired, power
-    from scipy import stats
-else:
-    evalconfidence = Late("evalconfidence")
-    mcnemar = Late("evalsig.inference.mcnemar")
-    mde = Late("evalsig.inference.mde")
-    multiplicity = Late("evalsig.inference.multiplicity")
-    paired = Late("evalsig.inference.paired")
-    power = Late("evalsig.inference.power")
-    stats = Late("scipy.stats")
+from support.oracles import evalconfidence, mcnemar, mde, multiplicity, paired, power, stats
 
 CLOSE = 1e-9
 EXAMPLES = settings(max_examples=40)

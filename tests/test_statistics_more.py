@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from evalsig.inference.sequential import confidence_sequence as their_sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from evaluation import statistics as ours
+from support.oracles import sequential, stats
 
 EXAMPLES = settings(max_examples=40)
 counts = st.integers(0, 30)
@@ -142,7 +141,7 @@ def test_confidence_sequences_agree(values: list[float]) -> None:
     found = ours.confidence_sequence(values, start=2, tight_at=tight)
     log = -2 * math.log(0.05)
     rho = math.sqrt((log + math.log(log) + 1) / tight)
-    theirs = their_sequence(np.asarray(values), rho=1 / rho)
+    theirs = sequential.confidence_sequence(np.asarray(values), rho=1 / rho)
     assert found.low == pytest.approx(theirs.ci[0], abs=1e-9)
     assert found.high == pytest.approx(theirs.ci[1], abs=1e-9)
 
