@@ -98,9 +98,7 @@ def main() -> int:
     )
     parser.add_argument("--only", action="append", choices=names, default=[])
     parser.add_argument("--calls", type=int, default=500, help="in a window")
-    parser.add_argument(
-        "--keep", type=Path, help="a folder for the profiles, which it must not have"
-    )
+    parser.add_argument("--keep", type=Path, help="a folder for the profiles")
     options = parser.parse_args()
     for scenario in SCENARIOS:
         if scenario.name not in (options.only or names[:1]):
