@@ -15,7 +15,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 MAGIC = b"TAXIJNL1"
 SEAL = 0  # the kind of a segment's last frame

@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,6 +157,7 @@ class Taximeter:
     """Our relays with everything they promise, journal included, and no meter process."""
 
     relays: int = 1
+    under: Sequence[str] = ()  # a command that runs each relay, as a profiler does
 
     def __call__(self, upstream: Upstream, folder: Path) -> Iterator[Started]:
         provider = Provider(name="openai", base_url=upstream.url + "/openai")
@@ -166,16 +167,17 @@ class Taximeter:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
             listener.setblocking(False)
             pids = [
-                stack.enter_context(_relay(config, listener.fileno(), slot))
+                stack.enter_context(_relay(config, listener.fileno(), slot, self.under))
                 for slot in range(self.relays)
             ]
             yield Started(listener.getsockname()[1], tuple(pids), folder / "calls")
 
 
 @contextmanager
-def _relay(config: Config, fd: int, slot: int) -> Iterator[int]:
+def _relay(config: Config, fd: int, slot: int, under: Sequence[str]) -> Iterator[int]:
     ready, tell = os.pipe()
-    command = [*module("proxy.serving.relay_process"), "--fd", str(fd), "--slot", str(slot)]
+    command = [*under, *module("proxy.serving.relay_process")]
+    command += ["--fd", str(fd), "--slot", str(slot)]
     with subprocess.Popen(
         [*command, "--ready-fd", str(tell)],
         stdin=subprocess.PIPE, pass_fds=(fd, tell), env=environment(),

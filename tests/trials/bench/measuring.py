@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from proxy.serving.child import module
 from trials.bench import load
@@ -25,6 +26,7 @@ STREAMED_CONNECTIONS = 100  # for streams that last: so many at once
 PACED_PER_S = 200.0
 PACED_CONNECTIONS = 64
 CHUNKS, PACE_MS = 80, 5
+NOTHING: Mapping[str, str] = MappingProxyType({})
 QUANTILES = (0.5, 0.95, 0.99, 0.999)
 
 
@@ -102,7 +104,7 @@ class Bench:
         """Start all of them that can be started here."""
         with ExitStack() as stack, _all_but_the_first_core():
             for tls in sorted({one.tls for one in scenarios}):
-                upstream = stack.enter_context(_upstream(self._certificate if tls else None))
+                upstream = stack.enter_context(served(self._certificate if tls else None))
                 for name, contender in contenders.items():
                     if (tls and name == "direct") or name in self.left_out:
                         continue
@@ -135,13 +137,20 @@ class Bench:
                 _forget(started)
 
 
-async def _round(started: Started, scenario: Scenario, plan: Plan, into: Measured) -> None:
+def requested(
+    url: str, scenario: Scenario, headers: Mapping[str, str] = NOTHING
+) -> load.LoadRequest:
+    """What callers of a scenario send, with the `headers` that a contender needs."""
     prompt = "tell me more " * (scenario.prompt_bytes // 13 - 8)
     body = b'{"model": "gpt-4o", "stream": %b, "messages": [{"role": "user", "content": "%b"}]}' % (
         b"true" if scenario.headers else b"false",
         prompt.encode(),
     )
-    request = load.ask(started.url, body, {**scenario.headers, **started.headers})
+    return load.ask(url, body, {**scenario.headers, **headers})
+
+
+async def _round(started: Started, scenario: Scenario, plan: Plan, into: Measured) -> None:
+    request = requested(started.url, scenario, started.headers)
     callers = await load.Callers.connect(request, scenario.connections)
     before, done, began = _used(started), callers.calls, asyncio.get_running_loop().time()
     callers.start()
@@ -161,7 +170,8 @@ async def _round(started: Started, scenario: Scenario, plan: Plan, into: Measure
 
 
 @contextmanager
-def _upstream(certificate: tuple[Path, Path] | None) -> Iterator[Upstream]:
+def served(certificate: tuple[Path, Path] | None) -> Iterator[Upstream]:
+    """An upstream that runs; with a certificate and its key it speaks TLS."""
     command = [*module("trials.bench.upstream")]
     if certificate:
         command += ["--tls", *map(str, certificate)]
