@@ -191,7 +191,7 @@ async def test_rows_and_rollup_give_the_same_report(store: Store) -> None:
     by = ("team", "model")
     since = this_hour() - 3 * HOUR
     hours = Query(since=since, by=by)
-    assert "FROM calls_1h AS" in sums(hours).sql
+    assert "FROM usage_1h AS" in sums(hours).sql
     earlier = Query(since=since - timedelta(microseconds=1), by=by)
     assert "FROM calls AS" in sums(earlier).sql
     rolled_up = await report(store, hours)
@@ -288,7 +288,7 @@ async def test_a_database_may_have_any_name(
     client.database = name
     total = client.query("SELECT count(), sum(cost_usd) FROM priced_calls").result_rows
     assert total == [(10, cost(records))]
-    client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")
+    client.command("INSERT INTO latency_1h SELECT * FROM latency_1h")
     assert await exporter.reconcile(repair=True, quiet_s=0)
     assert await exporter.reconcile(repair=False, quiet_s=0) == []
     client.close()
@@ -302,16 +302,16 @@ async def test_reconcile(store_dsn: str, database: str, make_records: "RecordMak
     await exporter.export(Batch("s:0-99", tuple(records)))
     client = connection.connect(parse_dsn(store_dsn))
     client.database = database
-    client.command("ALTER TABLE calls_1h DELETE WHERE team = 'ads' SETTINGS mutations_sync = 2")
-    client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")
+    client.command("ALTER TABLE usage_1h DELETE WHERE team = 'ads' SETTINGS mutations_sync = 2")
+    client.command("INSERT INTO latency_1h SELECT * FROM latency_1h")
     assert await exporter.reconcile(repair=True) == []  # rows came in just now: not yet
     found = await exporter.reconcile(repair=False, quiet_s=0)
-    assert {difference.rollup for difference in found} == {"calls_1m", "calls_1h"}
+    assert {difference.rollup for difference in found} == {"latency_1h", "usage_1h"}
     repaired = await exporter.reconcile(repair=True, quiet_s=0)
     assert [d.day for d in repaired] == [d.day for d in found]
     assert all(difference.repaired for difference in repaired)
     assert await exporter.reconcile(repair=False, quiet_s=0) == []
-    for rollup in ("calls_1m", "calls_1h"):
+    for rollup in ("calls_1m", "usage_1h"):
         total = client.query(f"SELECT sum(calls), sum(cost_usd) FROM {rollup}").result_rows
         assert total == [(100, cost(records))]
     client.close()
