@@ -19,17 +19,18 @@ log = logging.getLogger(__name__)
 FILLED = {
     "spend_15m": "spend_15m_mv",
     "spend_tags_15m": "spend_tags_15m_mv",
+    "sums_1h": "sums_1h_mv",
     "usage_1h": "usage_1h_mv",
     "latency_1h": "latency_1h_mv",
 }
 UNPRICED = frozenset({"latency_1h"})  # corrections change nothing in them
 # Rollup → the one whose place it took, which has the days whose rows are gone.
-EARLIER = {"usage_1h": "calls_1h"}
+EARLIER = {"sums_1h": "calls_1h"}
 ALWAYS = "1970-01-01 00:00:00.000"  # in the schema file: for a database without rows
 SOON_S = (3, 20, 120)  # until that instant, for the views to be made: a cluster takes its time
 SETTLE_S = 1.0  # for inserts that began before it
 _FROM = re.compile(
-    r"FROM (?:`.+`\.\S+|\S+) AS t\s+"
+    r"FROM (?:`.+`\.\S+|\S+) AS t\s+(?:ARRAY JOIN .+\s+)?"
     r"WHERE \(*t\.ingested_at >= toDateTime64\('([^']+)', 3, 'UTC'\)\)?"
 )
 _CORRECTIONS = re.compile(r"\bFROM (`.+`\.\S+|\S+) AS n\b")

@@ -16,6 +16,7 @@ from exporters.clickhouse.dsn import Dsn
 
 # Rollup → its time column and its TTL in days (schema/010_spend.sql, 017_narrow_rollups.sql).
 ROLLUPS = {
+    "sums_1h": ("hour", 730),
     "usage_1h": ("hour", 730),
     "latency_1h": ("hour", 730),
     "spend_15m": ("bucket", 1095),
@@ -36,6 +37,8 @@ SUMS = {
     "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
     "list_usd": ("sum(t.list_usd)", "if(sum(t.listed_calls) = 0, NULL, sum(t.list_usd))"),
 }
+# The same; usage_1h tells outcomes apart.
+USAGE_SUMS = SUMS | {"errors": ("countIf(t.outcome != 'ok')", "sumIf(t.calls, t.outcome != 'ok')")}
 # The same for what budgets count.
 SPEND_SUMS = {
     "calls": ("count()", "sum(t.calls)"),
@@ -55,7 +58,8 @@ LATENCY_SUMS = {
     "duration_us_max": ("max(t.duration_us)", "max(t.duration_us_max)"),
 }
 COMPARED = {
-    "usage_1h": SUMS,
+    "sums_1h": SUMS,
+    "usage_1h": USAGE_SUMS,
     "latency_1h": LATENCY_SUMS,
     "spend_15m": SPEND_SUMS,
     "spend_tags_15m": SPEND_SUMS,

@@ -133,7 +133,7 @@ def _sources(query: Query, edges: list[int], rows: str) -> list[Source]:
         return [Source(rows, "t.ts")]
     names = {*query.by, *(one.name for one in query.filters)}
     times = _HOUR_TIMES if names <= TIMED else _ROW_TIMES
-    return [Source("usage_1h", "t.hour", sums="rolled up", times=""), times]
+    return [Source("sums_1h", "t.hour", sums="rolled up", times=""), times]
 
 
 def in_rollup(query: Query, edges: Iterable[int] = ()) -> bool:
