@@ -34,6 +34,7 @@ _FROM = re.compile(
     r"WHERE \(*t\.ingested_at >= toDateTime64\('([^']+)', 3, 'UTC'\)\)?"
 )
 _CORRECTIONS = re.compile(r"\bFROM (`.+`\.\S+|\S+) AS n\b")
+_STATES = ("AggregateFunction", "Map")  # of values without an order
 # A rollup's day is one block, so that one token covers it.
 _ONE_BLOCK: dict[str, str | int] = {
     "max_threads": 1,
@@ -175,8 +176,10 @@ def day_of(
     )
     if places != 1:
         raise RuntimeError(f"view {view} does not begin at an instant")
-    names = client.query(f"DESCRIBE TABLE {view}").result_rows
-    return f"({', '.join(str(row[0]) for row in names)}) {text} ORDER BY ALL"
+    columns = client.query(f"DESCRIBE TABLE {view}").result_rows
+    names = ", ".join(str(row[0]) for row in columns)
+    ordered = ", ".join(str(row[0]) for row in columns if not str(row[1]).startswith(_STATES))
+    return f"({names}) {text} ORDER BY {ordered}"
 
 
 def _instant(client: Client, database: str, view: str) -> str:

@@ -84,13 +84,15 @@ def reconcile(
 ) -> list[SumDifference]:
     """The days on which a rollup differs from the rows; `repair` rebuilds them.
 
-    Days are compared only if both sides still hold all of them and nothing was written to them for
-    `quiet_s` seconds: a rebuild must not race with an insert.  No batch should be waiting to be
+    Days are compared only if both sides still hold all of them, no call of theirs was erased (its
+    sums stay), and nothing was written to them for `quiet_s` seconds: a rebuild must not race with
+    an insert.  No batch should be waiting to be
     resent either: rebuilding a day forgets its tokens, so that batch would be counted twice until
     the next reconcile.  On a cluster, only `client`'s own shard is compared.
     """
     suffix = "_local" if dsn.cluster else ""
     found = []
+    erased = set(_erased_days(client))
     for rollup, (time, days) in ROLLUPS.items():
         reach = min(ttl_days, days) - 1
         table = "calls" if rollup in backfill.UNPRICED else "priced_calls"
@@ -98,7 +100,7 @@ def reconcile(
         rolled_up = _by_day(client, rollup, f"{rollup}{suffix}", time, reach, side=1)
         tables = (f"calls{suffix}", f"corrections{suffix}")
         busy = {day for table in tables for day in _busy_days(client, table, quiet_s)}
-        for day in sorted((rows.keys() | rolled_up.keys()) - busy):
+        for day in sorted((rows.keys() | rolled_up.keys()) - busy - erased):
             if rows.get(day, {}) != rolled_up.get(day, {}):
                 if repair:
                     _rebuild(client, dsn, rollup, f"{rollup}{suffix}", day)
@@ -129,6 +131,16 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
         f"SELECT DISTINCT toString(toDate(ts)) FROM {table}"
         " WHERE ingested_at >= now64(3) - toIntervalMillisecond({quiet_ms:UInt64})",
         {"quiet_ms": int(quiet_s * 1000)},
+    )
+    return (str(row[0]) for row in result.result_rows)
+
+
+def _erased_days(client: Client) -> Iterator[str]:
+    """Days of which calls or corrections were deleted on purpose."""
+    result = client.query(
+        "SELECT DISTINCT toString(toDate(l.ts)) FROM leaves AS l"
+        " WHERE l.kind IN ('call', 'correction')"
+        " AND (l.tree, l.number) GLOBAL IN (SELECT tree, number FROM erased)"
     )
     return (str(row[0]) for row in result.result_rows)
 
