@@ -176,6 +176,7 @@ CREATE TABLE IF NOT EXISTS usage_1h (
   team                  LowCardinality(String),
   provider              LowCardinality(String),
   model                 LowCardinality(String),
+  environment           LowCardinality(String),
   operation             LowCardinality(String),
   outcome               LowCardinality(String),
   finish_reason         LowCardinality(String),
@@ -203,8 +204,8 @@ CREATE TABLE IF NOT EXISTS usage_1h (
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(hour)
 ORDER BY (
-  project, team, provider, model, operation, outcome, http_status, finish_reason, cost_status,
-  usage_origin, hour
+  project, team, provider, model, environment, operation, outcome, http_status, finish_reason,
+  cost_status, usage_origin, hour
 )
 TTL hour + INTERVAL 2 YEAR DELETE
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
@@ -215,6 +216,7 @@ SELECT
   t.team AS team,
   t.provider AS provider,
   if(t.response_model != '', t.response_model, t.request_model) AS model,
+  t.environment AS environment,
   t.operation AS operation,
   t.outcome AS outcome,
   t.finish_reason AS finish_reason,
@@ -241,8 +243,8 @@ SELECT
 FROM calls AS t
 WHERE t.ingested_at >= toDateTime64('1970-01-01 00:00:00.000', 3, 'UTC')
 GROUP BY
-  hour, project, team, provider, model, operation, outcome, finish_reason, cost_status,
-  usage_origin, http_status;
+  hour, project, team, provider, model, environment, operation, outcome, finish_reason,
+  cost_status, usage_origin, http_status;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS corrections_usage_1h_mv TO usage_1h AS
 SELECT
@@ -251,6 +253,7 @@ SELECT
   t.team AS team,
   t.provider AS provider,
   if(t.response_model != '', t.response_model, t.request_model) AS model,
+  t.environment AS environment,
   t.operation AS operation,
   t.outcome AS outcome,
   if(sign = 1, t.cost_status, t.old_cost_status) AS cost_status,
@@ -269,7 +272,7 @@ FROM corrections AS t
 ARRAY JOIN [1, -1] AS sign
 WHERE t.ingested_at >= toDateTime64('1970-01-01 00:00:00.000', 3, 'UTC')
 GROUP BY
-  hour, project, team, provider, model, operation, outcome, cost_status;
+  hour, project, team, provider, model, environment, operation, outcome, cost_status;
 
 -- Calls, and for each correction its old price taken out (calls = -1) and the new one put in: sums are as
 -- exact as those of priced_calls, without its join, which reads the widest columns of all calls.
