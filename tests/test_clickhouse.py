@@ -62,12 +62,13 @@ def ask(dsn: str, database: str, sql: str) -> Sequence[Sequence[Any]]:
 
 
 def totals(dsn: str, database: str) -> list[tuple[Any, ...]]:
-    """Calls, cost and unpriced calls: of the rows, by the minute, by the hour."""
+    """Calls, cost and unpriced calls: of the rows, of those and corrections, by the hour."""
     sums = "sum(calls), sum(cost_usd), sum(unpriced_calls)"
     rows = "count(), sum(cost_usd), countIf(cost_usd IS NULL)"
+    signed = "sum(calls), sum(cost_usd), toUInt64(sumIf(calls, cost_usd IS NULL))"
     return [
         tuple(ask(dsn, database, f"SELECT {what} FROM {table}")[0])
-        for what, table in ((rows, "calls"), (sums, "calls_1m"), (sums, "calls_1h"))
+        for what, table in ((rows, "calls"), (signed, "call_sums"), (sums, "sums_1h"))
     ]
 
 
@@ -131,7 +132,7 @@ async def test_nothing_known_adds_up_to_nothing_known(
     unpriced = msgspec.structs.replace(FULL, cost_usd=None, input_tokens_total=None)
     await exporter.export(Batch("s:0-0", (unpriced,)))
     assert totals(store_dsn, database) == [(1, None, 1)] * 3
-    sql = "SELECT sum(input_tokens_total) FROM calls_1h"
+    sql = "SELECT sum(input_tokens_total) FROM sums_1h"
     assert ask(store_dsn, database, sql) == [(None,)]
 
 

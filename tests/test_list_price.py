@@ -185,10 +185,10 @@ async def test_reconcile_rebuilds_list_prices(
     try:
         await clickhouse.export(Batch("s:1", (row(book(TARIFF)),)))
         client.database = database
-        client.command("TRUNCATE TABLE calls_1h")
+        client.command("TRUNCATE TABLE sums_1h")
         assert len(await clickhouse.reconcile(repair=True, quiet_s=0)) == 1
         assert await clickhouse.reconcile(repair=False, quiet_s=0) == []
-        sql = "SELECT sum(calls), sum(listed_calls), sum(list_usd), sum(cost_usd) FROM calls_1h"
+        sql = "SELECT sum(calls), sum(listed_calls), sum(list_usd), sum(cost_usd) FROM sums_1h"
         [sums] = client.query(sql).result_rows
         assert sums == (1, 1, Decimal("0.0035"), Decimal("0.0035"))
     finally:

@@ -392,10 +392,10 @@ async def test_a_day_that_is_rebuilt_keeps_its_corrections(place: Place) -> None
     """Repairing a rollup gives what the rows and their new prices add up to."""
     await place.run(NEW)
     day = f"{EPOCH + timedelta(microseconds=place.records[0].ts_us):%Y-%m-%d}"
-    sql = f"ALTER TABLE calls_1h DROP PARTITION '{day}'"
+    sql = f"ALTER TABLE sums_1h DROP PARTITION '{day}'"
     await place.clickhouse._writer.do(lambda client: client.command(sql))
     found = await place.clickhouse.reconcile(repair=True, quiet_s=0)
-    assert [one.rollup for one in found] == ["calls_1h"]
+    assert [one.rollup for one in found] == ["sums_1h"]
     assert await place.unequal() == []
 
 

@@ -235,10 +235,10 @@ os._exit(0)
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     made = dict(line.split() for line in done.stdout.splitlines())
-    assert made["calls"] == made["calls_1h"] == "Distributed"
+    assert made["calls"] == made["usage_1h"] == "Distributed"
     assert made["calls_local"] == "ReplicatedMergeTree"
-    assert made["calls_1h_local"] == made["trace_ts_local"] == "ReplicatedAggregatingMergeTree"
-    assert made["calls_1m_mv"] == made["corrections_1h_mv"] == "MaterializedView"
+    assert made["usage_1h_local"] == made["trace_ts_local"] == "ReplicatedAggregatingMergeTree"
+    assert made["usage_1h_mv"] == made["corrections_usage_1h_mv"] == "MaterializedView"
     assert made["priced_calls_local"] == "View"
     assert made["contents_local"] == "ReplicatedReplacingMergeTree"
     assert made["priced_calls"] == made["corrections"] == made["contents"] == "Distributed"

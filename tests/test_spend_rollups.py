@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -12,6 +13,7 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.corrections import FIELDS, SCOPES, Correction, Corrections
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import migrate, schema_files
+from exporters.clickhouse.reconcile import ROLLUPS
 from exporters.record import Record
 from support.spending import corrected
 
@@ -82,13 +84,55 @@ async def test_rows_from_before_count_once(
     clickhouse = ClickHouse(chdb_dsn, database=new_database)
     await clickhouse.correct(Corrections((corrected(records[1], None),)))
     assert await clickhouse.reconcile(repair=False, quiet_s=0) == []
-    client.command("INSERT INTO spend_15m (bucket, calls) VALUES (now(), 7)")
-    client.command("INSERT INTO spend_tags_15m (bucket, calls) VALUES (now(), 7)")
+    for rollup in ROLLUPS:
+        time = ROLLUPS[rollup][0]
+        client.command(f"INSERT INTO {rollup} ({time}, calls) VALUES (now(), 7)")
     found = await clickhouse.reconcile(repair=True, quiet_s=0)
-    assert {one.rollup for one in found} == {"spend_15m", "spend_tags_15m"}
+    assert {one.rollup for one in found} == set(ROLLUPS)
     assert await clickhouse.reconcile(repair=False, quiet_s=0) == []
     assert by_user(client, "spend_tags_15m") == by_user(client, "rows")
     await clickhouse.close()
+
+
+async def test_sums_of_calls_that_are_gone_are_kept(
+    client: Client,
+    chdb_dsn: str,
+    new_database: str,
+    make_records: "RecordMaker",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The older rollup has days whose calls are too old: they are copied, the others are not."""
+    older = [file for file in schema_files() if file.name < "017"]
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "schema_files", lambda: older)
+        migrate(client, database=new_database, ttl_days=90)
+    month_us = 30 * 24 * 3600 * 10**6
+    records = make_records(60)
+    gone = [msgspec.structs.replace(one, ts_us=one.ts_us - month_us) for one in records[:20]]
+    insert(client, [*gone, *records[20:]])
+    correct(client, corrected(gone[0], "1.5"))
+    correct(client, corrected(records[30], "2.5"))
+    whole = totals(client, "calls_1h")
+    old = "ts < now() - INTERVAL 10 DAY SETTINGS mutations_sync = 2"
+    client.command(f"ALTER TABLE calls DELETE WHERE {old}")
+    client.command(f"ALTER TABLE corrections DELETE WHERE {old}")
+    monkeypatch.setattr(backfill, "SOON_S", (1, 4, 30))
+    migrate(client, database=new_database, ttl_days=90)
+    assert totals(client, "sums_1h") == whole
+    insert(client, make_records(5))
+    assert client.query("SELECT sum(calls) FROM calls_1h").result_rows == [(60,)]
+    assert client.query("SELECT sum(calls) FROM sums_1h").result_rows == [(65,)]
+    assert client.query("SELECT sum(calls) FROM usage_1h").result_rows == [(45,)]
+    assert client.query("SELECT sum(calls) FROM latency_1h").result_rows == [(45,)]
+
+
+def totals(client: Client, rollup: str) -> object:
+    """Sums by hour and team."""
+    names = ("calls", "errors", "unpriced_calls", "inexact_calls", "partial_calls", "listed_calls")
+    sums = [f"toInt64(sum({name}))" for name in names]
+    sums += [f"sum({name})" for name in ("input_tokens_total", "cost_usd", "list_usd")]
+    sql = f"SELECT hour, team, {', '.join(sums)} FROM {rollup} GROUP BY hour, team ORDER BY ALL"
+    return client.query(sql).result_rows
 
 
 def insert(client: Client, records: list[Record]) -> None:

@@ -187,16 +187,17 @@ async def test_spend_adds_up(store: Store, records: list[Record]) -> None:
 
 
 async def test_rows_and_rollup_give_the_same_report(store: Store) -> None:
-    """Whether a report is read from the hourly rollup or from the rows cannot be seen in it."""
-    by = ("team", "model")
+    """Whether a report is read from the hourly rollups or from the rows cannot be seen in it."""
     since = this_hour() - 3 * HOUR
-    hours = Query(since=since, by=by)
-    assert "FROM calls_1h AS" in sums(hours).sql
-    earlier = Query(since=since - timedelta(microseconds=1), by=by)
-    assert "FROM calls AS" in sums(earlier).sql
-    rolled_up = await report(store, hours)
-    assert len(rolled_up.rows) == 8
-    assert rolled_up == await report(store, earlier)
+    for by, times in ((("team", "model"), "calls"), (("model",), "latency_1h")):
+        hours = Query(since=since, by=by)
+        assert "FROM sums_1h AS" in sums(hours).sql
+        assert f"FROM {times} AS" in sums(hours).sql
+        earlier = Query(since=since - timedelta(microseconds=1), by=by)
+        assert "_1h" not in sums(earlier).sql
+        rolled_up = await report(store, hours)
+        assert len(rolled_up.rows) == 8 if "team" in by else 2
+        assert rolled_up == await report(store, earlier)
 
 
 async def test_quantiles(store: Store, records: list[Record]) -> None:
@@ -289,7 +290,7 @@ async def test_a_database_may_have_any_name(
     client.database = name
     total = client.query("SELECT count(), sum(cost_usd) FROM priced_calls").result_rows
     assert total == [(10, cost(records))]
-    client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")
+    client.command("INSERT INTO latency_1h SELECT * FROM latency_1h")
     assert await exporter.reconcile(repair=True, quiet_s=0)
     assert await exporter.reconcile(repair=False, quiet_s=0) == []
     client.close()
@@ -303,17 +304,17 @@ async def test_reconcile(store_dsn: str, database: str, make_records: "RecordMak
     await exporter.export(Batch("s:0-99", tuple(records)))
     client = connection.connect(parse_dsn(store_dsn))
     client.database = database
-    client.command("ALTER TABLE calls_1h DELETE WHERE team = 'ads' SETTINGS mutations_sync = 2")
-    client.command("INSERT INTO calls_1m SELECT * FROM calls_1m")
+    client.command("ALTER TABLE sums_1h DELETE WHERE team = 'ads' SETTINGS mutations_sync = 2")
+    client.command("INSERT INTO latency_1h SELECT * FROM latency_1h")
     assert await exporter.reconcile(repair=True) == []  # rows came in just now: not yet
     found = await exporter.reconcile(repair=False, quiet_s=0)
-    assert {difference.rollup for difference in found} == {"calls_1m", "calls_1h"}
+    assert {difference.rollup for difference in found} == {"latency_1h", "sums_1h"}
     repaired = await exporter.reconcile(repair=True, quiet_s=0)
     assert [d.day for d in repaired] == [d.day for d in found]
     assert all(difference.repaired for difference in repaired)
     assert await exporter.reconcile(repair=False, quiet_s=0) == []
-    for rollup in ("calls_1m", "calls_1h"):
-        total = client.query(f"SELECT sum(calls), sum(cost_usd) FROM {rollup}").result_rows
-        assert total == [(100, cost(records))]
+    total = client.query("SELECT sum(calls), sum(cost_usd) FROM sums_1h").result_rows
+    assert total == [(100, cost(records))]
+    assert client.query("SELECT sum(calls) FROM latency_1h").result_rows == [(100,)]
     client.close()
     await exporter.close()

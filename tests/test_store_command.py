@@ -131,7 +131,7 @@ def broken(chdb_dsn: str, database: str, make_records: RecordMaker, tmp_path: Pa
 
     asyncio.run(write())
     client = connection.connect(parse_dsn(chdb_dsn))
-    client.command(f"TRUNCATE TABLE {database}.calls_1h")
+    client.command(f"TRUNCATE TABLE {database}.sums_1h")
     client.close()
     config = tmp_path / "taximeter.toml"
     config.write_text(f'[store]\ndsn = "{chdb_dsn}"\ndatabase = "{database}"\n')
@@ -142,12 +142,12 @@ def test_found_and_repaired(broken: list[str], capsys: pytest.CaptureFixture[str
     """A difference is a table and exit code 1; after a repair there is none."""
     assert main(broken) == Exit.FAILED
     shown = capsys.readouterr().out
-    assert "calls_1h" in shown
+    assert "sums_1h" in shown
     assert "no rows" in shown
-    assert "calls_1m" not in shown
+    assert "latency_1h" not in shown
     assert main([*broken, "--repair", "--json"]) == Exit.OK
     found = json.loads(capsys.readouterr().out)
-    assert {one["rollup"] for one in found} == {"calls_1h"}
+    assert {one["rollup"] for one in found} == {"sums_1h"}
     assert all(one["repaired"] and one["rolled_up"] == {} for one in found)
     assert sum(one["rows"]["calls"] for one in found) == 50
     assert main(broken) == Exit.OK

@@ -7,7 +7,7 @@ they are made; here come those that were inserted earlier.  Other versions may w
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from clickhouse_connect.driver.client import Client
 
@@ -16,15 +16,25 @@ from exporters.record import TransientError
 log = logging.getLogger(__name__)
 
 # Rollup → its view over `calls`.  What that selects from `priced_calls` is all of the rollup.
-FILLED = {"spend_15m": "spend_15m_mv", "spend_tags_15m": "spend_tags_15m_mv"}
+FILLED = {
+    "spend_15m": "spend_15m_mv",
+    "spend_tags_15m": "spend_tags_15m_mv",
+    "sums_1h": "sums_1h_mv",
+    "usage_1h": "usage_1h_mv",
+    "latency_1h": "latency_1h_mv",
+}
+UNPRICED = frozenset({"latency_1h"})  # corrections change nothing in them
+# Rollup → the one whose place it took, which has the days whose rows are gone.
+EARLIER = {"sums_1h": "calls_1h"}
 ALWAYS = "1970-01-01 00:00:00.000"  # in the schema file: for a database without rows
 SOON_S = (3, 20, 120)  # until that instant, for the views to be made: a cluster takes its time
 SETTLE_S = 1.0  # for inserts that began before it
 _FROM = re.compile(
-    r"FROM (?:`.+`\.\S+|\S+) AS t\s+"
+    r"FROM (?:`.+`\.\S+|\S+) AS t\s+(?:ARRAY JOIN .+\s+)?"
     r"WHERE \(*t\.ingested_at >= toDateTime64\('([^']+)', 3, 'UTC'\)\)?"
 )
 _CORRECTIONS = re.compile(r"\bFROM (`.+`\.\S+|\S+) AS n\b")
+_STATES = ("AggregateFunction", "Map")  # of values without an order
 # A rollup's day is one block, so that one token covers it.
 _ONE_BLOCK: dict[str, str | int] = {
     "max_threads": 1,
@@ -43,20 +53,23 @@ def apply(
     Raises TransientError if the views cannot be made before their instant.
     """
     on = f" ON CLUSTER '{cluster}'" if cluster else ""
+    rollups = [name for name in FILLED if f"TO {name} AS" in text]
+    views = [view for name in rollups for view in _views(name)]
     for soon_s in SOON_S:
         run(_dated(client, text, soon_s))
-        if all(_in_time(client, database, view) for view in _views()):
-            backfill(client, database, cluster)
+        if all(_in_time(client, database, view) for view in views):
+            backfill(client, database, cluster, rollups)
             return
-        for view in _views():  # one of them missed what came between its instant and its making
+        for view in views:  # one of them missed what came between its instant and its making
             client.command(f"DROP VIEW IF EXISTS {view}{on} SYNC")
-        for rollup in FILLED:
+        for rollup in rollups:
             client.command(f"TRUNCATE TABLE {rollup}{'_local' if cluster else ''}{on}")
     raise TransientError("making the views of the new rollups takes too long; trying again")
 
 
-def _views() -> list[str]:
-    return [name for view in FILLED.values() for name in (view, f"corrections_{view}")]
+def _views(rollup: str) -> list[str]:
+    view = FILLED[rollup]
+    return [view] if rollup in UNPRICED else [view, f"corrections_{view}"]
 
 
 def _dated(client: Client, text: str, soon_s: int) -> str:
@@ -81,28 +94,59 @@ def _in_time(client: Client, database: str, view: str) -> bool:
     return bool(client.query(sql, bound).result_rows[0][0])
 
 
-def backfill(client: Client, database: str, cluster: str) -> None:
+def backfill(
+    client: Client, database: str, cluster: str, rollups: Iterable[str] = tuple(FILLED)
+) -> None:
     """Add what the views leave out.  Repeating it changes nothing.
 
     On a cluster this fills the shard of `client`; `taximeter store check` finds and repairs others.
     """
     suffix = "_local" if cluster else ""
-    for rollup, view in FILLED.items():
-        first = _instant(client, database, view)
+    for rollup in rollups:
+        instants = [_instant(client, database, view) for view in _views(rollup)]
+        first, corrected = instants[0], instants[-1]
         if first == ALWAYS:
             continue
-        corrected = _instant(client, database, f"corrections_{view}")
-        _until(client, max(first, corrected))
+        _until(client, max(instants))
+        gone = _gone(client, rollup, suffix)
         days = client.query(
             f"SELECT DISTINCT toString(toDate(ts)) AS day FROM calls{suffix}"
             " WHERE ingested_at < toDateTime64({at:String}, 3, 'UTC') ORDER BY day",
             {"at": first},
         ).result_rows
-        log.info("Adding %d days to %s; this happens once.", len(days), rollup)
-        for (day,) in days:
-            select = day_of(client, database, rollup, str(day), suffix, before=(first, corrected))
+        log.info("Adding %d days to %s; this happens once.", len(days) + len(gone), rollup)
+        for day in sorted({str(row[0]) for row in days} | gone):
+            if day in gone:
+                select = _copied(client, rollup, day, suffix)
+            else:
+                before = (first, corrected)
+                select = day_of(client, database, rollup, day, suffix, before=before)
             token = {"insert_deduplication_token": f"backfill:{rollup}:{day}"}
             client.command(f"INSERT INTO {rollup}{suffix} {select}", settings=_ONE_BLOCK | token)
+
+
+def _gone(client: Client, rollup: str, suffix: str) -> set[str]:
+    """The days of which the earlier rollup knows more calls than there are rows."""
+    if rollup not in EARLIER:
+        return set()
+    found = client.query(
+        f"SELECT toString(toDate(e.hour)) AS day, sum(e.calls) AS known FROM"
+        f" {EARLIER[rollup]}{suffix} AS e GROUP BY day HAVING known > 0"
+    ).result_rows
+    rows = client.query(
+        f"SELECT toString(toDate(ts)) AS day, count() FROM calls{suffix} GROUP BY day"
+    ).result_rows
+    there = {str(day): int(count) for day, count in rows}
+    return {str(day) for day, known in found if int(known) > there.get(str(day), 0)}
+
+
+def _copied(client: Client, rollup: str, day: str, suffix: str) -> str:
+    """The columns that both have, and the SELECT of a day of the earlier rollup."""
+    earlier = f"{EARLIER[rollup]}{suffix}"
+    known = {str(row[0]) for row in client.query(f"DESCRIBE TABLE {earlier}").result_rows}
+    described = client.query(f"DESCRIBE TABLE {rollup}{suffix}").result_rows
+    names = ", ".join(str(row[0]) for row in described if str(row[0]) in known)
+    return f"({names}) SELECT {names} FROM {earlier} WHERE toDate(hour) = '{day}' ORDER BY ALL"
 
 
 def day_of(
@@ -119,11 +163,12 @@ def day_of(
     `before`: only from calls and from corrections that were inserted before these instants.
     """
     view = FILLED[rollup]
-    source, condition = f"priced_calls{suffix}", f"toDate(t.ts) = '{day}'"
+    table = "calls" if rollup in UNPRICED else "priced_calls"
+    source, condition = f"{table}{suffix}", f"toDate(t.ts) = '{day}'"
     if before is not None:
-        calls, corrections = before
-        condition += f" AND t.ingested_at < toDateTime64('{calls}', 3, 'UTC')"
-        at = f"toDateTime64('{corrections}', 3, 'UTC')"
+        condition += f" AND t.ingested_at < toDateTime64('{before[0]}', 3, 'UTC')"
+    if before is not None and rollup not in UNPRICED:
+        at = f"toDateTime64('{before[1]}', 3, 'UTC')"
         priced = _select(client, database, source)
         source = _CORRECTIONS.sub(rf"FROM \1 AS n WHERE n.ingested_at < {at}", f"({priced})")
     text, places = _FROM.subn(
@@ -131,8 +176,10 @@ def day_of(
     )
     if places != 1:
         raise RuntimeError(f"view {view} does not begin at an instant")
-    names = client.query(f"DESCRIBE TABLE {view}").result_rows
-    return f"({', '.join(str(row[0]) for row in names)}) {text} ORDER BY ALL"
+    columns = client.query(f"DESCRIBE TABLE {view}").result_rows
+    names = ", ".join(str(row[0]) for row in columns)
+    ordered = ", ".join(str(row[0]) for row in columns if not str(row[1]).startswith(_STATES))
+    return f"({names}) {text} ORDER BY {ordered}"
 
 
 def _instant(client: Client, database: str, view: str) -> str:

@@ -1,9 +1,9 @@
 """Upgrades a database to the schema of `schema/NNN_*.sql`: each file is applied once, in order.
 
 Migrations only go forward: a released file is never edited (the database keeps its checksum), and
-files only add.  So two versions of Taximeter can share a database: inserts name their columns, and
-files that this version does not know are left alone.  The same files serve chDB, a server and a
-cluster.
+takes nothing that rows are written to.  So two versions of Taximeter can share a database: inserts
+name their columns, and files that this version does not know are left alone.  The same files serve
+chDB, a server and a cluster.
 """
 
 import re
@@ -31,6 +31,7 @@ _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
 _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
+_DROP_VIEW = re.compile(r"DROP VIEW IF EXISTS \w+")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
 _ADD = re.compile(r"ALTER TABLE \w+ ADD COLUMN(?= )")
 # By default a server forgets a token after an hour; an outage may last longer.
@@ -138,6 +139,8 @@ def _clustered(sql: str, database: str, cluster: str) -> Iterator[str]:
         yield f"ALTER TABLE {name}_local {on} {action}{rest}"
         if action == "ADD COLUMN":
             yield f"ALTER TABLE {name} {on} {action}{rest}"
+    elif found := _DROP_VIEW.match(sql):
+        yield f"{found[0]} {on}"
     else:
         raise ValueError(f"cannot run this statement on a cluster: {sql.splitlines()[0]}")
 

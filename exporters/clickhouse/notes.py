@@ -11,7 +11,7 @@ from exporters.clickhouse.report_sql import in_rollup
 from exporters.clickhouse.reports import Asks, Report
 
 NEAR_MAX = 3  # similar values that are named
-ROLLUP_KEPT = timedelta(days=730)  # the TTL of calls_1h
+ROLLUP_KEPT = timedelta(days=730)  # the TTL of sums_1h
 VALUES_MAX = 2_000  # of a dimension, looked through for similar ones
 # A call without a reason has "".
 _EACH_REASON = "arrayJoin(if(empty(t.reasons), [''], CAST(t.reasons, 'Array(String)')))"
@@ -67,7 +67,7 @@ async def _values(
     """The values that calls of the period have: of those `wanted`, or of all."""
     bound: Bound = {"most": VALUES_MAX}
     hourly = asked.rolled_up and in_rollup(Query(since=query.since, until=query.until))
-    table = "calls_1h" if hourly else await store.rows_table()
+    table = "sums_1h" if hourly else await store.rows_table()
     conditions = bounds(query.since, query.until, bound, "t.hour" if hourly else "t.ts")
     one = _EACH_REASON if asked.name == REASON else asked.expression(bound)
     if wanted:
@@ -96,7 +96,7 @@ async def _gone(store: Asks, query: Query) -> int:
     bound: Bound = {}
     conditions = bounds(query.since, query.until, bound, "t.hour")
     rows = await store.ask(
-        "SELECT sum(t.calls) AS calls FROM calls_1h AS t WHERE"
+        "SELECT sum(t.calls) AS calls FROM sums_1h AS t WHERE"
         " t.hour < (SELECT if(count() = 0, now(), toStartOfHour(min(ts))) FROM calls)"
         f"{''.join(f' AND {one}' for one in conditions)}",
         bound,

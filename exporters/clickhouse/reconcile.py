@@ -4,7 +4,6 @@ Tokens keep them equal through crashes.  This finds what tokens cannot prevent: 
 missing for a while, rows deleted by hand, a fault of ours.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,22 +14,13 @@ from clickhouse_connect.driver.client import Client
 from exporters.clickhouse import backfill
 from exporters.clickhouse.dsn import Dsn
 
-# Rollup → its time column and its TTL in days (schema/002_rollups.sql, 010_spend.sql).
+# Rollup → its time column and its TTL in days (schema/010_spend.sql, 017_narrow_rollups.sql).
 ROLLUPS = {
-    "calls_1m": ("minute", 30),
-    "calls_1h": ("hour", 730),
+    "sums_1h": ("hour", 730),
+    "usage_1h": ("hour", 730),
+    "latency_1h": ("hour", 730),
     "spend_15m": ("bucket", 1095),
     "spend_tags_15m": ("bucket", 1095),
-}
-# Rollup → the views that fill it.
-VIEWS = {
-    "calls_1m": ("calls_1m_mv", "corrections_1m_mv", "list_1m_mv", "corrections_list_1m_mv"),
-    "calls_1h": (
-        *("calls_1h_mv", "corrections_1h_mv", "list_1h_mv", "corrections_list_1h_mv"),
-        *("partial_1h_mv", "corrections_partial_1h_mv"),
-    ),
-    "spend_15m": ("spend_15m_mv", "corrections_spend_15m_mv"),
-    "spend_tags_15m": ("spend_tags_15m_mv", "corrections_spend_tags_15m_mv"),
 }
 
 # Sums that must be equal to the last digit: name → (over the rows, over a rollup).
@@ -47,6 +37,8 @@ SUMS = {
     "listed_calls": ("countIf(t.list_usd IS NOT NULL)", "sum(t.listed_calls)"),
     "list_usd": ("sum(t.list_usd)", "if(sum(t.listed_calls) = 0, NULL, sum(t.list_usd))"),
 }
+# The same; usage_1h tells outcomes apart.
+USAGE_SUMS = SUMS | {"errors": ("countIf(t.outcome != 'ok')", "sumIf(t.calls, t.outcome != 'ok')")}
 # The same for what budgets count.
 SPEND_SUMS = {
     "calls": ("count()", "sum(t.calls)"),
@@ -57,6 +49,20 @@ SPEND_SUMS = {
     "cost_usd": ("sum(ifNull(t.cost_usd, 0))", "sum(t.cost_usd)"),
     "unknown_calls": ("countIf(t.cost_usd IS NULL)", "sum(t.unknown_calls)"),
     "list_usd": ("sum(ifNull(t.list_usd, 0))", "sum(t.list_usd)"),
+}
+
+# The same for times, which no correction changes.
+LATENCY_SUMS = {
+    "calls": ("count()", "sum(t.calls)"),
+    "durations": ("count()", "sum(arraySum(mapValues(t.durations)))"),
+    "duration_us_max": ("max(t.duration_us)", "max(t.duration_us_max)"),
+}
+COMPARED = {
+    "sums_1h": SUMS,
+    "usage_1h": USAGE_SUMS,
+    "latency_1h": LATENCY_SUMS,
+    "spend_15m": SPEND_SUMS,
+    "spend_tags_15m": SPEND_SUMS,
 }
 
 Sums = dict[str, int | Decimal | None]  # None: no known value to add up; {}: no rows at all
@@ -78,20 +84,23 @@ def reconcile(
 ) -> list[SumDifference]:
     """The days on which a rollup differs from the rows; `repair` rebuilds them.
 
-    Days are compared only if both sides still hold all of them and nothing was written to them for
-    `quiet_s` seconds: a rebuild must not race with an insert.  No batch should be waiting to be
+    Days are compared only if both sides still hold all of them, no call of theirs was erased (its
+    sums stay), and nothing was written to them for `quiet_s` seconds: a rebuild must not race with
+    an insert.  No batch should be waiting to be
     resent either: rebuilding a day forgets its tokens, so that batch would be counted twice until
     the next reconcile.  On a cluster, only `client`'s own shard is compared.
     """
     suffix = "_local" if dsn.cluster else ""
     found = []
+    erased = set(_erased_days(client))
     for rollup, (time, days) in ROLLUPS.items():
         reach = min(ttl_days, days) - 1
-        rows = _by_day(client, rollup, f"priced_calls{suffix}", "ts", reach, side=0)
+        table = "calls" if rollup in backfill.UNPRICED else "priced_calls"
+        rows = _by_day(client, rollup, f"{table}{suffix}", "ts", reach, side=0)
         rolled_up = _by_day(client, rollup, f"{rollup}{suffix}", time, reach, side=1)
         tables = (f"calls{suffix}", f"corrections{suffix}")
         busy = {day for table in tables for day in _busy_days(client, table, quiet_s)}
-        for day in sorted((rows.keys() | rolled_up.keys()) - busy):
+        for day in sorted((rows.keys() | rolled_up.keys()) - busy - erased):
             if rows.get(day, {}) != rolled_up.get(day, {}):
                 if repair:
                     _rebuild(client, dsn, rollup, f"{rollup}{suffix}", day)
@@ -104,7 +113,7 @@ def reconcile(
 def _by_day(
     client: Client, rollup: str, table: str, time: str, reach: int, *, side: int
 ) -> dict[str, Sums]:
-    compared = SPEND_SUMS if rollup in backfill.FILLED else SUMS
+    compared = COMPARED[rollup]
     sums = ", ".join(pair[side] for pair in compared.values())
     result = client.query(
         f"SELECT toString(toDate(t.{time})) AS day, {sums} FROM {table} AS t"
@@ -126,33 +135,22 @@ def _busy_days(client: Client, table: str, quiet_s: float) -> Iterator[str]:
     return (str(row[0]) for row in result.result_rows)
 
 
+def _erased_days(client: Client) -> Iterator[str]:
+    """Days of which calls or corrections were deleted on purpose."""
+    result = client.query(
+        "SELECT DISTINCT toString(toDate(l.ts)) FROM leaves AS l"
+        " WHERE l.kind IN ('call', 'correction')"
+        " AND (l.tree, l.number) GLOBAL IN (SELECT tree, number FROM erased)"
+    )
+    return (str(row[0]) for row in result.result_rows)
+
+
 def _rebuild(client: Client, dsn: Dsn, rollup: str, table: str, day: str) -> None:
     """Drop `day` from a rollup and refill it with what its views select from that day's rows."""
-    if rollup in backfill.FILLED:
-        suffix = table.removeprefix(rollup)
-        selects = [backfill.day_of(client, dsn.database, rollup, day, suffix)]
-    else:
-        selects = [_of_day(client, dsn, view, day) for view in VIEWS[rollup]]
+    select = backfill.day_of(client, dsn.database, rollup, day, table.removeprefix(rollup))
     client.command(f"ALTER TABLE {table} DROP PARTITION '{day}'")
-    for select in selects:
-        client.command(
-            f"INSERT INTO {table} {select}",
-            # A token of its own: by content it could be taken for a duplicate of what was dropped.
-            settings={"insert_deduplication_token": f"reconcile:{uuid4()}"},
-        )
-
-
-def _of_day(client: Client, dsn: Dsn, view: str, day: str) -> str:
-    """The columns and the SELECT with which `view` fills its table from the rows of `day`."""
-    described = client.query(f"DESCRIBE TABLE {view}").result_rows
-    select = client.query(
-        "SELECT as_select FROM system.tables WHERE database = {database:String}"
-        " AND name = {name:String}",
-        {"database": dsn.database, "name": view},
-    ).result_rows[0][0]
-    text, places = re.subn(
-        r"\bFROM (`.+`\.\S+|\S+) AS t\b", rf"FROM \1 AS t WHERE toDate(t.ts) = '{day}'", str(select)
+    client.command(
+        f"INSERT INTO {table} {select}",
+        # A token of its own: by content it could be taken for a duplicate of what was dropped.
+        settings={"insert_deduplication_token": f"reconcile:{uuid4()}"},
     )
-    if places != 1:
-        raise RuntimeError(f"view {view} does not read from exactly one table aliased t")
-    return f"({', '.join(str(row[0]) for row in described)}) {text}"

@@ -1,14 +1,15 @@
 """The SQL of reports: sums over groups of calls, from the hourly rollup where it suffices.
 
 The rollup is smaller and is kept for two years, the rows for store.ttl_days.  Both give the same
-sums to the last digit and the same quantiles (DDSketch merges without loss).
+sums to the last digit.  Quantiles come from `latency_1h` if it has the groups, which is kept as
+long, else from the rows that are there; they are the same (DDSketch merges without loss).
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, Literal
 
 from exporters.clickhouse import success
 from exporters.clickhouse.dimensions import Bound, known
@@ -42,8 +43,11 @@ SUMS = (
 STATUSES = ("cost_status", "list_status")
 SUCCESSES, PER_SUCCESS = ("successes", "judged_calls"), "cost_per_success_usd"
 _DIVIDING = Context(prec=18)  # significant digits of a quotient, rounded once
-TIMES = ("duration", "first_token")
+TIMES = {"duration": "UInt64", "first_token": "Nullable(UInt64)"}
 LEVELS = tuple(f"{time}_{level}_us" for time in TIMES for level in ("p50", "p95"))
+TIMED = frozenset(  # the dimensions of latency_1h
+    {"environment", "provider", "operation", "model", "request_model", "response_model"}
+)
 _QUANTILES = "(0.01, 0.5, 0.95, 0.99)"  # relative accuracy, then the levels, as in the rollup
 
 # What groups are ranked by; the dearest, or those with most, first.
@@ -70,6 +74,20 @@ class Statement:
     limited: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table that is read, its column of time, and what it gives."""
+
+    table: str
+    time: str
+    sums: Literal["", "rows", "rolled up"] = "rows"
+    times: Literal["", "rows", "rolled up"] = "rows"
+
+
+_ROW_TIMES = Source("calls", "t.ts", sums="")
+_HOUR_TIMES = Source("latency_1h", "t.hour", sums="", times="rolled up")
+
+
 def sums(
     query: Query, *, rows: str = "calls", named: int | None = None, feedback: bool = False
 ) -> Statement:
@@ -82,31 +100,40 @@ def sums(
     Raises ValueError for a name that calls cannot be grouped by, and a step below one second.
     """
     edges = [microseconds(window.start) // 1_000_000 for window in query.windows()]
-    hourly = in_rollup(query, edges)
-    bound: Bound = {}
-    column = "t.hour" if hourly else "t.ts"
-    of = {name: known(name).expression(bound) for name in query.by}
-    source = f"{'calls_1h' if hourly else rows} AS t WHERE {_where(query, bound, column)}"
-    keys = _times(query, edges, bound, column)
     counts = dict(COUNTS)
     if query.measures:
         counts |= success.columns(feedback=feedback)
+    bound: Bound = {}
+    of = {name: known(name).expression(bound) for name in query.by}
+    sources = _sources(query, edges, rows)
+    groups: dict[str, str] = dict(of)
     limited = named is not None and bool(of)
     if limited:
         bound["named"] = named
-        ranked = _outer(of, _inner(of, source, counts, hourly=hourly), _order(query, of), counts)
-        first = f"SELECT {_names(of)} FROM ({ranked} LIMIT {{named:UInt32}})"
-        keys[OTHER] = f"({', '.join(of.values())}) NOT IN ({first})"
-        keys |= {
+        first = sources[0]
+        ranked = _inner(of, first, counts, _where(query, bound, first.time))
+        ranked = _outer(of, ranked, _order(query, of), counts)
+        first_names = f"SELECT {_names(of)} FROM ({ranked} LIMIT {{named:UInt32}})"
+        groups = {OTHER: f"({', '.join(of.values())}) NOT IN ({first_names})"} | {
             name: f"if(`{OTHER}`, defaultValueOfArgumentType({sql}), {sql})"
             for name, sql in of.items()
         }
-    else:
-        keys |= of
+    parts, keys = [], groups
+    for source in sources:
+        keys = _times(query, edges, bound, source.time) | groups
+        parts.append(_inner(keys, source, counts, _where(query, bound, source.time)))
     order = [*_names(name for name in keys if name not in of).split(", "), *_order(query, of)]
-    inner = _inner(keys, source, counts, hourly=hourly)
-    sql = _outer(keys, inner, filter(None, order), counts, total=True)
+    sql = _outer(keys, " UNION ALL ".join(parts), filter(None, order), counts, total=True)
     return Statement(f"{sql} LIMIT {ROWS_MAX + 2}", bound, limited)
+
+
+def _sources(query: Query, edges: list[int], rows: str) -> list[Source]:
+    """What is read; sums come from the first."""
+    if not in_rollup(query, edges):
+        return [Source(rows, "t.ts")]
+    names = {*query.by, *(one.name for one in query.filters)}
+    times = _HOUR_TIMES if names <= TIMED else _ROW_TIMES
+    return [Source("sums_1h", "t.hour", sums="rolled up", times=""), times]
 
 
 def in_rollup(query: Query, edges: Iterable[int] = ()) -> bool:
@@ -146,16 +173,21 @@ def _times(query: Query, edges: list[int], bound: Bound, column: str) -> dict[st
     return {EDGE: f"roundDown(toInt64(toUnixTimestamp({column})), {{edges:Array(Int64)}})"}
 
 
-def _inner(keys: Mapping[str, str], source: str, counts: Mapping[str, str], *, hourly: bool) -> str:
-    """One row for each group, with the columns of the rollup, from the rollup or from rows."""
+def _inner(keys: Mapping[str, str], source: Source, counts: Mapping[str, str], where: str) -> str:
+    """One row for each group, with all counts, sums and sketches; what a source has not adds 0."""
     columns = dict(keys)
     for name, count in counts.items():
-        columns[name] = f"sum(t.{name})" if hourly else count
-    columns |= {name: f"sum(t.{name})" for name in SUMS}
-    for name in TIMES:
-        merged = f"quantilesDDMergeState{_QUANTILES}(t.{name}_q)"
-        columns[f"{name}_q"] = merged if hourly else f"quantilesDDState{_QUANTILES}(t.{name}_us)"
-    return f"SELECT {_as(columns)} FROM {source}{_by(keys)}"
+        of = {"rows": count, "rolled up": f"sum(t.{name})", "": "toInt64(0)"}
+        columns[name] = of[source.sums]
+    columns |= {name: f"sum(t.{name})" if source.sums else "NULL" for name in SUMS}
+    for name, kind in TIMES.items():
+        states = {
+            "rows": f"quantilesDDState{_QUANTILES}(t.{name}_us)",
+            "rolled up": f"quantilesDDMergeState{_QUANTILES}(t.{name}_q)",
+            "": f"arrayReduce('quantilesDDState{_QUANTILES}', CAST([], 'Array({kind})'))",
+        }
+        columns[f"{name}_q"] = states[source.times]
+    return f"SELECT {_as(columns)} FROM {source.table} AS t WHERE {where}{_by(keys)}"
 
 
 def _outer(
