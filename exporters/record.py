@@ -97,7 +97,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
     node: str = ""
     source: str = ""  # position in the relay's journal: writer:call number[:item or response]
-    schema_version: int = 1
+    schema_version: int = 2
     # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     credential_kind: str = ""  # `pricing.plan.CredentialKind`, never the credential
@@ -121,6 +121,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sticky: str = ""  # "" | new | hit | moved | broken
     translated: bool = False  # into another dialect
     losses: Sequence[str] = ()  # fields that were dropped by that
+    arm: str = (
+        ""  # provider/model that the split assigned, whoever served it; "": there is no split
+    )
+    unit: str = ""  # what the split assigned as one: a digest of the session, mostly
+    fault: str = ""  # the class of its failure (`proxy.gateway.failures.What`); "": it had none
 
     @property
     def is_socket(self) -> bool:

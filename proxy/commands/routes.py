@@ -17,7 +17,7 @@ from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.door import keys, prices
 from proxy.door.foreign import Foreign, foreign
-from proxy.door.measured import Conditions
+from proxy.door.measured import Canaries, Conditions
 from proxy.door.request import Sender, facts_of, input_tokens
 from proxy.door.shared_pools import SharedPools
 from proxy.gateway import filters, names
@@ -26,7 +26,7 @@ from proxy.gateway.facts import OPERATIONS, Facts, Json
 from proxy.gateway.filters import Route, keys_of
 from proxy.gateway.limits import pool
 from proxy.gateway.live import Live
-from proxy.gateway.options import CandidateOptions
+from proxy.gateway.options import CandidateOptions, RouteOptions
 from proxy.metering.book import tariff_book
 from proxy.settings.config import Config
 from proxy.settings.gateway_checks import gateway_warnings
@@ -40,6 +40,7 @@ ROUTES = (
     Column("candidate", "candidate"),
     Column("order", "order"),
     Column("share", "share", number=True),
+    Column("canary", "canary"),
     Column("when", "when"),
 )
 CHOICES = (
@@ -85,6 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def show(config: Config, *, as_json: bool) -> Exit:
     """Print the routes as they are configured."""
+    canaries = Canaries(Places(config.data))
     rows = [
         {
             "route": route.name,
@@ -92,6 +94,7 @@ def show(config: Config, *, as_json: bool) -> Exit:
             "candidate": one.label,
             "order": route.order,
             "share": next((f"{a.share:g}" for a in route.split if a.candidate == number), ""),
+            "canary": _canary(canaries, route, number),
             "when": one.when,
         }
         for route in config.gateway.routes.values()
@@ -107,6 +110,14 @@ def show(config: Config, *, as_json: bool) -> Exit:
     for name, model in config.gateway.aliases.items():
         terminal.say(f"alias {name} = {model}")
     return Exit.OK
+
+
+def _canary(canaries: Canaries, route: RouteOptions, candidate: int) -> str:
+    """How the route's canary fares, if this candidate is it."""
+    if route.canary is None or route.canary.candidate != candidate:
+        return ""
+    standing = canaries.of(route)
+    return "not judged yet" if standing is None else standing.state.replace("_", " ")
 
 
 def check(config: Config, *, as_json: bool) -> Exit:
@@ -165,10 +176,17 @@ def _live(config: Config, route: Route, facts: Facts, at: datetime) -> Live:
     labels = [one.options.label for one in route.candidates]
     measured_at = measured.at(now)
     known = measured.of(labels, facts.input_tokens if route.counts else None)
+    out = Canaries(places).rolled_back(route.options)
     priced = prices.conditions(route, facts, tariff_book(config), at)
     conditions = tuple(
-        replace(one, usd=price.usd, rates=price.rates, closed_until=opens(candidate.options))
-        for one, price, candidate in zip(known, priced, route.candidates, strict=True)
+        replace(
+            one,
+            usd=price.usd,
+            rates=price.rates,
+            closed_until=opens(route.candidates[n].options),
+            rolled_back=n == out,
+        )
+        for n, (one, price) in enumerate(zip(known, priced, strict=True))
     )
     shared.close()
     return Live(at=measured_at, conditions=conditions)

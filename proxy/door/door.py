@@ -17,7 +17,7 @@ from proxy.door import keys, targets
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
 from proxy.door.counting import Counted
-from proxy.door.measured import Conditions
+from proxy.door.measured import Canaries, Conditions
 from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
 from proxy.door.refusals import refused
 from proxy.door.request import Sender, model_in_path
@@ -80,7 +80,10 @@ class GatewayDoor:
         self.options = config.gateway
         places = Places(config.data)
         self.state = State(
-            monotonic, SharedPools(places.gateway_pools), Conditions(places.gateway_live)
+            monotonic,
+            SharedPools(places.gateway_pools),
+            Conditions(places.gateway_live),
+            Canaries(places),
         )
         self._config = config
         self._forward = forward

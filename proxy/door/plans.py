@@ -22,7 +22,7 @@ from proxy.gateway import filters, names
 from proxy.gateway.answers import Json, decoded
 from proxy.gateway.body import model_span
 from proxy.gateway.chain import Target, Tried
-from proxy.gateway.decision import Decision, decide, unit_of
+from proxy.gateway.decision import Decision, decide, unit_id, unit_of
 from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route, fits, keys_of
 from proxy.gateway.limits import pool
@@ -77,6 +77,7 @@ class Plan:
     route: Route
     facts: Facts
     decision: Decision
+    unit: str  # what a split assigned as one
     targets: Sequence[Target]
     foreign: Foreign
 
@@ -89,6 +90,12 @@ class Plan:
     def room(self) -> Collection[int]:
         """The candidates that are known to have room for the prompt."""
         return {n for n, one in enumerate(self.route.candidates) if fits(one, self.facts)}
+
+    @property
+    def _arm(self) -> str:
+        """The arm of the split that was assigned; "" if there is no split."""
+        place = self.decision.assigned
+        return "" if place is None else self.route.candidates[place].options.label
 
     def note(self, target: Target, tried: Sequence[Tried]) -> GatewayNote:
         """What the row of the next attempt says of the decision."""
@@ -105,6 +112,8 @@ class Plan:
             propensity=choice.probability,
             reason=reason,
             sticky=self.decision.sticky,
+            arm=self._arm,
+            unit=self.unit if self._arm else "",
             translated=translated is not None,
             losses=losses,
         )
@@ -144,7 +153,8 @@ class Planner:
         facts = replace(facts, foreign=found.why)
         now = monotonic()
         live = await self._live(route, facts, now)
-        decision = decide(route, facts, live, now, unit_of(facts, random.random()))
+        unit = unit_of(facts, random.random())
+        decision = decide(route, facts, live, now, unit)
         self._note_leader(route, decision)
         if not decision.order:
             most = self._config.metering.count_bytes_max
@@ -160,6 +170,7 @@ class Planner:
             route=route,
             facts=facts,
             decision=decision,
+            unit=unit_id(route.options.name, route.options.version, unit),
             targets=targets,
             foreign=found,
         )
@@ -197,8 +208,10 @@ class Planner:
         measured_at = self._state.measured.at(now)
         labels = [one.options.label for one in route.candidates]
         known = self._state.measured.of(labels, facts.input_tokens if route.counts else None)
+        out = self._state.canaries.rolled_back(route.options)
         conditions = [
-            replace(one, closed_until=self._opens(route, n, now)) for n, one in enumerate(known)
+            replace(one, closed_until=self._opens(route, n, now), rolled_back=n == out)
+            for n, one in enumerate(known)
         ]
         if _needs_prices(route, kept):
             at = datetime.now(UTC)

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from proxy.door.measured import Conditions
+from proxy.door.measured import Canaries, Conditions
 from proxy.door.shared_pools import SharedPools
 from proxy.gateway.live import Kept
 
@@ -42,8 +42,12 @@ class State(Sessions):
     """The same, and who leads a route."""
 
     def __init__(
-        self, clock: Callable[[], float], pools: SharedPools, measured: Conditions
+        self,
+        clock: Callable[[], float],
+        pools: SharedPools,
+        measured: Conditions,
+        canaries: Canaries,
     ) -> None:
         super().__init__(clock)
-        self.pools, self.measured = pools, measured
+        self.pools, self.measured, self.canaries = pools, measured, canaries
         self.leaders: dict[str, int] = {}  # of configured routes: the best candidate so far

@@ -9,6 +9,8 @@ from proxy.exchange import Outcome
 from proxy.gateway.chain import ATTEMPTS_MAX
 from proxy.gateway.failures import DEADLINE, FAILED_OVER, Again, Fault, What, what
 
+# Ends that are the caller's or ours, and no word about the candidate.
+OURS = (Outcome.CLIENT_GONE, Outcome.INTERRUPTED, Outcome.REFUSED)
 _LEFT = (Outcome.CLIENT_GONE, Outcome.INTERRUPTED)  # nobody is there to be answered
 
 
@@ -25,6 +27,15 @@ def what_of(record: Record) -> What:
         )
         return what(fault)
     return what(Fault(sent=record.outcome != Outcome.UNREACHABLE))
+
+
+def fault_of(record: Record) -> str:
+    """The class of an attempt's failure; "" if it has none, or none that it is known by: it ended
+    for the caller's sake, or for ours."""
+    if record.outcome in OURS:
+        return ""
+    found = what_of(record)
+    return "" if found is What.ANSWERED else found.value
 
 
 def ends_call(record: Record, *, retry_ambiguous: bool) -> bool:

@@ -142,6 +142,11 @@ class Places:
         return self.state / "gateway-live.json"
 
     @property
+    def gateway_canaries(self) -> Path:
+        """How the canaries of routes fare, and which were rolled back."""
+        return self.state / "gateway-canaries.json"
+
+    @property
     def command_token(self) -> Path:
         """The token that commands of the same user send to the console."""
         return self.state / "command.token"
