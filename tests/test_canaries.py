@@ -1,7 +1,7 @@
 """Canaries in a meter: judged from rows, told once, rolled back for good, seen by relays."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from time import time
@@ -118,17 +118,23 @@ def write(chdb_dsn: str, database: str) -> Callable[[Sequence[Record]], None]:
     return written
 
 
+@pytest.fixture
+async def store(chdb_dsn: str, database: str) -> AsyncIterator[Store]:
+    """Reads them."""
+    made = Store(chdb_dsn, database=database)
+    yield made
+    await made.close()
+
+
 async def test_a_worse_canary_is_rolled_back(
     make_records: "RecordMaker",
     write: Callable[[Sequence[Record]], None],
-    chdb_dsn: str,
-    database: str,
+    store: Store,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """From rows to relays: an entry in the audit log, one alert, no more sessions; for good."""
     made = watched(tmp_path, rollback=True, total_s=2.0)
-    store = Store(chdb_dsn, database=database)
     meter = Meter(tmp_path, made, store)
     assert (await meter.look()).state == RUNNING
     fails = {"outcome": "http_error", "http_status": 503, "fault": "unavailable"}
@@ -177,7 +183,6 @@ async def test_a_worse_canary_is_rolled_back(
     new = Meter(tmp_path, watched(tmp_path, version="2"), store)
     assert (await new.look()).state == RUNNING
     assert not new.told()  # both are over
-    await store.close()
 
 
 async def test_what_is_counted_of_a_session(
@@ -261,4 +266,4 @@ async def test_a_store_that_is_away(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert "begin anew" in caplog.text
     for _ in range(2):
         assert (await meter.look()).state == RUNNING
-    assert caplog.text.count("Cannot judge the canary of route r") == 1
+    assert caplog.text.count("Canary of route r: ") == 1

@@ -83,7 +83,7 @@ class Canaries:
                 if standing.state == WORSE and options.rollback:
                     standing = await self._rolled_back(standing)
             except Exception as error:  # noqa: BLE001 — metering goes on
-                problem = f"Cannot judge the canary of route {route.name}: {error}"
+                problem = f"Canary of route {route.name}: {error}"
             found.append(standing)
         try:
             await asyncio.to_thread(write_atomically, self._path, _encode(found))

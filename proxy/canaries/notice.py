@@ -23,8 +23,10 @@ def notice(standing: Standing, node: str, *, ended_at: datetime | None = None) -
     state, name = standing.state, one_line(f"{standing.candidate} in route {standing.route}")
     began = datetime.fromtimestamp(standing.began_at, UTC)
     found = standing.ended_at or standing.began_at
+    id = f"canary/{node}:{standing.route}:{began:%Y-%m-%dT%H:%M:%S.%fZ}"
     return Notice(
-        id=f"canary/{node}:{standing.route}:{began:%Y-%m-%dT%H:%M:%S.%fZ}:{state}",
+        id=f"{id}:{state}",
+        also=(f"{id}:{WORSE}",) if state == ROLLED_BACK else (),
         kind="canary",
         name=f"canary_{state}",
         title=f"Canary {name}: {state.replace('_', ' ')}",

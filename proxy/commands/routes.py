@@ -20,13 +20,14 @@ from proxy.door.foreign import Foreign, foreign
 from proxy.door.measured import Canaries, Conditions
 from proxy.door.request import Sender, facts_of, input_tokens
 from proxy.door.shared_pools import SharedPools
-from proxy.gateway import filters, names
+from proxy.gateway import filters, names, shutting
 from proxy.gateway.decision import Choice, Decision, decide, unit_of
 from proxy.gateway.facts import OPERATIONS, Facts, Json
 from proxy.gateway.filters import Route, keys_of
 from proxy.gateway.limits import pool
-from proxy.gateway.live import Live
+from proxy.gateway.live import STALE_S, Condition, Live
 from proxy.gateway.options import CandidateOptions, RouteOptions
+from proxy.gateway.pools import Pool
 from proxy.metering.book import tariff_book
 from proxy.settings.config import Config
 from proxy.settings.gateway_checks import gateway_warnings
@@ -170,23 +171,28 @@ def _live(config: Config, route: Route, facts: Facts, at: datetime) -> Live:
 
     def opens(one: CandidateOptions) -> float:
         named = keys_of(one, config.gateway) if shares else ()
-        found = (shared.opens_at(pool(one.provider, key, one.model), now) for key in named)
-        return min(found, default=0.0)
+        times = (shared.opens_at(pool(one.provider, key, one.model), now) for key in named)
+        return min(times, default=0.0)
+
+    def known(label: str, condition: Condition) -> Condition:
+        fresh = now - measured_at <= STALE_S and len(labels) > 1
+        state = shared.seen(shutting.name(label)) if shares else Pool()
+        return shutting.judged(condition, state, now, fresh=fresh)[0]
 
     labels = [one.options.label for one in route.candidates]
     measured_at = measured.at(now)
-    known = measured.of(labels, facts.input_tokens if route.counts else None)
+    found = measured.of(labels, facts.input_tokens if route.counts else None)
     out = Canaries(places).rolled_back(route.options)
     priced = prices.conditions(route, facts, tariff_book(config), at)
     conditions = tuple(
         replace(
-            one,
+            known(labels[n], one),
             usd=price.usd,
             rates=price.rates,
             closed_until=opens(route.candidates[n].options),
             rolled_back=n == out,
         )
-        for n, (one, price) in enumerate(zip(known, priced, strict=True))
+        for n, (one, price) in enumerate(zip(found, priced, strict=True))
     )
     shared.close()
     return Live(at=measured_at, conditions=conditions)

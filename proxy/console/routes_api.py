@@ -10,7 +10,7 @@ from aiohttp import web
 from proxy.console.asking import ASKED, reply
 from proxy.door.measured import Canaries, Conditions
 from proxy.door.shared_pools import SharedPools
-from proxy.gateway import pools
+from proxy.gateway import pools, shutting
 from proxy.gateway.canary import Standing, identity
 from proxy.gateway.filters import keys_of
 from proxy.gateway.limits import limit_class, pool
@@ -91,6 +91,7 @@ class RoutesApi:
             "candidate": one.label,
             "when": one.when,
             "failing": bool(fresh and failing),
+            "state": _state(self._pools.seen(shutting.name(one.label)), time()),
             "measured_at": _instant(at) if figures else None,
             "stale": bool(figures) and not fresh,
             "measured": [_measured(each) for each in figures],

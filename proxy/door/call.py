@@ -167,7 +167,7 @@ class GatewayCall:
                 self._kept(plan, step.target)
                 return
             end = What.MISTAKE if last.fault is None else what(last.fault)
-            self._note(step.target.pool, end, last)
+            self._note(plan, step.target, end, last)
             tried.append(Tried(target=step.target, what=end))
 
     def _may_send(self, target: Target, retry: bool) -> bool:
@@ -213,8 +213,8 @@ class GatewayCall:
         )
         return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
 
-    def _note(self, name: str, end: What, held: Held) -> None:
-        """What an end says of its pool."""
+    def _note(self, plan: Plan, target: Target, end: What, held: Held) -> None:
+        """What an end says of its pool, and of the candidate."""
         at = datetime.now(UTC)
         wait_s, left = reset_s(held.headers, held.error, at), room(held.headers, at)
 
@@ -226,7 +226,15 @@ class GatewayCall:
                 return pools.dropped(pool)
             return pools.answered(pool, now)
 
-        self._door.state.pools.change(name, to)
+        self._door.state.pools.change(target.pool, to)
+        self._tried(plan, target, end)
+
+    def _tried(self, plan: Plan, target: Target, end: What) -> None:
+        """Whether a candidate can be trusted again; a lone one has to be anyway."""
+        if len(plan.route.candidates) > 1:
+            label = plan.route.candidates[target.candidate].options.label
+            tries = target.candidate == plan.tries
+            self._door.state.breakers.ended(label, end, tries=tries)
 
     def _kept(self, plan: Plan, target: Target) -> None:
         headers = self._stage.headers if self._stage is not None else {}
@@ -234,9 +242,10 @@ class GatewayCall:
         self._door.state.pools.change(
             target.pool, lambda pool, now: pools.told(pools.answered(pool, now), now, left)
         )
+        self._tried(plan, target, What.ANSWERED)
         facts = plan.facts
-        self._door.state.keep(
-            plan.route.options.name, facts.session, target.candidate, facts.input_tokens
+        self._door.state.sessions.keep(
+            plan.route.options, facts.session, target.candidate, facts.input_tokens
         )
 
     # -- answers of the gateway's own -----------------------------------------------------------

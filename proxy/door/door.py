@@ -17,11 +17,9 @@ from proxy.door import keys, targets
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
 from proxy.door.counting import Counted
-from proxy.door.measured import Canaries, Conditions
 from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
 from proxy.door.refusals import refused
 from proxy.door.request import Sender, model_in_path
-from proxy.door.shared_pools import SharedPools
 from proxy.door.stage import Stage
 from proxy.door.state import State
 from proxy.exchange import GatewayNote
@@ -78,13 +76,7 @@ class GatewayDoor:
 
     def __init__(self, config: Config, forward: Forward, book: Callable[[], TariffBook]) -> None:
         self.options = config.gateway
-        places = Places(config.data)
-        self.state = State(
-            monotonic,
-            SharedPools(places.gateway_pools),
-            Conditions(places.gateway_live),
-            Canaries(places),
-        )
+        self.state = State(monotonic, Places(config.data))
         self._config = config
         self._forward = forward
         self._ids = CallIds()

@@ -26,7 +26,7 @@ from proxy.gateway.decision import Decision, decide, unit_id, unit_of
 from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route, fits, keys_of
 from proxy.gateway.limits import pool
-from proxy.gateway.live import Condition, Kept, Live
+from proxy.gateway.live import STALE_S, Condition, Kept, Live
 from proxy.gateway.options import GatewayCaller
 from proxy.gateway.translation.requests import Translated
 from proxy.relay.headers import RequestHeaders
@@ -77,6 +77,7 @@ class Plan:
     route: Route
     facts: Facts
     decision: Decision
+    tries: int | None  # the candidate that was shut off, and that this call may try
     unit: str  # what a split assigned as one
     targets: Sequence[Target]
     foreign: Foreign
@@ -152,9 +153,9 @@ class Planner:
         found = await self._foreign(body, document, route, facts)
         facts = replace(facts, foreign=found.why)
         now = monotonic()
-        live = await self._live(route, facts, now)
+        live, shut = await self._live(route, facts, now)
         unit = unit_of(facts, random.random())
-        decision = decide(route, facts, live, now, unit)
+        decision, tries = self._decided(route, facts, live, now, unit=unit, shut=shut)
         self._note_leader(route, decision)
         if not decision.order:
             most = self._config.metering.count_bytes_max
@@ -170,6 +171,7 @@ class Planner:
             route=route,
             facts=facts,
             decision=decision,
+            tries=tries,
             unit=unit_id(route.options.name, route.options.version, unit),
             targets=targets,
             foreign=found,
@@ -203,8 +205,34 @@ class Planner:
         tokens = await asyncio.to_thread(input_tokens, facts.operation, document, most)
         return replace(facts, input_tokens=tokens)
 
-    async def _live(self, route: Route, facts: Facts, now: float) -> Live:
-        kept = self._state.kept(route.options.name, facts.session)
+    def _decided(
+        self,
+        route: Route,
+        facts: Facts,
+        live: Live,
+        now: float,
+        *,
+        unit: str,
+        shut: Collection[int],
+    ) -> tuple[Decision, int | None]:
+        """The decision, and which of those that were `shut` off it tries: one call may at a time.
+        For the others it is decided as if it were shut."""
+        left = set(shut)
+        while True:
+            decision = decide(route, facts, live, now, unit)
+            first = decision.order[0].candidate if decision.order else None
+            if first not in left:
+                return decision, None
+            if self._state.breakers.take(route.candidates[first].options.label):
+                return decision, first
+            left.discard(first)
+            conditions = list(live.conditions)
+            conditions[first] = replace(conditions[first], shut=True)
+            live = replace(live, conditions=tuple(conditions))
+
+    async def _live(self, route: Route, facts: Facts, now: float) -> tuple[Live, Collection[int]]:
+        """What is known, and which candidates were shut off and may be tried by one call."""
+        kept = self._state.sessions.kept(route.options, facts.session)
         measured_at = self._state.measured.at(now)
         labels = [one.options.label for one in route.candidates]
         known = self._state.measured.of(labels, facts.input_tokens if route.counts else None)
@@ -213,6 +241,11 @@ class Planner:
             replace(one, closed_until=self._opens(route, n, now), rolled_back=n == out)
             for n, one in enumerate(known)
         ]
+        shut = []
+        for n, label in enumerate(labels) if len(labels) > 1 else ():
+            fresh = now - measured_at <= STALE_S
+            conditions[n], may = self._state.breakers.judged(label, conditions[n], fresh=fresh)
+            shut += [n] if may else []
         if _needs_prices(route, kept):
             at = datetime.now(UTC)
             priced = await asyncio.to_thread(self._priced, route, facts, at)
@@ -221,7 +254,8 @@ class Planner:
                 for price, one in zip(priced, conditions, strict=True)
             ]
         leader = self._state.leaders.get(route.options.name)
-        return Live(at=measured_at, conditions=tuple(conditions), leader=leader, kept=kept)
+        live = Live(at=measured_at, conditions=tuple(conditions), leader=leader, kept=kept)
+        return live, shut
 
     def _note_leader(self, route: Route, decision: Decision) -> None:
         """Whom another candidate must clearly beat the next time.  A session's call shows none."""

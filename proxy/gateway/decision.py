@@ -97,7 +97,7 @@ def decide(route: Route, facts: Facts, live: Live, now: float, unit: str) -> Dec
 
 def _is_well(condition: Condition, now: float) -> bool:
     open_now = condition.closed_until <= now
-    return open_now and not (condition.failing or condition.rolled_back)
+    return open_now and not (condition.failing or condition.shut or condition.rolled_back)
 
 
 def _why_behind(condition: Condition, now: float) -> str:
@@ -105,7 +105,7 @@ def _why_behind(condition: Condition, now: float) -> str:
         return "rolled_back"
     if condition.closed_until > now:
         return "limit"
-    return "failing" if condition.failing else "failover"
+    return "failing" if condition.failing or condition.shut else "failover"
 
 
 def _odds(route: Route, ranked: Sequence[int], unit: str) -> tuple[Mapping[int, float], int | None]:

@@ -26,9 +26,11 @@ class Condition:
 
     calls: int = 0
     error_share: float = 0.0
+    failed_at: float = 0.0  # the last time, in seconds since the epoch
     first_token_s: float | None = None  # medians
     total_s: float | None = None
     closed_until: float = 0.0  # all of its pools are closed until then
+    shut: bool = False  # it failed too often, and nobody may try now whether it still does
     rolled_back: bool = False  # as the canary that it was
     usd: Decimal | None = None  # of this request; None: no price is known
     rates: Rates | None = None

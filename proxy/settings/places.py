@@ -137,6 +137,11 @@ class Places:
         return self.state / "gateway-pools"
 
     @property
+    def gateway_sessions(self) -> Path:
+        """The memory that the relays share: where the gateway's sessions are cached."""
+        return self.state / "gateway-sessions"
+
+    @property
     def gateway_live(self) -> Path:
         """How the gateway's candidates did lately, as the meter measured it."""
         return self.state / "gateway-live.json"
