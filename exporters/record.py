@@ -25,7 +25,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     On a socket that carries many responses, each of them has a record, and so has the connection,
     which is no call (`is_socket`): it goes to table `sockets`, and is in no count of calls.  Nor is
-    what a budget refused (`is_refusal`), which goes to table `refusals`.
+    what a budget or the gateway refused (`is_refusal`), which goes to table `refusals`.
     """
 
     ts_us: int  # start of the call, microseconds since the epoch (UTC)
@@ -134,8 +134,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether a budget refused it, so that it was never made."""
+        """Whether it was never made: a budget refused it, or the gateway gave its client's call up
+        (`is_given_up`), whose attempts are records of their own."""
         return self.outcome == "refused"
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it says only that the gateway gave a client's call up."""
+        return self.is_refusal and self.request_id != "" and self.candidate == ""
 
 
 COLUMNS = tuple(

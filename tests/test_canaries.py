@@ -209,8 +209,9 @@ async def test_what_is_counted_of_a_session(
     ]
     await asyncio.to_thread(write, rows)
     told = FeedbackTable(chdb_dsn, database=database)
+    now = int(time() * 1e6)
     no = {"about": "session", "target": "s", "id": "1", "name": "n", "value": "false"}
-    await told.write([Feedback(ts_us=1, received_us=1, success=False, **no)])  # type: ignore[arg-type]
+    await told.write([Feedback(ts_us=now, received_us=now, success=False, **no)])
     found = await meter.look()
     a, b = found.others, found.canary
     assert (a.units, a.errors, a.slow, a.refusals, a.priced) == (3, 1, 0, 0, 2)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from proxy.gateway.canary import (
     RUNNING,
@@ -46,8 +48,8 @@ def looks(canary: Fate, others: Fate, share: float, seed: int) -> Iterator[tuple
     count = LOOKS * STEP
     mine = chance.random(count) < share
 
-    def of(name: str) -> np.ndarray:
-        return np.where(mine, getattr(canary, name), getattr(others, name))
+    def of(name: str) -> NDArray[np.float64]:
+        return np.where(mine, float(getattr(canary, name)), float(getattr(others, name)))
 
     events = {name: chance.random(count) < of(name) for name in ("errors", "slow", "refusals")}
     turns = 1 + chance.binomial(8, 0.2, count)
@@ -65,12 +67,8 @@ def looks(canary: Fate, others: Fate, share: float, seed: int) -> Iterator[tuple
 
 
 def _arm(sums: dict[str, float]) -> Arm:
-    floats = ("usd_usd", "successes_successes", "usd_successes")
-    return Arm(
-        **{name: int(value) for name, value in sums.items() if name not in (*floats, "usd")},
-        **{name: float(sums[name]) for name in floats},
-        usd=Decimal(float(sums["usd"])),
-    )
+    kinds = {one.name: one.type for one in msgspec.structs.fields(Arm)}
+    return Arm(**{name: kinds[name](float(value)) for name, value in sums.items()})
 
 
 def stops(canary: Fate, others: Fate, share: float, runs: int) -> list[int | None]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 
-from proxy.door.shared_pools import SharedPools
+from proxy.door.shared_pools import SharedPools, To
 from proxy.gateway import pools, shutting
 from proxy.gateway.failures import What
 from proxy.gateway.live import Condition
@@ -50,6 +50,7 @@ class Breakers:
         """An attempt ended; `tries`: it was the one that had taken it."""
         if not tries and candidate in self._open_until:
             return
+        to: To
         if end.harm:
             to = pools.failed
         elif end is What.ANSWERED:

@@ -10,26 +10,23 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from time import monotonic, time
+from time import monotonic
 from typing import Protocol
 
-from aiohttp.http import HttpVersion11
-
 from proxy.door.counting import Counted
-from proxy.door.interpreter import LOSSES, Interpreter
-from proxy.door.plans import Arrived, Asked, Plan, Sent
+from proxy.door.interpreter import LOSSES, interpreter
+from proxy.door.plan import Arrived, Asked, Plan, Sent
 from proxy.door.refusals import refused
 from proxy.door.stage import Held, Stage
 from proxy.door.state import State
 from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
 from proxy.gateway import pools
-from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
+from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, closes, next_step
 from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
 from proxy.gateway.limits import reset_s, room
 from proxy.gateway.options import GatewayOptions
 from proxy.gateway.pools import Pool
-from proxy.gateway.translation.answers import Between
 from proxy.relay.answers import relay_answer
 from proxy.relay.call import Caller
 from proxy.relay.http1 import head, status_line
@@ -37,6 +34,7 @@ from proxy.relay.routes import Refusal
 
 NO_RETRY = {"x-should-retry": "false"}  # OpenAI's and Anthropic's SDKs obey it
 TOO_LARGE = "the request is larger than gateway.body_bytes_max, so it cannot be sent again."
+PASSED_ON = "gateway_passed_on"  # what a record says where the last attempt's error was the answer
 LIMITED = "every candidate is at its rate limit; the first opens in {} s."
 UNANSWERED = (
     "no candidate answered, and the request may have been processed; retry if that is safe."
@@ -53,6 +51,7 @@ class Door(Protocol):
     def state(self) -> State: ...
     async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal: ...
     def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None: ...
+    def give_up(self, arrived: Arrived, plan: Plan, attempts: int, error: str) -> None: ...
 
 
 class GatewayCall:
@@ -154,6 +153,7 @@ class GatewayCall:
                 if not self._may_send(step.target, bool(tried)):
                     step = Stop()
             if isinstance(step, Stop):
+                self._note_end(plan, tried, step, last)
                 self._give_up(step, last)
                 return
             if self._stage is not None:
@@ -184,8 +184,8 @@ class GatewayCall:
         told = {"x-taximeter-request-id": note.request_id, "x-taximeter-candidate": note.candidate}
         if note.losses:
             told[LOSSES] = ", ".join(note.losses)
-        interpreter = self._interpreter(plan, target, note.losses)
-        stage = self._stage = Stage(self._caller, told, interpreter)
+        reads = interpreter(plan, target, note.losses, self._arrived.request)
+        stage = self._stage = Stage(self._caller, told, reads)
         self._door.send(stage, self._arrived, plan, Sent(target=target, note=note))
         try:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
@@ -193,25 +193,8 @@ class GatewayCall:
         except TimeoutError:
             stage.abandon(Outcome.TIMED_OUT, DEADLINE)
             sent = stage.log is None or stage.log.sent
-            return Held(fault=Fault(sent=sent), has_answer=False, headers={}, error={})
-
-    def _interpreter(
-        self, plan: Plan, target: Target, losses: tuple[str, ...]
-    ) -> Interpreter | None:
-        """What turns the answer into the caller's dialect; None: it is in that."""
-        translated = plan.translated(target)
-        if translated is None:
-            return None
-        request = self._arrived.request
-        between = Between(
-            caller=plan.facts.dialect,
-            provider=plan.route.candidates[target.candidate].dialect,
-            shows_usage=translated.shows_usage,
-            stream=plan.facts.stream,
-            as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
-            at=int(time()),
-        )
-        return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
+            fault = Fault(sent=sent)
+            return Held(fault=fault, has_answer=False, headers={}, error={}, late=True)
 
     def _note(self, plan: Plan, target: Target, end: What, held: Held) -> None:
         """What an end says of its pool, and of the candidate."""
@@ -249,6 +232,17 @@ class GatewayCall:
         )
 
     # -- answers of the gateway's own -----------------------------------------------------------
+
+    def _note_end(self, plan: Plan, tried: Sequence[Tried], step: Stop, last: Held | None) -> None:
+        """Record that the call is given up, unless its last attempt's record shows it."""
+        passes = step.retry_after_s is None and last is not None and last.has_answer
+        breaks = not passes and self._stage is not None and self._stage.call is not None
+        if last is not None and not breaks:
+            ambiguous = plan.route.options.retry_ambiguous
+            if last.late or closes(tried[-1].what, len(tried), retry_ambiguous=ambiguous):
+                return
+        error = "gateway_limited" if step.retry_after_s is not None else "gateway_unanswered"
+        self._door.give_up(self._arrived, plan, len(tried), PASSED_ON if passes else error)
 
     def _give_up(self, step: Stop, last: Held | None) -> None:
         """Pass the last answer on; or say what there was instead of one."""
