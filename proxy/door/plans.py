@@ -23,7 +23,7 @@ from proxy.gateway.decision import Decision, decide, unit_id, unit_of
 from proxy.gateway.facts import Facts
 from proxy.gateway.filters import Route, keys_of
 from proxy.gateway.limits import pool
-from proxy.gateway.live import STALE_S, Condition, Kept, Live
+from proxy.gateway.live import STALE_S, Condition, Live
 from proxy.relay.routes import Refusal
 from proxy.settings.config import Config
 
@@ -68,8 +68,8 @@ class Planner:
         found = await self._foreign(body, document, route, facts)
         facts = replace(facts, foreign=found.why)
         now = monotonic()
-        live, shut = await self._live(route, facts, now)
         unit = unit_of(facts, random.random())
+        live, shut = await self._live(route, facts, now, unit)
         decision, tries = self._decided(route, facts, live, now, unit=unit, shut=shut)
         self._note_leader(route, decision)
         if not decision.order:
@@ -145,7 +145,9 @@ class Planner:
             conditions[first] = replace(conditions[first], shut=True)
             live = replace(live, conditions=tuple(conditions))
 
-    async def _live(self, route: Route, facts: Facts, now: float) -> tuple[Live, Collection[int]]:
+    async def _live(
+        self, route: Route, facts: Facts, now: float, unit: str
+    ) -> tuple[Live, Collection[int]]:
         """What is known, and which candidates were shut off and may be tried by one call."""
         kept = self._state.sessions.kept(route.options, facts.session)
         measured_at = self._state.measured.at(now)
@@ -161,15 +163,16 @@ class Planner:
             fresh = now - measured_at <= STALE_S
             conditions[n], may = self._state.breakers.judged(label, conditions[n], fresh=fresh)
             shut += [n] if may else []
-        if _needs_prices(route, kept):
+        leader = self._state.leaders.get(route.options.name)
+        live = Live(at=measured_at, conditions=tuple(conditions), leader=leader, kept=kept)
+        if _needs_prices(route, facts, live, now, unit=unit):
             at = datetime.now(UTC)
             priced = await asyncio.to_thread(self._priced, route, facts, at)
             conditions = [
                 replace(one, usd=price.usd, rates=price.rates)
                 for price, one in zip(priced, conditions, strict=True)
             ]
-        leader = self._state.leaders.get(route.options.name)
-        live = Live(at=measured_at, conditions=tuple(conditions), leader=leader, kept=kept)
+            live = replace(live, conditions=tuple(conditions))
         return live, shut
 
     def _note_leader(self, route: Route, decision: Decision) -> None:
@@ -208,7 +211,14 @@ def _nobody(route: Route, decision: Decision) -> Refusal:
     return Refusal(400, "no_candidate", NOBODY.format(route.options.name, why))
 
 
-def _needs_prices(route: Route, kept: Kept | None) -> bool:
-    """Prices decide in these orders, and whether a session should leave its cache."""
-    several = len(route.candidates) > 1
-    return several and (route.options.order in ("price", "score") or kept is not None)
+def _needs_prices(route: Route, facts: Facts, live: Live, now: float, *, unit: str) -> bool:
+    """Prices decide in these orders, and whether a session should leave its cache: if anybody else
+    would be first without it."""
+    if len(route.candidates) < 2:
+        return False
+    if route.options.order in ("price", "score"):
+        return True
+    if live.kept is None:
+        return False
+    free = decide(route, facts, replace(live, kept=None), now, unit)
+    return bool(free.order) and free.order[0].candidate != live.kept.candidate

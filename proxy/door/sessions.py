@@ -106,7 +106,7 @@ class SharedSessions:
         if not session:
             return None
         wall = self._wall()
-        shared = self._shared.change(_name(route, session), wall, lambda place: place)
+        shared = self._shared.seen(_name(route, session), wall)
         known = [shared.kept if shared else None, self._own.kept(route.name, session)]
         found = max((one for one in known if one), key=lambda one: one.until, default=None)
         places = [digest(one) for one in route.candidates]

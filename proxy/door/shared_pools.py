@@ -56,7 +56,11 @@ class SharedPools:
 
     def seen(self, name: str) -> Pool:
         """The state as it is, with instants of the wall."""
-        return self._step(name, self._wall(), lambda pool, _: pool)
+        wall = self._wall()
+        if name not in self._unsaid and (found := self._shared.seen(name, wall)) is not None:
+            self._remember(name, found)
+            return found
+        return self._step(name, wall, lambda pool, _: pool)
 
     def opens_at(self, name: str, now: float) -> float:
         """When a call may be sent; `now` if it may be sent now."""

@@ -10,9 +10,10 @@ import logging
 import mmap
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -62,6 +63,11 @@ class Kind(Generic[T]):
         return PLACES_AT + self.places * self.place
 
 
+@lru_cache(maxsize=4096)
+def _digest(name: str) -> bytes:
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
 class Table(Generic[T]):
     """One mapping.  Raises OSError if there can be none.
 
@@ -92,7 +98,7 @@ class Table(Generic[T]):
 
     def change(self, name: str, now: float, to: Callable[[T], T]) -> T:
         """Put a name into its next state, in one locked step.  Raises Busy."""
-        digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        digest = _digest(name)
         lock(self._fd, TRY_NS)
         try:
             at, before = self._find(digest, now)
@@ -103,13 +109,32 @@ class Table(Generic[T]):
             unlock(self._fd)
         return state
 
+    def seen(self, name: str, now: float) -> T | None:
+        """The state of a name, without the lock; None: somebody may be writing it now."""
+        state, torn = self._kind.empty, False
+        digest = _digest(name)
+        for at in self._places(digest):
+            data = self._map[at : at + self._kind.used]
+            if data == self._new:
+                break
+            found, used = self._read(data, now)
+            if found == digest:
+                return self._kind.unpack(self._kind.fields.unpack_from(data, _HEAD.size))
+            torn = torn or not used
+        return None if torn else state
+
+    def _places(self, digest: bytes) -> Iterator[int]:
+        """Where a name may be."""
+        kind = self._kind
+        first = int.from_bytes(digest[:4], "little")
+        for step in range(PROBES_MAX):
+            yield PLACES_AT + (first + step) % kind.places * kind.place
+
     def _find(self, digest: bytes, now: float) -> tuple[int, T]:
         """Where a name is, or will be, and its state."""
         kind = self._kind
-        first = int.from_bytes(digest[:4], "little")
         oldest, oldest_used = -1, float("inf")
-        for step in range(PROBES_MAX):
-            at = PLACES_AT + (first + step) % kind.places * kind.place
+        for at in self._places(digest):
             data = self._map[at : at + kind.used]
             if data == self._new:  # it was never used: nothing can be behind it
                 return (oldest if oldest_used == 0.0 else at), kind.empty
@@ -183,6 +208,12 @@ class Shared(Generic[T]):
         except Busy:
             self._away_until = self._clock() + AWAY_S
             return None
+
+    def seen(self, name: str, wall: float) -> T | None:
+        """The state, as all relays have it; None: it cannot be read now.  Usually takes no lock."""
+        table = self._opened()
+        found = None if table is None else table.seen(name, wall)
+        return self.change(name, wall, lambda state: state) if found is None else found
 
     def _opened(self) -> Table[T] | None:
         now = self._clock()

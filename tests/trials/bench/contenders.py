@@ -162,14 +162,18 @@ class Taximeter:
         provider = Provider(name="openai", base_url=upstream.url + "/openai")
         config = Config(data=folder, providers={"openai": provider})
         config = replace(config, upstream=UpstreamOptions(ca_file=upstream.ca_file))
-        with ExitStack() as stack:
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
-            listener.setblocking(False)
-            pids = [
-                stack.enter_context(_relay(config, listener.fileno(), slot))
-                for slot in range(self.relays)
-            ]
-            yield Started(listener.getsockname()[1], tuple(pids), folder / "calls")
+        with relays(config, self.relays) as (port, pids):
+            yield Started(port, pids, folder / "calls")
+
+
+@contextmanager
+def relays(config: Config, count: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Relays that share a port: it, and their processes."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
+        listener.setblocking(False)
+        pids = [stack.enter_context(_relay(config, listener.fileno(), n)) for n in range(count)]
+        yield listener.getsockname()[1], tuple(pids)
 
 
 @contextmanager
