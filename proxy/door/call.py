@@ -32,6 +32,7 @@ from proxy.relay.call import Caller
 from proxy.relay.http1 import head, status_line
 from proxy.relay.routes import Refusal
 
+AGAIN_S = 0.005  # before another look at a pool that could not be taken
 NO_RETRY = {"x-should-retry": "false"}  # OpenAI's and Anthropic's SDKs obey it
 TOO_LARGE = "the request is larger than gateway.body_bytes_max, so it cannot be sent again."
 PASSED_ON = "gateway_passed_on"  # what a record says where the last attempt's error was the answer
@@ -161,7 +162,8 @@ class GatewayCall:
             if step.wait_s:
                 await asyncio.sleep(step.wait_s)
             if not shared.take(step.target.pool):
-                continue  # another call was the first, perhaps another relay's
+                await asyncio.sleep(AGAIN_S)  # another call was the first, perhaps another relay's
+                continue
             last = await self._attempt(plan, step.target, tried, terms.until)
             if last is None:
                 self._kept(plan, step.target)

@@ -69,12 +69,18 @@ class SharedPools:
         return now + max(0.0, opens - wall)
 
     def take(self, name: str) -> bool:
-        """Send a call, if the pool is open: one step, so that a probe is one of all relays."""
+        """Send a call, if the pool is open: one step, so that a probe is one of all relays.
+
+        While the lock is not free nobody knows whether another relay's probe is on its way, so none
+        is sent.
+        """
         taken = False
 
         def to(pool: Pool, now: float) -> Pool:
             nonlocal taken
             taken = pools.opens_at(pool, now) <= now
+            if pool.closed_until and self._shared.busy:
+                taken = False
             return pools.sent(pool, now) if taken else pool
 
         self.change(name, to)

@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -35,7 +35,7 @@ _HEAD = struct.Struct("<16sd")
 _SUM = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind(Generic[T]):
     """What a table holds.  `empty` is the state of a name that has no place."""
 
@@ -47,20 +47,16 @@ class Kind(Generic[T]):
     pack: Callable[[T], tuple[float, ...]]
     unpack: Callable[[tuple[float, ...]], T]
 
-    @property
-    def used(self) -> int:
-        """Bytes of a place."""
-        return _HEAD.size + self.fields.size + _SUM.size
+    used: int = field(init=False)  # bytes of a place
+    place: int = field(init=False)  # from one place to the next
+    total: int = field(init=False)  # of the file
 
-    @property
-    def place(self) -> int:
-        """Bytes from one place to the next."""
-        return -(-self.used // 8) * 8
-
-    @property
-    def total(self) -> int:
-        """Bytes of the file."""
-        return PLACES_AT + self.places * self.place
+    def __post_init__(self) -> None:
+        used = _HEAD.size + self.fields.size + _SUM.size
+        place = -(-used // 8) * 8
+        for name, size in (("used", used), ("place", place)):
+            object.__setattr__(self, name, size)
+        object.__setattr__(self, "total", PLACES_AT + self.places * place)
 
 
 @lru_cache(maxsize=4096)
@@ -198,9 +194,14 @@ class Shared(Generic[T]):
             self._table.close()
             self._table = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether the lock was not free a moment ago: others may know what this process does not."""
+        return self._clock() < self._away_until
+
     def change(self, name: str, wall: float, to: Callable[[T], T]) -> T | None:
         """The next state, as all relays have it; None: it cannot be read or written now."""
-        table = self._opened()
+        table = None if self.busy else self._opened()
         if table is None:
             return None
         try:
@@ -217,8 +218,6 @@ class Shared(Generic[T]):
 
     def _opened(self) -> Table[T] | None:
         now = self._clock()
-        if now < self._away_until:
-            return None
         if now < self._look_at:
             return self._table
         self._look_at = now + LOOK_S
