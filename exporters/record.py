@@ -25,7 +25,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     On a socket that carries many responses, each of them has a record, and so has the connection,
     which is no call (`is_socket`): it goes to table `sockets`, and is in no count of calls.  Nor is
-    what a budget refused (`is_refusal`), which goes to table `refusals`.
+    what a budget or the gateway refused (`is_refusal`), which goes to table `refusals`.
     """
 
     ts_us: int  # start of the call, microseconds since the epoch (UTC)
@@ -97,7 +97,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
     node: str = ""
     source: str = ""  # position in the relay's journal: writer:call number[:item or response]
-    schema_version: int = 1
+    schema_version: int = 2
     # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     credential_kind: str = ""  # `pricing.plan.CredentialKind`, never the credential
@@ -121,6 +121,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sticky: str = ""  # "" | new | hit | moved | broken
     translated: bool = False  # into another dialect
     losses: Sequence[str] = ()  # fields that were dropped by that
+    arm: str = (
+        ""  # provider/model that the split assigned, whoever served it; "": there is no split
+    )
+    unit: str = ""  # what the split assigned as one: a digest of the session, mostly
+    fault: str = ""  # the class of its failure (`proxy.gateway.failures.What`); "": it had none
 
     @property
     def is_socket(self) -> bool:
@@ -129,8 +134,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether a budget refused it, so that it was never made."""
+        """Whether it was never made: a budget refused it, or the gateway gave its client's call up
+        (`is_given_up`), whose attempts are records of their own."""
         return self.outcome == "refused"
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it says only that the gateway gave a client's call up."""
+        return self.is_refusal and self.request_id != "" and self.candidate == ""
 
 
 COLUMNS = tuple(

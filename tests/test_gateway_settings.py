@@ -261,3 +261,45 @@ def test_a_candidate_that_nobody_can_reach_is_told(tmp_path: Path) -> None:
     told = list(gateway_warnings(sources.load(file, {})))
     expected = "its provider speaks cohere, which no caller of the gateway does"
     assert f"gateway.routes.r.candidates[0]: {expected}" in told
+
+
+WATCHED = """
+candidates = [
+  { provider = "openai", model = "a" },
+  { provider = "openai", model = "b" },
+  { provider = "openai", model = "b", when = "tools" },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("split", "canary", "said"),
+    [
+        ("0.9 0.1", "candidate = 1, total_s = 8, rollback = true", ""),
+        ("0.9 0.1", "candidate = 2", "canary.candidate: expected an arm of split, beside which"),
+        ("1", "candidate = 0", "canary.candidate: expected an arm of split, beside which"),
+        ("", "candidate = 0", "canary.candidate: expected an arm of split, beside which"),
+        ("0.8 0.1 0.1", "candidate = 1", "canary.candidate: another arm is openai/b too"),
+        ("0.9 0.1", "candidate = 1, confidence = 1", "canary.confidence: expected 0.5 or more"),
+        ("0.9 0.1", "candidate = 1, total_s = 0", "canary.total_s: expected a number above 0"),
+        ("0.9 0.1", "candidate = 1, dearer = -1", "canary.dearer: expected a number of at least 0"),
+        ("0.9 0.1", "candidate = 1, notify = ['ops']", "canary.notify: unknown target 'ops'"),
+        ("0.9 0.1", "candidate = 1, rolback = true", "canary.rolback: unknown setting; did you"),
+        ("0.9 0.1", "rollback = true", "canary.candidate: required"),
+    ],
+)
+def test_a_canary_is_checked(split: str, canary: str, said: str, tmp_path: Path) -> None:
+    """It is an arm of the split that rows can tell from the others; unknown keys are refused."""
+    shares = enumerate(split.split())
+    arms = ", ".join(f"{{ candidate = {n}, share = {share} }}" for n, share in shares)
+    text = f"[gateway.routes.r]{WATCHED}split = [{arms}]\ncanary = {{ {canary} }}\n"
+    if said:
+        with pytest.raises(SettingsError) as caught:
+            load(text, tmp_path)
+        assert f"gateway.routes.r.{said}" in str(caught.value)
+        return
+    config = load(text, tmp_path)
+    assert sources.parse(sources.dump(config)) == config
+    found = config.gateway.routes["r"].canary
+    assert found is not None
+    assert (found.candidate, found.total_s, found.rollback) == (1, 8.0, True)

@@ -19,6 +19,7 @@ from proxy.exchange import (
     Ended,
     Exchange,
     GatewayNote,
+    Kind,
     Operation,
     Outcome,
     Reading,
@@ -28,6 +29,7 @@ from proxy.gateway.options import CandidateOptions, GatewayOptions, RouteOptions
 from proxy.metering.attempts import ends_call
 from proxy.metering.records import Metering
 from proxy.settings.config import Config, OtlpOptions, Provider
+from support.gateway_bench import CUT, Script, answer, asking, door, error, options
 from support.otlp_receiver import HttpServer, Receiver, plain
 
 CALL = "01a20a03-ca4c-75aa-bcf1-65aff492103d"
@@ -41,12 +43,15 @@ def attempt(
     status: int = 0,
     *,
     error: str = "",
+    candidate: str = "acme/m{}",
     traceparent: str = CALLER,
     incoming: str = "parent",
     retry_ambiguous: bool = False,
 ) -> Record:
     """The record of an attempt that took a second."""
-    note = GatewayNote(request_id=CALL, attempt=number, route="r", candidate=f"acme/m{number}")
+    note = GatewayNote(
+        request_id=CALL, attempt=number, route="r", candidate=candidate.format(number)
+    )
     begun = Begun(
         call_id=f"01a20a03-ca4c-75aa-bcf1-{number:012d}",
         wall_ns=(CALL_US + number * 1_000_000) * 1000,
@@ -61,7 +66,9 @@ def attempt(
     exchange = Exchange(
         begun=begun,
         head=ResponseHead(status=status) if status else None,
-        ended=Ended(outcome=outcome, error="" if is_read else error),
+        ended=Ended(
+            outcome=outcome, error="" if is_read else error, sent=outcome is not Outcome.REFUSED
+        ),
         reading=Reading(
             endpoint="openai.chat",
             operation=Operation.CHAT,
@@ -162,3 +169,73 @@ def test_no_caller_no_parent() -> None:
     digest = hashlib.sha256(CALL.encode()).hexdigest()
     assert (found.trace_id, found.parent_span_id) == (digest[:32], digest[32:48])
     assert found.attributes[CALL_PARENT] == ""
+
+
+def given_up(attempts: int, error: str = "gateway_limited") -> Record:
+    """What the meter makes of a client's call that the relay gave up."""
+    return attempt(attempts, Outcome.REFUSED, error=error, candidate="")
+
+
+@pytest.mark.parametrize("attempts", [0, 2])
+async def test_a_call_that_was_given_up_has_one_span(attempts: int) -> None:
+    """Above those of its attempts, if there were any; it is no call, and costs nothing."""
+    tried = [attempt(n + 1, Outcome.HTTP_ERROR, 429) for n in range(attempts)]
+    last = given_up(attempts)
+    assert (last.is_refusal, last.is_given_up, list(last.reasons)) == (True, True, ["given_up"])
+    assert not any(one.is_refusal for one in tried)
+    async with HttpServer(Receiver()) as server:
+        target = Target(
+            endpoint=f"{server.endpoint}/v1/traces", protocol=HTTP, headers={}, timeout_s=5
+        )
+        otel = Otel(target)
+        await otel.export(Batch("w:1:0-1", (*tried, last)))
+        await otel.close()
+        *children, call = server.receiver.spans
+    assert len(children) == attempts
+    assert {one.parent_span_id for one in children} <= {call.span_id}
+    assert (call.trace_id.hex(), call.parent_span_id.hex()) == (CALLER[3:35], CALLER[36:52])
+    assert (call.name, call.kind) == ("gateway r", Span.SPAN_KIND_SERVER)
+    assert call.start_time_unix_nano == CALL_US * 1000
+    assert call.status.code == Status.STATUS_CODE_ERROR
+    assert plain(call.attributes) == {
+        "taximeter.request_id": CALL,
+        "taximeter.route": "r",
+        "taximeter.attempts": attempts,
+        "error.type": "gateway_limited",
+    }
+
+
+ENDED = int(Kind.ENDED)
+LIMITED = answer(429, error("rate_limit_exceeded"), b"Retry-After: 60\r\n")
+DOWN = answer(503, error("overloaded_error"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "calls", "ends"),
+    [
+        ([LIMITED], 2, ["gateway_limited"] * 2),  # the second finds all pools closed
+        ([DOWN], 1, ["gateway_passed_on"]),
+        ([CUT], 1, []),  # it may have been billed, so nothing follows, as its record shows
+        ([answer(400, error("invalid_request_error"))], 1, []),
+        ([answer(200, {"choices": [{"message": {"content": "Bonjour"}}]})], 1, []),
+    ],
+)
+async def test_the_relay_notes_what_it_gave_up(
+    tmp_path: Path, answers: list[bytes], calls: int, ends: list[str]
+) -> None:
+    """Once for a client's call, unless its last attempt's record shows that nothing followed."""
+    made = options(tmp_path, "a", "b", deadline_s=0.5)
+    async with door(tmp_path, Script({"a": answers, "b": answers}), made) as b:
+        for n in range(calls):
+            await b.send(asking(headers=b"x-taximeter-session: %d\r\n" % n))
+        notes = [begun.gateway for begun in b.journal.begun]
+        frames = [one for one in b.journal.events if isinstance(one, tuple)]
+    ended = [msgspec.json.decode(data, type=Ended) for _, kind, data in frames if kind == ENDED]
+    found = [one.error for one in ended if one.outcome is Outcome.REFUSED]
+    assert found == ends
+    given = [note for note in notes if note and not note.candidate]
+    tried = [note for note in notes if note and note.candidate]
+    assert len(given) == len(ends)
+    for note in given:
+        attempts = [one.attempt for one in tried if one.request_id == note.request_id]
+        assert note.attempt == max(attempts, default=0)

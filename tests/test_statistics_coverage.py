@@ -3,8 +3,6 @@
 The fast tests have few runs and wide limits; the slow ones are the 1,000 runs of the promise.
 """
 
-import math
-
 import numpy as np
 import pytest
 
@@ -85,19 +83,6 @@ def test_intervals_cover(name: str) -> None:
     assert found <= AT_MOST or name in CAUTIOUS
 
 
-def false_alarms_of_canary(runs: int, rate: float, share: float) -> float:
-    """How often a canary that is no worse is stopped at any of `LOOKS` looks."""
-    chance = np.random.default_rng(7)
-    alarms = 0
-    for _ in range(runs):
-        errors = np.cumsum(chance.binomial(100, rate, LOOKS))
-        found = np.cumsum(chance.binomial(np.diff(errors, prepend=0), share))
-        alarms += any(
-            ours.canary(int(s), int(m), share).stop for s, m in zip(found, errors, strict=True)
-        )
-    return alarms / runs
-
-
 def false_alarms_of_sequence(runs: int, rate: float, size: int) -> float:
     """How often a running mean excludes the truth at any of `LOOKS` looks."""
     chance = np.random.default_rng(11)
@@ -109,46 +94,8 @@ def false_alarms_of_sequence(runs: int, rate: float, size: int) -> float:
     return alarms / runs
 
 
-def test_a_canary_seldom_stops_in_vain() -> None:
-    """At most 5 % over 200 looks, by 40 runs within chance."""
-    assert false_alarms_of_canary(40, 0.02, 0.1) <= 0.15
-
-
-@pytest.mark.slow  # 1,000 runs of 200 looks
-@pytest.mark.parametrize(("rate", "share"), [(0.02, 0.1), (0.02, 0.5), (0.3, 0.05)])
-def test_canaries_keep_their_word(rate: float, share: float) -> None:
-    """False alarms over 200 looks are at most α, for rare errors and small canaries too."""
-    assert false_alarms_of_canary(RUNS, rate, share) <= ALPHA
-
-
 @pytest.mark.slow  # 1,000 runs of 200 looks
 @pytest.mark.parametrize(("rate", "size"), [(0.5, 25), (0.1, 25), (0.02, 100)])
 def test_confidence_sequences_keep_their_word(rate: float, size: int) -> None:
     """False alarms over 200 looks are at most α; for rare events it waits until it can."""
     assert false_alarms_of_sequence(RUNS, rate, size) <= ALPHA
-
-
-def test_a_canary_finds_what_is_there() -> None:
-    """6 % against 2 % of a tenth of the calls: after about 1,860 calls (the median)."""
-    chance = np.random.default_rng(3)
-    taken = []
-    for _ in range(60):
-        found = np.cumsum(chance.binomial(10, 0.06, LOOKS))
-        errors = found + np.cumsum(chance.binomial(90, 0.02, LOOKS))
-        said = [ours.canary(int(s), int(m), 0.1) for s, m in zip(found, errors, strict=True)]
-        stops = [look for look, each in enumerate(said, 1) if each.stop and each.worse]
-        taken.append(100 * (stops[0] if stops else LOOKS))
-    assert 1000 <= float(np.median(taken)) <= 3000
-
-
-def test_evidence_is_a_fair_game() -> None:
-    """The expected E-value is 1 at any number of errors if the arms are alike."""
-    for errors in (1, 5, 40):
-        expected = sum(
-            math.comb(errors, s)
-            * 0.1**s
-            * 0.9 ** (errors - s)
-            * math.exp(ours.canary(s, errors, 0.1).evidence)
-            for s in range(errors + 1)
-        )
-        assert math.isclose(expected, 1.0, rel_tol=1e-9)

@@ -32,7 +32,7 @@ from evaluation.statistics.power import (
 from evaluation.statistics.ratios import CostPerSuccess, cost_per_success, ratio
 from evaluation.statistics.resampling import bootstrap_interval, replicate_weights
 from evaluation.statistics.samples import Drift, energy_distance, pass_at_k
-from evaluation.statistics.sequential import Canary, canary, confidence_sequence, running_bounds
+from evaluation.statistics.sequential import confidence_sequence, running_bounds
 
 __all__ = [
     "CONFIDENCE",
@@ -40,7 +40,6 @@ __all__ = [
     "POWER",
     "YOUDEN_MIN",
     "Adjusted",
-    "Canary",
     "Clusters",
     "CostPerSuccess",
     "Drift",
@@ -53,7 +52,6 @@ __all__ = [
     "Refused",
     "Verdict",
     "bootstrap_interval",
-    "canary",
     "case_means",
     "cases_needed",
     "clustered",

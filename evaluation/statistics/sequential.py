@@ -4,25 +4,16 @@ An ordinary 95 % interval that is looked at every week excludes the truth sooner
 """
 
 import math
-from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluation.statistics.clusters import Floats, case_means
 from evaluation.statistics.interval import CONFIDENCE, Interval
+from proxy.gateway.canary import spread
 
 EVENTS_MIN = 40  # of the rarer kind: with fewer, false alarms exceed 5 %
-PRIOR_CALLS = 10.0  # the weight of the canary's prior
-
-
-@dataclass(frozen=True, slots=True)
-class Canary:
-    """What the errors of a canary say.  `stop`: the arms differ, in the direction of `worse`."""
-
-    evidence: float  # as a natural logarithm; of the E-value
-    stop: bool
-    worse: bool  # more of the errors are the canary's than its share
 
 
 def confidence_sequence(
@@ -46,8 +37,9 @@ def running_bounds(
 
     Asymptotic (Waudby-Smith et al. 2024, https://arxiv.org/abs/2103.06476), tightest after
     `tight_at` values.  Bounds are NaN before `start`, and for rows of 0 and 1 until there were
-    `EVENTS_MIN` of each: rates of rare events need `canary`.  `values` in the order of time,
-    independent: for clusters their means.  Raises ValueError for no values and `start` below 2.
+    `EVENTS_MIN` of each: rates of rare events need `proxy.gateway.canary.evidence`.  `values` in
+    the order of time, independent: for clusters their means.  Raises ValueError for no values and
+    `start` below 2.
     """
     scores = case_means(values)
     if not len(scores) or start < 2 or tight_at < start:
@@ -63,10 +55,12 @@ def _half_widths(scores: Floats, n: NDArray[np.int64], tight_at: int, alpha: flo
     centred = scores - scores[0]  # against cancellation
     means, squares = np.cumsum(centred) / n, np.cumsum(centred**2) / n
     variance = np.maximum(squares - means**2, 0.0) * n / np.maximum(n - 1, 1)
-    rho2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha)) + 1) / tight_at
-    inside = n * rho2 + 1
-    spread = 2 * inside / (n**2 * rho2) * np.log(np.sqrt(inside) / alpha)
-    return np.asarray(np.sqrt(variance * spread), np.float64)
+    return np.asarray(np.sqrt(variance) * _spreads(len(n), tight_at, alpha), np.float64)
+
+
+@lru_cache(maxsize=16)
+def _spreads(count: int, tight_at: int, alpha: float) -> Floats:
+    return np.array([spread(k, tight_at, alpha) for k in range(1, count + 1)])
 
 
 def _enough(scores: Floats) -> NDArray[np.bool_]:
@@ -74,32 +68,3 @@ def _enough(scores: Floats) -> NDArray[np.bool_]:
         return np.ones(len(scores), np.bool_)
     ones = np.cumsum(scores)
     return np.asarray(np.minimum(ones, np.arange(1, len(scores) + 1) - ones) >= EVENTS_MIN)
-
-
-def canary(
-    canary_errors: int, errors: int, share: float, *, confidence: float = CONFIDENCE
-) -> Canary:
-    """Whether a canary that gets `share` of the calls at random makes errors at another rate.
-
-    If both arms err alike, each error is the canary's with probability `share`.  The evidence is
-    E = B(a+s, b+m-s)/(B(a, b)·share^s·(1-share)^(m-s)), a = 10·share, b = 10·(1-share), for s of m
-    errors: exact at every look, for rare errors too; stop at E ≥ 1/(1 - confidence)
-    (https://ar5iv.labs.arxiv.org/html/2011.03567).  The same holds for missed objectives and
-    refusals; where errors come in clusters, count sessions with an error.
-    """
-    if not 0 < share < 1 or not 0 <= canary_errors <= errors:
-        raise ValueError(f"{canary_errors} of {errors} errors at a share of {share}")
-    a, b = PRIOR_CALLS * share, PRIOR_CALLS * (1 - share)
-    others = errors - canary_errors
-    evidence = (
-        _log_beta(a + canary_errors, b + others)
-        - _log_beta(a, b)
-        - canary_errors * math.log(share)
-        - others * math.log1p(-share)
-    )
-    stop = evidence >= -math.log(1 - confidence)
-    return Canary(evidence, stop, canary_errors > errors * share)
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

@@ -27,8 +27,8 @@ from evaluation.statistics.clusters import Floats
 from evaluation.whatif.prices import Prices, Sizes
 from evaluation.whatif.service import ANYWHERE, Kind, ServiceTimes, pool_of
 from pricing.usage import Meter
-from proxy.door.state import CACHE_S
 from proxy.gateway.failures import What
+from proxy.gateway.sessions import CACHE_S
 
 HOUR_S = 3600.0
 Arrivals = Callable[[Generator], list[Call]]

@@ -14,7 +14,7 @@ from evaluation.whatif.machine import Pools
 from evaluation.whatif.service import pool_of
 from pricing.book import TariffBook
 from proxy.door import prices
-from proxy.door.state import Sessions
+from proxy.door.sessions import Sessions
 from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.decision import Decision, decide, unit_of

@@ -129,6 +129,9 @@ _TABLE = (
         values=("new", "hit", "moved", "broken"),
     ),
     Dimension("translated", "whether the gateway translated it", bool, values=("true", "false")),
+    Dimension("arm", "the `provider/model` that the route's split assigned, whoever served it"),
+    Dimension("unit", "what the split assigned as one: a digest of the session, mostly"),
+    Dimension("fault", "how an attempt at the gateway failed; empty if it did not"),
     Dimension("node", "the machine that metered it"),
 )
 DIMENSIONS: Mapping[str, Dimension] = MappingProxyType({one.name: one for one in _TABLE})

@@ -24,12 +24,15 @@ DEFINITION = (
 TAG = "success"
 FOUND = "SELECT 1 FROM feedback_verdicts LIMIT 1"
 
+
 # A call with several choices has a reason for each, with commas.  An expression over one column of
 # few values is computed once for each value, not for each row.
-ENDED_WELL = (
-    "(t.outcome = 'ok' AND NOT match(lower(t.finish_reason),"
-    f" '(^|,)({'|'.join((*CUT, *REFUSED))})(,|$)'))"
-)
+def _stopped_by(reasons: tuple[str, ...]) -> str:
+    return f"match(lower(t.finish_reason), '(^|,)({'|'.join(reasons)})(,|$)')"
+
+
+ENDED_WELL = f"(t.outcome = 'ok' AND NOT {_stopped_by((*CUT, *REFUSED))})"
+REFUSES = f"(t.outcome = 'ok' AND {_stopped_by(REFUSED)})"
 _YES, _NO, _WELL, _NOTHING = 1, 0, 2, 3  # of a verdict; _WELL: if the call ended well
 
 

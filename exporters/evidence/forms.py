@@ -25,6 +25,7 @@ _CALL = (
     *("route", "route_version", "candidate", "propensity", "route_reason", "sticky"),
     *("translated", "losses"),
 )
+_CALL_2 = (*_CALL, "arm", "unit", "fault")
 _SOCKET = (
     *("ts", "call_id", "trace_id", "span_id", "parent_span_id", "session_id", "project"),
     *("environment", "team", "feature", "user_id", "key_id", "provider", "upstream", "region"),
@@ -79,7 +80,7 @@ class Form:
 
 # Kind → form → columns.
 FORMS: Mapping[str, Mapping[int, Form]] = {
-    "call": {1: Form(_CALL)},
+    "call": {1: Form(_CALL), 2: Form(_CALL_2)},
     "socket": {1: Form(_SOCKET)},
     "refusal": {1: Form(_REFUSAL)},
     "correction": {1: Form(_CORRECTION)},

@@ -12,7 +12,7 @@ import msgspec
 
 from exporters.notify.alert import Alert, Severity
 
-Kind = Literal["budget", "forecast", "anomaly", "loss", "evaluation", "head", "test"]
+Kind = Literal["budget", "forecast", "anomaly", "loss", "evaluation", "head", "canary", "test"]
 Fact = str | int | float | bool | tuple[int | float | str, ...] | dict[str, str] | None
 CUT = "…"
 RESOLVED = "#resolved"

@@ -1,7 +1,7 @@
 """The span of a client's call at the gateway, whose attempts are its children.
 
-It is made from the record of the last attempt alone, so that a record that is sent again gives the
-same span, and no meter has to remember anything.
+It is made from the record of the last attempt alone, or from the one that says that the call was
+given up.  So one that is sent again gives the same span, and no meter has to remember anything.
 """
 
 import re
@@ -36,7 +36,7 @@ def name(record: Record) -> str:
 def attributes(record: Record) -> dict[str, AttributeValue]:
     """What is about the whole call.  Usage and cost stay with the attempts, to count once."""
     found: dict[str, AttributeValue] = {
-        **of_attempt(record),  # the last one, which is who answered
+        **of_attempt(record),  # the last one, which is who answered; of a call given up, nobody
         "taximeter.attempts": record.attempt,
         "error.type": "" if record.outcome == "ok" else record.error_type or record.outcome,
     }

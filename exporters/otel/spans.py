@@ -134,7 +134,7 @@ class Otel:
         """The spans to send, and how many records the sampler dropped."""
         try:
             kept = [record for record in records if self._sampler.keeps(record)]
-            spans = [self._span(record) for record in kept]
+            spans = [self._span(record) for record in kept if not record.is_given_up]
             spans += [self._client_call(one) for one in kept if client_call.ends_call(one)]
         except (ValueError, TypeError, UnicodeError) as error:
             raise _unencodable(error) from error
@@ -165,7 +165,7 @@ class Otel:
         )
 
     def _client_call(self, record: Record) -> ReadableSpan:
-        """The span above a gateway's attempts, from the last of them."""
+        """The span above a gateway's attempts, from the last record of them."""
         return self._made(
             record,
             (record.parent_span_id, record.attributes[CALL_PARENT]),

@@ -86,7 +86,8 @@ def copy_files(data: Path, to: Path) -> None:
     ours = {places.serve_lock, places.serve_description, places.command_token, places.restoring}
     ours |= {places.evidence_key}  # a copy that signed as well would be another tree of one name
     ours |= {places.reprice_lock, places.items}
-    ours |= {places.gate, places.gateway_pools, places.gateway_live}  # about calls of the moment
+    # About calls of the moment.
+    ours |= {places.gate, places.gateway_pools, places.gateway_live, places.gateway_sessions}
     for source in _files(data):
         inside = source.relative_to(data)
         is_draft = source.name.endswith(".new")

@@ -17,16 +17,17 @@ from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.door import keys, prices
 from proxy.door.foreign import Foreign, foreign
-from proxy.door.measured import Conditions
+from proxy.door.measured import Canaries, Conditions
 from proxy.door.request import Sender, facts_of, input_tokens
 from proxy.door.shared_pools import SharedPools
-from proxy.gateway import filters, names
+from proxy.gateway import filters, names, shutting
 from proxy.gateway.decision import Choice, Decision, decide, unit_of
 from proxy.gateway.facts import OPERATIONS, Facts, Json
 from proxy.gateway.filters import Route, keys_of
 from proxy.gateway.limits import pool
-from proxy.gateway.live import Live
-from proxy.gateway.options import CandidateOptions
+from proxy.gateway.live import STALE_S, Condition, Live
+from proxy.gateway.options import CandidateOptions, RouteOptions
+from proxy.gateway.pools import Pool
 from proxy.metering.book import tariff_book
 from proxy.settings.config import Config
 from proxy.settings.gateway_checks import gateway_warnings
@@ -40,6 +41,7 @@ ROUTES = (
     Column("candidate", "candidate"),
     Column("order", "order"),
     Column("share", "share", number=True),
+    Column("canary", "canary"),
     Column("when", "when"),
 )
 CHOICES = (
@@ -85,6 +87,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def show(config: Config, *, as_json: bool) -> Exit:
     """Print the routes as they are configured."""
+    canaries = Canaries(Places(config.data))
     rows = [
         {
             "route": route.name,
@@ -92,6 +95,7 @@ def show(config: Config, *, as_json: bool) -> Exit:
             "candidate": one.label,
             "order": route.order,
             "share": next((f"{a.share:g}" for a in route.split if a.candidate == number), ""),
+            "canary": _canary(canaries, route, number),
             "when": one.when,
         }
         for route in config.gateway.routes.values()
@@ -107,6 +111,14 @@ def show(config: Config, *, as_json: bool) -> Exit:
     for name, model in config.gateway.aliases.items():
         terminal.say(f"alias {name} = {model}")
     return Exit.OK
+
+
+def _canary(canaries: Canaries, route: RouteOptions, candidate: int) -> str:
+    """How the route's canary fares, if this candidate is it."""
+    if route.canary is None or route.canary.candidate != candidate:
+        return ""
+    standing = canaries.of(route)
+    return "not judged yet" if standing is None else standing.state.replace("_", " ")
 
 
 def check(config: Config, *, as_json: bool) -> Exit:
@@ -159,16 +171,28 @@ def _live(config: Config, route: Route, facts: Facts, at: datetime) -> Live:
 
     def opens(one: CandidateOptions) -> float:
         named = keys_of(one, config.gateway) if shares else ()
-        found = (shared.opens_at(pool(one.provider, key, one.model), now) for key in named)
-        return min(found, default=0.0)
+        times = (shared.opens_at(pool(one.provider, key, one.model), now) for key in named)
+        return min(times, default=0.0)
+
+    def known(label: str, condition: Condition) -> Condition:
+        fresh = now - measured_at <= STALE_S and len(labels) > 1
+        state = shared.seen(shutting.name(label)) if shares else Pool()
+        return shutting.judged(condition, state, now, fresh=fresh)[0]
 
     labels = [one.options.label for one in route.candidates]
     measured_at = measured.at(now)
-    known = measured.of(labels, facts.input_tokens if route.counts else None)
+    found = measured.of(labels, facts.input_tokens if route.counts else None)
+    out = Canaries(places).rolled_back(route.options)
     priced = prices.conditions(route, facts, tariff_book(config), at)
     conditions = tuple(
-        replace(one, usd=price.usd, rates=price.rates, closed_until=opens(candidate.options))
-        for one, price, candidate in zip(known, priced, route.candidates, strict=True)
+        replace(
+            known(labels[n], one),
+            usd=price.usd,
+            rates=price.rates,
+            closed_until=opens(route.candidates[n].options),
+            rolled_back=n == out,
+        )
+        for n, (one, price) in enumerate(zip(found, priced, strict=True))
     )
     shared.close()
     return Live(at=measured_at, conditions=conditions)

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from time import monotonic, time
+from time import time
 
+import msgspec
 from aiohttp import web
 
 from proxy.console.asking import ASKED, reply
-from proxy.door.measured import Conditions
+from proxy.door.measured import Canaries, Conditions
 from proxy.door.shared_pools import SharedPools
-from proxy.gateway import pools
+from proxy.gateway import pools, shutting
+from proxy.gateway.canary import Standing, identity
 from proxy.gateway.filters import keys_of
 from proxy.gateway.limits import limit_class, pool
 from proxy.gateway.live import CALLS_MIN, FAILING_SHARE, STALE_S
@@ -31,6 +33,7 @@ class RoutesApi:
         self._gateway = config.gateway
         self._pools = SharedPools(places.gateway_pools)
         self._measured = Conditions(places.gateway_live)
+        self._canaries = Canaries(places)
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH, self.list)]
@@ -49,14 +52,38 @@ class RoutesApi:
             "route": route.name,
             "version": route.version,
             "order": route.order,
+            "canary": self._canary(route),
             "candidates": [
                 {"number": number, **self._candidate(one)}
                 for number, one in enumerate(route.candidates)
             ],
         }
 
+    def _canary(self, route: RouteOptions) -> dict[str, object] | None:
+        """None: the route has none."""
+        if route.canary is None:
+            return None
+        name, version, candidate, share = identity(route) or ("", "", "", 0.0)
+        unjudged = Standing(
+            route=name, version=version, candidate=candidate, share=share, began_at=0.0
+        )
+        found = self._canaries.of(route) or unjudged
+        return {
+            "number": route.canary.candidate,
+            "candidate": found.candidate,
+            "share": found.share,
+            "state": found.state,
+            "rollback": route.canary.rollback,
+            "began_at": _instant(found.began_at) if found.began_at else None,
+            "judged_at": _instant(found.looked_at) if found.looked_at else None,
+            "ended_at": _instant(found.ended_at) if found.ended_at else None,
+            "sessions": found.canary.units,
+            "sessions_of_others": found.others.units,
+            "findings": [msgspec.to_builtins(one) for one in found.verdict.findings],
+        }
+
     def _candidate(self, one: CandidateOptions) -> dict[str, object]:
-        at, figures = self._measured.figures(one.label, monotonic())
+        at, figures = self._measured.figures(one.label)
         every = next((each for each in figures if each.size == ANY_SIZE), None)
         fresh = time() - at <= STALE_S
         failing = every and every.calls >= CALLS_MIN and every.error_share >= FAILING_SHARE
@@ -64,6 +91,7 @@ class RoutesApi:
             "candidate": one.label,
             "when": one.when,
             "failing": bool(fresh and failing),
+            "state": _state(self._pools.seen(shutting.name(one.label)), time()),
             "measured_at": _instant(at) if figures else None,
             "stale": bool(figures) and not fresh,
             "measured": [_measured(each) for each in figures],

@@ -10,33 +10,32 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
-from time import monotonic, time
+from time import monotonic
 from typing import Protocol
 
-from aiohttp.http import HttpVersion11
-
 from proxy.door.counting import Counted
-from proxy.door.interpreter import LOSSES, Interpreter
-from proxy.door.plans import Arrived, Asked, Plan, Sent
+from proxy.door.interpreter import LOSSES, interpreter
+from proxy.door.plan import Arrived, Asked, Plan, Sent
 from proxy.door.refusals import refused
 from proxy.door.stage import Held, Stage
 from proxy.door.state import State
 from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
 from proxy.gateway import pools
-from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
+from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, closes, next_step
 from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
 from proxy.gateway.limits import reset_s, room
 from proxy.gateway.options import GatewayOptions
 from proxy.gateway.pools import Pool
-from proxy.gateway.translation.answers import Between
 from proxy.relay.answers import relay_answer
 from proxy.relay.call import Caller
 from proxy.relay.http1 import head, status_line
 from proxy.relay.routes import Refusal
 
+AGAIN_S = 0.005  # before another look at a pool that could not be taken
 NO_RETRY = {"x-should-retry": "false"}  # OpenAI's and Anthropic's SDKs obey it
 TOO_LARGE = "the request is larger than gateway.body_bytes_max, so it cannot be sent again."
+PASSED_ON = "gateway_passed_on"  # what a record says where the last attempt's error was the answer
 LIMITED = "every candidate is at its rate limit; the first opens in {} s."
 UNANSWERED = (
     "no candidate answered, and the request may have been processed; retry if that is safe."
@@ -53,6 +52,7 @@ class Door(Protocol):
     def state(self) -> State: ...
     async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal: ...
     def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None: ...
+    def give_up(self, arrived: Arrived, plan: Plan, attempts: int, error: str) -> None: ...
 
 
 class GatewayCall:
@@ -154,6 +154,7 @@ class GatewayCall:
                 if not self._may_send(step.target, bool(tried)):
                     step = Stop()
             if isinstance(step, Stop):
+                self._note_end(plan, tried, step, last)
                 self._give_up(step, last)
                 return
             if self._stage is not None:
@@ -161,13 +162,14 @@ class GatewayCall:
             if step.wait_s:
                 await asyncio.sleep(step.wait_s)
             if not shared.take(step.target.pool):
-                continue  # another call was the first, perhaps another relay's
+                await asyncio.sleep(AGAIN_S)  # another call was the first, perhaps another relay's
+                continue
             last = await self._attempt(plan, step.target, tried, terms.until)
             if last is None:
                 self._kept(plan, step.target)
                 return
             end = What.MISTAKE if last.fault is None else what(last.fault)
-            self._note(step.target.pool, end, last)
+            self._note(plan, step.target, end, last)
             tried.append(Tried(target=step.target, what=end))
 
     def _may_send(self, target: Target, retry: bool) -> bool:
@@ -184,8 +186,8 @@ class GatewayCall:
         told = {"x-taximeter-request-id": note.request_id, "x-taximeter-candidate": note.candidate}
         if note.losses:
             told[LOSSES] = ", ".join(note.losses)
-        interpreter = self._interpreter(plan, target, note.losses)
-        stage = self._stage = Stage(self._caller, told, interpreter)
+        reads = interpreter(plan, target, note.losses, self._arrived.request)
+        stage = self._stage = Stage(self._caller, told, reads)
         self._door.send(stage, self._arrived, plan, Sent(target=target, note=note))
         try:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
@@ -193,28 +195,11 @@ class GatewayCall:
         except TimeoutError:
             stage.abandon(Outcome.TIMED_OUT, DEADLINE)
             sent = stage.log is None or stage.log.sent
-            return Held(fault=Fault(sent=sent), has_answer=False, headers={}, error={})
+            fault = Fault(sent=sent)
+            return Held(fault=fault, has_answer=False, headers={}, error={}, late=True)
 
-    def _interpreter(
-        self, plan: Plan, target: Target, losses: tuple[str, ...]
-    ) -> Interpreter | None:
-        """What turns the answer into the caller's dialect; None: it is in that."""
-        translated = plan.translated(target)
-        if translated is None:
-            return None
-        request = self._arrived.request
-        between = Between(
-            caller=plan.facts.dialect,
-            provider=plan.route.candidates[target.candidate].dialect,
-            shows_usage=translated.shows_usage,
-            stream=plan.facts.stream,
-            as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
-            at=int(time()),
-        )
-        return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
-
-    def _note(self, name: str, end: What, held: Held) -> None:
-        """What an end says of its pool."""
+    def _note(self, plan: Plan, target: Target, end: What, held: Held) -> None:
+        """What an end says of its pool, and of the candidate."""
         at = datetime.now(UTC)
         wait_s, left = reset_s(held.headers, held.error, at), room(held.headers, at)
 
@@ -226,7 +211,15 @@ class GatewayCall:
                 return pools.dropped(pool)
             return pools.answered(pool, now)
 
-        self._door.state.pools.change(name, to)
+        self._door.state.pools.change(target.pool, to)
+        self._tried(plan, target, end)
+
+    def _tried(self, plan: Plan, target: Target, end: What) -> None:
+        """Whether a candidate can be trusted again; a lone one has to be anyway."""
+        if len(plan.route.candidates) > 1:
+            label = plan.route.candidates[target.candidate].options.label
+            tries = target.candidate == plan.tries
+            self._door.state.breakers.ended(label, end, tries=tries)
 
     def _kept(self, plan: Plan, target: Target) -> None:
         headers = self._stage.headers if self._stage is not None else {}
@@ -234,12 +227,24 @@ class GatewayCall:
         self._door.state.pools.change(
             target.pool, lambda pool, now: pools.told(pools.answered(pool, now), now, left)
         )
+        self._tried(plan, target, What.ANSWERED)
         facts = plan.facts
-        self._door.state.keep(
-            plan.route.options.name, facts.session, target.candidate, facts.input_tokens
+        self._door.state.sessions.keep(
+            plan.route.options, facts.session, target.candidate, facts.input_tokens
         )
 
     # -- answers of the gateway's own -----------------------------------------------------------
+
+    def _note_end(self, plan: Plan, tried: Sequence[Tried], step: Stop, last: Held | None) -> None:
+        """Record that the call is given up, unless its last attempt's record shows it."""
+        passes = step.retry_after_s is None and last is not None and last.has_answer
+        breaks = not passes and self._stage is not None and self._stage.call is not None
+        if last is not None and not breaks:
+            ambiguous = plan.route.options.retry_ambiguous
+            if last.late or closes(tried[-1].what, len(tried), retry_ambiguous=ambiguous):
+                return
+        error = "gateway_limited" if step.retry_after_s is not None else "gateway_unanswered"
+        self._door.give_up(self._arrived, plan, len(tried), PASSED_ON if passes else error)
 
     def _give_up(self, step: Stop, last: Held | None) -> None:
         """Pass the last answer on; or say what there was instead of one."""

@@ -17,16 +17,16 @@ from proxy.door import keys, targets
 from proxy.door.call import GatewayCall
 from proxy.door.callers import caller_of
 from proxy.door.counting import Counted
-from proxy.door.measured import Conditions
-from proxy.door.plans import Arrived, Asked, Plan, Planner, Sent
+from proxy.door.plan import Arrived, Asked, Plan, Sent
+from proxy.door.plans import Planner
 from proxy.door.refusals import refused
 from proxy.door.request import Sender, model_in_path
-from proxy.door.shared_pools import SharedPools
 from proxy.door.stage import Stage
 from proxy.door.state import State
-from proxy.exchange import GatewayNote
+from proxy.exchange import Begun, GatewayNote, Outcome
 from proxy.gateway import names
 from proxy.gateway.body import with_model
+from proxy.gateway.chain import Target
 from proxy.gateway.options import GatewayCaller
 from proxy.reading.heads import lower
 from proxy.relay.answers import relay_answer
@@ -57,10 +57,11 @@ NO_PATH = "the gateway has no {} {}. It has POST {}, and GET {}."
 ENCODED = "the gateway reads no encoded request bodies; send it without Content-Encoding."
 
 
-class Forward(Protocol):
-    """The relay's own way to a provider.  `words`: path and dialect of who asks, for a refusal."""
+class Way(Protocol):
+    """The relay's way to a provider, and to the journal.  `words`: path and dialect of who asks,
+    for a refusal."""
 
-    def __call__(
+    def forward(
         self,
         caller: Caller,
         request: RawRequestMessage,
@@ -72,18 +73,19 @@ class Forward(Protocol):
         started_ns: int,
     ) -> tuple[Call, CallLog]: ...
 
+    def noted(
+        self, request: RawRequestMessage, headers: RequestHeaders, route: Route, note: GatewayNote
+    ) -> tuple[Begun, CallLog]: ...
+
 
 class GatewayDoor:
-    """Opens gateway calls.  `forward` makes one attempt as the relay would; `state` is its own."""
+    """Opens gateway calls.  `relay` makes each attempt as it would for the other door."""
 
-    def __init__(self, config: Config, forward: Forward, book: Callable[[], TariffBook]) -> None:
+    def __init__(self, config: Config, relay: Way, book: Callable[[], TariffBook]) -> None:
         self.options = config.gateway
-        places = Places(config.data)
-        self.state = State(
-            monotonic, SharedPools(places.gateway_pools), Conditions(places.gateway_live)
-        )
+        self.state = State(monotonic, Places(config.data))
         self._config = config
-        self._forward = forward
+        self._relay = relay
         self._ids = CallIds()
         self._keys = keys.here(self.options)
         missing = self.options.keys.keys() - self._keys.keys()
@@ -170,12 +172,10 @@ class GatewayDoor:
             in_path = model_in_path(plan.asked.path)
             body = plan.body if in_path else with_model(plan.body, options.model)
         route = Route(provider, path, {})
-        key, is_foreign = self._keys[sent.target.key], translated is not None
-        pairs = targets.headers(arrived.headers.forward, provider, key, foreign=is_foreign)
-        pairs.append((b"Content-Length", b"%d" % len(body)))
-        rewritten = sort_request(pairs)
-        rewritten.tags = dict(plan.asked.sender.tags)
-        call, noted = self._forward(
+        length = (b"Content-Length", b"%d" % len(body))
+        is_foreign = translated is not None
+        rewritten = self._rewritten(arrived, plan, sent.target, length, foreign=is_foreign)
+        call, noted = self._relay.forward(
             stage,
             arrived.request,
             rewritten,
@@ -187,6 +187,32 @@ class GatewayDoor:
         stage.call, stage.log = call, noted
         call.begin()
         call.upload(body, True)
+
+    def _rewritten(
+        self,
+        arrived: Arrived,
+        plan: Plan,
+        target: Target,
+        *more: tuple[bytes, bytes],
+        foreign: bool,
+    ) -> RequestHeaders:
+        """The caller's headers for a target, with its credential and without the caller's."""
+        provider = self._config.providers[plan.route.candidates[target.candidate].options.provider]
+        key = self._keys[target.key]
+        pairs = targets.headers(arrived.headers.forward, provider, key, foreign=foreign)
+        rewritten = sort_request([*pairs, *more])
+        rewritten.tags = dict(plan.asked.sender.tags)
+        return rewritten
+
+    def give_up(self, arrived: Arrived, plan: Plan, attempts: int, error: str) -> None:
+        """Record that nobody is left to be asked, in the name of the one who was first to be."""
+        first = plan.targets[0]
+        provider = self._config.providers[plan.route.candidates[first.candidate].options.provider]
+        route = Route(provider, plan.asked.path, {})
+        headers = self._rewritten(arrived, plan, first, foreign=False)
+        _, log = self._relay.noted(arrived.request, headers, route, plan.end_note(attempts))
+        log.end(Outcome.REFUSED, error)
+        log.flush()
 
 
 def _token(headers: RequestHeaders) -> str:

@@ -4,8 +4,13 @@ A stream is passed on event by event; a whole answer, and an error, once all of 
 """
 
 from collections.abc import Mapping
+from time import time
 
+from aiohttp.http import HttpVersion11, RawRequestMessage
+
+from proxy.door.plan import Plan
 from proxy.door.wire import END, with_headers
+from proxy.gateway.chain import Target
 from proxy.gateway.translation.answers import Between, Stream, error, streamed, whole
 from proxy.reading.inflate import Inflate
 from proxy.relay.answers import ERROR_HEADER
@@ -104,3 +109,21 @@ def _head(head: bytes, added: Mapping[str, str]) -> bytes:
         one for one in lines if one.partition(b":")[0].decode("latin-1").lower() not in _REPLACED
     ]
     return with_headers(b"\r\n".join([first, *kept]) + END, added)
+
+
+def interpreter(
+    plan: Plan, target: Target, losses: tuple[str, ...], request: RawRequestMessage
+) -> Interpreter | None:
+    """What turns a target's answer into the caller's dialect; None: it is in that."""
+    translated = plan.translated(target)
+    if translated is None:
+        return None
+    between = Between(
+        caller=plan.facts.dialect,
+        provider=plan.route.candidates[target.candidate].dialect,
+        shows_usage=translated.shows_usage,
+        stream=plan.facts.stream,
+        as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
+        at=int(time()),
+    )
+    return Interpreter(between, losses, chunks=request.version >= HttpVersion11)

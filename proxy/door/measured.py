@@ -1,20 +1,16 @@
-"""How candidates did lately, as the meter published it; nothing, while that cannot be read."""
+"""How candidates and canaries do, as the meter published it; nothing, while that cannot be read."""
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, time
 
-import msgspec
-
+from proxy.door.published import Published
+from proxy.gateway import measured
+from proxy.gateway.canary import ROLLED_BACK, Standing, Standings
 from proxy.gateway.live import Condition
-from proxy.gateway.measured import ANY_SIZE, Figures, Published, condition, size_class
-
-log = logging.getLogger(__name__)
-
-LOOK_S = 1.0  # between two looks for news
-BYTES_MAX = 1024 * 1024  # the meter writes less
-_decoder = msgspec.json.Decoder(Published)
+from proxy.gateway.measured import ANY_SIZE, Figures, condition, size_class
+from proxy.gateway.options import RouteOptions
+from proxy.settings.places import Places
 
 
 class Conditions:
@@ -26,23 +22,19 @@ class Conditions:
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
     ) -> None:
-        self._path = path
-        self._clock, self._wall = clock, wall
-        self._look_at = 0.0
-        self._version = (0, 0)  # inode and time of change of what was read
-        self._at = 0.0  # by the wall
+        self._file = Published(path, measured.Published, "how candidates do", clock)
+        self._wall = wall
+        self._seen: measured.Published | None = None
         self._figures: dict[tuple[str, int], Figures] = {}
-        self._complaint = ""
 
     def at(self, now: float) -> float:
         """When they were measured, by the clock."""
-        self._look(now)
-        return now - max(0.0, self._wall() - self._at)
+        return now - max(0.0, self._wall() - self._look())
 
-    def figures(self, candidate: str, now: float) -> tuple[float, list[Figures]]:
+    def figures(self, candidate: str) -> tuple[float, list[Figures]]:
         """(when by the wall, figures of every class) of one `provider/model`."""
-        self._look(now)
-        return self._at, [one for (label, _), one in self._figures.items() if label == candidate]
+        at = self._look()
+        return at, [one for (label, _), one in self._figures.items() if label == candidate]
 
     def of(self, candidates: Sequence[str], input_tokens: int | None) -> list[Condition]:
         """The condition of each `provider/model` for requests of this size; None: of any size."""
@@ -50,24 +42,30 @@ class Conditions:
         found = self._figures
         return [condition(found.get((one, ANY_SIZE)), found.get((one, size))) for one in candidates]
 
-    def _look(self, now: float) -> None:
-        if now < self._look_at:
-            return
-        self._look_at = now + LOOK_S
-        try:
-            stat = self._path.stat()
-            version = (stat.st_ino, stat.st_mtime_ns)
-            if version == self._version:
-                return
-            with self._path.open("rb") as file:
-                read = _decoder.decode(file.read(BYTES_MAX))
-        except FileNotFoundError:
-            return  # there were no calls yet; what was read grows stale
-        except (OSError, msgspec.MsgspecError) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.error("Cannot read how candidates do (%s); routes follow their lists.", error)
-            return
-        self._version = version
-        self._at = read.at
-        self._figures = {(one.candidate, one.size): one for one in read.figures}
+    def _look(self) -> float:
+        """When they were measured, by the wall; 0: never."""
+        read = self._file.read()
+        if read is not self._seen and read is not None:
+            self._seen = read
+            self._figures = {(one.candidate, one.size): one for one in read.figures}
+        return 0.0 if read is None else read.at
+
+
+class Canaries:
+    """How the canaries of routes fare."""
+
+    def __init__(self, places: Places) -> None:
+        self._file = Published(places.gateway_canaries, Standings, "how canaries do")
+
+    def of(self, route: RouteOptions) -> Standing | None:
+        """The route's canary as it was last judged; None: it has none, or was not judged yet."""
+        if route.canary is None:
+            return None
+        read = self._file.read()
+        return next((one for one in read.canaries if one.is_of(route)), None) if read else None
+
+    def rolled_back(self, route: RouteOptions) -> int | None:
+        """The place of the candidate that was rolled back."""
+        standing = self.of(route)
+        is_out = standing is not None and standing.state == ROLLED_BACK
+        return route.canary.candidate if is_out and route.canary else None

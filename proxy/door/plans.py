@@ -1,35 +1,29 @@
-"""From a caller's request to a plan: its facts, its route, the decision, and whom to try with which
-key.  Nothing is sent here."""
+"""From a caller's request to a plan.  Nothing is sent here."""
 
 import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from time import monotonic
-
-from aiohttp.http import RawRequestMessage
 
 from pricing.book import TariffBook
 from proxy.door import prices
 from proxy.door.counting import Counted, counted
 from proxy.door.foreign import Foreign, foreign
-from proxy.door.request import Sender, facts_of, input_tokens, model_in_path
+from proxy.door.plan import Asked, Plan
+from proxy.door.request import facts_of, input_tokens, model_in_path
 from proxy.door.state import State
-from proxy.exchange import GatewayNote
 from proxy.gateway import filters, names
 from proxy.gateway.answers import Json, decoded
 from proxy.gateway.body import model_span
-from proxy.gateway.chain import Target, Tried
-from proxy.gateway.decision import Decision, decide, unit_of
+from proxy.gateway.chain import Target
+from proxy.gateway.decision import Decision, decide, unit_id, unit_of
 from proxy.gateway.facts import Facts
-from proxy.gateway.filters import Route, fits, keys_of
+from proxy.gateway.filters import Route, keys_of
 from proxy.gateway.limits import pool
-from proxy.gateway.live import Condition, Kept, Live
-from proxy.gateway.options import GatewayCaller
-from proxy.gateway.translation.requests import Translated
-from proxy.relay.headers import RequestHeaders
+from proxy.gateway.live import STALE_S, Condition, Live
 from proxy.relay.routes import Refusal
 from proxy.settings.config import Config
 
@@ -39,75 +33,6 @@ NOT_JSON = "the request body is not a JSON object."
 NOT_HERE = "no route, alias or provider/model is named {!r}; GET /gateway/v1/models lists them."
 NOT_YOURS = "this token may not use {!r}."
 NOBODY = "no candidate of {!r} can serve this request: {}."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request before its body is read."""
-
-    path: str  # below the door, such as /v1/chat/completions
-    sender: Sender
-    caller: GatewayCaller | None  # None: the gateway is `insecure`
-    request_id: str
-    lost: tuple[str, ...] = ()  # headers that no other dialect has
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
-    """A request as it came."""
-
-    request: RawRequestMessage
-    headers: RequestHeaders
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """Whom an attempt goes to, and what its row says of that."""
-
-    target: Target
-    note: GatewayNote
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is to be done with a request.  `targets` are in the order in which to try them."""
-
-    asked: Asked
-    body: bytes
-    route: Route
-    facts: Facts
-    decision: Decision
-    targets: Sequence[Target]
-    foreign: Foreign
-
-    def translated(self, target: Target) -> Translated | None:
-        """The request for a candidate of another dialect; None: it speaks the caller's."""
-        label = self.route.candidates[target.candidate].options.label
-        return self.foreign.requests.get(label)
-
-    @property
-    def room(self) -> Collection[int]:
-        """The candidates that are known to have room for the prompt."""
-        return {n for n, one in enumerate(self.route.candidates) if fits(one, self.facts)}
-
-    def note(self, target: Target, tried: Sequence[Tried]) -> GatewayNote:
-        """What the row of the next attempt says of the decision."""
-        choice = next(one for one in self.decision.order if one.candidate == target.candidate)
-        reason = f"failover:{tried[-1].what}" if tried else choice.reason
-        translated = self.translated(target)
-        losses = (*translated.losses, *self.asked.lost) if translated is not None else ()
-        return GatewayNote(
-            request_id=self.asked.request_id,
-            attempt=len(tried) + 1,
-            route=self.route.options.name,
-            route_version=self.route.options.version,
-            candidate=self.route.candidates[target.candidate].options.label,
-            propensity=choice.probability,
-            reason=reason,
-            sticky=self.decision.sticky,
-            translated=translated is not None,
-            losses=losses,
-        )
 
 
 class Planner:
@@ -143,8 +68,9 @@ class Planner:
         found = await self._foreign(body, document, route, facts)
         facts = replace(facts, foreign=found.why)
         now = monotonic()
-        live = await self._live(route, facts, now)
-        decision = decide(route, facts, live, now, unit_of(facts, random.random()))
+        unit = unit_of(facts, random.random())
+        live, shut = await self._live(route, facts, now, unit)
+        decision, tries = self._decided(route, facts, live, now, unit=unit, shut=shut)
         self._note_leader(route, decision)
         if not decision.order:
             most = self._config.metering.count_bytes_max
@@ -160,6 +86,8 @@ class Planner:
             route=route,
             facts=facts,
             decision=decision,
+            tries=tries,
+            unit=unit_id(route.options.name, route.options.version, unit),
             targets=targets,
             foreign=found,
         )
@@ -192,23 +120,60 @@ class Planner:
         tokens = await asyncio.to_thread(input_tokens, facts.operation, document, most)
         return replace(facts, input_tokens=tokens)
 
-    async def _live(self, route: Route, facts: Facts, now: float) -> Live:
-        kept = self._state.kept(route.options.name, facts.session)
+    def _decided(
+        self,
+        route: Route,
+        facts: Facts,
+        live: Live,
+        now: float,
+        *,
+        unit: str,
+        shut: Collection[int],
+    ) -> tuple[Decision, int | None]:
+        """The decision, and which of those that were `shut` off it tries: one call may at a time.
+        For the others it is decided as if it were shut."""
+        left = set(shut)
+        while True:
+            decision = decide(route, facts, live, now, unit)
+            first = decision.order[0].candidate if decision.order else None
+            if first not in left:
+                return decision, None
+            if self._state.breakers.take(route.candidates[first].options.label):
+                return decision, first
+            left.discard(first)
+            conditions = list(live.conditions)
+            conditions[first] = replace(conditions[first], shut=True)
+            live = replace(live, conditions=tuple(conditions))
+
+    async def _live(
+        self, route: Route, facts: Facts, now: float, unit: str
+    ) -> tuple[Live, Collection[int]]:
+        """What is known, and which candidates were shut off and may be tried by one call."""
+        kept = self._state.sessions.kept(route.options, facts.session)
         measured_at = self._state.measured.at(now)
         labels = [one.options.label for one in route.candidates]
         known = self._state.measured.of(labels, facts.input_tokens if route.counts else None)
+        out = self._state.canaries.rolled_back(route.options)
         conditions = [
-            replace(one, closed_until=self._opens(route, n, now)) for n, one in enumerate(known)
+            replace(one, closed_until=self._opens(route, n, now), rolled_back=n == out)
+            for n, one in enumerate(known)
         ]
-        if _needs_prices(route, kept):
+        shut = []
+        for n, label in enumerate(labels) if len(labels) > 1 else ():
+            fresh = now - measured_at <= STALE_S
+            conditions[n], may = self._state.breakers.judged(label, conditions[n], fresh=fresh)
+            shut += [n] if may else []
+        leader = self._state.leaders.get(route.options.name)
+        live = Live(at=measured_at, conditions=tuple(conditions), leader=leader, kept=kept)
+        if _needs_prices(route, facts, live, now, unit=unit):
             at = datetime.now(UTC)
             priced = await asyncio.to_thread(self._priced, route, facts, at)
             conditions = [
                 replace(one, usd=price.usd, rates=price.rates)
                 for price, one in zip(priced, conditions, strict=True)
             ]
-        leader = self._state.leaders.get(route.options.name)
-        return Live(at=measured_at, conditions=tuple(conditions), leader=leader, kept=kept)
+            live = replace(live, conditions=tuple(conditions))
+        return live, shut
 
     def _note_leader(self, route: Route, decision: Decision) -> None:
         """Whom another candidate must clearly beat the next time.  A session's call shows none."""
@@ -246,7 +211,14 @@ def _nobody(route: Route, decision: Decision) -> Refusal:
     return Refusal(400, "no_candidate", NOBODY.format(route.options.name, why))
 
 
-def _needs_prices(route: Route, kept: Kept | None) -> bool:
-    """Prices decide in these orders, and whether a session should leave its cache."""
-    several = len(route.candidates) > 1
-    return several and (route.options.order in ("price", "score") or kept is not None)
+def _needs_prices(route: Route, facts: Facts, live: Live, now: float, *, unit: str) -> bool:
+    """Prices decide in these orders, and whether a session should leave its cache: if anybody else
+    would be first without it."""
+    if len(route.candidates) < 2:
+        return False
+    if route.options.order in ("price", "score"):
+        return True
+    if live.kept is None:
+        return False
+    free = decide(route, facts, replace(live, kept=None), now, unit)
+    return bool(free.order) and free.order[0].candidate != live.kept.candidate

@@ -1,24 +1,38 @@
 """Pools as a relay sees them: those of the machine, or its own while these cannot be read."""
 
-import logging
+import struct
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import fields
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from time import monotonic, time
 
-from proxy.door.pool_memory import POOLS_MAX, PoolMemory
-from proxy.gate.mapped import Busy
+from proxy.door.shared_table import Kind, Shared
 from proxy.gateway import pools
 from proxy.gateway.pools import Pool
 
-log = logging.getLogger(__name__)
-
-LOOK_S = 1.0  # between two looks whether the file is still the one that is mapped
-AWAY_S = 0.25  # after a lock that was not free, before the next try: each stops the relay
-
 To = Callable[[Pool, float], Pool]
+
+
+_FIELDS = tuple(field.name for field in fields(Pool))
+
+
+def _unpacked(values: tuple[float, ...]) -> Pool:
+    found = dict(zip(_FIELDS, values, strict=True))
+    return Pool(closings=int(found.pop("closings")), **found)
+
+
+POOLS = Kind(
+    magic=b"TAXPOOL2",
+    what="rate limits",
+    places=2_048,
+    fields=struct.Struct(f"<{len(_FIELDS)}d"),
+    empty=Pool(),
+    pack=attrgetter(*_FIELDS),
+    unpack=_unpacked,
+)
 
 
 class SharedPools:
@@ -32,23 +46,21 @@ class SharedPools:
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
     ) -> None:
-        self._path = path
-        self._clock, self._wall = clock, wall
-        self._memory: PoolMemory | None = None
-        self._look_at = 0.0  # when to look for the file again, by the clock
-        self._away_until = 0.0  # until then, the relay uses its own
+        self._wall = wall
         self._own: OrderedDict[str, Pool] = OrderedDict()  # as last seen
         self._unsaid: set[str] = set()  # pools whose state in `own` the others do not know
-        self._complaint = ""
+        self._shared = Shared(path, POOLS, clock, lambda: self._unsaid.update(self._own))
 
     def close(self) -> None:
-        if self._memory is not None:
-            self._memory.close()
-            self._memory = None
+        self._shared.close()
 
     def seen(self, name: str) -> Pool:
         """The state as it is, with instants of the wall."""
-        return self._step(name, self._wall(), lambda pool, _: pool)
+        wall = self._wall()
+        if name not in self._unsaid and (found := self._shared.seen(name, wall)) is not None:
+            self._remember(name, found)
+            return found
+        return self._step(name, wall, lambda pool, _: pool)
 
     def opens_at(self, name: str, now: float) -> float:
         """When a call may be sent; `now` if it may be sent now."""
@@ -57,20 +69,26 @@ class SharedPools:
         return now + max(0.0, opens - wall)
 
     def take(self, name: str) -> bool:
-        """Send a call, if the pool is open: one step, so that a probe is one of all relays."""
+        """Send a call, if the pool is open: one step, so that a probe is one of all relays.
+
+        While the lock is not free nobody knows whether another relay's probe is on its way, so none
+        is sent.
+        """
         taken = False
 
         def to(pool: Pool, now: float) -> Pool:
             nonlocal taken
             taken = pools.opens_at(pool, now) <= now
+            if pool.closed_until and self._shared.busy:
+                taken = False
             return pools.sent(pool, now) if taken else pool
 
         self.change(name, to)
         return taken
 
-    def change(self, name: str, to: To) -> None:
-        """Put a pool into its next state."""
-        self._step(name, self._wall(), to)
+    def change(self, name: str, to: To) -> Pool:
+        """Put a pool into its next state, which is returned with instants of the wall."""
+        return self._step(name, self._wall(), to)
 
     def may_call(self, name: str, *, share: float, least: int, retry: bool) -> bool:
         """Count a call against the pool's budget of retries."""
@@ -84,55 +102,26 @@ class SharedPools:
         self.change(name, to)
         return allowed
 
-    # -- where they are -------------------------------------------------------------------------
-
     def _step(self, name: str, wall: float, to: To) -> Pool:
+        found = self._shared.change(name, wall, partial(self._next, name=name, to=to, now=wall))
+        if found is not None:
+            self._unsaid.discard(name)
+            self._remember(name, found)
+            return found
         own = self._own.get(name, Pool())
-        memory = self._opened()
-        if memory is not None:
-            unsaid = own if name in self._unsaid else None
-            try:
-                found = memory.change(name, wall, partial(_next, unsaid=unsaid, to=to, now=wall))
-            except Busy:
-                self._away_until = self._clock() + AWAY_S
-            else:
-                self._unsaid.discard(name)
-                self._remember(name, found)
-                return found
         found = to(own, wall)
         if found != own:
             self._unsaid.add(name)
             self._remember(name, found)
         return found
 
+    def _next(self, shared: Pool, *, name: str, to: To, now: float) -> Pool:
+        known = pools.merged(shared, self._own[name]) if name in self._unsaid else shared
+        return to(known, now)
+
     def _remember(self, name: str, pool: Pool) -> None:
         self._own[name] = pool
         self._own.move_to_end(name)
-        if len(self._own) > POOLS_MAX:
+        if len(self._own) > POOLS.places:
             forgotten, _ = self._own.popitem(last=False)
             self._unsaid.discard(forgotten)
-
-    def _opened(self) -> PoolMemory | None:
-        """The memory; another one if its file was removed or replaced.  None: not now."""
-        now = self._clock()
-        if now < self._away_until:
-            return None
-        if now < self._look_at:
-            return self._memory
-        self._look_at = now + LOOK_S
-        with suppress(OSError):  # it was removed
-            if self._memory is not None and self._path.stat().st_ino == self._memory.inode:
-                return self._memory
-        self.close()
-        self._unsaid.update(self._own)
-        try:
-            self._memory = PoolMemory(self._path)
-        except OSError as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.error("Cannot share rate limits with other relays: %s.", error)
-        return self._memory
-
-
-def _next(shared: Pool, *, unsaid: Pool | None, to: To, now: float) -> Pool:
-    return to(shared if unsaid is None else pools.merged(shared, unsaid), now)

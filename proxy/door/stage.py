@@ -33,6 +33,7 @@ class Held:
     has_answer: bool  # there is one that could be passed on
     headers: Mapping[str, str]
     error: Mapping[str, object]  # what its body says
+    late: bool = False  # the deadline of the whole call ended it
 
 
 class Nowhere(asyncio.Transport):

@@ -37,7 +37,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "decision": (
         *("request_id", "attempt", "route", "route_version", "candidate", "propensity"),
-        *("route_reason", "sticky", "translated", "losses", "blocked_by"),
+        *("route_reason", "sticky", "translated", "losses", "arm", "unit", "fault"),
+        "blocked_by",
     ),
     "usage": (
         *("usage", "usage_origin", "input_tokens_total", "output_tokens_total"),

@@ -88,6 +88,13 @@ def next_step(
     return _stop(plan, tried, opens, now)
 
 
+def closes(what: What, attempts: int, *, retry_ambiguous: bool) -> bool:
+    """Whether a call ends with an attempt that ended so, whatever else its route lists."""
+    if attempts >= ATTEMPTS_MAX or what.again is Again.NEVER:
+        return True
+    return what.again is Again.AMBIGUOUS and not retry_ambiguous
+
+
 # After these another attempt of the same call is welcome at any time.
 _OPEN_ENDED = frozenset((Again.POOL, Again.CANDIDATE, Again.ONCE, Again.KEY))
 

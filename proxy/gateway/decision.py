@@ -4,7 +4,8 @@ A function of its arguments alone, for the gateway and for a simulation of it.  
 what is assigned as one: a session, else a user, else this call, for which it must be random.
 
 1. What cannot serve the request is excluded (`filters`).
-2. Candidates with open limits that do not fail come first, the others after them.
+2. Candidates with open limits that do not fail come first, the others after them, and last of all
+   a canary that was rolled back.
 3. The route's order, or its split, says how likely each of those is first; `explore` mixes in an
    equal chance for each.
 4. A session stays where its prompt is cached, unless the prices say otherwise (`sessions`).
@@ -48,6 +49,12 @@ def chance(route: str, version: str, purpose: str, unit: str) -> float:
     return (int.from_bytes(digest) >> 11) / 2.0**53
 
 
+def unit_id(route: str, version: str, unit: str) -> str:
+    """A name for what a split of this version assigned as one, which does not tell the session."""
+    words = "\0".join((route, version, unit)).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(words, digest_size=8, person=b"unit").hexdigest()
+
+
 def unit_of(facts: Facts, random: float) -> str:
     """What is assigned as one: the session, else the user, else this call."""
     if facts.session:
@@ -74,6 +81,7 @@ def decide(route: Route, facts: Facts, live: Live, now: float, unit: str) -> Dec
             explored = {n: float(n == first) for n in front}
     behind = ranking.ranked(route, facts, conditions, [n for n in able if n not in front], None)
     order = [n for n in ranked if n != first] + behind
+    order.sort(key=lambda n: conditions[n].rolled_back)
     reasons = {n: _why_behind(conditions[n], now) for n in order}
     listed = ([(first, reason)] if able else []) + [(n, reasons[n]) for n in order]
     return Decision(
@@ -88,13 +96,16 @@ def decide(route: Route, facts: Facts, live: Live, now: float, unit: str) -> Dec
 
 
 def _is_well(condition: Condition, now: float) -> bool:
-    return condition.closed_until <= now and not condition.failing
+    open_now = condition.closed_until <= now
+    return open_now and not (condition.failing or condition.shut or condition.rolled_back)
 
 
 def _why_behind(condition: Condition, now: float) -> str:
+    if condition.rolled_back:
+        return "rolled_back"
     if condition.closed_until > now:
         return "limit"
-    return "failing" if condition.failing else "failover"
+    return "failing" if condition.failing or condition.shut else "failover"
 
 
 def _odds(route: Route, ranked: Sequence[int], unit: str) -> tuple[Mapping[int, float], int | None]:

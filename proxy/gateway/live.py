@@ -3,7 +3,7 @@
 Instants are seconds of one clock, which the decision is given too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 STALE_S = 30.0  # older than this the conditions say nothing, and the listed order decides
@@ -26,9 +26,12 @@ class Condition:
 
     calls: int = 0
     error_share: float = 0.0
+    failed_at: float = 0.0  # the last time, in seconds since the epoch
     first_token_s: float | None = None  # medians
     total_s: float | None = None
     closed_until: float = 0.0  # all of its pools are closed until then
+    shut: bool = False  # it failed too often, and nobody may try now whether it still does
+    rolled_back: bool = False  # as the canary that it was
     usd: Decimal | None = None  # of this request; None: no price is known
     rates: Rates | None = None
 
@@ -60,10 +63,10 @@ class Live:
     kept: Kept | None = None  # of this request's session
 
     def condition(self, candidate: int, now: float) -> Condition:
-        """What is known of a candidate.  Prices and closed pools do not age."""
+        """What is known of a candidate.  What was not measured does not age."""
         if candidate >= len(self.conditions):
             return Condition()
         found = self.conditions[candidate]
         if now - self.at <= STALE_S:
             return found
-        return Condition(closed_until=found.closed_until, usd=found.usd, rates=found.rates)
+        return replace(found, calls=0, error_share=0.0, first_token_s=None, total_s=None)

@@ -31,6 +31,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size: int  # a class of `size_class`, or ANY_SIZE
     calls: int
     error_share: float = 0.0
+    failed_at: float = 0.0
     first_token_s: float | None = None  # medians: of streams
     total_s: float | None = None
     first_token_p95_s: float | None = None
@@ -46,6 +47,7 @@ def condition(every: Figures | None, sized: Figures | None) -> Condition:
     return Condition(
         calls=every.calls,
         error_share=every.error_share,
+        failed_at=every.failed_at,
         first_token_s=sized.first_token_s if sized and known else None,
         total_s=sized.total_s if sized and known else None,
     )
@@ -109,6 +111,7 @@ class Measured:
                 size=size,
                 calls=len(recent),
                 error_share=sum(one.end.harm for one in recent) / len(recent),
+                failed_at=max((one.at for one in recent if one.end.harm), default=0.0),
                 first_token_s=median(first) if first else None,
                 total_s=median(total) if total else None,
                 first_token_p95_s=_p95(first),

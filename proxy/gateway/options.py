@@ -70,6 +70,19 @@ class ScoreWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryOptions:
+    """The arm of a split that is watched, and what becomes of it if it is worse than the others."""
+
+    candidate: int  # its place in `candidates`; `split` has its share
+    rollback: bool = False  # give it no more sessions
+    confidence: float = 0.95  # that one that is no worse is never called worse
+    first_token_s: float | None = None  # a stream that begins later is slow
+    total_s: float | None = None  # an answer that takes longer is slow
+    dearer: float = 0.0  # how much more a success may cost; 0.2: 20 %
+    notify: tuple[str, ...] = ()  # names in [notify]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteOptions:
     """A name that callers use as a model, and what may serve it."""
 
@@ -79,6 +92,7 @@ class RouteOptions:
     order: str = "rules"
     score: ScoreWeights = ScoreWeights()
     split: tuple[Share, ...] = ()  # of sessions; chooses the first candidate
+    canary: CanaryOptions | None = None
     explore: float = 0.0  # share of units that go to a candidate drawn at random
     retry_ambiguous: bool = False  # also after a failure that may have been billed
     deadline_s: float = 600.0  # for the whole call, up to the first byte of the answer

@@ -27,6 +27,7 @@ class Pool:
     room: float = 0.0  # for requests, as of `room_at`; it grows by one each `refill_s`
     refill_s: float = 0.0
     room_at: float = 0.0  # 0: the provider has not told
+    opened_at: float = 0.0  # when a probe opened it last
 
 
 def opens_at(pool: Pool, now: float) -> float:
@@ -87,11 +88,22 @@ def limited(pool: Pool, now: float, reset_s: float | None, draw: float) -> Pool:
     )
 
 
+def shut(pool: Pool, now: float) -> Pool:
+    """What it stands for fails too often; the pause is doubled for each closing in a row."""
+    pause_s = min(CLOSED_FIRST_S * 2 ** min(pool.closings, 16), CLOSED_MAX_S)
+    return replace(pool, closed_until=now + pause_s, probing_until=0.0, closings=pool.closings + 1)
+
+
+def failed(pool: Pool, now: float) -> Pool:
+    """A call failed: while it is half open, that shuts it again."""
+    return shut(pool, now) if pool.closed_until and pool.closed_until <= now else pool
+
+
 def answered(pool: Pool, now: float) -> Pool:
     """Anything but a 429 came: a call of before the closing proves nothing."""
     if not pool.closed_until or now < pool.closed_until:
         return pool
-    return replace(pool, closed_until=0.0, probing_until=0.0, closings=0)
+    return replace(pool, closed_until=0.0, probing_until=0.0, closings=0, opened_at=now)
 
 
 def dropped(pool: Pool) -> Pool:

@@ -1,8 +1,21 @@
 """Whether a session should leave the provider that has its prompt in its cache."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from proxy.gateway.live import Kept, Rates
+
+CACHE_S = 300.0  # how long providers keep a prompt that is not used again: 5 to 10 minutes
+
+
+def after_turn(before: Kept | None, candidate: int, tokens: int, now: float) -> Kept:
+    """A candidate has read a prompt of so many tokens.  What follows is taken to be as long as what
+    was."""
+    made = Kept(candidate=candidate, until=now + CACHE_S, cached_tokens=tokens)
+    if before is None or before.candidate != candidate:
+        return made
+    new = max(0, tokens - before.cached_tokens)
+    return replace(made, turns=before.turns + 1, new_tokens=new)
 
 
 def stay_usd(kept: Kept, here: Rates) -> Decimal:

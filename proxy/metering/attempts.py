@@ -1,15 +1,16 @@
 """What the record of a gateway's attempt says of it: its class, and whether its call ended with it.
 
 The relay decides after an attempt has ended, so no frame of the attempt says whether another one
-follows.  Where its end alone rules that out, this does.
+follows.  Where its end alone does not rule that out, the relay notes that it gave the call up.
 """
 
 from exporters.record import Record
 from proxy.exchange import Outcome
-from proxy.gateway.chain import ATTEMPTS_MAX
-from proxy.gateway.failures import DEADLINE, FAILED_OVER, Again, Fault, What, what
+from proxy.gateway.chain import closes
+from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
 
-_LEFT = (Outcome.CLIENT_GONE, Outcome.INTERRUPTED)  # nobody is there to be answered
+# Ends that are the caller's or ours, and no word about the candidate.
+OURS = (Outcome.CLIENT_GONE, Outcome.INTERRUPTED, Outcome.REFUSED)
 
 
 def what_of(record: Record) -> What:
@@ -27,15 +28,21 @@ def what_of(record: Record) -> What:
     return what(Fault(sent=record.outcome != Outcome.UNREACHABLE))
 
 
-def ends_call(record: Record, *, retry_ambiguous: bool) -> bool:
-    """Whether this attempt is certainly the last of its client call.
+def fault_of(record: Record) -> str:
+    """The class of an attempt's failure; "" if it has none, or none that it is known by: it ended
+    for the caller's sake, or for ours."""
+    if record.outcome in OURS:
+        return ""
+    found = what_of(record)
+    return "" if found is What.ANSWERED else found.value
 
-    False for the last one of a chain that was given up after limits or outages, as others could
-    have followed.
+
+def ends_call(record: Record, *, retry_ambiguous: bool) -> bool:
+    """Whether its client call ended with this: the attempt that is certainly the last, or what the
+    relay notes when it gives a call up after limits or outages, as others could have followed.
     """
     if record.error_type == FAILED_OVER:
         return False
-    if record.outcome in _LEFT or record.error_type == DEADLINE or record.attempt >= ATTEMPTS_MAX:
+    if record.outcome in OURS or record.error_type == DEADLINE:
         return True
-    again = what_of(record).again
-    return again is Again.NEVER or (again is Again.AMBIGUOUS and not retry_ambiguous)
+    return closes(what_of(record), record.attempt, retry_ambiguous=retry_ambiguous)

@@ -7,17 +7,14 @@ from time import time
 import msgspec
 
 from exporters.record import Record
-from proxy.exchange import Outcome
 from proxy.gateway.measured import Measured, Sample
 from proxy.journal.disk import write_atomically
-from proxy.metering.attempts import what_of
+from proxy.metering.attempts import OURS, what_of
 from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
 
 PUBLISH_S = 5.0
-# Ends that are the caller's or ours, and no word about the candidate.
-_OURS = (Outcome.CLIENT_GONE, Outcome.INTERRUPTED, Outcome.REFUSED)
 
 
 class Candidates:
@@ -31,7 +28,7 @@ class Candidates:
 
     def observe(self, record: Record) -> None:
         """Take a new record.  Those of calls that ended long ago are not of now."""
-        if not record.candidate or record.outcome in _OURS:
+        if not record.candidate or record.outcome in OURS:
             return
         ended_at = (record.ts_us + record.duration_us) / 1e6
         first_us = record.first_token_us if record.stream else None

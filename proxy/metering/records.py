@@ -57,9 +57,7 @@ class Metering:
         provider = self.config.providers.get(exchange.begun.provider)
         own = self._without_items(exchange)
         if exchange.head is None and not exchange.ended.sent:
-            refused = exchange.ended.outcome is Outcome.REFUSED
-            reasons = (Reason.REFUSED_BY_BUDGET if refused else Reason.UNREACHABLE,)
-            own = replace(own, billable=False, parts=(), count=None, reasons=reasons)
+            own = replace(own, billable=False, parts=(), count=None, reasons=(_not_sent(exchange),))
         if _may_be_billed(exchange):
             own = replace(own, billable=True, parts=(), reasons=(Reason.NO_RESPONSE,))
         own = counted(own, exchange.begun.provider, self.config)
@@ -132,6 +130,14 @@ class Metering:
             source=f"{exchange.source}:{part.item}",
             tags={**record.tags, "batch_item": part.item},
         )
+
+
+def _not_sent(exchange: Exchange) -> Reason:
+    """Why nothing was sent."""
+    if exchange.ended.outcome is not Outcome.REFUSED:
+        return Reason.UNREACHABLE
+    note = exchange.begun.gateway
+    return Reason.GIVEN_UP if note and not note.candidate else Reason.REFUSED_BY_BUDGET
 
 
 def _may_be_billed(exchange: Exchange) -> bool:

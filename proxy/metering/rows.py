@@ -14,7 +14,7 @@ from pricing.cause import texts
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.clients import client
 from proxy.exchange import Exchange, GatewayNote, Outcome
-from proxy.metering.attempts import ends_call
+from proxy.metering.attempts import ends_call, fault_of
 from proxy.metering.receipts import Basis, Priced, receipt
 from proxy.reading.heads import lower
 from proxy.settings.config import Config
@@ -111,7 +111,8 @@ def _trace(exchange: Exchange, above: Trace) -> Trace:
 
 
 def _with_call(record: Record, above: Trace, config: Config) -> Record:
-    """The last attempt of a client's call says what that call's span is below."""
+    """How an attempt failed; and of the last of a client's call, what that call's span is below."""
+    record = msgspec.structs.replace(record, fault=fault_of(record))
     route = config.gateway.routes.get(record.route)
     if not ends_call(record, retry_ambiguous=route is not None and route.retry_ambiguous):
         return record

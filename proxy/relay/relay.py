@@ -11,7 +11,6 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic_ns, time_ns
 
-import msgspec
 from aiohttp.http import RawRequestMessage
 
 from proxy import probes
@@ -31,7 +30,6 @@ from proxy.relay.running import Door, Opened
 from proxy.relay.services import Services
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
-from proxy.secrecy.fingerprint import Caller as Who
 from proxy.secrecy.fingerprint import Fingerprints, load_key
 from proxy.secrecy.scrubbing import scrubbed_tags, scrubbed_target
 from proxy.settings.config import Config
@@ -166,12 +164,9 @@ class Relay:
     ) -> tuple[Call, CallLog]:
         """A call, with its place in the journal; for `note` and `words` see `proxy.door.door`."""
         address = self._upstreams.addresses[route.provider.name]
-        who = self._fingerprints.caller(headers.credentials, route.target)
-        begun = self._begun(request, headers, route, address.origin, who)
-        begun = msgspec.structs.replace(begun, gateway=note) if note is not None else begun
+        begun, noted = self.noted(request, headers, route, note)
         keeper = self._keeper
         guarded = keeper is not None and keeper.enforces
-        noted = CallLog(self._journal, self._config.journal, begun, who.secret)
         call = Call(
             caller,
             request,
@@ -184,6 +179,33 @@ class Relay:
             self._guard(begun, route, headers, words) if guarded else None,
         )
         return call, noted
+
+    def noted(
+        self,
+        request: RawRequestMessage,
+        headers: RequestHeaders,
+        route: Route,
+        note: GatewayNote | None = None,
+    ) -> tuple[Begun, CallLog]:
+        """A call's place in the journal, where it has begun."""
+        who, wall_ns = self._fingerprints.caller(headers.credentials, route.target), time_ns()
+        begun = Begun(
+            call_id=self._ids.new(wall_ns),
+            wall_ns=wall_ns,
+            method=request.method,
+            target=scrubbed_target(route.target),
+            provider=route.provider.name,
+            upstream=self._upstreams.addresses[route.provider.name].origin,
+            headers=tuple([field.noted for field in headers.fields]),
+            tags=scrubbed_tags({**route.tags, **headers.tags})
+            if route.tags or headers.tags
+            else {},
+            key_id=who.name,
+            credential_kind=who.kind,
+            websocket=headers.websocket,
+            gateway=note,
+        )
+        return begun, CallLog(self._journal, self._config.journal, begun, who.secret)
 
     def _guard(
         self, begun: Begun, route: Route, headers: RequestHeaders, words: tuple[str, str] | None
@@ -247,31 +269,6 @@ class Relay:
             refusal.status, refusal.kind, refusal.message,
             bodyless=bodyless, keep_alive=lives, **more,
         )  # fmt: skip
-
-    def _begun(
-        self,
-        request: RawRequestMessage,
-        headers: RequestHeaders,
-        route: Route,
-        origin: str,
-        who: Who,
-    ) -> Begun:
-        wall_ns = time_ns()
-        return Begun(
-            call_id=self._ids.new(wall_ns),
-            wall_ns=wall_ns,
-            method=request.method,
-            target=scrubbed_target(route.target),
-            provider=route.provider.name,
-            upstream=origin,
-            headers=tuple([field.noted for field in headers.fields]),
-            tags=scrubbed_tags({**route.tags, **headers.tags})
-            if route.tags or headers.tags
-            else {},
-            key_id=who.name,
-            credential_kind=who.kind,
-            websocket=headers.websocket,
-        )
 
     def _providers(self) -> list[str]:
         """The names of the providers that can be called."""

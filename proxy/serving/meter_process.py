@@ -20,6 +20,7 @@ from exporters.record import Exporter, Record, decode
 from exporters.series import Family
 from proxy.budgets.budgets import Budgets
 from proxy.budgets.spending import Counting
+from proxy.canaries.canaries import Canaries
 from proxy.console.console import Parts, console
 from proxy.console.probes import Probes
 from proxy.delivery import outlets
@@ -122,6 +123,7 @@ class MeterProcess:
         self.eraser = Eraser(
             *(tables.erasing, places.erasing, self.audit.audit, self._pausing, held(config))
         )
+        self.canaries = Canaries(config, self.store, self.audit.audit, self.notices)
         self.alerting = Alerting(
             *(config.alerts, places.alerts, self.status, self.notices),
             targets=loss_targets(config),
@@ -240,7 +242,8 @@ class MeterProcess:
             await web.SockSite(runner, sock, ssl_context=tls).start()
         others = (self._prune(), self.alerting.run(), self.notices.run(), self.heads.run())
         more = (keep_deleting(self._config, self.eraser), self._sampling().run())
-        running = (*(way.run() for way in self.ways), *others, *more, self._candidates.run())
+        gateway = (self._candidates.run(), self.canaries.run())
+        running = (*(way.run() for way in self.ways), *others, *more, *gateway)
         tasks = [asyncio.create_task(each) for each in running]
         tasks.append(asyncio.create_task(self.budgets.run(self.deliveries[0].drained)))
         if push := outlets.metrics(self.metrics, self._config):

@@ -40,7 +40,7 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     try:
         stale = partial(journal.counters.add, "stale_connections")
         relay = Relay(config, journal, stale, keeper, instance.name(config.data))
-        relay.door = GatewayDoor(config, relay.forward, partial(tariff_book, config))
+        relay.door = GatewayDoor(config, relay, partial(tariff_book, config))
         refreshing = asyncio.create_task(refresh(keeper))
         process.on_lame_duck(relay.turn_unready)
         callers = relay.callers()

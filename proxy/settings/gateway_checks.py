@@ -12,12 +12,14 @@ from proxy.gateway.options import (
     HASH_PREFIX,
     MODALITIES,
     ORDERS,
+    CanaryOptions,
     CandidateOptions,
     GatewayOptions,
     RouteOptions,
 )
 from proxy.gateway.translation.fields import endings, is_known
 from proxy.settings.config import Config
+from proxy.settings.notify_checks import unknown_targets
 from proxy.settings.typed import nearest
 
 SPOKEN = frozenset(dialect for dialect, _ in OPERATIONS.values())
@@ -27,6 +29,7 @@ TAG = re.compile(r"[a-z0-9_.-]{1,64}")
 SOURCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~][^\x00-\x1f]*|command:\s*\S[^\x00-\x1f]*")
 HASH = re.compile(rf"{HASH_PREFIX}[0-9a-f]{{64}}")
 EXPLORE_MAX = 0.5
+CONFIDENCE_MIN = 0.5
 ROUNDING = 1e-9  # of shares that add up to 1
 
 
@@ -121,6 +124,8 @@ def _route_mistakes(route: RouteOptions, config: Config) -> Iterator[str]:
         if not 0 <= getattr(route.score, part) < float("inf"):
             yield f"{at}.score.{part}: expected a number of at least 0"
     yield from _split_mistakes(f"{at}.split", route)
+    if route.canary is not None:
+        yield from _canary_mistakes(f"{at}.canary", route, route.canary, config)
 
 
 def _candidate_mistakes(at: str, one: CandidateOptions, config: Config) -> Iterator[str]:
@@ -159,6 +164,34 @@ def _split_mistakes(at: str, route: RouteOptions) -> Iterator[str]:
         yield f"{at}: the shares add up to {sum(arm.share for arm in route.split):g}, not to 1"
 
 
+def _canary_mistakes(
+    at: str, route: RouteOptions, canary: CanaryOptions, config: Config
+) -> Iterator[str]:
+    arms = {arm.candidate: arm.share for arm in route.split}
+    if canary.candidate not in arms or len(arms) < 2:
+        yield (
+            f"{at}.candidate: expected an arm of split, beside which there is another; "
+            f"got {canary.candidate}"
+        )
+    places = [one for one in arms if 0 <= one < len(route.candidates)]
+    labels = {one: route.candidates[one].label for one in places}
+    mine = labels.pop(canary.candidate, "")
+    if mine in labels.values():
+        yield f"{at}.candidate: another arm is {mine} too, and rows could not tell them apart"
+    if not CONFIDENCE_MIN <= canary.confidence < 1:
+        yield (
+            f"{at}.confidence: expected {CONFIDENCE_MIN:g} or more, below 1, "
+            f"got {canary.confidence:g}"
+        )
+    for name in ("first_token_s", "total_s"):
+        value = getattr(canary, name)
+        if value is not None and not 0 < value < float("inf"):
+            yield f"{at}.{name}: expected a number above 0, got {value:g}"
+    if not 0 <= canary.dearer < float("inf"):
+        yield f"{at}.dearer: expected a number of at least 0, got {canary.dearer:g}"
+    yield from unknown_targets(f"{at}.notify", canary.notify, config)
+
+
 def _model_mistakes(at: str, name: str, config: Config) -> Iterator[str]:
     provider, slash, model = name.partition("/")
     if not slash or not model:
@@ -181,9 +214,6 @@ def gateway_warnings(config: Config) -> Iterator[str]:
     elif gateway.routes and not gateway.callers:
         yield "gateway.callers: nobody can use the routes; run: taximeter keys add NAME"
     for route in gateway.routes.values():
-        if route.order in ("latency", "score"):
-            at = f"gateway.routes.{route.name}.order"
-            yield f"{at}: this version measures no latencies; candidates count as equally fast"
         for field in route.drop:
             if not is_known(field):
                 at = f"gateway.routes.{route.name}.drop"

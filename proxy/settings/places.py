@@ -137,9 +137,19 @@ class Places:
         return self.state / "gateway-pools"
 
     @property
+    def gateway_sessions(self) -> Path:
+        """The memory that the relays share: where the gateway's sessions are cached."""
+        return self.state / "gateway-sessions"
+
+    @property
     def gateway_live(self) -> Path:
         """How the gateway's candidates did lately, as the meter measured it."""
         return self.state / "gateway-live.json"
+
+    @property
+    def gateway_canaries(self) -> Path:
+        """How the canaries of routes fare, and which were rolled back."""
+        return self.state / "gateway-canaries.json"
 
     @property
     def command_token(self) -> Path:

@@ -109,7 +109,7 @@ async def door(folder: Path, script: Script, made: GatewayOptions) -> AsyncItera
         }
         async with bench(folder, script.handler(), providers=providers, gateway=made) as b:
             with_keys = Config(data=folder, providers=providers, gateway=keys.read(made, {}, print))
-            b.relay.door = GatewayDoor(with_keys, b.relay.forward, TariffBook.load)
+            b.relay.door = GatewayDoor(with_keys, b.relay, TariffBook.load)
             yield b
 
 

@@ -28,7 +28,16 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
         *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
         *("exports", "invoices"),
-        *("delivery", "notices", "evidence", "retention", "budgets", "health", "backup"),
+        *(
+            "delivery",
+            "notices",
+            "evidence",
+            "retention",
+            "budgets",
+            "canaries",
+            "health",
+            "backup",
+        ),
         *("console", "serving", "commands"),
     ),
     "evaluation": (

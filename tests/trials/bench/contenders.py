@@ -163,14 +163,21 @@ class Taximeter:
         provider = Provider(name="openai", base_url=upstream.url + "/openai")
         config = Config(data=folder, providers={"openai": provider})
         config = replace(config, upstream=UpstreamOptions(ca_file=upstream.ca_file))
-        with ExitStack() as stack:
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
-            listener.setblocking(False)
-            pids = [
-                stack.enter_context(_relay(config, listener.fileno(), slot, self.under))
-                for slot in range(self.relays)
-            ]
-            yield Started(listener.getsockname()[1], tuple(pids), folder / "calls")
+        with relays(config, self.relays, self.under) as (port, pids):
+            yield Started(port, pids, folder / "calls")
+
+
+@contextmanager
+def relays(
+    config: Config, count: int, under: Sequence[str] = ()
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Relays that share a port: it, and their processes; for `under` see `Taximeter`."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
+        listener.setblocking(False)
+        fd = listener.fileno()
+        pids = [stack.enter_context(_relay(config, fd, slot, under)) for slot in range(count)]
+        yield listener.getsockname()[1], tuple(pids)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 HEAD_END, CHUNKED_END = b"\r\n\r\n", b"\r\n0\r\n\r\n"
+TOKEN = "sk-bench-" + "0" * 32
 SETTLE_S = 30.0  # for calls in flight when the time is over
 
 
@@ -27,7 +28,7 @@ def ask(url: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        "Authorization: Bearer sk-bench-00000000000000000000000000000000\r\n"
+        f"Authorization: Bearer {TOKEN}\r\n"
         "Content-Type: application/json\r\nAccept: application/json\r\n"
         f"User-Agent: bench/1\r\n{more}Content-Length: {len(body)}\r\n\r\n"
     )

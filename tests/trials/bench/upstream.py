@@ -1,7 +1,8 @@
 """The provider of the benchmark: `python -m trials.bench.upstream [--tls CERT KEY]`.
 
 A raw server that costs little, so that what is measured is the proxy.  It answers 0.8 kB of JSON,
-or as many server-sent events as `x-chunks` asks for, each in a write of its own, `x-pace-ms` apart.
+in Anthropic's form at Anthropic's path, or as many server-sent events as `x-chunks` asks for, each
+in a write of its own, `x-pace-ms` apart.
 Its first line of output is the port.
 """
 
@@ -37,10 +38,28 @@ ANSWER = json.dumps(
         "usage": USAGE,
     }
 ).encode()
-PLAIN = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req_1\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER)
-)
+MESSAGE = json.dumps(
+    {
+        "id": "msg_bench",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [{"type": "text", "text": "hello world " * 40}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 100, "output_tokens": 80},
+    }
+).encode()
+
+
+def _whole(body: bytes) -> bytes:
+    return (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req_1\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+
+PLAIN, ANTHROPIC = _whole(ANSWER), _whole(MESSAGE)
 STREAM = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nx-request-id: req_1\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
@@ -79,7 +98,7 @@ class Provider(asyncio.Protocol):
                 self._write(STREAM)
                 self._next(chunks, _number(head, b"\r\nx-pace-ms:") / 1000)
             else:
-                self._write(PLAIN)
+                self._write(ANTHROPIC if head.startswith(b"post /v1/messages") else PLAIN)
 
     def _next(self, chunks: int, pace_s: float) -> None:
         if pace_s:
