@@ -79,11 +79,16 @@ def drawn(name: str) -> tuple[str, str]:
     """(the document as it is, as it should be)."""
     document, make = PARTS[name]
     text = (ROOT / document).read_text(encoding="utf-8")
+    return text, between(text, name, make())
+
+
+def between(text: str, name: str, part: str) -> str:
+    """A document with this part in its place.  Raises ValueError if it has none."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     found = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     if not found.search(text):
-        raise ValueError(f"{document} has no place for {name}")
-    return text, found.sub(lambda _: begin + make() + end, text)
+        raise ValueError(f"there is no place for {name}")
+    return found.sub(lambda _: begin + part + end, text)
 
 
 def stale() -> list[str]:
