@@ -30,6 +30,7 @@ from proxy.gateway.limits import reset_s, room
 from proxy.gateway.options import GatewayOptions
 from proxy.gateway.pools import Pool
 from proxy.gateway.translation.answers import Between
+from proxy.gateway.translation.requests import APIS
 from proxy.relay.answers import relay_answer
 from proxy.relay.call import Caller
 from proxy.relay.http1 import head, status_line
@@ -204,12 +205,13 @@ class GatewayCall:
             return None
         request = self._arrived.request
         between = Between(
-            caller=plan.facts.dialect,
+            caller=APIS[plan.facts.dialect, plan.facts.operation],
             provider=plan.route.candidates[target.candidate].dialect,
             shows_usage=translated.shows_usage,
             stream=plan.facts.stream,
             as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
             at=int(time()),
+            asked=translated.asked,
         )
         return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
 

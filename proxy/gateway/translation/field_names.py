@@ -77,7 +77,7 @@ prediction.*
 moderation.*
 verbosity
 web_search_options.*
-prompt_cache_key
+prompt_cache_key                                   ~a ~g
 prompt_cache_options.*
 prompt_cache_retention
 functions[].*

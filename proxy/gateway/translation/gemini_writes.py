@@ -68,6 +68,7 @@ def _settings(left: Settings, body: Json) -> None:
         if choice.kind == "one":
             calling["allowedFunctionNames"] = [choice.name]
         body["toolConfig"] = {"functionCallingConfig": calling}
+    left.mention("cache_key")
     left.rest()
     if config:
         body["generationConfig"] = config
@@ -198,7 +199,7 @@ def _inside(parts: Sequence[Text | Media], losses: Losses) -> list[Json]:
 
 def _media(media: Media, losses: Losses) -> Json | None:
     if media.detail:
-        losses.lose(media.field.removesuffix(".url") + ".detail")
+        losses.lose(media.detail_field)
     if media.name:
         losses.mention(media.name_field)
     if media.data:

@@ -54,6 +54,8 @@ def _settings(left: Settings, target: Target, body: Json) -> None:
     own = target.provider in OWN
     left.copy({"max_tokens": "max_completion_tokens" if own else "max_tokens"}, body)
     left.copy({"stop": "stop", "user": "user", "tier": "service_tier"}, body)
+    left.copy({"cache_key": "prompt_cache_key"} if own else {}, body)
+    left.mention("cache_key")
     _effort(left, body)
     choice = left.take("choice")
     if isinstance(choice, Choice):
@@ -129,6 +131,9 @@ def _result(result: Result, target: Target, losses: Losses) -> Json:
     for part in result.parts:
         if isinstance(part, Media):
             losses.lose(part.field, "a tool's result is text")
+            for said, at in ((part.name, part.name_field), (part.detail, part.detail_field)):
+                if said:
+                    losses.lose(at)
     if result.failed:
         losses.lose(result.failed, "it has no errors of tools")
     if result.cache is not None:
