@@ -164,6 +164,7 @@ RESPONSES: Mapping[str, Json] = {
     "max_tool_calls": {"max_tool_calls": 2},
     "moderation.*": {"moderation": {"model": "omni"}},
     "access_programs.*": {"access_programs": {"cyber": True}},
+    "client_metadata.*": {"client_metadata": {"a": "b"}},
     "image.*": {"image": {"context_compression": "auto"}},
     **{f"input[].{n}.*": _items({"type": "own_item", n: SOMETHING}) for n in RESPONSES_OWN_ITEMS},
     **{f"tools[].{n}.*": {"tools": [{"type": "own", n: SOMETHING}]} for n in RESPONSES_OWN_TOOLS},

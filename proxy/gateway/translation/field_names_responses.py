@@ -54,7 +54,7 @@ tools[].type                                       o a g
 tools[].name                                       o a g
 tools[].description                                o a g
 tools[].parameters                                 o a g
-tools[].strict                                     o a
+tools[].strict                                     o a g
 tools[].allowed_callers
 tools[].async
 tools[].defer_loading
@@ -101,6 +101,7 @@ max_tool_calls
 moderation.*
 access_programs.*
 image.*
+client_metadata.*                                  ~o ~a ~g
 """
 
 # Of items and of tools that are OpenAI's own, or have no schema.

@@ -94,10 +94,11 @@ P = TypeVar("P", Text, Media, Thought, Use, Result)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`role` is user or assistant."""
+    """`role` is user, assistant, or system: what is said to the model in between, by `field`."""
 
     role: str
     parts: Sequence[Part]
+    field: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

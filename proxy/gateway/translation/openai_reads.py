@@ -150,10 +150,11 @@ def _messages(top: Taker, ask: Ask) -> None:
         parts: list[Part] = []
         if role in ("system", "developer"):
             said = _content(message)
+            texts = only(Text, said, message.losses)
             if turns:
-                message.losses.lose(message.name("role"), f"{role} after the first turn")
+                turns.append(Turn("system", texts, message.name("role")))
             else:
-                system += only(Text, said, message.losses)
+                system += texts
         elif role == "assistant":
             parts = [*_thoughts(message), *_content(message), *_refusal(message)]
             parts += _uses(message, names)

@@ -60,6 +60,8 @@ def read(body: Json, losses: Losses) -> Ask:
         top.skip(key, *nothing)
     for key in _STATE:
         top.lose(key, STORED)
+    if top.take("client_metadata") is not None:
+        losses.mention("client_metadata")
     top.rest()
     return ask
 
@@ -181,7 +183,7 @@ def _message(item: Taker, turns: list[Turn], system: list[Text]) -> None:
     elif role not in ("system", "developer"):
         item.losses.lose(item.name("role"), role or STORED)  # it refers to another item
     elif turns:
-        item.losses.lose(item.name("role"), f"{role} after the first turn")
+        turns.append(Turn("system", only(Text, parts, item.losses), item.name("role")))
     else:
         system += only(Text, parts, item.losses)
 

@@ -83,9 +83,7 @@ def prepare(script: Path, packages: tuple[str, ...], cache: Path) -> ClientReady
         node, folder = installing.node(cache, packages)
         copy = folder / script.name  # Node looks for packages next to the script
         shutil.copyfile(script, copy)
-        return ClientReady(
-            (node, str(copy)), folder, installing.node_version(folder, packages[0])
-        )
+        return ClientReady((node, str(copy)), folder, installing.node_version(folder, packages[0]))
     program = script.stem
     if not shutil.which(program):
         raise installing.InstallError(f"{program} is not installed")

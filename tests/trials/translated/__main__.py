@@ -69,7 +69,9 @@ def table(found: Sequence[Result], at: datetime) -> str:
         served = ", ".join(one.provider for one in ran) or "not installed"
         cells = [_cell(name, client, ran) for name in COLUMNS]
         version = ran[0].version if ran else ""
-        lines.append(f"| {client.name} | {version} | {client.api} | {served} | {' | '.join(cells)} |")
+        lines.append(
+            f"| {client.name} | {version} | {client.api} | {served} | {' | '.join(cells)} |"
+        )
     day = f"{at.day} {at:%B %Y}"
     return "\n".join([*lines, "", f"Measured on {day} by `python -m trials.translated`.", ""])
 

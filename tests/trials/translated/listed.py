@@ -30,7 +30,6 @@ class Client:
     packages: tuple[str, ...]  # of PyPI, or of npm for a .mjs; the first one is the client
     errors: tuple[str, ...] = ()  # classes: of a rate limit, of a mistake, of a broken stream
     shown: tuple[str, ...] = SHOWN
-    drop: tuple[str, ...] = ()  # of its routes
 
     @property
     def word(self) -> str:
@@ -48,6 +47,11 @@ ANTHROPIC = ("RateLimitError", "BadRequestError", "APIStatusError")
 AI = ("ai@latest", "@ai-sdk/openai@latest", "@ai-sdk/anthropic@latest")
 PYDANTIC_AI = ("pydantic-ai-slim[openai,anthropic]",)
 SAID = ("text", "stream")  # all that an agent shows
+# What the routes `lossy-…` drop, for Claude Code.
+CLAUDE_CODE = (
+    *("cache_control", "context_management", "eager_input_streaming", "is_error"),
+    *("metadata", "signature", "thinking"),
+)
 
 
 def _clients() -> Iterator[Client]:
@@ -71,7 +75,7 @@ def _clients() -> Iterator[Client]:
             api=api,
             script="langchain_models.py",
             packages=("langchain-openai",),
-            errors=OPENAI,
+            errors=("OpenAIRateLimitError", "OpenAIInvalidRequestError", "APIError"),
         )
     yield Client(
         name="anthropic",
@@ -85,14 +89,14 @@ def _clients() -> Iterator[Client]:
         api="messages",
         script="node_anthropic.mjs",
         packages=("@anthropic-ai/sdk@latest",),
-        errors=ANTHROPIC,
+        errors=("RateLimitError", "BadRequestError", "APIError"),
     )
     yield Client(
         name="langchain-anthropic",
         api="messages",
         script="langchain_models.py",
         packages=("langchain-anthropic",),
-        errors=ANTHROPIC,
+        errors=("AnthropicRateLimitError", "AnthropicInvalidRequestError", "APIStatusError"),
     )
     yield Client(
         name="google-genai",
@@ -102,19 +106,22 @@ def _clients() -> Iterator[Client]:
         errors=("ClientError", "ClientError", "ServerError"),
     )
     for api in ("chat", "Responses", "messages"):
+        shown = tuple(one for one in SHOWN if api != "messages" or one != "shape")
         yield Client(
             name="pydantic-ai",
             api=api,
             script="pydantic_ai_agent.py",
             packages=PYDANTIC_AI,
-            errors=("ModelHTTPError", "ModelHTTPError", "ModelAPIError"),
+            errors=("ModelRateLimitError", "ModelRequestRejectedError", "ModelServerError"),
+            shown=shown,
         )
         yield Client(
             name="ai (Vercel), Node",
             api=api,
             script="node_ai.mjs",
             packages=AI,
-            errors=("APICallError", "APICallError", "APICallError"),
+            errors=("APICallError", "APICallError", "StreamProviderError"),
+            shown=shown,
         )
     yield Client(
         name="Claude Code",

@@ -1,13 +1,14 @@
 """Runs one client with one provider, and checks what it got and what the rows say."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evaluation.standin.processes import Row, Serving
 from proxy.door.callers import hashed
 from trials.clients.running import ClientReady, RunError, environment, output
-from trials.translated.listed import CLIENTS, MODELS, Client
+from trials.translated.listed import CLAUDE_CODE, CLIENTS, MODELS, Client
 
 KEY = "sk-standin-translated"
 TOOL = {"city": "Paris", "unit": "celsius"}  # what the stand-in calls a tool with
@@ -39,16 +40,14 @@ def token(named: str) -> str:
 
 
 def settings() -> str:
-    """A caller with a token for each run, so that its rows are known; its routes."""
+    """A caller with a token for each run, so that its rows are known; the routes and their keys."""
     made = [
         f'[gateway.keys.{name}]\nprovider = "{name}"\nvalue = "env:GATEWAY_KEY"' for name in MODELS
     ]
     for provider, model in MODELS.items():
         for kind, suffix in KINDS.items():
-            made.append(
-                f'[gateway.routes.{kind}-{provider}]\ndeadline_s = {0.5 if suffix else 30}\n'
-                f'candidates = [{{ provider = "{provider}", model = "{model}{suffix}" }}]'
-            )
+            made.append(_route(f"{kind}-{provider}", provider, model + suffix))
+        made.append(_route(f"lossy-{provider}", provider, model, CLAUDE_CODE))
     for client in CLIENTS:
         for provider in client.providers:
             named = feature(client, provider)
@@ -57,6 +56,14 @@ def settings() -> str:
                 f'tags = {{ feature = "{named}" }}'
             )
     return "\n".join(made) + "\n"
+
+
+def _route(name: str, provider: str, model: str, drop: Sequence[str] = ()) -> str:
+    """A rate limit is waited for half a second."""
+    deadline_s = 0.5 if name.startswith("limited") else 30
+    candidate = f'{{ provider = "{provider}", model = "{model}" }}'
+    lines = [f"[gateway.routes.{name}]", f"deadline_s = {deadline_s}"]
+    return "\n".join([*lines, f"candidates = [{candidate}]", f"drop = {json.dumps(list(drop))}"])
 
 
 def run(client: Client, provider: str, ready: ClientReady, served: Serving) -> Result:

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 
 const [base, token, model] = process.argv.slice(2);
-const command = ["-p", "time people", "--output-format", "json", "--model", `to-${model}`];
+const command = ["-p", "time people", "--output-format", "json", "--model", `lossy-${model}`];
 const done = spawnSync("node_modules/.bin/claude", command, {
   encoding: "utf8",
   timeout: 100_000,
@@ -11,7 +11,7 @@ const done = spawnSync("node_modules/.bin/claude", command, {
     ANTHROPIC_BASE_URL: base,
     ANTHROPIC_AUTH_TOKEN: token,
     ANTHROPIC_API_KEY: "",
-    ANTHROPIC_SMALL_FAST_MODEL: `to-${model}`,
+    ANTHROPIC_SMALL_FAST_MODEL: `lossy-${model}`,
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
   },
 });

@@ -53,9 +53,7 @@ after = ask(
     [asked, called.candidates[0].content, types.Content(role="user", parts=[told])], tools=tools
 )
 picture = types.Part.from_bytes(data=b"\x89PNG\r\n\x1a\n", mime_type="image/png")
-shaped = ask(
-    "weather", response_mime_type="application/json", response_json_schema=SHAPE
-)
+shaped = ask("weather", response_mime_type="application/json", response_json_schema=SHAPE)
 print(
     json.dumps(
         {

@@ -5,6 +5,7 @@
 import json
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 BASE, TOKEN, MODEL, API = sys.argv[1:5]
@@ -19,23 +20,18 @@ SHAPE: Any = {
 }
 
 
+NAMED = {"anthropic": ("langchain_anthropic", "ChatAnthropic")}
+MODULE, CLASS = NAMED.get(API, ("langchain_openai", "ChatOpenAI"))  # one is installed
+MORE: dict[str, Any] = {
+    "anthropic": {"base_url": BASE, "max_tokens": 500},
+    "chat": {"base_url": f"{BASE}/v1"},
+    "responses": {"base_url": f"{BASE}/v1", "use_responses_api": True},
+}[API]
+
+
 def model(route: str = "to") -> Any:
-    name = f"{route}-{MODEL}"
-    if API == "anthropic":
-        from langchain_anthropic import ChatAnthropic
-
-        return ChatAnthropic(
-            model=name, base_url=BASE, api_key=TOKEN, max_retries=0, max_tokens=500
-        )
-    from langchain_openai import ChatOpenAI
-
-    return ChatOpenAI(
-        model=name,
-        base_url=f"{BASE}/v1",
-        api_key=TOKEN,
-        max_retries=0,
-        use_responses_api=API == "responses",
-    )
+    kind = getattr(import_module(MODULE), CLASS)
+    return kind(model=f"{route}-{MODEL}", api_key=TOKEN, max_retries=0, **MORE)
 
 
 def failed(call: Callable[[], object]) -> str:
