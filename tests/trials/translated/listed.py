@@ -28,7 +28,7 @@ class Client:
     api: str
     script: str
     packages: tuple[str, ...]  # of PyPI, or of npm for a .mjs; the first one is the client
-    errors: tuple[str, ...] = ()  # classes: of a rate limit, of a mistake, of a broken stream
+    errors: tuple[str, ...] = ()  # classes, `|` for or: a rate limit, a mistake, a broken stream
     shown: tuple[str, ...] = SHOWN
 
     @property
@@ -112,7 +112,11 @@ def _clients() -> Iterator[Client]:
             api=api,
             script="pydantic_ai_agent.py",
             packages=PYDANTIC_AI,
-            errors=("ModelRateLimitError", "ModelRequestRejectedError", "ModelServerError"),
+            errors=(
+                "ModelRateLimitError",
+                "ModelRequestRejectedError",
+                "ModelServerError|ModelOverloadedError",
+            ),
             shown=shown,
         )
         yield Client(
