@@ -102,7 +102,8 @@ def run(
             host, _, provider = base_url.rpartition("/")
             base_url = f"{host}/~feature={feature}/{provider}"
         arguments = (base_url, *client.arguments)
-        return output(ready, arguments, environment(client.variables, base_url))
+        environ = environment(client.variables, base_url)
+        return output(client.script, ready, arguments, environ)
 
     try:
         trip = roundtrip.make(
@@ -131,9 +132,10 @@ def environment(variables: Mapping[str, str], base_url: str) -> dict[str, str]:
     return kept | dict.fromkeys(KEYS, KEY) | ENVIRONMENT | settings
 
 
-def output(ready: ClientReady, arguments: Sequence[str], environ: Mapping[str, str]) -> object:
+def output(
+    script: str, ready: ClientReady, arguments: Sequence[str], environ: Mapping[str, str]
+) -> object:
     """What a script prints: a JSON value, or a command's text.  Raises RunError."""
-    script = Path(ready.command[-1]).name
     try:
         done = subprocess.run(
             [*ready.command, *arguments],

@@ -14,7 +14,7 @@ KEY = "sk-standin-translated"
 TOOL = {"city": "Paris", "unit": "celsius"}  # what the stand-in calls a tool with
 SHAPE = {"city": "Paris", "people": 1}  # and what it makes of the schema
 KINDS = {"to": "", "limited": "@status=429,retry-after-s=1", "wrong": "@status=400"}
-KINDS |= {"broken": "@error-after=2"}
+KINDS |= {"broken": "@error-after=9,output-tokens=30"}  # after some of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def run(client: Client, provider: str, ready: ClientReady, served: Serving) -> R
     named = feature(client, provider)
     arguments = (f"{served.proxy_url}/gateway", token(named), provider, client.word)
     try:
-        said = output(ready, arguments, environment({}, ""))
+        said = output(client.script, ready, arguments, environment({}, ""))
     except RunError as failure:
         said, wrong = {}, {"run": str(failure)}
     else:
