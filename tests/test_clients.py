@@ -54,7 +54,7 @@ def test_curl_in_ways_that_no_sdk_calls(product: Product) -> None:
     """Compressed, chunked, asking before it sends, in HTTP/1.0: the same bytes, the right rows."""
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
-    ready = running.prepare(client("curl"), Path("unused"))
+    ready = running.prepare(running.CALLS / "curl.sh", (), Path("unused"))
     result = running.run(client("curl"), ready, product.upstream, product.served)
     assert (result.changed, result.wrong, result.calls) == ((), (), 5)
 
@@ -200,7 +200,7 @@ def test_the_environment_of_a_client_holds_no_key_of_ours(monkeypatch: pytest.Mo
     """Keys and proxies of whoever runs it do not reach the clients."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
-    found = running.environment(client("openai 3"), "http://127.0.0.1:1/openai")
+    found = running.environment(client("openai 3").variables, "http://127.0.0.1:1/openai")
     assert found["OPENAI_API_KEY"] == running.KEY
     assert found["OPENAI_BASE_URL"] == "http://127.0.0.1:1/openai/v1"
     assert "HTTPS_PROXY" not in found

@@ -163,7 +163,8 @@ def test_anthropic(served: Serving) -> None:
 
 
 def test_each_sdk_at_a_provider_of_another_dialect(served: Serving) -> None:
-    """OpenAI's served by Claude and Anthropic's by GPT, streamed; the rows are the providers'."""
+    """OpenAI's served by Claude, in both of its APIs, and Anthropic's by GPT, streamed; the rows
+    are the providers'."""
     asked: Any = [{"role": "user", "content": "time"}]
     with openai_client(served, "translated") as client:
         chunks = list(
@@ -171,6 +172,8 @@ def test_each_sdk_at_a_provider_of_another_dialect(served: Serving) -> None:
                 model="anthropic/claude-haiku-4-5", messages=asked, stream=True
             )
         )
+        with client.responses.stream(model="anthropic/claude-haiku-4-5", input="time") as said:
+            assert said.get_final_response().output_text
         with pytest.raises(openai.BadRequestError, match="it cannot carry seed"):
             client.chat.completions.create(
                 model="anthropic/claude-haiku-4-5", messages=asked, seed=7
@@ -187,10 +190,10 @@ def test_each_sdk_at_a_provider_of_another_dialect(served: Serving) -> None:
             model="openai/gpt-5.4-mini", max_tokens=99, messages=asked, tools=tools
         ) as stream:
             assert stream.get_final_message().stop_reason == "tool_use"
-    found = rows(served, "translated", 2)
-    assert [row["provider"] for row in found] == ["anthropic", "openai"]
-    assert [row["translated"] for row in found] == [True, True]
-    assert [row["cost_status"] for row in found] == ["exact", "exact"]
+    found = rows(served, "translated", 3)
+    assert [row["provider"] for row in found] == ["anthropic", "anthropic", "openai"]
+    assert {row["translated"] for row in found} == {True}
+    assert {row["cost_status"] for row in found} == {"exact"}
 
 
 def test_no_key_is_anywhere(served: Serving) -> None:

@@ -294,12 +294,55 @@ async def test_tokens_are_counted_where_nobody_else_would(tmp_path: Path) -> Non
 
 
 async def test_a_request_that_no_other_api_has_stays_in_its_dialect(tmp_path: Path) -> None:
-    """Responses and embeddings are not translated: who speaks what is named."""
+    """Claude makes no embeddings: who speaks what is named."""
     body = {"model": "r", "input": "Hi"}
-    for path in ("/gateway/v1/responses", "/gateway/v1/embeddings"):
-        async with door(tmp_path, Script({}), options(tmp_path, "anthropic/c")) as b:
-            found = await b.send(asking(body, path=path))
-        assert b"anthropic/c (dialect: it speaks anthropic)" in found.body
+    async with door(tmp_path, Script({}), options(tmp_path, "anthropic/c")) as b:
+        found = await b.send(asking(body, path="/gateway/v1/embeddings"))
+    assert b"anthropic/c (dialect: it speaks anthropic)" in found.body
+
+
+RESPONSES = "/gateway/v1/responses"
+CHUNK = {"choices": [{"index": 0, "delta": {"content": "Bon"}, "finish_reason": None}]}
+LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "chatty"])
+async def test_responses_at_providers_without_them(tmp_path: Path, provider: str) -> None:
+    """In another dialect, or in OpenAI's where it is chat alone: whole and streamed."""
+    chat = {"id": "x", "model": "c", "choices": [{"message": {"content": "Bonjour"}}]}
+    first = MESSAGE if provider == "anthropic" else chat | {"usage": {"prompt_tokens": 7}}
+    then = STREAM if provider == "anthropic" else events(chat | CHUNK, chat | LAST)
+    script = Script({"c": [answer(200, first), then]})
+    body = {"model": "r", "input": "Hi", "instructions": "brief", "prompt_cache_key": "k"}
+    async with door(tmp_path, script, options(tmp_path, f"{provider}/c")) as b:
+        found = await b.send(asking(body, path=RESPONSES))
+        said = await b.send(asking(body | {"stream": True}, path=RESPONSES))
+    (one, _) = script.seen
+    path = b"messages" if provider == "anthropic" else b"chat/completions"
+    assert one.line == b"POST /v1/%b HTTP/1.1" % path
+    assert json.loads(one.body)["messages"][-1]["content"] == "Hi"
+    document = json.loads(found.body)
+    assert (document["object"], document["status"]) == ("response", "completed")
+    assert document["output"][0]["content"][0]["text"] == "Bonjour"
+    assert document["usage"]["input_tokens"] == 7
+    assert document["instructions"] == "brief"
+    assert found.header(b"x-taximeter-losses") == [b"prompt_cache_key"]
+    assert said.header(b"content-type") == [b"text/event-stream; charset=utf-8"]
+    assert b"event: response.completed" in said.body
+
+
+async def test_responses_stay_as_they_are_where_they_are_spoken(tmp_path: Path) -> None:
+    """Every byte but the model; unless another provider signed what is in them."""
+    script = Script({"gpt": [answer(200, {"object": "response"})]})
+    body = {"model": "r", "input": "Hi", "previous_response_id": "resp_1"}
+    signed = [{"type": "reasoning", "summary": [], "encrypted_content": "taximeter:anthropic:s"}]
+    async with door(tmp_path, script, options(tmp_path, "gpt")) as b:
+        await b.send(asking(body, path=RESPONSES))
+        refused = await b.send(asking(body | {"input": signed}, path=RESPONSES))
+    (seen,) = script.seen
+    assert seen.line == b"POST /v1/responses HTTP/1.1"
+    assert json.loads(seen.body) == body | {"model": "gpt"}
+    assert b"another provider signed" in refused.body
 
 
 @pytest.mark.parametrize(

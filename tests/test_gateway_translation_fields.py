@@ -15,12 +15,13 @@ from proxy.gateway.translation.neutral import Target
 from support.translation import BASES, example
 
 DIALECTS = ("openai", "anthropic", "gemini")
-ROWS = [(dialect, row) for dialect in DIALECTS for row in FIELDS[dialect]]
+ROWS = [(api, row) for api, rows in FIELDS.items() for row in rows]
 # What says nothing beside what the other API says by itself.
 IMPLIED = frozenset(
     (
         *("model", "stream", "stream_options.include_usage", "service_tier"),
         *("messages[].content[].caller.type", "tools[].type"),
+        *("input[].id", "input[].status", "input[].caller.type"),
     )
 )
 # What a request of Google's SDK says to the SDK, or in other places.
@@ -31,34 +32,34 @@ BESIDE = (
 )
 
 
-def targets(dialect: str) -> Iterator[str]:
-    return (one for one in DIALECTS if one != dialect)
+def targets(api: str) -> Iterator[str]:
+    return (one for one in DIALECTS if one != api)
 
 
-def translated(dialect: str, body: Any, to: str, *drop: str) -> requests.Translated:
+def translated(api: str, body: Any, to: str, *drop: str) -> requests.Translated:
     """For the provider that the dialect is named after."""
     target = Target(dialect=to, provider=to, model="m")
-    return requests.translate(dialect, body, target, drop, stream=bool(body.get("stream")))
+    return requests.translate(api, body, target, drop, stream=bool(body.get("stream")))
 
 
-@pytest.mark.parametrize(("dialect", "row"), ROWS, ids=lambda one: getattr(one, "name", one))
-def test_each_row_is_what_is_done(dialect: str, row: Field) -> None:
+@pytest.mark.parametrize(("api", "row"), ROWS, ids=lambda one: getattr(one, "name", one))
+def test_each_row_is_what_is_done(api: str, row: Field) -> None:
     """Carried fields arrive; others are refused by name, and listed if the route drops them."""
-    body = example(dialect, row.name)
-    for to in targets(dialect):
+    body = example(api, row.name)
+    for to in targets(api):
         if to in row.carried or to in row.listed:
-            found = translated(dialect, body, to)
+            found = translated(api, body, to)
             named = [one for one in found.losses if covers(row, one)]
             assert bool(named) == (to in row.listed), (to, found.losses)
             if row.name not in IMPLIED and to in row.carried:
-                assert found.body != translated(dialect, BASES[dialect], to).body, to
+                assert found.body != translated(api, BASES[api], to).body, to
             continue
         with pytest.raises(Refused) as caught:
-            translated(dialect, body, to)
+            translated(api, body, to)
         refused = [one for one in caught.value.fields if covers(row, one) or _is_kind(row, one)]
         assert refused, (to, caught.value.fields)
         assert str(caught.value).count(refused[0])
-        dropped = translated(dialect, body, to, *caught.value.fields)
+        dropped = translated(api, body, to, *caught.value.fields)
         assert set(refused) <= set(dropped.losses)
 
 
@@ -106,6 +107,12 @@ def _openai() -> Iterator[str]:
         yield from _typed(kind, "", frozenset())
 
 
+def _responses() -> Iterator[str]:
+    params = import_module("openai.types.responses.response_create_params")
+    for kind in (params.ResponseCreateParamsNonStreaming, params.ResponseCreateParamsStreaming):
+        yield from _typed(kind, "", frozenset())
+
+
 def _anthropic() -> Iterator[str]:
     params = import_module("anthropic.types.message_create_params")
     for kind in (params.MessageCreateParamsNonStreaming, params.MessageCreateParamsStreaming):
@@ -124,11 +131,17 @@ def _gemini() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "names"), [("openai", _openai), ("anthropic", _anthropic), ("gemini", _gemini)]
+    ("api", "names"),
+    [
+        ("openai", _openai),
+        ("responses", _responses),
+        ("anthropic", _anthropic),
+        ("gemini", _gemini),
+    ],
 )
-def test_every_field_of_the_sdks_is_in_the_table(dialect: str, names: Any) -> None:
+def test_every_field_of_the_sdks_is_in_the_table(api: str, names: Any) -> None:
     """A new version of an SDK with a new field fails here until somebody decides about it."""
-    missing = [n for n in set(names()) if not any(covers(row, n) for row in FIELDS[dialect])]
+    missing = [n for n in set(names()) if not any(covers(row, n) for row in FIELDS[api])]
     assert sorted(missing) == []
 
 

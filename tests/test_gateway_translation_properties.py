@@ -134,7 +134,8 @@ KEYS = st.sampled_from(
 )
 def test_no_body_breaks_the_reader(value: Any) -> None:
     """Whatever comes is read, refused or malformed."""
-    body = value if isinstance(value, dict) else {"messages": value, "contents": value}
+    places = ("messages", "contents", "input")
+    body = value if isinstance(value, dict) else dict.fromkeys(places, value)
     for dialect in requests.READS:
         for to in requests.WRITES:
             try:
@@ -174,6 +175,30 @@ def _anthropic_parts(inner: bool = True) -> st.SearchStrategy[Any]:
     return plain | results
 
 
+def _responses_items() -> st.SearchStrategy[Any]:
+    parts = st.one_of(
+        MARKS.map(lambda m: {"type": "input_text", "text": m}),
+        MARKS.map(lambda m: {"type": "output_text", "text": m}),
+        MARKS.map(lambda m: {"type": "refusal", "refusal": m}),
+        MARKS.map(lambda m: {"type": "input_image", "image_url": f"https://e.org/{m}"}),
+        MARKS.map(lambda m: {"type": "input_file", "file_url": f"https://e.org/{m}"}),
+        MARKS.map(lambda m: {"type": "input_file", "file_id": m}),
+        MARKS.map(lambda m: {"type": "computer_screenshot", "image_url": m}),
+    )
+    content = st.lists(parts, min_size=1, max_size=3)
+    roles = st.sampled_from(["user", "assistant", "system", "developer"])
+    call = {"type": "function_call", "call_id": "c", "name": "f"}
+    told = {"type": "function_call_output", "call_id": "c"}
+    return st.one_of(
+        st.builds(dict, role=roles, content=content),
+        MARKS.map(lambda m: call | {"arguments": json.dumps({"a": m})}),
+        content.map(lambda parts: told | {"output": parts}),
+        MARKS.map(lambda m: {"type": "reasoning", "summary": [{"text": m}]}),
+        MARKS.map(lambda m: {"type": "reasoning", "summary": [], "encrypted_content": m}),
+        MARKS.map(lambda m: {"type": "web_search_call", "id": "w", "action": {"query": m}}),
+    )
+
+
 def _gemini_parts() -> st.SearchStrategy[Any]:
     return st.one_of(
         MARKS.map(lambda m: {"text": m}),
@@ -189,7 +214,10 @@ def _gemini_parts() -> st.SearchStrategy[Any]:
 @st.composite
 def anywhere(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     """A body with marks in every kind of part, in places where they belong and where not."""
-    dialect = draw(st.sampled_from(["openai", "anthropic", "gemini"]))
+    dialect = draw(st.sampled_from(["openai", "responses", "anthropic", "gemini"]))
+    if dialect == "responses":
+        items = [*draw(st.lists(_responses_items(), max_size=4)), {"role": "user", "content": "hi"}]
+        return dialect, {"model": "m", "instructions": draw(MARKS), "input": items}
     kinds = {"openai": _openai_parts(), "anthropic": _anthropic_parts(), "gemini": _gemini_parts()}
     parts = st.lists(kinds[dialect], min_size=1, max_size=3)
     if dialect == "gemini":

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from evaluation.standin import shapes
 from evaluation.standin.steering import Steering
 
 Json = dict[str, Any]  # a decoded or to-be-encoded JSON object
@@ -178,8 +179,8 @@ def make_reply(
 ) -> Reply:
     """The reply to a prompt of `prompt_tokens`, by the seed and the steering."""
     steering, random = request.steering, Random(request.seed)
-    said = _pieces(request.said.text) if request.said else None
     tool = request.said.tool if request.said else _tool(request.body)
+    said = _pieces(request.said.text) if request.said else _shaped(request.body, tool)
     wanted = steering.output_tokens if steering.output_tokens is not None else random.randint(8, 48)
     if said is not None:
         wanted = len(said) + (TOOL_CALL_TOKENS if tool else 0) + stop_tokens
@@ -202,6 +203,14 @@ def make_reply(
         cut_short=total < wanted,
         arguments=(request.said.arguments if request.said else None) or TOOL_ARGUMENTS,
     )
+
+
+def _shaped(body: Json, tool: str) -> tuple[str, ...] | None:
+    """The answer that fits the schema which is asked for; None: it is made up."""
+    schema = shapes.schema_of(body)
+    if schema is None or tool:
+        return None
+    return _pieces(encode(shapes.fitting(schema)).decode())
 
 
 def _pieces(text: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from proxy.gateway.facts import Facts, Json
-from proxy.gateway.filters import Route
+from proxy.gateway.filters import Route, speaks
 from proxy.gateway.translation import requests
 from proxy.gateway.translation.losses import Malformed, Refused
 from proxy.gateway.translation.neutral import Target
@@ -18,6 +18,7 @@ UNCARRIED = "it cannot carry {}; `drop` of the route lists what may be left out"
 SIGNED = "the conversation has thoughts that another provider signed"
 # In a body as its caller's SDK writes it, a thought that was signed elsewhere.
 _FOREIGN = {
+    "responses": re.compile(rb'"encrypted_content"\s*:\s*"' + MARK.encode()),
     "anthropic": re.compile(rb'"(?:signature|data)"\s*:\s*"' + MARK.encode()),
     "gemini": re.compile(rb'"thought_?[sS]ignature"\s*:\s*"' + MARK_64.encode()),
 }
@@ -42,18 +43,19 @@ def foreign(body: bytes, document: Json, route: Route, facts: Facts) -> Foreign:
     """What is to be known of a route's candidates before the decision."""
     made: dict[str, Translated] = {}
     why: dict[str, str] = {}
-    own = _FOREIGN.get(facts.dialect)
+    api = requests.APIS.get((facts.dialect, facts.operation), "")
+    own = _FOREIGN.get(api)
     signed = own is not None and own.search(body) is not None
     for one in route.candidates:
         label, dialect = one.options.label, one.dialect
-        if dialect == facts.dialect:
+        if speaks(one, facts):
             if signed:
                 why[label] = SIGNED
-        elif requests.can(facts.dialect, facts.operation) and dialect in requests.WRITES:
+        elif api and dialect in requests.WRITES:
             target = Target(dialect=dialect, provider=one.options.provider, model=one.options.model)
             try:
                 made[label] = requests.translate(
-                    facts.dialect, document, target, route.options.drop, stream=facts.stream
+                    api, document, target, route.options.drop, stream=facts.stream
                 )
                 why[label] = ""
             except Refused as error:

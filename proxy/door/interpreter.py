@@ -12,6 +12,7 @@ from proxy.door.plan import Plan
 from proxy.door.wire import END, with_headers
 from proxy.gateway.chain import Target
 from proxy.gateway.translation.answers import Between, Stream, error, streamed, whole
+from proxy.gateway.translation.requests import APIS
 from proxy.reading.inflate import Inflate
 from proxy.relay.answers import ERROR_HEADER
 from proxy.relay.http1 import framed
@@ -119,11 +120,12 @@ def interpreter(
     if translated is None:
         return None
     between = Between(
-        caller=plan.facts.dialect,
+        caller=APIS[plan.facts.dialect, plan.facts.operation],
         provider=plan.route.candidates[target.candidate].dialect,
         shows_usage=translated.shows_usage,
         stream=plan.facts.stream,
         as_list="alt=sse" not in request.path.partition("?")[2].split("&"),
         at=int(time()),
+        asked=translated.asked,
     )
     return Interpreter(between, losses, chunks=request.version >= HttpVersion11)

@@ -10,6 +10,7 @@ from proxy.gateway.when import When, parse
 
 UNKNOWN = ModelFacts(name="")
 UNSPOKEN = "dialect: it speaks {}"
+CHAT_ONLY = "chat_only"  # the quirk of a provider that speaks OpenAI's dialect without Responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Candidate:
 
     options: CandidateOptions
     dialect: str
+    quirks: frozenset[str] = frozenset()  # of its provider
     when: When | None = None
     model: ModelFacts = UNKNOWN
     region: str = ""
@@ -53,6 +55,8 @@ class Reached(Protocol):
     @property
     def dialect(self) -> str: ...
     @property
+    def quirks(self) -> frozenset[str]: ...
+    @property
     def region(self) -> str: ...
 
 
@@ -81,6 +85,7 @@ def route(
         return Candidate(
             options=one,
             dialect=provider.dialect,
+            quirks=provider.quirks,
             when=parse(one.when) if one.when else None,
             model=gateway.models.get(one.label, UNKNOWN),
             region=provider.region,
@@ -112,11 +117,16 @@ def excluded(candidate: Candidate, route: RouteOptions, facts: Facts) -> str:
     return next((why for fails, why in tests if fails), "")
 
 
+def speaks(candidate: Candidate, facts: Facts) -> bool:
+    """Whether it takes a request as it came."""
+    lacks = facts.operation == "responses" and CHAT_ONLY in candidate.quirks
+    return candidate.dialect == facts.dialect and not lacks
+
+
 def _dialect(candidate: Candidate, facts: Facts) -> str:
     """Why it cannot have the request for its dialect's sake; "" if it can."""
-    usual = (
-        "" if candidate.dialect == facts.dialect else UNSPOKEN.format(candidate.dialect or "none")
-    )
+    speaks_it = speaks(candidate, facts)
+    usual = "" if speaks_it else UNSPOKEN.format(candidate.dialect or "none")
     return facts.foreign.get(candidate.options.label, usual)
 
 

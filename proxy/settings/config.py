@@ -38,6 +38,10 @@ QUIRKS: Mapping[str, str] = {
         "cache writes of Anthropic's models without a stated time to live are 5-minute ones. "
         "https://openrouter.ai/docs/features/prompt-caching"
     ),
+    "chat_only": (
+        "it has OpenAI's chat completions and no Responses: the gateway translates requests of "
+        "Responses for it. https://docs.mistral.ai/api"
+    ),
 }
 
 BILLING = ("", LOCAL, TOKENS)

@@ -13,9 +13,15 @@ from pricing.reason import Reason
 from proxy.commands.questions import flag
 from proxy.console.asking import ACCEPTED
 from proxy.gateway.translation.fields import FIELDS, Field
+from proxy.gateway.translation.requests import WRITES
 from support.rooms import ROOT, room_list
 
-TITLES = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
+TITLES = {
+    "openai": "OpenAI chat",
+    "responses": "OpenAI Responses",
+    "anthropic": "Anthropic",
+    "gemini": "Gemini",
+}
 
 
 def reason_table() -> str:
@@ -48,12 +54,12 @@ def address_table() -> str:
 
 
 def field_table() -> str:
-    """Every field of the three APIs' requests, with who else carries it, as Markdown tables."""
+    """Every field of the four APIs' requests, with who else carries it, as Markdown tables."""
     lines = []
-    for dialect, rows in FIELDS.items():
-        others = [one for one in FIELDS if one != dialect]
+    for api, rows in FIELDS.items():
+        others = [one for one in WRITES if one != api]
         heads = " | ".join(f"to {TITLES[one]}" for one in others)
-        lines += [f"\n## {TITLES[dialect]}\n", f"| field | {heads} |", "|---|---|---|"]
+        lines += [f"\n## {TITLES[api]}\n", f"| field | {heads} |", "|---" * len(others) + "|---|"]
         for row in rows:
             fates = " | ".join(_fate(row, one) for one in others)
             lines.append(f"| `{row.name}` | {fates} |")
@@ -79,11 +85,16 @@ def drawn(name: str) -> tuple[str, str]:
     """(the document as it is, as it should be)."""
     document, make = PARTS[name]
     text = (ROOT / document).read_text(encoding="utf-8")
+    return text, between(text, name, make())
+
+
+def between(text: str, name: str, part: str) -> str:
+    """A document with this part in its place.  Raises ValueError if it has none."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     found = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     if not found.search(text):
-        raise ValueError(f"{document} has no place for {name}")
-    return text, found.sub(lambda _: begin + make() + end, text)
+        raise ValueError(f"there is no place for {name}")
+    return found.sub(lambda _: begin + part + end, text)
 
 
 def stale() -> list[str]:

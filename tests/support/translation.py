@@ -13,11 +13,13 @@ from proxy.gateway.translation.values import as_object
 from support.fields_anthropic import anthropic
 from support.fields_gemini import gemini
 from support.fields_openai import OPENAI
+from support.fields_responses import ASKED, RESPONSES
 from support.media import Json
 
 FIELD_NAMES = frozenset(row.name for rows in FIELDS.values() for row in rows)
 BASES: Mapping[str, Json] = {
     "openai": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+    "responses": {"model": "m", "input": [ASKED]},
     "anthropic": {
         "model": "m",
         "max_tokens": 9000,
@@ -27,10 +29,15 @@ BASES: Mapping[str, Json] = {
 }
 
 
-def example(dialect: str, name: str) -> Json:
+def example(api: str, name: str) -> Json:
     """A whole request that has this field."""
-    examples = {"openai": OPENAI.__getitem__, "anthropic": anthropic, "gemini": gemini}
-    return BASES[dialect] | examples[dialect](name)
+    examples = {
+        "openai": OPENAI.__getitem__,
+        "responses": RESPONSES.__getitem__,
+        "anthropic": anthropic,
+        "gemini": gemini,
+    }
+    return BASES[api] | examples[api](name)
 
 
 def target(dialect: str, model: str = "m") -> Target:

@@ -5,7 +5,7 @@ provider broke off gets no end here either.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -29,6 +29,7 @@ from proxy.gateway.translation.neutral import (
 )
 from proxy.gateway.translation.openai_answers import OpenAiAnswer
 from proxy.gateway.translation.openai_says import OpenAiSays
+from proxy.gateway.translation.responses_says import ResponsesSays
 from proxy.gateway.translation.values import as_object
 
 TOO_LONG = "prompt is too long: "  # by which Anthropic's clients know it
@@ -60,12 +61,13 @@ class _Says(Protocol):
 class Between:
     """Whose answer is translated for whom."""
 
-    caller: str  # its dialect
+    caller: str  # its API: see `requests.APIS`
     provider: str  # its dialect
     shows_usage: bool = True
     stream: bool = False  # the caller asked for one
     as_list: bool = False  # Gemini's streams without `alt=sse`
     at: int = 0  # Unix time
+    asked: Json = field(default_factory=dict)  # the request, as far as an answer repeats it
 
 
 def _reads(dialect: str) -> _Reads:
@@ -79,6 +81,8 @@ def _says(between: Between) -> _Says:
         return OpenAiSays(shows_usage=between.shows_usage, at=between.at)
     if between.caller == "anthropic":
         return AnthropicSays()
+    if between.caller == "responses":
+        return ResponsesSays(asked=between.asked, at=between.at)
     return GeminiSays(as_list=between.as_list)
 
 
@@ -144,25 +148,25 @@ class Stream:
             yield from self._says.event(one)
 
     def _fails(self, fails: Fails) -> bytes:
-        if isinstance(self._says, GeminiSays):
+        if isinstance(self._says, GeminiSays | ResponsesSays):
             return self._says.failed(fails)
         if self._between.caller == "openai":
             return openai_says.failed(fails)
         return anthropic_says.failed(fails)
 
 
-def error(dialect: str, status: int, body: bytes) -> bytes:
-    """A provider's error as the caller's dialect has it, of the same status and meaning."""
+def error(api: str, status: int, body: bytes) -> bytes:
+    """A provider's error as the caller's API has it, of the same status and meaning."""
     fault = fault_of(status, decoded(body))
-    return error_of(dialect, status, fault.message or UNTOLD, too_long=what(fault) is What.TOO_LONG)
+    return error_of(api, status, fault.message or UNTOLD, too_long=what(fault) is What.TOO_LONG)
 
 
-def error_of(dialect: str, status: int, message: str, *, too_long: bool = False) -> bytes:
-    """An error in a dialect."""
-    if dialect == "openai":
+def error_of(api: str, status: int, message: str, *, too_long: bool = False) -> bytes:
+    """An error in an API."""
+    if api in ("openai", "responses"):
         kind = "context_length_exceeded" if too_long else ""
         made = openai_says.error(status, message, kind)
-    elif dialect == "gemini":
+    elif api == "gemini":
         made = gemini_says.error(status, message)
     else:
         told = not too_long or message.startswith(TOO_LONG)

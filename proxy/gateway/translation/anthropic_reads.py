@@ -45,9 +45,12 @@ def read(body: Json, losses: Losses) -> Ask:
     turns = []
     for message in top.each("messages"):
         role = message.text("role")
-        if role not in ("user", "assistant"):
+        parts = _blocks(message, "content", names)
+        if role == "system":
+            parts = only(Text, parts, losses)
+        elif role not in ("user", "assistant"):
             message.losses.lose(message.name("role"), role)
-        turns.append(Turn(role, _blocks(message, "content", names)))
+        turns.append(Turn(role, parts, message.name("role")))
         message.rest()
     ask.turns = turns
     top.rest()

@@ -68,6 +68,7 @@ def _settings(left: Settings, body: Json) -> None:
     if config:
         body["output_config"] = config
     _choice(left, body, settings.thinks(thinking))
+    left.mention("cache_key")
     left.rest()
 
 
@@ -210,7 +211,7 @@ def _inside(parts: Sequence[Text | Media], losses: Losses) -> object:
 
 def _media(media: Media, losses: Losses) -> Json | None:
     if media.detail:
-        losses.lose(media.field.removesuffix(".url") + ".detail")
+        losses.lose(media.detail_field)
     source: Json | None = None
     if media.kind not in ("image", "document"):
         pass

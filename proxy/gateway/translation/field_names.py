@@ -39,7 +39,7 @@ tools[].type                                       a g
 tools[].function.name                              a g
 tools[].function.description                       a g
 tools[].function.parameters                        a g
-tools[].function.strict                            a
+tools[].function.strict                            a g
 tools[].custom.*
 tool_choice                                        a g
 tool_choice.type                                   a g
@@ -77,7 +77,7 @@ prediction.*
 moderation.*
 verbosity
 web_search_options.*
-prompt_cache_key
+prompt_cache_key                                   ~a ~g
 prompt_cache_options.*
 prompt_cache_retention
 functions[].*
@@ -132,7 +132,7 @@ messages[].content[].file_id
 tools[].name                                       o g
 tools[].description                                o g
 tools[].input_schema.*                             o g
-tools[].strict                                     o
+tools[].strict                                     o g
 tools[].type                                       o g
 tools[].cache_control.*
 tools[].allowed_callers

@@ -1,23 +1,28 @@
-"""Every field of the three APIs' requests: who else carries it.  What is not is refused.
+"""Every field of the four APIs' requests: who else carries it.  What is not is refused.
 
 A test holds this table against the SDKs' types and against what is done.  `*` at the end of a name
 stands for all that is below it.  What the answer cannot depend on (a file's name) is left out where
 it is not carried, and always listed.  Sources: the documents that `*_reads.py` name.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
 from proxy.gateway.translation.field_names import ANTHROPIC, ANTHROPIC_OWN, GEMINI, OPENAI
+from proxy.gateway.translation.field_names_responses import (
+    RESPONSES,
+    RESPONSES_OWN_ITEMS,
+    RESPONSES_OWN_TOOLS,
+)
 
 _NAMES = {"o": "openai", "a": "anthropic", "g": "gemini"}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`carried` and `listed` are dialects; any other refuses it."""
+    """`carried` and `listed` are dialects of providers; any other refuses it."""
 
     name: str
     carried: frozenset[str]
@@ -33,14 +38,20 @@ def _table(lines: str) -> Iterator[Field]:
             yield Field(name, carried, listed)
 
 
-_NOBODY: frozenset[str] = frozenset()
+def _own(above: str, names: Iterable[str]) -> Iterator[Field]:
+    """Fields that nobody else has."""
+    return (Field(f"{above}[].{name}.*", frozenset(), frozenset()) for name in names)
+
+
 FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(
     {
         "openai": tuple(_table(OPENAI)),
-        "anthropic": (
-            *_table(ANTHROPIC),
-            *(Field(f"tools[].{name}.*", _NOBODY, _NOBODY) for name in ANTHROPIC_OWN),
+        "responses": (
+            *_table(RESPONSES),
+            *_own("input", RESPONSES_OWN_ITEMS),
+            *_own("tools", RESPONSES_OWN_TOOLS),
         ),
+        "anthropic": (*_table(ANTHROPIC), *_own("tools", ANTHROPIC_OWN)),
         "gemini": tuple(_table(GEMINI)),
     }
 )

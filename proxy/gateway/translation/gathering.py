@@ -1,6 +1,6 @@
-"""A whole answer out of events: its parts in their order, and how it ended."""
+"""A whole answer out of events, and back: its parts in their order, and how it ended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from proxy.gateway.translation.events import (
@@ -90,3 +90,24 @@ def gathered(events: Iterable[Event]) -> Answer:
     for event in events:
         answer.add(event)
     return answer
+
+
+def spread(answer: Answer) -> Iterator[Event]:
+    """A whole answer as a stream would say it."""
+    yield answer.begin
+    calls = 0
+    for part in answer.parts:
+        if isinstance(part, Text):
+            yield Said(part.text, part.refusal)
+        elif isinstance(part, Thought):
+            if part.text:
+                yield Thinks(part.text)
+            if part.signature is not None:
+                yield Signed(part.signature, part.hidden)
+        elif isinstance(part, Use):
+            yield Calls(index=calls, id=part.id, name=part.name, signature=part.signature)
+            yield Argues(calls, part.arguments)
+            calls += 1
+    if answer.ends is not None:
+        yield answer.ends
+    yield Counts(answer.used)

@@ -39,18 +39,34 @@ _SIGNS = re.compile(r"gemini-([3-9]|\d\d)")
 def write(ask: Ask, target: Target, losses: Losses) -> Json:
     """The body; what it cannot have is lost."""
     signs = _SIGNS.match(target.model) is not None
-    body: Json = {"contents": [_content(turn, losses, signs) for turn in ask.turns]}
-    if ask.system:
-        parts = [one for part in ask.system for one in _part(part, losses)]
+    system, turns = _apart(ask, losses)
+    body: Json = {"contents": [_content(turn, losses, signs) for turn in turns]}
+    if system:
+        parts = [one for part in system for one in _part(part, losses)]
         body["systemInstruction"] = {"parts": parts}
     if ask.tools:
         declared = [_tool(one, losses) for one in ask.tools]
         body["tools"] = [{"functionDeclarations": declared}]
-    _settings(Settings(ask, losses), body)
+    strict = any(one.strict for one in ask.tools)
+    _settings(Settings(ask, losses), body, strict=strict)
     return body
 
 
-def _settings(left: Settings, body: Json) -> None:
+def _apart(ask: Ask, losses: Losses) -> tuple[list[Part], list[Turn]]:
+    """What is said to the model has one place here, which comes before all that it said itself."""
+    system: list[Part] = [*ask.system]
+    turns: list[Turn] = []
+    for turn in ask.turns:
+        if turn.role != "system":
+            turns.append(turn)
+        elif any(one.role == "assistant" for one in turns):
+            losses.lose(turn.field, "system, after the model's first turn")
+        else:
+            system += turn.parts
+    return system, turns
+
+
+def _settings(left: Settings, body: Json, *, strict: bool) -> None:
     config: Json = {}
     left.copy(settings.GEMINI, config)
     left.copy({"stop": "stopSequences"}, config)
@@ -63,14 +79,24 @@ def _settings(left: Settings, body: Json) -> None:
     if thinking := _thinking(left):
         config["thinkingConfig"] = thinking
     choice = left.take("choice")
-    if isinstance(choice, Choice) and "tools" in body:
-        calling: Json = {"mode": {"auto": "AUTO", "none": "NONE"}.get(choice.kind, "ANY")}
-        if choice.kind == "one":
-            calling["allowedFunctionNames"] = [choice.name]
-        body["toolConfig"] = {"functionCallingConfig": calling}
+    if "tools" in body and (isinstance(choice, Choice) or strict):
+        body["toolConfig"] = {"functionCallingConfig": _calling(choice, strict=strict)}
+    left.mention("cache_key")
     left.rest()
     if config:
         body["generationConfig"] = config
+
+
+def _calling(choice: object, *, strict: bool) -> Json:
+    """Who is called.  Arguments fit their schemas wherever a call must be made, and if validated:
+    https://ai.google.dev/gemini-api/docs/function-calling (2026-11)."""
+    kind = choice.kind if isinstance(choice, Choice) else "auto"
+    made: Json = {
+        "mode": {"auto": "VALIDATED" if strict else "AUTO", "none": "NONE"}.get(kind, "ANY")
+    }
+    if isinstance(choice, Choice) and kind == "one":
+        made["allowedFunctionNames"] = [choice.name]
+    return made
 
 
 def _thinking(left: Settings) -> Json:
@@ -91,8 +117,6 @@ def _thinking(left: Settings) -> Json:
 
 
 def _tool(tool: Tool, losses: Losses) -> Json:
-    if tool.strict:
-        losses.lose(f"{tool.field}.strict")
     if tool.cache is not None:
         losses.lose(tool.cache.field)
     made: Json = {"name": tool.name}
@@ -198,7 +222,7 @@ def _inside(parts: Sequence[Text | Media], losses: Losses) -> list[Json]:
 
 def _media(media: Media, losses: Losses) -> Json | None:
     if media.detail:
-        losses.lose(media.field.removesuffix(".url") + ".detail")
+        losses.lose(media.detail_field)
     if media.name:
         losses.mention(media.name_field)
     if media.data:

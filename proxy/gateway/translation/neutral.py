@@ -50,6 +50,7 @@ class Media:
     name: str = ""  # a label
     name_field: str = ""
     detail: str = ""  # OpenAI's, of an image
+    detail_field: str = ""
     cache: Cache | None = None
 
 
@@ -93,10 +94,11 @@ P = TypeVar("P", Text, Media, Thought, Use, Result)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`role` is user or assistant."""
+    """`role` is user, assistant, or system: what is said to the model in between, by `field`."""
 
     role: str
     parts: Sequence[Part]
+    field: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +180,20 @@ def spoken(parts: Iterable[Part | None], losses: Losses) -> list[Text | Media]:
     return [part for part in listed if isinstance(part, Text | Media)]
 
 
+def add_told(turns: list[Turn], *parts: Part) -> None:
+    """To the user's turn: what tools said, and what the user says then, is one."""
+    last = turns[-1] if turns else None
+    if last is not None and last.role == "user" and any(isinstance(p, Result) for p in last.parts):
+        turns[-1] = Turn("user", [*last.parts, *parts])
+    else:
+        turns.append(Turn("user", parts))
+
+
 def arguments(use: Use, losses: Losses) -> Mapping[str, object]:
     """A call's arguments as an object; what a model wrote that is none is lost."""
     found = as_object(use.arguments)
     if found is None:
-        losses.lose(f"{use.field}.function.arguments", "not a JSON object")
+        losses.lose(f"{use.field}.arguments", "not a JSON object")
     return found or {}
 
 
@@ -208,6 +219,12 @@ class Settings:
         found = self._left.pop(name, None)
         if found is not None:
             self._losses.lose(found.field, why)
+
+    def mention(self, name: str) -> None:
+        """It is left out, which the answer cannot depend on."""
+        found = self._left.pop(name, None)
+        if found is not None:
+            self._losses.mention(found.field)
 
     def copy(self, names: Mapping[str, str], into: dict[str, object]) -> None:
         """Those that mean the same there: neutral name → name there."""

@@ -1,8 +1,19 @@
-"""Reads the content of messages of OpenAI's dialect: text, images, files and audio."""
+"""Reads what requests of both of OpenAI's APIs have: pictures, files, schemas, tools, settings."""
 
-from proxy.gateway.translation.losses import Malformed, Taker
-from proxy.gateway.translation.media import AUDIO, data_url, kind_of
-from proxy.gateway.translation.neutral import Cache, Media, Text
+from collections.abc import Mapping
+
+from proxy.gateway.translation import settings
+from proxy.gateway.translation.losses import Taker
+from proxy.gateway.translation.media import data_url, kind_of
+from proxy.gateway.translation.neutral import Cache, Media, Schema, Setting, Tool
+
+CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+# Values that ask for nothing, in both.
+NOTHING: Mapping[str, tuple[object, ...]] = {
+    "metadata": ({},),
+    "store": (False,),
+    "top_logprobs": (0,),
+}
 
 
 def cache_of(one: Taker) -> Cache | None:
@@ -16,71 +27,80 @@ def cache_of(one: Taker) -> Cache | None:
     return None
 
 
-def content(message: Taker) -> list[Text | Media]:
-    """What a message says: one text, or a list of parts."""
-    value = message.take("content")
-    at = message.name("content")
-    cache = cache_of(message)
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [Text(field=at, text=value, cache=cache)]
-    if not isinstance(value, list):
-        raise Malformed(f"{at}: expected text or a list of parts")
-    if cache is not None:
-        message.losses.lose(cache.field)
-    parts = (_part(Taker(one, f"{at}[]", message.losses)) for one in value)
-    return [one for one in parts if one is not None]
-
-
-def _part(one: Taker) -> Text | Media | None:
-    kind, cache = one.text("type"), cache_of(one)
-    found: Text | Media | None = None
-    if kind in ("text", "refusal"):
-        text = one.text(kind)
-        found = Text(field=one.at, text=text, cache=cache, refusal=kind == "refusal")
-    elif kind == "image_url" and (image := one.inner("image_url")) is not None:
-        found = _image(image, cache)
-    elif kind == "file" and (file := one.inner("file")) is not None:
-        found = _file(file, cache)
-    elif kind == "input_audio" and (audio := one.inner("input_audio")) is not None:
-        mime = AUDIO.get(audio.text("format"), "")
-        found = Media(field=audio.at, kind="audio", mime=mime, data=audio.text("data"), cache=cache)
-        audio.rest()
-    elif not one.has(kind):
-        one.losses.lose(one.name(kind or "type"))
-    one.rest()
-    return found
-
-
-def _image(image: Taker, cache: Cache | None) -> Media:
-    url, detail = image.text("url"), image.text("detail")
-    image.rest()
+def image_of(image: Taker, key: str, cache: Cache | None) -> Media:
+    """A picture whose URL stands at a key."""
+    url, detail = image.text(key), image.text("detail")
     detail = "" if detail == "auto" else detail
-    inline = data_url(url)
-    at = image.name("url")
-    if inline is None:
-        return Media(field=at, kind="image", url=url, detail=detail, cache=cache)
-    mime, data = inline
-    return Media(field=at, kind="image", mime=mime, data=data, detail=detail, cache=cache)
+    mime, data = data_url(url) or ("", "")
+    return Media(
+        field=image.name(key),
+        kind="image",
+        mime=mime,
+        data=data,
+        url="" if data else url,
+        detail=detail,
+        detail_field=image.name("detail"),
+        cache=cache,
+    )
 
 
-def _file(file: Taker, cache: Cache | None) -> Media | None:
+def file_of(file: Taker, cache: Cache | None) -> Media | None:
+    """A file in the request itself; None for another."""
     name, said = file.text("filename"), file.text("file_data")
-    name_field = file.name("filename")
     inline = data_url(said)
     if inline is None:
         if said:
             file.losses.lose(file.name("file_data"), "expected a data URL in base64")
-        file.rest()  # an id, which only its owner knows
         return None
-    file.rest()
     return Media(
         field=file.name("file_data"),
         kind=kind_of(inline[0]),
         mime=inline[0],
         data=inline[1],
         name=name,
-        name_field=name_field,
+        name_field=file.name("filename"),
         cache=cache,
     )
+
+
+def schema_of(form: Taker) -> Schema:
+    """Of an answer."""
+    schema = form.take("schema")
+    named = dict(schema) if isinstance(schema, Mapping) else {}
+    for key, there in (("name", "title"), ("description", "description")):
+        if (said := form.text(key)) and there not in named:
+            named[there] = said  # annotations, which no API checks
+    return Schema(named, form.take("strict") is True)
+
+
+def tool_of(function: Taker, cache: Cache | None) -> Tool:
+    """A function."""
+    schema, strict = function.json("parameters"), function.take("strict")
+    return Tool(
+        field=function.at,
+        name=function.text("name"),
+        description=function.text("description"),
+        schema=schema,
+        strict=strict if isinstance(strict, bool) else None,
+        cache=cache,
+    )
+
+
+def shared_settings(top: Taker, into: dict[str, Setting]) -> None:
+    """Those that both have by the same names."""
+    for key in ("user", "safety_identifier"):  # the newer name goes before
+        if user := top.text(key):
+            if (older := into.pop("user", None)) is not None:
+                top.losses.lose(older.field, "said twice")
+            into["user"] = Setting(user, key)
+    tier = top.text("service_tier")
+    if tier in settings.TIERS:
+        into["tier"] = Setting(tier, "service_tier")
+    elif tier not in ("", "auto", "default"):
+        top.losses.lose("service_tier")
+    if top.take("parallel_tool_calls") is False:
+        into["parallel"] = Setting(False, "parallel_tool_calls")
+    if key := top.text("prompt_cache_key"):
+        into["cache_key"] = Setting(key, "prompt_cache_key")
+    for key, nothing in NOTHING.items():
+        top.skip(key, *nothing)

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from proxy.gateway.translation import settings
 from proxy.gateway.translation.losses import Json, Losses, Malformed, Taker
+from proxy.gateway.translation.media import AUDIO
 from proxy.gateway.translation.neutral import (
     Ask,
     Choice,
+    Media,
     Part,
     Result,
-    Schema,
     Setting,
     Signature,
     Text,
@@ -23,9 +24,18 @@ from proxy.gateway.translation.neutral import (
     Tool,
     Turn,
     Use,
+    add_told,
     only,
 )
-from proxy.gateway.translation.openai_parts import cache_of, content
+from proxy.gateway.translation.openai_parts import (
+    CHOICES,
+    cache_of,
+    file_of,
+    image_of,
+    schema_of,
+    shared_settings,
+    tool_of,
+)
 from proxy.gateway.translation.signatures import FORMATS, unmarked
 
 LEGACY = "use tools instead"
@@ -57,17 +67,17 @@ def read(body: Json, losses: Losses) -> Ask:
 _NOTHING: Mapping[str, tuple[object, ...]] = {
     "n": (1,),
     "logprobs": (False,),
-    "store": (False,),
     "logit_bias": ({},),
-    "metadata": ({},),
     "modalities": (["text"],),
+    "verbosity": ("medium",),
 }
 
 
 def _settings(top: Taker, ask: Ask) -> None:
     into = ask.settings
     settings.read(settings.OPENAI, top, into)
-    _twofold(top, into)
+    shared_settings(top, into)
+    _max_tokens(top, into)
     settings.put(into, "top_k", top, "top_k")
     for name in ("presence_penalty", "frequency_penalty"):
         if name in into and not into[name].value:
@@ -76,37 +86,24 @@ def _settings(top: Taker, ask: Ask) -> None:
         into["stop"] = Setting(settings.texts(stop, "stop"), "stop")
     if effort := top.text("reasoning_effort"):
         into["effort"] = Setting(effort, "reasoning_effort")
-    tier = top.text("service_tier")
-    if tier in settings.TIERS:
-        into["tier"] = Setting(tier, "service_tier")
-    elif tier not in ("", "auto", "default"):
-        top.losses.lose("service_tier")
-    if top.take("parallel_tool_calls") is False:
-        into["parallel"] = Setting(False, "parallel_tool_calls")
     if (choice := top.take("tool_choice")) is not None:
         _choice(choice, top.losses, into)
     if (form := top.inner("response_format")) is not None:
         _format(form, into)
 
 
-def _twofold(top: Taker, into: dict[str, Setting]) -> None:
-    """Settings that have two names; the newer one goes before."""
+def _max_tokens(top: Taker, into: dict[str, Setting]) -> None:
+    """It has two names; the newer one goes before."""
     for key in ("max_tokens", "max_completion_tokens"):
         older = into.pop("max_tokens", None) if top.has(key) else None
         if older is not None:
             top.losses.lose(older.field, "said twice")
         settings.put(into, "max_tokens", top, key)
-    for key in ("user", "safety_identifier"):
-        if user := top.text(key):
-            if (older := into.pop("user", None)) is not None:
-                top.losses.lose(older.field, "said twice")
-            into["user"] = Setting(user, key)
 
 
 def _choice(value: object, losses: Losses, into: dict[str, Setting]) -> None:
-    words = {"auto": "auto", "none": "none", "required": "any"}
-    if isinstance(value, str) and value in words:
-        into["choice"] = Setting(Choice(words[value]), "tool_choice")
+    if isinstance(value, str) and value in CHOICES:
+        into["choice"] = Setting(Choice(CHOICES[value]), "tool_choice")
         return
     taker = Taker(value, "tool_choice", losses)
     if taker.text("type") == "function" and (one := taker.inner("function")) is not None:
@@ -122,13 +119,7 @@ def _format(form: Taker, into: dict[str, Setting]) -> None:
     if kind == "json_object":
         into["json_mode"] = Setting(True, "response_format")
     elif kind == "json_schema" and (inner := form.inner("json_schema")) is not None:
-        schema = inner.take("schema")
-        named = dict(schema) if isinstance(schema, Mapping) else {}
-        for key, there in (("name", "title"), ("description", "description")):
-            if (said := inner.text(key)) and there not in named:
-                named[there] = said  # annotations, which no API checks
-        strict = inner.take("strict") is True
-        into["schema"] = Setting(Schema(named, strict), "response_format")
+        into["schema"] = Setting(schema_of(inner), "response_format")
         inner.rest()
     elif kind != "text":
         raise Malformed("response_format.type: expected text, json_object or json_schema")
@@ -143,16 +134,7 @@ def _tool(one: Taker) -> Tool | None:
         return None
     if function is None:
         raise Malformed(f"{one.name('function')}: missing")
-    schema = function.json("parameters")
-    strict = function.take("strict")
-    tool = Tool(
-        field=function.at,
-        name=function.text("name"),
-        description=function.text("description"),
-        schema=schema,
-        strict=strict if isinstance(strict, bool) else None,
-        cache=cache,
-    )
+    tool = tool_of(function, cache)
     function.rest()
     one.rest()
     return tool
@@ -167,32 +149,24 @@ def _messages(top: Taker, ask: Ask) -> None:
         message.lose("name")
         parts: list[Part] = []
         if role in ("system", "developer"):
-            said = content(message)
+            said = _content(message)
+            texts = only(Text, said, message.losses)
             if turns:
-                message.losses.lose(message.name("role"), f"{role} after the first turn")
+                turns.append(Turn("system", texts, message.name("role")))
             else:
-                system += only(Text, said, message.losses)
+                system += texts
         elif role == "assistant":
-            parts = [*_thoughts(message), *content(message), *_refusal(message)]
+            parts = [*_thoughts(message), *_content(message), *_refusal(message)]
             parts += _uses(message, names)
             turns.append(Turn("assistant", parts))
         elif role == "tool":
-            _add(turns, _result(message, names))
+            add_told(turns, _result(message, names))
         elif role == "user":
-            _add(turns, *content(message))
+            add_told(turns, *_content(message))
         else:
             message.losses.lose(message.name("role"), role)
         message.rest()
     ask.system, ask.turns = system, turns
-
-
-def _add(turns: list[Turn], *parts: Part) -> None:
-    """To the user's turn: what tools said, and what the user says then, is one."""
-    last = turns[-1] if turns else None
-    if last is not None and last.role == "user" and any(isinstance(p, Result) for p in last.parts):
-        turns[-1] = Turn("user", [*last.parts, *parts])
-    else:
-        turns.append(Turn("user", parts))
 
 
 def _refusal(message: Taker) -> list[Part]:
@@ -234,7 +208,7 @@ def _uses(message: Taker, names: dict[str, str]) -> list[Part]:
             call.losses.lose(call.name(kind if call.has(kind) else "type"), kind)
             continue
         use = Use(
-            field=call.at,
+            field=function.at,
             id=call.text("id"),
             name=function.text("name"),
             arguments=function.text("arguments") or "{}",
@@ -262,5 +236,44 @@ def _signature(call: Taker) -> Signature | None:
 
 def _result(message: Taker, names: Mapping[str, str]) -> Result:
     called = message.text("tool_call_id")
-    parts = content(message)
+    parts = _content(message)
     return Result(field=message.at, id=called, name=names.get(called, ""), parts=parts)
+
+
+def _content(message: Taker) -> list[Text | Media]:
+    """What a message says: one text, or a list of parts."""
+    value = message.take("content")
+    at = message.name("content")
+    cache = cache_of(message)
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [Text(field=at, text=value, cache=cache)]
+    if not isinstance(value, list):
+        raise Malformed(f"{at}: expected text or a list of parts")
+    if cache is not None:
+        message.losses.lose(cache.field)
+    parts = (_part(Taker(one, f"{at}[]", message.losses)) for one in value)
+    return [one for one in parts if one is not None]
+
+
+def _part(one: Taker) -> Text | Media | None:
+    kind, cache = one.text("type"), cache_of(one)
+    inner = one.inner(kind) if kind in ("image_url", "file", "input_audio") else None
+    found: Text | Media | None = None
+    if kind in ("text", "refusal"):
+        text = one.text(kind)
+        found = Text(field=one.at, text=text, cache=cache, refusal=kind == "refusal")
+    elif inner is None:
+        one.losses.lose(one.name(kind if one.has(kind) else "type"))
+    elif kind == "image_url":
+        found = image_of(inner, "url", cache)
+    elif kind == "file":
+        found = file_of(inner, cache)
+    else:
+        mime = AUDIO.get(inner.text("format"), "")
+        found = Media(field=inner.at, kind="audio", mime=mime, data=inner.text("data"), cache=cache)
+    if inner is not None:
+        inner.rest()
+    one.rest()
+    return found

@@ -54,7 +54,9 @@ def _settings(left: Settings, target: Target, body: Json) -> None:
     own = target.provider in OWN
     left.copy({"max_tokens": "max_completion_tokens" if own else "max_tokens"}, body)
     left.copy({"stop": "stop", "user": "user", "tier": "service_tier"}, body)
-    _effort(left, body)
+    left.copy({"cache_key": "prompt_cache_key"} if own else {}, body)
+    left.mention("cache_key")
+    _effort(left, body, own=own)
     choice = left.take("choice")
     if isinstance(choice, Choice):
         words: dict[str, object] = {"any": "required", "auto": "auto", "none": "none"}
@@ -76,7 +78,7 @@ def _settings(left: Settings, target: Target, body: Json) -> None:
     left.rest()
 
 
-def _effort(left: Settings, body: Json) -> None:
+def _effort(left: Settings, body: Json, *, own: bool) -> None:
     """How much to reason, in words; a budget in tokens is lost."""
     thinking = left.peek("thinking")
     if isinstance(thinking, Thinking) and thinking.kind != "budget":
@@ -87,8 +89,8 @@ def _effort(left: Settings, body: Json) -> None:
     effort = left.peek("effort")
     if effort in EFFORTS:
         body["reasoning_effort"] = left.take("effort")
-    if left.peek("show_thoughts") is False:
-        left.take("show_thoughts")
+    if left.peek("show_thoughts") is False or not own:
+        left.take("show_thoughts")  # others than OpenAI show what they think unasked
 
 
 def _tool(tool: Tool, losses: Losses) -> Json:
@@ -110,6 +112,9 @@ def _messages(ask: Ask, target: Target, losses: Losses) -> Iterator[Json]:
     for turn in ask.turns:
         if turn.role == "assistant":
             yield _assistant(turn, target, losses)
+        elif turn.role == "system":
+            said = spoken(turn.parts, losses)
+            yield {"role": "system", "content": _content(said, target, losses)}
         else:
             yield from _user(turn, target, losses)
 
@@ -129,6 +134,9 @@ def _result(result: Result, target: Target, losses: Losses) -> Json:
     for part in result.parts:
         if isinstance(part, Media):
             losses.lose(part.field, "a tool's result is text")
+            for said, at in ((part.name, part.name_field), (part.detail, part.detail_field)):
+                if said:
+                    losses.lose(at)
     if result.failed:
         losses.lose(result.failed, "it has no errors of tools")
     if result.cache is not None:

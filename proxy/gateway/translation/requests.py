@@ -1,7 +1,7 @@
-"""Translates requests: reads the caller's dialect, writes the candidate's."""
+"""Translates requests: reads the caller's API, writes the candidate's dialect."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,12 +12,15 @@ from proxy.gateway.translation import (
     gemini_writes,
     openai_reads,
     openai_writes,
+    responses_reads,
 )
 from proxy.gateway.translation.losses import Json, Losses
 from proxy.gateway.translation.neutral import Ask, Target
+from proxy.gateway.translation.responses_says import ECHOED
 
 READS: Mapping[str, Callable[[Json, Losses], Ask]] = {
     "openai": openai_reads.read,
+    "responses": responses_reads.read,
     "anthropic": anthropic_reads.read,
     "gemini": gemini_reads.read,
 }
@@ -26,10 +29,19 @@ WRITES: Mapping[str, Callable[[Ask, Target, Losses], dict[str, object]]] = {
     "anthropic": anthropic_writes.write,
     "gemini": gemini_writes.write,
 }
-# What can be translated: the one operation of each that all three have.
-OPERATIONS = {"openai": "chat", "anthropic": "messages", "gemini": "generate_content"}
-
-TURNS = {"openai": "messages", "anthropic": "messages", "gemini": "contents"}
+# A request's dialect and operation → its API, by which it is read: OpenAI's dialect has two.
+APIS: Mapping[tuple[str, str], str] = {
+    ("openai", "chat"): "openai",
+    ("openai", "responses"): "responses",
+    ("anthropic", "messages"): "anthropic",
+    ("gemini", "generate_content"): "gemini",
+}
+TURNS = {
+    "openai": "messages",
+    "responses": "input",
+    "anthropic": "messages",
+    "gemini": "contents",
+}
 # One API goes on with such a turn, another answers it, and a third refuses it.
 BEGUN = "the last turn is the model's"
 
@@ -41,26 +53,22 @@ class Translated:
     body: bytes
     losses: tuple[str, ...]
     shows_usage: bool  # of a stream, as the caller asked
-
-
-def can(dialect: str, operation: str) -> bool:
-    """Whether requests of this kind have a counterpart."""
-    return OPERATIONS.get(dialect) == operation
+    asked: Json = field(default_factory=dict)  # what the answer repeats of the request
 
 
 def translate(
-    dialect: str, body: Json, target: Target, drop: Sequence[str] = (), *, stream: bool
+    api: str, body: Json, target: Target, drop: Sequence[str] = (), *, stream: bool
 ) -> Translated:
-    """The request of `dialect` for `target`.
+    """The request of `api` for `target`.
 
     Raises Refused, with the names of what cannot be carried and may not be dropped, and Malformed
     for what its own API refuses.
     """
     losses = Losses(drop)
-    ask = READS[dialect](body, losses)
+    ask = READS[api](body, losses)
     ask.stream = stream  # of Gemini's, only the path says so
     if ask.turns and ask.turns[-1].role == "assistant":
-        losses.lose(f"{TURNS[dialect]}[].role", BEGUN)
+        losses.lose(f"{TURNS[api]}[].role", BEGUN)
         ask.turns = ask.turns[:-1]
     written = WRITES[target.dialect](ask, target, losses)
     losses.check()
@@ -68,4 +76,5 @@ def translate(
         body=msgspec.json.encode(written),
         losses=losses.dropped,
         shows_usage=ask.shows_usage,
+        asked={key: body[key] for key in ECHOED if key in body} if api == "responses" else {},
     )

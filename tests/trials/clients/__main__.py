@@ -39,7 +39,7 @@ def results(clients: Sequence[Client], cache: Path) -> Iterator[ClientResult]:
         ):
             for client in clients:
                 try:
-                    ready = running.prepare(client, cache)
+                    ready = running.prepare(running.CALLS / client.script, client.packages, cache)
                 except installing.InstallError as failure:
                     yield ClientResult(name=client.name, skipped=str(failure))
                 else:

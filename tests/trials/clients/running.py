@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,21 +72,18 @@ class ClientReady:
     version: str
 
 
-def prepare(client: Client, cache: Path) -> ClientReady:
-    """Install what `client` needs.  Raises InstallError."""
-    script = CALLS / client.script
+def prepare(script: Path, packages: tuple[str, ...], cache: Path) -> ClientReady:
+    """Install what a client's script needs, the client itself first.  Raises InstallError."""
     if script.suffix == ".py":
-        interpreter = installing.python(cache, client.packages)
-        version = installing.python_version(interpreter, client.packages[0])
+        interpreter = installing.python(cache, packages)
+        version = installing.python_version(interpreter, packages[0])
         # -P: scripts are named after packages and must not shadow them.
         return ClientReady((str(interpreter), "-P", str(script)), None, version)
     if script.suffix == ".mjs":
-        node, folder = installing.node(cache, client.packages)
+        node, folder = installing.node(cache, packages)
         copy = folder / script.name  # Node looks for packages next to the script
         shutil.copyfile(script, copy)
-        return ClientReady(
-            (node, str(copy)), folder, installing.node_version(folder, client.packages[0])
-        )
+        return ClientReady((node, str(copy)), folder, installing.node_version(folder, packages[0]))
     program = script.stem
     if not shutil.which(program):
         raise installing.InstallError(f"{program} is not installed")
@@ -104,7 +101,9 @@ def run(
         if headers:  # through the product; not every client can set headers
             host, _, provider = base_url.rpartition("/")
             base_url = f"{host}/~feature={feature}/{provider}"
-        return _output(client, ready, base_url)
+        arguments = (base_url, *client.arguments)
+        environ = environment(client.variables, base_url)
+        return output(client.script, ready, arguments, environ)
 
     try:
         trip = roundtrip.make(
@@ -126,29 +125,31 @@ def run(
     )
 
 
-def environment(client: Client, base_url: str) -> dict[str, str]:
-    """The whole environment of a client's script."""
+def environment(variables: Mapping[str, str], base_url: str) -> dict[str, str]:
+    """The whole environment of a client's script; `{base}` in a variable is the base URL."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    settings = {name: value.format(base=base_url) for name, value in client.variables.items()}
+    settings = {name: value.format(base=base_url) for name, value in variables.items()}
     return kept | dict.fromkeys(KEYS, KEY) | ENVIRONMENT | settings
 
 
-def _output(client: Client, ready: ClientReady, base_url: str) -> object:
-    command = [*ready.command, base_url, *client.arguments]
+def output(
+    script: str, ready: ClientReady, arguments: Sequence[str], environ: Mapping[str, str]
+) -> object:
+    """What a script prints: a JSON value, or a command's text.  Raises RunError."""
     try:
         done = subprocess.run(
-            command,
+            [*ready.command, *arguments],
             cwd=ready.folder,
-            env=environment(client, base_url),
+            env=dict(environ),
             capture_output=True,
             text=True,
             timeout=RUN_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired as failure:
-        raise RunError(f"{client.script} did not end in {RUN_TIMEOUT_S:g} s") from failure
+        raise RunError(f"{script} did not end in {RUN_TIMEOUT_S:g} s") from failure
     if done.returncode:
-        raise RunError(f"{client.script}: {done.stderr.strip()[-ERROR_CHARS_MAX:]}")
+        raise RunError(f"{script}: {done.stderr.strip()[-ERROR_CHARS_MAX:]}")
     try:
         return json.loads(done.stdout)
     except ValueError:
