@@ -7,7 +7,6 @@ a `Stage` in the caller's place.
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from time import monotonic, time
@@ -23,12 +22,9 @@ from proxy.door.stage import Held, Stage
 from proxy.door.state import State
 from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
-from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
-from proxy.gateway.limits import reset_s, room
 from proxy.gateway.options import GatewayOptions
-from proxy.gateway.pools import Pool
 from proxy.gateway.translation.answers import Between
 from proxy.relay.answers import relay_answer
 from proxy.relay.call import Caller
@@ -167,7 +163,7 @@ class GatewayCall:
                 self._kept(plan, step.target)
                 return
             end = What.MISTAKE if last.fault is None else what(last.fault)
-            self._note(step.target.pool, end, last)
+            shared.ended(step.target.pool, end, last.headers, last.error)
             tried.append(Tried(target=step.target, what=end))
 
     def _may_send(self, target: Target, retry: bool) -> bool:
@@ -213,27 +209,9 @@ class GatewayCall:
         )
         return Interpreter(between, losses, chunks=request.version >= HttpVersion11)
 
-    def _note(self, name: str, end: What, held: Held) -> None:
-        """What an end says of its pool."""
-        at = datetime.now(UTC)
-        wait_s, left = reset_s(held.headers, held.error, at), room(held.headers, at)
-
-        def to(pool: Pool, now: float) -> Pool:
-            pool = pools.told(pool, now, left)
-            if end is What.LIMITED:
-                return pools.limited(pool, now, wait_s, random.random())
-            if end in (What.NOT_SENT, What.AMBIGUOUS):
-                return pools.dropped(pool)
-            return pools.answered(pool, now)
-
-        self._door.state.pools.change(name, to)
-
     def _kept(self, plan: Plan, target: Target) -> None:
         headers = self._stage.headers if self._stage is not None else {}
-        left = room(headers, datetime.now(UTC))
-        self._door.state.pools.change(
-            target.pool, lambda pool, now: pools.told(pools.answered(pool, now), now, left)
-        )
+        self._door.state.pools.ended(target.pool, What.ANSWERED, headers, {})
         facts = plan.facts
         self._door.state.keep(
             plan.route.options.name, facts.session, target.candidate, facts.input_tokens
