@@ -177,6 +177,9 @@ def test_two_runs_are_compared(world: World, capsys: pytest.CaptureFixture[str])
     assert (since["first"], since["second"], since["changed_cases"]) == (MINI, MINI, 0)
     assert since["difference"]["low"] <= 0 <= since["difference"]["high"]
     assert since["verdict"].startswith(("alike", "cannot tell"))
+    assert (since["look"], since["missing_cases"]) == (1, 0)
+    always, once = since["at_every_look"], since["difference"]
+    assert always["low"] < once["low"] <= once["high"] < always["high"]
 
 
 def test_nothing_is_sent_that_could_cost_too_much(

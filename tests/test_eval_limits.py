@@ -146,9 +146,10 @@ async def test_a_stop_ends_all_waiting(tmp_path: Path) -> None:
 # -- what the sender does -------------------------------------------------------------------------
 
 
-async def asked(
-    path: Path, answers: Mapping[str, tuple[int, Mapping[str, str], Any]]
-) -> tuple[list[str], Bill, object]:
+Answers = dict[str, tuple[int, Mapping[str, str], Any]]
+
+
+async def asked(path: Path, answers: Answers) -> tuple[list[str], Bill, object]:
     """The keys that a provider saw, the bill, and the answer or error; `answers` are by key."""
     seen = []
 
@@ -187,7 +188,7 @@ async def test_a_refused_key_makes_room_for_the_next(
     tmp_path: Path, status: int, document: Any
 ) -> None:
     """Wrong, or without money: it is not asked with again, and costs nothing."""
-    answers = {"sk-main": (status, {}, document), "sk-spare": (200, {}, WELL)}
+    answers: Answers = {"sk-main": (status, {}, document), "sk-spare": (200, {}, WELL)}
     seen, bill, found = await asked(tmp_path, answers)
     assert seen == ["sk-main", "sk-spare"]
     assert bill.attempts == 2
@@ -197,8 +198,8 @@ async def test_a_refused_key_makes_room_for_the_next(
 
 async def test_a_model_ends_when_every_key_is_refused(tmp_path: Path) -> None:
     """With the provider's words, and no key among them."""
-    refused = (429, {}, QUOTA)
-    seen, _, found = await asked(tmp_path, {"sk-main": refused, "sk-spare": refused})
+    answers: Answers = {name: (429, {}, QUOTA) for name in ("sk-main", "sk-spare")}
+    seen, _, found = await asked(tmp_path, answers)
     assert seen == ["sk-main", "sk-spare"]
     assert isinstance(found, ProviderError)
     assert found.broken
@@ -208,7 +209,9 @@ async def test_a_model_ends_when_every_key_is_refused(tmp_path: Path) -> None:
 async def test_a_spent_budget_ends_a_model(tmp_path: Path) -> None:
     """The refusal is Taximeter's own: no other key, no second try, and its pool stays open."""
     headers = {"x-taximeter-error": "budget", "x-should-retry": "false", "retry-after": "9999"}
-    answers = {"sk-main": (429, headers, {"error": {"message": "refused by the budget monthly"}})}
+    answers: Answers = {
+        "sk-main": (429, headers, {"error": {"message": "refused by the budget monthly"}})
+    }
     seen, _, found = await asked(tmp_path, answers)
     assert seen == ["sk-main"]
     assert isinstance(found, ProviderError)
@@ -224,7 +227,7 @@ async def test_what_open_calls_hold_back_is_waited_for(
     """A budget's refusal that is over in seconds is tried again."""
     monkeypatch.setattr(sender, "BACKOFF_S", 0.001)
     headers = {"x-taximeter-error": "budget", "retry-after": "0"}
-    answers = {"sk-main": (429, headers, {"error": {"message": "held back"}})}
+    answers: Answers = {"sk-main": (429, headers, {"error": {"message": "held back"}})}
     seen, _, found = await asked(tmp_path, answers)
     assert seen == ["sk-main"] * sender.TRIES_MAX
     assert isinstance(found, ProviderError)
