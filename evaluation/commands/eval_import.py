@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
     content = arguments.file.read_bytes()
     try:
         found = read(content, arguments.model)
-    except (NotReadable, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         terminal.say(f"{arguments.file}: {error}", sys.stderr)
         return Exit.MISTAKE
     try:

@@ -1,7 +1,7 @@
 """Logs of Inspect as it writes them: `.eval`, a ZIP archive with a file for each sample.
 
-Its members are compressed with Zstandard, which Python's `zipfile` does not know: only the directory
-is read with it.  What is unpacked is limited, whatever the archive says of itself.
+Its members are compressed with Zstandard, which `zipfile` does not know before Python 3.14: only
+the directory is read with it.  What is unpacked is limited, whatever the archive says of itself.
 """
 
 import zipfile
