@@ -30,7 +30,19 @@ MINI, HAIKU = "openai/gpt-5.4-mini", "anthropic/claude-haiku-4-5"
 JUDGE = "gemini/gemini-2.5-flash"
 QUALITY = {MINI: 0.75, HAIKU: 0.95}
 ANSWERED = "an answer that nobody may find elsewhere"
-KEYS = {f"{name}_API_KEY": "key" for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
+KEYS = {f"{name}_API_KEY": "key" for name in ("OPENAI", "GEMINI")}
+NANO = "openai/gpt-5.4-nano"
+SETTINGS = """
+[gateway.keys.main]
+provider = "anthropic"
+value = "file:{key}"
+
+[budgets.no-nano]
+scope = {{ "tag.eval-model" = "openai/gpt-5.4-nano" }}
+limit_usd = 0
+action = "block"
+
+"""
 
 
 def suite(path: Path, count: int) -> str:
@@ -82,7 +94,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             patch.setenv(name, key)
         with processes.stand_in(path / "stand-in.log", *options) as (upstream, _):
             upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
-            with processes.serve(path, upstreams, settings=processes.FAST_ROWS) as served:
+            (path / "key").write_text("sk-of-the-gateway")
+            settings = SETTINGS.format(key=path / "key") + processes.FAST_ROWS
+            with processes.serve(path, upstreams, settings=settings) as served:
                 yield World(cases, upstream, served)
 
 
@@ -164,6 +178,9 @@ def test_two_runs_are_compared(world: World, capsys: pytest.CaptureFixture[str])
     assert (since["first"], since["second"], since["changed_cases"]) == (MINI, MINI, 0)
     assert since["difference"]["low"] <= 0 <= since["difference"]["high"]
     assert since["verdict"].startswith(("alike", "cannot tell"))
+    assert (since["look"], since["missing_cases"]) == (1, 0)
+    always, once = since["at_every_look"], since["difference"]
+    assert always["low"] < once["low"] <= once["high"] < always["high"]
 
 
 def test_nothing_is_sent_that_could_cost_too_much(
@@ -215,6 +232,16 @@ def test_an_imported_run_has_the_cost_of_our_rows(
     _, report = answer(capsys, "eval", "report", done["run_id"], *world.where)
     assert report["models"][MINI]["cost_usd"] == pytest.approx(float(row["cost_usd"]), rel=1e-12)
     assert report["models"][MINI]["accuracy"]["value"] == 1.0
+
+
+def test_budgets_hold_for_runs(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A spent one ends the model that it is about, after one call, and says so."""
+    order = ["eval", "run", world.suite, "--models", NANO, "--concurrency", "1", *world.where]
+    before = world.asked()
+    code, done = answer(capsys, *order)
+    assert (code, done["state"], world.asked()) == (Exit.FAILED, "stopped", before)
+    assert done["results"] == {"error": 1}
+    assert "refused by the budget no-nano" in done["broken"][NANO]
 
 
 def test_a_key_is_asked_for(

@@ -25,10 +25,11 @@ from proxy.settings.config import Provider
 from support.cases import case
 
 PROVIDERS = {
-    name: Provider(name=name, base_url=f"https://{name}.example", dialect=dialect)
-    for name, dialect in (
-        *(("openai", "openai"), ("anthropic", "anthropic"), ("gemini", "gemini")),
-        *(("groq", "openai"), ("bedrock", "bedrock")),
+    name: Provider(name=name, base_url=f"https://{name}.example", dialect=dialect, api_path=path)
+    for name, dialect, path in (
+        *(("openai", "openai", "/v1"), ("anthropic", "anthropic", "/v1")),
+        *(("gemini", "gemini", "/v1beta"), ("groq", "openai", "/openai/v1")),
+        ("bedrock", "bedrock", ""),
     )
 } | {"azure": Provider(name="azure")}
 OPENAI, ANTHROPIC = "openai/gpt-5.4-mini", "anthropic/claude-haiku-4-5"
@@ -296,7 +297,7 @@ def test_keys_go_where_the_provider_reads_them() -> None:
     assert wire.key_header(PROVIDERS["anthropic"], "k") == {"x-api-key": "k"}
     assert wire.key_header(PROVIDERS["groq"], "k") == {"authorization": "Bearer k"}
     assert wire.key_header(PROVIDERS["gemini"], "") == {}
-    assert wire.key_variables(PROVIDERS["groq"]) == ("GROQ_API_KEY",)
+    assert wire.key_header(PROVIDERS["azure"], "k") == {"api-key": "k"}
 
 
 @pytest.mark.parametrize(

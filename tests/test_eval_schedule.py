@@ -2,7 +2,6 @@
 
 import random
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.reports.rows import Calls, Result, Run, Stored
+from evaluation.reports.rows import Stored
 from evaluation.schedules import book
 from evaluation.schedules.book import Past, Progress, Schedule
 from evaluation.schedules.drift import changes, served
@@ -27,6 +26,7 @@ from evaluation.schedules.weekly import DAYS, weekly
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.settings.places import Places
+from support.stored_runs import stored
 
 WEEK = timedelta(days=7)
 ADDED = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
@@ -126,28 +126,6 @@ def test_every_instant_is_run_or_missed_and_never_both(waits: list[int]) -> None
         handled += done
         progress.handled = done[-1] if done else progress.handled
     assert handled == schedule().when.between(ADDED, now)
-
-
-def stored(run_id: str, scores: Sequence[float], served_by: str = "x-1") -> Stored:
-    """A run of one model over so many cases."""
-    results = [
-        Result(
-            model="openai/x", case_id=f"c{n}", sample=1, case_version="v", cluster="", task="t",
-            hidden=bool(n % 2), weight=1.0, status="pass" if score else "fail", reason="",
-            checks="[]", contaminated=False, attempts=1, error_type="", cost_usd=None,
-            judge_usd=None, duration_us=None,
-        )
-        for n, score in enumerate(scores)
-    ]  # fmt: skip
-    calls = Calls(
-        model="openai/x", case_id="c0", sample=1, is_judge=False, calls=1, cost_usd=None,
-        unknown=0, partial=0, duration_us=1, attempt=1, response_models=[served_by],
-    )  # fmt: skip
-    run = Run(
-        run_id=run_id, ts="", state="finished", suite="s", suite_version="v", models=["openai/x"],
-        samples=1, judge="", cases=len(scores), hidden_cases=0,
-    )  # fmt: skip
-    return Stored(run=run, results=results, calls=[calls])
 
 
 @pytest.mark.thorough

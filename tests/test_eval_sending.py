@@ -11,7 +11,9 @@ from aiohttp import ClientSession
 
 from evaluation.checks.case import Message
 from evaluation.runs import ledger, sender
+from evaluation.runs.keys import Key
 from evaluation.runs.ledger import Ledger
+from evaluation.runs.limits import Limits
 from evaluation.runs.plan import Candidate, Plan, Prices, quoted
 from evaluation.runs.purse import Purse
 from evaluation.runs.runner import Runner
@@ -21,6 +23,8 @@ from evaluation.standin.skill import skill
 from evaluation.suites.suite import Suite
 from exporters.evaluation import EvalRun
 from pricing import TariffBook
+from proxy.door.shared_pools import SharedPools
+from proxy.gateway import pools
 from proxy.settings.config import Config, Provider
 from support.cases import case
 
@@ -36,6 +40,7 @@ CASES = tuple(
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between attempts."""
     monkeypatch.setattr(sender, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(pools, "LOOK_S", 0.01)
 
 
 @asynccontextmanager
@@ -62,9 +67,10 @@ async def running(
         ClientSession() as session,
     ):
         url = f"http://127.0.0.1:{port}"
-        keys = {"openai": "k", "anthropic": "k"}
+        keys = {name: (Key("", "k"),) for name in providers}
         config = Config(data=path, providers=providers)
-        sending = Sender(config, BOOK, prices, purse, url, keys, session)
+        limits = Limits(keys, SharedPools(path / "pools"))
+        sending = Sender(config, BOOK, prices, purse, url, limits, session)
         try:
             yield Runner(plan, found, sending), stand_in
         finally:

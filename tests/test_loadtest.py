@@ -358,11 +358,11 @@ def test_a_key_is_asked_for(config: Config) -> None:
     """By the name of its variable; none for an address."""
     paid = target(config, "openai/gpt-5.4", "", unbilled=False)
     with pytest.raises(ValueError, match="OPENAI_API_KEY"):
-        credential(paid, {}, variable="GATEWAY_TOKEN", insecure=False)
-    assert credential(paid, {"OPENAI_API_KEY": "k"}, variable="", insecure=False) == "k"
+        credential(config, paid, {}, variable="GATEWAY_TOKEN", insecure=False)
+    assert credential(config, paid, {"OPENAI_API_KEY": "k"}, variable="", insecure=False) == "k"
     local = target(config, "http://[::1]:8000/v1", "m", unbilled=True)
     assert local.address == "http://[::1]:8000"
-    assert credential(local, {}, variable="", insecure=False) == ""
+    assert credential(config, local, {}, variable="", insecure=False) == ""
 
 
 @settings(max_examples=40)

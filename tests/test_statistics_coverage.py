@@ -37,6 +37,8 @@ INTERVALS: dict[str, Run] = {
     "with_predictions": worlds.predicted,
     "kappa": worlds.kappa,
     "cuped_mean": worlds.cuped_mean,
+    "cuped_change": worlds.cuped_change(0.6),
+    "cuped_change, nearly all there": worlds.cuped_change(0.95),
     "cuped_difference": worlds.cuped_difference,
     "quantile, median": worlds.quantile(0.5),
     "quantile, p95": worlds.quantile(0.95),

@@ -28,6 +28,7 @@ PHRASES = re.compile(
             rf"\bI(?:['’]m| am) {_UNABLE}(?: to)? (?:\w+ly )?\w+",
             r"\bI (?:have to|must|need to|['’]ll have to) (?:decline|refuse)",
             r"\bI(?:['’]d| would) (?:rather not|prefer not to)",
+            r"\bI can (?:only )?help (?:you )?with [^.!?\n]{1,160}, but not (?:with|to)\b",
             r"\bI(?:['’]ll| will)? (?:\w+ly )?(?:decline|refuse) (?:to|this|your)",
             rf"^\W*(?:sorry|apologies)\b[^.!?\n]{{0,40}}\b(?:{_CANNOT}|{_UNABLE})",
             r"\b(?:that|this|it)(?:['’]s| is) (?:not )?something (?:that )?I can(?:no|['’])t",

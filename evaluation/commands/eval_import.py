@@ -17,6 +17,7 @@ import msgspec
 
 from evaluation.imports import inspect_log, junit, promptfoo
 from evaluation.imports.imported import Imported, NotReadable, Outcome, evaluation
+from evaluation.imports.inspect_archive import SIGNATURE
 from evaluation.runs import through_proxy
 from exporters.clickhouse.store import Row
 from proxy.commands import terminal
@@ -33,7 +34,7 @@ FILE_BYTES_MAX = 512 * 1024 * 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    help = "log of Inspect or result of promptfoo (JSON), or JUnit report (XML)"
+    help = "log of Inspect (.eval or JSON), result of promptfoo (JSON), or JUnit report (XML)"
     parser.add_argument("file", type=Path, metavar="FILE", help=help)
     help = "whose answers a JUnit report is about (default: unknown)"
     parser.add_argument("--model", default="unknown", metavar="NAME", help=help)
@@ -49,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
     content = arguments.file.read_bytes()
     try:
         found = read(content, arguments.model)
-    except (NotReadable, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         terminal.say(f"{arguments.file}: {error}", sys.stderr)
         return Exit.MISTAKE
     try:
@@ -72,13 +73,15 @@ def main(arguments: argparse.Namespace) -> int:
 
 def read(content: bytes, model: str) -> Imported:
     """The run in a file of any known kind.  Raises NotReadable."""
-    if content.lstrip()[:1] == b"<":
+    if content.startswith(SIGNATURE):
+        found = inspect_log.read_archive(content)
+    elif content.lstrip()[:1] == b"<":
         found = junit.read(content, model)
     else:
         try:
             document: Any = msgspec.json.decode(content)
         except msgspec.DecodeError as error:
-            raise NotReadable(f"neither JSON nor XML: {error}") from error
+            raise NotReadable(f"neither JSON, XML nor an archive of Inspect: {error}") from error
         if not isinstance(document, dict):
             raise NotReadable("not a JSON object")
         reads = inspect_log.read if "eval" in document else promptfoo.read

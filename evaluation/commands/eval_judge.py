@@ -89,7 +89,7 @@ def _order(arguments: argparse.Namespace, config: Config, labelled: GoldSet) -> 
         config=config,
         book=tariff_book(config),
         plan=Plan(suite=labelled.suite(), candidates=judges, samples=1, judge=None),
-        keys=eval_order.keys_of(judges),
+        keys=eval_order.keys_of(arguments, config, judges),
         max_usd=arguments.max_usd,
         at_once=arguments.concurrency,
         new=arguments.new,

@@ -3,27 +3,24 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from evaluation import sandbox
 from evaluation.checks.code import Code, Security
-from evaluation.runs import wire
+from evaluation.runs import keys
+from evaluation.runs.keys import Keys
 from evaluation.runs.plan import Candidate, Line, Plan, PlanError, candidates
 from evaluation.runs.runner import needs_judge
 from evaluation.suites import reader
 from pricing import TariffBook
 from pricing.charge import plain
 from pricing.money import amount
-from pricing.plan import LOCAL
 from proxy.commands import terminal
 from proxy.commands.terminal import Column, Exit
 from proxy.metering.book import tariff_book
-from proxy.settings.config import Config, Provider
+from proxy.settings.config import Config
 
 QUOTE: Sequence[Column] = (
     Column("name", "model"),
@@ -39,7 +36,7 @@ class Order:
     config: Config
     book: TariffBook
     plan: Plan
-    keys: Mapping[str, str]
+    keys: Keys  # none if only a quote was asked for
     max_usd: Decimal | None
     at_once: int
     new: bool
@@ -72,7 +69,7 @@ def order_of(arguments: argparse.Namespace, config: Config) -> Order:
         config=config,
         book=tariff_book(config),
         plan=plan,
-        keys=keys_of([*models, *filter(None, judges)]),
+        keys=keys_of(arguments, config, [*models, *filter(None, judges)]),
         max_usd=arguments.max_usd,
         at_once=arguments.concurrency,
         new=arguments.new,
@@ -80,25 +77,11 @@ def order_of(arguments: argparse.Namespace, config: Config) -> Order:
     )
 
 
-def keys_of(models: Sequence[Candidate]) -> dict[str, str]:
-    """Provider → key from the environment.  Raises PlanError for those that need one."""
-    keys, missing = {}, {}
-    for provider in (model.provider for model in models):
-        names = wire.key_variables(provider)
-        keys[provider.name] = next(filter(None, map(os.environ.get, names)), "")
-        if not keys[provider.name] and not _is_here(provider):
-            missing[provider.name] = f"{provider.name}: set its key in {' or '.join(names)}"
-    if missing:
-        raise PlanError("\n".join(missing.values()))
-    return keys
-
-
-def _is_here(provider: Provider) -> bool:
-    """Whether it runs on this machine, where a key is seldom needed."""
-    host = urlsplit(provider.base_url).hostname or ""
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost" or provider.billing == LOCAL
+def keys_of(arguments: argparse.Namespace, config: Config, models: Sequence[Candidate]) -> Keys:
+    """The keys that these models are called with; a quote needs none.  Raises PlanError."""
+    if arguments.quote:
+        return {}
+    return keys.found(config, (model.provider for model in models), os.environ)
 
 
 def refusal(lines: Sequence[Line], max_usd: Decimal | None, spent: Decimal) -> str:

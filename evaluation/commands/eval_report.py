@@ -9,10 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from evaluation.reports import words
 from evaluation.reports.page import page
 from evaluation.reports.report import ModelReport, Report, document, report
-from evaluation.reports.rows import Stored, decoded
+from evaluation.reports.rows import Run, Stored, decoded
 from exporters.clickhouse.evaluations import RUNS, stored
 from exporters.clickhouse.store import Row, Store
 from exporters.record import TransientError
@@ -58,13 +60,14 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         run = fetched(config, arguments.run)
         against = fetched(config, arguments.against) if arguments.against else None
+        runs = known(config) if against else []
     except ValueError as error:
         terminal.say(f"eval report: {error}", sys.stderr)
         return Exit.MISTAKE
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot read the run: {error}", sys.stderr)
         return Exit.FAILED
-    found = report(run, against, hidden=arguments.hidden, smallest=arguments.smallest)
+    found = report(run, against, hidden=arguments.hidden, smallest=arguments.smallest, runs=runs)
     if arguments.html:
         arguments.html.write_text(page(found), encoding="utf-8")
     if arguments.json:
@@ -83,6 +86,11 @@ def fetched(config: Config, run_id: str) -> Stored:
     except OSError as error:
         raise OSError(f"the console does not answer: {error}") from error
     return decoded(asyncio.run(_from_store(config, run_id)))
+
+
+def known(config: Config) -> list[Run]:
+    """All runs, newest first.  Raises OSError and TransientError."""
+    return msgspec.convert(listed(config), list[Run], strict=False)
 
 
 def listed(config: Config) -> list[Row]:
@@ -132,8 +140,7 @@ def _show(found: Report) -> None:
     if found.against:
         terminal.say(f"\nSince run {found.against}:")
     for each in found.since:
-        changed = f" ({each.changed_cases} cases changed, left out)" if each.changed_cases else ""
-        terminal.say(f"  {each.first}: {words.difference(each)}{changed}")
+        terminal.say(f"  {each.first}: {words.since(each)}")
     terminal.say("")
     _show_tasks(found)
     for model in found.models:

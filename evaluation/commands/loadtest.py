@@ -179,7 +179,7 @@ def _order(arguments: argparse.Namespace, config: Config) -> Order:
     key = (
         ""
         if arguments.quote
-        else credential(aimed, os.environ, variable=variable, insecure=insecure)
+        else credential(config, aimed, os.environ, variable=variable, insecure=insecure)
     )
     rate = schedule.rate_of(arguments.rate)
     found = _mix(arguments, config)

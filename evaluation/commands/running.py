@@ -20,6 +20,7 @@ from evaluation.commands.progress import progress
 from evaluation.runs import ledger as ledgers
 from evaluation.runs import through_proxy
 from evaluation.runs.ledger import Ledger, TakenError
+from evaluation.runs.limits import Limits
 from evaluation.runs.plan import Prices, quoted
 from evaluation.runs.purse import Purse
 from evaluation.runs.runner import Runner
@@ -30,6 +31,7 @@ from pricing.money import amount
 from proxy.commands import terminal
 from proxy.commands.cli import INTERRUPTED
 from proxy.commands.terminal import Exit
+from proxy.door.shared_pools import SharedPools
 from proxy.serving import instance
 from proxy.serving.child import StartError
 from proxy.serving.listening import BindError
@@ -129,9 +131,11 @@ async def _run(order: Order, prices: Prices, ledger: Ledger) -> tuple[Runner, st
     config, plan = order.config, order.plan
     connector = TCPConnector(limit=0, ssl=tls_of(config))
     waiting: list[EvalResult] = []
+    pools = SharedPools(Places(config.data).gateway_pools)
     async with through_proxy.proxied(config) as url, ClientSession(connector=connector) as session:
         purse = Purse(ledger, order.max_usd)
-        sender = Sender(config, order.book, prices, purse, url, order.keys, session)
+        limits = Limits(order.keys, pools)
+        sender = Sender(config, order.book, prices, purse, url, limits, session)
         await through_proxy.write(config, Evaluation(runs=[ledger.run]))  # or nothing is sent
         before = await through_proxy.calls(config, ledger.run.run_id)
         with progress(len(plan.candidates) * len(plan.suite.cases) * plan.samples) as shown:

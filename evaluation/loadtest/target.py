@@ -2,11 +2,11 @@
 machine.  Anybody else is refused: load that was not asked for is an attack.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from evaluation.runs import wire
+from evaluation.runs import keys, wire
 from evaluation.runs.plan import Candidate
 from pricing.plan import LOCAL
 from proxy.gateway import names
@@ -109,8 +109,10 @@ def _address(url: str, model: str, *, unbilled: bool) -> Target:
     )
 
 
-def credential(target: Target, environ: Mapping[str, str], *, variable: str, insecure: bool) -> str:
-    """The key or token to send, from the environment; never logged.  Raises ValueError."""
+def credential(
+    config: Config, target: Target, environ: Mapping[str, str], *, variable: str, insecure: bool
+) -> str:
+    """The caller's token, or the provider's first key; never logged.  Raises ValueError."""
     if target.kind == ROUTE:
         found = environ.get(variable, "")
         if not found and not insecure:
@@ -118,9 +120,6 @@ def credential(target: Target, environ: Mapping[str, str], *, variable: str, ins
                 f"set a caller's token in ${variable} (taximeter keys add NAME makes one)"
             )
         return found
-    variables: Sequence[str] = wire.key_variables(target.provider)
-    found = next(filter(None, map(environ.get, variables)), "")
-    host = urlsplit(target.provider.base_url).hostname or ""
-    if not found and not is_loopback(host) and target.provider.billing != LOCAL:
-        raise ValueError(f"{target.provider.name}: set its key in {' or '.join(variables)}")
-    return found
+    if target.kind == ADDRESS:  # whoever it is, no configured key is its business
+        return keys.from_environment(target.provider, environ).secret
+    return keys.found(config, [target.provider], environ)[target.provider.name][0].secret

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import msgspec
 
 from evaluation.reports.bounds import NOTHING, Bounds, accuracy, bounds
-from evaluation.reports.rows import CaseRows, ModelRows
+from evaluation.reports.pairs import Pairs, difference, paired
+from evaluation.reports.rows import ModelRows
 from evaluation.statistics import (
     CONFIDENCE,
     Estimate,
     detectable_difference,
     holm,
     mcnemar,
-    share_difference,
     verdict,
 )
 
@@ -33,6 +33,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     detectable_difference: float | None
     verdict: str
     changed_cases: int = 0  # of another run, left out since they are not the same any more
+    # Of a model against itself in an earlier run; all else that is said then is at that look.
+    look: int = 0  # 1 for the first run after it; 0: not such a comparison
+    at_every_look: Bounds = NOTHING  # hold at all looks and for all models together
+    missing_cases: int = 0  # of the earlier run, which its scores make up for
 
 
 def detectable(rows: ModelRows, models: Sequence[ModelRows]) -> float | None:
@@ -53,38 +57,15 @@ def detectable(rows: ModelRows, models: Sequence[ModelRows]) -> float | None:
     return detectable_difference(max(se for se in errors if se is not None))
 
 
-def _shared(a: ModelRows, b: ModelRows) -> tuple[list[tuple[CaseRows, CaseRows]], int]:
-    """Pairs of the same case, and how many had the same id and are another case by now."""
-    others = {case.case_id: case for case in b.scored()}
-    same, changed = [], 0
-    for case in a.scored():
-        other = others.get(case.case_id)
-        if other is not None and other.version == case.version:
-            same.append((case, other))
-        elif other is not None:
-            changed += 1
-    return same, changed
-
-
 def _difference(a: ModelRows, b: ModelRows) -> tuple[Estimate | None, float | None, int]:
     """The paired difference, its p-value, and how many cases have changed."""
-    same, changed = _shared(a, b)
+    same, changed = paired(a.scored(), b.scored())
     if not same:
         return None, None, changed
-    return _at(same, CONFIDENCE), _p(same), changed
+    return difference(same), _p(same), changed
 
 
-def _at(same: Sequence[tuple[CaseRows, CaseRows]], confidence: float) -> Estimate:
-    return share_difference(
-        [case.scores for case, _ in same],
-        [other.scores for _, other in same],
-        [case.group for case, _ in same],
-        weights=[case.weight for case, _ in same],
-        confidence=confidence,
-    )
-
-
-def _p(same: Sequence[tuple[CaseRows, CaseRows]]) -> float:
+def _p(same: Pairs) -> float:
     """McNemar's exact one for single answers to unrelated cases of one weight.
 
     Else the smallest at which the interval does not hold 0, so that both always agree.
@@ -96,7 +77,7 @@ def _p(same: Sequence[tuple[CaseRows, CaseRows]]) -> float:
     low, high = 0.0, 1.0  # p-values: with `high`, the interval is a point
     for _ in range(HALVINGS):
         p = (low + high) / 2
-        if 0.0 in _at(same, 1 - p).interval:
+        if 0.0 in difference(same, 1 - p).interval:
             low = p
         else:
             high = p

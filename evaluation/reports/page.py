@@ -39,6 +39,13 @@ NOTE = (
 )
 
 
+PAIRED = "First minus second, in percentage points, paired by case, p-values after Holm."
+SINCE = (
+    "Now minus then, in percentage points, paired by case. Each run since then is a look: intervals"
+    " hold at all looks and for all models together."
+)
+
+
 def page(found: Report) -> str:
     """The whole document."""
     return whole(f"Evaluation {found.run_id}", "".join(_sections(found)))
@@ -64,9 +71,9 @@ def _sections(found: Report) -> Iterator[str]:
     yield intervals(marks, words.usd, low=0.0)
     yield "<h2>Models</h2>"
     yield _models(found.models)
-    yield from _compared("Differences in accuracy", found.differences, found.smallest)
+    yield from _compared("Differences in accuracy", found.differences, PAIRED, found.smallest)
     if found.against:
-        yield from _compared(f"Since run {found.against}", found.since, found.smallest)
+        yield from _compared(f"Since run {found.against}", found.since, SINCE, found.smallest)
     yield "<h2>Tasks</h2>"
     yield _tasks(found.models)
     yield from _refusals(found.models)
@@ -112,21 +119,26 @@ def _models(models: Sequence[ModelReport]) -> str:
     )
 
 
-def _compared(title: str, found: Sequence[Difference], smallest: float) -> Iterator[str]:
+def _compared(title: str, found: Sequence[Difference], note: str, smallest: float) -> Iterator[str]:
     if not found:
         return
     yield f"<h2>{escape(title)}</h2>"
     yield (
-        '<p class="soft">First minus second, in percentage points, paired by case, p-values after'
-        f" Holm. Differences below {smallest * 100:g} points are taken as alike.</p>"
+        f'<p class="soft">{note} Differences below {smallest * 100:g} points are taken as'
+        " alike.</p>"
     )
-    marks = [Mark(_pair(each), each.difference, each.verdict) for each in found]
+    marks = [
+        Mark(_pair(each), each.at_every_look if each.look else each.difference, each.verdict)
+        for each in found
+    ]
     kinds = ("better", "worse")
     marks = [Mark(m.name, m.bounds, m.kind if m.kind in kinds else "") for m in marks]
     yield intervals(marks, words.points, zero=True)
-    yield table(
-        ("comparison", "result"), ((_pair(each), words.difference(each)) for each in found), said=1
-    )
+    yield table(("comparison", "result"), ((_pair(each), _said(each)) for each in found), said=1)
+
+
+def _said(each: Difference) -> str:
+    return words.since(each) if each.look else words.difference(each)
 
 
 def _pair(each: Difference) -> str:

@@ -5,16 +5,17 @@ not, and are counted apart.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
 import msgspec
 
+from evaluation.reports import weeks
 from evaluation.reports.bounds import NOTHING, Bounds, accuracy, bounds
 from evaluation.reports.differences import SMALLEST, Difference, compared, corrected, detectable
 from evaluation.reports.measures import consistency, mean_of, pass_at, refusals, survival
-from evaluation.reports.rows import CaseRows, ModelRows, Stored, by_model
+from evaluation.reports.rows import CaseRows, ModelRows, Run, Stored, by_model
 from evaluation.statistics import cost_per_success, ratio
 
 
@@ -78,17 +79,21 @@ def report(
     *,
     hidden: bool = False,
     smallest: float = SMALLEST,
+    runs: Iterable[Run] = (),
 ) -> Report:
-    """The report of one half of a run; `against` is an earlier run to compare each model with."""
+    """The report of one half of a run; `against` is an earlier run to compare each model with.
+
+    `runs` are all that are stored: those after `against` are looks at it.
+    """
     models = by_model(stored, hidden=hidden)
     pairs = [compared(a, b, smallest) for a, b in combinations(models, 2)]
     differences = corrected(pairs)
-    since = []
+    run, since = stored.run, list[Difference]()
     if against is not None:
         earlier = {each.model: each for each in by_model(against, hidden=hidden)}
-        pairs = [compared(m, earlier[m.model], smallest) for m in models if m.model in earlier]
-        since = corrected(pairs)
-    run = stored.run
+        look = weeks.look_of(runs, run, against.run)
+        complete = weeks.same_suite(run, against.run)
+        since = weeks.since(models, earlier, look, smallest, complete=complete)
     shown = run.hidden_cases if hidden else run.cases - run.hidden_cases
     return Report(
         run_id=run.run_id,

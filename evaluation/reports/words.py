@@ -58,6 +58,24 @@ def difference(found: Difference) -> str:
     )
 
 
+def since(found: Difference) -> str:
+    """One model against itself in an earlier run, as a sentence."""
+    said = found.difference
+    if said.value is None:
+        return found.verdict
+    looks = f"{found.look} look{'s' * (found.look != 1)}"
+    always = f"{spread(found.at_every_look, points)} over {looks}"
+    missing = changed = ""
+    if found.missing_cases:
+        missing = f", {found.missing_cases:,} missing ones made up for by their earlier scores"
+    if found.changed_cases:
+        changed = f", {found.changed_cases:,} changed ones left out"
+    return (
+        f"{points(said.value)} points ({spread(said, points)} alone, {always};"
+        f" {found.cases:,} cases{missing}{changed}): {found.verdict}"
+    )
+
+
 def heading(found: Report) -> str:
     """What the report is about."""
     half = f"{found.cases:,} cases"

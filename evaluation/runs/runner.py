@@ -14,6 +14,7 @@ from evaluation.checks.case import Answer, Message
 from evaluation.checks.judged import MAX_TOKENS
 from evaluation.runs import judging, wire
 from evaluation.runs.ledger import Ledger
+from evaluation.runs.limits import Stopped
 from evaluation.runs.plan import Candidate, Item, Plan
 from evaluation.runs.sender import Bill, CapReached, ProviderError, Sender
 from exporters.evaluation import EvalResult
@@ -37,8 +38,9 @@ class Runner:
     _stopping: bool = False
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more, and let nothing wait."""
         self._stopping = True
+        self.sender.limits.stopped.set()
 
     @property
     def stopped(self) -> bool:
@@ -63,6 +65,8 @@ class Runner:
             result = await self._result(item)
         except CapReached:
             self.capped = True
+            return
+        except Stopped:
             return
         self.ledger.add(result)
         self.told(result)

@@ -2,6 +2,8 @@
 
 Every attempt has a row of its own in `calls`.  Money is reserved before an attempt and settled
 after it, by the price that the row will have; one that was cut counts as the most it can cost.
+An attempt waits for its rate limit; another key is tried where one is refused; a budget that is
+spent ends the model's part of the run.
 """
 
 import asyncio
@@ -19,18 +21,24 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from evaluation.checks.case import Answer
 from evaluation.runs import wire
+from evaluation.runs.keys import Key
+from evaluation.runs.limits import Closed, Limits
 from evaluation.runs.plan import Candidate, Prices, call_bound
 from evaluation.runs.purse import Purse
 from pricing import TariffBook
 from pricing.charge import Status
 from pricing.plan import LOCAL
+from proxy.gateway.answers import fault_of
+from proxy.gateway.failures import What, what
 from proxy.metering.documents import price_document
+from proxy.reading.heads import lower
+from proxy.relay.answers import ERROR_HEADER
 from proxy.settings.config import Config
 
 TRIES_MAX = 6
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 60.0
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-BROKEN = frozenset({401, 403, 404})  # the same for every call of the model
+RETRIED = frozenset({408, 409, 425, 500, 502, 503, 504, 529})
+OUTSIDE = ("upstream_", "outgoing_proxy")  # the relay's errors on the way to the provider
 CALL_TIMEOUT_S = 900.0
 ATTEMPT_HEADER = "x-stainless-retry-count"  # as SDKs count; the row has it as `attempt`
 ERROR_CHARACTERS_MAX = 200
@@ -61,16 +69,63 @@ class Bill:
         self.usd = None if usd is None or self.usd is None else self.usd + usd
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt ended.  `status` 0: no answer came, and `failure` names the error."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)  # in lower case
+    document: Any = None
+    failure: str = ""
+
+    @property
+    def refused_by_us(self) -> str:
+        """What the proxy itself refuses the call for, such as a budget; "" if it does not."""
+        error = self.headers.get(ERROR_HEADER, "")
+        return "" if error.startswith(OUTSIDE) else error
+
+    @property
+    def end(self) -> What:
+        """What it says of the provider and its limits."""
+        if self.status == 200:
+            return What.ANSWERED
+        if not self.status or self.refused_by_us:
+            return What.AMBIGUOUS  # the provider has said nothing
+        document = self.document if isinstance(self.document, Mapping) else {}
+        return what(fault_of(self.status, document))
+
+    @property
+    def error(self) -> Mapping[str, object]:
+        """What the body says of the error."""
+        error = self.document.get("error") if isinstance(self.document, Mapping) else None
+        return error if isinstance(error, Mapping) else {}
+
+    @property
+    def kind(self) -> str:
+        """The error for a result's row."""
+        if self.refused_by_us:
+            return self.refused_by_us
+        return f"http_{self.status}" if self.status else self.failure
+
+    @property
+    def text(self) -> str:
+        """The provider's words, cut: they may quote a prompt."""
+        whole = self.document.get("error") if isinstance(self.document, Mapping) else None
+        return str(self.error.get("message", "" if self.error else whole or ""))[
+            :ERROR_CHARACTERS_MAX
+        ]
+
+
 @dataclass(slots=True)
 class Sender:
-    """Calls models at `proxy_url`; `keys` has the key of each provider, which is never logged."""
+    """Calls models at `proxy_url`, with keys that are never logged, within `limits`."""
 
     config: Config
     book: TariffBook
     prices: Prices
     purse: Purse
     proxy_url: str
-    keys: Mapping[str, str]
+    limits: Limits
     session: ClientSession
     pauses: dict[str, float] = field(default_factory=dict)  # provider → loop time to wait until
     sent: int = 0  # attempts
@@ -78,58 +133,89 @@ class Sender:
     async def ask(
         self, candidate: Candidate, said: wire.Conversation, tags: Mapping[str, str], bill: Bill
     ) -> Answer:
-        """The model's answer.  Raises ProviderError and CapReached."""
+        """The model's answer.  Raises ProviderError, CapReached and Stopped."""
         outgoing = wire.request(candidate.provider, said)
         most = self.prices.most(candidate, call_bound(said))
-        for attempt in range(TRIES_MAX):
-            await self._paused(candidate)
-            number = self.purse.reserve(most)
-            if number is None:
-                raise CapReached
-            usd: Decimal | None = None
-            self.sent += 1
-            try:
-                status, headers, document = await self._send(candidate, outgoing, tags, attempt)
-                usd = self._usd(candidate, outgoing, status, document)
-            except (ClientError, TimeoutError, OSError) as error:
-                status, headers, document, failure = 0, {}, None, type(error).__name__
-            finally:
-                self.purse.settle(number, usd)
-                bill.add(usd)
-            if status == 200:
-                return _read(candidate, document, bill)
-            if status and wire.filtered(document):
+        for number in range(TRIES_MAX):
+            key = await self._turn(candidate, bill)
+            done = await self._attempt(candidate, key, outgoing, (tags, number, most), bill)
+            if done.status == 200:
+                return _read(candidate, done.document, bill)
+            if wire.filtered(done.document):
                 return Answer(text="", stop_reason="content_filter", refused=True)
-            kind = f"http_{status}" if status else failure
-            if status and status not in RETRIED:
-                text = _message(document)
-                raise ProviderError(kind, bill.attempts, text, broken=status in BROKEN)
-            if attempt + 1 < TRIES_MAX:
-                self._pause(candidate, attempt, headers.get("retry-after", ""))
-        raise ProviderError(kind, bill.attempts, _message(document))
+            if done.end in (What.CREDENTIAL, What.QUOTA):
+                if not self.limits.refuse(candidate, key, f"{done.kind}: {done.text}"):
+                    raise ProviderError(done.kind, bill.attempts, done.text, broken=True)
+            elif done.refused_by_us or done.end is not What.LIMITED:
+                if not _may_pass(done):
+                    broken = done.status == 404 or bool(done.refused_by_us)
+                    raise ProviderError(done.kind, bill.attempts, done.text, broken=broken)
+                self._pause(candidate, number, done.headers.get("retry-after", ""))
+        raise ProviderError(done.kind, bill.attempts, done.text)
+
+    async def _turn(self, candidate: Candidate, bill: Bill) -> Key:
+        """The key to use, once the provider may be called."""
+        loop = asyncio.get_running_loop()
+        while (left := self.pauses.get(candidate.provider.name, 0.0) - loop.time()) > 0:
+            await self.limits.wait(left)
+        try:
+            return await self.limits.take(candidate)
+        except Closed as error:
+            raise ProviderError("closed", bill.attempts, str(error), broken=True) from error
+
+    async def _attempt(
+        self,
+        candidate: Candidate,
+        key: Key,
+        outgoing: wire.Outgoing,
+        about: tuple[Mapping[str, str], int, Decimal | None],
+        bill: Bill,
+    ) -> Attempt:
+        """One attempt; `about` is its tags, its number and the most it can cost.
+
+        Raises CapReached.
+        """
+        tags, number, most = about
+        reserved = self.purse.reserve(most)
+        if reserved is None:
+            self.limits.ended(candidate, key, What.NOT_SENT, {}, {})
+            raise CapReached
+        usd: Decimal | None = None
+        done = Attempt(failure="Cancelled")
+        self.sent += 1
+        try:
+            done = await self._send(candidate, key, outgoing, tags, number)
+            usd = self._usd(candidate, outgoing, done.status, done.document)
+        except (ClientError, TimeoutError, OSError) as error:
+            done = Attempt(failure=type(error).__name__)
+        finally:
+            self.purse.settle(reserved, usd)
+            bill.add(usd)
+            self.limits.ended(candidate, key, done.end, done.headers, done.error)
+        return done
 
     async def _send(
         self,
         candidate: Candidate,
+        key: Key,
         outgoing: wire.Outgoing,
         tags: Mapping[str, str],
-        attempt: int,
-    ) -> tuple[int, Mapping[str, str], Any]:
+        number: int,
+    ) -> Attempt:
         provider = candidate.provider
-        headers = dict(outgoing.headers) | wire.key_header(provider, self.keys[provider.name])
+        headers = dict(outgoing.headers) | wire.key_header(provider, key.secret)
         headers |= {f"x-taximeter-{name}": value for name, value in tags.items()}
-        headers |= {"content-type": "application/json", ATTEMPT_HEADER: str(attempt)}
+        headers |= {"content-type": "application/json", ATTEMPT_HEADER: str(number)}
         if self.config.proxy.token:
             headers["x-taximeter-token"] = self.config.proxy.token
         url = f"{self.proxy_url}/{provider.name}{outgoing.path}"
         body = msgspec.json.encode(outgoing.body)
         timeout = ClientTimeout(total=CALL_TIMEOUT_S)
         async with self.session.post(url, data=body, headers=headers, timeout=timeout) as response:
-            raw = await response.read()
-            try:
-                return response.status, response.headers, msgspec.json.decode(raw)
-            except msgspec.DecodeError:
-                return response.status, response.headers, None
+            raw, document = await response.read(), None
+            with suppress(msgspec.DecodeError):
+                document = msgspec.json.decode(raw)
+            return Attempt(response.status, lower(response.headers.items()), document)
 
     def _usd(
         self, candidate: Candidate, outgoing: wire.Outgoing, status: int, document: Any
@@ -163,11 +249,6 @@ class Sender:
         name = candidate.provider.name
         self.pauses[name] = max(self.pauses.get(name, 0.0), now + wait)
 
-    async def _paused(self, candidate: Candidate) -> None:
-        loop = asyncio.get_running_loop()
-        while (left := self.pauses.get(candidate.provider.name, 0.0) - loop.time()) > 0:
-            await asyncio.sleep(left)
-
 
 def _read(candidate: Candidate, document: Any, bill: Bill) -> Answer:
     try:
@@ -176,11 +257,11 @@ def _read(candidate: Candidate, document: Any, bill: Bill) -> Answer:
         raise ProviderError("unreadable_response", bill.attempts, str(error)) from error
 
 
-def _message(document: Any) -> str:
-    """The provider's words, cut: they may quote a prompt."""
-    error = document.get("error") if isinstance(document, dict) else None
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(text or "")[:ERROR_CHARACTERS_MAX]
+def _may_pass(done: Attempt) -> bool:
+    """Whether the same call may succeed later: a budget says so, else the status does."""
+    if done.refused_by_us:
+        return done.status == 429 and done.headers.get("x-should-retry") != "false"
+    return not done.status or done.status in RETRIED
 
 
 def tls_of(config: Config) -> ssl.SSLContext | bool:

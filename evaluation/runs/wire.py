@@ -10,24 +10,11 @@ from typing import Any
 import msgspec
 
 from evaluation.checks.case import Answer, Message, Tool, ToolCall
+from proxy.door.targets import credential
 from proxy.settings.config import Provider
 
 Json = dict[str, Any]
 
-# OpenAI's dialect below the base URL of a provider, where it is not /v1.  From `defaults.toml`.
-PREFIXES: Mapping[str, str] = {
-    "groq": "/openai/v1",
-    "perplexity": "",
-    "fireworks": "/inference/v1",
-    "deepinfra": "/v1/openai",
-    "zai": "/api/paas/v4",
-    "openrouter": "/api/v1",
-    "qwen": "/compatible-mode/v1",
-}
-KEY_VARIABLES: Mapping[str, tuple[str, ...]] = {  # where it is not PROVIDER_API_KEY
-    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "qwen": ("DASHSCOPE_API_KEY",),
-}
 CONTENT_FILTER = ("content_filter", "content_policy_violation")  # OpenAI's and Azure's error codes
 
 
@@ -69,19 +56,12 @@ def answer(provider: Provider, document: Json) -> Answer:
         raise ValueError("the response has no answer in the expected form") from error
 
 
-def key_variables(provider: Provider) -> tuple[str, ...]:
-    """The environment variables that may hold the provider's key."""
-    name = "".join(c if c.isalnum() else "_" for c in provider.name).upper()
-    return KEY_VARIABLES.get(provider.name, (f"{name}_API_KEY",))
-
-
 def key_header(provider: Provider, key: str) -> dict[str, str]:
     """How the key is sent; nothing without one."""
     if not key:
         return {}
-    headers = {"anthropic": ("x-api-key", key), "gemini": ("x-goog-api-key", key)}
-    name, value = headers.get(provider.dialect, ("authorization", f"Bearer {key}"))
-    return {name: value}
+    name, value = credential(provider, key)
+    return {name.decode().lower(): value.decode()}
 
 
 def filtered(document: object) -> bool:
@@ -111,7 +91,7 @@ def _openai(provider: Provider, said: Conversation) -> Outgoing:
             }
             for tool in said.tools
         ]
-    return Outgoing(f"{PREFIXES.get(provider.name, '/v1')}/chat/completions", {}, body)
+    return Outgoing(f"{provider.api_path}/chat/completions", {}, body)
 
 
 def _openai_answer(document: Json) -> Answer:
@@ -135,7 +115,7 @@ def _decoded(arguments: object) -> object:
         return None
 
 
-def _anthropic(_: Provider, said: Conversation) -> Outgoing:
+def _anthropic(provider: Provider, said: Conversation) -> Outgoing:
     system = "\n\n".join(m.content for m in said.messages if m.role == "system")
     body: Json = {
         "model": said.model,
@@ -157,7 +137,7 @@ def _anthropic(_: Provider, said: Conversation) -> Outgoing:
             }
             for tool in said.tools
         ]
-    return Outgoing("/v1/messages", {"anthropic-version": "2023-06-01"}, body)
+    return Outgoing(f"{provider.api_path}/messages", {"anthropic-version": "2023-06-01"}, body)
 
 
 def _anthropic_answer(document: Json) -> Answer:
@@ -173,7 +153,7 @@ def _anthropic_answer(document: Json) -> Answer:
     )
 
 
-def _gemini(_: Provider, said: Conversation) -> Outgoing:
+def _gemini(provider: Provider, said: Conversation) -> Outgoing:
     roles = {"user": "user", "assistant": "model"}
     system = [{"text": m.content} for m in said.messages if m.role == "system"]
     limits: Json = {"maxOutputTokens": said.max_tokens}
@@ -195,7 +175,7 @@ def _gemini(_: Provider, said: Conversation) -> Outgoing:
             for tool in said.tools
         ]
         body["tools"] = [{"functionDeclarations": declared}]
-    return Outgoing(f"/v1beta/models/{said.model}:generateContent", {}, body)
+    return Outgoing(f"{provider.api_path}/models/{said.model}:generateContent", {}, body)
 
 
 def _gemini_answer(document: Json) -> Answer:

@@ -1,15 +1,14 @@
 """Whether a model answers a suite otherwise than in the first run of its schedule.  No I/O.
 
-Looking every week excludes the truth sooner or later, so the k-th look gets α/(k(k+1)) of the
-error, and each of n models a share of that: over all looks and models together false alarms stay
-below α, whatever their dependence.
+Each run is a look at the first one, and intervals hold at all looks and for all models together
+(`evaluation.reports.weeks`): false alarms stay below 5 %, however many weeks it runs.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evaluation.reports import weeks
 from evaluation.reports.rows import CaseRows, Stored, by_model
-from evaluation.statistics import CONFIDENCE, Interval, share_difference
+from evaluation.statistics import Interval, look_confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +18,7 @@ class Change:
     model: str
     accuracy: Interval
     cases: int
+    missing: int = 0  # cases of the first run without an answer now, made up for
 
     @property
     def drifted(self) -> bool:
@@ -29,13 +29,23 @@ class Change:
 
 def changes(now: Stored, first: Stored, look: int) -> list[Change]:
     """Of each model in both runs; `look` is 1 for the first comparison with `first`."""
-    if look < 1:
-        raise ValueError("looks are counted from 1")
     before, after = _cases(first), _cases(now)
     models = [model for model in after if model in before]
-    confidence = 1 - (1 - CONFIDENCE) / (look * (look + 1) * max(1, len(models)))
-    found = (_change(model, after[model], before[model], confidence) for model in models)
-    return [each for each in found if each is not None]
+    confidence = look_confidence(look, max(1, len(models)))
+    complete = weeks.same_suite(now.run, first.run)
+    found = []
+    for model in models:
+        change = weeks.change(after[model], before[model], confidence, complete=complete)
+        if change is not None:
+            found.append(
+                Change(
+                    model=model,
+                    accuracy=change.found.interval,
+                    cases=change.cases,
+                    missing=change.missing,
+                )
+            )
+    return found
 
 
 def served(stored: Stored) -> dict[str, list[str]]:
@@ -46,37 +56,9 @@ def served(stored: Stored) -> dict[str, list[str]]:
     return {model: sorted(found) for model, found in names.items() if found}
 
 
-def _change(
-    model: str,
-    after: Mapping[str, CaseRows],
-    before: Mapping[str, CaseRows],
-    confidence: float,
-) -> Change | None:
-    same = [name for name, case in after.items() if _version(before, name) == case.version]
-    if not same:
-        return None
-    difference = share_difference(
-        _means(after, same),
-        _means(before, same),
-        [after[name].group for name in same],
-        weights=[after[name].weight for name in same],
-        confidence=confidence,
-    )
-    return Change(model=model, accuracy=difference.interval, cases=len(same))
-
-
-def _cases(stored: Stored) -> dict[str, dict[str, CaseRows]]:
-    """Model → id → the case, both halves: nobody tunes a prompt by whether a model drifted."""
-    found: dict[str, dict[str, CaseRows]] = {}
+def _cases(stored: Stored) -> dict[str, list[CaseRows]]:
+    """By model, both halves: nobody tunes a prompt by whether a model drifted."""
+    found: dict[str, list[CaseRows]] = {}
     for rows in by_model(stored, hidden=False) + by_model(stored, hidden=True):
-        cases = {case.case_id: case for case in rows.scored()}
-        found.setdefault(rows.model, {}).update(cases)
+        found.setdefault(rows.model, []).extend(rows.scored())
     return found
-
-
-def _version(cases: Mapping[str, CaseRows], name: str) -> str:
-    return cases[name].version if name in cases else ""
-
-
-def _means(cases: Mapping[str, CaseRows], names: Sequence[str]) -> list[float]:
-    return [sum(cases[name].scores) / len(cases[name].scores) for name in names]

@@ -99,6 +99,8 @@ def _drift(
         if each is not None
     )
     moved = f"{value:+.1f} points ({low:+.1f} to {high:+.1f}) over {change.cases:,} cases"
+    if change.missing:
+        moved += f", {change.missing:,} missing ones made up for by their earlier scores"
     back = "no longer differs from" if ended else "differs from"
     return _notice(
         schedule,
@@ -115,6 +117,7 @@ def _drift(
             "low_points": round(low, 2),
             "high_points": round(high, 2),
             "cases": change.cases,
+            "missing_cases": change.missing,
             "run": runs[1],
             "first_run": runs[0],
         },

@@ -7,7 +7,7 @@ never a number that looks exact.
 
 from evaluation.statistics.clusters import Clusters, case_means, clustered
 from evaluation.statistics.comparing import MISMATCH_P, McNemar, holm, mcnemar, sample_ratio_p
-from evaluation.statistics.covariates import Adjusted, cuped_difference, cuped_mean
+from evaluation.statistics.covariates import Adjusted, cuped_change, cuped_difference, cuped_mean
 from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused
 from evaluation.statistics.judging import YOUDEN_MIN, Gold, corrected_share, kappa, with_predictions
 from evaluation.statistics.means import (
@@ -32,7 +32,11 @@ from evaluation.statistics.power import (
 from evaluation.statistics.ratios import CostPerSuccess, cost_per_success, ratio
 from evaluation.statistics.resampling import bootstrap_interval, replicate_weights
 from evaluation.statistics.samples import Drift, energy_distance, pass_at_k
-from evaluation.statistics.sequential import confidence_sequence, running_bounds
+from evaluation.statistics.sequential import (
+    confidence_sequence,
+    look_confidence,
+    running_bounds,
+)
 
 __all__ = [
     "CONFIDENCE",
@@ -58,6 +62,7 @@ __all__ = [
     "confidence_sequence",
     "corrected_share",
     "cost_per_success",
+    "cuped_change",
     "cuped_difference",
     "cuped_mean",
     "detectable_difference",
@@ -66,6 +71,7 @@ __all__ = [
     "holm",
     "kappa",
     "log_of",
+    "look_confidence",
     "mcnemar",
     "mean",
     "off_policy",

@@ -16,6 +16,19 @@ from proxy.gateway.canary import spread
 EVENTS_MIN = 40  # of the rarer kind: with fewer, false alarms exceed 5 %
 
 
+def look_confidence(look: int, comparisons: int = 1, *, confidence: float = CONFIDENCE) -> float:
+    """The confidence of an ordinary interval at look number `look`, counted from 1, so that those
+    of all looks and all `comparisons` hold together with `confidence`.
+
+    The k-th look gets α/(k(k+1)), which adds up to α over all looks ever (Darling and Robbins 1967,
+    PNAS 58:66): right whatever the looks have in common, such as their cases and the run that all
+    are compared with.  `running_bounds` needs values that are independent.
+    """
+    if look < 1 or comparisons < 1:
+        raise ValueError("looks and comparisons are counted from 1")
+    return 1 - (1 - confidence) / (look * (look + 1) * comparisons)
+
+
 def confidence_sequence(
     values: ArrayLike, *, start: int, tight_at: int, confidence: float = CONFIDENCE
 ) -> Interval:

@@ -7,7 +7,6 @@ a `Stage` in the caller's place.
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from time import monotonic
@@ -21,12 +20,9 @@ from proxy.door.stage import Held, Stage
 from proxy.door.state import State
 from proxy.door.wire import with_headers
 from proxy.exchange import Outcome
-from proxy.gateway import pools
 from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, closes, next_step
 from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
-from proxy.gateway.limits import reset_s, room
 from proxy.gateway.options import GatewayOptions
-from proxy.gateway.pools import Pool
 from proxy.relay.answers import relay_answer
 from proxy.relay.call import Caller
 from proxy.relay.http1 import head, status_line
@@ -200,18 +196,7 @@ class GatewayCall:
 
     def _note(self, plan: Plan, target: Target, end: What, held: Held) -> None:
         """What an end says of its pool, and of the candidate."""
-        at = datetime.now(UTC)
-        wait_s, left = reset_s(held.headers, held.error, at), room(held.headers, at)
-
-        def to(pool: Pool, now: float) -> Pool:
-            pool = pools.told(pool, now, left)
-            if end is What.LIMITED:
-                return pools.limited(pool, now, wait_s, random.random())
-            if end in (What.NOT_SENT, What.AMBIGUOUS):
-                return pools.dropped(pool)
-            return pools.answered(pool, now)
-
-        self._door.state.pools.change(target.pool, to)
+        self._door.state.pools.ended(target.pool, end, held.headers, held.error)
         self._tried(plan, target, end)
 
     def _tried(self, plan: Plan, target: Target, end: What) -> None:
@@ -223,10 +208,7 @@ class GatewayCall:
 
     def _kept(self, plan: Plan, target: Target) -> None:
         headers = self._stage.headers if self._stage is not None else {}
-        left = room(headers, datetime.now(UTC))
-        self._door.state.pools.change(
-            target.pool, lambda pool, now: pools.told(pools.answered(pool, now), now, left)
-        )
+        self._door.state.pools.ended(target.pool, What.ANSWERED, headers, {})
         self._tried(plan, target, What.ANSWERED)
         facts = plan.facts
         self._door.state.sessions.keep(

@@ -1,9 +1,11 @@
 """Pools as a relay sees them: those of the machine, or its own while these cannot be read."""
 
+import random
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -11,6 +13,8 @@ from time import monotonic, time
 
 from proxy.door.shared_table import Kind, Shared
 from proxy.gateway import pools
+from proxy.gateway.failures import What
+from proxy.gateway.limits import reset_s, room
 from proxy.gateway.pools import Pool
 
 To = Callable[[Pool, float], Pool]
@@ -89,6 +93,26 @@ class SharedPools:
     def change(self, name: str, to: To) -> Pool:
         """Put a pool into its next state, which is returned with instants of the wall."""
         return self._step(name, self._wall(), to)
+
+    def ended(
+        self, name: str, end: What, headers: Mapping[str, str], error: Mapping[str, object]
+    ) -> None:
+        """Note what the end of a call says of its pool.
+
+        `headers` of the answer are in lower case, `error` is the decoded body's; {} without one.
+        """
+        at = datetime.now(UTC)
+        left = room(headers, at)
+
+        def to(pool: Pool, now: float) -> Pool:
+            pool = pools.told(pool, now, left)
+            if end is What.LIMITED:
+                return pools.limited(pool, now, reset_s(headers, error, at), random.random())
+            if end in (What.NOT_SENT, What.AMBIGUOUS):
+                return pools.dropped(pool)
+            return pools.answered(pool, now)
+
+        self.change(name, to)
 
     def may_call(self, name: str, *, share: float, least: int, retry: bool) -> bool:
         """Count a call against the pool's budget of retries."""

@@ -61,10 +61,11 @@ def headers(
         pairs.append((b"Content-Type", b"application/json"))
         if provider.dialect == "anthropic":
             pairs.append(ANTHROPIC_VERSION)
-    return [*pairs, _credential(provider, key)]
+    return [*pairs, credential(provider, key)]
 
 
-def _credential(provider: Provider, key: str) -> tuple[bytes, bytes]:
+def credential(provider: Provider, key: str) -> tuple[bytes, bytes]:
+    """The header that the provider reads its key from."""
     name = KEY_HEADERS.get(provider.name) or KEY_HEADERS.get(provider.dialect)
     return (name, key.encode()) if name else (b"Authorization", b"Bearer " + key.encode())
 

@@ -187,6 +187,22 @@ def cuped_mean(chance: Generator) -> tuple[ours.Interval, float]:
     return ours.cuped_mean(now, before, truth(0.8), world.labels).interval, truth(0.8)
 
 
+def cuped_change(share: float) -> Run:
+    """A model now and in an earlier run of all cases, of which a share is answered now."""
+
+    def run(chance: Generator) -> tuple[ours.Interval, float]:
+        world = World(chance, 60, 360)
+        before, now = world.answers(0.8), world.answers(0.5)
+        there = chance.random(360) < share
+        labels = np.asarray(world.labels)
+        found, _ = ours.cuped_change(
+            now[there], before[there], [*labels[there]], before[~there], [*labels[~there]]
+        )
+        return found.interval, truth(0.5) - truth(0.8)
+
+    return run
+
+
 def cuped_difference(chance: Generator) -> tuple[ours.Interval, float]:
     """Two arms with other cases each."""
     arms = [World(chance), World(chance)]
