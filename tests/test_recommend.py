@@ -144,6 +144,13 @@ def test_without_feedback_a_route_proves_its_cost_and_no_quality() -> None:
     ]  # fmt: skip
     (bad,) = of(found(broken), "model", BIG)
     assert (bad.conclusion, bad.rewards) == ("not recommended", "none")
+    perfect = [msgspec.structs.replace(e, tags={"success": "true"}) for e in silent]
+    (never,) = of(found(perfect), "model", BIG)
+    assert never.conclusion == "recommended"
+    assert never.quality_difference is not None  # no failure among so many is not none at all
+    assert (never.quality_difference.low or 0) < 0 < (never.quality_difference.high or 0)
+    assert "so no model is recommended" not in " ".join(found(perfect).notes)
+    assert "so no model is recommended" in " ".join(found(silent).notes)
     (some,) = of(found(routed(0.6, 0.5, 0.3)), "model", BIG)
     assert (some.conclusion, some.rewards) == ("not recommended", "feedback")
     assert "of them" in some.evidence

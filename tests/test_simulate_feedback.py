@@ -68,6 +68,20 @@ def test_without_feedback_nothing_is_said_about_success(
     assert "success: refused" not in said
 
 
+def test_success_without_exception_is_not_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many calls succeeded, one in some may not: the bound is that of their number."""
+    monkeypatch.setattr("support.histories.success_rate", lambda *_: 1.0)
+    one = success_of(World(EXPLORED, calls=800, judged=(1.0, 1.0)).traffic(1))
+    assert (one["dr"]["value"], one["dr"]["high"]) == (1.0, 1.0)
+    assert 0.97 < one["dr"]["low"] < 1 - 2.9 / one["calls"]
+
+
+def test_words_about_one_candidate_are_no_estimate() -> None:
+    """If only successes are reported, the better model has more of them: the weights show it."""
+    one = success_of(World(EXPLORED, calls=800, judged=(0.0, 1.0)).traffic(1))
+    assert "actions are missing from the rows" in one["refused"]
+
+
 def test_few_words_are_no_estimate() -> None:
     """Judged calls need overlap of their own."""
     one = success_of(World(EXPLORED, calls=800, judged=(0.1, 0.1)).traffic(1))

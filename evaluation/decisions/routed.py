@@ -44,20 +44,18 @@ class Routed:
     def difference(self) -> Estimate | None:
         """`then` less `now`, doubly robust; None where either was refused.
 
-        Both rest on different calls of the same routes; their errors are added as if independent.
+        Both rest on different calls of the same routes, so their errors are taken as independent,
+        and those of each side are put together (MOVER: Zou and Donner 2008).
         """
         if isinstance(self.now, Refused) or isinstance(self.then, Refused):
             return None
-        now, then = self.now.dr, self.then.dr
-        assert now.value is not None  # an estimate has a value
-        assert then.value is not None
-        value, z = then.value - now.value, normal_quantile((1 + CONFIDENCE) / 2)
+        now, then = _sides(self.now.dr), _sides(self.then.dr)
+        value, z = then[1] - now[1], normal_quantile((1 + CONFIDENCE) / 2)
         count = self.judged if self.rewards == "feedback" else self.calls
-        if None in (now.low, now.high, then.low, then.high):
-            return Estimate(Interval(value, None, None), None, np.inf, count, 1)
-        half = float(np.hypot(_half(now), _half(then)))
-        interval = Interval(value, value - half, value + half)
-        return Estimate(interval, half / z, z, count, count)
+        below = math.hypot(then[1] - then[0], now[2] - now[1])
+        above = math.hypot(then[2] - then[1], now[1] - now[0])
+        interval = Interval(value, value - below, value + above)
+        return Estimate(interval, (below + above) / 2 / z, z, count, count)
 
     @property
     def refused(self) -> Refused | None:
@@ -151,7 +149,9 @@ def _rows(calls: Calls, name: str, other: str) -> list[int]:
     return sorted(row for rows in both for row in rows)
 
 
-def _half(found: Interval) -> float:
+def _sides(found: Interval) -> tuple[float, float, float]:
+    """(low, value, high): an estimate that was not refused has all of them."""
     assert found.low is not None
+    assert found.value is not None
     assert found.high is not None
-    return (found.high - found.low) / 2
+    return found.low, found.value, found.high

@@ -21,7 +21,6 @@ from evaluation.statistics import (
     log_of,
     mean,
     off_policy,
-    zero_events_bound,
 )
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX, Policies
 
@@ -156,7 +155,7 @@ def _estimate(
     said |= {"calls": len(rows), "unknown": unknown}
     if reward == SUCCESS and unknown:
         said["whatever_unsaid"] = _whatever(every)
-    return _never(said) if reward == FAILED and not any(values) else said
+    return said
 
 
 def _log(rows: Sequence[_Row], values: Sequence[float], reward: str) -> Log:
@@ -188,15 +187,6 @@ def _whatever(rows: Sequence[_Row]) -> dict[str, float | None]:
     bounds = (low.dr.low, high.dr.high)
     least, most = (None if one is None else min(max(one, 0.0), 1.0) for one in bounds)
     return Interval(None, least, most).document()
-
-
-def _never(said: dict[str, object]) -> dict[str, object]:
-    """No failure among so many calls is not none at all: an upper bound for what they are worth."""
-    ess = said.get("ess")
-    if not isinstance(ess, float):
-        return said
-    interval = Interval(0.0, 0.0, zero_events_bound(ess)).document()
-    return said | dict.fromkeys(("ips", "snips", "dr"), interval)
 
 
 def document(found: OffPolicy | Refused) -> dict[str, object]:
