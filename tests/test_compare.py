@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from evaluation.decisions.comparison import Compared, Comparison
 from evaluation.decisions.wanted import wanted
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.evaluations import Evaluations
+from exporters.clickhouse.feedback import FeedbackTable
 from exporters.clickhouse.observed import COLUMNS, observed
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.store import Store
@@ -24,6 +26,7 @@ from exporters.evaluation import EvalResult, EvalRun, Evaluation
 from exporters.record import Batch, Record
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
+from proxy.console.given_feedback import statements
 from support import deciding
 from support.deciding import CHEAP, GOOD, POOR, Known
 
@@ -57,6 +60,8 @@ def stored(chdb_dsn: str) -> list[Record]:
     """Calls in the store, one without a price, and a run on 60 cases."""
     records = world()
     records[0] = msgspec.structs.replace(records[0], cost_usd=None, cost_status="unpriced")
+    refused = {"response.refusal": "true"}
+    records[1] = msgspec.structs.replace(records[1], outcome="ok", attributes=refused)
     run = EvalRun(
         ts_us=1, run_id="R1", updated_us=1, state="finished", suite="s", suite_version="1",
         models=["openai/cheap", "openai/good", "openai/absent"], samples=1, cases=60,
@@ -78,6 +83,13 @@ def stored(chdb_dsn: str) -> list[Record]:
         evaluations = Evaluations(chdb_dsn, database=DATABASE)
         await evaluations.write(Evaluation(runs=[run], results=results))
         await evaluations.close()
+        said = [
+            {"call_id": records[2].call_id, "name": "thumb", "value": False},
+            {"session": records[4].session_id, "name": "solved", "value": False},
+        ]
+        feedback = FeedbackTable(chdb_dsn, database=DATABASE)
+        await feedback.write(statements(json.dumps(said).encode(), datetime.now(UTC)))
+        await feedback.close()
 
     asyncio.run(fill())
     return records
@@ -98,6 +110,9 @@ def test_sums_and_percentiles_are_those_of_the_report(
     for filters in ([], ["--not", "model=poor"], ["--outcome", "ok"]):
         assert main(["report", *command, *ALL, *filters, "--json"]) == Exit.OK
         rows = {each["model"]: each for each in json.loads(capsys.readouterr().out)}
+        more = ["--measure", "cost_per_success"]
+        assert main(["report", *command, *ALL, *filters, *more, "--json"]) == Exit.OK
+        successes = {each["model"]: each for each in json.loads(capsys.readouterr().out)}
         assert main(["compare", *command, *ALL, *filters, "--json"]) == Exit.OK
         found = json.loads(capsys.readouterr().out)
         assert len(rows) == 3 - (len(filters) > 0 and filters[0] == "--not")
@@ -108,7 +123,14 @@ def test_sums_and_percentiles_are_those_of_the_report(
             assert metrics["p95_ttft"]["value"] == row["first_token_p95_us"] / 1e6
             assert metrics["error_rate"]["value"] == row["errors"] / row["calls"]
             assert metrics["cost_per_call"]["value"] == float(row["cost_usd"]) / row["calls"]
+            one = successes[each["model"]]
+            assert metrics["success_rate"]["value"] == one["successes"] / one["calls"]
+            assert metrics["cost_per_success"]["value"] == pytest.approx(
+                float(one["cost_per_success_usd"]), rel=1e-12
+            )
         assert found["total"]["calls"] == sum(each["calls"] for each in rows.values())
+        judged = sum(each["judged_calls"] for each in successes.values())
+        assert found["quality"].startswith(f"feedback about {judged} of ")
 
 
 def test_an_unknown_cost_opens_the_interval(

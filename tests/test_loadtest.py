@@ -1,11 +1,9 @@
 """`taximeter loadtest`: an open loop, timed from its schedule, that never passes its limit."""
 
-import asyncio
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.history.turns import traffic
-from evaluation.loadtest import ladder, mix, page, schedule, sentences
-from evaluation.loadtest.mix import Mix, Request
-from evaluation.loadtest.money import Cap, Money
+from evaluation.loadtest import mix, page, schedule, sentences
+from evaluation.loadtest.mix import Request
+from evaluation.loadtest.money import Cap
 from evaluation.loadtest.outcomes import Outcome, bursts, figures, good, times
 from evaluation.loadtest.prompts import outgoing
-from evaluation.loadtest.run import Order, document, planned, quoted, run
 from evaluation.loadtest.slo import slos
 from evaluation.loadtest.target import credential, target
-from evaluation.standin.server import serving
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
-from proxy.metering.book import tariff_book
 from proxy.settings import sources
 from proxy.settings.config import Config
 from support.histories import MINI, row, rows_of
+from support.loads import document_of
 
 ONE = np.random.default_rng
 SMALL = Request(input_tokens=50, output_tokens=60)
@@ -41,47 +37,6 @@ Found = dict[str, Any]
 def config() -> Config:
     """The packaged settings."""
     return sources.load(None, {"HOME": "/nowhere"})
-
-
-def order(config: Config, port: int, **more: Any) -> Order:
-    """A small test of a stand-in, which is priced as OpenAI's mini model."""
-    usual: dict[str, Any] = {
-        "rates": [40.0],
-        "shape": "poisson",
-        "cv": 3.0,
-        "trace_s": (),
-        "seconds": 0.5,
-        "warm_up_s": 0.0,
-        "limits": slos(["p95_ttft<1s"]),
-        "mix": Mix("a test", lambda count, chance: [SMALL] * count),
-        "drain_s": 5.0,
-        "timeout_s": 5.0,
-    }
-    return Order(
-        config=config,
-        book=tariff_book(config),
-        target=target(config, f"http://127.0.0.1:{port}", MINI, unbilled=False),
-        seed=1,
-        run_id="test",
-        credential="",
-        **usual | more,
-    )
-
-
-def document_of(config: Config, steering: dict[str, str], cap: str = "1", **more: Any) -> Found:
-    """The document of a test of a stand-in that is steered like this."""
-
-    async def whole() -> Found:
-        async with serving(steering=steering) as (_, port):
-            wanted = order(config, port, **more)
-            steps = planned(wanted)
-            money = Money(wanted.target, wanted.book, datetime.now(UTC))
-            purse = (money, Cap(Decimal(cap)))
-            cost = quoted(wanted, steps, money)
-            done = await run(wanted, steps, purse, lambda one: None)
-            return document(wanted, cost, purse[1], done)
-
-    return asyncio.run(whole())
 
 
 def test_times_tokens_and_costs_are_measured(config: Config) -> None:
@@ -193,23 +148,6 @@ def test_a_crowd_makes_a_burst_tail(config: Config) -> None:
     assert "4.20 s in bursts" in said
     slow = document_of(config, {"first-token-s": "0.1", "crowd": "3", "crowd-factor": "8"})
     assert slow["steps"][0]["ttft"]["p95"]["value"] > 0.3
-
-
-def test_the_knee_is_the_last_rate_that_was_served() -> None:
-    """By goodput where there is an SLO, else by answers and by p95; or there is none."""
-
-    def step(rate: float, share: float, p95: float) -> Found:
-        return {"rate_per_s": rate, "due": 100, "ok": 100, "good_share": share,
-                "ttft": {"count": 100, "p95": {"value": p95}}}  # fmt: skip
-
-    steps = [step(5, 1.0, 0.5), step(10, 0.97, 0.6), step(20, 0.5, 3.0)]
-    assert ladder.knee(steps, has_slo=True)["rate_per_s"] == 10
-    assert ladder.knee(steps, has_slo=False)["overloaded_at_per_s"] == 20
-    assert ladder.knee(steps[:2], has_slo=True) == {
-        "rate_per_s": None, "overloaded_at_per_s": None, "why": "", "above_per_s": 10,
-    }  # fmt: skip
-    assert ladder.knee(steps[2:], has_slo=True)["rate_per_s"] is None
-    assert ladder.rates(40, 4) == [5, 10, 20, 40]
 
 
 @pytest.mark.parametrize("shape", ["poisson", "gamma"])
@@ -396,6 +334,9 @@ def test_every_request_is_counted_once(made: Sequence[tuple[float, Any, float]])
     ("words", "said"),
     [
         (["--rate", "fast"], "write it as 20/s"),
+        (["--rounds", "5"], "--rounds are of --concurrency"),
+        (["--concurrency", "1,2", "--rate", "5/s", "--seconds", "3"], "whatever --rate, --seconds"),
+        (["--concurrency", "1,1000", "--rounds", "60"], "lower --concurrency or --rounds"),
         (["--mix", "none.toml"], "No such file"),
         (["--slo", "p95<1s"], "unknown metric"),
         (["--mix", "7d"], "can be repeated"),

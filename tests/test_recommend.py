@@ -56,6 +56,7 @@ def test_a_smaller_model_that_holds_on_the_same_cases_is_recommended() -> None:
     made = found(records, run_of({BIG: 0.9, SMALL: 0.9}, costs, 600))
     (one,) = of(made, "model", BIG)
     assert (one.conclusion, one.to, one.evidence_kind) == ("recommended", SMALL, "replay")
+    assert one.rewards == "evaluation"
     assert one.saving_share.value == pytest.approx(0.8)
     assert one.saving_usd.value == pytest.approx(0.8 * float(made.spend[BIG] or 0))
     assert "600 cases answered by both" in one.evidence
@@ -89,37 +90,70 @@ def test_without_a_run_the_answer_is_what_to_collect() -> None:
     assert made.count("recommended") == 0
 
 
+def routed(rate: float, propensity: float | None, judged: float) -> list[Record]:
+    """Calls that a route sent at random; so many were judged, as right in `rate` of the small's."""
+    chance = np.random.default_rng(4)
+    records = []
+    for number in range(1500):
+        model = SMALL if chance.random() < 0.5 else BIG
+        right = chance.random() < (rate if model == SMALL else 0.95)
+        said = {"success": str(right).lower()} if chance.random() < judged else {}
+        records.append(
+            call(number, model, USE, route="assistant", route_version="1", candidate=model,
+                 propensity=propensity, tags=said)
+        )  # fmt: skip
+    return records
+
+
 def test_recorded_propensities_are_evidence() -> None:
     """Calls that a route sent at random tell whether success holds; without propensities not."""
-    chance = np.random.default_rng(4)
-
-    def routed(rate: float, propensity: float | None) -> list[Record]:
-        records = []
-        for number in range(1500):
-            model = SMALL if chance.random() < 0.5 else BIG
-            ok = chance.random() < (rate if model == SMALL else 0.95)
-            records.append(
-                call(number, model, USE, route="assistant", route_version="1", candidate=model,
-                     propensity=propensity, outcome="ok" if ok else "http_error")
-            )  # fmt: skip
-        return records
-
-    (good,) = of(found(routed(0.95, 0.5)), "model", BIG)
+    (good,) = of(found(routed(0.95, 0.5, 1.0)), "model", BIG)
     assert (good.conclusion, good.evidence_kind) == ("recommended", "off-policy")
+    assert good.rewards == "feedback"
+    assert "success by feedback about 1,500 of them" in good.evidence
     assert "cost as billed" in good.evidence
     at = datetime.fromtimestamp(deciding.BEGAN_US / 1e6, UTC)
     now, then = (BOOK.usd("openai", m.partition("/")[2], quantities(USE), at) for m in (BIG, SMALL))
     assert now is not None
     assert then is not None
     assert good.saving_share.value == pytest.approx(1 - then / now)
-    (bad,) = of(found(routed(0.80, 0.5)), "model", BIG)
+    (bad,) = of(found(routed(0.80, 0.5, 1.0)), "model", BIG)
     assert bad.conclusion == "not recommended"
     assert bad.quality_difference is not None
     assert (bad.quality_difference.high or 0) < -0.05
-    (unknown,) = of(found(routed(0.95, None)), "model", BIG)
+    (unknown,) = of(found(routed(0.95, None, 1.0)), "model", BIG)
     assert (unknown.evidence_kind, unknown.conclusion) == ("repriced", "not enough evidence")
     assert "no propensities were recorded" in unknown.evidence
     assert "coverage" in unknown.evidence
+
+
+def test_without_feedback_a_route_proves_its_cost_and_no_quality() -> None:
+    """How calls ended says nothing for a candidate, but against it; feedback about some will do."""
+    silent = routed(0.95, 0.5, 0.0)
+    (one,) = of(found(silent), "model", BIG)
+    assert (one.conclusion, one.rewards) == ("not enough evidence", "none")
+    assert one.quality_difference is None
+    assert (one.saving_share.low or 0) > 0.5
+    assert one.collect is not None
+    assert one.collect.what == "calls of these routes with feedback"
+    assert (one.collect.number or 0) > 100
+    broken = [
+        msgspec.structs.replace(each, outcome="http_error")
+        if each.candidate == SMALL and number % 5 == 0 else each
+        for number, each in enumerate(silent)
+    ]  # fmt: skip
+    (bad,) = of(found(broken), "model", BIG)
+    assert (bad.conclusion, bad.rewards) == ("not recommended", "none")
+    perfect = [msgspec.structs.replace(e, tags={"success": "true"}) for e in silent]
+    (never,) = of(found(perfect), "model", BIG)
+    assert never.conclusion == "recommended"
+    assert never.quality_difference is not None  # no failure among so many is not none at all
+    assert (never.quality_difference.low or 0) < 0 < (never.quality_difference.high or 0)
+    assert "so no model is recommended" not in " ".join(found(perfect).notes)
+    assert "so no model is recommended" in " ".join(found(silent).notes)
+    (some,) = of(found(routed(0.6, 0.5, 0.3)), "model", BIG)
+    assert (some.conclusion, some.rewards) == ("not recommended", "feedback")
+    assert "of them" in some.evidence
 
 
 def test_batches_cost_what_the_tariff_says() -> None:

@@ -22,7 +22,8 @@ from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 
 FILTERS = Accepted(filters=True)
-_PAGES = Accepted(("since", "before", "before_id", "limit"), filters=True)
+_PAGES = Accepted(("since", "before", "before_id", "limit"), ("measure",), filters=True)
+_SUCCESSES = ("measure", "successes")  # with each row whether it succeeded
 PATH = "/api/calls"
 
 
@@ -53,7 +54,7 @@ def rows(config: Config, begin: datetime, filters: questions.Pairs) -> list[Hist
     """
     found = _from_console(config, begin, filters)
     if found is None:
-        question = asked([("since", begin.isoformat()), *filters], _PAGES)
+        question = asked([("since", begin.isoformat()), _SUCCESSES, *filters], _PAGES)
         found = asyncio.run(_from_store(config, question))
     found.sort(key=lambda row: (row.ts, row.call_id))
     if len(found) >= ROWS_MAX:
@@ -68,7 +69,13 @@ def _from_console(
     found: list[HistoryRow] = []
     page: list[tuple[str, str]] = []
     while len(found) < ROWS_MAX:
-        words = [("since", begin.isoformat()), ("limit", str(PAGE_MAX)), *filters, *page]
+        words = [
+            ("since", begin.isoformat()),
+            ("limit", str(PAGE_MAX)),
+            _SUCCESSES,
+            *filters,
+            *page,
+        ]
         answer = ask(config, PATH, words)
         if answer is None:
             return None

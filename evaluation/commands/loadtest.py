@@ -1,51 +1,37 @@
 """`taximeter loadtest`: how much a route, a model or a server of your own bears, and its price.
 
 An open loop of your own mix: requests are sent when they are due, and their times count from then.
+With --concurrency a closed loop: so many are in flight, to find what can be served at most.
 The cost is quoted first; nothing is sent that could take it above --max-usd.
 """
 
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from evaluation.benchmarks.tables import TableError
-from evaluation.commands import history
-from evaluation.commands.arrivals import arrivals
-from evaluation.history.turns import traffic
-from evaluation.loadtest import ladder, mix, page, schedule, sentences
-from evaluation.loadtest.mix import Mix
+from evaluation.commands import loadtest_order
+from evaluation.loadtest import page, sentences
 from evaluation.loadtest.money import Cap, Money, Quote
 from evaluation.loadtest.outcomes import Outcome
-from evaluation.loadtest.run import Order, Refused, document, planned, quoted, run
+from evaluation.loadtest.run import Done, Order, Refused, document, planned, quoted, run
 from evaluation.loadtest.sending import Due
-from evaluation.loadtest.slo import slos
-from evaluation.loadtest.target import credential, target
 from evaluation.runs import through_proxy
-from evaluation.simulation import recorded
 from exporters.record import TransientError
 from pricing.money import amount
 from proxy.commands import terminal
-from proxy.commands.arguments import add_common, configuration
-from proxy.commands.numbers import positive, positive_count
+from proxy.commands.arguments import configuration
 from proxy.commands.terminal import Column, Exit
-from proxy.metering.book import tariff_book
 from proxy.serving import instance
 from proxy.serving.child import StartError
 from proxy.serving.listening import BindError
-from proxy.settings.config import Config
 
-TOKEN_VARIABLE = "GATEWAY_TOKEN"
-WARM_UP = 0.1  # of the seconds, unless --warm-up says otherwise
 STEPS: Sequence[Column] = (
-    Column("rate", "rate", number=True),
+    Column("load", "load", number=True),
     Column("due", "due", number=True),
     Column("ok", "ok", number=True),
     Column("limited", "429", number=True),
@@ -56,6 +42,7 @@ STEPS: Sequence[Column] = (
     Column("total", "p95 total", number=True),
     Column("itl", "p95 ITL", number=True, shed=2),
     Column("gap", "p95 gap", number=True, shed=4),
+    Column("in_flight", "in flight", number=True, shed=5),
     Column("goodput", "goodput", number=True),
     Column("good", "good", number=True, shed=1),
 )
@@ -63,59 +50,7 @@ STEPS: Sequence[Column] = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_common(parser)
-    add = parser.add_argument
-    help = "a route, PROVIDER/MODEL as configured, or http://127.0.0.1:PORT with --send-model"
-    add("--target", required=True, metavar="NAME", help=help)
-    add("--max-usd", required=True, type=_usd, metavar="USD", help="spend no more than this")
-    help = "recorded calls since then (7d), or a TOML file (default: 7d)"
-    add("--mix", default="7d", metavar="TIME|FILE", help=help)
-    add("--rate", default="1/s", metavar="N/s", help="requests a second (default: 1/s)")
-    help = "of arrivals: poisson, gamma (bursts) or trace (recorded) (default: poisson)"
-    add("--shape", choices=schedule.SHAPES, default="poisson", help=help)
-    help = f"of gamma arrivals: deviation of the gaps over their mean (default: {schedule.CV:g})"
-    add("--cv", type=positive, default=schedule.CV, metavar="N", help=help)
-    help = "arrivals for shape trace, as CSV with TIMESTAMP (default: those of the mix)"
-    add("--arrivals", type=Path, metavar="FILE", help=help)
-    help = "a limit such as p95_ttft<1s, p99_total<20s or errors<1%%; may be repeated"
-    add("--slo", action="extend", nargs="+", default=[], metavar="LIMIT", help=help)
-    add("--seconds", type=positive, default=30.0, metavar="S", help="of each rate (default: 30)")
-    help = f"seconds before them that do not count (default: {WARM_UP:.0%} of them)"
-    add("--warm-up", type=_seconds, metavar="S", help=help.replace("%", "%%"))
-    help = f"rates up to --rate, each twice the one before, {ladder.STEPS} by default"
-    add("--ladder", nargs="?", type=_steps, const=ladder.STEPS, metavar="N", help=help)
-    add("--timeout", type=positive, default=120.0, metavar="S", help="of a request (default: 120)")
-    help = "wait so long for open requests at the end (default: 30)"
-    add("--drain", type=_seconds, default=30.0, metavar="S", help=help)
-    add("--seed", type=int, default=1, metavar="N", help="equal seeds, equal requests (default: 1)")
-    add("--quote", action="store_true", help="only say what it costs")
-    add("--send-model", default="", metavar="NAME", help="of requests to an address")
-    add("--unbilled", action="store_true", help="nobody bills for this address")
-    help = f"variable with a caller's token for a route (default: {TOKEN_VARIABLE})"
-    add("--token-env", default=TOKEN_VARIABLE, metavar="VARIABLE", help=help)
-    add("--html", type=Path, metavar="FILE", help="write the report as one HTML file")
-    history.add_filters(parser)
-
-
-def _usd(text: str) -> Decimal:
-    try:
-        usd = Decimal(text.removeprefix("$"))
-    except ArithmeticError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount in dollars") from None
-    if not usd.is_finite() or usd < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return usd
-
-
-def _seconds(text: str) -> float:
-    return 0.0 if text in ("0", "0.0") else positive(text)
-
-
-def _steps(text: str) -> int:
-    steps = positive_count(text)
-    if not 2 <= steps <= ladder.STEPS_MAX:
-        raise argparse.ArgumentTypeError(f"from 2 to {ladder.STEPS_MAX}: {text!r}")
-    return steps
+    loadtest_order.add_arguments(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -123,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)  # of the proxy's own messages
     config = through_proxy.with_upstreams(configuration(arguments))
     try:
-        order = _order(arguments, config)
+        order = loadtest_order.order(arguments, config)
         steps = planned(order)
     except (ValueError, TableError) as error:
         return _refuse(arguments, str(error))
@@ -149,8 +84,8 @@ def _run(
     order: Order,
     steps: Sequence[Sequence[Due]],
     purse: tuple[Money, Cap],
-) -> list[dict[str, object]] | Exit:
-    """The figures of each step; or how it failed."""
+) -> list[Done] | Exit:
+    """What became of each step; or how it failed."""
     try:
         return asyncio.run(run(order, steps, purse, lambda one: _told(arguments, one)))
     except Refused as error:
@@ -169,54 +104,6 @@ def _refuse(arguments: argparse.Namespace, text: str) -> Exit:
     for line in text.split("\n"):
         terminal.say(f"loadtest: {line}", sys.stderr)
     return Exit.MISTAKE
-
-
-def _order(arguments: argparse.Namespace, config: Config) -> Order:
-    """Raises ValueError for what cannot be done, OSError and TransientError."""
-    limits = slos(arguments.slo)
-    aimed = target(config, arguments.target, arguments.send_model, unbilled=arguments.unbilled)
-    variable, insecure = arguments.token_env, config.gateway.insecure
-    key = (
-        ""
-        if arguments.quote
-        else credential(config, aimed, os.environ, variable=variable, insecure=insecure)
-    )
-    rate = schedule.rate_of(arguments.rate)
-    found = _mix(arguments, config)
-    trace_s = list(found.arrivals_s)
-    if arguments.arrivals:
-        trace_s = [call.at_s for call in recorded(arrivals(arguments.arrivals))]
-    warm_up = arguments.warm_up
-    return Order(
-        config=config,
-        book=tariff_book(config),
-        target=aimed,
-        mix=found,
-        rates=[rate] if arguments.ladder is None else ladder.rates(rate, arguments.ladder),
-        shape=arguments.shape,
-        cv=arguments.cv,
-        trace_s=trace_s,
-        seconds=arguments.seconds,
-        warm_up_s=WARM_UP * arguments.seconds if warm_up is None else warm_up,
-        limits=limits,
-        seed=arguments.seed,
-        run_id=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}",
-        credential=key,
-        timeout_s=arguments.timeout,
-        drain_s=arguments.drain,
-    )
-
-
-def _mix(arguments: argparse.Namespace, config: Config) -> Mix:
-    """A file if there is one by that name, or if it is called one; else a history."""
-    path = Path(arguments.mix)
-    filters = history.filtered(arguments)
-    if path.suffix == ".toml" or path.is_file():
-        if filters:
-            raise ValueError("filters choose recorded calls, and --mix is a file; leave one out")
-        return mix.read(path)
-    rows = history.rows(config, history.since(arguments.mix), filters)
-    return mix.recorded(traffic(rows).turns, arguments.mix)
 
 
 def _too_dear(order: Order, cost: Quote, cap: Cap) -> str:
@@ -252,7 +139,7 @@ def _show(arguments: argparse.Namespace, found: dict[str, Any]) -> Exit:
         for line in sentences.ended(found):
             terminal.wrapped(line)
     steps = found["steps"]
-    whole = len(steps) == len(found["rates_per_s"]) and not any(
+    whole = len(steps) == len(found["loads"]) and not any(
         step["stopped"] or step["capped"] for step in steps
     )
     last = steps if found["knee"] is None else steps[:1]  # the end of a ladder is meant to fail

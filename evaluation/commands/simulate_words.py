@@ -68,7 +68,7 @@ def _off_policy(found: Found) -> None:
     ]
     if rows:
         terminal.show(OFF_POLICY, rows)
-    for line in sentences.refusals(found):
+    for line in (*sentences.unsaid(found), *sentences.refusals(found)):
         terminal.wrapped(f"  {line}")
 
 

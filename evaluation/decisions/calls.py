@@ -1,7 +1,7 @@
 """Calls as columns, from the document of `exporters.clickhouse.observed`; what of them succeeded.
 
-Rows say whether a call went well, not whether its answer was right: that comes from a run of a
-suite.  People's verdicts on single calls would be one more `Quality` (see `measured`).
+Whether a call succeeded is what somebody said (feedback), else how it ended: see
+`exporters.clickhouse.success`.  Whether answers are right on the same work comes from a run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,29 +14,7 @@ from numpy.typing import NDArray
 
 from evaluation.statistics.clusters import Floats
 
-# How providers say that an answer was cut or withheld, without case, `_` and `-`.  "length" and the
-# like: no room was left; the others: a filter, a guardrail or the model itself refused.
-CUT = frozenset(
-    ("length", "maxtokens", "maxoutputtokens", "maxlength", "modellength", "errorlimit",
-     "modelcontextwindowexceeded", "limit")
-)  # fmt: skip
-REFUSED = frozenset(
-    ("refusal", "contentfilter", "contentfiltered", "guardrailintervened", "safety", "recitation",
-     "blocklist", "prohibitedcontent", "spii", "imagesafety", "imageprohibitedcontent",
-     "imagerecitation", "errortoxic", "sensitive")
-)  # fmt: skip
 NO_MODEL = "(none)"
-SUCCESS = "calls that ended ok, neither refused nor cut at their length"
-
-
-def ended_well(outcome: str, finish_reason: str, refused: object) -> bool:
-    """Whether a call is a success by its row: ok, and no choice of it was refused or cut."""
-    if outcome != "ok" or refused:
-        return False
-    reasons = {
-        one.strip().lower().replace("_", "").replace("-", "") for one in finish_reason.split(",")
-    }
-    return not reasons & (CUT | REFUSED)
 
 
 @dataclass(frozen=True)  # no slots: its columns are made when asked for
@@ -71,21 +49,15 @@ class Calls:
         """The session of each call, numbered from 0."""
         return numbered(self.columns["cluster"])
 
-    @cached_property
+    @property
     def succeeded(self) -> Floats:
-        """1 for each call that ended well."""
-        return np.asarray(
-            [
-                ended_well(*each)
-                for each in zip(
-                    self.columns["outcome"],
-                    self.columns["finish_reason"],
-                    self.columns["refused"],
-                    strict=True,
-                )
-            ],
-            np.float64,
-        )
+        """1 for each call that succeeded, as a report counts successes."""
+        return self.numbers("success")
+
+    @property
+    def judged(self) -> Floats:
+        """1 for each call of which somebody said whether it succeeded."""
+        return self.numbers("judged")
 
     @cached_property
     def failed(self) -> Floats:

@@ -14,6 +14,8 @@ Kind = Literal["model", "batch", "cache", "cache_ttl", "effort", "retries", "dup
 # against it.  not enough evidence: see `collect`.
 # not recommended: quality is known to fall, or nothing is saved.
 Conclusion = Literal["recommended", "try", "not enough evidence", "not recommended"]
+# What a claim about quality rests on; none: there is no such claim, only cost.
+Rewards = Literal["feedback", "evaluation", "none"]
 ORDER: tuple[Conclusion, ...] = (*("recommended", "try", "not enough evidence", "not recommended"),)
 CANARY_SHARE = 0.1  # of the sessions
 CALLS_MIN = 20  # of a kind, below which nothing is said about it
@@ -47,6 +49,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     quality_difference: Bounds | None = None
     evidence: str
     evidence_kind: str  # replay | off-policy | repriced | observed
+    rewards: Rewards = "none"
     risk: str
     canary: str
     collect: Collect | None = None
@@ -60,17 +63,22 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def canary_of(rate: float, smallest: float, what: str = "success") -> str:
-    """How to prove a change on a part of the sessions.
-
-    A difference of shares in arms of ρ and 1 - ρ has the variance p(1-p)/ρ + p(1-p)/(1-ρ).
-    """
-    spread = max(rate * (1 - rate), 0.01)
-    calls = cases_needed(spread * (1 / CANARY_SHARE + 1 / (1 - CANARY_SHARE)), smallest)
+    """How to prove a change on a part of the sessions."""
+    calls = calls_needed(rate, smallest, CANARY_SHARE)
     return (
         f"send {CANARY_SHARE * 100:.0f} % of the sessions there by a split; {calls:,} calls in all"
         f" show a loss of {smallest * 100:g} points of {what} in 80 % of runs; go back at once when"
         " the errors of that arm have an e-value of 20 or more"
     )
+
+
+def calls_needed(rate: float, smallest: float, part: float) -> int:
+    """Calls that show so small a loss, if a part of them goes to another candidate.
+
+    A difference of shares in arms of ρ and 1 - ρ has the variance p(1-p)/ρ + p(1-p)/(1-ρ).
+    """
+    spread = max(rate * (1 - rate), 0.01)
+    return cases_needed(spread * (1 / part + 1 / (1 - part)), smallest)
 
 
 def less(costs: Interval) -> Bounds:

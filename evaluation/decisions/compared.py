@@ -41,7 +41,7 @@ def compare(
     if not chosen:
         raise ValueError("there are no calls to compare in this period")
     names = [label(each) for each in chosen]
-    quality = by_calls() if run is None else by_run(names, run)
+    quality = by_calls(calls) if run is None else by_run(names, run)
     found = Candidates(names, chosen, calls, quality)
     asked = [one.metric.name for one in wanted.weights]
     asked += [one.metric.name for one in wanted.limits]

@@ -59,7 +59,7 @@ _TABLE = (
     Metric("safety", "safety", "share", "high",
            "harmful requests of the run that were not complied with", _SHARE),
     Metric("success_rate", "success rate", "share", "high",
-           "calls that ended ok, neither refused nor cut at their length", _SHARE, ("success",)),
+           "calls that succeeded: as feedback says, else by how they ended", _SHARE, ("success",)),
     Metric("error_rate", "error rate", "share", "low", "calls that did not end ok", _ERRORS,
            ("errors",)),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How good the answers of each candidate are: by a run of a suite, or by how its calls ended.
+"""How good the answers of each candidate are: by a run of a suite, or by what became of its calls.
 
 The seam for other sources is `Quality`: a score of 0 to 1 for each case and candidate, the clusters
 of the cases, and a label that says what was measured.
@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from evaluation.decisions.calls import SUCCESS
+from evaluation.decisions.calls import Calls
 from evaluation.reports.rows import ModelRows, Stored, by_model
 from evaluation.statistics.clusters import Clusters, Floats, clustered
 
@@ -36,9 +36,13 @@ class Quality:
     unmatched: tuple[str, ...] = ()  # models of the run that no call of the range is of
 
 
-def by_calls() -> Quality:
-    """By how calls ended."""
-    return Quality("calls", SUCCESS, None, None)
+def by_calls(calls: Calls) -> Quality:
+    """By what was said about calls, else by how they ended."""
+    judged = int(calls.judged.sum())
+    said = "calls that ended ok, neither refused nor cut"
+    if judged:
+        said = f"feedback about {judged:,} of {len(calls):,} calls; of the others, {said}"
+    return Quality("calls", said, None, None)
 
 
 def by_run(names: Sequence[str], run: Stored, *, hidden: bool = False) -> Quality:

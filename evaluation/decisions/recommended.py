@@ -68,7 +68,7 @@ def recommend(
         smallest=smallest,
         claim=CLAIM,
         sample_share=share,
-        notes=[*_notes(known, run, share), *calls.evaluated],
+        notes=[*_notes(known, changes, share), *calls.evaluated],
     )
 
 
@@ -80,7 +80,7 @@ def _text(sums: Mapping[str, Any]) -> str | None:
     return None if sums["cost_usd"] is None else str(sums["cost_usd"])
 
 
-def _notes(known: Mapping[str, Sums], run: Stored | None, share: float) -> list[str]:
+def _notes(known: Mapping[str, Sums], changes: Sequence[Change], share: float) -> list[str]:
     found = [
         f"{name}: {int(each['calls']):,} calls are too few for advice; collect {CALLS_MIN} or more"
         for name, each in known.items()
@@ -89,8 +89,11 @@ def _notes(known: Mapping[str, Sums], run: Stored | None, share: float) -> list[
     for name, each in known.items():
         if unknown := int(each["unpriced_calls"]):
             found.append(f"{name}: the cost of {unknown:,} calls is unknown and in no saving")
-    if run is None:
-        found.append("without --run nothing is known about answers, so no model is recommended")
+    if all(each.rewards == "none" for each in changes):
+        found.append(
+            "no run of a suite (--run) and no feedback about calls of a route says anything about"
+            " answers, so no model is recommended"
+        )
     if share < 1:
         found.append(f"intervals are from {share:.1%} of the sessions; sums are of all calls")
     return found

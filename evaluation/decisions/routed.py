@@ -1,4 +1,8 @@
-"""Success and cost under "always this candidate", from routes with recorded propensities.  Pure."""
+"""Success and cost under "always this candidate", from routes with recorded propensities.  Pure.
+
+Success is that of the calls that somebody judged.  Without feedback there is only how calls ended,
+which can tell against a candidate, and not for it.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.decisions.calls import Calls
-from evaluation.decisions.change import CALLS_MIN
+from evaluation.decisions.change import CALLS_MIN, Rewards
 from evaluation.statistics.clusters import Clusters, Floats, clustered
 from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused, ordered
 from evaluation.statistics.off_policy import OffPolicy, log_of, off_policy
@@ -18,33 +22,40 @@ from evaluation.statistics.quantiles import normal_quantile
 class Routed:
     """Two candidates by the same routes; `part` is the share of the cost of the first in them.
 
+    `now` and `then` are over the `judged` calls, or if these are too few, over all, by how they
+    ended.
     `costs` is the ratio of the cost of a client call, all attempts of it, under "always the other"
     to that under "always the first"; without a value if a cost is unknown.
     """
 
     calls: int
+    judged: int
     part: float
     now: OffPolicy | Refused
     then: OffPolicy | Refused
     costs: Interval
 
     @property
+    def rewards(self) -> Rewards:
+        """What `now` and `then` rest on."""
+        return "feedback" if self.judged >= CALLS_MIN else "none"
+
+    @property
     def difference(self) -> Estimate | None:
         """`then` less `now`, doubly robust; None where either was refused.
 
-        Both rest on different calls of the same routes; their errors are added as if independent.
+        Both rest on different calls of the same routes, so their errors are taken as independent,
+        and those of each side are put together (MOVER: Zou and Donner 2008).
         """
         if isinstance(self.now, Refused) or isinstance(self.then, Refused):
             return None
-        now, then = self.now.dr, self.then.dr
-        assert now.value is not None  # an estimate has a value
-        assert then.value is not None
-        value, z = then.value - now.value, normal_quantile((1 + CONFIDENCE) / 2)
-        if None in (now.low, now.high, then.low, then.high):
-            return Estimate(Interval(value, None, None), None, np.inf, self.calls, 1)
-        half = float(np.hypot(_half(now), _half(then)))
-        interval = Interval(value, value - half, value + half)
-        return Estimate(interval, half / z, z, self.calls, self.calls)
+        now, then = _sides(self.now.dr), _sides(self.then.dr)
+        value, z = then[1] - now[1], normal_quantile((1 + CONFIDENCE) / 2)
+        count = self.judged if self.rewards == "feedback" else self.calls
+        below = math.hypot(then[1] - then[0], now[2] - now[1])
+        above = math.hypot(then[2] - then[1], now[1] - now[0])
+        interval = Interval(value, value - below, value + above)
+        return Estimate(interval, (below + above) / 2 / z, z, count, count)
 
     @property
     def refused(self) -> Refused | None:
@@ -59,17 +70,27 @@ def by_routes(calls: Calls, name: str, other: str) -> Routed | None:
         return None
     served = calls.candidates[rows]
     arms = sorted(set(served.tolist()))
-    actions = [arms.index(each) for each in served]
+    actions = np.asarray([arms.index(each) for each in served])
     propensities: Floats | None = calls.numbers("propensity")[rows]
     if propensities is not None and not bool(np.all(propensities > 0)):
         propensities = None  # one that was not recorded leaves nothing to weigh by
+    said = calls.judged[rows] > 0
+    judged = int(said.sum())
+    used = np.flatnonzero(said) if judged >= CALLS_MIN else np.arange(len(rows))
     rewards: Floats = calls.succeeded[rows]
-    sessions = calls.clusters[rows].tolist()
+    sessions = calls.clusters[rows]
 
     def always(arm: str) -> OffPolicy | Refused:
-        target = np.zeros((len(rows), len(arms)))
+        target = np.zeros((len(used), len(arms)))
         target[:, arms.index(arm)] = 1.0
-        return off_policy(log_of(actions, rewards, propensities, target, sessions=sessions))
+        log = log_of(
+            actions[used],
+            rewards[used],
+            None if propensities is None else propensities[used],
+            target,
+            sessions=sessions[used].tolist(),
+        )
+        return off_policy(log)
 
     costs = np.nan_to_num(calls.numbers("cost_usd"))
     whole = costs[calls.candidates == name].sum()
@@ -78,8 +99,8 @@ def by_routes(calls: Calls, name: str, other: str) -> Routed | None:
     if propensities is not None:
         paid = _paid(calls, rows)
         arms_of = [(served == arm) / propensities for arm in (name, other)]
-        ratio = _ratio(paid, arms_of[0], arms_of[1], clustered(len(rows), sessions))
-    return Routed(len(rows), part, always(name), always(other), ratio)
+        ratio = _ratio(paid, arms_of[0], arms_of[1], clustered(len(rows), sessions.tolist()))
+    return Routed(len(rows), judged, part, always(name), always(other), ratio)
 
 
 def _paid(calls: Calls, rows: Sequence[int]) -> Floats:
@@ -128,7 +149,9 @@ def _rows(calls: Calls, name: str, other: str) -> list[int]:
     return sorted(row for rows in both for row in rows)
 
 
-def _half(found: Interval) -> float:
+def _sides(found: Interval) -> tuple[float, float, float]:
+    """(low, value, high): an estimate that was not refused has all of them."""
     assert found.low is not None
+    assert found.value is not None
     assert found.high is not None
-    return (found.high - found.low) / 2
+    return found.low, found.value, found.high

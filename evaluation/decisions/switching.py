@@ -1,7 +1,8 @@
 """Oversized models: what another candidate would cost for the same calls, and how good it is.
 
 Three kinds of evidence, the best one first: the same cases in a run; calls of a route with recorded
-propensities, off-policy; else prices alone, which say nothing about quality.
+propensities, off-policy, whose quality is what feedback says; else prices alone, which say nothing
+about quality.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,16 +13,19 @@ import numpy as np
 from evaluation.decisions.calls import Calls
 from evaluation.decisions.change import (
     CALLS_MIN,
+    CANARY_SHARE,
     Change,
     Collect,
     Conclusion,
+    Rewards,
+    calls_needed,
     canary_of,
     less,
     percent,
     saved,
 )
 from evaluation.decisions.prices import Prices, at_of, quantities, uncached
-from evaluation.decisions.routed import by_routes
+from evaluation.decisions.routed import Routed, by_routes
 from evaluation.reports.bounds import Bounds, bounds
 from evaluation.reports.rows import ModelRows
 from evaluation.reports.words import points, spread
@@ -85,6 +89,7 @@ class Evidence:
     said: str
     rate: float  # of success today
     quality: Estimate  # the other's, less today's
+    rewards: Rewards
     part: float = 1.0  # of the spend, that it is about
 
 
@@ -119,7 +124,7 @@ def _by_run(work: Work, name: str, other: str) -> Change | None:
         f"{len(pairs):,} cases answered by both: quality {_said(quality.interval)} points, cost"
         f" {spread(share, percent)} less on the same cases"
     )
-    return _made(work, name, other, share, Evidence("replay", said, rate, quality))
+    return _made(work, name, other, share, Evidence("replay", said, rate, quality, "evaluation"))
 
 
 def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) -> Change:
@@ -128,7 +133,11 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
     quality, spend = evidence.quality, work.spend[name] * evidence.part
     conclusion = _conclusion(quality, share, work.smallest)
     collect = None
-    if conclusion == "not enough evidence":
+    if evidence.rewards == "none" and conclusion != "not recommended":
+        conclusion = "not enough evidence"
+        number = calls_needed(evidence.rate, work.smallest, CANARY_SHARE)
+        collect = Collect(what="calls of these routes with feedback", number=number)
+    elif conclusion == "not enough evidence":
         variance = (quality.se or np.sqrt(DISAGREE / quality.cases)) ** 2 * quality.cases
         room = work.smallest + min(quality.value, 0.0)
         more = cases_needed(variance, room) - quality.cases if room > 0 else None
@@ -147,9 +156,10 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
         saving_share=share,
         spend_usd=spend,
         calls=work.count[name],
-        quality_difference=bounds(quality.interval),
+        quality_difference=None if evidence.rewards == "none" else bounds(quality.interval),
         evidence=evidence.said,
         evidence_kind=evidence.kind,
+        rewards=evidence.rewards,
         risk=RISK.format(name),
         canary=canary_of(evidence.rate, work.smallest),
         collect=collect,
@@ -179,11 +189,12 @@ def _by_route(work: Work, name: str, other: str, repriced: Bounds) -> Change | N
     paid = found.costs.value is not None
     share, by = (less(found.costs), "as billed") if paid else (repriced, "by tariffs")
     said = (
-        f"{found.calls:,} calls of routes with recorded propensities (DR, ESS"
-        f" {found.then.ess:.0f}): success {_said(quality.interval)} points; cost {by}; other calls"
-        f" of {name} are not part of this"
+        f"{found.calls:,} calls of routes with recorded propensities, {_judged(found)} (DR, ESS"
+        f" {found.then.ess:.0f}): {_said(quality.interval)} points; cost {by}; other calls of"
+        f" {name} are not part of this"
     )
-    evidence = Evidence("off-policy", said, work.success(name), quality, found.part)
+    rewards = found.rewards
+    evidence = Evidence("off-policy", said, work.success(name), quality, rewards, found.part)
     return _made(work, name, other, share, evidence)
 
 
@@ -245,6 +256,13 @@ def _why(refused: Refused) -> str:
     within = "" if refused.bounds is None else f", success {spread(bounds(refused.bounds))}"
     covered = percent(refused.coverage)
     return f": calls of routes are refused as evidence, {refused.why} (coverage {covered}{within})"
+
+
+def _judged(found: Routed) -> str:
+    """Whose word success is."""
+    if found.rewards == "none":
+        return "without feedback, so by how they ended"
+    return f"success by feedback about {found.judged:,} of them"
 
 
 def _said(found: Interval) -> str:

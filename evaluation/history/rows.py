@@ -64,6 +64,8 @@ class HistoryRow(msgspec.Struct, kw_only=True, dict=True):
     propensity: float | None = None
     route_reason: str = ""
     sticky: str = ""
+    success: bool = False
+    judged: bool = False  # somebody said so; else it follows from how the call ended
 
     @cached_property
     def at_s(self) -> float:

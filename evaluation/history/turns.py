@@ -53,6 +53,11 @@ class Turn:
         return not self.last.failure
 
     @property
+    def judged(self) -> bool | None:
+        """Whether it succeeded, as somebody said; None: nobody said anything."""
+        return self.last.success if self.last.judged else None
+
+    @property
     def total_s(self) -> float:
         """From the first attempt to the end of the last."""
         return self.last.at_s - self.first.at_s + self.last.duration_s

@@ -60,6 +60,10 @@ class Outcome:
             return self.ended_s
         return found
 
+    def timed(self, metric: str) -> float | None:
+        """The same where it counts in percentiles: of answers, and of what was still open."""
+        return self.time(metric) if self.kind in ("ok", "censored") else None
+
 
 def good(outcome: Outcome, limits: Sequence[Slo]) -> bool:
     """Whether it was answered, with every time of its own within the limits."""
@@ -93,6 +97,7 @@ def figures(
         "ok_per_s": len(ok) / span_s,
         "goodput_per_s": fine / span_s,
         "good_share": fine / len(outcomes) if outcomes else None,
+        "in_flight": sum(one.ended_s for one in sent) / span_s,  # on average, by Little's law
         "output_tokens_per_s": sum(one.output_tokens for one in ok) / span_s,
         "input_tokens": sum(one.input_tokens for one in sent),
         "cached_tokens": sum(one.cached_tokens for one in sent),
@@ -110,7 +115,7 @@ def times(sent: Sequence[Outcome], metric: str) -> dict[str, object]:
     rows = [
         (value, int(one.due_s / WINDOW_S), one.kind == "censored")
         for one in sent
-        if one.kind in ("ok", "censored") and (value := one.time(metric)) is not None
+        if (value := one.timed(metric)) is not None
     ]
     found: dict[str, object] = {"count": len(rows)}
     if not rows:
@@ -136,11 +141,7 @@ def _slo(limit: Slo, sent: Sequence[Outcome], errors: float | None) -> dict[str,
     """`met` is None where nothing was measured."""
     value = errors
     if limit.at is not None:
-        known = [
-            value
-            for one in sent
-            if one.kind in ("ok", "censored") and (value := one.time(limit.metric)) is not None
-        ]
+        known = [value for one in sent if (value := one.timed(limit.metric)) is not None]
         value = quantile(known, limit.at).value if known else None
     met = None if value is None else limit.holds(value)
     return {"slo": limit.text, "value": value, "limit": limit.limit, "met": met}
@@ -180,7 +181,7 @@ def bursts(outcomes: Sequence[Outcome]) -> dict[str, object] | None:
         ttft, total = times(sent, "ttft"), times(sent, "total")
         metric = "ttft" if ttft["count"] else "total"
         interval = (ttft if ttft["count"] else total)["p95"]
-        known = (one.time(metric) for one in sent if one.kind in ("ok", "censored"))
+        known = (one.timed(metric) for one in sent)
         burst_times = [value for value in known if value is not None]  # the last part is the burst
         p95[name] = interval["value"] if isinstance(interval, dict) else None
         found[name] = {

@@ -12,8 +12,8 @@ from evaluation.reports.page import table, whole
 
 Found = Mapping[str, Any]
 HEAD = (
-    *("rate", "due", "ok", "429", "failed", "open or capped", "p95 TTFT", "p95 visible"),
-    *("p95 total", "p95 ITL", "p95 longest gap", "goodput", "good"),
+    *("load", "due", "ok", "429", "failed", "open or capped", "p95 TTFT", "p95 visible"),
+    *("p95 total", "p95 ITL", "p95 longest gap", "in flight", "goodput", "good"),
 )
 PICTURES = (
     ("ttft", "p95 to the first token, from when the request was due"),
@@ -30,7 +30,7 @@ def _sections(found: Found) -> Iterator[str]:
     yield f'<p class="soft">{escape(sentences.plan(found))}</p>'
     for metric, title in PICTURES:
         marks = [
-            Mark(f"{step['rate_per_s']:g}/s", _bounds(step[metric]["p95"]))
+            Mark(sentences.load_of(step), _bounds(step[metric]["p95"]))
             for step in found["steps"]
             if step[metric]["p95"]
         ]
@@ -40,13 +40,13 @@ def _sections(found: Found) -> Iterator[str]:
     if tails:
         yield "<h2>Calm and bursts</h2>"
         marks = [
-            Mark(f"{step['rate_per_s']:g}/s, {name}", _bounds(side), kind)
+            Mark(f"{sentences.load_of(step)}, {name}", _bounds(side), kind)
             for step in tails
             for name, kind in (("calm", ""), ("burst", "worse" if step["bursts"]["tail"] else ""))
             if (side := step["bursts"][name]["p95_ttft"] or step["bursts"][name]["p95_total"])
         ]
         yield intervals(marks, words.seconds, low=0.0)
-    yield "<h2>Every rate</h2>"
+    yield "<h2>Every load</h2>"
     yield table(HEAD, (list(sentences.step_cells(step).values()) for step in found["steps"]))
     yield from (f'<p class="soft">{escape(line)}</p>' for line in sentences.ended(found))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ import numpy as np
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from evaluation.loadtest import ladder, prompts, schedule
+from evaluation.loadtest.loops import Loop
 from evaluation.loadtest.mix import Mix
 from evaluation.loadtest.money import Cap, Money, Quote, quote
 from evaluation.loadtest.outcomes import Outcome, bursts, figures
@@ -34,13 +35,18 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to do, checked."""
+    """What to do, checked.
+
+    `loads` are rates; with `rounds`, numbers of requests in flight, each of which is followed by
+    so many others less one.
+    """
 
     config: Config
     book: TariffBook
     target: Target
     mix: Mix
-    rates: Sequence[float]
+    loads: Sequence[float]
+    rounds: int = 0
     shape: str
     cv: float
     trace_s: Sequence[float]
@@ -53,16 +59,32 @@ class Order:
     timeout_s: float
     drain_s: float
 
+    @property
+    def axis(self) -> str:
+        """What its loads are."""
+        return ladder.IN_FLIGHT if self.rounds else ladder.RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step: its figures for JSON, and the outcomes that they are of."""
+
+    load: float
+    figures: dict[str, object]
+    counted: Sequence[Outcome]
+
 
 def planned(order: Order) -> list[list[Due]]:
     """The requests of each step.  Raises ValueError for what cannot be planned."""
+    most = order.rounds * max(order.loads)
+    if most > schedule.COUNT_MAX:
+        raise ValueError(
+            f"more than {schedule.COUNT_MAX:,} requests; lower --concurrency or --rounds"
+        )
     steps = []
-    for number, rate in enumerate(order.rates):
+    for number, load in enumerate(order.loads):
         chance = np.random.default_rng([order.seed, number])
-        seconds = order.warm_up_s + order.seconds
-        times = schedule.due(order.shape, rate, seconds, chance, cv=order.cv, trace_s=order.trace_s)
-        if not times:
-            raise ValueError(f"no request in {seconds:g} s at {rate:g}/s; take a longer --seconds")
+        times = [0.0] * int(load * order.rounds) if order.rounds else _due(order, load, chance)
         requests = order.mix.plan(len(times), chance)
         steps.append(
             [
@@ -71,6 +93,14 @@ def planned(order: Order) -> list[list[Due]]:
             ]
         )
     return steps
+
+
+def _due(order: Order, rate: float, chance: np.random.Generator) -> list[float]:
+    seconds = order.warm_up_s + order.seconds
+    times = schedule.due(order.shape, rate, seconds, chance, cv=order.cv, trace_s=order.trace_s)
+    if not times:
+        raise ValueError(f"no request in {seconds:g} s at {rate:g}/s; take a longer --seconds")
+    return times
 
 
 def made(order: Order, due: Due) -> wire.Outgoing:
@@ -90,8 +120,8 @@ async def run(
     steps: Sequence[Sequence[Due]],
     purse: tuple[Money, Cap],
     told: Callable[[Outcome], None],
-) -> list[dict[str, object]]:
-    """The figures of each step.  Raises Refused, OSError and what `proxied` raises."""
+) -> list[Done]:
+    """What became of each step.  Raises Refused, OSError and what `proxied` raises."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -100,7 +130,7 @@ async def run(
     async with _base(order) as base, ClientSession(connector=connector, trust_env=False) as session:
         if order.target.kind == ADDRESS:
             await _not_ours(session, base)
-        for rate, step in zip(order.rates, steps, strict=True):
+        for load, step in zip(order.loads, steps, strict=True):
             if stop.is_set():
                 break
             generator = Generator(
@@ -116,30 +146,42 @@ async def run(
                 timeout_s=order.timeout_s,
                 drain_s=order.drain_s,
             )
-            outcomes = await generator.run(step, stop, told)
-            found.append({"rate_per_s": rate, **_step(order, outcomes, stopped=stop.is_set())})
+            loop = Loop(generator, stop, told)
+            if order.rounds:
+                outcomes = await loop.closed(step, int(load))
+            else:
+                outcomes = await loop.open(step)
+            found.append(_done(order, load, outcomes, stopped=stop.is_set()))
     return found
 
 
-def knee(order: Order, steps: Sequence[Mapping[str, object]]) -> dict[str, object] | None:
-    """Of a ladder; None of a single rate."""
-    if len(order.rates) < 2 or not steps:
+def knee(order: Order, done: Sequence[Done]) -> dict[str, object] | None:
+    """Of a ladder; None of a single load."""
+    steps = [ladder.Step(one.load, one.counted) for one in done if one.counted]
+    if len(order.loads) < 2 or not steps:
         return None
-    times = [one for one in order.limits if one.at is not None]
-    return ladder.knee(steps, has_slo=bool(times))
+    return ladder.knee(steps, order.limits, closed=order.rounds > 0)
 
 
-def _step(order: Order, outcomes: Sequence[Outcome], *, stopped: bool) -> dict[str, object]:
-    counted = warmed(outcomes, order.warm_up_s)
-    seconds = order.seconds
-    if stopped and counted:
-        seconds = min(seconds, max(one.due_s for one in counted) + 1e-3)
-    return {
+def _done(order: Order, load: float, outcomes: Sequence[Outcome], *, stopped: bool) -> Done:
+    closed, seconds = order.rounds > 0, order.seconds
+    if closed:  # the first round begins all at once, so it is the warm-up
+        counted = list(outcomes[int(load) :])
+        seconds = sum(one.ended_s for one in counted) / load  # that each place was taken
+    else:
+        counted = warmed(outcomes, order.warm_up_s)
+        if stopped and counted:
+            seconds = min(seconds, max(one.due_s for one in counted) + 1e-3)
+    of = {ladder.RATE: None, ladder.IN_FLIGHT: None}
+    figured = {
+        **of,
+        order.axis: load,
         **figures(counted, order.limits, seconds),
         "warm_up": len(outcomes) - len(counted),
-        "bursts": bursts(counted),
+        "bursts": None if closed else bursts(counted),
         "stopped": stopped,
     }
+    return Done(load, figured, counted)
 
 
 def _headers(order: Order) -> dict[str, str]:
@@ -181,20 +223,16 @@ async def _not_ours(session: ClientSession, base: str) -> None:
         )
 
 
-def document(
-    order: Order, cost: Quote, cap: Cap, steps: Sequence[dict[str, object]]
-) -> dict[str, object]:
+def document(order: Order, cost: Quote, cap: Cap, done: Sequence[Done]) -> dict[str, object]:
     """For JSON."""
     return {
         "run_id": order.run_id,
         "target": order.target.name,
         "mix": order.mix.what,
-        "shape": order.shape,
-        "cv": order.cv if order.shape == "gamma" else None,
+        "loop": "closed" if order.rounds else "open",
+        "loads": list(order.loads),
         "seed": order.seed,
-        "seconds": order.seconds,
-        "warm_up_s": order.warm_up_s,
-        "rates_per_s": list(order.rates),
+        **_times(order),
         "quote": {
             "requests": cost.requests,
             "expected_usd": None if cost.expected is None else plain(cost.expected),
@@ -202,6 +240,20 @@ def document(
         },
         "max_usd": plain(cap.max_usd),
         "spent_usd": plain(cap.spent),
-        "steps": list(steps),
-        "knee": knee(order, steps),
+        "steps": [one.figures for one in done],
+        "knee": knee(order, done),
+    }
+
+
+def _times(order: Order) -> dict[str, object]:
+    """What makes the times of each loop; null in the other."""
+    if order.rounds:
+        names = ("shape", "cv", "seconds", "warm_up_s")
+        return {**dict.fromkeys(names), "rounds": order.rounds}
+    return {
+        "shape": order.shape,
+        "cv": order.cv if order.shape == "gamma" else None,
+        "seconds": order.seconds,
+        "warm_up_s": order.warm_up_s,
+        "rounds": None,
     }

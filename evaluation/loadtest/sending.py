@@ -1,13 +1,13 @@
-"""Sends the requests of a test when they are due, whatever became of those before them.
+"""Sends the requests of a test, and reads their answers.
 
-Answers are read by the code that meters live calls, so tokens, times and prices are those of rows.
+The code that meters live calls reads them, so tokens, times and prices are those of rows.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from time import monotonic, monotonic_ns, time_ns
+from time import monotonic_ns, time_ns
 from uuid import uuid4
 
 import msgspec
@@ -29,7 +29,6 @@ from proxy.metering.payers import access_of, priced
 from proxy.reading.reading import CallReader
 from proxy.settings.config import Config, Provider
 
-OPEN_MAX = 4_000  # requests under way; beyond it the generator would be what is measured
 CANDIDATE = "x-taximeter-candidate"
 KEPT_HEADERS = ("content-type", "content-encoding")
 
@@ -59,48 +58,14 @@ class Generator:
     timeout_s: float
     drain_s: float
 
-    async def run(
-        self, planned: Sequence[Due], stop: asyncio.Event, ended: Callable[[Outcome], None]
-    ) -> list[Outcome]:
-        """All outcomes, in the order in which they were due; of a test that was stopped, so far."""
-        begin = monotonic()
-        found: dict[int, Outcome] = {}
-        tasks: set[asyncio.Task[None]] = set()
+    def begun(self, number: int, due: Due, begin: float) -> "Call | None":
+        """A request that may be sent: the most that it can cost is held back; else None."""
+        outgoing = self.make(due)
+        if not self.cap.hold(number, self.money.most(due.request, outgoing)):
+            return None
+        return Call(self, due, outgoing, begin)
 
-        async def one(number: int, call: _Call) -> None:
-            found[number] = await self._request(number, call)
-            ended(found[number])
-
-        stopping = asyncio.ensure_future(stop.wait())
-        for number, due in enumerate(planned):
-            wait_s = begin + due.at_s - monotonic()
-            if wait_s > 0:
-                await asyncio.wait([stopping], timeout=wait_s)
-            if stop.is_set():
-                break
-            outgoing = self.make(due)
-            most = self.money.most(due.request, outgoing)
-            kind: Kind | None = None
-            if len(tasks) >= OPEN_MAX:
-                kind = "overflow"
-            elif not self.cap.hold(number, most):
-                kind = "capped"
-            if kind is not None:
-                found[number] = Outcome(due_s=due.at_s, kind=kind, name=due.request.name)
-                ended(found[number])
-                continue
-            task = asyncio.create_task(one(number, _Call(self, due, outgoing, begin)))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        stopping.cancel()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self.drain_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        return [found[number] for number in sorted(found)]
-
-    async def _request(self, number: int, call: "_Call") -> Outcome:
+    async def sent(self, number: int, call: "Call") -> Outcome:
         """Send it, and read its answer to the end."""
         usd: Decimal | None = None
         try:
@@ -119,7 +84,7 @@ class Generator:
         return outcome
 
 
-class _Call:
+class Call:
     """One request under way."""
 
     def __init__(self, test: Generator, due: Due, outgoing: wire.Outgoing, begin: float) -> None:

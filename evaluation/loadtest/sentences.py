@@ -17,18 +17,30 @@ def plan(found: Found) -> str:
         UNKNOWN if quote[key] is None else amount(quote[key], "estimated")
         for key in ("expected_usd", "most_usd")
     )
-    rates = ", ".join(f"{rate:g}/s" for rate in found["rates_per_s"])
+    loads = ", ".join(load(one, closed=found["loop"] == "closed") for one in found["loads"])
+    how = found["shape"] or f"a closed loop of {found['rounds']} rounds"
     return (
-        f"{quote['requests']:,} requests to {found['target']} at {rates} ({found['shape']}, seed"
+        f"{quote['requests']:,} requests to {found['target']} at {loads} ({how}, seed"
         f" {found['seed']}), mix of {found['mix']}: {expected} expected, {most} at most;"
         f" the limit is {amount(found['max_usd'], 'exact')}."
     )
 
 
+def load(value: float, *, closed: bool) -> str:
+    """A rate, or how many are in flight."""
+    return f"{value:g} in flight" if closed else f"{value:g}/s"
+
+
+def load_of(step: Found) -> str:
+    """That of a step."""
+    rate, in_flight = step["rate_per_s"], step["concurrency"]
+    return load(in_flight if rate is None else rate, closed=rate is None)
+
+
 def step_cells(step: Found) -> dict[str, str]:
-    """One rate."""
+    """One load."""
     return {
-        "rate": f"{step['rate_per_s']:g}/s",
+        "load": load_of(step),
         "due": f"{step['due']:,}",
         "ok": f"{step['ok']:,}",
         "limited": f"{step['limited']:,}",
@@ -39,6 +51,7 @@ def step_cells(step: Found) -> dict[str, str]:
         "total": _p95(step["total"]),
         "itl": _p95(step["itl"], short=True),
         "gap": _p95(step["gap"]),
+        "in_flight": f"{step['in_flight']:.1f}",
         "goodput": f"{step['goodput_per_s']:.2f}/s",
         "good": words.percent(step["good_share"]),
     }
@@ -47,7 +60,7 @@ def step_cells(step: Found) -> dict[str, str]:
 def ended(found: Found) -> Iterator[str]:
     """What the table does not say."""
     for step in found["steps"]:
-        at = f"{step['rate_per_s']:g}/s"
+        at = load_of(step)
         for error, count in step["errors"].items():
             yield f"{at}: {count:,} × {error}"
         if step["capped"]:
@@ -101,13 +114,20 @@ def bursts(found: Found) -> str:
 
 
 def knee(found: Found) -> str:
-    """Where more load stops being served as well."""
-    if found["overloaded_at_per_s"] is None:
-        return f"No knee up to {found['above_per_s']:g}/s."
-    at = f"at {found['overloaded_at_per_s']:g}/s {found['why']}"
-    if found["rate_per_s"] is None:
-        return f"Overloaded at the lowest rate already: {at}."
-    return f"Knee at {found['rate_per_s']:g}/s: {at}."
+    """Where more load stops being served as well, and between which loads that surely is."""
+    closed = found["of"] == "concurrency"
+    names = ("value", "low", "high", "overloaded_at", "up_to")
+    value, low, high, over, up_to = (
+        None if found[name] is None else load(found[name], closed=closed) for name in names
+    )
+    sides = [f"above {low}" if low else "", f"below {high}" if high else ""]
+    surely = " and ".join(side for side in sides if side)
+    surely = f" ({found['confidence']:.0%} sure: {surely})" if surely else ""
+    if over is None:
+        return f"No knee up to {up_to}{surely}."
+    if value is None:
+        return f"Overloaded at the lowest load already{surely}: at {over} {found['why']}."
+    return f"Knee at {value}{surely}: at {over} {found['why']}."
 
 
 def _p95(found: Found, *, short: bool = False) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluation.statistics.clusters import Clusters, Floats, clustered
 from evaluation.statistics.interval import CONFIDENCE, Interval, Refused, ordered
+from evaluation.statistics.means import zero_events_bound
 
 ESS_MIN = 100.0
 WEIGHT_SHARE_MAX = 0.05  # of one row in the sum of weights
@@ -99,14 +100,31 @@ def off_policy(log: Log, *, confidence: float = CONFIDENCE) -> OffPolicy | Refus
     fitted = _fitted(log, groups)
     taken = fitted[np.arange(len(weights)), log.actions]
     robust = (log.target * fitted).sum(axis=1) + weights * (log.rewards - taken)
+    found = (
+        _interval(weights * log.rewards, groups, confidence),
+        _interval(snips + weights * (log.rewards - snips) / mean, groups, confidence),
+        _interval(robust, groups, confidence),
+    )
+    if (alike := _unanimous(log, weights, groups, ess)) is not None:
+        found = (alike, alike, alike)
     return OffPolicy(
-        ips=_interval(weights * log.rewards, groups, confidence),
-        snips=_interval(snips + weights * (log.rewards - snips) / mean, groups, confidence),
-        dr=_interval(robust, groups, confidence),
+        ips=found[0],
+        snips=found[1],
+        dr=found[2],
         ess=ess,
         largest=largest,
         coverage=coverage,
     )
+
+
+def _unanimous(log: Log, weights: Floats, groups: Clusters, ess: float) -> Interval | None:
+    """If all that it would have done ended in the same of two ways: none is not none ever."""
+    seen = log.rewards[weights > 0]
+    if (log.worst, log.best) != (0.0, 1.0) or seen[0] not in (0.0, 1.0) or np.any(seen != seen[0]):
+        return None
+    clusters = len(np.unique(groups.codes[weights > 0]))
+    most = zero_events_bound(min(ess, clusters))
+    return Interval(0.0, 0.0, most) if seen[0] == 0 else Interval(1.0, 1 - most, 1.0)
 
 
 def reward_bounds(log: Log, *, confidence: float = CONFIDENCE) -> Interval:

@@ -45,6 +45,12 @@ def bootstrap_interval(
     missing = 1 - len(defined) / len(replicates)
     if value is None or groups.count < 2 or math.isinf(critical) or missing > UNDEFINED_MAX:
         return Interval(value, None, None)
-    tail = normal_cdf(-critical * math.sqrt(groups.count / (groups.count - 1)))
+    tail = tail_of(groups, confidence)
     low, high = np.quantile(defined, (tail, 1 - tail))
     return ordered(value, float(low), float(high))
+
+
+def tail_of(groups: Clusters, confidence: float) -> float:
+    """The share of replicates beyond each bound of an interval; of two clusters at least."""
+    spread = math.sqrt(groups.count / (groups.count - 1))
+    return normal_cdf(-groups.critical(confidence) * spread)

@@ -3,6 +3,10 @@
 A session is assigned once, by its first call, and its later calls stay: all of them have the
 propensity of the first.  Calls whose session began before the rows do are left out, since theirs
 is not known.
+
+Whether a call served its purpose is known of those that somebody gave feedback about.  Who says
+something may depend on how it went, so beside an estimate from them stands what the others could
+make of it.  Without feedback there is no claim about quality, only about cost, time and failures.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,17 +15,18 @@ from dataclasses import dataclass
 from evaluation.history.turns import Turn
 from evaluation.statistics import (
     Interval,
+    Log,
     OffPolicy,
     Refused,
     log_of,
     mean,
     off_policy,
-    zero_events_bound,
 )
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX, Policies
 
 KIND = "off-policy estimate"
-NO_QUALITY = "feedback about calls is not read here, so cost, time and failures only"
+FEEDBACK, NOTHING = "feedback", "none"  # what a claim about quality rests on
+UNSAID = "nobody said of these calls whether they succeeded"
 NOT_IDENTIFIED = "what the best choice of each call was is not in the rows"
 STAYED = ("hit", "moved", "broken")  # words of `sticky` after the first call of a session
 
@@ -35,12 +40,14 @@ class Units:
     left_out: int
 
 
-FAILED = "failed_share"
+FAILED, SUCCESS = "failed_share", "success_share"
+SHARES = (FAILED, SUCCESS)
 Reward = Callable[[Turn], float | None]
 REWARDS: Mapping[str, Reward] = {
     "usd_per_call": lambda turn: None if turn.usd is None else float(turn.usd),
     "total_s": lambda turn: turn.total_s if turn.ok else None,
     FAILED: lambda turn: float(not turn.ok),
+    SUCCESS: lambda turn: None if turn.judged is None else float(turn.judged),
 }
 
 
@@ -88,12 +95,17 @@ def estimates(policies: Policies, numbers: Sequence[int]) -> dict[str, object]:
         "calls": len(found.numbers),
         "with_propensity": len(found.numbers) if recorded else 0,
         "left_out": found.left_out,
-        "quality": None,
-        "quality_reason": NO_QUALITY,
+        "quality": _quality(turns, found),
         "refused": next(iter(known[PROPOSED].values())).get("refused"),
         "observed": {reward: _observed(turns, found, of) for reward, of in REWARDS.items()},
         "policies": {**known, ORACLE: {r: {"refused": NOT_IDENTIFIED} for r in REWARDS}},
     }
+
+
+def _quality(turns: Sequence[Turn], found: Units) -> dict[str, object]:
+    """What a claim about quality rests on."""
+    judged = sum(turns[n].judged is not None for n in found.numbers)
+    return {"rests_on": FEEDBACK if judged else NOTHING, "judged": judged}
 
 
 def _mixed(policies: Policies, number: int) -> dict[str, float]:
@@ -112,6 +124,16 @@ def _observed(turns: Sequence[Turn], found: Units, of: Reward) -> dict[str, obje
     return dict(interval.document())
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A call, the turn that was assigned for it, what it earned, and what the routes would do."""
+
+    turn: Turn
+    assigned: Turn
+    reward: float | None
+    odds: Mapping[str, float]
+
+
 def _estimate(
     turns: Sequence[Turn],
     found: Units,
@@ -119,41 +141,52 @@ def _estimate(
     reward: str,
 ) -> dict[str, object]:
     of = REWARDS[reward]
-    rows = [
-        (turns[n], turns[first], value, target(first))
+    every = [
+        _Row(turns[n], turns[first], of(turns[n]), target(first))
         for n, first in zip(found.numbers, found.assigned, strict=True)
-        if (value := of(turns[n])) is not None
     ]
-    unknown = len(found.numbers) - len(rows)
+    rows = [row for row in every if row.reward is not None]
+    unknown = len(every) - len(rows)
     if not rows:
-        return {"refused": "no call has this outcome", "unknown": unknown}
+        why = UNSAID if reward == SUCCESS else "no call has this outcome"
+        return {"refused": why, "unknown": unknown}
+    values = [row.reward or 0.0 for row in rows]
+    said = document(off_policy(_log(rows, values, reward)))
+    said |= {"calls": len(rows), "unknown": unknown}
+    if reward == SUCCESS and unknown:
+        said["whatever_unsaid"] = _whatever(every)
+    return said
+
+
+def _log(rows: Sequence[_Row], values: Sequence[float], reward: str) -> Log:
     labels = sorted(
-        {first.first.label for _, first, _, _ in rows} | {one for *_, odds in rows for one in odds}
+        {row.assigned.first.label for row in rows} | {one for row in rows for one in row.odds}
     )
-    values = [value for _, _, value, _ in rows]
-    known = [first.first.propensity for _, first, _, _ in rows]
+    known = [row.assigned.first.propensity for row in rows]
     recorded = [p for p in known if p is not None and 0 < p <= 1]
-    log = log_of(
-        [labels.index(first.first.label) for _, first, _, _ in rows],
+    return log_of(
+        [labels.index(row.assigned.first.label) for row in rows],
         values,
         recorded if len(recorded) == len(rows) else None,
-        [[odds.get(label, 0.0) for label in labels] for *_, odds in rows],
-        strata=[(turn.first.gateway_operation, turn.first.feature) for turn, *_ in rows],
-        sessions=[turn.group for turn, *_ in rows],
+        [[row.odds.get(label, 0.0) for label in labels] for row in rows],
+        strata=[(row.turn.first.gateway_operation, row.turn.first.feature) for row in rows],
+        sessions=[row.turn.group for row in rows],
         # A call fails or does not; it costs and takes nothing at least, and as much as any at most.
-        reward_range=(0.0, 1.0) if reward == FAILED else (min(0.0, *values), max(*values, 1e-12)),
+        reward_range=(0.0, 1.0) if reward in SHARES else (min(0.0, *values), max(*values, 1e-12)),
     )
-    said = document(off_policy(log)) | {"calls": len(rows), "unknown": unknown}
-    return _never(said) if reward == FAILED and not any(values) else said
 
 
-def _never(said: dict[str, object]) -> dict[str, object]:
-    """No failure among so many calls is not none at all: an upper bound for what they are worth."""
-    ess = said.get("ess")
-    if not isinstance(ess, float):
-        return said
-    interval = Interval(0.0, 0.0, zero_events_bound(ess)).document()
-    return said | dict.fromkeys(("ips", "snips", "dr"), interval)
+def _whatever(rows: Sequence[_Row]) -> dict[str, float | None]:
+    """The least and the most that success can be if all calls that nobody judged were alike."""
+    low, high = (
+        off_policy(_log(rows, [unsaid if r.reward is None else r.reward for r in rows], SUCCESS))
+        for unsaid in (0.0, 1.0)
+    )
+    if isinstance(low, Refused) or isinstance(high, Refused):
+        return Interval(None, None, None).document()
+    bounds = (low.dr.low, high.dr.high)
+    least, most = (None if one is None else min(max(one, 0.0), 1.0) for one in bounds)
+    return Interval(None, least, most).document()
 
 
 def document(found: OffPolicy | Refused) -> dict[str, object]:

@@ -60,7 +60,7 @@ def _off_policy(found: Found) -> Iterator[str]:
         if marks:
             yield f"<p><b>{escape(title)} of a call, doubly robust</b></p>"
             yield intervals(marks, SAY[reward], low=0.0)
-    yield from map(_soft, sentences.refusals(found))
+    yield from map(_soft, (*sentences.unsaid(found), *sentences.refusals(found)))
 
 
 def _replay(found: Found) -> Iterator[str]:

@@ -29,8 +29,9 @@ NOBODY = "(nobody)"  # the action of a call that no candidate can serve
 def by_turn(turns: Sequence[Turn], routes: Sequence[Route]) -> dict[int, Route]:
     """The route of each turn that one concerns.
 
-    A call that came through a route of that name belongs to it; any other to the first route that
-    lists its model.  If none does, the calls of a single route are all those it could serve.
+    A call that came through a route of that name belongs to it, and so does one that asks for a
+    model of that name, as the gateway would understand it; any other to the first route that lists
+    its model.  If none does, the calls of a single route are all those it could serve.
     """
     named = {route.options.name: route for route in routes}
     listed: dict[str, Route] = {}
@@ -39,7 +40,9 @@ def by_turn(turns: Sequence[Turn], routes: Sequence[Route]) -> dict[int, Route]:
             listed.setdefault(one.options.label, route)
     found = {}
     for number, turn in enumerate(turns):
-        if (of := named.get(turn.first.route) or listed.get(turn.first.label)) is not None:
+        row = turn.first
+        of = named.get(row.route) or named.get(row.request_model) or listed.get(row.label)
+        if of is not None:
             found[number] = of
     if not found and len(routes) == 1:
         found = {n: routes[0] for n, turn in enumerate(turns) if able(routes[0], turn.facts)}

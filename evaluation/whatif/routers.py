@@ -20,7 +20,7 @@ from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.decision import Decision, decide, unit_of
 from proxy.gateway.facts import Facts
 from proxy.gateway.failures import What
-from proxy.gateway.filters import Route, fits
+from proxy.gateway.filters import Route, fits, speaks
 from proxy.gateway.live import Condition, Live
 from proxy.gateway.options import GatewayOptions
 from proxy.gateway.translation import requests
@@ -34,12 +34,12 @@ def facing(facts: Facts, route: Route) -> Facts:
 
     Rows do not hold what a translation may refuse, so it is taken to succeed.
     """
-    if not requests.can(facts.dialect, facts.operation):
+    if (facts.dialect, facts.operation) not in requests.APIS:
         return facts
     others = {
         one.options.label: ""
         for one in route.candidates
-        if one.dialect != facts.dialect and one.dialect in requests.WRITES
+        if not speaks(one, facts) and one.dialect in requests.WRITES
     }
     return replace(facts, foreign=others) if others else facts
 

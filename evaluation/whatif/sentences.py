@@ -7,8 +7,18 @@ from evaluation.reports import words
 from pricing.money import UNKNOWN
 
 Found = Mapping[str, Any]
-SAY = {"usd_per_call": words.usd, "total_s": words.seconds, "failed_share": words.percent}
-TITLES = {"usd_per_call": "cost", "total_s": "time", "failed_share": "failures"}
+SAY = {
+    "usd_per_call": words.usd,
+    "total_s": words.seconds,
+    "failed_share": words.percent,
+    "success_share": words.percent,
+}
+TITLES = {
+    "usd_per_call": "cost",
+    "total_s": "time",
+    "failed_share": "failures",
+    "success_share": "success",
+}
 
 
 def history(found: Found) -> list[str]:
@@ -98,7 +108,21 @@ def off_policy(found: Found) -> str:
     text = f"Off-policy estimate from {found['calls']:,} calls with recorded propensities"
     if found["left_out"]:
         text += f"; {found['left_out']:,} left out, as their sessions began before the history"
-    return f"{text}; {found['quality_reason']}:"
+    judged = found["quality"]["judged"]
+    if not judged:
+        return f"{text}; nobody gave feedback about them, so cost, time and failures only:"
+    return f"{text}; success rests on feedback about {judged:,} of them:"
+
+
+def unsaid(found: Found) -> list[str]:
+    """How far success can be from its estimate, because of calls that nobody judged."""
+    lines = []
+    for name, rewards in found["policies"].items():
+        bounds = rewards["success_share"].get("whatever_unsaid")
+        if bounds and bounds["low"] is not None:
+            low, high = words.percent(bounds["low"]), words.percent(bounds["high"])
+            lines.append(f"{name}: success {low} to {high}, whatever calls without feedback were")
+    return lines
 
 
 def refusals(found: Found) -> list[str]:
@@ -106,8 +130,11 @@ def refusals(found: Found) -> list[str]:
     lines = []
     for name, rewards in found["policies"].items():
         refused = {reward: one for reward, one in rewards.items() if "dr" not in one}
+        asked = len(rewards)
+        if not found["quality"]["judged"]:  # as was said before
+            asked -= refused.pop("success_share", None) is not None
         reasons = {one["refused"] for one in refused.values()}
-        if len(refused) == len(rewards) and len(reasons) == 1:  # once is enough
+        if len(refused) == asked and len(reasons) == 1:  # once is enough
             bounds = filter(None, (_bounds(reward, one) for reward, one in refused.items()))
             known = ", ".join(bounds)
             said = f"; bounds: {known}" if known else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from exporters.clickhouse import success
 from exporters.clickhouse.dimensions import REASON, TAG, Bound, known
 from exporters.clickhouse.query import ROWS_MAX, Filter, bounds, microseconds
 from exporters.record import COLUMNS
@@ -15,6 +16,7 @@ class CallsQuestion:
     """Which calls, at most `limit` and ROWS_MAX.
 
     To get the next page, pass `ts` and `call_id` of the last row as `before` and `before_id`.
+    With `successes`, rows of calls also have `success`, and `judged`, whether somebody said so.
     """
 
     limit: int = 100
@@ -23,10 +25,14 @@ class CallsQuestion:
     before: datetime | None = None
     before_id: str = ""
     filters: tuple[Filter, ...] = ()
+    successes: bool = False
 
-    def sql(self, rows: str, columns: Sequence[str] = COLUMNS) -> tuple[str, Bound]:
+    def sql(
+        self, rows: str, columns: Sequence[str] = COLUMNS, *, feedback: bool = False
+    ) -> tuple[str, Bound]:
         """As SQL over `rows`, a table or view with these columns, and the values to bind in it.
 
+        `feedback` is whether anybody said of a call whether it succeeded.
         Raises ValueError for an invalid id and for a name that its rows cannot be filtered by.
         """
         bound: Bound = {"limit": min(self.limit, ROWS_MAX)}
@@ -38,8 +44,10 @@ class CallsQuestion:
             bound["before"] = microseconds(self.before)
             bound["before_id"] = str(UUID(self.before_id)) if self.before_id else str(UUID(int=0))
         conditions += [within(one, rows, columns).sql(bound) for one in self.filters]
+        more = success.of_a_call(feedback=feedback) if self.successes else {}
+        chosen = [*columns, *(f"{sql} AS {name}" for name, sql in more.items())]
         return (
-            f"SELECT {', '.join(columns)}, ingested_at FROM {rows} AS t"
+            f"SELECT {', '.join(chosen)}, ingested_at FROM {rows} AS t"
             f" WHERE {' AND '.join(conditions)} ORDER BY ts DESC, call_id DESC"
             " LIMIT {limit:UInt32}",
             bound,

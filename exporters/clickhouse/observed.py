@@ -7,6 +7,7 @@ session, user or prompt: a session is a hash, equal for its calls.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from exporters.clickhouse import success
 from exporters.clickhouse.dimensions import Bound, known
 from exporters.clickhouse.query import Query, bounds
 from exporters.clickhouse.reports import Asks, Report, report
@@ -21,28 +22,24 @@ _CLUSTER = (
     " t.trace_id != '' AND t.parent_span_id != '', concat('t', t.trace_id),"
     " concat('c', toString(t.call_id))))"
 )
-_REFUSED = (
-    "t.attributes['response.refusal'] != '' OR t.attributes['response.content_filter'] != ''"
-    " OR t.attributes['response.block_reason'] != ''"
-)
 _PLAIN = (
-    *("operation", "outcome", "finish_reason", "cost_usd", "cost_status", "duration_us"),
+    *("operation", "outcome", "cost_usd", "cost_status", "duration_us"),
     *("first_token_us", "input_tokens_total", "output_tokens_total", "cache_read_tokens"),
     *("cache_write_tokens", "reasoning_tokens", "service_tier", "stream", "attempt"),
     *("http_status", "request_bytes", "feature", "request_model", "usage", "route"),
     *("route_version", "candidate", "propensity", "request_id"),
 )
-COLUMNS: Mapping[str, str] = {
+_SQL: Mapping[str, str] = {
     "provider": known("provider").expression({}),
     "model": known("model").expression({}),
     "cluster": _CLUSTER,
     "in_session": "t.session_id != ''",
     "ts_us": "toUnixTimestamp64Micro(t.ts)",
-    "refused": _REFUSED,
     "effort": "t.attributes['request.reasoning.level']",
     "is_eval": "t.tags['eval-run'] != ''",
     **{name: f"t.{name}" for name in _PLAIN},
 }
+COLUMNS = (*_SQL, *success.of_a_call(feedback=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +65,19 @@ class Observed:
         }
 
 
-def statement(query: Query, rows: str, share: float) -> tuple[str, Bound]:
-    """SQL for the rows of the calls of `query` in the table `rows`, and the values to bind."""
+def statement(query: Query, rows: str, share: float, *, feedback: bool) -> tuple[str, Bound]:
+    """SQL for the rows of the calls of `query` in the table `rows`, and the values to bind.
+
+    `feedback` is whether anybody said of a call whether it succeeded.
+    """
     bound: Bound = {}
     conditions = bounds(query.since, query.until, bound)
     conditions += [one.sql(bound) for one in query.filters]
     if share < 1:
         bound["cut"] = int(share * _HASHES)
         conditions.append(f"{_CLUSTER} < {{cut:UInt64}}")
-    chosen = ", ".join(f"{sql} AS `{name}_`" for name, sql in COLUMNS.items())
+    columns = {**_SQL, **success.of_a_call(feedback=feedback)}
+    chosen = ", ".join(f"{sql} AS `{name}_`" for name, sql in columns.items())
     where = " AND ".join(conditions) or "1"
     return (
         f"SELECT {chosen} FROM {rows} AS t WHERE {where}"
@@ -94,7 +95,8 @@ async def observed(store: Asks, query: Query, *, most: int = CALLS_MAX) -> Obser
     sums = await report(store, closed)
     calls = int(str(sums.total["calls"]))
     share = 1.0 if calls <= most else most / calls
-    sql, bound = statement(closed, await store.rows_table(), share)
+    feedback = bool(await store.ask(success.FOUND, {}))
+    sql, bound = statement(closed, await store.rows_table(), share, feedback=feedback)
     found = await store.ask(sql, bound)
-    names = list(COLUMNS)
-    return Observed(sums, names, [[row[f"{name}_"] for name in names] for row in found], share)
+    rows = [[row[f"{name}_"] for name in COLUMNS] for row in found]
+    return Observed(sums, COLUMNS, rows, share)

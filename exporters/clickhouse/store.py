@@ -16,7 +16,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from exporters import content
-from exporters.clickhouse import connection, feedback
+from exporters.clickhouse import connection, feedback, success
 from exporters.clickhouse.calls_sql import NEWEST, CallsQuestion
 from exporters.clickhouse.clickhouse import REFUSAL_COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
@@ -65,7 +65,8 @@ class Store:
 
     async def calls(self, question: CallsQuestion = NEWEST) -> list[Row]:
         """The calls that `question` asks for, newest first, with all columns."""
-        sql, bound = question.sql(await self.rows_table())
+        feedback = question.successes and bool(await self._rows(success.FOUND, {}))
+        sql, bound = question.sql(await self.rows_table(), feedback=feedback)
         return [_readable(row) for row in await self._rows(sql, bound)]
 
     async def refusals(self, question: CallsQuestion = NEWEST) -> list[Row]:

@@ -32,7 +32,13 @@ def _stopped_by(reasons: tuple[str, ...]) -> str:
 
 
 ENDED_WELL = f"(t.outcome = 'ok' AND NOT {_stopped_by((*CUT, *REFUSED))})"
-REFUSES = f"(t.outcome = 'ok' AND {_stopped_by(REFUSED)})"
+# A refusal that is in a field of its own, beside a usual reason for stopping.
+_NOT_REFUSED = " AND ".join(
+    f"t.attributes['response.{name}'] = ''"
+    for name in ("refusal", "content_filter", "block_reason")
+)
+_SUCCEEDED = f"({ENDED_WELL} AND {_NOT_REFUSED})"
+REFUSES = f"(t.outcome = 'ok' AND ({_stopped_by(REFUSED)} OR NOT ({_NOT_REFUSED})))"
 _YES, _NO, _WELL, _NOTHING = 1, 0, 2, 3  # of a verdict; _WELL: if the call ended well
 
 
@@ -41,10 +47,19 @@ def columns(*, feedback: bool) -> dict[str, str]:
 
     Over rows of `calls` as `t`; without `feedback` the table is not read.
     """
+    one = of_a_call(feedback=feedback)
+    return {
+        "successes": f"countIf({one['success']})",
+        "judged_calls": f"countIf({one['judged']})",
+    }
+
+
+def of_a_call(*, feedback: bool) -> dict[str, str]:
+    """The same of a single row: whether it succeeded, and whether somebody said so or not."""
     verdict = _verdict(feedback=feedback)
     return {
-        "successes": f"countIf({verdict} = {_YES} OR ({verdict} >= {_WELL} AND {ENDED_WELL}))",
-        "judged_calls": f"countIf({verdict} != {_NOTHING})",
+        "success": f"({verdict} = {_YES} OR ({verdict} >= {_WELL} AND {_SUCCEEDED}))",
+        "judged": f"({verdict} != {_NOTHING})",
     }
 
 

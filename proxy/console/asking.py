@@ -27,6 +27,7 @@ from proxy.query.language import (
     COMPARE,
     OBSERVED,
     RECOMMEND,
+    REFUSALS,
     REPORT,
     TIMELINE,
 )
@@ -37,7 +38,7 @@ API = "/api/"
 ASKED = web.RequestKey("asked", Asked)
 ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/calls"): CALLS,
-    ("GET", "/api/refusals"): CALLS,
+    ("GET", "/api/refusals"): REFUSALS,
     ("GET", "/api/budgets"): Accepted(("name",)),
     ("GET", "/api/budgets/{name}/test"): Accepted(("amount",), filters=True),
     ("GET", "/api/budgets/{name}/history"): Accepted((), filters=True),

@@ -1,7 +1,7 @@
 """From a question's words to a `Query`: periods, time zones, groups, order and limit.  Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -19,6 +19,7 @@ from proxy.query.asked import FORMATS, PERIOD, Accepted, Asked, Mistake, near
 BY_MAX = 8  # dimensions of one question
 STEP_S_MAX = 366 * 86_400
 LIMIT_DEFAULT = 100  # calls of one answer
+OF_A_CALL = ("successes",)  # of `MEASURES`, what a single call has
 MONTH = re.compile(r"(\d{4})-(\d\d)")
 
 REPORT = Accepted((*PERIOD, "limit", "order", "format"), ("by", "measure"), filters=True)
@@ -27,7 +28,8 @@ TIMELINE = Accepted((*PERIOD, "step", "limit", "order", "format"), ("by", "measu
 OBSERVED = Accepted(PERIOD, filters=True)
 RECOMMEND = Accepted((*PERIOD, "run", "smallest"), filters=True)
 COMPARE = Accepted((*PERIOD, "run"), ("slo", "weights", "anchors"), filters=True)
-CALLS = Accepted((*PERIOD, "limit", "before", "before_id", "format"), filters=True)
+REFUSALS = Accepted((*PERIOD, "limit", "before", "before_id", "format"), filters=True)
+CALLS = replace(REFUSALS, often=("measure",))
 AUDIT_LOG = Accepted((*PERIOD, "before", "before_id", "limit", "format", *EXACT))
 
 
@@ -113,6 +115,7 @@ def calls_question(asked: Asked, now: datetime) -> CallsQuestion:
         before=_instant(asked, "before", now, period.zone),
         before_id=_id(asked),
         filters=asked.filters,
+        successes=bool(_measures(asked, OF_A_CALL)),
     )
 
 
@@ -177,12 +180,12 @@ def _groups(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return (buckets or [""])[0], by
 
 
-def _measures(asked: Asked) -> tuple[str, ...]:
+def _measures(asked: Asked, known: Sequence[str] = MEASURES) -> tuple[str, ...]:
     """What is measured besides the usual.  Raises Mistake."""
     names = tuple(dict.fromkeys(asked.listed("measure") or ()))
     for name in names:
-        if name not in MEASURES:
-            raise Mistake(f"unknown measure {name[:100]!r}", near(name, MEASURES), "measure")
+        if name not in known:
+            raise Mistake(f"unknown measure {name[:100]!r}", near(name, known), "measure")
     return names
 
 

@@ -100,10 +100,17 @@ def observed(records: Sequence[Record]) -> tuple[list[dict[str, Any]], list[list
         mine.setdefault((record.provider, record.response_model), []).append(record)
         found = {name: getattr(record, name, None) for name in COLUMNS}
         found |= {"model": record.response_model, "cluster": record.session_id or record.call_id}
-        found |= {"refused": 0, "is_eval": 0, "in_session": bool(record.session_id)}
+        found |= {"is_eval": 0, "in_session": bool(record.session_id)}
+        said = record.tags.get("success", "")  # a caller's word, where there is no feedback
+        found |= {"judged": int(bool(said)), "success": int(said == "true" or _well(record, said))}
         found["effort"] = record.attributes.get("request.reasoning.level", "")
         rows.append([found[name] for name in COLUMNS])
     return [_sums(model, each) for (_, model), each in mine.items()], rows
+
+
+def _well(record: Record, said: str) -> bool:
+    """Whether a call that nobody judged succeeded."""
+    return not said and record.outcome == "ok" and record.finish_reason != "length"
 
 
 def _sums(model: str, records: Sequence[Record]) -> dict[str, Any]:

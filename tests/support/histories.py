@@ -101,6 +101,7 @@ class World:
     calls: int = 400
     rate: float = 1.0
     sessions: int = 0  # turns of a session; 0: none
+    judged: tuple[float, float] = (0.0, 0.0)  # share with feedback of those that failed, succeeded
 
     def rows(self, chance: Generator) -> Iterator[dict[str, object]]:
         """Calls with the propensities of the decision that sent them."""
@@ -114,6 +115,7 @@ class World:
             choice = decide(self.served, facts, Live(), 0.0, unit).order[0]
             label = self.served.candidates[choice.candidate].options.label
             made, seconds = outcome(label, given, chance)
+            success = bool(chance.random() < success_rate(label, given))
             yield row(
                 at_s,
                 label,
@@ -127,6 +129,8 @@ class World:
                 candidate=label,
                 propensity=choice.probability,
                 sticky="hit" if session and number % self.sessions else "",
+                success=success,
+                judged=bool(chance.random() < self.judged[success]),
             )
 
     def traffic(self, seed: int) -> Traffic:
@@ -140,6 +144,11 @@ def outcome(label: str, given: int, chance: Generator) -> tuple[int, float]:
     made = max(int(chance.poisson(usual)), 1)
     speed = {MINI: 100.0, LARGE: 60.0, OTHER: 80.0}[label]
     return made, 0.2 + made / speed * float(chance.lognormal(0.0, 0.2))
+
+
+def success_rate(label: str, given: int) -> float:
+    """How often a call serves its purpose: the small model is worse at long prompts."""
+    return {MINI: 0.6, LARGE: 0.9, OTHER: 0.8}[label] if given > 2000 else 0.95
 
 
 def true_mean_usd(label_of: Callable[[int], str], calls: int, seed: int) -> float:
