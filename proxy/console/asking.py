@@ -28,6 +28,7 @@ from proxy.query.language import (
     OBSERVED,
     RECOMMEND,
     REPORT,
+    TARIFFS,
     TIMELINE,
 )
 
@@ -42,6 +43,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/budgets/{name}/test"): Accepted(("amount",), filters=True),
     ("GET", "/api/budgets/{name}/history"): Accepted((), filters=True),
     ("GET", "/api/routes"): Accepted(("name",)),
+    ("GET", "/api/tariffs"): TARIFFS,
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,

@@ -25,6 +25,8 @@ DOCUMENTS: Mapping[str, Sequence[str]] = {
     "budgets.html": ("/budgets",),
     "calls.html": ("/calls",),
     "evaluations.html": ("/evaluations",),
+    "routes.html": ("/routes",),
+    "tariffs.html": ("/tariffs",),
 }
 DECISIONS = ("/compare", "/recommend")
 PAGES = (*(path for paths in DOCUMENTS.values() for path in paths), *DECISIONS)
@@ -37,6 +39,8 @@ NAMES = {
     "compare.html": "Compare",
     "recommend.html": "Recommend",
     "bill.html": "Bill",
+    "routes.html": "Routes",
+    "tariffs.html": "Tariffs",
 }
 LINK = re.compile(r'\b(?:href|src|action)="(?=/)')  # to a path of ours
 # What every document but the login has in its head.

@@ -28,6 +28,7 @@ OBSERVED = Accepted(PERIOD, filters=True)
 RECOMMEND = Accepted((*PERIOD, "run", "smallest"), filters=True)
 COMPARE = Accepted((*PERIOD, "run"), ("slo", "weights", "anchors"), filters=True)
 CALLS = Accepted((*PERIOD, "limit", "before", "before_id", "format"), filters=True)
+TARIFFS = Accepted(("search", "provider", "own", "limit", "offset"))
 AUDIT_LOG = Accepted((*PERIOD, "before", "before_id", "limit", "format", *EXACT))
 
 

@@ -15,7 +15,17 @@ ROOT = Path(__file__).parents[2]
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
         *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "money"),
-        *("steps", "charge_line", "sheet", "book", "near_names", "retired", "bill", "quote"),
+        *(
+            "steps",
+            "charge_line",
+            "sheet",
+            "book",
+            "published",
+            "near_names",
+            "retired",
+            "bill",
+            "quote",
+        ),
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
