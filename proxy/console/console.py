@@ -31,6 +31,7 @@ from proxy.console.probes import Probes
 from proxy.console.reconcile_api import ReconcileApi
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
+from proxy.console.results_api import ResultsApi
 from proxy.console.routes_api import RoutesApi
 from proxy.console.tariffs_api import TariffsApi
 from proxy.delivery.audit import AuditDelivery
@@ -99,6 +100,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *RoutesApi(config).routes(),
             *TariffsApi(parts.book, config.metering.tariffs).routes(),
+            *ResultsApi(config.data, config.console.base_path).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
             *InvoiceApi(parts.store, config.fixed_costs).routes(),
             *ReconcileApi(parts.store, config.invoices).routes(),

@@ -37,7 +37,7 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
         *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
         *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
-        *("exports", "invoices"),
+        *("exports", "invoices", "results"),
         *("delivery", "notices", "evidence", "retention", "budgets", "health", "backup"),
         *("console", "serving", "commands"),
     ),

@@ -40,7 +40,7 @@ function list(found, given) {
   const first = Number(given.get("offset") ?? 0);
   const last = first + found.tariffs.length;
   const range = found.total > found.tariffs.length ? `${count(first + 1)}–${count(last)} of ` : "";
-  $("found").textContent = `${range}${count(found.total)} models; US dollars per million tokens unless noted`;
+  $("found").textContent = `${range}${count(found.total)} ${found.total === 1 ? "model" : "models"}; US dollars per million tokens unless noted`;
   const empty = given.get("own") ? "No own prices yet. How to set one is below." : "No tariff has these words in its name.";
   fill($("tariffs"), found.tariffs.map(line), empty);
   const size = found.next ? found.next - first : first;
