@@ -9,6 +9,7 @@ import { amount } from "./money.js";
 
 const REFRESH_MS = 5e3;
 const SINCE = "24h";
+const TIMES = ["first_token_s", "first_token_p95_s", "total_s", "total_p95_s"];
 const WORDS = { open: "ok", full: "doubt", half_open: "doubt", closed: "bad" }; // state of a pool → class
 const MEANT = { full: "no room left", half_open: "probing", closed: "closed", open: "open" };
 
@@ -16,7 +17,7 @@ let drawn = ""; // nothing moves under somebody who reads it
 
 async function refresh() {
   const name = address().get("name");
-  const by = new URLSearchParams({ since: SINCE, by: name ? "candidate" : "route", ...(name && { route: name }) });
+  const by = new URLSearchParams({ since: SINCE, ...(name ? { by: "candidate", route: name } : { by: "route" }) });
   const [routes, sums] = await Promise.all([
     ask(`/api/routes${name ? `?${new URLSearchParams({ name })}` : ""}`), ask(`/api/report?${by}`),
   ]);
@@ -33,7 +34,8 @@ async function refresh() {
 function list(routes, sums) {
   const used = new Map(sums.map((each) => [each.route, each]));
   fill($("routes"), routes.map((route) => row([
-    [link(route.route, served(`/routes?${new URLSearchParams({ name: route.route })}`)), "name"], [state(route)],
+    [link(route.route, served(`/routes?${new URLSearchParams({ name: route.route })}`)), "name"],
+    [state(route)],
     ...spent(used.get(route.route)), [route.order],
     [route.candidates.map((each) => each.candidate).join(", "), "why"],
   ])), "No routes.");
@@ -53,8 +55,9 @@ function trouble(one) {
 function state(route) {
   const bad = route.candidates.filter(trouble).length;
   if (!bad) return element("span", "open", "ok");
-  const all = bad === route.candidates.length;
-  return element("span", all ? "no candidate can serve" : `${bad} of ${route.candidates.length} passed over`, all ? "bad" : "doubt");
+  const all = route.candidates.length;
+  if (bad === all) return element("span", "no candidate can serve", "bad");
+  return element("span", `${bad} of ${all} passed over`, "doubt");
 }
 
 const pairs = (each) => Object.entries(each).map(([key, value]) => `${key} ${value}`);
@@ -64,18 +67,20 @@ function one(route, sums) {
   $("title").textContent = route.route;
   const calls = new URLSearchParams({ route: route.route, since: SINCE });
   const said = [
-    `order ${route.order}`, route.version && `version ${route.version}`, route.explore && `${percent(route.explore)} explore at random`,
+    `order ${route.order}`, route.version && `version ${route.version}`,
+    route.explore && `${percent(route.explore)} explore at random`,
     `deadline ${count(route.deadline_s)} s`, route.retry_ambiguous && "retries calls that may have been billed",
     route.regions.length && `regions ${route.regions.join(", ")}`,
     route.data_policy.length && `data policy ${route.data_policy.join(", ")}`,
     route.drop.length && `may drop ${route.drop.join(", ")}`,
     ...(route.order === "score" ? [`score ${pairs(route.score).join(", ")}`] : []),
   ];
-  $("facts").replaceChildren(`${said.filter(Boolean).join(" · ")} · `, link("Its calls", served(`/calls?${calls}`)), " · ",
-    link("All routes", served("/routes")));
+  const links = [link("Its calls", served(`/calls?${calls}`)), " · ", link("All routes", served("/routes"))];
+  $("facts").replaceChildren(`${said.filter(Boolean).join(" · ")} · `, ...links);
   candidates(route, sums);
   measured(route);
-  fill($("pools"), route.candidates.flatMap((each) => each.pools.map((pool) => limits(each, pool))), "No keys: nothing can be called.");
+  const pools = route.candidates.flatMap((each) => each.pools.map((pool) => limits(each, pool)));
+  fill($("pools"), pools, "No keys: nothing can be called.");
 }
 
 function candidates(route, sums) {
@@ -86,7 +91,7 @@ function candidates(route, sums) {
     const [calls, cost] = spent(sum);
     return row([
       [each.candidate, "name"], [element("span", why || "open", why ? "bad" : "ok")], calls,
-      [all ? percent((sum?.calls ?? 0) / all) : "–", "n"], [each.share === null ? "–" : percent(each.share), "n"], cost,
+      [all ? percent((sum?.calls ?? 0) / all) : "–", "n"], [percent(each.share), "n"], cost,
       [each.when ? element("code", each.when) : "always", "why"],
     ]);
   }), "No candidates.");
@@ -97,23 +102,26 @@ function measured(route) {
   const stale = route.candidates.some((each) => each.stale) ? "; stale, so the listed order decides" : "";
   $("as-of").textContent = at ? `over 5 minutes, as of ${new Date(at).toLocaleTimeString()}${stale}` : "";
   fill($("measured"), route.candidates.flatMap((each) => each.measured.map((figures) => row([
-    [each.candidate, "name"], [sizes(figures)], [count(figures.calls), "n"], [percent(figures.error_share), "n"],
-    ...["first_token_s", "first_token_p95_s", "total_s", "total_p95_s"].map((name) => [seconds(figures[name]), "n"]),
+    [each.candidate, "name"], [sizes(figures)],
+    [count(figures.calls), "n"], [percent(figures.error_share), "n"],
+    ...TIMES.map((name) => [seconds(figures[name]), "n"]),
   ]))), "No calls in the last five minutes: a candidate nobody called is taken to be like the others.");
 }
 
 function limits(each, pool) {
+  const left = `${count(pool.requests_left)} at ${new Date(pool.told_at).toLocaleTimeString()}`;
   return row([
     [each.candidate, "name"], [element("span", MEANT[pool.state], WORDS[pool.state])],
     [pool.opens_at ? new Date(pool.opens_at).toLocaleTimeString() : "–"],
-    [pool.told_at ? `${count(pool.requests_left)} at ${new Date(pool.told_at).toLocaleTimeString()}` : "not told", "n"],
+    [pool.told_at ? left : "not told", "n"],
     [pool.key], [pool.limits],
   ]);
 }
 
 function sizes({ tokens_from: from, tokens_below: below }) {
   if (from === null) return "any";
-  return below === null ? `${count(from)} or more` : from ? `${count(from)}–${count(below)}` : `below ${count(below)}`;
+  if (below === null) return `${count(from)} or more`;
+  return from ? `${count(from)}–${count(below)}` : `below ${count(below)}`;
 }
 
 const percent = (share) => (share === null ? "–" : `${Number((100 * share).toFixed(share < 0.1 ? 1 : 0))} %`);

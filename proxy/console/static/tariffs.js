@@ -40,8 +40,10 @@ function list(found, given) {
   const first = Number(given.get("offset") ?? 0);
   const last = first + found.tariffs.length;
   const range = found.total > found.tariffs.length ? `${count(first + 1)}–${count(last)} of ` : "";
-  $("found").textContent = `${range}${count(found.total)} ${found.total === 1 ? "model" : "models"}; US dollars per million tokens unless noted`;
-  const empty = given.get("own") ? "No own prices yet. How to set one is below." : "No tariff has these words in its name.";
+  const models = found.total === 1 ? "model" : "models";
+  $("found").textContent = `${range}${count(found.total)} ${models}; USD per million tokens unless noted`;
+  const none = "No own prices yet. How to set one is below.";
+  const empty = given.get("own") ? none : "No tariff has these words in its name.";
   fill($("tariffs"), found.tariffs.map(line), empty);
   const size = found.next ? found.next - first : first;
   const pages = [];
@@ -138,11 +140,15 @@ function period(each) {
   const rest = (rate) => 2 * (rate.unit !== "token") + (rate.when !== "");
   const ordered = each.rates.toSorted((a, b) => rest(a) - rest(b)); // what most calls pay comes first
   const sourced = ordered.some((rate) => rate.source !== each.source);
-  const rates = table("Rates", [["Meter"], ["Price"], ["When"], ...(sourced ? [["Source"]] : [])], ordered.map((rate) => [
-    [rate.meter, "name"], [whole(rate)], [when(rate), "why"], ...(sourced ? [[source(rate.source), "why"]] : []),
+  const heads = [["Meter"], ["Price"], ["When"], ...(sourced ? [["Source"]] : [])];
+  const rates = table("Rates", heads, ordered.map((rate) => [
+    [rate.meter, "name"], [whole(rate)], [when(rate), "why"],
+    ...(sourced ? [[source(rate.source), "why"]] : []),
   ]));
   if (!each.factors.length) return [facts, names, rates];
-  const times = each.factors.map((factor) => [[factor.name], [`× ${factor.factor}`, "n"], [factor.when || "always", "why"]]);
+  const times = each.factors.map((factor) => [
+    [factor.name], [`× ${factor.factor}`, "n"], [factor.when || "always", "why"],
+  ]);
   return [facts, names, rates, element("h3", "Surcharges and discounts"),
     table("Surcharges and discounts", [["Name"], ["Factor", "n"], ["When"]], times)];
 }
