@@ -106,17 +106,19 @@ class TariffBook:
 
         It includes what the provider charges on all models: fees, discounts.
         """
-        key = provider, model
-        found = self._found.get(key)
-        if found is None:
-            if len(self._found) >= NAMES_MAX:
-                self._found.clear()
-            found = self._found[key] = self._all_periods(provider, model)
-        for periods in found:
+        for periods in self._periods(provider, model):
             tariff = periods.at(at)
             if tariff is not None:
                 return tariff
         return None
+
+    def history(self, provider: str, model: str) -> list[list[Tariff]]:
+        """What `find` chooses from: each layer's periods in order of time; private ones first."""
+        return [periods.tariffs for periods in self._periods(provider, model)]
+
+    def is_own(self, tariff: Tariff) -> bool:
+        """Whether a tariff of this book is laid over the shipped ones."""
+        return any(layer.has(tariff.file) for layer in self._layers[:-1])
 
     def names_own(self, provider: str, model: str) -> bool:
         """Whether a tariff laid over the shipped ones names `model`."""
@@ -143,6 +145,15 @@ class TariffBook:
         index = bisect_right(periods, at, key=lambda rate: rate.start)
         return periods[index - 1].usd if index else None
 
+    def _periods(self, provider: str, model: str) -> list["_Periods"]:
+        key = provider, model
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= NAMES_MAX:
+                self._found.clear()
+            found = self._found[key] = self._all_periods(provider, model)
+        return found
+
     def _all_periods(self, provider: str, model: str) -> list["_Periods"]:
         rules: list[Rule] = []
         factors: list[Factor] = []
@@ -167,14 +178,14 @@ class _Periods:
     """The periods of one name in one layer, in order."""
 
     def __init__(self, tariffs: list[Tariff]) -> None:
-        self._tariffs = tariffs
+        self.tariffs = tariffs
         self._starts = [by_start(tariff) for tariff in tariffs]
 
     def at(self, at: datetime) -> Tariff | None:
         index = bisect_right(self._starts, at)
         if not index:
             return None
-        tariff = self._tariffs[index - 1]
+        tariff = self.tariffs[index - 1]
         return tariff if tariff.end is None or at < tariff.end else None
 
 

@@ -36,6 +36,19 @@ BUDGETS = "[budgets.all]\nlimit_usd = 1_000\n[budgets.models]\nscope = { model =
 SETTINGS = (
     f'[console]\ntoken = "{TOKEN}"\n[content]\ncapture = true\n{processes.FAST_ROWS}{BUDGETS}'
 )
+ROUTE = """
+[gateway]
+insecure = true
+[gateway.keys.main]
+provider = "openai"
+value = "file:KEY"
+[gateway.routes.assistant]
+candidates = [
+  { provider = "openai", model = "gpt-5.4-mini", when = "input_tokens < 20000" },
+  { provider = "openai", model = "gpt-5.4" },
+]
+split = [{ candidate = 0, share = 0.9 }, { candidate = 1, share = 0.1 }]
+"""
 WIDE, NARROW, PHONE = 1440, 900, 390
 ROW = "#calls tr[data-call]"
 EDGES = """
@@ -48,9 +61,13 @@ SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.tit
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Serving]:
     """The product with some traffic behind it; it captures content, and asks for a token."""
     data = tmp_path_factory.mktemp("console")
+    key = data / "key"
+    key.write_text("sk-of-the-stand-in", encoding="ascii")
+    key.chmod(0o600)
+    settings = SETTINGS + ROUTE.replace("KEY", str(key))
     with processes.stand_in(data / "stand-in.log") as (upstream, _):
         upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
-        with processes.serve(data, upstreams, settings=SETTINGS) as served:
+        with processes.serve(data, upstreams, settings=settings) as served:
             asyncio.run(traffic.run(served.proxy_url, calls=CALLS, rate=60, seed=7, speed=20))
             yield served
 
@@ -354,3 +371,53 @@ def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) 
     wait(page, lambda: texts(page, "#edited")[0].startswith("Change mine"))
     page.execute_script("document.querySelector('#remove').click()")
     wait(page, lambda: texts(page, "#answer") == ["Removed."])
+
+
+def test_a_route_shows_its_candidates(served: processes.Serving, page: webdriver.Chrome) -> None:
+    """Its rules, what each candidate served and at what cost, and the state of its keys."""
+    body = {"model": "assistant", "messages": [{"role": "user", "content": "hello"}]}
+    asked = urllib.request.Request(
+        f"{served.proxy_url}/gateway/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+    urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
+    [row] = rows_when(served, 1, "route=assistant")
+    page.get(f"{served.console_url}/routes")
+    wait(page, lambda: texts(page, "#routes tbody td:nth-child(2)") == ["open"])
+    page.find_element(By.LINK_TEXT, "assistant").click()
+    for width in (WIDE, PHONE):
+        resize(page, width)
+        wait(page, lambda: len(texts(page, "#candidates tbody tr")) == 2)
+        candidates = {text.split("\t")[0]: text for text in texts(page, "#candidates tbody tr")}
+        assert candidates.keys() == {"openai/gpt-5.4-mini", "openai/gpt-5.4"}
+        assert "open\t1\t100 %\t" in candidates[row["candidate"]]
+        assert "\t90 %\t" in candidates["openai/gpt-5.4-mini"]
+        assert candidates["openai/gpt-5.4-mini"].endswith("input_tokens < 20000")
+        assert texts(page, "#pools tbody td:nth-child(2)") == ["open", "open"]
+        assert mistakes(page) == []
+        assert sideways(page) == 0
+
+
+def test_a_receipt_leads_to_the_tariff(served: processes.Serving, page: webdriver.Chrome) -> None:
+    """Whose rates are those of its lines; the list finds it by its words."""
+    rows = rows_when(served, CALLS, f"project={PROJECT}&provider=openai&model=gpt-5.4-mini")
+    call = next(row for row in rows if row["cost_status"] == "exact")
+    page.get(f"{served.console_url}/calls?call={call['call_id']}")
+    link = "#receipt dd a[href*='/tariffs?']"
+    wait(page, lambda: texts(page, link) == [call["tariff"].rpartition("#")[0]])
+    page.execute_script("document.querySelector(arguments[0]).click()", link)
+    for width in (WIDE, PHONE):
+        resize(page, width)
+        wait(page, lambda: texts(page, "#title") == ["openai/gpt-5.4-mini"])
+        wait(page, lambda: any("always" in text for text in texts(page, "#current tr")))
+        assert "input\t$0.75 per million tokens\talways" in texts(page, "#current tbody tr")
+        assert mistakes(page) == []
+        assert sideways(page) == 0
+    page.get(f"{served.console_url}/tariffs?search=mini+gpt-5.4&provider=openai")
+    wait(page, lambda: texts(page, "#tariffs tbody td:first-child")[:1] == ["openai/gpt-5.4-mini"])
+    assert (
+        page.find_element(By.CSS_SELECTOR, "[name=search]").get_property("value") == "mini gpt-5.4"
+    )
+    page.get(f"{served.console_url}/tariffs?provider=opena")
+    wait(page, lambda: "did you mean openai?" in texts(page, "#health")[0])

@@ -1,6 +1,7 @@
 """`/api/routes`: what the console tells of the gateway's candidates, from what the relays share."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from proxy.gateway import pools
 from proxy.gateway.failures import What
 from proxy.gateway.limits import Room, pool
 from proxy.gateway.measured import Measured, Sample
-from proxy.gateway.options import GatewayOptions
+from proxy.gateway.options import GatewayOptions, Share
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 from support.gateway_bench import KEYS, options
@@ -36,7 +37,12 @@ async def test_a_route_that_nobody_called(tmp_path: Path) -> None:
     assert (found["route"], found["order"]) == ("r", "rules")
     a, b = found["candidates"]
     assert (a["candidate"], b["candidate"]) == ("openai/a", "anthropic/b")
-    assert a["pools"] == [{"key": "one", "limits": "a", "state": "open", "opens_at": None}]
+    [pool_] = a["pools"]
+    assert {name: pool_.pop(name) for name in ("requests_left", "told_at")} == {
+        "requests_left": None,
+        "told_at": None,
+    }
+    assert pool_ == {"key": "one", "limits": "a", "state": "open", "opens_at": None}
     assert (a["measured"], a["measured_at"], a["stale"], a["failing"]) == ([], None, False, False)
     assert not any(secret in str(found) for secret in KEYS.values())
 
@@ -52,6 +58,8 @@ async def test_the_state_of_each_pool(tmp_path: Path) -> None:
     first, second = found["candidates"][0]["pools"]
     assert (first["state"], second["state"]) == ("closed", "full")
     assert first["opens_at"] > second["opens_at"] > "2026"
+    assert (first["requests_left"], second["requests_left"]) == (None, 0)
+    assert second["told_at"] > "2026"
     relay.change(one, lambda p, now: pools.limited(pools.Pool(), now - 50, 40, 0.5))
     relay.change(two, lambda *_: pools.Pool())
     _, [found] = await asked(tmp_path, made)
@@ -90,3 +98,18 @@ async def test_an_unknown_route(tmp_path: Path) -> None:
     status, found = await asked(tmp_path, GatewayOptions(), "?name=r")
     assert (status, found["hint"]) == (400, "the configuration has none")
     assert await asked(tmp_path, GatewayOptions()) == (200, [])
+
+
+async def test_the_rules_of_a_route(tmp_path: Path) -> None:
+    """As configured: the share of each candidate, its condition, and what the route may do."""
+    made = options(tmp_path, "a", "anthropic/b")
+    route = replace(
+        made.routes["r"],
+        split=(Share(candidate=1, share=0.25),),
+        explore=0.02,
+        drop=("seed",),
+    )
+    _, [found] = await asked(tmp_path, replace(made, routes={"r": route}))
+    assert [one["share"] for one in found["candidates"]] == [None, 0.25]
+    assert (found["explore"], found["drop"], found["retry_ambiguous"]) == (0.02, ["seed"], False)
+    assert found["score"] == {"quality": 1.0, "latency": 1.0, "cost": 1.0, "safety": 1.0}

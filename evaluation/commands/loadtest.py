@@ -23,6 +23,7 @@ from evaluation.loadtest.sending import Due
 from evaluation.runs import through_proxy
 from exporters.record import TransientError
 from pricing.money import amount
+from proxy import results
 from proxy.commands import terminal
 from proxy.commands.arguments import configuration
 from proxy.commands.terminal import Column, Exit
@@ -129,8 +130,18 @@ def _told(arguments: argparse.Namespace, one: Outcome) -> None:
 
 
 def _show(arguments: argparse.Namespace, found: dict[str, Any]) -> Exit:
+    html, ok = page.page(found), _passed(found)
     if arguments.html:
-        arguments.html.write_text(page.page(found), encoding="utf-8")
+        arguments.html.write_text(html, encoding="utf-8")
+    result = results.Result(
+        at=datetime.now(UTC),
+        title=sentences.plan(found),
+        said=sentences.short(found),
+        ok=ok,
+        document=found,
+        html=html,
+    )
+    results.keep(configuration(arguments).data, "loadtest", result)
     if arguments.json:
         terminal.emit(found)
     else:
@@ -138,10 +149,14 @@ def _show(arguments: argparse.Namespace, found: dict[str, Any]) -> Exit:
         terminal.show(STEPS, [sentences.step_cells(step) for step in found["steps"]])
         for line in sentences.ended(found):
             terminal.wrapped(line)
+    return Exit.OK if ok else Exit.FAILED
+
+
+def _passed(found: dict[str, Any]) -> bool:
+    """Whether the test got to its end, and every limit was met."""
     steps = found["steps"]
     whole = len(steps) == len(found["loads"]) and not any(
         step["stopped"] or step["capped"] for step in steps
     )
     last = steps if found["knee"] is None else steps[:1]  # the end of a ladder is meant to fail
-    kept = all(one["met"] for step in last for one in step["slo"])
-    return Exit.OK if whole and kept else Exit.FAILED
+    return whole and all(one["met"] for step in last for one in step["slo"])

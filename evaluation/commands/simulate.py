@@ -7,6 +7,7 @@ model answered every prompt.
 import argparse
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from evaluation.history.rows import HistoryRow
 from evaluation.history.turns import facts_of, traffic
 from evaluation.reports.rows import Stored
 from evaluation.simulation import REPLICATIONS_MIN
-from evaluation.whatif import page, routes_file
+from evaluation.whatif import page, routes_file, sentences
 from evaluation.whatif.routes_file import RoutesFile
 from evaluation.whatif.study import CALLS_MAX, Asked, TooLittle, study
 from exporters.record import TransientError
+from proxy import results
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
 from proxy.commands.numbers import positive, positive_count
@@ -74,13 +76,29 @@ def main(arguments: argparse.Namespace) -> int:
     except (TransientError, OSError) as error:
         terminal.say(f"Cannot read the calls: {error}", sys.stderr)
         return Exit.FAILED
+    html = page.page(found)
     if arguments.html:
-        arguments.html.write_text(page.page(found), encoding="utf-8")
+        arguments.html.write_text(html, encoding="utf-8")
+    _keep(arguments, found, html)
     if arguments.json:
         terminal.emit(found)
     else:
         simulate_words.show(found)
     return Exit.OK if found["gate"]["passed"] else Exit.FAILED
+
+
+def _keep(arguments: argparse.Namespace, found: dict[str, Any], html: str) -> None:
+    """For the page of the console."""
+    begin, *facts = map(str.strip, sentences.gate(found["gate"]))
+    result = results.Result(
+        at=datetime.now(UTC),
+        title=f"{', '.join(route['route'] for route in found['routes'])} as in {arguments.what}",
+        said=f"{begin} {'; '.join(facts)}",
+        ok=found["gate"]["passed"],
+        document=found,
+        html=html,
+    )
+    results.keep(configuration(arguments).data, "simulate", result)
 
 
 def _studied(arguments: argparse.Namespace) -> dict[str, Any]:

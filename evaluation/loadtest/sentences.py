@@ -88,6 +88,15 @@ def ended(found: Found) -> Iterator[str]:
     yield f"Spent {amount(found['spent_usd'], 'estimated' if unknown else 'exact')}{more}."
 
 
+def short(found: Found) -> str:
+    """The whole in a line: the limits, the knee, and what it cost."""
+    kept = [one["met"] for step in found["steps"] for one in step["slo"]]
+    lines = [] if not kept else [f"{sum(map(bool, kept))} of {len(kept)} limits were met."]
+    if found["knee"] is not None:
+        lines.append(knee(found["knee"]))
+    return " ".join((*lines, *list(ended(found))[-1:]))
+
+
 def slo(found: Found) -> str:
     """One limit, and whether it was kept."""
     if found["value"] is None:

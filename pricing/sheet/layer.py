@@ -78,6 +78,10 @@ class Layer:
         stated = (sheet.provider for sheet in self._sheets.values() if sheet.tariffs)
         return frozenset((*self._waiting, *stated))
 
+    def has(self, file: str) -> bool:
+        """Whether a file of this name belongs to this layer."""
+        return file in self._texts
+
     def with_volume(self) -> Iterator[Sheet]:
         """At least the sheets that have prices by volume."""
         return self._with(_VOLUME)

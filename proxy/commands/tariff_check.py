@@ -7,10 +7,9 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
-from pricing import Tariff, TariffBook
+from pricing import Tariff, TariffBook, published
 from pricing.book import SHIPPED
 from pricing.sheet.checks import by_start
 from pricing.upkeep.review import reviewed
@@ -98,18 +97,11 @@ def _periods(book: TariffBook) -> dict[tuple[str, str], list[Tariff]]:
     return {model: sorted(periods, key=by_start) for model, periods in sorted(found.items())}
 
 
-def _in_force(periods: Sequence[Tariff], now: datetime) -> Tariff | None:
-    started = [tariff for tariff in periods if by_start(tariff) <= now]
-    if not started or (started[-1].end is not None and started[-1].end <= now):
-        return None
-    return started[-1]
-
-
 def _providers(book: TariffBook, now: datetime) -> Iterator[Cells]:
     by_provider: dict[str, list[Tariff]] = defaultdict(list)
     single: dict[str, int] = defaultdict(int)
     for (provider, _), periods in _periods(book).items():
-        tariff = _in_force(periods, now)
+        tariff = published.in_force(periods, now)
         if tariff is not None:
             by_provider[provider].append(tariff)
             single[provider] += len(periods) == 1 and tariff.start is None
@@ -129,35 +121,19 @@ def _providers(book: TariffBook, now: datetime) -> Iterator[Cells]:
 def _changes(book: TariffBook, now: datetime) -> Iterator[Cells]:
     """Models whose price ends soon, and the price that follows."""
     for (provider, model), periods in _periods(book).items():
-        tariff = _in_force(periods, now)
+        tariff = published.in_force(periods, now)
         if tariff is None:
             continue
         after = next((later for later in periods if by_start(later) > now), None)
         at = tariff.end or (after.start if after else None)
         if at is not None and at <= now + SOON:
-            what = _step(tariff, after) if after else "no known price after that"
+            what = published.step(tariff, after) if after else "no known price after that"
             yield {
                 "provider": provider,
                 "model": model,
                 "at": f"{at:%Y-%m-%dT%H:%MZ}",
                 "what": what,
             }
-
-
-def _step(before: Tariff, after: Tariff) -> str:
-    """The standard prices that change: `input 2 to 4, output 10 to 20`."""
-    old, new = _standard(before), _standard(after)
-    changed = [meter for meter in old if meter in new and old[meter] != new[meter]]
-    return ", ".join(f"{meter} {old[meter]} to {new[meter]}" for meter in changed)
-
-
-def _standard(tariff: Tariff) -> dict[str, Decimal]:
-    return {
-        meter.value: prices[0]
-        for rule in tariff.rules
-        if not rule.when
-        for meter, prices in rule.prices.items()
-    }
 
 
 def _announced(directories: Sequence[Path]) -> Iterator[Cells]:

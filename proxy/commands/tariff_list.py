@@ -1,10 +1,10 @@
 """`taximeter tariffs list` and `show`: prices, their periods and their sources."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 
-from pricing import Tariff, TariffBook
-from pricing.condition import Clause, Schedule, When
+from pricing import Tariff, TariffBook, published
 from pricing.money import UNKNOWN
 from pricing.near_names import near_names
 from proxy.commands import terminal
@@ -34,9 +34,9 @@ def list_tariffs(book: TariffBook, provider: str, *, as_json: bool) -> Exit:
     if not tariffs:
         return _nothing(f"No tariffs for {provider or 'any provider'}.", book)
     if as_json:
-        terminal.emit([_head(tariff) for tariff in tariffs])
+        terminal.emit([published.head(tariff) for tariff in tariffs])
     else:
-        terminal.show(LIST, [_head(tariff) for tariff in tariffs])
+        terminal.show(LIST, [published.head(tariff) for tariff in tariffs])
     return Exit.OK
 
 
@@ -47,10 +47,12 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
     if not found:
         return _unknown(wanted, book)
     if as_json:
-        terminal.emit([_head(tariff) | {"rules": list(_rules(tariff))} for tariff in found])
+        terminal.emit(
+            [published.head(tariff) | {"rules": list(_rules(tariff))} for tariff in found]
+        )
         return Exit.OK
     for tariff in found:
-        head = _head(tariff)
+        head = published.head(tariff)
         terminal.wrapped(f"{tariff.id}: {', '.join(tariff.names)}")
         since = f"since {head['since']}, " if head["since"] else ""
         known = f"known from {head['first_known']}, " if head["first_known"] else ""
@@ -58,7 +60,7 @@ def show_model(book: TariffBook, wanted: str, *, as_json: bool) -> Exit:
         terminal.say(f"  {head['source']}")
         terminal.show(PRICES, _rules(tariff))
         for factor in tariff.factors:
-            when = f" when {_when(factor.when)}" if factor.when else ""
+            when = f" when {published.conditions(factor.when)}" if factor.when else ""
             terminal.say(f"  {factor.name}: x{factor.factor}{when}")
         terminal.say("")
     return Exit.OK
@@ -92,45 +94,16 @@ def _in_force(book: TariffBook, wanted: str, now: datetime) -> Iterator[Tariff]:
                 yield tariff
 
 
-def _head(tariff: Tariff) -> dict[str, str]:
-    return {
-        "provider": tariff.provider,
-        "model": tariff.names[0],
-        "since": "" if tariff.start is None else f"{tariff.start:%Y-%m-%d}",
-        "until": "" if tariff.end is None else f"{tariff.end:%Y-%m-%d}",
-        "first_known": tariff.first_known.isoformat() if tariff.first_known else "",
-        "checked": tariff.checked.isoformat(),
-        "source": tariff.source,
-    }
-
-
-def _rules(tariff: Tariff) -> Iterable[dict[str, str]]:
-    for rule in tariff.rules:
-        when = _when(rule.when)
-        for meter, prices in rule.prices.items():
-            yield {
-                "meter": meter.value,
-                "price": " / ".join(f"{price} {rule.currency}" for price in prices),
-                "per": f"{rule.per[meter]:,f}",
-                "when": when,
-                "rule": rule.id,
-            }
-        for meter in sorted(rule.unpriced):
-            yield {"meter": meter.value, "price": UNKNOWN, "when": when, "rule": rule.id}
-
-
-def _when(when: When) -> str:
-    return ", ".join(sorted(_clause(clause) for clause in when))
-
-
-def _clause(clause: Clause) -> str:
-    """A clause as text, `service_tier in batch|flex`; a schedule as its name."""
-    value = clause.value
-    if isinstance(value, frozenset):
-        shown = "|".join(sorted(map(str, value)))
-    else:
-        shown = value.name if isinstance(value, Schedule) else str(value)
-    return f"{clause.term} {clause.op.value} {shown}"
+def _rules(tariff: Tariff) -> Iterator[dict[str, str]]:
+    for rate in published.rates(tariff):
+        prices = [f"{price} {rate['currency']}" for price in rate["prices"]]
+        found = {
+            "meter": rate["meter"],
+            "price": " / ".join(prices) or UNKNOWN,
+            "when": rate["when"],
+            "rule": rate["rule"],
+        }
+        yield found if rate["per"] is None else found | {"per": f"{Decimal(rate['per']):,f}"}
 
 
 def _nothing(text: str, book: TariffBook) -> Exit:

@@ -29,6 +29,7 @@ from proxy.query.language import (
     RECOMMEND,
     REFUSALS,
     REPORT,
+    TARIFFS,
     TIMELINE,
 )
 
@@ -43,6 +44,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/budgets/{name}/test"): Accepted(("amount",), filters=True),
     ("GET", "/api/budgets/{name}/history"): Accepted((), filters=True),
     ("GET", "/api/routes"): Accepted(("name",)),
+    ("GET", "/api/tariffs"): TARIFFS,
     ("GET", "/api/report"): REPORT,
     ("GET", "/api/spend"): REPORT,
     ("GET", "/api/timeline"): TIMELINE,

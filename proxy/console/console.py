@@ -9,6 +9,7 @@ from exporters.clickhouse.evaluations import Evaluations
 from exporters.clickhouse.feedback import FeedbackTable
 from exporters.clickhouse.store import Row, Store
 from exporters.series import Family
+from pricing import TariffBook
 from proxy.access.page_token import PageTokens
 from proxy.access.tokens import Tokens
 from proxy.budgets.budgets import Budgets
@@ -30,7 +31,9 @@ from proxy.console.probes import Probes
 from proxy.console.reconcile_api import ReconcileApi
 from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
+from proxy.console.results_api import ResultsApi
 from proxy.console.routes_api import RoutesApi
+from proxy.console.tariffs_api import TariffsApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
 from proxy.evidence.heads import Heads
@@ -47,6 +50,7 @@ class Parts:
     """What the console shows and changes."""
 
     store: Store
+    book: TariffBook
     status: Callable[[], Mapping[str, Row]]
     metrics: Callable[[], list[Family]]
     alerts: Callable[[], Mapping[str, object]]
@@ -95,6 +99,8 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BackupApi(parts.backs_up, audit).routes(),
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *RoutesApi(config).routes(),
+            *TariffsApi(parts.book, config.metering.tariffs).routes(),
+            *ResultsApi(config.data, config.console.base_path).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
             *InvoiceApi(parts.store, config.fixed_costs).routes(),
             *ReconcileApi(parts.store, config.invoices).routes(),

@@ -6,9 +6,8 @@ calls on its standard input, so it needs neither the store nor a token.
 
 import asyncio
 import os
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +25,8 @@ from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
 from exporters.record import TransientError
-from proxy.console.asking import ASKED, POLICY, styled
+from proxy.console.asking import ASKED
+from proxy.console.framed import parts, shown
 from proxy.console.page import document
 from proxy.query.answer import instant_text
 from proxy.query.asked import Accepted, Asked, asked
@@ -36,7 +36,6 @@ SINCE = "30d"
 TIMEOUT_S = 60.0
 WAITING_MAX = 4  # questions, the one that is answered among them
 TARIFFS = "TAXIMETER_METERING_TARIFFS"  # the setting metering.tariffs, for the command
-PARTS = re.compile(r"<style>(?P<style>.*)</style>.*<body>(?P<body>.*)</body>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +93,9 @@ class DecisionsApi:
             html = (await self._decided(what, asked(pairs, what.accepted), "--html=-")).decode()
         except ValueError as error:
             said = f'<p role="alert">{escape(str(error))}</p>'
-            return self._shown(what, given, said, status=400)
-        found = PARTS.search(html)
-        assert found is not None  # every report of ours has both
-        style = f"main {{{found['style']}}}"  # not for what stands around the answer
-        return self._shown(what, given, _below(found["body"]), style=style)
-
-    def _shown(
-        self,
-        what: Decision,
-        given: Mapping[str, str],
-        answer: str,
-        *,
-        style: str = "",
-        status: int = 200,
-    ) -> web.Response:
-        """The form with an answer below it, and leave for the style of the answer alone."""
-        values = {name: escape(text, quote=True) for name, text in given.items()}
-        text = self._documents[what.command].substitute(values, answer=answer, style=style)
-        response = web.Response(text=text, content_type="text/html", status=status)
-        response.headers[POLICY] = styled(style)
-        return response
+            return shown(self._documents[what.command], given, said, status=400)
+        answer, style = parts(html)
+        return shown(self._documents[what.command], given, answer, style=style)
 
     async def _decided(self, what: Decision, question: Asked, form: str) -> bytes:
         """Raises ValueError for what the command refuses, and TransientError if it fails."""
@@ -176,8 +157,3 @@ class DecisionsApi:
 def _words(name: str, question: Asked) -> list[str]:
     """`--slo=…`: so no value is taken for another option."""
     return [f"--{name}={value}" for value in question.given.get(name, ()) if value]
-
-
-def _below(answer: str) -> str:
-    """An answer with its headings one level lower: the page has its own above them."""
-    return re.sub(r"(</?h)([1-5])\b", lambda found: f"{found[1]}{int(found[2]) + 1}", answer)

@@ -14,19 +14,23 @@ from aiohttp.typedefs import Handler
 
 FOLDER = Path(__file__).with_name("static")
 # Document → where it is shown.  It finds in its own address what it is about.  Those of decisions
-# are filled in by `decisions_api`, that of the token by `login`.
+# are filled in by `decisions_api` and `results_api`, that of the token by `login`.
 DOCUMENTS: Mapping[str, Sequence[str]] = {
     "index.html": ("/",),
     "dashboards.html": ("/dashboards", "/dashboards/{uid}"),
     "compare.html": (),
     "recommend.html": (),
     "login.html": (),
+    "loadtest.html": (),
+    "simulate.html": (),
     "bill.html": ("/bill",),
     "budgets.html": ("/budgets",),
     "calls.html": ("/calls",),
     "evaluations.html": ("/evaluations",),
+    "routes.html": ("/routes",),
+    "tariffs.html": ("/tariffs",),
 }
-DECISIONS = ("/compare", "/recommend")
+DECISIONS = ("/compare", "/recommend", "/simulate", "/loadtest")  # they hold what they show
 PAGES = (*(path for paths in DOCUMENTS.values() for path in paths), *DECISIONS)
 # Document → its name in the navigation, which is the same on every page.
 NAMES = {
@@ -36,7 +40,11 @@ NAMES = {
     "evaluations.html": "Evaluations",
     "compare.html": "Compare",
     "recommend.html": "Recommend",
+    "simulate.html": "Simulate",
+    "loadtest.html": "Loadtest",
     "bill.html": "Bill",
+    "routes.html": "Routes",
+    "tariffs.html": "Tariffs",
 }
 LINK = re.compile(r'\b(?:href|src|action)="(?=/)')  # to a path of ours
 # What every document but the login has in its head.

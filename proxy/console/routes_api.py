@@ -1,6 +1,7 @@
 """`/api/routes`: the gateway's routes, with the live state of their candidates."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from time import time
 
@@ -48,13 +49,22 @@ class RoutesApi:
         return reply([self._route(one) for one in known.values() if name in ("", one.name)])
 
     def _route(self, route: RouteOptions) -> dict[str, object]:
+        """As it is configured, with what is known of its candidates now."""
+        shares = {one.candidate: one.share for one in route.split}
         return {
             "route": route.name,
             "version": route.version,
             "order": route.order,
             "canary": self._canary(route),
+            "score": asdict(route.score),
+            "explore": route.explore,
+            "deadline_s": route.deadline_s,
+            "retry_ambiguous": route.retry_ambiguous,
+            "regions": route.regions,
+            "data_policy": route.data_policy,
+            "drop": route.drop,
             "candidates": [
-                {"number": number, **self._candidate(one)}
+                {"number": number, "share": shares.get(number), **self._candidate(one)}
                 for number, one in enumerate(route.candidates)
             ],
         }
@@ -90,6 +100,9 @@ class RoutesApi:
         return {
             "candidate": one.label,
             "when": one.when,
+            "weight": one.weight,
+            "quality": one.quality,
+            "safety": one.safety,
             "failing": bool(fresh and failing),
             "state": _state(self._pools.seen(shutting.name(one.label)), time()),
             "measured_at": _instant(at) if figures else None,
@@ -108,6 +121,9 @@ class RoutesApi:
                 "limits": limit_class(one.provider, one.model),
                 "state": _state(found, now),
                 "opens_at": _instant(opens) if opens > now else None,
+                # As the provider told last, less what was sent since.
+                "requests_left": int(found.room) if found.room_at else None,
+                "told_at": _instant(found.room_at) if found.room_at else None,
             }
 
 

@@ -30,6 +30,7 @@ RECOMMEND = Accepted((*PERIOD, "run", "smallest"), filters=True)
 COMPARE = Accepted((*PERIOD, "run"), ("slo", "weights", "anchors"), filters=True)
 REFUSALS = Accepted((*PERIOD, "limit", "before", "before_id", "format"), filters=True)
 CALLS = replace(REFUSALS, often=("measure",))
+TARIFFS = Accepted(("search", "provider", "own", "limit", "offset"))
 AUDIT_LOG = Accepted((*PERIOD, "before", "before_id", "limit", "format", *EXACT))
 
 

@@ -158,6 +158,7 @@ class MeterProcess:
         catching_up = CatchingUp(self.deliveries[0], others, self.clickhouse)
         parts = Parts(
             store=self.store,
+            book=self._book,
             status=self.status,
             metrics=self.metrics,
             alerts=self.alerting.shown,

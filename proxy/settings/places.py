@@ -167,6 +167,11 @@ class Places:
         return self.data / "evaluations"
 
     @property
+    def results(self) -> Path:
+        """The newest results of simulations and load tests, which the console shows."""
+        return self.data / "results"
+
+    @property
     def schedules(self) -> Path:
         """The suites that are run every week."""
         return self.state / "schedules.json"

@@ -15,7 +15,17 @@ ROOT = Path(__file__).parents[2]
 RANKS: dict[str, tuple[str, ...]] = {
     "pricing": (
         *("usage", "terms", "reason", "cause", "condition", "tariff", "plan", "charge", "money"),
-        *("steps", "charge_line", "sheet", "book", "near_names", "retired", "bill", "quote"),
+        *(
+            "steps",
+            "charge_line",
+            "sheet",
+            "book",
+            "published",
+            "near_names",
+            "retired",
+            "bill",
+            "quote",
+        ),
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
@@ -27,17 +37,9 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("exchange", "clients", "instants", "query", "dashboards", "sampling", "secrecy"),
         *("gateway", "settings", "regions", "network", "probes", "journal", "access", "gate"),
         *("relay", "dialects", "tokens", "reading", "content", "metering", "door", "repricing"),
-        *("exports", "invoices"),
-        *(
-            "delivery",
-            "notices",
-            "evidence",
-            "retention",
-            "budgets",
-            "canaries",
-            "health",
-            "backup",
-        ),
+        *("exports", "invoices", "results"),
+        *("delivery", "notices", "evidence", "retention"),
+        *("budgets", "canaries", "health", "backup"),
         *("console", "serving", "commands"),
     ),
     "evaluation": (

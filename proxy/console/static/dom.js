@@ -13,6 +13,8 @@ export function element(name, text, className) {
   return made;
 }
 
+export const link = (text, to) => Object.assign(element("a", text), { href: to });
+
 export function drawn(name, attributes, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);

@@ -3,7 +3,7 @@
 
 import { address, written } from "./address.js";
 import { ask } from "./ask.js";
-import { $, drawn, element, fill, row, served } from "./dom.js";
+import { $, drawn, element, fill, link, row, served } from "./dom.js";
 import { count, duration } from "./format.js";
 import { failed, forever, updated } from "./header.js";
 import { amount } from "./money.js";
@@ -21,7 +21,6 @@ const href = (change) => {
   for (const [name, value] of Object.entries(change)) value ? to.set(name, value) : to.delete(name);
   return written(to);
 };
-const link = (text, to) => Object.assign(element("a", text), { href: to });
 const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
 
 let shown = ""; // what is drawn: nothing moves under somebody who reads it

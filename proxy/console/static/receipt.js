@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { content } from "./content.js";
 import { feedback } from "./feedback.js";
-import { $, element, reachable, row, served } from "./dom.js";
+import { $, element, link, reachable, row, served } from "./dom.js";
 import { count, duration } from "./format.js";
 import { amount } from "./money.js";
 import { reasons } from "./reasons.js";
@@ -47,13 +47,28 @@ function head(call, box, { newer, older }) {
   return header;
 }
 
+const TARIFF = /^([^/]+)\/(.+?)(?:@(\d{4}-\d\d-\d\d)T[\d:]+Z)?$/;
+
+// `provider/model@start` of each tariff, and after a # the version of the book.
+function pricedBy(tariff) {
+  if (!tariff) return "";
+  const end = tariff.lastIndexOf("#"), shown = element("span");
+  for (const id of tariff.slice(0, end).split(",")) {
+    const [, provider, model, since = ""] = id.match(TARIFF) ?? [];
+    const to = served(`/tariffs?${new URLSearchParams({ provider, model, since })}`);
+    shown.append(model ? link(id, to) : id, " ");
+  }
+  shown.append(element("small", tariff.slice(end)));
+  return shown;
+}
+
 function facts(call) {
   const shown = {
     time: call.ts, provider: `${call.provider} (${call.upstream})`, endpoint: call.endpoint,
     outcome: call.outcome + (call.http_status ? ` · ${call.http_status}` : ""),
     "service tier": call.service_tier, "usage origin": call.usage_origin, "cost status": call.cost_status,
     "first token": duration(call.first_token_us), duration: duration(call.duration_us),
-    "proxy overhead": duration(call.overhead_us), tariff: call.tariff,
+    "proxy overhead": duration(call.overhead_us), "priced by": pricedBy(call.tariff),
     "list price": call.list_status && amount(call.list_usd, call.list_status, { whole: true }),
     credential: call.credential_kind,
     "cost reported": call.reported_usd && amount(call.reported_usd, "exact", { whole: true }),
@@ -61,7 +76,10 @@ function facts(call) {
   };
   const list = element("dl");
   for (const [name, value] of Object.entries(shown)) {
-    if (value) list.append(element("dt", name), element("dd", value));
+    if (!value) continue;
+    const dd = element("dd");
+    dd.append(value);
+    list.append(element("dt", name), dd);
   }
   if (call.reasons.length) {
     const why = element("dd", undefined, "reasons");
