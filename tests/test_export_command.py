@@ -134,3 +134,5 @@ def test_the_documents_can_be_followed(page: str, tmp_path: Path) -> None:
         assert (tmp_path / "november.parquet").stat().st_size
         lines_of = (tmp_path / "support" / "conversations.jsonl").read_text(encoding="utf-8")
         assert len(lines_of.splitlines()) <= len(calls)
+        log = b"".join(file.read_bytes() for file in (data / "audit").rglob("*.seg"))
+        assert log.count(b'"action":"export","target":"focus"') == 2

@@ -14,7 +14,7 @@ from exporters.clickhouse.conversations import Selection, conversations
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from proxy.commands import audited, questions, stored, terminal
-from proxy.commands.console_client import request
+from proxy.commands.console_client import SILENCE_S, request
 from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Exit, count
 from proxy.console.audit_api import ChangeMade
@@ -28,7 +28,6 @@ from proxy.settings.config import Config
 from proxy.settings.places import Places, has_store, store_dsn
 
 HELP = "Write conversations with their decisions to a directory."
-SILENCE_S = 300.0  # longest wait between two pages
 LINES_AT_ONCE = 100
 
 

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -18,12 +20,13 @@ from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from pricing.money import amount
-from proxy.commands import questions, stored, terminal
-from proxy.commands.console_client import ask
+from proxy.commands import audited, questions, stored, terminal
+from proxy.commands.console_client import SILENCE_S, request
 from proxy.commands.terminal import Exit, count
+from proxy.console.audit_api import ChangeMade
 from proxy.console.export_api import FOCUS, FOCUS_PATH
 from proxy.exports.focus import COLUMNS, cells, rows, structure
-from proxy.exports.focus_days import DAY, Day, days, read_days
+from proxy.exports.focus_days import Day, days, question_of, read_days
 from proxy.query.asked import Asked, Mistake
 from proxy.query.csv_rows import csv_text
 from proxy.settings.config import Config
@@ -70,8 +73,8 @@ def main(arguments: argparse.Namespace) -> int:
                 new.replace(to)
             if not files:
                 _print(lines, form)
-    except (TransientError, OSError) as error:
-        terminal.say(f"Cannot export: {error}", sys.stderr)
+    except (TransientError, OSError, HTTPException) as error:
+        terminal.say(f"Cannot export: {error or type(error).__name__}", sys.stderr)
         return Exit.FAILED
     done.files = [str(to) for to in files]
     if files and form == "json":
@@ -106,7 +109,7 @@ def _write(lines: Path, to: Path, ending: str, engine: Path) -> None:
 def _gather(
     config: Config,
     question: tuple[questions.Pairs, Asked],
-    wanted: Sequence[date],
+    wanted: list[date],
     to: Path,
 ) -> tuple[Written, Path | None]:
     """Write the rows as lines of JSON; returns the engine's directory if this process has it."""
@@ -124,24 +127,25 @@ def _gather(
             done.not_billed_calls += int(str(day.absent["not_billed"]))
 
         pairs, asked = question
-        filters = [(n, t) for n, t in pairs if n not in ("since", "until", "month", "tz")]
-        for at, day in enumerate(wanted):
-            ends = [("since", day.isoformat()), ("until", (day + DAY).isoformat())]
-            found = ask(config, FOCUS_PATH, [*filters, *ends, ("tz", "UTC")])
-            if found is None and not at:
-                return done, asyncio.run(_from_store(config, asked, list(wanted), take))
-            if found is None:
-                raise OSError("the console has gone; run the command again")
-            for one in msgspec.convert(found, list[Day]):
-                take(one)
-    return done, None
+        if not wanted:
+            return done, None
+        change = question_of(wanted, pairs)
+        query = [*change.asked, ("since", change.since), ("until", change.until), ("tz", "UTC")]
+        path = f"{FOCUS_PATH}?{urlencode(query)}"
+        with request(config, path, method="GET", timeout_s=SILENCE_S) as answer:
+            if answer is not None:
+                for line in answer:
+                    take(msgspec.json.decode(line, type=Day))
+                return done, None
+        if not has_store(config):  # this data directory was never served from
+            return done, None
+        audited.write(config, ChangeMade("export", "focus", after=change))
+        return done, asyncio.run(_from_store(config, asked, wanted, take))
 
 
 async def _from_store(
     config: Config, asked: Asked, wanted: list[date], take: Callable[[Day], None]
 ) -> Path | None:
-    if not has_store(config):  # this data directory was never served from
-        return None
     store = Store(store_dsn(config), database=config.store.database)
     try:
         async for day in read_days(store, wanted, asked.filters):
