@@ -127,8 +127,10 @@ def test_the_documents_can_be_followed(page: str, tmp_path: Path) -> None:
     environ = {"TAXIMETER_CONFIG": "taximeter.toml", "TAXIMETER_DATA": str(data)}
     who = newcomer(tmp_path, **environ)
     for line in shell_lines("\n".join(blocks(read(page), "sh"))):
-        if line.startswith("export ") or (" reconcile " in line and "--file" not in line):
-            continue  # these ask OpenAI
+        if line.startswith("export ") or "s3://" in line:
+            continue
+        if " reconcile " in line and "--file" not in line:
+            continue  # it asks OpenAI
         who.bash(line)
     if page == "docs/export.md":
         assert (tmp_path / "november.parquet").stat().st_size

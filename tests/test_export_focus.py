@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.clickhouse import parquet
 from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.connection import connect
 from exporters.clickhouse.dsn import parse_dsn
+from exporters.clickhouse.file_writer import write_parquet
 from exporters.clickhouse.query import Filter
 from exporters.clickhouse.store import Store
 from exporters.record import EPOCH, Batch, Record
@@ -171,7 +171,7 @@ async def test_rows_follow_the_rules(day: Day, chdb_dsn: str, tmp_path: Path) ->
     lines.write_text("\n".join(json.dumps(cells(row)) for row in found), encoding="utf-8")
     directory = parse_dsn(chdb_dsn).directory
     assert directory is not None
-    parquet.write(lines, structure(), to, directory)
+    write_parquet(lines, structure(), to, directory)
     client = connect(parse_dsn(chdb_dsn))
     read = client.query(
         f"SELECT sum(BilledCost), count(), any(ChargePeriodStart) FROM file('{to}', Parquet)"
