@@ -134,15 +134,14 @@ async def test_finance_gets_sums(console: Console) -> None:
     ]
     assert [(await console.get(path, Role.FINANCE))[0] for path in paths] == [200] * 3
     focus, metered, amortised = [await console.rows(path) for path in paths]
-    (day,) = focus
-    assert day["absent"]["unknown"] == 1
+    assert focus["absent"]["unknown"] == 1
     assert sum(row["calls"] for row in metered) == len(RECORDS)
     assert [row["team"] for row in amortised["rows"]] == ["search"]
     status, body = await console.get(f"{paths[0]}&format=csv")
     table = list(csv.DictReader(io.StringIO(body.decode())))
     assert status == 200
     assert list(table[0]) == list(COLUMNS)
-    assert len(table) == len(day["lines"])
+    assert len(table) == len(focus["lines"])
     assert (await console.get("/api/metered?since=2026-11-03"))[0] == 400
     assert (await console.get("/api/export/focus?since=2026-11-03T01:00Z"))[0] == 400
 

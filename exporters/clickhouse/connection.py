@@ -87,7 +87,7 @@ CONNECTION_ERRORS: dict[type[BaseException], str] = {
 }
 
 
-_engine_pid: int | None = None  # of the process that opened chDB
+_engine: tuple[int, Path] | None = None  # the process that opened chDB, and the directory
 
 
 def connect(dsn: Dsn, settings: Mapping[str, str | int] | None = None) -> Client:
@@ -128,8 +128,8 @@ def _open_engine(directory: Path, settings: Mapping[str, str | int] | None) -> C
 
     No other process can open the same directory, and this process cannot open another one.
     """
-    global _engine_pid  # noqa: PLW0603 — there is one engine per process
-    if _engine_pid not in (None, os.getpid()):
+    global _engine  # noqa: PLW0603 — there is one engine per process
+    if _engine is not None and _engine[0] != os.getpid():
         raise RuntimeError("chDB was opened before this process was forked; using it would hang")
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     client = clickhouse_connect.get_client(
@@ -139,8 +139,13 @@ def _open_engine(directory: Path, settings: Mapping[str, str | int] | None) -> C
         chdb_options=CHDB_OPTIONS,
         show_clickhouse_errors="scrub",
     )
-    _engine_pid = os.getpid()
+    _engine = os.getpid(), directory
     return client
+
+
+def engine_directory(otherwise: Path) -> Path:
+    """The directory of this process's engine, which cannot open another one, or `otherwise`."""
+    return otherwise if _engine is None else _engine[1]
 
 
 def failure(dsn: Dsn, error: Exception) -> TransientError | PermanentError:
@@ -152,7 +157,7 @@ def failure(dsn: Dsn, error: Exception) -> TransientError | PermanentError:
         return error
     code = error.code if isinstance(error, ClientError) else None
     if code in BAD_ROWS_CODES or isinstance(error, BAD_VALUE_ERRORS):
-        return PermanentError(f"store {dsn}: {_short(error)}")
+        return PermanentError(f"store {dsn}: {short(error)}")
     return TransientError(explanation(dsn, error))
 
 
@@ -160,15 +165,16 @@ def explanation(dsn: Dsn, error: Exception) -> str:
     """The store, what is wrong with it and, where known, what to do."""
     if isinstance(error, ClientError) and error.code is not None:
         hint = HINTS.get(error.code)
-        return f"store {dsn}: {hint}: {_short(error)}" if hint else f"store {dsn}: {_short(error)}"
+        return f"store {dsn}: {hint}: {short(error)}" if hint else f"store {dsn}: {short(error)}"
     if dsn.directory is None:
         return f"store {dsn}: {_cause(error)}"
     if holder := _holder(dsn.directory):
         return f"store {dsn}: in use by {holder}; only one process can open a directory at a time"
-    return f"store {dsn}: {_short(error)}"
+    return f"store {dsn}: {short(error)}"
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """The message of `error` in one line, cut if it is long."""
     text = " ".join(str(error).split())
     return text if len(text) <= ERROR_CHARS_MAX else text[:ERROR_CHARS_MAX] + "…"
 

@@ -21,6 +21,7 @@ from proxy.settings.places import Places
 
 READY_TIMEOUT_S = 5.0
 TIMEOUT_S = 60.0  # longer than the console's own queries may take
+SILENCE_S = 300.0  # longest wait between two pages of an export
 
 
 def ask(

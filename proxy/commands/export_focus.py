@@ -7,23 +7,27 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
+from urllib.parse import urlencode
 
 import msgspec
 
-from exporters.clickhouse import parquet
-from exporters.clickhouse.dsn import parse_dsn
+from exporters.clickhouse.file_writer import Target, copy_text, write_parquet
+from exporters.clickhouse.s3_object import PREFIX, S3Object
 from exporters.clickhouse.store import Store
 from exporters.record import TransientError
 from pricing.money import amount
-from proxy.commands import questions, stored, terminal
-from proxy.commands.console_client import ask
+from proxy.commands import audited, questions, stored, terminal
+from proxy.commands.console_client import SILENCE_S, request
+from proxy.commands.export_target import needs_engine, target, within
 from proxy.commands.terminal import Exit, count
+from proxy.console.audit_api import ChangeMade
 from proxy.console.export_api import FOCUS, FOCUS_PATH
 from proxy.exports.focus import COLUMNS, cells, rows, structure
-from proxy.exports.focus_days import DAY, Day, days, read_days
+from proxy.exports.focus_days import Day, days, question_of, read_days
 from proxy.query.asked import Asked, Mistake
 from proxy.query.csv_rows import csv_text
 from proxy.settings.config import Config
@@ -49,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     questions.add_question(parser, FOCUS)
     help = f"a file ending in {CSV} or {PARQUET}, or a directory for both (default: CSV printed)"
-    parser.add_argument("--output", metavar="PATH", type=Path, help=help)
+    parser.add_argument("--output", metavar="PATH", help=f"{help}; here, or as {PREFIX}BUCKET/KEY")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -62,16 +66,16 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         with TemporaryDirectory(prefix="taximeter-") as scratch:
             lines = Path(scratch) / "focus.jsonl"
-            done, engine = _gather(config, (pairs, asked), wanted, lines)
+            done = _gather(config, (pairs, asked), wanted, lines)
             for to in files:
-                to.parent.mkdir(parents=True, exist_ok=True)
-                new = to.with_name(f"{to.name}.new")  # nobody takes a part for the whole
-                _write(lines, new, to.suffix, engine or Path(scratch) / "engine")
-                new.replace(to)
+                if isinstance(to, Path):
+                    _write_here(lines, to, Path(scratch))
+                else:
+                    _send(lines, to, Path(scratch))
             if not files:
                 _print(lines, form)
-    except (TransientError, OSError) as error:
-        terminal.say(f"Cannot export: {error}", sys.stderr)
+    except (TransientError, OSError, HTTPException) as error:
+        terminal.say(f"Cannot export: {error or type(error).__name__}", sys.stderr)
         return Exit.FAILED
     done.files = [str(to) for to in files]
     if files and form == "json":
@@ -82,34 +86,55 @@ def main(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _files(to: Path | None, wanted: Sequence[date]) -> list[Path]:
+def _files(output: str | None, wanted: Sequence[date]) -> list[Target]:
     """What to write: nothing, one file, or both in a directory.  Raises Mistake."""
-    if to is None:
+    if output is None:
         return []
-    if to.suffix in (CSV, PARQUET):
+    to = target(output)
+    ending = _ending(to)
+    if ending == PARQUET:
+        needs_engine("Parquet")
+    if ending in (CSV, PARQUET):
         return [to]
-    if to.suffix and not to.is_dir():
+    if ending and not (isinstance(to, Path) and to.is_dir()):
         hint = f"end it with {CSV} or {PARQUET}, or give a directory for both"
         raise Mistake(f"{to} has no known ending", hint, "output")
+    needs_engine("Parquet")
     name = f"focus-{wanted[0]:%Y-%m}" if wanted else "focus"
-    return [to / f"{name}{ending}" for ending in (CSV, PARQUET)]
+    return [within(to, f"{name}{one}") for one in (CSV, PARQUET)]
 
 
-def _write(lines: Path, to: Path, ending: str, engine: Path) -> None:
-    if ending == PARQUET:
-        parquet.write(lines, structure(), to, engine)
+def _ending(to: Target) -> str:
+    return PurePosixPath(str(to)).suffix
+
+
+def _write_here(lines: Path, to: Path, scratch: Path) -> None:
+    """Write the rows as a file; nobody takes a part for the whole."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    new = to.with_name(f"{to.name}.new")
+    if _ending(to) == PARQUET:
+        write_parquet(lines, structure(), new, scratch)
+    else:
+        _write_csv(lines, new)
+    new.replace(to)
+
+
+def _send(lines: Path, to: S3Object, scratch: Path) -> None:
+    """The same to S3, where a file is there once it is whole."""
+    if _ending(to) == PARQUET:
+        write_parquet(lines, structure(), to, scratch)
         return
-    with to.open("w", encoding="utf-8", newline="") as file:
-        _write_csv(lines, file)
+    _write_csv(lines, scratch / CSV)
+    copy_text(scratch / CSV, to, scratch)
 
 
 def _gather(
     config: Config,
     question: tuple[questions.Pairs, Asked],
-    wanted: Sequence[date],
+    wanted: list[date],
     to: Path,
-) -> tuple[Written, Path | None]:
-    """Write the rows as lines of JSON; returns the engine's directory if this process has it."""
+) -> Written:
+    """Write the rows as lines of JSON."""
     done = Written()
     with to.open("w", encoding="utf-8") as file:
 
@@ -124,31 +149,32 @@ def _gather(
             done.not_billed_calls += int(str(day.absent["not_billed"]))
 
         pairs, asked = question
-        filters = [(n, t) for n, t in pairs if n not in ("since", "until", "month", "tz")]
-        for at, day in enumerate(wanted):
-            ends = [("since", day.isoformat()), ("until", (day + DAY).isoformat())]
-            found = ask(config, FOCUS_PATH, [*filters, *ends, ("tz", "UTC")])
-            if found is None and not at:
-                return done, asyncio.run(_from_store(config, asked, list(wanted), take))
-            if found is None:
-                raise OSError("the console has gone; run the command again")
-            for one in msgspec.convert(found, list[Day]):
-                take(one)
-    return done, None
+        if not wanted:
+            return done
+        change = question_of(wanted, pairs)
+        query = [*change.asked, ("since", change.since), ("until", change.until), ("tz", "UTC")]
+        path = f"{FOCUS_PATH}?{urlencode(query)}"
+        with request(config, path, method="GET", timeout_s=SILENCE_S) as answer:
+            if answer is not None:
+                for line in answer:
+                    take(msgspec.json.decode(line, type=Day))
+                return done
+        if not has_store(config):  # this data directory was never served from
+            return done
+        audited.write(config, ChangeMade("export", "focus", after=change))
+        asyncio.run(_from_store(config, asked, wanted, take))
+        return done
 
 
 async def _from_store(
     config: Config, asked: Asked, wanted: list[date], take: Callable[[Day], None]
-) -> Path | None:
-    if not has_store(config):  # this data directory was never served from
-        return None
+) -> None:
     store = Store(store_dsn(config), database=config.store.database)
     try:
         async for day in read_days(store, wanted, asked.filters):
             take(day)
     finally:
         await store.close()
-    return parse_dsn(store_dsn(config), config.store.database).directory
 
 
 def _read(lines: Path) -> Iterator[dict[str, Any]]:
@@ -157,7 +183,12 @@ def _read(lines: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _write_csv(lines: Path, to: TextIO) -> None:
+def _write_csv(lines: Path, to: Path) -> None:
+    with to.open("w", encoding="utf-8", newline="") as file:
+        _print_csv(lines, file)
+
+
+def _print_csv(lines: Path, to: TextIO) -> None:
     """A header, and a line for each row as it is read."""
     to.write(csv_text([], list(COLUMNS)))
     for row in _read(lines):
@@ -166,7 +197,7 @@ def _write_csv(lines: Path, to: TextIO) -> None:
 
 def _print(lines: Path, form: str) -> None:
     if form != "json":
-        _write_csv(lines, sys.stdout)
+        _print_csv(lines, sys.stdout)
         return
     for row in _read(lines):
         terminal.emit(row)

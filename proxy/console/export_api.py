@@ -1,7 +1,7 @@
 """`GET /api/export/conversations` has conversations with their decisions, as lines of JSON.
 
 A stream of any length with a page in memory: docs/export.md has the form of a line.  Only those who
-may read content get it, and each export is in the audit log.  `GET /api/export/focus` has the bill.
+may read content get it.  `GET /api/export/focus` has the bill.  Each export is in the audit log.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import msgspec
 from aiohttp import web
 
 from exporters.clickhouse.conversations import Exported, conversations
@@ -17,10 +18,10 @@ from exporters.clickhouse.reports import Asks
 from exporters.record import TransientError
 from proxy.access.audit import Audit
 from proxy.console.admission import CALLER
-from proxy.console.asking import ASKED, reply
+from proxy.console.asking import ASKED
 from proxy.exports.asked import question, selection
 from proxy.exports.focus import COLUMNS, cells, rows
-from proxy.exports.focus_days import days, read_days
+from proxy.exports.focus_days import Day, days, question_of, read_days
 from proxy.exports.line import Lines
 from proxy.query.asked import FILTERED_PERIOD, FORMATS
 from proxy.query.csv_rows import csv_text
@@ -48,22 +49,28 @@ class ExportApi:
         return [web.get(PATH, self.conversations), web.get(FOCUS_PATH, self.focus)]
 
     async def focus(self, request: web.Request) -> web.StreamResponse:
-        """The days of a period with their charge lines: `proxy.exports.focus` has the columns.
+        """A line of JSON for each day, with its charge lines: see `proxy.exports.focus_days.Day`.
 
-        As CSV, the rows themselves.
+        As CSV, the rows of `proxy.exports.focus`.
         """
         asked = request[ASKED]
-        wanted = days(asked, datetime.now(UTC))
+        wanted, as_csv = days(asked, datetime.now(UTC)), asked.choice("format", FORMATS) == "csv"
+        after = question_of(wanted, request.query.items())
+        await self._audit(request[CALLER], "export", "focus", after=after)
         read = read_days(self._store, wanted, asked.filters)
-        if asked.choice("format", FORMATS) != "csv":
-            return reply([day async for day in read])
-        response = _attachment("text/csv", f"taximeter-focus-{wanted[0]}.csv")
+        first = await anext(read, None)  # a store that is away is still an error of its own
+        type = "text/csv" if as_csv else "application/x-ndjson"
+        response = _attachment(
+            type, f"taximeter-focus-{after.since}.{'csv' if as_csv else 'jsonl'}"
+        )
         await response.prepare(request)
-        await response.write(csv_text([], list(COLUMNS)).encode())
+        if as_csv:
+            await response.write(csv_text([], list(COLUMNS)).encode())
         async with _whole(request):
+            if first is not None:
+                await response.write(_day(first, as_csv=as_csv))
             async for day in read:
-                made = csv_text(map(cells, rows(day.lines, day.day)), list(COLUMNS))
-                await response.write(made.partition("\n")[2].encode())
+                await response.write(_day(day, as_csv=as_csv))
         return response
 
     async def conversations(self, request: web.Request) -> web.StreamResponse:
@@ -83,6 +90,13 @@ class ExportApi:
 
     def _page(self, page: Page) -> bytes:
         return b"".join(self._lines.line(*one) + b"\n" for one in page)
+
+
+def _day(day: Day, *, as_csv: bool) -> bytes:
+    if not as_csv:
+        return msgspec.json.encode(day) + b"\n"
+    made = csv_text(map(cells, rows(day.lines, day.day)), list(COLUMNS))
+    return made.partition("\n")[2].encode()
 
 
 def _attachment(type: str, name: str) -> web.StreamResponse:

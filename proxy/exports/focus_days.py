@@ -9,7 +9,8 @@ from exporters.clickhouse.focus_sql import GROUPS_MAX, absent, charged
 from exporters.clickhouse.query import Filter
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
-from proxy.query.asked import Asked, Mistake
+from proxy.exports.directory import Question
+from proxy.query.asked import PERIOD, Asked, Mistake, Pairs
 from proxy.query.language import Defaults, stretch
 
 DAY = timedelta(days=1)
@@ -37,6 +38,13 @@ def days(asked: Asked, now: datetime) -> list[date]:
         found.append(start.date())
         start += DAY
     return found
+
+
+def question_of(wanted: list[date], pairs: Pairs) -> Question:
+    """What goes into the audit log; `pairs` are the parameters as they were given."""
+    asked = tuple(sorted((name, text) for name, text in pairs if name not in (*PERIOD, "format")))
+    since = f"{wanted[0]}" if wanted else None
+    return Question(asked=asked, since=since, until=f"{wanted[-1] + DAY}" if wanted else "")
 
 
 async def read_day(store: Asks, day: date, filters: tuple[Filter, ...]) -> Day:
