@@ -114,13 +114,13 @@ def drawn(page: webdriver.Chrome, title: str) -> str:
     return str(panel(page, title).find_element(By.CSS_SELECTOR, ".body").get_attribute("innerText"))
 
 
-DRAWN = [  # one at each change, all before it is taken
+BOARDS = [  # one at each change, all before it is taken
     pytest.param(uid, marks=[] if uid == "taximeter-spend" else pytest.mark.thorough)
     for uid in boards()
 ]
 
 
-@pytest.mark.parametrize("uid", DRAWN)
+@pytest.mark.parametrize("uid", BOARDS)
 def test_a_dashboard_is_drawn(uid: str, console: str, page: webdriver.Chrome) -> None:
     """Each panel has something, wide and on a phone; nothing scrolls sideways or complains."""
     for width in (WIDE, PHONE):
