@@ -97,15 +97,22 @@ def test_mistakes_end_with_2(
         told = capsys.readouterr()
         assert said in told.err
         assert told.out == ""
-    for option, said in (("--tem", "did you mean --team?"), ("--sinse", "did you mean --since?")):
+    for words, said in (
+        (["--tem", "x"], "did you mean --team?"),
+        (["--sinse", "x"], "did you mean --since?"),
+        (["yesterday"], "yesterday is not understood; see --help"),
+    ):
         with pytest.raises(SystemExit, match="2"):
-            main([*report, option, "x"])
+            main([*report, *words])
         assert said in capsys.readouterr().err
     for place, said in (("nowhere", "there is no directory"), ("", "is not a data directory")):
         for command in (["report"], ["audit", "log"], ["store", "check"], ["content", "x"]):
             words = [*command, "--data", str(tmp_path / place), "--config", "/dev/null"]
             assert main(words) == Exit.MISTAKE, command
             assert said in capsys.readouterr().err
+    nowhere = ["--data", str(tmp_path / "nowhere"), "--config", "/dev/null"]
+    assert main(["access", "list", *nowhere]) == Exit.MISTAKE
+    assert "there is no directory" in capsys.readouterr().err
 
 
 def test_no_calls_is_said_only_if_proven(

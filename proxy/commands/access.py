@@ -15,6 +15,7 @@ from proxy.access.roles import Role
 from proxy.commands import audited, terminal
 from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.console_client import TIMEOUT_S, request
+from proxy.commands.stored import existing_places
 from proxy.commands.terminal import Column, Exit
 from proxy.console.access_api import ONE, PATH, NewToken
 from proxy.console.audit_api import ChangeMade
@@ -105,8 +106,11 @@ def remove(config: Config, name: str, *, as_json: bool) -> Exit:
 
 
 def show(config: Config, *, as_json: bool) -> Exit:
-    """Print the tokens by name.  Raises OSError or ValueError if the file cannot be read."""
-    rows = [one.shown() for one in tokens.load(Places(config.data).access)]
+    """Print the tokens by name.
+
+    Raises SettingsError without a data directory, OSError or ValueError if the file is unreadable.
+    """
+    rows = [one.shown() for one in tokens.load(existing_places(config).access)]
     if as_json:
         terminal.emit(rows)
     elif rows:

@@ -139,10 +139,11 @@ def _parsed(words: Sequence[str], chosen: Command | None) -> argparse.Namespace:
     parser = _parser(chosen)
     arguments, unknown = parser.parse_known_args(words)
     if unknown:
-        from proxy.query.asked import near  # noqa: PLC0415 — too slow for --help
+        from proxy.query.asked import meant  # noqa: PLC0415 — too slow for --help
 
         word = unknown[0].partition("=")[0]
-        parser.error(f"{word} is not understood; {near(word, _options(parser), ['see --help'])}")
+        advice = meant(word, _options(parser)) or "see --help"
+        parser.error(f"{word} is not understood; {advice}")
     return arguments
 
 

@@ -22,14 +22,19 @@ def stored_configuration(arguments: argparse.Namespace) -> Config:
     config = configuration(arguments)
     if config.store.dsn:
         return config
-    places = Places(config.data)
-    if not config.data.exists():
-        raise SettingsError((f"data: there is no directory {config.data}; {SERVE}",))
+    places = existing_places(config)
     ours = (places.calls, places.records, places.embedded_store, places.state, places.serve_lock)
     if not any(path.exists() for path in ours):
         text = f"data: {config.data} is not a data directory of Taximeter; {SERVE}"
         raise SettingsError((text,))
     return config
+
+
+def existing_places(config: Config) -> Places:
+    """The names inside the data directory.  Raises SettingsError if there is no such directory."""
+    if not config.data.exists():
+        raise SettingsError((f"data: there is no directory {config.data}; {SERVE}",))
+    return Places(config.data)
 
 
 def not_stored(config: Config) -> Iterator[str]:

@@ -174,9 +174,15 @@ def unknown(name: str, accepted: Accepted) -> Mistake:
 def near(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
     """What to do about an unknown name: the nearest one, or all of them."""
     known = list(known)
+    return meant(name, known) or f"expected: {', '.join(listed or known)}"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Which of the known names an unknown one was probably meant to be; "" if none is near."""
+    known = list(known)
     close = get_close_matches(name.lower(), known, n=1)
     close = close or get_close_matches(name.lower().replace("-", "_"), known, n=1)
-    return f"did you mean {close[0]}?" if close else f"expected: {', '.join(listed or known)}"
+    return f"did you mean {close[0]}?" if close else ""
 
 
 def _value(kind: type[Value], name: str, text: str) -> Value:
