@@ -25,6 +25,7 @@ from support.dashboards import (
     PLUGIN,
     SOURCE,
     TARGET_KEYS,
+    TO,
     Chosen,
     answer,
     is_number,
@@ -423,7 +424,7 @@ OF_CALLS = [rule for rule in rules() if rule["uid"] != BUDGET_SPENT]
 async def test_the_query_of_the_rule_about_budgets(store: Store) -> None:
     """The newest share of each budget that has a limit, as it was sampled."""
     (rule,) = (rule for rule in rules() if rule["uid"] == BUDGET_SPENT)
-    until = datetime.now(UTC) - timedelta(minutes=15)
+    until = TO - timedelta(hours=1, minutes=15)  # the samples were made soon after TO was
     sql = rule["data"][0]["model"]["rawSql"]
     span = timedelta(minutes=5)
     columns, rows = await answer(store, sent(sql, {}, since=until - span, until=until))

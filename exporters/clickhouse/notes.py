@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from exporters.clickhouse import success
 from exporters.clickhouse.dimensions import REASON, Bound, Dimension, known
 from exporters.clickhouse.query import Filter, Query, bounds
-from exporters.clickhouse.report_sql import in_rollup
+from exporters.clickhouse.report_sql import in_rollup, times_rolled_up
 from exporters.clickhouse.reports import Asks, Report
 
 NEAR_MAX = 3  # similar values that are named
@@ -33,10 +33,14 @@ async def notes(store: Asks, query: Query) -> list[str]:
     found = [line for one in query.filters for line in await _of_filter(store, query, one)]
     if query.since is not None and query.since < query.now - ROLLUP_KEPT:
         found.append("hourly sums are kept for two years; older calls are not in this answer")
-    if not in_rollup(query) and (gone := await _gone(store, query)):
+    rolled_up = in_rollup(query)
+    if not (rolled_up and times_rolled_up(query)) and (gone := await _gone(store, query)):
+        kept = f"{gone:,} calls of this period are kept as hourly sums only (store.ttl_days)"
         found.append(
-            f"{gone:,} calls of this period are kept as hourly sums only (store.ttl_days) and are"
-            " not in this answer; whole hours (UTC), by dimensions of the rollup, would have them"
+            f"{kept} and are not in the percentiles"
+            if rolled_up
+            else f"{kept} and are not in this answer; whole hours (UTC), by dimensions of the"
+            " rollup, would have them"
         )
     return found
 

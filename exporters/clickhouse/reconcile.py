@@ -86,9 +86,9 @@ def reconcile(
 
     Days are compared only if both sides still hold all of them, no call of theirs was erased (its
     sums stay), and nothing was written to them for `quiet_s` seconds: a rebuild must not race with
-    an insert.  No batch should be waiting to be
-    resent either: rebuilding a day forgets its tokens, so that batch would be counted twice until
-    the next reconcile.  On a cluster, only `client`'s own shard is compared.
+    an insert.  No batch should be waiting to be resent either: rebuilding a day forgets its tokens,
+    so that batch would be counted twice until the next reconcile.  On a cluster, only `client`'s
+    own shard is compared.
     """
     suffix = "_local" if dsn.cluster else ""
     found = []

@@ -131,8 +131,7 @@ def _sources(query: Query, edges: list[int], rows: str) -> list[Source]:
     """What is read; sums come from the first."""
     if not in_rollup(query, edges):
         return [Source(rows, "t.ts")]
-    names = {*query.by, *(one.name for one in query.filters)}
-    times = _HOUR_TIMES if names <= TIMED else _ROW_TIMES
+    times = _HOUR_TIMES if times_rolled_up(query) else _ROW_TIMES
     return [Source("sums_1h", "t.hour", sums="rolled up", times=""), times]
 
 
@@ -151,6 +150,11 @@ def in_rollup(query: Query, edges: Iterable[int] = ()) -> bool:
         and all(not end % HOUR_US for end in ends)
         and all(known(name).rolled_up for name in names)
     )
+
+
+def times_rolled_up(query: Query) -> bool:
+    """Whether latency_1h has the groups and filters of a query."""
+    return {*query.by, *(one.name for one in query.filters)} <= TIMED
 
 
 def _where(query: Query, bound: Bound, column: str) -> str:
@@ -174,7 +178,7 @@ def _times(query: Query, edges: list[int], bound: Bound, column: str) -> dict[st
 
 
 def _inner(keys: Mapping[str, str], source: Source, counts: Mapping[str, str], where: str) -> str:
-    """One row for each group, with all counts, sums and sketches; what a source has not adds 0."""
+    """One row for each group, with all columns; what a source lacks adds nothing."""
     columns = dict(keys)
     for name, count in counts.items():
         of = {"rows": count, "rolled up": f"sum(t.{name})", "": "toInt64(0)"}

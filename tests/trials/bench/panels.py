@@ -153,14 +153,16 @@ def fill(client: Client, calls: int, days: int) -> None:
         print(f"{last:,} of {calls:,} calls, {perf_counter() - began:.0f} s", file=sys.stderr)
     both = client.query(
         "SELECT name FROM system.columns WHERE database = {name:String}"
-        " AND table IN ('calls', 'corrections') AND name NOT IN ('ingested_at', 'cost_usd')"
+        " AND table IN ('calls', 'corrections') AND name != 'ingested_at'"
+        " AND name NOT LIKE 'cost%' AND name NOT LIKE 'list%'"
         " GROUP BY name HAVING count() = 2",
         {"name": DATABASE},
     )
     same = ", ".join(str(row[0]) for row in both.result_rows)
     client.command(
-        f"INSERT INTO corrections ({same}, revision, old_cost_usd, old_cost_status, cost_usd)"
-        f" SELECT {same}, 1, cost_usd, cost_status, cost_usd * 2 FROM calls"
+        f"INSERT INTO corrections ({same}, revision, old_cost_usd, old_cost_status, cost_usd,"
+        f" cost_status) SELECT {same}, 1, cost_usd, cost_status, cost_usd * 2, cost_status"
+        " FROM calls"
         " WHERE cityHash64(call_id) % 100 = 0 AND cost_usd IS NOT NULL"
         " SETTINGS max_partitions_per_insert_block = 0"
     )
@@ -268,7 +270,8 @@ def document(found: Sequence[Timed], calls: int, row_bytes: float, gigabytes: fl
         f" panel {week:.0f} ms over 7 days and {month:.0f} ms over 30; the ten dearest of"
         f" {len(found)}:",
         "",
-        "| dashboard | panel | 7 days, ms | CPU ms | thousand rows | 30 days, ms | CPU ms | thousand rows |",
+        "| dashboard | panel | 7 days, ms | CPU ms | thousand rows"
+        " | 30 days, ms | CPU ms | thousand rows |",
         "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for one in found[:10]:
