@@ -41,8 +41,8 @@ ROUTES = (
     Column("candidate", "candidate"),
     Column("order", "order"),
     Column("share", "share", number=True),
-    Column("canary", "canary"),
     Column("when", "when"),
+    Column("canary", "canary"),
 )
 CHOICES = (
     Column("number", "", number=True),
@@ -95,8 +95,8 @@ def show(config: Config, *, as_json: bool) -> Exit:
             "candidate": one.label,
             "order": route.order,
             "share": next((f"{a.share:g}" for a in route.split if a.candidate == number), ""),
-            "canary": _canary(canaries, route, number),
             "when": one.when,
+            "canary": _canary(canaries, route, number),
         }
         for route in config.gateway.routes.values()
         for number, one in enumerate(route.candidates)
