@@ -87,6 +87,7 @@ bench: setup # what proxies cost, into docs/performance.md; make bench BENCH=--q
 	$(TRIALS).bench $(or $(BENCH),--write)
 	$(TRIALS).bench.price_speed
 	$(TRIALS).bench.start
+	$(TRIALS).bench.doors
 
 cost: setup # whether a call costs more CPU than recorded, against plain aiohttp
 	$(TRIALS).bench.cost_check

@@ -42,10 +42,7 @@ class Reason(Enum):
     REFUSED_BEFORE_OUTPUT = FREE, "The model declined before it made any output, which is free."
     UNREACHABLE = FREE, "Nothing of the request reached the provider, so it bills nothing."
     REFUSED_BY_BUDGET = FREE, "A budget refused the call before anything of it was sent."
-    GIVEN_UP = (
-        FREE,
-        "The gateway gave the client's call up; what its attempts cost is in their rows.",
-    )
+    GIVEN_UP = FREE, "The gateway gave the client's call up; its attempts have their own rows."
     TOKEN_COUNTING = FREE, "The call only counts or converts tokens, which is free."
     NO_CHARGE_ENDPOINT = FREE, "Providers do not charge for this kind of call."
     NO_USAGE_STATED = FREE, "The call states neither usage nor cost."

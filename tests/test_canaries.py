@@ -1,7 +1,10 @@
 """Canaries in a meter: judged from rows, told once, rolled back for good, seen by relays."""
 
+import argparse
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from time import time
@@ -22,6 +25,7 @@ from proxy.access.roles import Caller
 from proxy.canaries.canaries import Canaries
 from proxy.canaries.notice import notice
 from proxy.commands import routes as command
+from proxy.commands.terminal import Exit
 from proxy.gateway.canary import (
     ROLLED_BACK,
     RUNNING,
@@ -36,7 +40,7 @@ from proxy.gateway.canary import (
 from proxy.gateway.options import CanaryOptions, GatewayOptions, Share
 from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
-from proxy.settings.config import Config
+from proxy.settings.config import Config, Provider
 from proxy.settings.places import Places
 from support.gateway_bench import Script, answer, asking, door, options
 
@@ -177,8 +181,19 @@ async def test_a_worse_canary_is_rolled_back(
     assert shown["canary"]["state"] == ROLLED_BACK
     assert shown["canary"]["sessions"] == 60
     assert shown["canary"]["findings"][0]["canary"] == 0.5
-    command.show(Config(data=tmp_path, gateway=made), as_json=False)
+    config = Config(data=tmp_path, gateway=made)
+    config = replace(config, providers={"openai": Provider(name="openai", base_url="http://x")})
+    command.show(config, as_json=False)
     assert "rolled back" in capsys.readouterr().out
+    body = tmp_path / "body.json"
+    body.write_text('{"model": "r", "messages": [{"role": "user", "content": "Hi"}]}')
+    asked_for = argparse.Namespace(
+        **{"route": "r", "request": str(body), "api": "", "tag": [], "caller": "", "json": False}
+    )
+    assert command.explain(config, asked_for) == Exit.OK
+    said = capsys.readouterr().out
+    assert re.search(r"openai/b +0\.0% .*rolled_back\n", said)
+    assert "The route's canary: rolled back." in said
 
     new = Meter(tmp_path, watched(tmp_path, version="2"), store)
     assert (await new.look()).state == RUNNING

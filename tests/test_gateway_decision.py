@@ -195,6 +195,38 @@ def test_a_new_version_draws_anew() -> None:
     assert abs(same - 500) < 3 * sqrt(250)
 
 
+def test_a_canary_that_was_rolled_back_comes_last() -> None:
+    """Behind all others, even closed or shut off ones; its sessions stay assigned to it, and
+    leave its cache.  What is known of it does not age."""
+    made = route(*THREE, shares={0: 0.5, 1: 0.5}, version="1")
+    out = Condition(rolled_back=True)
+    shut = Condition(shut=True)
+    on_it = Kept(candidate=1, until=NOW + 300)
+    for others in (Condition(), shut, Condition(closed_until=NOW + 60)):
+        state = live(others, out, others, kept=on_it)
+        for at in (NOW, NOW + STALE_S + 1):
+            arms = set()
+            for n in range(20):
+                facts = Facts(session=f"s{n}")
+                found = decide(made, facts, state, at, unit_of(facts, 0.5))
+                arms.add(found.assigned)
+                assert order(found) == [0, 2, 1]
+                assert found.order[-1].reason == "rolled_back"
+                assert found.order[-1].probability == 0.0
+                assert found.sticky == "broken"
+            assert arms == {0, 1}
+    alone = live(out, out, out)
+    assert len(decide(made, Facts(), alone, NOW, "u").order) == 3
+
+
+def test_one_that_is_shut_off_comes_after_the_others() -> None:
+    """Unless all are; nobody else is asked before it for want of better."""
+    made = route(*THREE)
+    assert order(decide(made, FACTS, live(Condition(shut=True)), NOW, "u")) == [1, 2, 0]
+    every = live(*[Condition(shut=True)] * 3)
+    assert order(decide(made, FACTS, every, NOW, "u")) == [0, 1, 2]
+
+
 def test_an_arm_that_cannot_serve_stays_assigned() -> None:
     """Intention to treat: its sessions are served by the others, and are known as its own."""
     made = route(candidate("a"), candidate("b", when="tools"), shares={1: 1.0})

@@ -93,6 +93,7 @@ async def test_every_class(
         notes = [one.gateway for one in b.journal.begun]
         for call in range(1, len(models) + 1):
             await b.ended(call)
+    notes = [note for note in notes if note and note.candidate]  # not that the call was given up
     assert script.models == models
     assert int(found.line.split()[1]) == status
     assert len({note.request_id for note in notes if note}) == 1

@@ -145,8 +145,9 @@ class Canaries:
         for (_, options), standing in zip(self._routes, found, strict=True):
             if standing.state != RUNNING:
                 self._notices.tell(notice(standing, self._node), options.notify)
+        left = {(one.route, one.began_at) for one in found}
         for gone in self._known:
-            if gone.state != RUNNING and not any(one.began_at == gone.began_at for one in found):
+            if gone.state != RUNNING and (gone.route, gone.began_at) not in left:
                 over = datetime.now(UTC)
                 self._notices.tell(notice(gone, self._node, ended_at=over), self._targets)
 

@@ -41,8 +41,8 @@ ROUTES = (
     Column("candidate", "candidate"),
     Column("order", "order"),
     Column("share", "share", number=True),
-    Column("canary", "canary"),
     Column("when", "when"),
+    Column("canary", "canary"),
 )
 CHOICES = (
     Column("number", "", number=True),
@@ -95,8 +95,8 @@ def show(config: Config, *, as_json: bool) -> Exit:
             "candidate": one.label,
             "order": route.order,
             "share": next((f"{a.share:g}" for a in route.split if a.candidate == number), ""),
-            "canary": _canary(canaries, route, number),
             "when": one.when,
+            "canary": _canary(canaries, route) if _watches(route, number) else "",
         }
         for route in config.gateway.routes.values()
         for number, one in enumerate(route.candidates)
@@ -113,9 +113,14 @@ def show(config: Config, *, as_json: bool) -> Exit:
     return Exit.OK
 
 
-def _canary(canaries: Canaries, route: RouteOptions, candidate: int) -> str:
-    """How the route's canary fares, if this candidate is it."""
-    if route.canary is None or route.canary.candidate != candidate:
+def _watches(route: RouteOptions, candidate: int) -> bool:
+    """Whether a candidate is the route's canary."""
+    return route.canary is not None and route.canary.candidate == candidate
+
+
+def _canary(canaries: Canaries, route: RouteOptions) -> str:
+    """How the route's canary fares; "" if it has none."""
+    if route.canary is None:
         return ""
     standing = canaries.of(route)
     return "not judged yet" if standing is None else standing.state.replace("_", " ")
@@ -152,10 +157,13 @@ def explain(config: Config, arguments: argparse.Namespace) -> Exit:
     now = at.timestamp()
     live = _live(config, route, facts, at)
     decision = decide(route, facts, live, now, unit_of(facts, random.random()))
+    canary = _canary(Canaries(Places(config.data)), route.options)
     if arguments.json:
-        terminal.emit(_document(route, facts, live, decision, found))
+        terminal.emit(_document(route, facts, live, decision, found) | {"canary": canary or None})
     else:
         _say(route, facts, live, decision)
+        if canary:
+            terminal.say(f"The route's canary: {canary}.")
         for label, made in found.requests.items():
             if made.losses:
                 terminal.say(f"{label} would be sent without {', '.join(made.losses)}.")

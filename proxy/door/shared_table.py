@@ -196,7 +196,7 @@ class Shared(Generic[T]):
 
     @property
     def busy(self) -> bool:
-        """Whether the lock was not free a moment ago: others may know what this one does not."""
+        """Whether the lock was not free a moment ago: others may know more than this process."""
         return self._clock() < self._away_until
 
     def change(self, name: str, wall: float, to: Callable[[T], T]) -> T | None:

@@ -69,7 +69,8 @@ def decide(route: Route, facts: Facts, live: Live, now: float, unit: str) -> Dec
     out = tuple(Choice(candidate=n, probability=0.0, reason=r) for n, r in why.items() if r)
     able = [n for n, reason in why.items() if not reason]
     conditions = {n: live.condition(n, now) for n in able}
-    front = [n for n in able if _is_well(conditions[n], now)] or able
+    kept_in = [n for n in able if not conditions[n].rolled_back] or able
+    front = [n for n in kept_in if _is_well(conditions[n], now)] or kept_in
     ranked = ranking.ranked(route, facts, conditions, front, live.leader)
     odds, assigned = _odds(route, ranked, unit)
     explored = _mixed(odds, options.explore)

@@ -145,7 +145,7 @@ def rows(found: Mapping[str, Taken]) -> Iterator[str]:
 
 def _more(taken: Taken, least: Taken, name: str) -> float:
     pairs = zip(getattr(taken, name), getattr(least, name), strict=True)
-    return statistics.median(a - b for a, b in pairs)
+    return float(statistics.median(a - b for a, b in pairs))
 
 
 def main() -> None:
