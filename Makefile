@@ -32,7 +32,7 @@ PYTHONS := 3.11 3.12 3.13
 VERSIONED := $(addprefix tests/test_,cli.py cli_serve.py supervisor.py journal.py delivery.py relay*.py \
   websocket.py aiohttp_private.py reading*.py pricing_charge.py pricing_properties.py store.py)
 
-.PHONY: setup run lint test check pythons coverage check-long slow bench cost faults soak receivers clients fuzz mutation price-diff routing-tables docs screenshots clean
+.PHONY: setup run lint test check pythons coverage check-long slow bench cost faults soak receivers clients gateway-clients fuzz mutation price-diff routing-tables docs screenshots clean
 
 setup: $(STAMP)
 
@@ -99,6 +99,9 @@ receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry
 
 clients: setup # real SDKs and agents through the proxy; docs/clients.md
 	$(TRIALS).clients
+
+gateway-clients: setup # real SDKs and agents through the gateway, at other providers; docs/translation.md
+	$(TRIALS).translated --write
 
 fuzz: setup # a million mutations of bodies through every parser; the same bytes through nginx and us
 	$(TRIALS).fuzz

@@ -28,6 +28,7 @@ input[].content[].prompt_cache_breakpoint.mode     o a
 input[].content[].prompt_cache_breakpoint.ttl
 input[].call_id                                    o a g
 input[].name                                       o a g
+input[].namespace                                  o a g
 input[].arguments                                  o a g
 input[].async
 input[].caller.type                                o a g
@@ -59,6 +60,16 @@ tools[].allowed_callers
 tools[].async
 tools[].defer_loading
 tools[].output_schema
+tools[].tools[].type                               o a g
+tools[].tools[].name                               o a g
+tools[].tools[].description                        o a g
+tools[].tools[].parameters                         o a g
+tools[].tools[].strict                             o a g
+tools[].tools[].allowed_callers
+tools[].tools[].async
+tools[].tools[].defer_loading
+tools[].tools[].output_schema
+tools[].tools[].format.*
 tool_choice                                        o a g
 tool_choice.type                                   o a g
 tool_choice.name                                   o a g
@@ -108,7 +119,7 @@ client_metadata.*                                  ~o ~a ~g
 RESPONSES_OWN_ITEMS = (
     *("acknowledged_safety_checks", "action", "actions", "approval_request_id", "approve"),
     *("background", "code", "container_id", "environment", "error", "execution", "fingerprint"),
-    *("input", "max_output_length", "namespace", "operation", "output_format", "outputs"),
+    *("input", "max_output_length", "operation", "output_format", "outputs"),
     *("pending_safety_checks", "quality", "queries", "reason", "reasoning", "result", "results"),
     *("revised_prompt", "server_label", "size", "svg_usage", "text", "tools"),
 )
@@ -119,6 +130,6 @@ RESPONSES_OWN_TOOLS = (
     *("input_fidelity", "input_image_mask", "max_num_results", "model", "moderation"),
     *("output_compression", "output_format", "partial_images", "quality", "ranking_options"),
     *("require_approval", "search_content_types", "search_context_size", "server_description"),
-    *("server_label", "server_url", "size", "svg", "tools", "tunnel_id", "user_location"),
+    *("server_label", "server_url", "size", "svg", "tunnel_id", "user_location"),
     *("vector_store_ids",),
 )
