@@ -20,7 +20,7 @@ from proxy.gateway.chain import Send, Stop, Target, Terms, Tried, next_step
 from proxy.gateway.decision import Decision, decide, unit_of
 from proxy.gateway.facts import Facts
 from proxy.gateway.failures import What
-from proxy.gateway.filters import Route, fits
+from proxy.gateway.filters import Route, fits, speaks
 from proxy.gateway.live import Condition, Live
 from proxy.gateway.options import GatewayOptions
 from proxy.gateway.translation import requests
@@ -34,12 +34,11 @@ def facing(facts: Facts, route: Route) -> Facts:
 
     Rows do not hold what a translation may refuse, so it is taken to succeed.
     """
-    if not requests.can(facts.dialect, facts.operation):
-        return facts
+    reached = requests.reached(requests.APIS.get((facts.dialect, facts.operation), ""))
     others = {
         one.options.label: ""
         for one in route.candidates
-        if one.dialect != facts.dialect and one.dialect in requests.WRITES
+        if one.dialect in reached and not speaks(one, facts)
     }
     return replace(facts, foreign=others) if others else facts
 
