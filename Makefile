@@ -32,7 +32,7 @@ PYTHONS := 3.11 3.12 3.13
 VERSIONED := $(addprefix tests/test_,cli.py cli_serve.py supervisor.py journal.py delivery.py relay*.py \
   websocket.py aiohttp_private.py reading*.py pricing_charge.py pricing_properties.py store.py)
 
-.PHONY: setup run lint test thorough check pythons coverage check-long slow bench cost faults soak receivers clients inspect refusals fuzz mutation focus price-diff routing-tables docs screenshots clean
+.PHONY: setup run lint test thorough check pythons coverage check-long slow bench cost faults soak receivers clients gateway-clients inspect refusals fuzz mutation focus price-diff routing-tables docs screenshots clean
 
 setup: $(STAMP)
 
@@ -109,6 +109,9 @@ inspect: setup # a task of Inspect's through the proxy, and its log imported; do
 
 refusals: setup # how well refusals are found, by the labels in PyRIT's wheel; docs/evaluation.md
 	$(TRIALS).refusal_labels
+
+gateway-clients: setup # real SDKs and agents through the gateway, at other providers; docs/translation.md
+	$(TRIALS).translated --write
 
 fuzz: setup # a million mutations of bodies through every parser; the same bytes through nginx and us
 	$(TRIALS).fuzz

@@ -9,6 +9,7 @@ import pytest
 from proxy.gateway.translation import requests
 from proxy.gateway.translation.losses import Malformed, Refused
 from proxy.gateway.translation.neutral import Target
+from support.media import CLOSED
 from support.translation import target, translated
 
 
@@ -53,6 +54,51 @@ def test_what_asks_for_nothing_is_no_loss(nothing: Any) -> None:
     plain = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     for to in ("anthropic", "gemini"):
         assert translated("openai", plain | nothing, to) == translated("openai", plain, to)
+
+
+SAID = ["brief", "hi", "now in French", "yes", "now in Greek", "go on"]
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_what_is_said_to_the_model_in_between_stays_there(api: str) -> None:
+    """OpenAI's and Anthropic's conversations have system messages; Gemini has one place for them,
+    which comes before all that the model says."""
+    roles = ["system", "user", "system", "assistant", "system", "user"]
+    messages = [{"role": a, "content": b} for a, b in zip(roles, SAID, strict=True)]
+    body: Any = {"model": "m", "max_tokens": 9, "messages": messages}
+    if api == "anthropic":
+        body |= {"system": SAID[0], "messages": messages[1:]}
+    to = "anthropic" if api == "openai" else "openai"
+    found = translated(api, body, to)["messages"]
+    assert [(one["role"], one["content"]) for one in found][-5:] == [
+        *zip(roles[1:], SAID[1:], strict=True)
+    ]
+    with pytest.raises(Refused, match=r"messages\[\]\.role"):
+        translated(api, body, "gemini")
+    made = translated(api, body | {"messages": body["messages"][:-3] + messages[-1:]}, "gemini")
+    told = [part["text"] for part in made["systemInstruction"]["parts"]]
+    assert told == ["brief", "now in French"]
+
+
+@pytest.mark.parametrize(
+    ("strict", "choice", "mode"),
+    [
+        (True, None, "VALIDATED"),
+        (True, "auto", "VALIDATED"),
+        (True, "required", "ANY"),
+        (True, "none", "NONE"),
+        (False, "auto", "AUTO"),
+        (False, None, ""),
+    ],
+)
+def test_strict_tools_are_validated_by_gemini(strict: bool, choice: str | None, mode: str) -> None:
+    """Where a call must be made, its arguments fit anyhow."""
+    function = {"name": "f", "parameters": CLOSED, "strict": strict}
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    asked |= {"tools": [{"type": "function", "function": function}]}
+    made = translated("openai", asked | ({"tool_choice": choice} if choice else {}), "gemini")
+    config = made.get("toolConfig", {}).get("functionCallingConfig", {})
+    assert config.get("mode", "") == mode
 
 
 def test_schemas_are_closed_for_those_who_want_it_said() -> None:

@@ -14,14 +14,13 @@ from proxy.gateway.translation.losses import Refused
 from proxy.gateway.translation.neutral import Target
 from support.translation import BASES, example
 
-DIALECTS = ("openai", "anthropic", "gemini")
 ROWS = [(api, row) for api, rows in FIELDS.items() for row in rows]
 # What says nothing beside what the other API says by itself.
 IMPLIED = frozenset(
     (
         *("model", "stream", "stream_options.include_usage", "service_tier"),
         *("messages[].content[].caller.type", "tools[].type"),
-        *("input[].id", "input[].status", "input[].caller.type"),
+        *("input[].id", "input[].status", "input[].caller.type", "encoding_format"),
     )
 )
 # What a request of Google's SDK says to the SDK, or in other places.
@@ -30,10 +29,6 @@ BESIDE = (
     *("tools", "toolConfig", "safetySettings", "cachedContent", "labels", "serviceTier"),
     *("modelArmorConfig", "store"),
 )
-
-
-def targets(api: str) -> Iterator[str]:
-    return (one for one in DIALECTS if one != api)
 
 
 def translated(api: str, body: Any, to: str, *drop: str) -> requests.Translated:
@@ -46,7 +41,7 @@ def translated(api: str, body: Any, to: str, *drop: str) -> requests.Translated:
 def test_each_row_is_what_is_done(api: str, row: Field) -> None:
     """Carried fields arrive; others are refused by name, and listed if the route drops them."""
     body = example(api, row.name)
-    for to in targets(api):
+    for to in requests.reached(api):
         if to in row.carried or to in row.listed:
             found = translated(api, body, to)
             named = [one for one in found.losses if covers(row, one)]
@@ -113,6 +108,11 @@ def _responses() -> Iterator[str]:
         yield from _typed(kind, "", frozenset())
 
 
+def _embeddings() -> Iterator[str]:
+    params = import_module("openai.types.embedding_create_params")
+    yield from _typed(params.EmbeddingCreateParams, "", frozenset())
+
+
 def _anthropic() -> Iterator[str]:
     params = import_module("anthropic.types.message_create_params")
     for kind in (params.MessageCreateParamsNonStreaming, params.MessageCreateParamsStreaming):
@@ -135,6 +135,7 @@ def _gemini() -> Iterator[str]:
     [
         ("openai", _openai),
         ("responses", _responses),
+        ("embeddings", _embeddings),
         ("anthropic", _anthropic),
         ("gemini", _gemini),
     ],

@@ -341,6 +341,29 @@ def test_both_of_openais_apis_ask_the_same() -> None:
     assert asked == same
 
 
+def test_functions_in_a_namespace() -> None:
+    """One name elsewhere, and told apart in the answer and in what follows it."""
+    function = {"type": "function", "name": "stop", "description": "Stops.", "parameters": CLOSED}
+    group = {"type": "namespace", "name": "agents", "description": "Agents.", "tools": [function]}
+    body: Any = {"model": "m", "input": [HI], "tools": [group]}
+    (tool,) = translated("responses", body, "anthropic")["tools"]
+    assert (tool["name"], tool["description"]) == ("agents__stop", "Agents.\n\nStops.")
+    events: list[Event] = [
+        Begin(id="a", model="m"),
+        Calls(index=0, id="c", name="agents__stop"),
+        Argues(0, "{}"),
+        Ends(finish=Finish.TOOLS),
+    ]
+    (call,) = whole("anthropic", events, tools=[group])["output"]
+    assert (call["namespace"], call["name"]) == ("agents", "stop")
+    told = {"type": "function_call_output", "call_id": "c", "output": "done"}
+    made = translated("responses", body | {"input": [HI, call, told]}, "anthropic")
+    assert made["messages"][1]["content"][0]["name"] == "agents__stop"
+    long = group | {"name": "n" * 60}
+    with pytest.raises(Refused, match="too long behind its namespace"):
+        translated("responses", body | {"tools": [long]}, "anthropic")
+
+
 @pytest.mark.parametrize(
     ("more", "name"),
     [

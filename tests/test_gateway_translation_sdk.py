@@ -24,6 +24,7 @@ MODELS = {
     "anthropic": "claude-haiku-4-5",
     "gemini": "gemini-3-flash-preview",
 }
+SERVED = MODELS | {"mistral": "mistral-small-latest"}  # which has chat completions alone
 ROUTES = "".join(
     f"""
 [gateway.keys.{provider}]
@@ -42,7 +43,7 @@ candidates = [{{ provider = "{provider}", model = "{model}@status=400" }}]
 candidates = [{{ provider = "{provider}", model = "{model}" }}]
 drop = ["seed", "top_k", "topK", "cache_control", "metadata"]
 """
-    for provider, model in MODELS.items()
+    for provider, model in SERVED.items()
 )
 SETTINGS = f"""
 [gateway.callers.search]
@@ -63,7 +64,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A product of its own, whose gateway has keys for all three."""
     folder = tmp_path_factory.mktemp("translation")
     with processes.stand_in(folder / "stand-in.log") as (upstream, _):
-        upstreams = dict.fromkeys(MODELS, upstream)
+        upstreams = dict.fromkeys(SERVED, upstream)
         settings = processes.FAST_ROWS + SETTINGS
         environ = {"GATEWAY_KEY": "sk-T0SECRET-translation"}
         with processes.serve(folder / "p", upstreams, settings=settings, environ=environ) as found:
@@ -230,6 +231,49 @@ def test_google_genai(gemini: "genai.Client", provider: str) -> None:
     assert called.function_calls
     assert called.function_calls[0].args == {"city": "Paris", "unit": "celsius"}
     assert {one.name for one in gemini.models.list()} >= {f"models/to-{provider}"}
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "mistral"])
+def test_openai_responses(served: Serving, chat: "openai.OpenAI", provider: str) -> None:
+    """Whole and streamed, with a tool and its result; the row is the provider's."""
+    raw = chat.responses.with_raw_response.create(model=f"to-{provider}", input="time")
+    said = raw.parse()
+    assert (said.status, bool(said.output_text)) == ("completed", True)
+    tools: Any = [{"type": "function", "name": "weather", "parameters": WEATHER, "strict": True}]
+    asked: Any = [{"role": "user", "content": "weather"}]
+    with chat.responses.stream(model=f"to-{provider}", input=asked, tools=tools) as stream:
+        called = stream.get_final_response()
+    call: Any = next(item for item in called.output if item.type == "function_call")
+    assert json.loads(call.arguments) == {"city": "Paris", "unit": "celsius"}
+    told: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+    given: Any = [*asked, *called.output, told]
+    after = chat.responses.create(model=f"to-{provider}", input=given, tools=tools)
+    assert after.output_text
+    with pytest.raises(openai.APIError):
+        list(chat.responses.create(model=f"broken-{provider}", input="time", stream=True))
+    with pytest.raises(openai.BadRequestError, match="previous_response_id"):
+        chat.responses.create(model=f"to-{provider}", input="time", previous_response_id=said.id)
+    found = row(served, raw.headers["x-taximeter-request-id"])
+    assert (found["provider"], found["translated"]) == (provider, True)
+    assert said.usage is not None
+    assert said.usage.output_tokens == found["output_tokens_total"]
+
+
+def test_openai_embeddings(served: Serving, chat: "openai.OpenAI") -> None:
+    """Gemini's vectors, which the SDK asks for in base64; tokens that are not stated are counted
+    in the row."""
+    raw = chat.embeddings.with_raw_response.create(
+        model="gemini/gemini-embedding-001", input=["time", "people"]
+    )
+    found = raw.parse()
+    assert [one.index for one in found.data] == [0, 1]
+    assert all(-1 <= value <= 1 for one in found.data for value in one.embedding)
+    stored = row(served, raw.headers["x-taximeter-request-id"])
+    assert (stored["provider"], stored["translated"]) == ("gemini", True)
+    assert stored["losses"] == []
+    assert raw.headers["x-taximeter-losses"] == "usage"
+    with pytest.raises(openai.BadRequestError, match="token ids"):
+        chat.embeddings.create(model="gemini/gemini-embedding-001", input=[1, 2])
 
 
 def test_errors_are_of_the_callers_own_class(

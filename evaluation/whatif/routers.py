@@ -34,12 +34,11 @@ def facing(facts: Facts, route: Route) -> Facts:
 
     Rows do not hold what a translation may refuse, so it is taken to succeed.
     """
-    if (facts.dialect, facts.operation) not in requests.APIS:
-        return facts
+    reached = requests.reached(requests.APIS.get((facts.dialect, facts.operation), ""))
     others = {
         one.options.label: ""
         for one in route.candidates
-        if not speaks(one, facts) and one.dialect in requests.WRITES
+        if one.dialect in reached and not speaks(one, facts)
     }
     return replace(facts, foreign=others) if others else facts
 

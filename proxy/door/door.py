@@ -164,7 +164,10 @@ class GatewayDoor:
         provider = self._config.providers[options.provider]
         translated = plan.translated(sent.target)
         if translated is not None:
-            path = targets.foreign_path(provider, options.model, stream=plan.facts.stream)
+            facts = plan.facts
+            path = targets.foreign_path(
+                provider, options.model, facts.operation, stream=facts.stream
+            )
             body = translated.body
         else:
             query = arrived.request.path.partition("?")[2]

@@ -51,7 +51,7 @@ def foreign(body: bytes, document: Json, route: Route, facts: Facts) -> Foreign:
         if speaks(one, facts):
             if signed:
                 why[label] = SIGNED
-        elif api and dialect in requests.WRITES:
+        elif dialect in requests.reached(api):
             target = Target(dialect=dialect, provider=one.options.provider, model=one.options.model)
             try:
                 made[label] = requests.translate(

@@ -4,6 +4,7 @@ A stream is passed on event by event; a whole answer, and an error, once all of 
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from time import time
 
 from aiohttp.http import HttpVersion11, RawRequestMessage
@@ -37,7 +38,6 @@ class Interpreter:
         self._losses = losses
         self._chunks = chunks  # the caller can read them
         self._inflate: Inflate | None = None
-        self._stream = Stream(between)
         self._body = bytearray()
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
@@ -48,6 +48,10 @@ class Interpreter:
         self.streams = status < 400 and self._events and wanted
         encoding = headers.get("content-encoding", "identity")
         self._inflate = Inflate(encoding, WHOLE_BYTES_MAX) if encoding != "identity" else None
+
+    @cached_property
+    def _stream(self) -> Stream:
+        return Stream(self._between)
 
     def plain(self, data: bytes) -> bytes:
         """A part of the body without its encoding."""

@@ -37,11 +37,13 @@ def own_path(provider: Provider, path: str, query: str, model: str) -> str:
     return base(provider) + path + (f"?{kept}" if kept else "")
 
 
-def foreign_path(provider: Provider, model: str, *, stream: bool) -> str:
-    """Of another dialect."""
+def foreign_path(provider: Provider, model: str, operation: str, *, stream: bool) -> str:
+    """Of another dialect, for what the caller asks."""
     if provider.dialect != "gemini":
         return base(provider) + PATHS[provider.dialect]
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    if operation == "embeddings":
+        method = "batchEmbedContents"
     return f"{base(provider)}/models/{quote(model, safe='')}:{method}"
 
 

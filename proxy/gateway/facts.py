@@ -1,4 +1,4 @@
-"""What a route may ask of a request, read from a decoded body of any of the three APIs.
+"""What a route may ask of a request, read from a decoded body of any of its APIs.
 
 What is odd is read as absent, and what decides nothing is not read: the body itself goes on as it
 came.

@@ -1,4 +1,4 @@
-"""An example of each request field of OpenAI's Responses."""
+"""An example of each request field of OpenAI's Responses and embeddings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,6 +44,12 @@ def _tool(**tool: Any) -> Json:
     return {"tools": [{"type": "function", "name": "f", "parameters": CLOSED} | tool]}
 
 
+def _grouped(**tool: Any) -> Json:
+    function = {"type": "function", "name": "f", "parameters": CLOSED} | tool
+    group = {"type": "namespace", "name": "n", "description": "many", "tools": [function]}
+    return {"tools": [group]}
+
+
 def _form(**form: Any) -> Json:
     schema = {"type": "json_schema", "name": "shape", "schema": CLOSED}
     return {"text": {"format": schema | form}}
@@ -86,6 +92,7 @@ RESPONSES: Mapping[str, Json] = {
     ),
     "input[].call_id": _called(),
     "input[].name": _called(),
+    "input[].namespace": _called(namespace="n"),
     "input[].arguments": _called(),
     "input[].async": _called(**{"async": True}),
     "input[].caller.type": _called(caller={"type": "direct"}),
@@ -123,6 +130,16 @@ RESPONSES: Mapping[str, Json] = {
     "tools[].async": _tool(**{"async": True}),
     "tools[].defer_loading": _tool(defer_loading=True),
     "tools[].output_schema": _tool(output_schema=CLOSED),
+    "tools[].tools[].type": _grouped(),
+    "tools[].tools[].name": _grouped(name="g"),
+    "tools[].tools[].description": _grouped(description="does"),
+    "tools[].tools[].parameters": _grouped(),
+    "tools[].tools[].strict": _grouped(strict=True),
+    "tools[].tools[].allowed_callers": _grouped(allowed_callers=["programmatic"]),
+    "tools[].tools[].async": _grouped(**{"async": True}),
+    "tools[].tools[].defer_loading": _grouped(defer_loading=True),
+    "tools[].tools[].output_schema": _grouped(output_schema=CLOSED),
+    "tools[].tools[].format.*": _grouped(type="custom", format={"type": "text"}),
     "tool_choice": _tool() | {"tool_choice": "required"},
     "tool_choice.type": _CHOSEN,
     "tool_choice.name": _CHOSEN,
@@ -168,4 +185,11 @@ RESPONSES: Mapping[str, Json] = {
     "image.*": {"image": {"context_compression": "auto"}},
     **{f"input[].{n}.*": _items({"type": "own_item", n: SOMETHING}) for n in RESPONSES_OWN_ITEMS},
     **{f"tools[].{n}.*": {"tools": [{"type": "own", n: SOMETHING}]} for n in RESPONSES_OWN_TOOLS},
+}
+EMBEDDINGS: Mapping[str, Json] = {
+    "model": {},
+    "input": {"input": ["time", "people"]},
+    "dimensions": {"dimensions": 64},
+    "encoding_format": {"encoding_format": "base64"},
+    "user": {"user": "ann"},
 }

@@ -13,12 +13,13 @@ from pricing.reason import Reason
 from proxy.commands.questions import flag
 from proxy.console.asking import ACCEPTED
 from proxy.gateway.translation.fields import FIELDS, Field
-from proxy.gateway.translation.requests import WRITES
+from proxy.gateway.translation.requests import reached
 from support.rooms import ROOT, room_list
 
 TITLES = {
     "openai": "OpenAI chat",
     "responses": "OpenAI Responses",
+    "embeddings": "OpenAI embeddings",
     "anthropic": "Anthropic",
     "gemini": "Gemini",
 }
@@ -54,10 +55,10 @@ def address_table() -> str:
 
 
 def field_table() -> str:
-    """Every field of the four APIs' requests, with who else carries it, as Markdown tables."""
+    """Every field of the five APIs' requests, with who else carries it, as Markdown tables."""
     lines = []
     for api, rows in FIELDS.items():
-        others = [one for one in WRITES if one != api]
+        others = reached(api)
         heads = " | ".join(f"to {TITLES[one]}" for one in others)
         lines += [f"\n## {TITLES[api]}\n", f"| field | {heads} |", "|---" * len(others) + "|---|"]
         for row in rows:

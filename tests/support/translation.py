@@ -13,13 +13,14 @@ from proxy.gateway.translation.values import as_object
 from support.fields_anthropic import anthropic
 from support.fields_gemini import gemini
 from support.fields_openai import OPENAI
-from support.fields_responses import ASKED, RESPONSES
+from support.fields_responses import ASKED, EMBEDDINGS, RESPONSES
 from support.media import Json
 
 FIELD_NAMES = frozenset(row.name for rows in FIELDS.values() for row in rows)
 BASES: Mapping[str, Json] = {
     "openai": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
     "responses": {"model": "m", "input": [ASKED]},
+    "embeddings": {"model": "m", "input": "hi"},
     "anthropic": {
         "model": "m",
         "max_tokens": 9000,
@@ -34,6 +35,7 @@ def example(api: str, name: str) -> Json:
     examples = {
         "openai": OPENAI.__getitem__,
         "responses": RESPONSES.__getitem__,
+        "embeddings": EMBEDDINGS.__getitem__,
         "anthropic": anthropic,
         "gemini": gemini,
     }

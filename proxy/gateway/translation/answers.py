@@ -12,7 +12,7 @@ import msgspec
 
 from proxy.gateway.answers import decoded, fault_of
 from proxy.gateway.failures import What, what
-from proxy.gateway.translation import anthropic_says, gemini_says, openai_says
+from proxy.gateway.translation import anthropic_says, embeddings, gemini_says, openai_says
 from proxy.gateway.translation.anthropic_answers import AnthropicAnswer
 from proxy.gateway.translation.anthropic_says import AnthropicSays
 from proxy.gateway.translation.events import (
@@ -90,6 +90,9 @@ def whole(body: bytes, between: Between) -> tuple[bytes, tuple[str, ...]]:
     """The answer, and what of it could not be told.  `body` may also be a whole stream, from a
     provider that sends one unasked.  Raises Failed, and ValueError for what is no answer."""
     document = decoded(body)
+    if between.caller == "embeddings":
+        vectors, untold = embeddings.said(document, between.asked)
+        return msgspec.json.encode(vectors), untold
     frames = Events()
     documents = [document] if document else map(decoded, (*frames.feed(body), *frames.close()))
     reads = _reads(between.provider)
@@ -163,7 +166,7 @@ def error(api: str, status: int, body: bytes) -> bytes:
 
 def error_of(api: str, status: int, message: str, *, too_long: bool = False) -> bytes:
     """An error in an API."""
-    if api in ("openai", "responses"):
+    if api in ("openai", "responses", "embeddings"):
         kind = "context_length_exceeded" if too_long else ""
         made = openai_says.error(status, message, kind)
     elif api == "gemini":

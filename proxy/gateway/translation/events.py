@@ -1,4 +1,4 @@
-"""What all three APIs can answer, as events, in words of none of them."""
+"""What all the APIs can answer, as events, in words of none of them."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The names of all request fields of OpenAI's Responses, with who carries each: see `fields`."""
+"""The names of all request fields of OpenAI's Responses and embeddings: see `fields`."""
 
 # name, who carries it (o: OpenAI's chat, a, g); `~` before one that leaves it out and lists it.
 RESPONSES = """
@@ -28,6 +28,7 @@ input[].content[].prompt_cache_breakpoint.mode     o a
 input[].content[].prompt_cache_breakpoint.ttl
 input[].call_id                                    o a g
 input[].name                                       o a g
+input[].namespace                                  o a g
 input[].arguments                                  o a g
 input[].async
 input[].caller.type                                o a g
@@ -59,6 +60,16 @@ tools[].allowed_callers
 tools[].async
 tools[].defer_loading
 tools[].output_schema
+tools[].tools[].type                               o a g
+tools[].tools[].name                               o a g
+tools[].tools[].description                        o a g
+tools[].tools[].parameters                         o a g
+tools[].tools[].strict                             o a g
+tools[].tools[].allowed_callers
+tools[].tools[].async
+tools[].tools[].defer_loading
+tools[].tools[].output_schema
+tools[].tools[].format.*
 tool_choice                                        o a g
 tool_choice.type                                   o a g
 tool_choice.name                                   o a g
@@ -104,11 +115,19 @@ image.*
 client_metadata.*                                  ~o ~a ~g
 """
 
+EMBEDDINGS = """
+model                                              g
+input                                              g
+dimensions                                         g
+encoding_format                                    g
+user
+"""
+
 # Of items and of tools that are OpenAI's own, or have no schema.
 RESPONSES_OWN_ITEMS = (
     *("acknowledged_safety_checks", "action", "actions", "approval_request_id", "approve"),
     *("background", "code", "container_id", "environment", "error", "execution", "fingerprint"),
-    *("input", "max_output_length", "namespace", "operation", "output_format", "outputs"),
+    *("input", "max_output_length", "operation", "output_format", "outputs"),
     *("pending_safety_checks", "quality", "queries", "reason", "reasoning", "result", "results"),
     *("revised_prompt", "server_label", "size", "svg_usage", "text", "tools"),
 )
@@ -119,6 +138,6 @@ RESPONSES_OWN_TOOLS = (
     *("input_fidelity", "input_image_mask", "max_num_results", "model", "moderation"),
     *("output_compression", "output_format", "partial_images", "quality", "ranking_options"),
     *("require_approval", "search_content_types", "search_context_size", "server_description"),
-    *("server_label", "server_url", "size", "svg", "tools", "tunnel_id", "user_location"),
+    *("server_label", "server_url", "size", "svg", "tunnel_id", "user_location"),
     *("vector_store_ids",),
 )

@@ -1,4 +1,4 @@
-"""Every field of the four APIs' requests: who else carries it.  What is not is refused.
+"""Every field of the five APIs' requests: who else carries it.  What is not is refused.
 
 A test holds this table against the SDKs' types and against what is done.  `*` at the end of a name
 stands for all that is below it.  What the answer cannot depend on (a file's name) is left out where
@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from proxy.gateway.translation.field_names import ANTHROPIC, ANTHROPIC_OWN, GEMINI, OPENAI
 from proxy.gateway.translation.field_names_responses import (
+    EMBEDDINGS,
     RESPONSES,
     RESPONSES_OWN_ITEMS,
     RESPONSES_OWN_TOOLS,
@@ -51,6 +52,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(
             *_own("input", RESPONSES_OWN_ITEMS),
             *_own("tools", RESPONSES_OWN_TOOLS),
         ),
+        "embeddings": tuple(_table(EMBEDDINGS)),
         "anthropic": (*_table(ANTHROPIC), *_own("tools", ANTHROPIC_OWN)),
         "gemini": tuple(_table(GEMINI)),
     }

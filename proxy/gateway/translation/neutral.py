@@ -1,4 +1,4 @@
-"""What all three APIs can be asked, in words of none of them; answers are in `events`.
+"""What all the APIs can be asked, in words of none of them; answers are in `events`.
 
 A request is read whole into an `Ask`; each setting and part knows the `field` it came from, so that
 whoever writes it elsewhere can lose it by name.

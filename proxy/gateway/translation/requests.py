@@ -8,6 +8,7 @@ import msgspec
 from proxy.gateway.translation import (
     anthropic_reads,
     anthropic_writes,
+    embeddings,
     gemini_reads,
     gemini_writes,
     openai_reads,
@@ -33,6 +34,7 @@ WRITES: Mapping[str, Callable[[Ask, Target, Losses], dict[str, object]]] = {
 APIS: Mapping[tuple[str, str], str] = {
     ("openai", "chat"): "openai",
     ("openai", "responses"): "responses",
+    ("openai", "embeddings"): "embeddings",
     ("anthropic", "messages"): "anthropic",
     ("gemini", "generate_content"): "gemini",
 }
@@ -56,6 +58,13 @@ class Translated:
     asked: Json = field(default_factory=dict)  # what the answer repeats of the request
 
 
+def reached(api: str) -> tuple[str, ...]:
+    """The dialects that requests of an API are translated to."""
+    if api == "embeddings":
+        return embeddings.REACHED
+    return tuple(dialect for dialect in WRITES if api in READS and dialect != api)
+
+
 def translate(
     api: str, body: Json, target: Target, drop: Sequence[str] = (), *, stream: bool
 ) -> Translated:
@@ -65,16 +74,23 @@ def translate(
     for what its own API refuses.
     """
     losses = Losses(drop)
+    if api == "embeddings":
+        vectors = embeddings.written(body, target.model, losses)
+        return _translated(vectors, losses, asked=embeddings.asked(body, target.model))
     ask = READS[api](body, losses)
     ask.stream = stream  # of Gemini's, only the path says so
     if ask.turns and ask.turns[-1].role == "assistant":
         losses.lose(f"{TURNS[api]}[].role", BEGUN)
         ask.turns = ask.turns[:-1]
     written = WRITES[target.dialect](ask, target, losses)
+    repeats = api == "responses"
+    asked = {key: body[key] for key in ECHOED if key in body} if repeats else {}
+    return _translated(written, losses, shows_usage=ask.shows_usage, asked=asked)
+
+
+def _translated(
+    written: Json, losses: Losses, *, asked: Json, shows_usage: bool = True
+) -> Translated:
     losses.check()
-    return Translated(
-        body=msgspec.json.encode(written),
-        losses=losses.dropped,
-        shows_usage=ask.shows_usage,
-        asked={key: body[key] for key in ECHOED if key in body} if api == "responses" else {},
-    )
+    body = msgspec.json.encode(written)
+    return Translated(body=body, losses=losses.dropped, shows_usage=shows_usage, asked=asked)

@@ -5,9 +5,11 @@ so what refers to something that OpenAI has stored is refused.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from proxy.gateway.translation import settings
 from proxy.gateway.translation.losses import Json, Losses, Malformed, Taker
+from proxy.gateway.translation.namespaces import NAME, joined
 from proxy.gateway.translation.neutral import (
     Ask,
     Choice,
@@ -54,7 +56,7 @@ def read(body: Json, losses: Losses) -> Ask:
         options.skip("include_obfuscation", False)
         options.rest()
     _settings(top, ask.settings)
-    ask.tools = [tool for one in top.each("tools") if (tool := _tool(one)) is not None]
+    ask.tools = [tool for one in top.each("tools") for tool in _tools(one)]
     _input(top, ask)
     for key, nothing in _NOTHING.items():
         top.skip(key, *nothing)
@@ -118,18 +120,38 @@ def _choice(value: object, losses: Losses, into: dict[str, Setting]) -> None:
     taker.rest()
 
 
-def _tool(one: Taker) -> Tool | None:
-    """A function; other tools are OpenAI's own, or have no schema."""
+def _tools(one: Taker) -> list[Tool]:
+    """Functions, in a namespace or not; other tools are OpenAI's own, or have no schema."""
     kind = one.text("type")
-    if kind != "function":
+    if kind == "function":
+        return [_function(one, "", "")]
+    if kind != "namespace":
         one.losses.lose(one.name("type"), kind)
-        return None
+        return []
+    namespace, about = one.text("name"), one.text("description")
+    found: list[Tool] = []
+    for inner in one.each("tools"):
+        if (kind := inner.text("type")) == "function":
+            found.append(_function(inner, namespace, about))
+        else:
+            inner.losses.lose(inner.name("type"), kind)
+    one.rest()
+    return found
+
+
+def _function(one: Taker, namespace: str, about: str) -> Tool:
     one.skip("allowed_callers", ["direct"])
     one.skip("async", False)
     one.skip("defer_loading", False)
     tool = tool_of(one, None)
     one.rest()
-    return tool
+    if not namespace:
+        return tool
+    name = joined(namespace, tool.name)
+    if not NAME.fullmatch(name):
+        one.losses.lose(one.name("name"), "too long behind its namespace")
+    told = "\n\n".join(said for said in (about, tool.description) if said)
+    return replace(tool, name=name, description=told)
 
 
 # -- what was said --------------------------------------------------------------------------------
@@ -191,7 +213,7 @@ def _message(item: Taker, turns: list[Turn], system: list[Text]) -> None:
 def _use(item: Taker, names: dict[str, str]) -> Use:
     _direct(item)
     item.skip("async", False)
-    called, name = item.text("call_id"), item.text("name")
+    called, name = item.text("call_id"), joined(item.text("namespace"), item.text("name"))
     names[called] = name
     arguments = item.text("arguments") or "{}"
     return Use(field=item.at, id=called, name=name, arguments=arguments)

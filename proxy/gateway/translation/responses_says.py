@@ -7,7 +7,7 @@ of items; text and thoughts come one after another, while several calls may be o
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from proxy.gateway.translation import openai_says
+from proxy.gateway.translation import namespaces, openai_says
 from proxy.gateway.translation.events import (
     Argues,
     Begin,
@@ -65,6 +65,7 @@ class ResponsesSays:
 
     def __init__(self, *, asked: Mapping[str, object], at: int) -> None:
         self._asked = {name: asked.get(name, usual) for name, usual in ECHOED.items()}
+        self._named = namespaces.apart(asked.get("tools"))
         self._at = at
         self._begin = Begin()
         self._used = Used()
@@ -165,7 +166,9 @@ class ResponsesSays:
         if event.signature is not None:
             yield from self._signed(Signed(event.signature, hidden=True))
         yield from self._shut_whole()
-        named: Json = {"call_id": event.id, "name": event.name}
+        namespace, name = self._named.get(event.name, ("", event.name))
+        named: Json = {"call_id": event.id, "name": name}
+        named |= {"namespace": namespace} if namespace else {}
         item, added = self._add("function_call", status="in_progress", **named, arguments="")
         self._calls[event.index] = item
         yield added
