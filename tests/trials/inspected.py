@@ -104,6 +104,7 @@ def _logs(interpreter: Path, served: Serving, cases: Path) -> tuple[Path, Path]:
     """Run the task; its log, and the same in JSON."""
     inspect = [str(interpreter), "-P", "-m", "inspect_ai"]
     command = [*inspect, "eval", TASK.name, "-T", f"cases={cases}", "--model", f"openai/{MODEL}"]
+    command += ["-M", "responses_api=false"]  # the stand-in knows the answers of chats
     logs = served.data / "logs"
     command += ["--log-dir", str(logs), "--display", "plain"]
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
