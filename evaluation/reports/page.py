@@ -21,7 +21,7 @@ p { margin: .25rem 0 .75rem; } .soft, .none { color: var(--soft); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); } th:first-child, td:first-child { text-align: left; }
-td.said { text-align: left; white-space: normal; min-width: 14rem; }
+td.said { text-align: left; white-space: normal; min-width: 14rem; } th.said { text-align: left; }
 th { color: var(--soft); font-weight: 600; } svg { width: 100%; max-width: 40rem; height: auto; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; paint-order: stroke;
   stroke: var(--paper); stroke-width: 4px; }
@@ -30,7 +30,9 @@ svg .tick { fill: var(--soft); font-size: 12px; }
 .interval { stroke: var(--mark); stroke-width: 4; stroke-linecap: round; opacity: .55; }
 .dot { fill: var(--mark); } .better { stroke: var(--good); } .worse { stroke: var(--bad); }
 .dot.better { fill: var(--good); } .dot.worse { fill: var(--bad); }
-@media (max-width: 30rem) { svg text { font-size: 20px; } svg .tick { font-size: 17px; } }
+@media (max-width: 30rem) { svg text { font-size: 20px; } svg .tick { font-size: 17px; }
+  .talk { width: 100%; } .talk td { white-space: normal; overflow-wrap: anywhere; min-width: 0;
+  vertical-align: top; } .talk td:first-child { width: 36%; } }
 """
 NOTE = (
     "Intervals are 95 %, clustered. The detectable difference is what a comparison of so many cases"
@@ -83,7 +85,10 @@ def _sections(found: Report) -> Iterator[str]:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], said: int = -1) -> str:
     """A table of texts; `said` is the column that holds a sentence."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    titles = "".join(
+        f'<th class="said">{escape(title)}</th>' if at == said else f"<th>{escape(title)}</th>"
+        for at, title in enumerate(head)
+    )
     lines = (
         "".join(
             f'<td class="said">{escape(cell)}</td>' if at == said else f"<td>{escape(cell)}</td>"
@@ -93,7 +98,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], said: int = -1) ->
     )
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     scrolls = f'tabindex="0" role="group" aria-label="By {escape(head[0], quote=True)}"'
-    return f'<div class="wide" {scrolls}><table><tr>{titles}</tr>{body}</table></div>'
+    kind = ' class="talk"' if said >= 0 else ""
+    return f'<div class="wide" {scrolls}><table{kind}><tr>{titles}</tr>{body}</table></div>'
 
 
 def _models(models: Sequence[ModelReport]) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import uniform
-from typing import Any
 
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
@@ -28,7 +27,7 @@ from evaluation.runs.purse import Purse
 from pricing import TariffBook
 from pricing.charge import Status
 from pricing.plan import LOCAL
-from proxy.gateway.answers import fault_of
+from proxy.gateway.answers import Json, decoded, fault_of
 from proxy.gateway.failures import What, what
 from proxy.metering.documents import price_document
 from proxy.reading.heads import lower
@@ -75,7 +74,7 @@ class Attempt:
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)  # in lower case
-    document: Any = None
+    document: Json = field(default_factory=dict)  # {}: the body is no JSON object
     failure: str = ""
 
     @property
@@ -91,13 +90,12 @@ class Attempt:
             return What.ANSWERED
         if not self.status or self.refused_by_us:
             return What.AMBIGUOUS  # the provider has said nothing
-        document = self.document if isinstance(self.document, Mapping) else {}
-        return what(fault_of(self.status, document))
+        return what(fault_of(self.status, self.document))
 
     @property
     def error(self) -> Mapping[str, object]:
         """What the body says of the error."""
-        error = self.document.get("error") if isinstance(self.document, Mapping) else None
+        error = self.document.get("error")
         return error if isinstance(error, Mapping) else {}
 
     @property
@@ -110,10 +108,8 @@ class Attempt:
     @property
     def text(self) -> str:
         """The provider's words, cut: they may quote a prompt."""
-        whole = self.document.get("error") if isinstance(self.document, Mapping) else None
-        return str(self.error.get("message", "" if self.error else whole or ""))[
-            :ERROR_CHARACTERS_MAX
-        ]
+        said = self.error.get("message") if self.error else self.document.get("error")
+        return str(said or "")[:ERROR_CHARACTERS_MAX]
 
 
 @dataclass(slots=True)
@@ -146,7 +142,7 @@ class Sender:
             if done.end in (What.CREDENTIAL, What.QUOTA):
                 if not self.limits.refuse(candidate, key, f"{done.kind}: {done.text}"):
                     raise ProviderError(done.kind, bill.attempts, done.text, broken=True)
-            elif done.refused_by_us or done.end is not What.LIMITED:
+            elif done.end is not What.LIMITED:
                 if not _may_pass(done):
                     broken = done.status == 404 or bool(done.refused_by_us)
                     raise ProviderError(done.kind, bill.attempts, done.text, broken=broken)
@@ -212,13 +208,11 @@ class Sender:
         body = msgspec.json.encode(outgoing.body)
         timeout = ClientTimeout(total=CALL_TIMEOUT_S)
         async with self.session.post(url, data=body, headers=headers, timeout=timeout) as response:
-            raw, document = await response.read(), None
-            with suppress(msgspec.DecodeError):
-                document = msgspec.json.decode(raw)
+            document = decoded(await response.read())
             return Attempt(response.status, lower(response.headers.items()), document)
 
     def _usd(
-        self, candidate: Candidate, outgoing: wire.Outgoing, status: int, document: Any
+        self, candidate: Candidate, outgoing: wire.Outgoing, status: int, document: Json
     ) -> Decimal | None:
         """What the attempt cost, as its row will say; None if that is not known exactly."""
         if status != 200 or candidate.provider.billing == LOCAL:
@@ -229,7 +223,7 @@ class Sender:
                 "path": outgoing.path,
                 "at": datetime.now(UTC).isoformat(),
                 "request": outgoing.body,
-                "response": document,
+                "response": document or None,
                 "request_headers": dict(outgoing.headers),
             },
             self.book,
@@ -250,9 +244,9 @@ class Sender:
         self.pauses[name] = max(self.pauses.get(name, 0.0), now + wait)
 
 
-def _read(candidate: Candidate, document: Any, bill: Bill) -> Answer:
+def _read(candidate: Candidate, document: Json, bill: Bill) -> Answer:
     try:
-        return wire.answer(candidate.provider, document)
+        return wire.answer(candidate.provider, dict(document))
     except ValueError as error:
         raise ProviderError("unreadable_response", bill.attempts, str(error)) from error
 

@@ -24,6 +24,7 @@ from proxy.settings.config import Config, ConsoleListen, Listen
 PATH = "/api/evaluations"
 WRITE_TIMEOUT_S = 120.0
 CAUGHT_UP_S = 30.0  # for the rows of the last calls
+STORE_S = 60.0  # for a store that has just been started
 POLL_S = 0.3
 
 
@@ -65,10 +66,25 @@ async def proxied(config: Config) -> AsyncIterator[str]:
             if serving.done():
                 serving.result()
                 raise StartError("it stopped while it was starting")
+            await _store_opened(own)
             yield instance.proxy_url
         finally:
             supervisor.stop()
             await serving
+
+
+async def _store_opened(config: Config) -> None:
+    """Wait until the store can be read: on a busy machine a chDB directory opens after the proxy.
+
+    Who needs it meets the error if it takes longer than `STORE_S`.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STORE_S):
+            while True:
+                with suppress(OSError):
+                    await asyncio.to_thread(ask, config, PATH, {})
+                    return
+                await asyncio.sleep(POLL_S)
 
 
 async def write(config: Config, evaluation: Evaluation) -> None:

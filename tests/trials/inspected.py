@@ -2,13 +2,14 @@
 
 The first run installs inspect-ai (83 packages) into the cache directory of `trials.clients`; where
 that is impossible the trial is skipped, with the reason.  It checks that `taximeter eval import`
-finds what Inspect found, that every answer is joined with its row, and that both cost the same; for
-the archives that Inspect writes and for its JSON.
+finds what Inspect found, that every answer is joined with its row, and that both cost the same:
+from the archive that Inspect writes, and from the JSON that it makes of that.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from evaluation.imports import inspect_log
+from evaluation.imports.imported import Imported
 from evaluation.imports.inspect_archive import Archive
 from evaluation.standin import processes
 from evaluation.standin.processes import Serving
@@ -27,8 +30,9 @@ from trials.clients.__main__ import CACHE
 PACKAGES = ("inspect-ai", "openai")
 TASK = Path(__file__).with_name("inspect_task.py")
 MODEL, QUALITY = "gpt-5.4-mini", 0.75
-CASES, EPOCHS = 20, 2
-FORMATS = ("eval", "json")
+CASES = 30
+FEATURE = "inspect"
+OTHERS_MAX = 1
 RUN_TIMEOUT_S = 600.0
 ERROR_CHARACTERS_MAX = 800
 
@@ -47,16 +51,19 @@ class Found:
     results: int
     joined: int
     usd: Decimal
-    rows_usd: Decimal
+    rows_usd: Decimal  # of the responses that the log has
+    others: int  # calls of no sample: Inspect asks a model once before it begins
 
     def faults(self) -> Iterator[str]:
         """What does not agree."""
-        if self.results != CASES * EPOCHS or self.joined != self.results:
-            yield f"{self.joined} of {self.results} results joined, of {CASES * EPOCHS} answers"
+        if self.results != CASES or self.joined != self.results:
+            yield f"{self.joined} of {self.results} results joined, of {CASES} answers"
         if self.imported != self.right:
             yield f"{self.imported} right answers imported, and Inspect found {self.right}"
         if self.usd != self.rows_usd or not self.usd:
             yield f"the results cost {self.usd}, and their rows {self.rows_usd}"
+        if self.others > OTHERS_MAX:
+            yield f"{self.others} calls are of no sample"
 
 
 def tried(cache: Path) -> Iterator[Found]:
@@ -71,9 +78,10 @@ def tried(cache: Path) -> Iterator[Found]:
             processes.stand_in(data / "stand-in.log", *options) as (upstream, _),
             processes.serve(data, {"openai": upstream}, settings=processes.FAST_ROWS) as served,
         ):
-            for form in FORMATS:
-                log = _inspect(interpreter, served, cases, form)
-                yield _imported(served, log, form)
+            archive, as_json = _logs(interpreter, served, cases)
+            right = _right(archive)
+            yield _imported(served, archive, right)
+            yield _imported(served, as_json, right)
 
 
 def _suite() -> str:
@@ -92,56 +100,75 @@ def _suite() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _inspect(interpreter: Path, served: Serving, cases: Path, form: str) -> Path:
-    """Run the task; the log."""
-    logs = served.data / f"logs-{form}"
-    command = [str(interpreter), "-P", "-m", "inspect_ai", "eval", str(TASK)]
-    command += ["-T", f"cases={cases}", "--model", f"openai/{MODEL}", "--epochs", str(EPOCHS)]
-    command += ["--log-dir", str(logs), "--log-format", form, "--display", "plain"]
+def _logs(interpreter: Path, served: Serving, cases: Path) -> tuple[Path, Path]:
+    """Run the task; its log, and the same in JSON."""
+    inspect = [str(interpreter), "-P", "-m", "inspect_ai"]
+    command = [*inspect, "eval", TASK.name, "-T", f"cases={cases}", "--model", f"openai/{MODEL}"]
+    command += ["-M", "responses_api=false"]  # the stand-in knows the answers of chats
+    logs = served.data / "logs"
+    command += ["--log-dir", str(logs), "--display", "plain"]
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     environ = kept | {
         "HOME": str(served.data),  # where Inspect caches and traces
-        "OPENAI_BASE_URL": f"{served.proxy_url}/~feature=inspect-{form}/openai/v1",
+        "OPENAI_BASE_URL": f"{served.proxy_url}/~feature={FEATURE}/openai/v1",
         "OPENAI_API_KEY": "sk-standin-inspect",
         "NO_PROXY": "127.0.0.1",
     }
-    _done(command, environ)
-    (log,) = logs.glob(f"*.{form}")
-    return log
+    # Inspect looks for tasks below where it is started, and leaves files there.
+    shutil.copyfile(TASK, served.data / TASK.name)
+    _done(command, environ, served.data)
+    (archive,) = logs.glob("*.eval")
+    converted = served.data / "converted"
+    command = [*inspect, "log", "convert", str(archive), "--to", "json"]
+    _done([*command, "--output-dir", str(converted)], environ, served.data)
+    (as_json,) = converted.rglob("*.json")
+    return archive, as_json
 
 
-def _imported(served: Serving, log: Path, form: str) -> Found:
+def _imported(served: Serving, log: Path, right: int) -> Found:
     where = ["--config", str(served.data / "taximeter.toml"), "--data", str(served.data / "data")]
     command = [sys.executable, "-m", "proxy", "eval"]
-    rows = served.calls_when(CASES * EPOCHS, feature=f"inspect-{form}")
+    rows = served.calls_when(CASES, feature=FEATURE)
     said = json.loads(_done([*command, "import", str(log), *where, "--json"], dict(os.environ)))
+    read = inspect_log.read_archive if log.suffix == ".eval" else _read_json
+    outcomes = read(log.read_bytes()).outcomes
+    ids = {response_id for outcome in outcomes for response_id in outcome.response_ids}
+    theirs = [row for row in rows if row["response_id"] in ids]
     run = processes.get_json(f"{served.console_url}/api/evaluations/{said['run_id']}")
     results: list[dict[str, Any]] = run["results"]
     return Found(
-        form=form,
-        right=_right(log, form),
+        form=log.suffix,
+        right=right,
         imported=sum(result["status"] == "pass" for result in results),
         results=said["results"],
         joined=said["joined"],
         usd=sum((Decimal(str(result["cost_usd"] or 0)) for result in results), Decimal(0)),
-        rows_usd=sum((Decimal(str(row["cost_usd"])) for row in rows), Decimal(0)),
+        rows_usd=sum((Decimal(str(row["cost_usd"])) for row in theirs), Decimal(0)),
+        others=len(rows) - len(theirs),
     )
 
 
-def _right(log: Path, form: str) -> int:
-    """How many answers Inspect itself found right, by the results in its log."""
-    if form == "json":
-        document: Any = json.loads(log.read_text(encoding="utf-8"))
-    else:
-        document = Archive(log.read_bytes()).header()
-    accuracy: float = document["results"]["scores"][0]["metrics"]["accuracy"]["value"]
-    return round(accuracy * CASES * EPOCHS)
+def _read_json(content: bytes) -> Imported:
+    return inspect_log.read(json.loads(content))
 
 
-def _done(command: list[str], environ: dict[str, str]) -> str:
-    """What a command printed.  Raises TrialError."""
+def _right(archive: Path) -> int:
+    """How many answers Inspect itself found right."""
+    results = Archive(archive.read_bytes()).header()["results"]
+    accuracy: float = results["scores"][0]["metrics"]["accuracy"]["value"]
+    return round(accuracy * CASES)
+
+
+def _done(command: list[str], environ: dict[str, str], folder: Path | None = None) -> str:
+    """What a command printed that ran in `folder`.  Raises TrialError."""
     done = subprocess.run(
-        command, env=environ, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False
+        command,
+        env=environ,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+        check=False,
     )
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip())[-ERROR_CHARACTERS_MAX:]
@@ -162,7 +189,7 @@ def main() -> int:
             said = "; ".join(faults) or (
                 f"{found.joined} answers joined, {found.right} right, ${found.usd}"
             )
-            sys.stdout.write(f"log in .{found.form}: {said}\n")
+            sys.stdout.write(f"log in {found.form}: {said}\n")
     except installing.InstallError as error:
         sys.stdout.write(f"skipped: inspect-ai cannot be installed here: {error}\n")
     except TrialError as error:
