@@ -172,6 +172,29 @@ def test_any_calls_are_a_table(
         assert (each["cost_usd"] is None) == (3 in dropped)
 
 
+HEADS = {
+    "pairs": ("set", "subject", "item", "prompt_chars", "strong_correct", "weak_correct"),
+    "calls": ("item", "model", "score", "cost_usd", "input_tokens"),
+}
+
+
+@pytest.mark.parametrize(("kind", "row"), [("pairs", pair), ("calls", call)])
+@settings(max_examples=8)
+@given(st.data())
+def test_no_order_of_rows_matters(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, row: Any, data: st.DataObject
+) -> None:
+    """Whatever the size of a table: the same rows in another order say the same, intervals too."""
+    rows = data.draw(st.lists(row, max_size=30, unique_by=lambda cells: cells[:3]))
+    head = ",".join(HEADS[kind])
+    first, second = (
+        of_lines(tmp_path_factory.getbasetemp(), [head, *map(",".join, order)])
+        for order in (rows, data.draw(st.permutations(rows)))
+    )
+    assert keys(first) == keys(second)
+    assert flat(second) == pytest.approx(flat(first), rel=1e-9, abs=1e-12)
+
+
 @settings(max_examples=30)
 @given(st.lists(st.tuples(bit, bit, st.integers(0, 4)), min_size=1, max_size=30))
 def test_random_routing_is_a_half(rows: list[tuple[str, str, int]]) -> None:

@@ -4,11 +4,8 @@ Candidates are the providers' models that served calls of the period.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import msgspec
 
 from evaluation.commands import observed
 from evaluation.decisions import words
@@ -17,7 +14,6 @@ from evaluation.decisions.compared import compare
 from evaluation.decisions.comparison import Compared, Comparison
 from evaluation.decisions.metrics import METRICS
 from evaluation.decisions.wanted import wanted
-from exporters.record import TransientError
 from pricing.money import amount
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common
@@ -58,26 +54,21 @@ def _add_words(parser: argparse.ArgumentParser, option: str, metavar: str, help:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    try:
-        asked = wanted(*map(_flat, (arguments.slo, arguments.weights, arguments.anchors)))
-        found = observed.find(arguments)
-        if not found.calls and not arguments.html:
-            return _nothing(found, as_json=arguments.json)
-        made = compare(found.sums, found.calls, asked, found.run, share=found.share)
-    except ValueError as error:
-        terminal.say(f"compare: {error}", sys.stderr)
-        return Exit.MISTAKE
-    except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
-        return Exit.FAILED
-    if arguments.html and observed.write(page(made, found.since, found.until), arguments.html):
-        return Exit.OK
-    if arguments.json:
-        document = msgspec.to_builtins(made)
-        terminal.emit({**found.period, **document, "notes": [*made.notes, *found.notes]})
-    else:
+    done = observed.attempted("compare", lambda: _compared(arguments))
+    if isinstance(done, Exit):
+        return done
+    found, made = done
+    if not observed.written(arguments, found, made, page):
         _show(made, found)
     return Exit.OK
+
+
+def _compared(arguments: argparse.Namespace) -> tuple[observed.Found, Comparison] | Exit:
+    asked = wanted(*map(_flat, (arguments.slo, arguments.weights, arguments.anchors)))
+    found = observed.find(arguments)
+    if not found.calls and not arguments.html:
+        return _nothing(found, as_json=arguments.json)
+    return found, compare(found.sums, found.calls, asked, found.run, share=found.share)
 
 
 def _flat(given: Sequence[Sequence[str]] | None) -> list[str]:

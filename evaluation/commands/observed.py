@@ -6,31 +6,37 @@ Queries the running console, whose process owns the embedded store; without one,
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from evaluation.commands.eval_report import fetched
 from evaluation.decisions.calls import Calls
+from evaluation.decisions.comparison import Comparison
+from evaluation.decisions.recommended import Recommendation
 from evaluation.reports.rows import Stored, decoded
 from exporters.clickhouse.notes import notes
 from exporters.clickhouse.observed import BY, Observed, observed
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import NOTHING
 from exporters.clickhouse.store import Row, Store
+from exporters.record import TransientError
 from proxy.commands import questions, stored, terminal
 from proxy.commands.arguments import configuration
 from proxy.commands.console_client import ask
+from proxy.commands.terminal import Exit
 from proxy.query.answer import instant_text
 from proxy.query.language import OBSERVED, Defaults, report_query
 from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 
 DEFAULTS = Defaults(since="30d", by=BY)
+T = TypeVar("T")
+Answer = TypeVar("Answer", Comparison, Recommendation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +113,38 @@ def _found(config: Config, found: Any, run: Stored | None) -> Found:
     )
 
 
-def write(page: str, file: Path) -> bool:
-    """Write a page; `-` is standard output, which then has nothing else."""
-    if str(file) == "-":
-        sys.stdout.write(page)
-        return True
-    file.write_text(page, encoding="utf-8")
-    return False
+def attempted(command: str, make: Callable[[], T | Exit]) -> T | Exit:
+    """What `make` made; or why it could not, which has been said, as an exit code."""
+    try:
+        return make()
+    except ValueError as error:
+        terminal.say(f"{command}: {error}", sys.stderr)
+        return Exit.MISTAKE
+    except (TransientError, OSError) as error:
+        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
+        return Exit.FAILED
+
+
+def written(
+    arguments: argparse.Namespace,
+    found: Found,
+    made: Answer,
+    page: Callable[[Answer, str | None, str], str],
+) -> bool:
+    """Write the page and the JSON that were asked for; False if a terminal is to show it.
+
+    A page of `-` is all that standard output has.
+    """
+    if arguments.html:
+        text = page(made, found.since, found.until)
+        if str(arguments.html) == "-":
+            sys.stdout.write(text)
+            return True
+        arguments.html.write_text(text, encoding="utf-8")
+    if arguments.json:
+        document = msgspec.to_builtins(made)
+        terminal.emit({**found.period, **document, "notes": [*made.notes, *found.notes]})
+    return bool(arguments.json)
 
 
 def say(notes: Iterable[str]) -> None:

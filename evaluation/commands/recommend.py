@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from evaluation.commands import observed
 from evaluation.decisions.change import Change
 from evaluation.decisions.prices import Prices
@@ -16,7 +14,6 @@ from evaluation.decisions.recommended import Recommendation, recommend
 from evaluation.decisions.routes_file import routes_toml
 from evaluation.reports.differences import SMALLEST
 from evaluation.reports.words import points, spread, usd
-from exporters.record import TransientError
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common
 from proxy.commands.terminal import Column, Exit
@@ -51,35 +48,32 @@ def main(arguments: argparse.Namespace) -> int:
     if not 0 < arguments.smallest < 1:
         terminal.say("recommend: --smallest must be above 0 and below 1", sys.stderr)
         return Exit.MISTAKE
-    try:
-        found = observed.find(arguments)
-        made = recommend(
-            found.sums,
-            found.calls,
-            Prices(tariff_book(found.config)),
-            found.run,
-            share=found.share,
-            smallest=arguments.smallest,
-        )
-    except ValueError as error:
-        terminal.say(f"recommend: {error}", sys.stderr)
-        return Exit.MISTAKE
-    except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
-        return Exit.FAILED
+    done = observed.attempted("recommend", lambda: _recommended(arguments))
+    if isinstance(done, Exit):
+        return done
+    found, made = done
     if arguments.output:
         text = routes_toml(made, found.config, defaults()["providers"], datetime.now(UTC))
         arguments.output.write_text(text, encoding="utf-8")
-    if arguments.html and observed.write(page(made, found.since, found.until), arguments.html):
-        return Exit.OK
-    if arguments.json:
-        document = msgspec.to_builtins(made)
-        terminal.emit({**found.period, **document, "notes": [*made.notes, *found.notes]})
-    else:
+    if not observed.written(arguments, found, made, page):
         _show(made, found)
         if arguments.output:
-            terminal.say(f"Written: {arguments.output}. Review it, then: taximeter routes check")
+            check = f"taximeter routes check --config {arguments.output}"
+            terminal.say(f"Written: {arguments.output}. Review it, then: {check}")
     return Exit.OK
+
+
+def _recommended(arguments: argparse.Namespace) -> tuple[observed.Found, Recommendation]:
+    found = observed.find(arguments)
+    prices = Prices(tariff_book(found.config))
+    return found, recommend(
+        found.sums,
+        found.calls,
+        prices,
+        found.run,
+        share=found.share,
+        smallest=arguments.smallest,
+    )
 
 
 def _show(made: Recommendation, found: observed.Found) -> None:

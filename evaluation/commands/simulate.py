@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks.tables import Table, TableError
+from evaluation.benchmarks.tables import Table
 from evaluation.commands import eval_report, history, simulate_tables, simulate_words
 from evaluation.commands.arrivals import arrivals as read_arrivals
+from evaluation.commands.observed import attempted
 from evaluation.history.rows import HistoryRow
 from evaluation.history.turns import facts_of, traffic
 from evaluation.reports.rows import Stored
@@ -21,7 +22,6 @@ from evaluation.simulation import REPLICATIONS_MIN
 from evaluation.whatif import page, routes_file, sentences
 from evaluation.whatif.routes_file import RoutesFile
 from evaluation.whatif.study import CALLS_MAX, Asked, TooLittle, study
-from exporters.record import TransientError
 from proxy import results
 from proxy.commands import terminal
 from proxy.commands.arguments import add_common, configuration
@@ -68,14 +68,9 @@ def main(arguments: argparse.Namespace) -> int:
             terminal.say(text, sys.stderr)
             return Exit.MISTAKE
         return simulate_tables.main(arguments.directory, as_json=arguments.json)
-    try:
-        found = _studied(arguments)
-    except (ValueError, TableError) as error:
-        terminal.say(f"simulate: {error}", sys.stderr)
-        return Exit.MISTAKE
-    except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
-        return Exit.FAILED
+    found = attempted("simulate", lambda: _studied(arguments))
+    if isinstance(found, Exit):
+        return found
     html = page.page(found)
     if arguments.html:
         arguments.html.write_text(html, encoding="utf-8")

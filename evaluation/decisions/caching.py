@@ -16,7 +16,7 @@ from evaluation.decisions.change import (
     Collect,
     less,
     percent,
-    saved,
+    saving,
 )
 from evaluation.decisions.prices import Quantities, at_of, quantities, tier_of
 from evaluation.decisions.repriced import repriced
@@ -141,9 +141,7 @@ def _stable(name: str, turns: Mapping[int, list[Turn]], share: Bounds, spend: fl
         title=f"keep the beginning of prompts of {name} the same, so that caches serve it",
         candidate=name,
         conclusion="try" if sure else "not enough evidence",
-        saving_share=share,
-        saving_usd=saved(share, spend),
-        spend_usd=spend,
+        **saving(share, spend),
         calls=_calls(turns),
         evidence=(
             f"{_calls(turns):,} calls in {len(turns):,} sessions; {percent(_covered(turns))} of"
@@ -168,9 +166,7 @@ def _longer(name: str, turns: Mapping[int, list[Turn]], share: Bounds, spend: fl
         title=f"keep caches of {name} for an hour",
         candidate=name,
         conclusion="try" if sure else "not enough evidence",
-        saving_share=share,
-        saving_usd=saved(share, spend),
-        spend_usd=spend,
+        **saving(share, spend),
         calls=_calls(turns),
         evidence=(
             f"{len(late):,} of {_calls(turns):,} calls came 5 to 60 minutes after the one before;"
@@ -206,9 +202,7 @@ def _unknown_prefix(work: Work, name: str, rows: Sequence[int]) -> Iterator[Chan
         title=f"put what prompts of {name} have in common first, so that caches serve it",
         candidate=name,
         conclusion="not enough evidence",
-        saving_share=share,
-        saving_usd=saved(share, spend),
-        spend_usd=spend,
+        **saving(share, spend),
         calls=len(mine),
         evidence=(
             f"{len(mine):,} prompts of {PREFIX_MIN:,} tokens or more, {percent(read / tokens)} of"

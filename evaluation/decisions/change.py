@@ -1,6 +1,6 @@
 """One change that could be made: what it saves, how that is known, and what would prove it."""
 
-from typing import Literal
+from typing import Literal, TypedDict
 
 import msgspec
 
@@ -89,14 +89,22 @@ def less(costs: Interval) -> Bounds:
     return Bounds(value, low, high)
 
 
-def percent(value: float | None) -> str:
-    """A share in whole percent."""
-    return UNKNOWN if value is None else f"{value * 100:.0f} %"
+class Saving(TypedDict):
+    """What a change saves, as three of its fields."""
+
+    saving_share: Bounds
+    saving_usd: Bounds
+    spend_usd: float
 
 
-def saved(share: Bounds, spend: float) -> Bounds:
-    """The same share in USD."""
+def saving(share: Bounds, spend: float) -> Saving:
+    """A share of a spend in USD, and the same in USD."""
     value, low, high = (
         None if each is None else each * spend for each in (share.value, share.low, share.high)
     )
-    return Bounds(value, low, high)
+    return Saving(saving_share=share, saving_usd=Bounds(value, low, high), spend_usd=spend)
+
+
+def percent(value: float | None) -> str:
+    """A share in whole percent."""
+    return UNKNOWN if value is None else f"{value * 100:.0f} %"

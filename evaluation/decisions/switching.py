@@ -22,7 +22,7 @@ from evaluation.decisions.change import (
     canary_of,
     less,
     percent,
-    saved,
+    saving,
 )
 from evaluation.decisions.prices import Prices, at_of, quantities, uncached
 from evaluation.decisions.routed import Routed, by_routes
@@ -152,9 +152,7 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
         candidate=name,
         to=other,
         conclusion=conclusion,
-        saving_usd=saved(share, spend),
-        saving_share=share,
-        spend_usd=spend,
+        **saving(share, spend),
         calls=work.count[name],
         quality_difference=None if evidence.rewards == "none" else bounds(quality.interval),
         evidence=evidence.said,
@@ -209,9 +207,7 @@ def _by_prices(
         candidate=name,
         to=other,
         conclusion="not enough evidence",
-        saving_usd=saved(share, work.spend[name]),
-        saving_share=share,
-        spend_usd=work.spend[name],
+        **saving(share, work.spend[name]),
         calls=work.count[name],
         evidence=(
             f"the tokens of {name} at the prices of {other}, none of them cached; no evidence of"

@@ -14,7 +14,7 @@ from evaluation.decisions.change import (
     Collect,
     canary_of,
     percent,
-    saved,
+    saving,
 )
 from evaluation.decisions.prices import BATCH, STANDARD, tier_of
 from evaluation.decisions.repriced import repriced
@@ -63,9 +63,7 @@ def _batch(work: Work, name: str, rows: Rows) -> Iterator[Change]:
             kind="batch",
             title=f"send {what} of {name} as batches",
             candidate=name,
-            saving_share=share,
-            saving_usd=saved(share, spend),
-            spend_usd=spend,
+            **saving(share, spend),
             calls=len(mine),
             conclusion="try",
             evidence=(
@@ -98,9 +96,7 @@ def _effort(work: Work, name: str, rows: Rows) -> Iterator[Change]:
             kind="effort",
             title=f"lower the reasoning effort of {name} from {said}",
             candidate=name,
-            saving_share=most,
-            saving_usd=saved(most, spend),
-            spend_usd=spend,
+            **saving(most, spend),
             calls=len(mine),
             conclusion="not enough evidence",
             evidence=(
@@ -149,9 +145,7 @@ def _retries(work: Work, name: str, rows: Rows) -> Iterator[Change]:
         kind="retries",
         title=f"stop repeating calls of {name} that cannot succeed",
         candidate=name,
-        saving_share=share,
-        saving_usd=saved(share, spend),
-        spend_usd=spend,
+        **saving(share, spend),
         calls=len(again),
         conclusion="recommended",
         evidence=(
@@ -188,9 +182,7 @@ def _duplicates(work: Work, name: str, rows: Rows) -> Iterator[Change]:
         kind="duplicates",
         title=f"answer repeated prompts of {name} from a store of answers",
         candidate=name,
-        saving_share=share,
-        saving_usd=saved(share, spend),
-        spend_usd=spend,
+        **saving(share, spend),
         calls=len(again),
         conclusion="not enough evidence",
         evidence=(

@@ -4,6 +4,7 @@ Three things are held against the record: what the calls cost, how long the slow
 calls through the gateway, whether its decision function gives the probabilities that it recorded.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,7 +29,7 @@ def gate(
     """For JSON.  `numbers` are the turns that were simulated as they were recorded."""
     known = [turns[n] for n in numbers]
     usd = sum((float(turn.usd) for turn in known if turn.usd is not None), 0.0)
-    unknown = sum(turn.usd is None for turn in known)
+    unknown = Counter(turn.last.outcome for turn in known if turn.usd is None)
     totals = [turn.total_s for turn in known if turn.ok and turn.last.outcome == "ok"]
     p95 = float(np.quantile(totals, 0.95)) if totals else None
     cost = _off(usd if known else None, simulated["usd"], COST_OFF_MAX)
@@ -44,7 +45,7 @@ def gate(
     if not totals:
         reasons.append("there is nothing to compare with")
     if unknown:
-        reasons.append(f"the cost of {unknown:,} calls is unknown")
+        reasons.append(_unknown(unknown))
     if decisions.get("passed") is False:
         reasons.append("the gateway decides otherwise now than when the calls were made")
     return {
@@ -55,6 +56,15 @@ def gate(
         "p95_total_s": slow,
         "decisions": decisions,
     }
+
+
+def _unknown(outcomes: Counter[str]) -> str:
+    """How many calls have no cost, and what to do about those that had no whole answer."""
+    said = f"the cost of {outcomes.total():,} calls is unknown"
+    odd = [name for name in outcomes if name != "ok"]
+    if not odd:
+        return said
+    return f"{said}; leave out those without an answer: --not outcome={','.join(sorted(odd))}"
 
 
 def _off(recorded: float | None, simulated: Interval, most: float) -> dict[str, object]:

@@ -188,8 +188,8 @@ class _Queue:
         seen = sides[0]
         calls = sum(each["calls"] for each in figures)
         unknown = {
-            "usd": _unknown("has no price", seen.unpriced, calls),
-            "p95_total_s": _unknown("has no recorded times", seen.assumed, calls),
+            "usd": _unknown("the cost at", seen.unpriced, calls),
+            "p95_total_s": _unknown("the time at", seen.assumed, calls),
         }
         hidden = {
             "usd": ("usd", "usd_per_call"),
@@ -243,7 +243,7 @@ def _unknown(what: str, seen: Counter[str], calls: float) -> str:
         return ""
     label, _ = seen.most_common(1)[0]
     share = sum(seen.values()) / calls if calls else 0.0
-    return f"{label} {what} ({share:.1%} of the calls)"
+    return f"{what} {label} is not known ({share:.1%} of the calls)"
 
 
 def _history(traffic: Traffic, routes: Mapping[int, Route], parts: Split) -> dict[str, object]:
