@@ -60,7 +60,7 @@ DASHBOARD_KEYS = keys(
 )
 PANEL_KEYS = keys(
     "id type title description datasource gridPos fieldConfig options targets"
-    " maxDataPoints interval links"
+    " maxDataPoints interval links transformations"
 )
 
 

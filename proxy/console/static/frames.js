@@ -12,6 +12,9 @@ export function fields(target) {
   });
 }
 
+export const isNumber = ({ kind }) => kind === "number";
+export const words = (all) => all.find(({ kind }) => kind === "text");
+
 // The settings of a field: the panel's, with what its overrides say about this name.
 export function settings(panel, name) {
   const { defaults, overrides = [] } = panel.fieldConfig;

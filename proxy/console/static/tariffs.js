@@ -10,7 +10,9 @@ const ASKED = ["search", "provider", "own", "offset"];
 const SHOWN = ["input", "output", "cache_read"];
 const MILLION = "1000000";
 const OTHERS_MAX = 2;
-const UNITS = { token: "tokens", second: "seconds", character: "characters", minute: "minutes", hour: "hours" };
+const UNITS = {
+  token: "tokens", second: "seconds", character: "characters", minute: "minutes", hour: "hours",
+};
 
 // The page of one model.
 const href = (provider, model) => served(`/tariffs?${new URLSearchParams({ provider, model })}`);
