@@ -218,7 +218,7 @@ def test_a_run_has_the_numbers_of_its_dashboard(console: str, page: webdriver.Ch
     open_board(page, console, "taximeter-quality")
     rows = panel(page, "Scores").find_elements(By.CSS_SELECTOR, "tbody tr")
     cells = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
-    expected = {row[2]: [float(text.split()[0]) for text in row[3:6]] for row in cells[:2]}
+    expected = {row[0]: [float(text.split()[0]) for text in row[1:4]] for row in cells[:2]}
     chart = panel(page, "Accuracy against cost per success")
     assert len(chart.find_elements(By.CSS_SELECTOR, "path.whisker")) == len(expected)
     points = {}

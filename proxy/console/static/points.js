@@ -24,13 +24,15 @@ export function xychart(body, panel, answer) {
   const each = (point) => numbers.map((field) => `${field.name} ${text(field, point)}`);
   const read = (point) => `${name(point.row)}: ${each(point).join(", ")}`;
   const place = area(body, `${panel.title}. ${points.map(read).join("; ")}`);
-  const box = valueAxis(place, 0, highest(up, rows), said[1]);
+  const room = lines ? 1 : 1.1; // for the upper half of the highest point
+  const box = valueAxis(place, 0, highest(up, rows) * room, said[1]);
   const { marks, x } = acrossScale(rows.map((row) => Number(across.values[row])), box, said[0]);
-  const y = linear(box.low, box.high, box.bottom, box.top), free = labels();
+  const y = linear(box.low, box.high, box.bottom, box.top), free = labels(place.width);
   const colour = colours(rows.map(name)), at = (row) => ({ x: x(across.values[row]), y: y(up.values[row]) });
   for (const point of points) {
     const r = size ? 4 + 14 * Math.sqrt(Number(size.values[point.row]) / highest(size, rows)) : 5;
-    const radius = lines ? r / 2 : r, { x: cx, y: cy } = at(point.row), end = cx > place.width * 0.7;
+    const radius = lines ? r / 2 : r, { x: cx, y: cy } = at(point.row);
+    const end = cx + r + 4 + name(point.row).length * LETTER > place.width;
     const kind = colour(name(point.row));
     const dot = drawn("circle", { cx, cy, r: radius, class: `point ${kind}` });
     dot.append(drawn("title", {}, read(point)));
@@ -77,13 +79,13 @@ function acrossScale(values, box, said) {
   return { marks, x: (value) => scale(Math.max(from, Math.log10(Number(value)))) };
 }
 
-// Whether a label has room; the points of those that have none can still be read one by one.
-function labels() {
+// Whether a label has room within a width; the points of those that have none can still be read one by one.
+function labels(most) {
   const taken = [];
   return ({ x, y, "text-anchor": anchor }, text) => {
     const width = text.length * LETTER, left = anchor === "end" ? x - width : x;
     const apart = (each) => left > each.right || left + width < each.left || Math.abs(y - each.y) > LINE;
-    const fits = taken.every(apart);
+    const fits = left >= 0 && left + width <= most && taken.every(apart);
     if (fits) taken.push({ left, right: left + width, y });
     return fits;
   };
