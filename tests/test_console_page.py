@@ -64,7 +64,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Servi
     key = data / "key"
     key.write_text("sk-of-the-stand-in", encoding="ascii")
     key.chmod(0o600)
-    settings = SETTINGS + ROUTE.replace("KEY", str(key))
+    prices = data / "prices"
+    prices.mkdir()
+    settings = f'{SETTINGS}{ROUTE.replace("KEY", str(key))}[metering]\ntariffs = "{prices}"\n'
     with processes.stand_in(data / "stand-in.log") as (upstream, _):
         upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
         with processes.serve(data, upstreams, settings=settings) as served:
@@ -421,3 +423,28 @@ def test_a_receipt_leads_to_the_tariff(served: processes.Serving, page: webdrive
     )
     page.get(f"{served.console_url}/tariffs?provider=opena")
     wait(page, lambda: "did you mean openai?" in texts(page, "#health")[0])
+
+
+def test_own_prices_are_saved_if_they_load(
+    served: processes.Serving, page: webdriver.Chrome
+) -> None:
+    """The example is a file that loads; a mistake is named with its line, and nothing is saved."""
+    page.get(f"{served.console_url}/tariffs?own=true")
+    wait(page, lambda: "/prices." in texts(page, "#directory")[0])
+    assert "No own prices yet" in texts(page, "#tariffs tbody")[0]
+    fill_in = """
+    const { text } = document.querySelector("#file").elements;
+    text.value = text.value.replace(arguments[0], arguments[1]);
+    document.querySelector("#file button").click();
+    """
+    page.execute_script(fill_in, "checked", "chekced")
+    wait(page, lambda: "not saved: " in texts(page, "#answer")[0])
+    assert "openai.toml:" in texts(page, "#answer")[0]
+    assert texts(page, "#files button") == []
+    page.execute_script(fill_in, "chekced", "checked")
+    wait(page, lambda: texts(page, "#answer")[0].startswith("Saved."))
+    assert texts(page, "#files button") == ["openai.toml"]
+    for width in (WIDE, PHONE):
+        resize(page, width)
+        assert mistakes(page) == []
+        assert sideways(page) == 0

@@ -1,6 +1,7 @@
 """Every dashboard in a real browser: drawn without Grafana, for eyes, keys and screen readers."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -228,7 +229,18 @@ def test_a_run_has_the_numbers_of_its_dashboard(console: str, page: webdriver.Ch
     open_board(page, console, "taximeter-quality")
     rows = panel(page, "Scores").find_elements(By.CSS_SELECTOR, "tbody tr")
     cells = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
-    expected = {row[2]: [float(text.split()[0]) for text in row[3:6]] for row in cells[:2]}
+    expected = {row[0]: [float(text.split()[0]) for text in row[1:4]] for row in cells[:2]}
+    chart = panel(page, "Accuracy against cost per success")
+    assert len(chart.find_elements(By.CSS_SELECTOR, "path.whisker")) == len(expected)
+    points = {}
+    for title in chart.find_elements(By.CSS_SELECTOR, "circle title"):
+        said = str(title.get_attribute("textContent"))
+        name, _, numbers = said.partition(": ")
+        assert name.endswith(" (cost at least)")  # an answer of each run has no known cost
+        bounds = re.search(r"accuracy (\S+) % \((\S+) % to (\S+) %\)", numbers)
+        assert bounds is not None, said
+        points[name.removesuffix(" (cost at least)")] = [float(each) for each in bounds.groups()]
+    assert points == expected
     for width in (WIDE, PHONE):
         resize(page, width)
         page.get(f"{console}/evaluations?run=run-3")

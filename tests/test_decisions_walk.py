@@ -246,6 +246,11 @@ def test_what_the_gateway_records_is_what_the_study_reads(tmp_path: Path) -> Non
         )
         assert Decimal(load["spent_usd"]) == spent > 0
         found: Any = json.loads(who.bash(f"taximeter simulate routes.toml {beside}").stdout)
+        for command, document in (("loadtest", load), ("simulate", found)):
+            api = f"{served.console_url}/api/{command}"
+            [kept] = processes.get_json(api)
+            shown = processes.get_json(f"{api}/{kept['name']}")
+            assert json.loads(json.dumps(shown, default=float)) == document
     assert found["history"]["calls"] == CALLS
     assert found["history"]["left_out"] == {"calls of a load test": step["due"]}
     gate = found["gate"]

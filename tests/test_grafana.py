@@ -61,7 +61,7 @@ DASHBOARD_KEYS = keys(
 )
 PANEL_KEYS = keys(
     "id type title description datasource gridPos fieldConfig options targets"
-    " maxDataPoints interval links"
+    " maxDataPoints interval links transformations"
 )
 
 
@@ -189,6 +189,9 @@ def test_panel(name: str, panel: dict[str, Any]) -> None:
     assert panel["type"] == "table" or "decimals" in common
     for override in panel["fieldConfig"]["overrides"]:
         said = {each["id"]: each["value"] for each in override["properties"]}
+        if override["matcher"]["id"] == "byRegexp":  # bounds of intervals
+            assert said.keys() == {"custom.lineStyle", "custom.lineWidth", "custom.showPoints"}
+            continue
         assert said.keys() - {"custom.scaleDistribution"} == {"unit", "decimals"}
         assert said["unit"] in UNITS
     if panel["title"] != "Newest calls":  # those are the calls

@@ -4,17 +4,23 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.web import Application, Request
+from aiohttp.typedefs import Handler
+from aiohttp.web import Application, Request, StreamResponse, middleware
 
 from pricing import Tariff, TariffBook, published
 from pricing.usage import Meter
+from proxy.access.audit import Audit
+from proxy.access.roles import COMMAND, Caller
+from proxy.console.admission import CALLER
 from proxy.console.asking import answering, guarded, understood
+from proxy.console.tariff_files_api import BYTES_MAX, TariffFilesApi
 from proxy.console.tariffs_api import TariffsApi
+from proxy.settings.config import Config, MeteringOptions
 
 Client = TestClient[Request, Application]
 OWN = """\
@@ -170,3 +176,76 @@ def test_published_rates_are_those_of_the_tariff(book: TariffBook) -> None:
         ]
         assert shown == stated
         assert all(Meter(rate["meter"]) for rate in published.rates(tariff))
+
+
+OTHER = OWN.replace("0.60", "0.55")
+Entry = tuple[str, str, Any, Any]
+
+
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[tuple[Client, Path, list[Entry]]]:
+    """A console whose changes are noted, and its directory of own prices."""
+    noted: list[Entry] = []
+
+    async def audit(
+        _: Caller, action: str, target: str, before: object = None, after: object = None
+    ) -> None:
+        noted.append((action, target, before, after))
+
+    @middleware
+    async def admitted(request: Request, handler: Handler) -> StreamResponse:
+        request[CALLER] = COMMAND
+        return await handler(request)
+
+    place = tmp_path / "prices"
+    config = Config(data=tmp_path, metering=MeteringOptions(tariffs=place))
+    app = Application(middlewares=[guarded, admitted, understood])
+    app.add_routes(answering(TariffFilesApi(config, cast(Audit, audit)).routes()))
+    async with TestClient(TestServer(app)) as client:
+        yield client, place, noted
+
+
+async def test_own_prices_are_files(files: tuple[Client, Path, list[Entry]]) -> None:
+    """Made, read and replaced; each change is noted first, and only by who read the last one."""
+    client, place, noted = files
+
+    async def put(name: str, text: str, replaces: str = "") -> tuple[int, Any]:
+        body = {"text": text, "replaces": replaces}
+        answer = await client.put(f"/api/tariff-files/{name}", json=body)
+        return answer.status, await answer.json()
+
+    status, made = await put("openai.toml", OWN)
+    assert status == 201
+    assert (place / "openai.toml").read_text(encoding="utf-8") == OWN
+    listed = await (await client.get("/api/tariff-files")).json()
+    assert listed["directory"] == str(place)
+    assert listed["files"] == [{"name": "openai.toml", "text": OWN, "digest": made["digest"]}]
+    assert (await put("openai.toml", OTHER))[0] == 409  # somebody made it meanwhile
+    status, changed = await put("openai.toml", OTHER, made["digest"])
+    assert status == 200
+    assert (await put("openai.toml", OWN, made["digest"]))[0] == 409
+    assert TariffBook.load(place).names_own("openai", "gpt-5.4-mini")
+    assert "SIGHUP" in changed["next"]
+    before, after = {"text": OWN}, {"text": OTHER}
+    assert noted == [
+        ("tariffs-edit", "openai.toml", None, before),
+        ("tariffs-edit", "openai.toml", before, after),
+    ]
+
+
+async def test_what_does_not_load_is_not_saved(files: tuple[Client, Path, list[Entry]]) -> None:
+    """Every mistake is named with its line; nor is a file saved that is none of ours."""
+    client, place, noted = files
+    for name, text, said in (
+        ("openai.toml", OWN.replace("checked", "chekced"), "openai.toml:"),
+        ("openai.toml", "not toml", "openai.toml:"),
+        ("..%2fx.toml", OWN, "small letters"),
+        (".x.toml", OWN, "small letters"),
+        ("x.txt", OWN, "small letters"),
+        ("x.toml", OWN + "#" * BYTES_MAX, "at most"),
+    ):
+        answer = await client.put(f"/api/tariff-files/{name}", json={"text": text})
+        assert answer.status == 400, name
+        assert said in (await answer.json())["error"]
+    assert not place.exists()
+    assert noted == []

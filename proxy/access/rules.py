@@ -71,6 +71,8 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/routes"): _READ,
     ("GET", "/routes"): _READ,
     ("GET", "/tariffs"): _READ,
+    ("GET", "/api/tariff-files"): _READ,
+    ("PUT", "/api/tariff-files/{name}"): _MONEY,
     ("GET", "/api/tariffs"): _READ,
     ("GET", "/api/tariffs/{provider}/{model}"): _READ,
     ("GET", "/api/refusals"): _READ,

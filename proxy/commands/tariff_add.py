@@ -17,6 +17,7 @@ from pricing.usage import METER_ORDER, TOKEN_METERS
 from proxy.commands import audited, tariff_files, terminal
 from proxy.commands.terminal import Column, Exit
 from proxy.console.audit_api import ChangeMade
+from proxy.metering import own_tariffs
 from proxy.settings.config import Config
 
 FLAGS: Mapping[str, Meter] = {
@@ -64,7 +65,7 @@ def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
     if place is None:
         terminal.say(tariff_files.NO_DIRECTORY, sys.stderr)
         return Exit.MISTAKE
-    before = tariff_files.book_with(place, config, {})
+    before = own_tariffs.book_with(place, config, {})
     try:
         price = _own_price(arguments, tariff_files.providers(before, config))
     except ValueError as error:
@@ -73,9 +74,9 @@ def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
     if price.start is None and before.knows(price.provider, price.model):
         price = replace(price, start=today)  # what it cost before stays
     rows = _rows(price, before.find(price.provider, price.model, _end_of(price.start or today)))
-    files = {price.file: appended(tariff_files.texts(place).get(price.file, ""), price, today)}
+    files = {price.file: appended(own_tariffs.texts(place).get(price.file, ""), price, today)}
     try:
-        tariff_files.book_with(place, config, files)
+        own_tariffs.book_with(place, config, files)
     except TariffError as error:
         terminal.say(f"tariffs add: nothing was written:\n{error}", sys.stderr)
         return Exit.MISTAKE
@@ -83,7 +84,7 @@ def main(arguments: argparse.Namespace, config: Config, today: date) -> Exit:
         terminal.say("Nothing was written.  Use --yes to write without confirmation.", sys.stderr)
         return Exit.MISTAKE
     audited.note_tariffs(config, place, _change(arguments.name, rows))
-    tariff_files.write(place, files)
+    own_tariffs.write(place, files)
     if arguments.json:
         terminal.emit({"written": str(place / price.file), "prices": rows})
     terminal.say(f"Written to {place / price.file}.", sys.stderr)

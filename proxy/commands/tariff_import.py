@@ -20,6 +20,7 @@ from pricing.upkeep.updates import Change
 from proxy.commands import audited, price_source, tariff_files, terminal
 from proxy.commands.terminal import Column, Exit, count
 from proxy.console.audit_api import ChangeMade
+from proxy.metering import own_tariffs
 from proxy.settings.config import Config
 
 SETS = "LiteLLM's cost map, genai-prices' data.json, models.dev's api.json, or OpenRouter's /models"
@@ -95,7 +96,7 @@ def import_set(order: Order, config: Config, today: date) -> Exit:
         return Exit.MISTAKE
     try:
         plan = _plan(order, place, config, today)
-        tariff_files.book_with(place, config, plan.files)  # what does not load is not written
+        own_tariffs.book_with(place, config, plan.files)  # what does not load is not written
     except price_source.NotFetched as error:
         terminal.say(f"tariffs import: {error}", sys.stderr)
         return Exit.FAILED
@@ -116,7 +117,7 @@ def import_set(order: Order, config: Config, today: date) -> Exit:
     after = {"files": list(plan.files), "models": number}
     origin = price_source.origin(order.source)
     audited.note_tariffs(config, place, ChangeMade("tariffs-import", origin, after=after))
-    tariff_files.write(place, plan.files)
+    own_tariffs.write(place, plan.files)
     written = [str(place / name) for name in plan.files]
     terminal.say(f"{count(number)} models written to {', '.join(written)}.", sys.stderr)
     tariff_files.say_what_next(place, config)
@@ -126,12 +127,12 @@ def import_set(order: Order, config: Config, today: date) -> Exit:
 def _plan(order: Order, place: Path, config: Config, today: date) -> Plan:
     with _bar() as seen:
         document = price_sets.decode(price_source.read(order.source, seen))
-    book = tariff_files.book_with(place, config, {})
+    book = own_tariffs.book_with(place, config, {})
     providers = tariff_files.providers(book, config)
     return import_plan.plan(
         document,
         book=book,
-        files=tariff_files.texts(place),
+        files=own_tariffs.texts(place),
         wanted=Wanted(providers=providers, only=order.only, override=order.override),
         day=today,
         origin=price_source.origin(order.source).replace(",", "%2C"),

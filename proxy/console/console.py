@@ -33,6 +33,7 @@ from proxy.console.report_api import Period
 from proxy.console.reprice_api import RepriceApi
 from proxy.console.results_api import ResultsApi
 from proxy.console.routes_api import RoutesApi
+from proxy.console.tariff_files_api import TariffFilesApi
 from proxy.console.tariffs_api import TariffsApi
 from proxy.delivery.audit import AuditDelivery
 from proxy.delivery.contents import ContentDelivery
@@ -100,6 +101,7 @@ def console(config: Config, parts: Parts) -> web.Application:
             *BudgetsApi(parts.budgets, parts.store, audit).routes(),
             *RoutesApi(config).routes(),
             *TariffsApi(parts.book, config.metering.tariffs).routes(),
+            *TariffFilesApi(config, audit).routes(),
             *ResultsApi(config.data, config.console.base_path).routes(),
             *EvaluationApi(parts.store, parts.evaluations).routes(),
             *InvoiceApi(parts.store, config.fixed_costs).routes(),

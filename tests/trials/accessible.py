@@ -8,6 +8,7 @@ and dark.  Prints every violation, and exits with 1 if there is one.  axe-core c
 
 import argparse
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,21 @@ RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 SETTINGS = (
     f"[content]\ncapture = true\n{processes.FAST_ROWS}"
     "[budgets.all]\nlimit_usd = 0.5\n[budgets.models]\nscope = { model = '*' }\nlimit_usd = 1\n"
+)
+ROUTE = """
+[gateway]
+insecure = true
+[gateway.keys.main]
+provider = "openai"
+value = "file:{key}"
+[gateway.routes.assistant]
+candidates = [{{ provider = "openai", model = "gpt-5.4-mini", when = "input_tokens < 20000" }}]
+"""
+# Pages of one thing, which the addresses of all pages do not name.
+ONES = (
+    "/routes?name=assistant",
+    "/tariffs?provider=openai&model=gpt-5.4-mini",
+    "/budgets?name=all",
 )
 RUN = """
 const done = arguments[arguments.length - 1];
@@ -66,6 +82,7 @@ def pages(served: processes.Serving) -> Iterator[str]:
     listed = processes.get_json(f"{served.console_url}/api/dashboards")
     yield from (f"/dashboards/{board['uid']}" for board in listed)
     yield from (path for path in PAGES if "{" not in path)
+    yield from ONES
 
 
 def look(page: webdriver.Chrome, url: str, width: int, scheme: str, source: str) -> list[Violation]:
@@ -107,9 +124,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="taximeter-accessible-") as temporary:
         data = Path(temporary)
         source = axe(options.cache or data)
+        key = data / "key"
+        key.write_text("a-key-of-the-stand-in", encoding="ascii")
+        key.chmod(0o600)
+        settings = SETTINGS + ROUTE.format(key=key)
         with processes.stand_in(data / "stand-in.log") as (upstream, _):
             upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
-            with processes.serve(data, upstreams, settings=SETTINGS) as served, browser() as page:
+            with processes.serve(data, upstreams, settings=settings) as served, browser() as page:
                 asyncio.run(traffic.run(served.proxy_url, calls=CALLS, rate=60, seed=7, speed=20))
                 found: list[dict[str, str]] = []
                 for path in options.only or pages(served):
@@ -120,7 +141,7 @@ def main() -> int:
                             found += rows(path, width, scheme, wrong)
                             print(f"{path} {width} {scheme}: {len(wrong)}", file=sys.stderr)
                             if options.pictures:
-                                name = path.strip("/").replace("/", "-") or "overview"
+                                name = re.sub(r"\W+", "-", path.strip("/")) or "overview"
                                 options.pictures.mkdir(parents=True, exist_ok=True)
                                 page.save_screenshot(
                                     str(options.pictures / f"{name}-{width}-{scheme}.png")

@@ -6,6 +6,18 @@ const HEALTH = "/api/health"; // answers 503 with the same document when a part 
 const STORE_AWAY = 503;
 const SIGNED_OUT = 401;
 
+// Changes something, with the token of this page.
+export async function change(method, path, body) {
+  const { page_token: token } = await ask("/api/session");
+  const answer = await fetch(served(path), {
+    method, body: body && JSON.stringify(body),
+    headers: { "X-Taximeter-Page": token, "content-type": "application/json" },
+  });
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.error);
+  return found;
+}
+
 // With `within_ms` a silent process is an error with `silent` set, not a page that waits with it.
 export async function ask(path, within_ms) {
   const signal = within_ms ? AbortSignal.timeout(within_ms) : undefined;

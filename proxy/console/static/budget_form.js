@@ -1,6 +1,6 @@
 // Makes a budget, changes one that was made here or by API, or removes it.
 
-import { ask } from "./ask.js";
+import { change } from "./ask.js";
 import { $, served } from "./dom.js";
 
 const PERIODS = ["month", "day", "week", "hour", "quarter", "year", "rolling 24h", "total"];
@@ -50,16 +50,7 @@ function wanted() {
   };
 }
 
-async function send(method, name, body) {
-  const { page_token: token } = await ask("/api/session");
-  const answer = await fetch(served(`/api/budgets/${encodeURIComponent(name)}`), {
-    method, body: body && JSON.stringify(body),
-    headers: { "X-Taximeter-Page": token, "content-type": "application/json" },
-  });
-  const found = await answer.json();
-  if (!answer.ok) throw new Error(found.error);
-  return found;
-}
+const send = (method, name, body) => change(method, `/api/budgets/${encodeURIComponent(name)}`, body);
 
 async function told(work) {
   try {

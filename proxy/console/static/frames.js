@@ -12,14 +12,17 @@ export function fields(target) {
   });
 }
 
-// The settings of a field: the panel's, with what its overrides say about this name.
-export function settings(panel, name) {
+export const isNumber = ({ kind }) => kind === "number";
+export const words = (all) => all.find(({ kind }) => kind === "text");
+
+// The settings of a field: the panel's, with what its overrides say about one of these names.
+export function settings(panel, ...names) {
   const { defaults, overrides = [] } = panel.fieldConfig;
   const found = { ...defaults };
   for (const { matcher, properties } of overrides) {
-    const means = matcher.id === "byName" ? matcher.options === name
-      : matcher.id === "byRegexp" && new RegExp(matcher.options.replace(/^\/|\/$/g, "")).test(name);
-    if (means) for (const { id, value } of properties) found[id] = value;
+    const means = (name) => (matcher.id === "byName" ? matcher.options === name
+      : matcher.id === "byRegexp" && new RegExp(matcher.options.replace(/^\/|\/$/g, "")).test(name));
+    if (names.some(means)) for (const { id, value } of properties) found[id] = value;
   }
   return found;
 }
@@ -32,9 +35,11 @@ export function series(panel, answer) {
     const label = others.find(({ kind }) => kind === "text");
     for (const field of others.filter(({ kind }) => kind === "number")) {
       field.values.forEach((value, index) => {
-        const said = settings(panel, field.name);
-        const name = label ? String(label.values[index]) : said.displayName ?? field.name;
-        if (!made.has(name)) made.set(name, { name, settings: said, at: new Map() });
+        const named = label && String(label.values[index]);
+        const name = named ?? settings(panel, field.name).displayName ?? field.name;
+        if (!made.has(name)) {
+          made.set(name, { name, settings: settings(panel, field.name, name), at: new Map() });
+        }
         made.get(name).at.set(time.values[index], value === null ? null : Number(value));
       });
     }

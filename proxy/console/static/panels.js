@@ -3,7 +3,8 @@
 import { ask } from "./ask.js";
 import { linked } from "./choices.js";
 import { element, reachable, served } from "./dom.js";
-import { barchart, gauge, piechart, stat, text, xychart } from "./shapes.js";
+import { xychart } from "./points.js";
+import { barchart, gauge, piechart, stat, text } from "./shapes.js";
 import { table } from "./tables.js";
 import { heatmap, timeseries } from "./timeseries.js";
 

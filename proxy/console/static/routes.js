@@ -17,7 +17,8 @@ let drawn = ""; // nothing moves under somebody who reads it
 
 async function refresh() {
   const name = address().get("name");
-  const by = new URLSearchParams({ since: SINCE, ...(name ? { by: "candidate", route: name } : { by: "route" }) });
+  const by = new URLSearchParams({ since: SINCE, by: name ? "candidate" : "route" });
+  if (name) by.set("route", name);
   const [routes, sums] = await Promise.all([
     ask(`/api/routes${name ? `?${new URLSearchParams({ name })}` : ""}`), ask(`/api/report?${by}`),
   ]);
@@ -69,7 +70,8 @@ function one(route, sums) {
   const said = [
     `order ${route.order}`, route.version && `version ${route.version}`,
     route.explore && `${percent(route.explore)} explore at random`,
-    `deadline ${count(route.deadline_s)} s`, route.retry_ambiguous && "retries calls that may have been billed",
+    `deadline ${count(route.deadline_s)} s`,
+    route.retry_ambiguous && "retries calls that may have been billed",
     route.regions.length && `regions ${route.regions.join(", ")}`,
     route.data_policy.length && `data policy ${route.data_policy.join(", ")}`,
     route.drop.length && `may drop ${route.drop.join(", ")}`,
@@ -124,7 +126,8 @@ function sizes({ tokens_from: from, tokens_below: below }) {
   return from ? `${count(from)}–${count(below)}` : `below ${count(below)}`;
 }
 
-const percent = (share) => (share === null ? "–" : `${Number((100 * share).toFixed(share < 0.1 ? 1 : 0))} %`);
+const rounded = (share) => Number((100 * share).toFixed(share < 0.1 ? 1 : 0));
+const percent = (share) => (share === null ? "–" : `${rounded(share)} %`);
 const seconds = (value) => (value === null ? "–" : duration(Math.round(value * 1e6)));
 
 forever(refresh, REFRESH_MS);

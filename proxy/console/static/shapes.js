@@ -1,15 +1,10 @@
-// Panels without an axis of time: numbers, gauges, bars, rings, points and text.
+// Panels without axes: numbers, gauges, bars, rings and text.
 
-import { area, baseAxis, legend, reader, valueAxis } from "./chart.js";
+import { area, legend } from "./chart.js";
 import { drawn, element } from "./dom.js";
-import { colours, fields, settings, threshold } from "./frames.js";
-import { linear, ticks } from "./scales.js";
-import { shown, tick } from "./units.js";
+import { colours, fields, isNumber, settings, threshold, words } from "./frames.js";
+import { shown } from "./units.js";
 
-const LETTER = 6.4, LINE = 12; // pixels of a label
-
-const isNumber = ({ kind }) => kind === "number";
-const words = (all) => all.find(({ kind }) => kind === "text");
 const last = (values) => values.findLast((value) => value !== null) ?? null;
 
 // What Grafana reduces a panel to: the last value of each field of numbers.
@@ -104,69 +99,6 @@ export function piechart(body, panel, answer) {
     from += part;
   }
   place.svg.append(drawn("text", { x, y: y + 5, class: "middle small" }, shown(whole, said)));
-}
-
-// The first two fields of numbers are x and y, the third is the size of a point, the text its name.
-export function xychart(body, panel, answer) {
-  const all = fields(answer.targets[0]);
-  const label = words(all), numbers = all.filter(isNumber), [across, up, size] = numbers;
-  const said = [across, up].map(({ name }) => settings(panel, name));
-  const known = (row) => across.values[row] !== null && up.values[row] !== null;
-  const rows = across.values.map((_, row) => row).filter(known)
-    .toSorted((a, b) => across.values[a] - across.values[b]);
-  const value = (field, row) => shown(field.values[row], settings(panel, field.name));
-  const highest = (field) => Math.max(...rows.map((row) => Number(field.values[row])), 0);
-  const name = (row) => (label ? label.values[row] || "(none)" : `${row + 1}`);
-  const colour = colours(rows.map(name));
-  const each = (row) => numbers.map((field) => `${field.name} ${value(field, row)}`);
-  const read = (row) => `${name(row)}: ${each(row).join(", ")}`;
-  const place = area(body, `${panel.title}. ${rows.map(read).join("; ")}`);
-  const box = valueAxis(place, 0, highest(up), said[1]);
-  const { marks, x } = acrossScale(rows.map((row) => Number(across.values[row])), box, said[0]);
-  const y = linear(box.low, box.high, box.bottom, box.top), free = labels();
-  for (const row of rows) {
-    const r = size ? 4 + 14 * Math.sqrt(Number(size.values[row]) / highest(size)) : 5;
-    const cx = x(across.values[row]), cy = y(up.values[row]), end = cx > place.width * 0.7;
-    const point = drawn("circle", { cx, cy, r, class: `point ${colour(name(row))}` });
-    point.append(drawn("title", {}, read(row)));
-    const beside = { x: end ? cx - r - 4 : cx + r + 4, y: cy + 4, "text-anchor": end ? "end" : "start" };
-    place.svg.append(point);
-    if (label && free(beside, name(row))) place.svg.append(drawn("text", beside, name(row)));
-  }
-  baseAxis(place.svg, box, marks.map((at) => ({ at, text: tick(at, said[0]) })), x);
-  const sizes = size ? `; the larger, the more ${size.name}` : "";
-  body.append(element("p", `${up.name} ↑, ${across.name} →${sizes}`, "axes"));
-  reader(body, place, box, rows.map((row) => x(across.values[row])), (index) => ({
-    title: name(rows[index]),
-    items: numbers.map((field) => ({
-      name: field.name, colour: colour(name(rows[index])), text: value(field, rows[index]),
-    })),
-  }));
-}
-
-// From left to right: by powers of ten where the field says so, and from zero where it does not.
-function acrossScale(values, box, said) {
-  const most = Math.max(...values, 0), least = Math.min(...values.filter((value) => value > 0));
-  if (said["custom.scaleDistribution"]?.type !== "log" || !(most > least)) {
-    const marks = ticks(0, most, Math.max(2, Math.floor((box.right - box.left) / 110)));
-    return { marks, x: linear(0, marks.at(-1), box.left, box.right) };
-  }
-  const from = Math.floor(Math.log10(least)), to = Math.ceil(Math.log10(most));
-  const scale = linear(from, to, box.left, box.right);
-  const marks = Array.from({ length: to - from + 1 }, (_, index) => 10 ** (from + index));
-  return { marks, x: (value) => scale(Math.max(from, Math.log10(Number(value)))) };
-}
-
-// Whether a label has room; the points of those that have none can still be read one by one.
-function labels() {
-  const taken = [];
-  return ({ x, y, "text-anchor": anchor }, text) => {
-    const width = text.length * LETTER, left = anchor === "end" ? x - width : x;
-    const apart = (each) => left > each.right || left + width < each.left || Math.abs(y - each.y) > LINE;
-    const fits = taken.every(apart);
-    if (fits) taken.push({ left, right: left + width, y });
-    return fits;
-  };
 }
 
 // Paragraphs; nothing here parses HTML.

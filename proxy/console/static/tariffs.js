@@ -5,12 +5,15 @@ import { ask } from "./ask.js";
 import { $, element, fill, link, row, served } from "./dom.js";
 import { count } from "./format.js";
 import { failed, updated } from "./header.js";
+import { ownPrices } from "./own_prices.js";
 
 const ASKED = ["search", "provider", "own", "offset"];
 const SHOWN = ["input", "output", "cache_read"];
 const MILLION = "1000000";
 const OTHERS_MAX = 2;
-const UNITS = { token: "tokens", second: "seconds", character: "characters", minute: "minutes", hour: "hours" };
+const UNITS = {
+  token: "tokens", second: "seconds", character: "characters", minute: "minutes", hour: "hours",
+};
 
 // The page of one model.
 const href = (provider, model) => served(`/tariffs?${new URLSearchParams({ provider, model })}`);
@@ -23,13 +26,7 @@ async function show() {
   const asked = new URLSearchParams([...given].filter(([name, value]) => ASKED.includes(name) && value));
   const found = await ask(model ? path : `/api/tariffs?${asked}`);
   model ? one(found, given.get("since")) : list(found, given);
-  owned(found.directory);
   updated();
-}
-
-function owned(directory) {
-  const set = "None is configured yet: set tariffs = \"prices\" under [metering] in the configuration.";
-  $("directory").textContent = directory ? `Yours is ${directory}.` : set;
 }
 
 function list(found, given) {
@@ -171,6 +168,7 @@ function table(name, heads, rows) {
   return box;
 }
 
+ownPrices();
 show().catch((error) => {
   failed(error);
   if (!address().get("model")) return;

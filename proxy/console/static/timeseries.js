@@ -18,12 +18,13 @@ export function timeseries(body, panel, answer, zone) {
   const custom = panel.fieldConfig.defaults.custom ?? {};
   const bars = custom.drawStyle === "bars", stacked = custom.stacking?.mode === "normal";
   const { kept, left } = few(series(panel, answer), stacked);
-  const colour = colours(kept.map(({ name }) => name));
+  const of = colours([...new Set(kept.map(owner))]), colour = (each) => of(owner(each));
   const step = answer.step_s * 1000;
   const times = [...new Set(kept.flatMap(({ at }) => [...at.keys()]))].toSorted((a, b) => a - b);
   const layers = stacked ? stack(kept, times) : kept.map((each) => ({ ...each, top: each.at, base: EMPTY }));
   const common = panel.fieldConfig.defaults;
-  legend(body, [...kept.map(({ name }) => ({ name, colour: colour(name) })),
+  const named = kept.filter((each) => !dashed(each));
+  legend(body, [...named.map((each) => ({ name: each.name, colour: colour(each) })),
     ...(left ? [{ name: `${left} more in the table`, colour: "kother" }] : [])]);
   const place = area(body, spoken(panel, kept, times, zone));
   const tops = layers.flatMap(({ top }) => [...top.values()].filter((value) => value !== null));
@@ -32,11 +33,12 @@ export function timeseries(body, panel, answer, zone) {
   const from = Math.min(answer.from, times[0]), to = Math.max(answer.to, times.at(-1) + (bars ? step : 0));
   const x = linear(from, to, box.left, box.right), y = linear(box.low, box.high, box.bottom, box.top);
   const filled = custom.fillOpacity > 0, spans = Boolean(custom.spanNulls);
-  if (kept.length > SOLID_MAX) place.svg.classList.add("many");
+  if (named.length > SOLID_MAX) place.svg.classList.add("many");
   for (const layer of layers) {
     const draw = bars ? barPath : linePath;
     for (const [kind, path] of Object.entries(draw(layer, times, { x, y, step, filled, spans }))) {
-      if (path) place.svg.append(drawn("path", { d: path, class: `${kind} ${colour(layer.name)}` }));
+      const bound = dashed(layer) ? "bound " : "";
+      if (path) place.svg.append(drawn("path", { d: path, class: `${bound}${kind} ${colour(layer)}` }));
     }
   }
   baseAxis(place.svg, box, timeTicks(from, to, (box.right - box.left) / LETTERS, zone), x);
@@ -45,9 +47,13 @@ export function timeseries(body, panel, answer, zone) {
     items: kept.map((each) => ({ ...each, value: each.at.get(times[index]) }))
       .filter(({ value }) => value !== undefined && value !== null && !(stacked && !value))
       .toSorted((a, b) => b.value - a.value)
-      .map(({ name, value, settings }) => ({ name, colour: colour(name), text: shown(value, settings) })),
+      .map((each) => ({ name: each.name, colour: colour(each), text: shown(each.value, each.settings) })),
   }));
 }
+
+// A dashed series is a bound of the one whose name it has, but for its last word.
+const dashed = ({ settings }) => settings["custom.lineStyle"]?.fill === "dash";
+const owner = (each) => (dashed(each) ? each.name.replace(/ \w+$/, "") : each.name);
 
 function spoken(panel, kept, times, zone) {
   const names = kept.map(({ name }) => name).join(", ");
