@@ -14,6 +14,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_audit_served import checks
 
 from exporters.audit import AuditEntry
 from exporters.clickhouse import connection
@@ -27,13 +28,13 @@ from exporters.clickhouse.store import Store
 from exporters.content import Content
 from exporters.evidence.head import Head
 from exporters.evidence.leaves import Sealed
-from exporters.evidence.tree import leaf_hash, root_of_path
+from exporters.evidence.tree import is_consistent, leaf_hash, root_of_path
 from exporters.record import Batch, Record, Sendable, TransientError
 from proxy.evidence import heads
 from proxy.evidence.collect import Scope, collected
 from proxy.evidence.evidence import Corrected, Evidence, Sealing, kind_of_record
 from proxy.evidence.export import AnyLine, read, write
-from proxy.evidence.prove import prove
+from proxy.evidence.prove import Extension, prove, prove_extension
 from proxy.evidence.stream import at_once
 from proxy.evidence.verdict import Verdict, verdict
 from proxy.settings.config import Config
@@ -452,6 +453,33 @@ async def test_a_proof_leads_to_the_head(place: Place) -> None:
         assert found is not None
         assert found.hex() == head.root
     assert await prove(place.store, head, str(UUID(int=77))) is None
+
+
+async def test_growth_is_proved_although_rows_were_erased(place: Place, tmp_path: Path) -> None:
+    """From a head to a later one, over a row that is gone; not from another history."""
+    await place.fill(3)
+    first = place.head()
+    for table in ("calls", "nonces"):
+        place.client.command(f"TRUNCATE TABLE {table}")
+    await place.write(place.rows, record(8), record(9))
+    head = place.head()
+    path = await prove_extension(place.store, first.size, head)
+    proof = tmp_path / "grown.json"
+
+    def found(earlier: Head) -> bool:
+        """What the script of the docs finds."""
+        extension = Extension(first=earlier, head=head, path=path)
+        proof.write_bytes(msgspec.json.encode(extension))
+        return checks(proof, tmp_path, "grown") == 0
+
+    known = first.size, bytes.fromhex(first.root)
+    hashes = [bytes.fromhex(one) for one in path]
+    assert is_consistent(known, (head.size, bytes.fromhex(head.root)), hashes)
+    assert found(first)
+    other = place.evidence.growth.key.head(first.size, bytes(32), first.time)
+    assert not found(other)
+    with pytest.raises(ValueError, match="did not grow from"):
+        await prove_extension(place.store, head.size + 1, head)
 
 
 class Forgetful:

@@ -44,9 +44,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def data(
-    chdb_dsn: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def data(chdb_dsn: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data directory whose store has the calls of a day."""
 
     async def fill() -> None:
