@@ -97,6 +97,7 @@ def test_evidence_from_call_to_check(upstream: str, tmp_path: Path) -> None:
         for method, path in (
             ("GET", f"/api/calls/{call_id}/content"),
             ("GET", f"/api/audit/proof/{call_id}"),
+            ("GET", "/api/audit/consistency?size=1"),
             ("POST", "/api/audit/head"),
             ("GET", "/api/audit"),
         ):
@@ -117,6 +118,13 @@ def test_evidence_from_call_to_check(upstream: str, tmp_path: Path) -> None:
         found = json.loads(said)
         assert (code, found["ok"], found["checked"] >= 6) == (0, True, True), found
         assert served.audit("export", "--output", str(tmp_path / "out"))[0] == 0
+        grown = tmp_path / "grown.json"
+        since = ("prove", "--head", str(tmp_path / "head.json"), "--output", str(grown))
+        assert served.audit("head")[0] == 0  # a newer one, of the entries that were written
+        assert served.audit(*since)[0] == 0
+        assert checks(grown, tmp_path, "grown") == 0
+    assert audit(tmp_path, *since)[0] == 0
+    assert checks(grown, tmp_path, "grown") == 0
     code, said = audit(tmp_path, "verify", "--head", str(tmp_path / "head.json"))
     assert (code, said.startswith("Verified: ")) == (0, True)
     code, said = audit(tmp_path, "verify", "--export", str(tmp_path / "out"), "--json")
@@ -131,15 +139,16 @@ def added(served: Served, role: str) -> str:
     return done.stdout.split()[0]
 
 
-def checks(proof: Path, folder: Path) -> int:
-    """The exit code of the script in the docs."""
-    found = re.search(r"<!-- check: begin -->\n```python\n(.*?)```", read("docs/audit.md"), re.S)
+def checks(proof: Path, folder: Path, name: str = "check") -> int:
+    """The exit code of a script in the docs."""
+    text = read("docs/audit.md")
+    found = re.search(rf"<!-- {name}: begin -->\n```python\n(.*?)```", text, re.S)
     assert found is not None
-    script = folder / "check.py"
+    script = folder / f"{name}.py"
     script.write_text(found[1])
-    assert len([line for line in found[1].splitlines() if line]) <= 30
+    assert len([line for line in found[1].splitlines() if line]) <= 35
     done = subprocess.run(
-        [sys.executable, "-m", "check", str(proof)], cwd=folder, capture_output=True, check=False
+        [sys.executable, "-m", name, str(proof)], cwd=folder, capture_output=True, check=False
     )
     return done.returncode
 

@@ -47,6 +47,7 @@ AUDITED: Mapping[tuple[str, str], tuple[Body, str]] = {
 UNAUDITED = {
     ("POST", "/api/audit/head"): "a head is a record of its own, in heads.jsonl",
     ("GET", "/api/audit"): "the log itself",
+    ("GET", "/api/audit/consistency"): "hashes alone",
     ("GET", "/api/access"): "names and roles",
     ("POST", "/api/feedback"): "new rows, as calls are",
     ("POST", "/api/evaluations"): "new rows, as calls are",

@@ -5,6 +5,7 @@ import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -12,8 +13,9 @@ from exporters.content import Content
 from exporters.evidence.head import Head, heads_in
 from exporters.notify.http_target import HttpTarget
 from exporters.notify.machines import StandardWebhook
+from exporters.record import Batch, Record, TransientError
 from proxy.evidence import heads
-from proxy.evidence.evidence import Evidence
+from proxy.evidence.evidence import Evidence, Sealing, kind_of_record
 from proxy.evidence.heads import EVERY, Heads
 from proxy.notices.notices import Notices
 from proxy.notices.outbox import Outbox
@@ -90,3 +92,47 @@ async def test_an_hour_passes(tmp_path: Path) -> None:
     signed = await signer.sign()
     assert not signer.is_due(signed.time + EVERY - timedelta(seconds=1))
     assert signer.is_due(signed.time + EVERY)
+
+
+ROW = Record(
+    ts_us=1,
+    call_id=str(UUID(int=1)),
+    source="w:1",
+    provider="openai",
+    outcome="ok",
+    cost_status="unpriced",
+)
+
+
+class Forgetful:
+    """Evidence that fails once."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def add(self, stream: str, token: str, rows: object) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise TransientError("leaves cannot be written")
+
+
+async def test_rows_are_written_once_though_leaves_fail() -> None:
+    """Who counts what was written would count it twice."""
+    taken: list[str] = []
+
+    class Inner:
+        name = "inner"
+
+        async def export(self, batch: Batch[Record]) -> None:
+            taken.append(batch.token)
+
+        async def close(self) -> None: ...
+
+    evidence = Forgetful()
+    sealing = Sealing(Inner(), evidence, kind_of_record)  # type: ignore[arg-type]
+    one = Batch("w:1:0-1", (ROW,))
+    with pytest.raises(TransientError):
+        await sealing.export(one)
+    await sealing.export(one)
+    await sealing.export(Batch("w:1:1-2", one.records))
+    assert (taken, evidence.asked) == (["w:1:0-1", "w:1:1-2"], 3)

@@ -1,7 +1,7 @@
 """Every stored row has one leaf, and a check names each row that was changed in the store."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_audit_served import checks
 
 from exporters.audit import AuditEntry
 from exporters.clickhouse import connection
@@ -33,7 +34,7 @@ from proxy.evidence import heads
 from proxy.evidence.collect import Scope, collected
 from proxy.evidence.evidence import Corrected, Evidence, Sealing, kind_of_record
 from proxy.evidence.export import AnyLine, read, write
-from proxy.evidence.prove import prove
+from proxy.evidence.prove import Extension, prove, prove_extension
 from proxy.evidence.stream import at_once
 from proxy.evidence.verdict import Verdict, verdict
 from proxy.settings.config import Config
@@ -402,6 +403,28 @@ async def test_a_lost_state_begins_a_new_tree(place: Place) -> None:
     assert place.evidence.growth.size == 0
 
 
+async def test_nodes_share_a_store(place: Place, tmp_path: Path) -> None:
+    """Each has a tree; a check on any of them is of all trees, with the heads that it is given."""
+    await place.fill(2)
+    (tmp_path / "there" / "state").mkdir(parents=True)
+    table = EvidenceTable(place.dsn, database=place.database)
+    evidence = Evidence(Config(data=tmp_path / "there", node="there"), table)
+    there = Sealing(place.clickhouse, evidence, kind_of_record)
+    await place.write(there, *(record(number, node="there") for number in (10, 11)))
+    head = replace(place, evidence=evidence).head()
+    found = await place.check(place.head(), head)
+    assert found.ok, found
+    assert (found.checked, found.leaves, found.heads) == (10, 10, 2)
+    # The leaf of this one is on its way: what the other node has not told yet is its own affair.
+    await place.clickhouse.export(Batch("there:9:0-1", (record(12, node="there"),)))
+    assert (await place.check(head)).ok
+    place.change(f"ALTER TABLE calls DELETE WHERE call_id = '{record(10).call_id}'")
+    found = await place.check(head)
+    (missing,) = found.findings()
+    assert (missing.what, missing.call_id) == ("missing", record(10).call_id)
+    await table.close()
+
+
 async def test_an_export_is_checked_elsewhere(place: Place, tmp_path: Path) -> None:
     """Whole it is good; a changed, dropped or added line is named, and so is a cut end."""
     await place.fill()
@@ -454,35 +477,24 @@ async def test_a_proof_leads_to_the_head(place: Place) -> None:
     assert await prove(place.store, head, str(UUID(int=77))) is None
 
 
-class Forgetful:
-    """Evidence that fails once."""
+async def test_growth_is_proved_although_rows_were_erased(place: Place, tmp_path: Path) -> None:
+    """From a head to a later one, over a row that is gone; not from another history."""
+    await place.fill(3)
+    first = place.head()
+    for table in ("calls", "nonces"):
+        place.client.command(f"TRUNCATE TABLE {table}")
+    await place.write(place.rows, record(8), record(9))
+    head = place.head()
+    path = await prove_extension(place.store, first.size, head)
+    proof = tmp_path / "grown.json"
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def found(earlier: Head) -> bool:
+        """What the script of the docs finds."""
+        extension = Extension(first=earlier, head=head, path=path)
+        proof.write_bytes(msgspec.json.encode(extension))
+        return checks(proof, tmp_path, "grown") == 0
 
-    async def add(self, stream: str, token: str, rows: object) -> None:
-        self.asked += 1
-        if self.asked == 1:
-            raise TransientError("leaves cannot be written")
-
-
-async def test_rows_are_written_once_though_leaves_fail() -> None:
-    """Who counts what was written would count it twice."""
-    taken: list[str] = []
-
-    class Inner:
-        name = "inner"
-
-        async def export(self, batch: Batch[Record]) -> None:
-            taken.append(batch.token)
-
-        async def close(self) -> None: ...
-
-    evidence = Forgetful()
-    sealing = Sealing(Inner(), evidence, kind_of_record)  # type: ignore[arg-type]
-    one = Batch("w:1:0-1", (record(0),))
-    with pytest.raises(TransientError):
-        await sealing.export(one)
-    await sealing.export(one)
-    await sealing.export(Batch("w:1:1-2", one.records))
-    assert (taken, evidence.asked) == (["w:1:0-1", "w:1:1-2"], 3)
+    assert found(first)
+    assert not found(place.evidence.growth.key.head(first.size, bytes(32), first.time))
+    with pytest.raises(ValueError, match="did not grow from"):
+        await prove_extension(place.store, head.size + 1, head)

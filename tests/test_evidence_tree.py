@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 9162, its heads, and what a check of leaves and rows finds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,17 @@ from exporters.evidence.checking import Check, LeafLine, Line, RowLine
 from exporters.evidence.forms import FORMS, TABLES
 from exporters.evidence.head import Head, SigningKey, heads_in
 from exporters.evidence.leaves import sealed
-from exporters.evidence.tree import EMPTY, Tree, leaf_hash, paths, root, root_of_path
+from exporters.evidence.tree import (
+    EMPTY,
+    Roots,
+    Tree,
+    grown,
+    is_consistent,
+    leaf_hash,
+    paths,
+    root,
+    root_of_path,
+)
 from exporters.notify.machines import StandardWebhook
 from exporters.record import COLUMNS, Record
 from proxy.evidence import heads
@@ -53,6 +63,16 @@ PATHS = {
         "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
     ),
 }
+# Of the same suite: (size, later size) → proof that the tree grew.
+GROWN: Mapping[tuple[int, int], tuple[str, ...]] = {
+    (1, 1): (),
+    (1, 8): PATHS[0, 8],
+    (6, 8): (
+        "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
+        *PATHS[5, 8][1:],
+    ),
+    (2, 5): (PATHS[0, 8][1], PATHS[5, 8][0]),
+}
 HASHES = [leaf_hash(bytes.fromhex(one)) for one in LEAVES]
 KEY = SigningKey(bytes(range(32)))
 NOW = datetime(2026, 11, 29, 15, tzinfo=UTC)
@@ -86,6 +106,59 @@ def test_every_path_leads_to_the_root_and_no_other_does(data: st.DataObject) -> 
     assert root_of_path(index, size, hashes[index], [*path, hashes[0]]) != root(hashes)
     assert root_of_path(index, size, hashes[index], path[:-1]) != root(hashes) or not path
     assert root_of_path(size, size, hashes[index], path) is None
+
+
+@pytest.mark.parametrize(("first", "size"), GROWN)
+def test_published_growth(first: int, size: int) -> None:
+    """The consistency proofs of the published suite."""
+    assert tuple(one.hex() for one in growth(first, HASHES[:size])) == GROWN[first, size]
+
+
+def test_the_growth_of_the_standards_example() -> None:
+    """RFC 9162, section 2.1.5: from three, four and six leaves to seven, by the names it gives."""
+    named = {(2, 3): "c", (3, 4): "d", (0, 2): "g", (4, 7): "l", (4, 6): "i", (6, 7): "j"}
+    named[0, 4] = "k"
+    found = ["".join(named[one] for one in grown(first, 7)) for first in (3, 4, 6)]
+    assert found == ["cdgl", "l", "ijk"]
+
+
+def growth(first: int, hashes: Sequence[bytes]) -> list[bytes]:
+    """The consistency proof from the first so many leaves to all."""
+    ranges = grown(first, len(hashes))
+    roots = Roots(ranges)
+    roots.add_all(len(hashes), hashes)
+    return [roots.found[one] for one in ranges]
+
+
+@given(st.data())
+def test_every_growth_is_proved_and_no_other_history(data: st.DataObject) -> None:
+    """A leaf that was flipped, dropped, added or moved below the earlier head breaks the proof."""
+    hashes = [leaf_hash(bytes([one])) for one in range(data.draw(st.integers(1, 40)))]
+    first = data.draw(st.integers(1, len(hashes)))
+    old = first, root(hashes[:first])
+    new = len(hashes), root(hashes)
+    path = growth(first, hashes)
+    assert is_consistent(old, new, path)
+    at, other = data.draw(st.integers(0, first - 1)), data.draw(st.integers(0, first - 1))
+    odd = leaf_hash(b"odd")
+    histories = [
+        [*hashes[:at], odd, *hashes[at + 1 :]],
+        [*hashes[:at], *hashes[at + 1 :]],
+        [*hashes[:at], odd, *hashes[at:]],
+    ]
+    if at != other:
+        moved = list(hashes)
+        moved[at], moved[other] = moved[other], moved[at]
+        histories.append(moved)
+    for history in histories:
+        if first <= len(history):
+            forged = len(history), root(history)
+            assert not is_consistent(old, forged, growth(first, history))
+            assert not is_consistent(old, forged, path)
+    for wrong in ([*path, odd], path[:-1], [odd, *path], path[::-1]):
+        assert is_consistent(old, new, wrong) == (list(wrong) == path)
+    assert not is_consistent(new, old, path) or first == len(hashes)
+    assert not is_consistent((0, EMPTY), new, path)
 
 
 @given(st.integers(0, 70), st.integers(0, 70))

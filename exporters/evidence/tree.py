@@ -1,10 +1,10 @@
-"""The Merkle tree of RFC 9162, section 2.1: hashes, roots and inclusion proofs.
+"""The Merkle tree of RFC 9162, section 2.1: hashes, roots, and proofs of inclusion and consistency.
 
 A tree of n leaves is held as its peaks, the roots of the perfect subtrees that n's binary digits
 name, so that appending and finding the root take O(log n) memory.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 HASH_BYTES = 32
@@ -91,22 +91,43 @@ def paths(indexes: Iterable[int], size: int, hashes: Iterable[bytes]) -> dict[in
     or if there are fewer hashes.
     """
     wanted = {index: siblings(index, size) for index in indexes}
-    ranges = sorted({one for path in wanted.values() for one in path})
-    found: dict[tuple[int, int], bytes] = {}
-    open_: list[tuple[int, int, Tree]] = []
-    at, number = 0, -1
-    for number, hash in enumerate(_first(size, hashes)):
-        while at < len(ranges) and ranges[at][0] == number:
-            open_.append((*ranges[at], Tree()))
-            at += 1
-        for first, end, tree in open_:
+    roots = Roots(one for path in wanted.values() for one in path)
+    roots.add_all(size, hashes)
+    return {index: [roots.found[one] for one in path] for index, path in wanted.items()}
+
+
+class Roots:
+    """The roots of half-open ranges of leaves, found while the leaves pass by in order.
+
+    Memory is O(log size) for each range.
+    """
+
+    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
+        self.size = 0  # leaves so far
+        self.found: dict[tuple[int, int], bytes] = {}
+        self._waiting = sorted(set(ranges), reverse=True)
+        self._open: list[tuple[int, int, Tree]] = []
+
+    def add(self, hash: bytes) -> None:
+        """Take the next leaf by its hash."""
+        while self._waiting and self._waiting[-1][0] == self.size:
+            self._open.append((*self._waiting.pop(), Tree()))
+        self.size += 1
+        is_over = False
+        for first, end, tree in self._open:
             tree.append(hash)
-            if number + 1 == end:
-                found[first, end] = tree.root()
-        open_ = [one for one in open_ if one[1] > number + 1]
-    if number + 1 < size:
-        raise ValueError(f"expected {size} leaves, found {number + 1}")
-    return {index: [found[one] for one in path] for index, path in wanted.items()}
+            if end == self.size:
+                self.found[first, end] = tree.root()
+                is_over = True
+        if is_over:
+            self._open = [one for one in self._open if one[1] > self.size]
+
+    def add_all(self, size: int, hashes: Iterable[bytes]) -> None:
+        """Take the first `size` leaves.  Raises ValueError if there are fewer."""
+        for hash, _ in zip(hashes, range(size), strict=False):
+            self.add(hash)
+        if self.size < size:
+            raise ValueError(f"expected {size} leaves, found {self.size}")
 
 
 def root_of_path(index: int, size: int, hash: bytes, path: Sequence[bytes]) -> bytes | None:
@@ -127,6 +148,53 @@ def root_of_path(index: int, size: int, hash: bytes, path: Sequence[bytes]) -> b
     return hash if last == 0 else None
 
 
-def _first(size: int, hashes: Iterable[bytes]) -> Iterator[bytes]:
-    for hash, _ in zip(hashes, range(size), strict=False):
-        yield hash
+def grown(first: int, size: int) -> list[tuple[int, int]]:
+    """The half-open ranges of leaves whose roots prove how a tree of `first` leaves grew.
+
+    To `size` leaves, in the order of the proof (section 2.1.4.1).
+    Raises ValueError unless 0 < first <= size.
+    """
+    if not 0 < first <= size:
+        raise ValueError(f"a tree of {size} leaves did not grow from one of {first}")
+    start, end, ranges = 0, size, []
+    while first < end:
+        middle = start + (1 << (end - start - 1).bit_length() - 1)
+        if first <= middle:
+            ranges.append((middle, end))
+            end = middle
+        else:
+            ranges.append((start, middle))
+            start = middle
+    if start:  # else the first tree is a node of the second, and its root is known
+        ranges.append((start, end))
+    return ranges[::-1]
+
+
+def is_consistent(
+    first: tuple[int, bytes], second: tuple[int, bytes], path: Sequence[bytes]
+) -> bool:
+    """Whether a proof shows that the second tree has all leaves of the first (section 2.1.4.2).
+
+    Each tree is its size and its root.
+    """
+    (small, old), (size, new) = first, second
+    if small == size:
+        return old == new and not path
+    if not 0 < small < size or not path:
+        return False
+    steps = [old, *path] if small.bit_count() == 1 else list(path)
+    node, last = small - 1, size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    made_old = made_new = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            made_old, made_new = node_hash(step, made_old), node_hash(step, made_new)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            made_new = node_hash(made_new, step)
+        node, last = node >> 1, last >> 1
+    return (made_old, made_new, last) == (old, new, 0)

@@ -91,6 +91,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/api/audit/evidence"): _COMMAND,
     ("POST", "/api/audit/head"): Rule(AUDITORS),
     ("GET", "/api/audit/proof/{call_id}"): Rule(AUDITORS),
+    ("GET", "/api/audit/consistency"): Rule(AUDITORS),
     ("GET", "/api/evaluations"): _READ,
     ("GET", "/api/observed"): _READ,
     ("GET", "/api/compare"): _READ,

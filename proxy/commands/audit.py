@@ -2,14 +2,14 @@
 
 import argparse
 
-from proxy.commands import audit_check, audit_evidence, audit_log
+from proxy.commands import audit_check, audit_evidence, audit_log, audit_prove
 from proxy.commands.arguments import add_common
 
 ACTIONS = {
     "log": audit_log.main,
     "verify": audit_check.main,
     "head": audit_evidence.head,
-    "prove": audit_evidence.prove,
+    "prove": audit_prove.main,
     "export": audit_evidence.export,
 }
 
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     audit_log.add_action(actions)
     audit_check.add_action(actions)
     audit_evidence.add_actions(actions)
+    audit_prove.add_action(actions)
 
 
 def main(arguments: argparse.Namespace) -> int:

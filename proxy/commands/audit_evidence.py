@@ -1,20 +1,15 @@
-"""`taximeter audit head`, `prove` and `export`: what others need to check us.
+"""`taximeter audit head` and `export`: what others need to check us.
 
 They ask the running console, whose process owns tree and store; without one, they open both.
 """
 
 import argparse
-import asyncio
-import json
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 
 import msgspec
 
-from exporters.clickhouse.store import Store
 from exporters.evidence.head import Head
 from exporters.record import TransientError
 from proxy.commands import audit_source, audited, terminal
@@ -23,15 +18,13 @@ from proxy.commands.console_client import TIMEOUT_S, request
 from proxy.commands.stored import stored_configuration
 from proxy.commands.terminal import Exit
 from proxy.console.audit_api import ChangeMade
-from proxy.console.evidence_api import HEAD_PATH, NO_LEAF, PROOF_PATH, since_in_us
+from proxy.console.evidence_api import HEAD_PATH, since_in_us
 from proxy.evidence import export as files
 from proxy.evidence import heads
 from proxy.evidence.growth import Growth
-from proxy.evidence.prove import prove as proof_of
-from proxy.evidence.stream import leaf_numbers
 from proxy.serving.instance import TakenError, claimed
 from proxy.settings.config import Config
-from proxy.settings.places import Places, store_dsn
+from proxy.settings.places import Places
 
 PROOF_TIMEOUT_S = 600.0  # every leaf is hashed once
 
@@ -40,10 +33,6 @@ def add_actions(actions: Actions) -> None:
     """Add these actions to `taximeter audit`."""
     help = "sign a head of the tree now, and print it: keep it on another machine"
     actions.add_parser("head", parents=[common_again()], help=help, description=help)
-    help = "prove that a call is in the tree: print its leaves and their paths to a signed head"
-    added = actions.add_parser("prove", parents=[common_again()], help=help, description=help)
-    added.add_argument("call_id", metavar="CALL_ID", help="ID of the call")
-    added.add_argument("--output", default="", metavar="FILE", help="write it to this file")
     help = "write leaves, rows and heads to a directory, for `taximeter audit verify --export`"
     added = actions.add_parser("export", parents=[common_again()], help=help, description=help)
     help = "new or empty directory; it will hold rows and captured content"
@@ -57,37 +46,11 @@ def head(arguments: argparse.Namespace) -> int:
     config = stored_configuration(arguments)
     try:
         with request(config, HEAD_PATH, method="POST", timeout_s=TIMEOUT_S, data=b"") as answer:
-            signed = None if answer is None else msgspec.json.decode(answer.read(), type=Head)
-        terminal.emit(signed or _signed(config))
+            written = None if answer is None else msgspec.json.decode(answer.read(), type=Head)
+        terminal.emit(written or signed(config))
     except (OSError, TakenError) as error:
         terminal.say(f"Cannot sign a head: {error}", sys.stderr)
         return Exit.FAILED
-    return Exit.OK
-
-
-def prove(arguments: argparse.Namespace) -> int:
-    """Run `audit prove`."""
-    try:
-        call_id = str(UUID(arguments.call_id))
-    except ValueError:
-        terminal.say(f"audit prove: {arguments.call_id!r} is no call ID", sys.stderr)
-        return Exit.MISTAKE
-    config = stored_configuration(arguments)
-    path = PROOF_PATH.format(call_id=call_id)
-    try:
-        with request(config, path, method="GET", timeout_s=PROOF_TIMEOUT_S) as answer:
-            proof = None if answer is None else json.load(answer)
-        if proof is None:
-            proof = _proof(config, call_id)
-    except (OSError, ValueError, TakenError, TransientError) as error:
-        terminal.say(f"Cannot prove it: {error}", sys.stderr)
-        return Exit.FAILED
-    if arguments.output:
-        _write(Path(arguments.output), msgspec.json.format(msgspec.json.encode(proof)) + b"\n")
-        if not arguments.json:
-            terminal.say(f"Wrote {arguments.output}.")
-    else:
-        terminal.emit(proof)
     return Exit.OK
 
 
@@ -130,7 +93,7 @@ def write_evidence(config: Config, to: Path, since: str = "") -> dict[str, int]:
         return {"leaves": leaves, "heads": len(source.heads)}
 
 
-def _signed(config: Config) -> Head:
+def signed(config: Config) -> Head:
     """A head without a running meter.  Raises OSError, or TakenError if one starts meanwhile."""
     with claimed(config.data):
         growth = _growth(config)
@@ -146,29 +109,3 @@ def _growth(config: Config) -> Growth:
     if not places.evidence_key.exists():
         raise OSError(audit_source.NO_TREE)
     return Growth(places.evidence_key, places.tree, 0)
-
-
-def _proof(config: Config, call_id: str) -> object:
-    """A proof without a running meter.  Raises ValueError if there is none."""
-    found = asyncio.run(_stored_proof(config, call_id))
-    audited.write(config, ChangeMade("content-read", f"proof of call {call_id}"))
-    return found
-
-
-async def _stored_proof(config: Config, call_id: str) -> object:
-    known = audit_source.state(config)
-    store = Store(store_dsn(config), database=config.store.database)
-    try:
-        numbers = await leaf_numbers(store, known.tree, call_id)
-        if not numbers:
-            raise ValueError(NO_LEAF)
-        kept = [one for one in heads.read(Places(config.data).heads) if one.tree == known.tree]
-        newest = kept[-1] if kept and kept[-1].size > max(numbers) else _signed(config)
-        return await proof_of(store, newest, call_id)
-    finally:
-        await store.close()
-
-
-def _write(file: Path, data: bytes) -> None:
-    with open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as opened:
-        opened.write(data)

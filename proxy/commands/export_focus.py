@@ -205,10 +205,10 @@ def _print(lines: Path, form: str) -> None:
 
 def _said(done: Written) -> Iterator[str]:
     yield f"{count(done.rows)} rows, {amount(done.billed_usd)} billed."
-    if done.unknown_calls:
-        yield f"{count(done.unknown_calls)} calls are absent, as their cost is unknown."
-    if done.partial_calls:
-        yield f"Of {count(done.partial_calls)} calls the rows have a lower bound (x_CostStatus)."
-    if done.rows_without_list_price:
-        without = count(done.rows_without_list_price)
-        yield f"{without} rows have no ListCost, as no list price is known."
+    for text, number in (
+        ("Calls that are absent, as their cost is unknown", done.unknown_calls),
+        ("Calls whose cost is a lower bound (x_CostStatus)", done.partial_calls),
+        ("Rows without ListCost, as no list price is known", done.rows_without_list_price),
+    ):
+        if number:
+            yield f"{text}: {count(number)}."

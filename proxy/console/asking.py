@@ -59,6 +59,7 @@ ACCEPTED: Mapping[tuple[str, str], Accepted] = {
     ("GET", "/api/metered"): Accepted((*PERIOD, "provider")),
     ("GET", "/api/export/conversations"): CONVERSATIONS_PAGE,
     ("GET", "/api/audit/evidence"): Accepted(("since", "purpose")),
+    ("GET", "/api/audit/consistency"): Accepted(("size",)),
     ("GET", "/api/dashboards/{uid}/panels/{id}"): PANEL,
     ("GET", "/api/dashboards/{uid}/variables/{name}"): RANGE,
     ("GET", "/api/store/check"): Accepted(("quiet_s",)),

@@ -14,14 +14,16 @@ from proxy.console.asking import ASKED, reply
 from proxy.evidence import export
 from proxy.evidence.collect import Scope, collected
 from proxy.evidence.heads import Heads
-from proxy.evidence.prove import CallProof, prove
+from proxy.evidence.prove import CallProof, Extension, prove, prove_extension
 from proxy.evidence.stream import Answers, leaf_numbers
 from proxy.instants import instant
 
 PATH = "/api/audit/evidence"
 HEAD_PATH = "/api/audit/head"
 PROOF_PATH = "/api/audit/proof/{call_id}"
+EXTENSION_PATH = "/api/audit/consistency"
 CATCH_UP_S = 10.0  # for rows that were just written to get their leaves
+LEAVES_MAX = 2**63 - 1
 NO_LEAF = "no leaf of the tree is about this call: it is unknown, or older than the tree"
 
 
@@ -46,6 +48,7 @@ class EvidenceApi:
             web.get(PATH, self.evidence),
             web.post(HEAD_PATH, self.head),
             web.get(PROOF_PATH, self.proof),
+            web.get(EXTENSION_PATH, self.extension),
         ]
 
     async def evidence(self, request: web.Request) -> web.StreamResponse:
@@ -86,6 +89,15 @@ class EvidenceApi:
         if head is None or head.size <= max(numbers):
             head = await self._heads.sign()
         return await prove(self._store, head, call_id)
+
+    async def extension(self, request: web.Request) -> web.StreamResponse:
+        """That the tree grew from its first `size` leaves, to the newest head: hashes alone."""
+        size = request[ASKED].number("size", 0, 1, LEAVES_MAX)
+        await self._settle()
+        head = self._heads.last
+        if head is None or head.size < size:
+            head = await self._heads.sign()
+        return reply(Extension(head=head, path=await prove_extension(self._store, size, head)))
 
     def _scope(self, since_us: int) -> Scope:
         growth = self._heads.evidence.growth

@@ -5,7 +5,7 @@ the record back.  Redaction is applied again, with the patterns of today, until 
 a line that was imported is exported as the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -111,29 +111,33 @@ class Lines:
         return "\n".join(self._document(line, counts) for line in text.split("\n"))
 
     def _document(self, line: str, counts: dict[str, int]) -> str:
-        """A document as JSON; what is none is a text."""
-        for _ in range(PASSES_MAX):
-            try:
-                value = decode(line.encode())
-            except ValueError:
-                return self._text(line, counts)
-            more: dict[str, int] = {}
-            again = Walker(self._redactor, more).document(value, _room(line))
-            if again == line:
-                break
-            line = again
-            _add(counts, more)
-        return line
+        return self._settled(line, counts, _document)
 
     def _text(self, text: str, counts: dict[str, int]) -> str:
+        return self._settled(text, counts, Walker.text)
+
+    def _settled(
+        self, text: str, counts: dict[str, int], redacted: Callable[[Walker, str, int], str]
+    ) -> str:
+        """The text after as many passes as change it."""
         for _ in range(PASSES_MAX):
             more: dict[str, int] = {}
-            again = Walker(self._redactor, more).text(text, _room(text))
+            again = redacted(Walker(self._redactor, more), text, _room(text))
             if again == text:
                 break
             text = again
-            _add(counts, more)
+            for kind, count in more.items():
+                counts[kind] = counts.get(kind, 0) + count
         return text
+
+
+def _document(walker: Walker, line: str, room: int) -> str:
+    """A document as JSON; what is none is a text."""
+    try:
+        value = decode(line.encode())
+    except ValueError:
+        return walker.text(line, room)
+    return walker.document(value, room)
 
 
 def place_of(data: bytes) -> tuple[Place, Line]:
@@ -173,11 +177,6 @@ def content_of_line(line: Line, record: Record) -> Content | None:
 
 def _room(text: str) -> int:
     return 4096 + ROOM * len(text)
-
-
-def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:
-    for kind, count in more.items():
-        counts[kind] = counts.get(kind, 0) + count
 
 
 def _sorted(value: Any) -> Any:

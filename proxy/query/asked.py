@@ -88,6 +88,7 @@ MEANINGS: Mapping[str, str] = {
     "refId": "which query of the panel",
     "name": "one budget",
     "amount": "what the call would hold back, in the budget's unit",
+    "size": "leaves of the tree under an earlier head",
     "quiet_s": "skip days with rows newer than so many seconds",
 }
 
