@@ -252,8 +252,8 @@ def test_a_run_has_the_numbers_of_its_dashboard(console: str, page: webdriver.Ch
             low, high = shown[2].split(" to ")
             found[shown[0]] = [float(each.split()[0]) for each in (shown[1], low, high)]
         assert found.keys() == expected.keys()
-        for model, numbers in expected.items():
-            assert found[model] == pytest.approx(numbers, abs=0.06)
+        for model, point in expected.items():
+            assert found[model] == pytest.approx(point, abs=0.06)
         script = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
         assert page.execute_script(script) == 0
         assert page.execute_script(NAMELESS) == []

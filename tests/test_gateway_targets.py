@@ -58,7 +58,7 @@ def test_each_provider_gets_its_key_and_nothing_of_the_callers(
 )
 def test_where_a_translated_call_goes(name: str, path: str) -> None:
     """To the operation that all three have, streamed in the way that can be read."""
-    assert targets.foreign_path(provider(name), "m/x", stream=True) == path
+    assert targets.foreign_path(provider(name), "m/x", "chat", stream=True) == path
 
 
 def test_gemini_is_asked_with_its_model_in_the_path() -> None:
