@@ -49,15 +49,15 @@ async def test_long_and_short_ranges_show_the_same(
     await writer.correct(Corrections(changed))
     assert await writer.reconcile(repair=False, quiet_s=0) == []
     await writer.close()
+    project = next(one.project for one in records if one.project.isalpha())
     store, compared = Store(chdb_dsn, database=database), 0
     for name in DASHBOARDS:
         for panel in DASHBOARDS[name]["panels"]:
             sql = panel["targets"][0]["rawSql"]
             if TWO_TABLES not in sql:
                 continue
-            for values in (ALL, ("openai",)):
-                chosen: Chosen = dict.fromkeys(variables(name), ALL) | WEIGHTS
-                chosen |= {"provider": values}
+            for narrowed in ({}, {"provider": ("openai",)}, {"project": (project,)}):
+                chosen: Chosen = dict.fromkeys(variables(name), ALL) | WEIGHTS | narrowed
                 short = await answer(store, sent(sql, chosen))
                 long = await answer(store, sent(sql, chosen, since=LONG))
                 title = f"{name}: {panel['title']}"

@@ -206,6 +206,10 @@ def every(client: Client, only: str) -> list[Timed]:
     ]
 
 
+def count(client: Client) -> int:
+    return int(client.query("SELECT count() FROM calls").result_rows[0][0])
+
+
 def sizes(client: Client) -> tuple[float, float]:
     """(bytes a row of `calls`, gigabytes of all tables)."""
     rows = client.query(
@@ -225,12 +229,15 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     parser.add_argument("--only", default="", help="dashboards whose uid begins so")
     options = parser.parse_args()
+    if options.write and options.only:
+        parser.error("--write is for all dashboards")
     with tempfile.TemporaryDirectory(prefix="taximeter-panels-") as temporary:
         dsn = f"chdb://{(options.data or Path(temporary)).resolve()}"
         client = connection.connect(parse_dsn(dsn))
         migrations.migrate(client, database=DATABASE, ttl_days=400)
-        if not client.query("SELECT count() FROM calls").result_rows[0][0]:
+        if not count(client):
             fill(client, options.calls, options.days)
+        calls = count(client)
         for name, value in READ_SETTINGS.items():
             client.set_client_setting(name, value)
         found = every(client, options.only)
@@ -241,7 +248,7 @@ def main() -> int:
     terminal.show(COLUMNS, rows(found))
     print(f"{row_bytes:.0f} B a row of calls, {gigabytes:.2f} GB in all; {len(missed)} too slow")
     if options.write:
-        write(document(found, options.calls, row_bytes, gigabytes))
+        write(document(found, calls, row_bytes, gigabytes))
     return int(bool(missed))
 
 
