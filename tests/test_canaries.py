@@ -135,9 +135,8 @@ async def test_a_worse_canary_is_rolled_back(
     write: Callable[[Sequence[Record]], None],
     store: Store,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """From rows to relays: an entry in the audit log, one alert, no more sessions; for good."""
+    """From rows: an entry in the audit log, an alert for each state, and for good."""
     made = watched(tmp_path, rollback=True, total_s=2.0)
     meter = Meter(tmp_path, made, store)
     assert (await meter.look()).state == RUNNING
@@ -165,35 +164,6 @@ async def test_a_worse_canary_is_rolled_back(
     assert (await again.look()).state == ROLLED_BACK
     assert not again.entries
     assert len(again.told()) == 2
-
-    chat = answer(200, {"choices": [{"message": {"content": "Bonjour"}}]})
-    script = Script({"a": [chat], "b": [chat]})
-    async with door(tmp_path, script, made) as b:
-        for n in range(20):
-            await b.send(asking(headers=b"x-taximeter-session: s%d\r\n" % n))
-        notes = [begun.gateway for begun in b.journal.begun]
-    assert set(script.models) == {"a"}
-    assert {note.arm for note in notes if note} == {A, B}  # as intended, whoever serves
-    assert len({note.unit for note in notes if note}) == 20
-    assert {note.reason for note in notes if note and note.arm == B} == {"rules"}
-
-    _, [shown] = await asked(tmp_path, made)
-    assert shown["canary"]["state"] == ROLLED_BACK
-    assert shown["canary"]["sessions"] == 60
-    assert shown["canary"]["findings"][0]["canary"] == 0.5
-    config = Config(data=tmp_path, gateway=made)
-    config = replace(config, providers={"openai": Provider(name="openai", base_url="http://x")})
-    command.show(config, as_json=False)
-    assert "rolled back" in capsys.readouterr().out
-    body = tmp_path / "body.json"
-    body.write_text('{"model": "r", "messages": [{"role": "user", "content": "Hi"}]}')
-    asked_for = argparse.Namespace(
-        **{"route": "r", "request": str(body), "api": "", "tag": [], "caller": "", "json": False}
-    )
-    assert command.explain(config, asked_for) == Exit.OK
-    said = capsys.readouterr().out
-    assert re.search(r"openai/b +0\.0% .*rolled_back\n", said)
-    assert "The route's canary: rolled back." in said
 
     new = Meter(tmp_path, watched(tmp_path, version="2"), store)
     assert (await new.look()).state == RUNNING
@@ -253,6 +223,53 @@ FINDINGS = (
     Finding(of="cost", canary=0.02, others=0.01, worse=True),
     Finding(of="slow", canary=0.0, others=0.0),
 )
+
+
+def roll_back(data: Path) -> GatewayOptions:
+    """As a meter does; returns the configuration."""
+    verdict = Verdict(state=WORSE, worse=("errors",), findings=FINDINGS)
+    out = msgspec.structs.replace(STANDING, share=0.5, state=ROLLED_BACK, verdict=verdict)
+    places = Places(data)
+    places.state.mkdir(parents=True)
+    places.gateway_canaries.write_bytes(msgspec.json.encode(Standings(canaries=(out,))))
+    return watched(data, rollback=True)
+
+
+async def test_relays_ask_it_no_more(tmp_path: Path) -> None:
+    """Its sessions go to the others, and still count for its arm."""
+    made = roll_back(tmp_path)
+    chat = answer(200, {"choices": [{"message": {"content": "Bonjour"}}]})
+    script = Script({"a": [chat], "b": [chat]})
+    async with door(tmp_path, script, made) as b:
+        for n in range(20):
+            await b.send(asking(headers=b"x-taximeter-session: s%d\r\n" % n))
+        notes = [begun.gateway for begun in b.journal.begun]
+    assert set(script.models) == {"a"}
+    assert {note.arm for note in notes if note} == {A, B}  # as intended, whoever serves
+    assert len({note.unit for note in notes if note}) == 20
+    assert {note.reason for note in notes if note and note.arm == B} == {"rules"}
+
+
+async def test_it_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the console and by commands."""
+    made = roll_back(tmp_path)
+    _, [shown] = await asked(tmp_path, made)
+    assert shown["canary"]["state"] == ROLLED_BACK
+    assert (shown["canary"]["sessions"], shown["canary"]["share"]) == (500, 0.5)
+    assert shown["canary"]["findings"][0]["canary"] == 0.06
+    config = Config(data=tmp_path, gateway=made)
+    config = replace(config, providers={"openai": Provider(name="openai", base_url="http://x")})
+    command.show(config, as_json=False)
+    assert "rolled back" in capsys.readouterr().out
+    body = tmp_path / "body.json"
+    body.write_text('{"model": "r", "messages": [{"role": "user", "content": "Hi"}]}')
+    asked_for = argparse.Namespace(
+        **{"route": "r", "request": str(body), "api": "", "tag": [], "caller": "", "json": False}
+    )
+    assert command.explain(config, asked_for) == Exit.OK
+    said = capsys.readouterr().out
+    assert re.search(r"openai/b +0\.0% .*rolled_back\n", said)
+    assert "The route's canary: rolled back." in said
 
 
 @pytest.mark.parametrize(
