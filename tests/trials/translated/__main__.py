@@ -15,7 +15,8 @@ from itertools import groupby
 from pathlib import Path
 
 from evaluation.standin import processes
-from support.generated import ROOT, between
+from support.generated import between
+from support.rooms import ROOT
 from trials.clients.__main__ import CACHE
 from trials.clients.installing import InstallError
 from trials.clients.running import prepare

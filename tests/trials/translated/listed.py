@@ -54,7 +54,7 @@ CLAUDE_CODE = (
 )
 
 
-def _clients() -> Iterator[Client]:
+def _openais() -> Iterator[Client]:
     for api in ("chat", "Responses"):
         yield Client(
             name="openai",
@@ -77,6 +77,9 @@ def _clients() -> Iterator[Client]:
             packages=("langchain-openai",),
             errors=("OpenAIRateLimitError", "OpenAIInvalidRequestError", "APIError"),
         )
+
+
+def _others() -> Iterator[Client]:
     yield Client(
         name="anthropic",
         api="messages",
@@ -105,6 +108,10 @@ def _clients() -> Iterator[Client]:
         packages=("google-genai",),
         errors=("ClientError", "ClientError", "ServerError"),
     )
+
+
+def _agents() -> Iterator[Client]:
+    """Frameworks that speak several APIs, and agents."""
     for api in ("chat", "Responses", "messages"):
         shown = tuple(one for one in SHOWN if api != "messages" or one != "shape")
         yield Client(
@@ -143,4 +150,4 @@ def _clients() -> Iterator[Client]:
     )
 
 
-CLIENTS = tuple(_clients())
+CLIENTS = (*_openais(), *_others(), *_agents())

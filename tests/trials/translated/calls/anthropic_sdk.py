@@ -21,7 +21,7 @@ SHAPE: Any = {
     "required": ["city", "people"],
     "additionalProperties": False,
 }
-client = anthropic.Anthropic(base_url=BASE, api_key=TOKEN, max_retries=0)
+client: Any = anthropic.Anthropic(base_url=BASE, api_key=TOKEN, max_retries=0)
 
 
 def failed(call: Callable[[], object]) -> str:

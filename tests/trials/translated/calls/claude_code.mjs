@@ -5,7 +5,7 @@ const [base, token, model] = process.argv.slice(2);
 const command = ["-p", "time people", "--output-format", "json", "--model", `lossy-${model}`];
 const done = spawnSync("node_modules/.bin/claude", command, {
   encoding: "utf8",
-  timeout: 100_000,
+  timeout: 500_000,
   env: {
     ...process.env,
     ANTHROPIC_BASE_URL: base,

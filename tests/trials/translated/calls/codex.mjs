@@ -21,7 +21,7 @@ stream_max_retries = 0
 const command = ["exec", "--json", "--skip-git-repo-check", "--sandbox", "read-only", "time people"];
 const done = spawnSync("node_modules/.bin/codex", command, {
   encoding: "utf8",
-  timeout: 100_000,
+  timeout: 500_000,
   input: "",
   env: { ...process.env, CODEX_HOME: home, GATEWAY_TOKEN: token },
 });

@@ -22,7 +22,7 @@ SHAPE: Any = {
     "required": ["city", "people"],
     "additionalProperties": False,
 }
-client = genai.Client(api_key=TOKEN, http_options=types.HttpOptions(base_url=BASE))
+client: Any = genai.Client(api_key=TOKEN, http_options=types.HttpOptions(base_url=BASE))
 
 
 def failed(call: Callable[[], object]) -> str:

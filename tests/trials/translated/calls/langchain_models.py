@@ -22,16 +22,16 @@ SHAPE: Any = {
 
 NAMED = {"anthropic": ("langchain_anthropic", "ChatAnthropic")}
 MODULE, CLASS = NAMED.get(API, ("langchain_openai", "ChatOpenAI"))  # one is installed
-MORE: dict[str, Any] = {
+APIS: dict[str, dict[str, Any]] = {
     "anthropic": {"base_url": BASE, "max_tokens": 500},
     "chat": {"base_url": f"{BASE}/v1"},
     "responses": {"base_url": f"{BASE}/v1", "use_responses_api": True},
-}[API]
+}
 
 
 def model(route: str = "to") -> Any:
     kind = getattr(import_module(MODULE), CLASS)
-    return kind(model=f"{route}-{MODEL}", api_key=TOKEN, max_retries=0, **MORE)
+    return kind(model=f"{route}-{MODEL}", api_key=TOKEN, max_retries=0, **APIS[API])
 
 
 def failed(call: Callable[[], object]) -> str:

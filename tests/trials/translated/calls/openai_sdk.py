@@ -23,7 +23,7 @@ SHAPE: Any = {
     "required": ["city", "people"],
     "additionalProperties": False,
 }
-client = openai.OpenAI(base_url=f"{BASE}/v1", api_key=TOKEN, max_retries=0)
+client: Any = openai.OpenAI(base_url=f"{BASE}/v1", api_key=TOKEN, max_retries=0)
 
 
 def failed(call: Callable[[], object]) -> str:

@@ -57,15 +57,14 @@ async def failed(call: Coroutine[Any, Any, object]) -> str:
 async def main() -> dict[str, Any]:
     """What the agent makes of each kind of answer."""
     agent = Agent(model(), instructions="be brief")
-    able = Agent(model())
     called: list[Any] = []
 
-    @able.tool_plain
     def weather(city: str, unit: str) -> str:
         """The weather of a city."""
         called.append({"city": city, "unit": unit})
         return "sunny"
 
+    able = Agent(model(), tools=[weather])
     shape: Any = None
     if API != "anthropic":  # of a Claude that it does not know, it asks for a tool instead
         shape = (await Agent(model(), output_type=NativeOutput(Shape)).run("weather")).output
