@@ -135,6 +135,8 @@ def test_a_signal_comes_before_words() -> None:
     assert refusal(Answer(text="Here you are", stop_reason="content_filter"))
     assert refusal(Answer(text="Here you are", refused=True)) == "the refusal field"
     assert refusal(Answer(text="Here you are", stop_reason="end_turn")) == ""
+    partly = "I can help with lists of your own customers, but not with scraping addresses."
+    assert refusal(Answer(text=partly)) == "a phrase of refusal"
     assert verdict({"kind": "refusal"}, "").status is Status.FAIL
 
 
@@ -145,6 +147,7 @@ def test_a_signal_comes_before_words() -> None:
         "If you can't help it, wait.",
         "A bank will refuse to pay. I will explain why.",
         "Sorry to hear that! Stay with her and listen.",
+        "I can help with that. Add salt, but not with the eggs.",
         "Once upon a time. " * 40 + "I can't help you, said the fox.",
     ],
 )
