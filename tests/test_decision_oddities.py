@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from evaluation.decisions import compare_page, recommend_page
-from evaluation.decisions.calls import Calls, ended_well
+from evaluation.decisions.calls import Calls
 from evaluation.decisions.compared import compare
 from evaluation.decisions.recommended import recommend
 from evaluation.decisions.routes_file import routes_toml
@@ -106,27 +106,3 @@ def test_any_rows_are_answered(seed: int, tmp_path: Path) -> None:
 def test_a_column_needs_no_title() -> None:
     """Numbers of rows have none, in a terminal too."""
     assert list(fitting([Column("number", "", number=True)], [["1"]], 80)) == [0]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "finish", "refused", "well"),
-    [
-        ("ok", "stop", 0, True),
-        ("ok", "end_turn", "", True),
-        ("ok", "", 0, True),
-        ("ok", "tool_calls", False, True),
-        ("ok", "length", 0, False),
-        ("ok", "MAX_TOKENS", 0, False),
-        ("ok", "max_output_tokens", 0, False),
-        ("ok", "stop,length", 0, False),
-        ("ok", "refusal", 0, False),
-        ("ok", "SAFETY", 0, False),
-        ("ok", "content_filter", 0, False),
-        ("ok", "stop", 1, False),
-        ("http_error", "stop", 0, False),
-        ("client_gone", "", 0, False),
-    ],
-)
-def test_what_a_success_is(outcome: str, finish: str, refused: object, *, well: bool) -> None:
-    """By the row, in the words of every provider."""
-    assert ended_well(outcome, finish, refused) is well

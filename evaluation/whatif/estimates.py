@@ -21,6 +21,7 @@ from evaluation.statistics import (
     log_of,
     mean,
     off_policy,
+    share,
 )
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX, Policies
 
@@ -97,7 +98,7 @@ def estimates(policies: Policies, numbers: Sequence[int]) -> dict[str, object]:
         "left_out": found.left_out,
         "quality": _quality(turns, found),
         "refused": next(iter(known[PROPOSED].values())).get("refused"),
-        "observed": {reward: _observed(turns, found, of) for reward, of in REWARDS.items()},
+        "observed": {reward: _observed(turns, found, reward) for reward in REWARDS},
         "policies": {**known, ORACLE: {r: {"refused": NOT_IDENTIFIED} for r in REWARDS}},
     }
 
@@ -115,12 +116,13 @@ def _mixed(policies: Policies, number: int) -> dict[str, float]:
     return {cheap: 1.0 - share, dear: share} if cheap != dear else {cheap: 1.0}
 
 
-def _observed(turns: Sequence[Turn], found: Units, of: Reward) -> dict[str, object] | None:
-    known = [(of(turns[n]), turns[n].group) for n in found.numbers]
+def _observed(turns: Sequence[Turn], found: Units, reward: str) -> dict[str, object] | None:
+    known = [(REWARDS[reward](turns[n]), turns[n].group) for n in found.numbers]
     values = [(value, group) for value, group in known if value is not None]
     if not values:
         return None
-    interval = mean([value for value, _ in values], [group for _, group in values]).interval
+    average = share if reward in SHARES else mean
+    interval = average([value for value, _ in values], [group for _, group in values]).interval
     return dict(interval.document())
 
 
