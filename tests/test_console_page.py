@@ -363,6 +363,7 @@ def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) 
     wait(
         page, lambda: any(row.startswith("mine (user ") for row in texts(page, "#budgets tbody tr"))
     )
+    wait(page, lambda: page.find_element(By.ID, "remove").is_displayed())
     page.execute_script("document.querySelector('#remove').click()")
     wait(page, lambda: texts(page, "#answer") == ["Removed."])
 
