@@ -370,7 +370,7 @@ def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) 
         page, lambda: any(row.startswith("mine (user ") for row in texts(page, "#budgets tbody tr"))
     )
     # The form follows the table, and only then is there something to remove.
-    wait(page, lambda: texts(page, "#edited")[0].startswith("Change mine"))
+    wait(page, lambda: page.find_element(By.ID, "remove").is_displayed())
     page.execute_script("document.querySelector('#remove').click()")
     wait(page, lambda: texts(page, "#answer") == ["Removed."])
 
