@@ -25,9 +25,9 @@ from exporters.evidence.tree import (
     grown,
     is_consistent,
     leaf_hash,
-    paths,
     root,
     root_of_path,
+    siblings,
 )
 from exporters.notify.machines import StandardWebhook
 from exporters.record import COLUMNS, Record
@@ -87,7 +87,7 @@ def test_published_roots() -> None:
 @pytest.mark.parametrize(("index", "size"), PATHS)
 def test_published_paths(index: int, size: int) -> None:
     """The paths of the published suite."""
-    found = paths([index], size, HASHES)[index]
+    found = way(siblings(index, size), HASHES[:size])
     assert tuple(one.hex() for one in found) == PATHS[index, size]
 
 
@@ -97,7 +97,7 @@ def test_every_path_leads_to_the_root_and_no_other_does(data: st.DataObject) -> 
     hashes = [leaf_hash(bytes([one])) for one in range(data.draw(st.integers(1, 40)))]
     size = len(hashes)
     index = data.draw(st.integers(0, size - 1))
-    path = paths([index], size, hashes)[index]
+    path = way(siblings(index, size), hashes)
     assert root_of_path(index, size, hashes[index], path) == root(hashes)
     other = data.draw(st.integers(0, size - 1))
     if other != index:
@@ -124,9 +124,14 @@ def test_the_growth_of_the_standards_example() -> None:
 
 def growth(first: int, hashes: Sequence[bytes]) -> list[bytes]:
     """The consistency proof from the first so many leaves to all."""
-    ranges = grown(first, len(hashes))
+    return way(grown(first, len(hashes)), hashes)
+
+
+def way(ranges: Sequence[tuple[int, int]], hashes: Sequence[bytes]) -> list[bytes]:
+    """The roots of ranges of leaves, in their order."""
     roots = Roots(ranges)
-    roots.add_all(len(hashes), hashes)
+    for one in hashes:
+        roots.add(one)
     return [roots.found[one] for one in ranges]
 
 
@@ -381,7 +386,7 @@ def test_a_dropped_leaf_is_found(at: int) -> None:
 def test_erased_rows_keep_their_proofs(at: int) -> None:
     """Without row and nonce the leaf still leads to the head, and a listed deletion explains it."""
     leaves, rows, head = lines_of(COUNT)
-    path = paths([at], COUNT, [one.leaf.hash() for one in leaves])[at]
+    path = way(siblings(at, COUNT), [one.leaf.hash() for one in leaves])
     left: list[RowLine | None] = [*rows]
     left[at] = None
     leaves[at] = msgspec.structs.replace(leaves[at], nonce="", deletion="d")

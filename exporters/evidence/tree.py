@@ -84,18 +84,6 @@ def siblings(index: int, size: int) -> list[tuple[int, int]]:
     return ranges[::-1]
 
 
-def paths(indexes: Iterable[int], size: int, hashes: Iterable[bytes]) -> dict[int, list[bytes]]:
-    """The inclusion path of each leaf in `indexes`, from one pass over the first `size` hashes.
-
-    Memory is O(log size) for each index.  Raises ValueError for an index that is not in the tree,
-    or if there are fewer hashes.
-    """
-    wanted = {index: siblings(index, size) for index in indexes}
-    roots = Roots(one for path in wanted.values() for one in path)
-    roots.add_all(size, hashes)
-    return {index: [roots.found[one] for one in path] for index, path in wanted.items()}
-
-
 class Roots:
     """The roots of half-open ranges of leaves, found while the leaves pass by in order.
 
@@ -122,13 +110,6 @@ class Roots:
         if is_over:
             self._open = [one for one in self._open if one[1] > self.size]
 
-    def add_all(self, size: int, hashes: Iterable[bytes]) -> None:
-        """Take the first `size` leaves.  Raises ValueError if there are fewer."""
-        for hash, _ in zip(hashes, range(size), strict=False):
-            self.add(hash)
-        if self.size < size:
-            raise ValueError(f"expected {size} leaves, found {self.size}")
-
 
 def root_of_path(index: int, size: int, hash: bytes, path: Sequence[bytes]) -> bytes | None:
     """The root that an inclusion proof leads to (section 2.1.3.2); None if it has no valid form."""
@@ -149,7 +130,7 @@ def root_of_path(index: int, size: int, hash: bytes, path: Sequence[bytes]) -> b
 
 
 def grown(first: int, size: int) -> list[tuple[int, int]]:
-    """The half-open ranges of leaves whose roots prove how a tree of `first` leaves grew.
+    """The half-open ranges of leaves whose roots prove a growth from `first` leaves.
 
     To `size` leaves, in the order of the proof (section 2.1.4.1).
     Raises ValueError unless 0 < first <= size.

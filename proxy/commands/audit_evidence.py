@@ -26,8 +26,6 @@ from proxy.serving.instance import TakenError, claimed
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
-PROOF_TIMEOUT_S = 600.0  # every leaf is hashed once
-
 
 def add_actions(actions: Actions) -> None:
     """Add these actions to `taximeter audit`."""

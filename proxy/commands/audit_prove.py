@@ -106,6 +106,8 @@ def _of_growth(config: Config, first: Head) -> Extension:
 
     found = found or asyncio.run(_stored(config, from_store))
     head, hashes = found.head, [bytes.fromhex(one) for one in found.path]
+    if mistake := head.mistake() or ("" if head.tree == ours else "it is of another tree"):
+        raise ValueError(f"the newest head is not valid: {mistake}")
     known = (first.size, bytes.fromhex(first.root))
     if not is_consistent(known, (head.size, bytes.fromhex(head.root)), hashes):
         raise ValueError(
