@@ -109,7 +109,7 @@ def test_without_overlap_there_is_no_number(order: int) -> None:
     """A log that always took the first model says nothing about the other: coverage and bounds."""
     served = route(*[(MINI, ""), (LARGE, "")][::order], version="1")
     other = route(*[(MINI, ""), (LARGE, "")][::-order], version="2")
-    found = studied(World(served).traffic(2), asked(other, calls_max=40))
+    found = studied(World(served, judged=(1.0, 1.0)).traffic(2), asked(other, calls_max=40))
     for one in found["off_policy"]["policies"][PROPOSED].values():
         assert "dr" not in one
         assert one["refused"]

@@ -24,6 +24,7 @@ _BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILIN
 _SPAN = re.compile(r"`([^`\n]+)`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _PROGRAM = re.compile(r"(taximeter|python|make) ")
+_REDIRECTION = re.compile(r" [12]?>>? ?[\w.-]+(?= |$)")
 _VARIABLE = re.compile(r"[A-Z_]+=")
 
 
@@ -97,13 +98,14 @@ def shell_lines(block: str) -> list[str]:
 def commands(text: str) -> Iterator[list[str]]:
     """The words of each command that a document shows, in `sh` blocks and in code spans.
 
-    A pipeline is as many as it has parts.  Comments, and variables in front, are left out.
+    A pipeline is as many as it has parts.  Comments, variables in front and redirections are left
+    out.
     """
     lines = [line for block in blocks(text, "sh") for line in shell_lines(block)]
     lines += [span for span in spans(text) if _PROGRAM.match(span)]
     for line in lines:
         part: list[str] = []
-        for word in [*shlex.split(line, comments=True), "|"]:
+        for word in [*shlex.split(_REDIRECTION.sub("", line), comments=True), "|"]:
             if word in ("|", "&&", ";"):
                 if part:
                     yield part
