@@ -71,7 +71,7 @@ ELSEWHERE = {
     *("/api/evaluations", "/api/evaluations/{run_id}", "/api/routes"),
     *("/api/export/conversations", "/api/export/focus", "/api/metered", "/api/amortised"),
     *("/api/audit/evidence", "/api/audit/proof/{call_id}", "/api/audit/consistency"),
-    *("/api/tariffs", "/api/tariffs/{provider}/{model}", "/api/tariff-files"),
+    *("/api/tariffs", "/api/tariffs/{provider}/{model}", "/api/prices"),
     *("/api/simulate", "/api/simulate/{name}", "/api/loadtest", "/api/loadtest/{name}"),
 }
 

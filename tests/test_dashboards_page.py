@@ -235,9 +235,9 @@ def test_a_run_has_the_numbers_of_its_dashboard(console: str, page: webdriver.Ch
     points = {}
     for title in chart.find_elements(By.CSS_SELECTOR, "circle title"):
         said = str(title.get_attribute("textContent"))
-        name, _, numbers = said.partition(": ")
+        name, _, figures = said.partition(": ")
         assert name.endswith(" (cost at least)")  # an answer of each run has no known cost
-        bounds = re.search(r"accuracy (\S+) % \((\S+) % to (\S+) %\)", numbers)
+        bounds = re.search(r"accuracy (\S+) % \((\S+) % to (\S+) %\)", figures)
         assert bounds is not None, said
         points[name.removesuffix(" (cost at least)")] = [float(each) for each in bounds.groups()]
     assert points == expected

@@ -211,13 +211,13 @@ async def test_own_prices_are_files(files: tuple[Client, Path, list[Entry]]) -> 
 
     async def put(name: str, text: str, replaces: str = "") -> tuple[int, Any]:
         body = {"text": text, "replaces": replaces}
-        answer = await client.put(f"/api/tariff-files/{name}", json=body)
+        answer = await client.put(f"/api/prices/{name}", json=body)
         return answer.status, await answer.json()
 
     status, made = await put("openai.toml", OWN)
     assert status == 201
     assert (place / "openai.toml").read_text(encoding="utf-8") == OWN
-    listed = await (await client.get("/api/tariff-files")).json()
+    listed = await (await client.get("/api/prices")).json()
     assert listed["directory"] == str(place)
     assert listed["files"] == [{"name": "openai.toml", "text": OWN, "digest": made["digest"]}]
     assert (await put("openai.toml", OTHER))[0] == 409  # somebody made it meanwhile
@@ -244,7 +244,7 @@ async def test_what_does_not_load_is_not_saved(files: tuple[Client, Path, list[E
         ("x.txt", OWN, "small letters"),
         ("x.toml", OWN + "#" * BYTES_MAX, "at most"),
     ):
-        answer = await client.put(f"/api/tariff-files/{name}", json={"text": text})
+        answer = await client.put(f"/api/prices/{name}", json={"text": text})
         assert answer.status == 400, name
         assert said in (await answer.json())["error"]
     assert not place.exists()

@@ -1,4 +1,4 @@
-"""`/api/tariff-files`: the user's own price files, to read and to change.
+"""`/api/prices`: the user's own price files, to read and to change.
 
 A file that is saved is used after the next reload; what does not load is not saved.
 """
@@ -18,8 +18,8 @@ from proxy.console.asking import reply
 from proxy.metering import own_tariffs
 from proxy.settings.config import Config
 
-PATH = "/api/tariff-files"
-ONE = "/api/tariff-files/{name}"
+PATH = "/api/prices"
+ONE = "/api/prices/{name}"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\.toml")
 FILES_MAX = 200  # a new one beyond that is refused
 BYTES_MAX = 512 * 1024  # of one file

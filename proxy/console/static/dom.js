@@ -35,7 +35,8 @@ export function row(cells, cell = "td") {
 
 export function fill(table, rows, empty) {
   if (!rows.length) {
-    const td = element("td", empty, "empty");
+    const td = element("td", undefined, "empty");
+    td.append(element("span", empty)); // stays in sight if the table is wider than its box
     td.colSpan = table.tHead.rows[0].cells.length;
     rows = [element("tr")];
     rows[0].append(td);

@@ -3,7 +3,7 @@
 import { ask, change } from "./ask.js";
 import { $, element } from "./dom.js";
 
-const PATH = "/api/tariff-files";
+const PATH = "/api/prices";
 const NONE = "None is configured yet: set tariffs = \"prices\" under [metering], and restart.";
 const form = $("file");
 let digests = new Map(); // of the files as they were read
