@@ -91,7 +91,7 @@ class GatewayDoor:
 
     def is_for(self, path: str) -> bool:
         """Whether a request is the gateway's."""
-        return path == PATH or path.startswith((f"{PATH}/", f"{PATH}?"))
+        return path.startswith(PATH) and path[len(PATH) : len(PATH) + 1] in ("", "/", "?")
 
     def open(self, caller: Caller, request: RawRequestMessage, headers: RequestHeaders) -> Opened:
         """Begin to answer; at once if nothing is to be sent."""

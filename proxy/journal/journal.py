@@ -79,7 +79,7 @@ class Journal:
     def begin(self, begun: Begun) -> int:
         """Record that a call is about to be dispatched; returns its number for later frames."""
         self._call += 1
-        self.counters.add("calls_begun")
+        self._files.counters.add("calls_begun")
         self.append(self._call, _BEGUN, _encode(begun))
         return self._call
 
@@ -93,7 +93,7 @@ class Journal:
         if at_ns is None:
             at_ns = monotonic_ns()
         if kind == _ENDED:
-            self.counters.add("calls_ended")
+            self._files.counters.add("calls_ended")
             if self._lost:
                 self._lost.pop(call, None)
         size = len(payload)

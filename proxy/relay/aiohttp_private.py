@@ -16,6 +16,7 @@ class Body(StreamReader):
     """What a parser decodes of a body: bytes without framing, until somebody takes them."""
 
     __slots__ = ()
+    whole: bool = StreamReader._eof  # it has come to its end; the slot itself, under another name
 
     def feed_data(self, data: bytes, size: int = 0) -> bool:
         self._buffer.append(data)
@@ -29,11 +30,6 @@ class Body(StreamReader):
 
     def end_http_chunk_receiving(self) -> None:
         pass
-
-    @property
-    def whole(self) -> bool:
-        """Whether the body has come to its end."""
-        return self._eof
 
     def take(self) -> bytes:
         """The bytes that arrived since the last time."""

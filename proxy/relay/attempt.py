@@ -47,11 +47,10 @@ class Attempt:
         *("_stamp_ns", "_connecting", "_interims", "_status", "_delimited", "_watch"),
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 — for each call, keywords would be made into a dict
         self,
         receiver: Receiver,
         upload: Upload,
-        *,
         address: Address,
         log: CallLog,
         services: Services,
@@ -150,11 +149,11 @@ class Attempt:
             else:
                 parser.feed(data)
             if self.state is ANSWERED:
-                self._body(parser.take(), parser.whole)
+                self._body(*parser.take())
             elif self.state is SENT:
                 self.watch()
         except FAILURES as error:
-            self._broke(error, parser.take())
+            self._broke(error, parser.take()[0])
         except Exception as error:  # noqa: BLE001 — a bug: the caller must get an answer
             self._crashed(error)
 

@@ -116,13 +116,12 @@ class Call:
         *("_keep_alive", "_held", "_paused_ns", "_tunnelled", "_guard"),
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 — for each call, keywords would be made into a dict
         self,
         caller: Caller,
         request: RawRequestMessage,
         headers: RequestHeaders,
         target: str,
-        *,
         address: Address,
         log: CallLog,
         services: Services,
@@ -133,11 +132,8 @@ class Call:
         self._guard = guard  # None: no budget is about this call
         self._request = request
         self._services = services
-        tell, resume = self._continue, self.resume_caller
-        upload = Upload(request, headers, target, log, tell_to_continue=tell, resume=resume)
-        self._attempt = Attempt(
-            self, upload, address=address, log=log, services=services, started_ns=started_ns
-        )
+        upload = Upload(request, headers, target, log, self)
+        self._attempt = Attempt(self, upload, address, log, services, started_ns)
         self._answer: AnswerHead | None = None
         self._unsent = b""  # the response head, which goes out with the first of the body
         self._final = b""  # the last bytes, which wait for the journal
@@ -199,7 +195,8 @@ class Call:
         if self._request.version >= HttpVersion11:
             self.caller.write(head(status_line(code, reason), sort_response(pairs).fields))
 
-    def _continue(self) -> None:
+    def tell_to_continue(self) -> None:
+        """Answer 100 to a caller that waits for it."""
         self.interim(100, "Continue", ())
 
     def head(self, message: RawResponseMessage) -> bool:

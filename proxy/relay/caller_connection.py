@@ -135,12 +135,12 @@ class CallerConnection(asyncio.Protocol):
         try:
             self._parser.feed(data)
         except HttpProcessingError:
-            self._call.upload(self._parser.take(), False)
+            self._call.upload(self._parser.take()[0], False)
             if self._call is not None:
                 self._call.body_broke()
             return
-        whole = self.request_whole = self._parser.whole
-        self._call.upload(self._parser.take(), whole)
+        data, self.request_whole = self._parser.take()
+        self._call.upload(data, self.request_whole)
 
     def _begin(self, message: RawRequestMessage) -> bool:
         """Answer a request; True if that is done, and the next one may begin."""
@@ -149,8 +149,8 @@ class CallerConnection(asyncio.Protocol):
             self._timed = False
             self._callers.heads.drop(self)
         self._written = False
-        parser = self._parser
-        whole = self.request_whole = parser.whole
+        body, whole = self._parser.take()
+        self.request_whole = whole
         self._one_more = may_follow(message)
         opened = self._open(self, message)
         if isinstance(opened, tuple):
@@ -163,7 +163,6 @@ class CallerConnection(asyncio.Protocol):
         self.running = self._call = opened
         self._callers.began(self)
         opened.begin()
-        body = parser.take()
         if body or whole:
             opened.upload(body, whole)
         return False
@@ -226,7 +225,7 @@ class CallerConnection(asyncio.Protocol):
         self._ended()
         if self.closed:
             return
-        if not keep_alive or not self.request_whole or self.stopping:
+        if not (keep_alive and self.request_whole and self._one_more) or self._callers.stopping:
             self._close()
         elif self._writing_paused:
             self._undrained = True

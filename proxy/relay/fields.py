@@ -4,7 +4,6 @@ What a field means to a proxy, how it is sent on and how it is noted depend on i
 are found out once.  What is remembered is bounded, and no more than a relay's memory holds anyway.
 """
 
-import re
 from collections.abc import Iterable
 
 from proxy.relay.routes import TOKEN_TAG
@@ -26,7 +25,6 @@ HOP_BY_HOP = frozenset(
 NAME_BYTES_KEPT_MAX = 128  # longer ones must not fill the memory
 VALUE_BYTES_KEPT_MAX = 256
 FIELDS_KEPT_MAX = 1024
-_BREAKS = re.compile(rb"[\r\n\0]")
 
 # What a field is to a proxy; up to EXPECT, those of a request that are passed on.  No Enum: to look
 # up a member costs more than all else that is done with a field.
@@ -41,16 +39,15 @@ _ROLES = {
 
 
 class Field:
-    """One line of a head.  `line` has no end; `breaks`: it has one inside, and cannot be sent."""
+    """One line of a head.  `line` has no end, but may have one inside, and cannot be sent then."""
 
-    __slots__ = ("breaks", "line", "name", "noted", "pair", "role")
+    __slots__ = ("line", "name", "noted", "pair", "role")
 
     def __init__(self, pair: tuple[bytes, bytes]) -> None:
         self.pair = pair
         self.name = pair[0].lower()
         self.role = OWN if self.name.startswith(OWN_PREFIX) else _ROLES.get(self.name, END_TO_END)
         self.line = pair[0] + b": " + pair[1]
-        self.breaks = has_break(self.line)
         self.noted = scrubbed_pair(pair)  # name as sent, and value without credentials
 
 
@@ -63,11 +60,6 @@ def fields(raw: Pairs) -> list[Field]:
 def noted(raw: Pairs) -> tuple[tuple[str, str], ...]:
     """The fields of a head as they may be stored."""
     return tuple([field.noted for field in fields(raw)])
-
-
-def has_break(line: bytes) -> bool:
-    """Whether this would be more than one line, or end early, for some reader."""
-    return _BREAKS.search(line) is not None
 
 
 _kept: dict[tuple[bytes, bytes], Field] = {}

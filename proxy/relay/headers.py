@@ -30,6 +30,7 @@ class RequestHeaders(msgspec.Struct):
 
     fields: list[Field]
     tags: dict[str, str]
+    credentials: list[tuple[bytes, bytes]]  # those that may hold the caller's
     expects: bool = False  # the caller waits for 100 before it sends the body
     chunked: bool = False
     codings: bytes = b""  # transfer codings as named, lower case
@@ -41,15 +42,10 @@ class RequestHeaders(msgspec.Struct):
         """What is sent on, as sent."""
         return [field.pair for field in self.fields]
 
-    @property
-    def credentials(self) -> list[tuple[bytes, bytes]]:
-        """Those that may hold the caller's credential."""
-        return [field.pair for field in self.fields if field.role == CREDENTIAL]
-
 
 def sort_request(raw: Pairs) -> RequestHeaders:
     """Sort the headers that a caller sent."""
-    found = RequestHeaders([], {})
+    found = RequestHeaders([], {}, [])
     forward = found.fields
     connection: list[bytes] = []
     upgrade = b""
@@ -57,7 +53,9 @@ def sort_request(raw: Pairs) -> RequestHeaders:
         role = field.role
         if role <= EXPECT:
             forward.append(field)
-            if role == EXPECT:
+            if role == CREDENTIAL:
+                found.credentials.append(field.pair)
+            elif role == EXPECT:
                 found.expects = field.pair[1].lower() == b"100-continue"
         elif role == HOP:
             name, value = field.name, field.pair[1]

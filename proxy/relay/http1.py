@@ -6,10 +6,11 @@ body has no meaning (RFC 9112, 7.1), and its extensions stay with it (7.1.1).
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
-from proxy.relay.fields import Field, Pairs, has_break
+from proxy.relay.fields import Field, Pairs
 from proxy.relay.headers import sort_response
 
 SWITCH = (b"Connection: Upgrade", b"Upgrade: websocket")
@@ -39,17 +40,15 @@ def head(first_line: bytes, passed: Iterable[Field], own: Iterable[bytes] = ()) 
     Raises BadHead for a line break or NUL in a value: aiohttp reads responses leniently, and a
     value with a line break would become two headers here.
     """
-    lines = [first_line]
-    broken = has_break(first_line)
-    for field in passed:
-        lines.append(field.line)
-        broken = broken or field.breaks
-    if broken:
+    lines = [first_line, *[field.line for field in passed], *own, b"", b""]
+    data = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if data.count(b"\n") != breaks or data.count(b"\r") != breaks or data.count(b"\0"):
         raise BadHead("a header contains a line break or NUL")
-    lines += own
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    return data
 
 
+@lru_cache(maxsize=64)
 def status_line(code: int, reason: str) -> bytes:
     """Status code and reason as the provider sent them (aiohttp decodes with surrogateescape)."""
     return f"HTTP/1.1 {code} {reason}".encode("utf-8", "surrogateescape")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from aiohttp.helpers import TimerNoop
 from aiohttp.http import (
     HttpRequestParser,
     HttpResponseParser,
@@ -22,6 +23,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from proxy.relay.aiohttp_private import NO_PAUSES, Body, adopt
 
+_NO_TIMER = TimerNoop()  # else each body gets one of its own
 _UNLIMITED = 1 << 30  # of a StreamReader, which never holds more than one read of a connection
 _BODY_BYTES_MIN = 2048  # a shorter one is not worth a second call
 _H2_PREFACE = b"PRI * HTTP/2.0"  # RFC 9113, 3.4
@@ -59,6 +61,7 @@ class RequestParser:
             NO_PAUSES,
             asyncio.get_running_loop(),
             _UNLIMITED,
+            _NO_TIMER,
             max_line_size=limits.line_bytes_max,
             max_field_size=limits.line_bytes_max,
             max_headers=limits.lines_max,
@@ -95,14 +98,10 @@ class RequestParser:
         if self.head_bytes > self._limits.head_bytes_max:
             raise _head_too_large(self._limits)
 
-    @property
-    def whole(self) -> bool:
-        """Whether the request has arrived to its end."""
-        return self._body is None or self._body.whole
-
-    def take(self) -> bytes:
-        """What arrived of the body since the last time."""
-        return b"" if self._body is None else self._body.take()
+    def take(self) -> tuple[bytes, bool]:
+        """What arrived of the body since the last time, and whether that is its end."""
+        body = self._body
+        return (b"", True) if body is None else (body.take(), body.whole)
 
     def next(self) -> RawRequestMessage | None:
         """The next request, if its head has already arrived.  Raises HttpProcessingError."""
@@ -157,6 +156,7 @@ class ResponseParser:
             NO_PAUSES,
             asyncio.get_running_loop(),
             _UNLIMITED,
+            _NO_TIMER,
             max_line_size=self._limits.line_bytes_max,
             max_field_size=self._limits.line_bytes_max,
             max_headers=self._limits.lines_max,
@@ -212,14 +212,10 @@ class ResponseParser:
         self._head = b""
         return heads
 
-    @property
-    def whole(self) -> bool:
-        """Whether the response has arrived to its end, as far as its framing tells."""
-        return self._final and (self._body is None or self._body.whole)
-
-    def take(self) -> bytes:
-        """What arrived of the body since the last time."""
-        return b"" if self._body is None else self._body.take()
+    def take(self) -> tuple[bytes, bool]:
+        """What arrived of the body since the last time, and whether its framing ends there."""
+        body = self._body
+        return (b"", self._final) if body is None else (body.take(), body.whole)
 
     def _check_size(self, heads: Sequence[RawResponseMessage]) -> None:
         if self._head_bytes <= self._limits.head_bytes_max:

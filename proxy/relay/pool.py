@@ -33,7 +33,7 @@ class Pool:
             if connection.closed:
                 continue
             if connection.idle_until > self._loop.time():
-                if connection.is_usable:
+                if connection.is_usable():
                     return connection
                 self._stale()
             connection.abort()

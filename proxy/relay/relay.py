@@ -31,8 +31,8 @@ from proxy.relay.running import Door, Opened
 from proxy.relay.services import Services
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
-from proxy.secrecy.fingerprint import Fingerprints, credential, load_key
-from proxy.secrecy.patterns import credential_kind
+from proxy.secrecy.fingerprint import Caller as Who
+from proxy.secrecy.fingerprint import Fingerprints, load_key
 from proxy.secrecy.scrubbing import scrubbed_tags, scrubbed_target
 from proxy.settings.config import Config
 from proxy.settings.places import Places
@@ -166,22 +166,22 @@ class Relay:
     ) -> tuple[Call, CallLog]:
         """A call, with its place in the journal; for `note` and `words` see `proxy.door.door`."""
         address = self._upstreams.addresses[route.provider.name]
-        secret = credential(headers.credentials, route.target)
-        begun = self._begun(request, headers, route, address.origin, secret)
+        who = self._fingerprints.caller(headers.credentials, route.target)
+        begun = self._begun(request, headers, route, address.origin, who)
         begun = msgspec.structs.replace(begun, gateway=note) if note is not None else begun
         keeper = self._keeper
         guarded = keeper is not None and keeper.enforces
-        noted = CallLog(self._journal, self._config.journal, begun, secret)
+        noted = CallLog(self._journal, self._config.journal, begun, who.secret)
         call = Call(
             caller,
             request,
             headers,
             route.target,
-            address=address,
-            log=noted,
-            services=self._services,
-            started_ns=started_ns,
-            guard=self._guard(begun, route, headers, words) if guarded else None,
+            address,
+            noted,
+            self._services,
+            started_ns,
+            self._guard(begun, route, headers, words) if guarded else None,
         )
         return call, noted
 
@@ -254,7 +254,7 @@ class Relay:
         headers: RequestHeaders,
         route: Route,
         origin: str,
-        secret: str,
+        who: Who,
     ) -> Begun:
         wall_ns = time_ns()
         return Begun(
@@ -268,8 +268,8 @@ class Relay:
             tags=scrubbed_tags({**route.tags, **headers.tags})
             if route.tags or headers.tags
             else {},
-            key_id=self._fingerprints.name(secret),
-            credential_kind=credential_kind(secret),
+            key_id=who.name,
+            credential_kind=who.kind,
             websocket=headers.websocket,
         )
 

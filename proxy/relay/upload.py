@@ -4,7 +4,7 @@ The body goes up at upstream's pace: while upstream does not read, nothing is re
 """
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
@@ -15,29 +15,26 @@ from proxy.relay.upstream import Address
 from proxy.relay.upstream_connection import UpstreamConnection
 
 CONTINUE_WAIT_S = 1.0  # how long an upstream may keep a caller waiting for 100 Continue
+JOINED_BYTES_MAX = 4096  # a body this small costs less to copy than a buffer of its own
 LOOK_AGAIN_S = 0.001  # for the event loop to read what upstream said
+
+
+class Waiting(Protocol):
+    """The caller, as seen from here."""
+
+    def tell_to_continue(self) -> None: ...  # 100 Continue (RFC 9110, 10.1.1), which it waits for
+    def resume_caller(self) -> None: ...  # what had to wait was sent
 
 
 class Upload:
     """One request.  `feed` it the body; `start` it once there is a connection.
 
-    `done` is true once upstream has been sent everything.  `tell_to_continue` sends a caller that
-    waits for it 100 Continue (RFC 9110, 10.1.1); `resume` is called when what had to wait was sent.
+    `done` is true once upstream has been sent everything.
     """
 
     __slots__ = (
-        *("websocket", "done", "paused", "waits", "_continued", "_request", "_headers", "_target"),
-        *(
-            "_tell",
-            "_resume",
-            "_connection",
-            "_log",
-            "_parts",
-            "_last",
-            "_stopped",
-            "_timer",
-            "_answered",
-        ),
+        *("websocket", "done", "paused", "withheld", "_request", "_headers", "_target", "_caller"),
+        *("_connection", "_log", "_parts", "_last", "_stopped", "_timer", "_answered"),
     )
 
     def __init__(
@@ -46,20 +43,17 @@ class Upload:
         headers: RequestHeaders,
         target: str,
         log: CallLog,
-        *,
-        tell_to_continue: Callable[[], None],
-        resume: Callable[[], None],
+        caller: Waiting,
     ) -> None:
         self.websocket = headers.websocket
         self.done = False
         self.paused = False  # upstream takes no more for now
-        self.waits = headers.expects and request.version >= HttpVersion11
-        self._continued = False  # the caller was told to send its body
+        # The caller waits for 100: what it sends next may be the body or another request.
+        self.withheld = headers.expects and request.version >= HttpVersion11
         self._request = request
         self._headers = headers
         self._target = target
-        self._tell = tell_to_continue
-        self._resume = resume
+        self._caller = caller
         self._connection: UpstreamConnection | None = None
         self._log = log
         self._parts: list[bytes] = []  # that arrived and were not sent
@@ -67,11 +61,6 @@ class Upload:
         self._stopped = False
         self._answered = False
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def withheld(self) -> bool:
-        """The caller waits for 100: what it sends next may be the body or another request."""
-        return self.waits and not self._continued
 
     def feed(self, data: bytes, last: bool) -> None:
         """A part of the body arrived, or its end."""
@@ -102,9 +91,9 @@ class Upload:
     def proceed(self) -> None:
         """Tell a caller that waits for 100 Continue to send its body."""
         if self.withheld and not self._stopped:
-            self._continued = True
+            self.withheld = False
             self._cancel_timer()
-            self._tell()
+            self._caller.tell_to_continue()
             if self._connection is not None:
                 self._connection.spare()
                 self._send()
@@ -151,7 +140,7 @@ class Upload:
 
     def _resume_unless_paused(self) -> None:
         if not (self.done or self.paused or self._parts):
-            self._resume()
+            self._caller.resume_caller()
 
     def _write(self, first: bytes = b"") -> None:
         assert self._connection is not None
@@ -160,10 +149,10 @@ class Upload:
         parts.clear()
         self.done = self._last
         body = framed(data, chunked=self._headers.chunked, last=self._last)
-        if first and body:
+        if first and len(body) > JOINED_BYTES_MAX:
             self._connection.write(first, body)
         else:
-            self._connection.write(first or body)
+            self._connection.write(first + body)
 
     def _head(self, to: Address) -> bytes:
         headers = self._headers
@@ -172,12 +161,8 @@ class Upload:
             own = (*SWITCH, *own)
         elif headers.chunked:
             own = (CHUNKED, *own)
-        line = b"%b %b%b HTTP/1.1" % (
-            self._request.method.encode(),
-            to.absolute,
-            self._target.encode("utf-8", "surrogateescape"),
-        )
-        return head(line, [to.host, *headers.fields], own)
+        line = f"{self._request.method} {to.absolute}{self._target} HTTP/1.1"
+        return head(line.encode("utf-8", "surrogateescape"), [to.host, *headers.fields], own)
 
     @property
     def unsent(self) -> bytes:

@@ -41,7 +41,7 @@ class Address:
     origin: str  # scheme://host[:port]
     first_byte_timeout_s: float
     idle_timeout_s: float
-    absolute: bytes = b""
+    absolute: str = ""
     proxy_headers: tuple[bytes, ...] = ()  # lines
     socks: URL | None = None
     tls: ssl.SSLContext | None = None
@@ -184,7 +184,7 @@ def address(provider: Provider, limits: UpstreamOptions, tls: ssl.SSLContext) ->
         *,
         proxy: URL | None = None,
         proxy_headers: CIMultiDict[str] | None = None,
-        absolute: bytes = b"",
+        absolute: str = "",
         lines: tuple[bytes, ...] = (),
         socks: URL | None = None,
     ) -> Address:
@@ -214,7 +214,7 @@ def address(provider: Provider, limits: UpstreamOptions, tls: ssl.SSLContext) ->
     if url.scheme == "https":  # CONNECT; aiohttp adds Host to this mapping, part of the pool's key
         return made(proxy=proxy, proxy_headers=CIMultiDict({"Host": authority, **own}))
     lines = tuple(f"{name}: {value}".encode() for name, value in own.items())
-    return made(proxy=proxy, absolute=origin.encode(), lines=lines)
+    return made(proxy=proxy, absolute=origin, lines=lines)
 
 
 def _authorization(proxy: URL) -> dict[str, str]:

@@ -53,10 +53,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether something arrived that the event loop has not seen: bytes, or the end."""
         return bool(self._poll.poll(0))
 
-    @property
     def is_usable(self) -> bool:
         """Whether a request may be sent on it: it is open, and the provider has said nothing."""
-        return not (self.closed or self.transport.is_closing() or self.has_news())
+        return not (self.closed or self.transport.is_closing() or self._poll.poll(0))
 
     def write(self, *parts: bytes) -> None:
         """Send, unless the connection is closing, which its user will learn."""

@@ -8,13 +8,14 @@ mean nothing elsewhere.
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from proxy.secrecy.patterns import CREDENTIALS_CACHED_MAX
+from proxy.secrecy.patterns import CREDENTIALS_CACHED_MAX, credential_kind
 
 KEY_BYTES = 32
 _INSECURE_KEY = "openai-insecure-api-key."  # subprotocol of OpenAI realtime in a browser
@@ -49,6 +50,14 @@ def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
     return ""
 
 
+class Caller(NamedTuple):
+    """Who calls, by the credential alone."""
+
+    secret: str  # the credential itself, never to be written
+    name: str  # see `Fingerprints.name`
+    kind: str  # see `credential_kind`
+
+
 class Fingerprints:
     """Fingerprints under one key.  `names` maps fingerprints to configured names."""
 
@@ -56,6 +65,17 @@ class Fingerprints:
         self._key = key
         self._names = names
         self.name = lru_cache(maxsize=CREDENTIALS_CACHED_MAX)(self._name)
+        self._repeated = lru_cache(maxsize=CREDENTIALS_CACHED_MAX)(self._caller)
+
+    def caller(self, headers: Sequence[tuple[bytes, bytes]], target: str) -> Caller:
+        """Who sends these credentials.  `headers` has only those that may hold one."""
+        if "?" in target:  # the query may hold it
+            return self._caller(headers, target)
+        return self._repeated(tuple(headers))
+
+    def _caller(self, headers: Iterable[tuple[bytes, bytes]], target: str = "") -> Caller:
+        secret = credential(headers, target)
+        return Caller(secret, self.name(secret), credential_kind(secret))
 
     def _name(self, credential: str) -> str:
         """The configured name, else the fingerprint `k_…`; "" for no credential."""

@@ -93,10 +93,12 @@ def _control(*arguments: str | int) -> None:
 def main() -> int:
     """Returns the exit code."""
     names = [scenario.name for scenario in SCENARIOS]
-    parser = argparse.ArgumentParser(prog="python -m trials.bench.instructions", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m trials.bench.instructions", description=__doc__
+    )
     parser.add_argument("--only", action="append", choices=names, default=[])
     parser.add_argument("--calls", type=int, default=500, help="in a window")
-    parser.add_argument("--keep", type=Path, help="a folder for the profiles, which it must not have")
+    parser.add_argument("--keep", type=Path, help="a folder for the profiles")
     options = parser.parse_args()
     for scenario in SCENARIOS:
         if scenario.name not in (options.only or names[:1]):

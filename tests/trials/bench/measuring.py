@@ -137,7 +137,9 @@ class Bench:
                 _forget(started)
 
 
-def requested(url: str, scenario: Scenario, headers: Mapping[str, str] = NOTHING) -> load.LoadRequest:
+def requested(
+    url: str, scenario: Scenario, headers: Mapping[str, str] = NOTHING
+) -> load.LoadRequest:
     """What callers of a scenario send, with the `headers` that a contender needs."""
     prompt = "tell me more " * (scenario.prompt_bytes // 13 - 8)
     body = b'{"model": "gpt-4o", "stream": %b, "messages": [{"role": "user", "content": "%b"}]}' % (
