@@ -7,7 +7,6 @@ by size.  What the body only refers to, such as an earlier response, counts as a
 
 import re
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -102,8 +101,7 @@ class _Body(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-@dataclass(slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """An upper bound of what a call uses: a value.  `model`: "" if the request names none."""
 
     model: str = ""

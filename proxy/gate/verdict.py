@@ -6,6 +6,8 @@ Amounts are whole numbers of 1e-18 of the budget's unit (`layout`).
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from pricing.budget import Budget, Key
 from pricing.window import Window
 
@@ -20,8 +22,7 @@ class Cause(StrEnum):
     UNREADABLE = "unreadable"  # the state cannot be read, and `fail = "closed"`
 
 
-@dataclass(slots=True)
-class Want:
+class Want(msgspec.Struct, frozen=True):
     """What a call wants of one budget for one key; a value."""
 
     budget: Budget
