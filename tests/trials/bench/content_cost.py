@@ -33,6 +33,7 @@ from proxy.metering.records import Metering
 from proxy.settings.config import Config, JournalOptions, Provider
 
 CALLS_A_ROUND = 100
+SPREAD = 0x9E37_79B9_7F4B  # makes ids from which samples are drawn as from random ones
 SENTENCE = "The quick brown fox of {n} jumps over the lazy dog, and nobody sees it. "
 ADDRESS = "Write to a.b@mail.example.com. "
 USAGE = {"prompt_tokens": 900, "completion_tokens": 100, "total_tokens": 1000}
@@ -91,7 +92,7 @@ def put(folder: Path, kind: str, first: int) -> None:
     for number in range(first, first + CALLS_A_ROUND):
         call = journal.begin(
             Begun(
-                call_id=f"019a0000-0000-7000-8000-{number:012x}",
+                call_id=f"019a0000-0000-7000-8000-{number * SPREAD % 2**48:012x}",
                 wall_ns=1_763_600_000_000_000_000,
                 method="POST",
                 target="/v1/chat/completions",
