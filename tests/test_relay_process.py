@@ -108,6 +108,23 @@ async def test_very_large_bodies(tmp_path: Path, coding: str) -> None:
     await transfer(tmp_path, 600, coding)
 
 
+async def test_memory_is_used_again(tmp_path: Path) -> None:
+    """A prompt of 100 kB finds the memory of the one before; else each page would be a fault."""
+
+    def faults(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+    head = b"POST /openai/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+    post = head + b"x" * 100_000
+    async with listening(answering(OK)) as port, relays(tmp_path, port) as [relay]:
+        for _ in range(3):
+            await asyncio.gather(*(call(relay.port, post) for _ in range(32)))
+        before = faults(relay.process.pid)
+        for _ in range(4):
+            await asyncio.gather(*(call(relay.port, post) for _ in range(32)))
+        assert (faults(relay.process.pid) - before) / 128 < 3  # it was 14 for each
+
+
 async def test_journal_of_a_call(tmp_path: Path) -> None:
     """A call is in the journal, whole and sealed, after the process ended."""
     async with listening(answering(OK)) as port, relays(tmp_path, port) as [relay]:

@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--ready-fd", type=int, default=-1, help="gets a byte once it serves")
     arguments = parser.parse_args()
     process.begin()
+    process.keep_freed_memory()
     try:
         config = process.configuration()
         uvloop.run(serve(config, arguments.fd, arguments.slot, arguments.ready_fd))
