@@ -9,6 +9,7 @@ takes its place once the head is there and just collects bytes.
 from typing import cast
 
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.helpers import TimerNoop
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 
@@ -58,3 +59,4 @@ class _NoPauses:
 
 
 NO_PAUSES = cast(BaseProtocol, _NoPauses())
+NO_TIMER = TimerNoop()  # else each body gets one of its own

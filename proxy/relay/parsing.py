@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aiohttp.helpers import TimerNoop
 from aiohttp.http import (
     HttpRequestParser,
     HttpResponseParser,
@@ -21,9 +20,8 @@ from aiohttp.http import (
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from proxy.relay.aiohttp_private import NO_PAUSES, Body, adopt
+from proxy.relay.aiohttp_private import NO_PAUSES, NO_TIMER, Body, adopt
 
-_NO_TIMER = TimerNoop()  # else each body gets one of its own
 _UNLIMITED = 1 << 30  # of a StreamReader, which never holds more than one read of a connection
 _BODY_BYTES_MIN = 2048  # a shorter one is not worth a second call
 _H2_PREFACE = b"PRI * HTTP/2.0"  # RFC 9113, 3.4
@@ -61,7 +59,7 @@ class RequestParser:
             NO_PAUSES,
             asyncio.get_running_loop(),
             _UNLIMITED,
-            timer=_NO_TIMER,
+            timer=NO_TIMER,
             max_line_size=limits.line_bytes_max,
             max_field_size=limits.line_bytes_max,
             max_headers=limits.lines_max,
@@ -156,7 +154,7 @@ class ResponseParser:
             NO_PAUSES,
             asyncio.get_running_loop(),
             _UNLIMITED,
-            timer=_NO_TIMER,
+            timer=NO_TIMER,
             max_line_size=self._limits.line_bytes_max,
             max_field_size=self._limits.line_bytes_max,
             max_headers=self._limits.lines_max,
