@@ -72,12 +72,17 @@ def test_what_a_recommended_switch_saves_and_loses_is_inside_its_intervals() -> 
         sums, rows = deciding.observed(routed(seed, 0.85))
         made = recommend(sums, Calls.read(list(COLUMNS), rows), BOOK)
         (one,) = (e for e in made.changes if e.kind == "model" and e.candidate == BIG)
+        if one.evidence_kind == "repriced":  # refused, as by chance the weights are off
+            continue
         assert one.rewards == "feedback"
+        inside["estimated"] += 1
         lost = one.quality_difference
         assert lost is not None
         inside["saving"] += (one.saving_share.low or 0) <= saved <= (one.saving_share.high or 1)
         inside["quality"] += (lost.low or -1) <= -0.05 <= (lost.high or 1)
-    shares = {name: count / WORLDS for name, count in inside.items()}
+    estimated = inside.pop("estimated")
+    assert estimated >= 0.97 * WORLDS
+    shares = {name: count / estimated for name, count in inside.items()}
     assert min(shares.values()) >= LEAST, shares
 
 
