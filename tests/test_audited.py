@@ -18,7 +18,7 @@ from support.documents import read
 from support.patience import PATIENCE_S
 
 Body = Mapping[str, object] | None
-SETTINGS = f"[content]\ncapture = true\n{processes.FAST_ROWS}"
+SETTINGS = f'[content]\ncapture = true\n{processes.FAST_ROWS}\n[metering]\ntariffs = "own"\n'
 BUDGET = {"limit_usd": 5, "period": "month"}
 LAST_DAY = "since=1d"
 FROM = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
@@ -29,6 +29,7 @@ AUDITED: Mapping[tuple[str, str], tuple[Body, str]] = {
     ("POST", "/api/budgets"): ({"name": "b", **BUDGET}, "budget-add b"),
     ("PUT", "/api/budgets/b"): (BUDGET, "budget-change b"),
     ("DELETE", "/api/budgets/b"): (None, "budget-remove b"),
+    ("PUT", "/api/prices/none.toml"): ({"text": "", "replaces": ""}, "tariffs-edit none.toml"),
     ("POST", "/api/store/check"): (None, "store-repair rollups"),
     ("POST", "/api/reprice"): ({"since": "1d", "write": True}, "reprice calls"),
     ("POST", "/api/backup"): ({"directory": "{data}/copy"}, "backup {data}/copy"),
@@ -64,8 +65,8 @@ ELSEWHERE = {
 
 def registered(path: str) -> str:
     """The route of a path of the table."""
-    plain = path.partition("?")[0].replace("{call}", "{call_id}")
-    return plain.replace("/bob", "/{name}").replace("budgets/b", "budgets/{name}")
+    plain = path.partition("?")[0].replace("{call}", "{call_id}").replace("/bob", "/{name}")
+    return plain.replace("budgets/b", "budgets/{name}").replace("/none.toml", "/{name}")
 
 
 def test_the_tables_have_every_route() -> None:
@@ -91,6 +92,7 @@ def test_the_document_has_every_action() -> None:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[processes.Serving]:
+    (tmp_path / "own").mkdir()
     with (
         processes.stand_in(tmp_path / "stand-in.log") as (upstream, _),
         processes.serve(tmp_path, {"openai": upstream}, settings=SETTINGS) as served,

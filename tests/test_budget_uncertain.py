@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
+import msgspec
 import pytest
 
 from exporters.clickhouse.among_meters import AmongMeters
@@ -122,7 +123,7 @@ async def test_a_cut_call_may_have_cost_what_it_held_back(tmp_path: Path) -> Non
     again.look(now)
     [entry] = again.documents()
     assert {name: entry[name] for name in expected} == expected
-    large = replace(want, amount=whole(Decimal("6.01")))
+    large = msgspec.structs.replace(want, amount=whole(Decimal("6.01")))
     verdict = gate.ask(3, [large], at_ns)
     assert verdict is not None
     assert verdict.refused is not None

@@ -142,7 +142,6 @@ def meter_of(served: processes.Serving) -> int:
     raise AssertionError("no meter runs")
 
 
-@pytest.mark.thorough
 def test_killed_in_the_middle_of_a_window(served: processes.Serving, hook: Hook) -> None:
     """The spend is exact again after `kill -9`, and each alert was told once."""
     for _ in range(3):
