@@ -96,6 +96,7 @@ async def test_costs_are_shared_by_their_calls(store: Store) -> None:
     assert days == {"2026-11-01": Decimal("249.6"), "2026-11-02": Decimal(60)}
 
 
+@pytest.mark.thorough
 @given(
     usd=st.decimals("0.01", "100000", places=2),
     weights=st.lists(st.tuples(st.integers(0, 719), st.integers(0, 5), st.integers(0, 10**9))),

@@ -100,6 +100,7 @@ def served(tmp_path: Path) -> Iterator[processes.Serving]:
         yield served
 
 
+@pytest.mark.thorough
 def test_each_makes_an_entry(served: processes.Serving) -> None:
     """Tried one by one over HTTP, as the command of the user; each entry says who and what."""
 

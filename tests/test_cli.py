@@ -275,6 +275,7 @@ def test_demo_has_its_own_arguments() -> None:
     assert b"--rate N" in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_closed_pipe_is_no_error() -> None:
     """`taximeter tariffs list | head -1` ends without a traceback."""
     done = subprocess.run(
@@ -341,6 +342,7 @@ def in_terminal(columns: int, *argv: str) -> list[str]:
     return [line.rstrip() for line in shown.decode().replace("\r\n", "\n").split("\n")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "argv",
     [

@@ -114,6 +114,7 @@ async def test_every_field_comes_back(exporter: ClickHouse, store_dsn: str, data
     assert found == {name: wanted[name] for name in found}
 
 
+@pytest.mark.thorough
 async def test_rollups_equal_the_rows(
     exporter: ClickHouse, store_dsn: str, database: str, make_records: "RecordMaker"
 ) -> None:
@@ -239,6 +240,7 @@ async def test_the_event_loop_does_not_wait(
     assert threads == {"clickhouse_0"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("fault", "rows_before_the_retry"),
     [

@@ -50,6 +50,7 @@ def test_realtime_and_responses_over_websockets(product: Product) -> None:
     assert len({row["socket_id"] for row in rows}) == 2
 
 
+@pytest.mark.thorough
 def test_curl_in_ways_that_no_sdk_calls(product: Product) -> None:
     """Compressed, chunked, asking before it sends, in HTTP/1.0: the same bytes, the right rows."""
     if not shutil.which("curl"):
@@ -115,6 +116,7 @@ def test_googles_sdk_reaches_live_over_tls(product: Product, tmp_path: Path) -> 
     assert len(made) == 2
 
 
+@pytest.mark.thorough
 def test_anthropics_batch_results_pass_by_unless_fetched_here(product: Product) -> None:
     """Its SDK goes to the provider's own URL for them; fetched through us they are charged once."""
     base = f"{product.served.proxy_url}/~feature=results/anthropic"

@@ -61,6 +61,7 @@ def test_other_languages(language: str, tests: str, good: str) -> None:
         assert (found.status, broken.status) == (Status.PASS, Status.FAIL)
 
 
+@pytest.mark.thorough
 def test_insecure_code_is_found() -> None:
     """By an attack, and by bandit, and only on code that passes its tests."""
     attack = {"kind": "security", "attack": "assert f('2; touch x') is None", "bandit": True}

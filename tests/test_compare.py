@@ -103,6 +103,7 @@ def command(chdb_dsn: str, stored: list[Record], tmp_path: Path) -> list[str]:
     return ["--config", str(config), "--data", str(tmp_path)]
 
 
+@pytest.mark.thorough
 def test_sums_and_percentiles_are_those_of_the_report(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,6 +170,7 @@ def test_tables_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:
         assert max(len(line.rstrip()) for line in lines) <= 80
 
 
+@pytest.mark.thorough
 def test_calls_from_a_file(
     filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -375,6 +375,7 @@ def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) 
     wait(page, lambda: texts(page, "#answer") == ["Removed."])
 
 
+@pytest.mark.thorough
 def test_a_route_shows_its_candidates(served: processes.Serving, page: webdriver.Chrome) -> None:
     """Its rules, what each candidate served and at what cost, and the state of its keys."""
     body = {"model": "assistant", "messages": [{"role": "user", "content": "hello"}]}
@@ -401,6 +402,7 @@ def test_a_route_shows_its_candidates(served: processes.Serving, page: webdriver
         assert sideways(page) == 0
 
 
+@pytest.mark.thorough
 def test_a_receipt_leads_to_the_tariff(served: processes.Serving, page: webdriver.Chrome) -> None:
     """Whose rates are those of its lines; the list finds it by its words."""
     rows = rows_when(served, CALLS, f"project={PROJECT}&provider=openai&model=gpt-5.4-mini")
@@ -425,6 +427,7 @@ def test_a_receipt_leads_to_the_tariff(served: processes.Serving, page: webdrive
     wait(page, lambda: "did you mean openai?" in texts(page, "#health")[0])
 
 
+@pytest.mark.thorough
 def test_own_prices_are_saved_if_they_load(
     served: processes.Serving, page: webdriver.Chrome
 ) -> None:

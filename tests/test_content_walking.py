@@ -34,6 +34,7 @@ def walked(value: object, bytes_max: int = 65_536) -> tuple[str, bool, dict[str,
     return walker.document(value, bytes_max), walker.cut, counts
 
 
+@pytest.mark.thorough
 @given(VALUES, st.integers(ROOM_MIN, 400))
 def test_valid_and_bounded(value: object, bytes_max: int) -> None:
     """The result is JSON of at most so many bytes, and the same each time."""

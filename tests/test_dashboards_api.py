@@ -73,6 +73,7 @@ async def get(
         return await answer.json()
 
 
+@pytest.mark.thorough
 async def test_every_panel_is_answered(console: ClientSession) -> None:
     """Each target of each has columns, and all together rows, with nothing chosen."""
     listed = await get(console, "/api/dashboards")

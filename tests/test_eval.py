@@ -234,6 +234,7 @@ def test_an_imported_run_has_the_cost_of_our_rows(
     assert report["models"][MINI]["accuracy"]["value"] == 1.0
 
 
+@pytest.mark.thorough
 def test_budgets_hold_for_runs(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A spent one ends the model that it is about, after one call, and says so."""
     order = ["eval", "run", world.suite, "--models", NANO, "--concurrency", "1", *world.where]

@@ -119,6 +119,7 @@ async def lines(store: Store, wanted: Selection, after: Place | None = None) -> 
     return [make.line(*one) async for page in conversations(store, wanted, after) for one in page]
 
 
+@pytest.mark.thorough
 async def test_a_round_trip_gives_the_same_digest(
     store: Store, chdb_dsn: str, database: str, tmp_path: Path
 ) -> None:

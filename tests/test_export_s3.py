@@ -59,6 +59,7 @@ def data(chdb_dsn: str, database: str, tmp_path: Path, monkeypatch: pytest.Monke
     return tmp_path / "data"
 
 
+@pytest.mark.thorough
 def test_files_arrive_as_they_are(
     s3: str, data: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

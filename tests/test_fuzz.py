@@ -46,6 +46,7 @@ def test_damaged_calls_harm_nothing() -> None:
     assert done.slowest_s < checks.CPU_S_MAX
 
 
+@pytest.mark.thorough
 def test_undamaged_calls_are_read() -> None:
     """What is damaged is worth it: each dialect's answer states its usage, or says why not."""
     silent = []

@@ -146,6 +146,7 @@ def turn(number: int) -> bytes:
     return asking(document, headers=b"Connection: close\r\n")
 
 
+@pytest.mark.thorough
 async def test_200_turns_at_two_relays(tmp_path: Path) -> None:
     """With three candidates, at least 95 % of one provider's hit rate; one failure moves it once,
     and then it stays, although the relays would draw the first candidate again."""

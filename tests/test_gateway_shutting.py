@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_gateway_pools_shared import Clock
@@ -161,6 +162,7 @@ async def test_a_call_that_tries_it_is_answered(tmp_path: Path) -> None:
     assert script.models == ["b", "a", "b", "b", "b", "a", "a"]
 
 
+@pytest.mark.thorough
 async def test_two_relays_try_it_once(tmp_path: Path) -> None:
     """Real processes: of twenty calls at once, one tries it, and the others go elsewhere."""
     publish(tmp_path / "d")

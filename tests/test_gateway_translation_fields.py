@@ -130,6 +130,7 @@ def _gemini() -> Iterator[str]:
             yield f"generationConfig.{name}"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("api", "names"),
     [

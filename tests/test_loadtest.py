@@ -84,6 +84,7 @@ def test_what_fails_is_a_result(
     assert not error or step["errors"] == {error: step["due"]}
 
 
+@pytest.mark.thorough
 def test_what_is_open_at_the_end_is_censored(config: Config) -> None:
     """It counts by the time it had taken: percentiles that it reaches are lower bounds."""
     found = document_of(config, {"first-token-s": "3"}, drain_s=0.3)

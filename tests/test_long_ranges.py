@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from test_grafana import SERIES, WEIGHTS, odd, variables
 
 from exporters.clickhouse.clickhouse import ClickHouse
@@ -37,6 +38,7 @@ def summed(found: Answer) -> dict[tuple[object, ...], list[Decimal]]:
     return sums
 
 
+@pytest.mark.thorough
 async def test_long_and_short_ranges_show_the_same(
     chdb_dsn: str, database: str, make_records: "RecordMaker"
 ) -> None:

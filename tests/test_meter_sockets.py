@@ -370,6 +370,7 @@ async def rows(path: str, frames: Iterable[tuple[Frame, str]], end: str) -> list
         ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("path", "frames"),
     [(RESPONSES, responses_frames()), (REALTIME, realtime_frames()), (LIVE, live_frames())],

@@ -75,6 +75,7 @@ def test_files_that_are_not_the_checked_ones_are_checked_at_once(
         TariffBook.parse({**shipped, file: shipped.get(file, "") + text})
 
 
+@pytest.mark.thorough
 def test_without_a_record_all_are_decoded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:

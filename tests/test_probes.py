@@ -8,6 +8,7 @@ import pytest
 from support.product import Product
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
 @pytest.mark.parametrize("path", ["anthropic/nowhere", "openai/v1/nowhere"])
 def test_a_probe_of_an_unknown_path_is_no_failure(method: str, path: str, product: Product) -> None:

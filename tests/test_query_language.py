@@ -180,6 +180,7 @@ def queries(draw: st.DrawFn) -> Query:
     )
 
 
+@pytest.mark.thorough
 @given(queries())
 def test_round_trip(meant: Query) -> None:
     """Any query can be said, and is understood as that query."""

@@ -36,6 +36,7 @@ def test_every_reason_has_a_sentence(reason: Reason) -> None:
     assert len(reason.sentence) <= SENTENCE_CHARS_MAX
 
 
+@pytest.mark.thorough
 def test_every_reason_is_given_somewhere() -> None:
     """A member that nothing gives is a promise that nothing keeps."""
     used = {

@@ -127,6 +127,7 @@ def test_recorded_propensities_are_evidence() -> None:
     assert "coverage" in unknown.evidence
 
 
+@pytest.mark.thorough
 def test_without_feedback_a_route_proves_its_cost_and_no_quality() -> None:
     """How calls ended says nothing for a candidate, but against it; feedback about some will do."""
     silent = routed(0.95, 0.5, 0.0)

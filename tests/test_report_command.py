@@ -50,6 +50,7 @@ def report(chdb_dsn: str, records: list[Record], tmp_path: Path) -> list[str]:
     return ["report", "--config", str(config), "--data", str(tmp_path)]
 
 
+@pytest.mark.thorough
 def test_days_as_json_and_csv(
     report: list[str], records: list[Record], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +68,7 @@ def test_days_as_json_and_csv(
     ]
 
 
+@pytest.mark.thorough
 def test_a_table(
     report: list[str], records: list[Record], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def started(
     )
 
 
+@pytest.mark.thorough
 def test_run(stand_in: str, tmp_path: Path) -> None:
     """An application with the user's own OPENAI_BASE_URL is metered without knowing it.
 

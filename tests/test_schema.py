@@ -43,6 +43,7 @@ def test_columns_are_the_fields(client: Client, database: str) -> None:
     assert names == [*COLUMNS, "ingested_at"]
 
 
+@pytest.mark.thorough
 def test_applied_once(client: Client, new_database: str) -> None:
     """The first start applies every file in order, the second none, and both leave the same."""
     assert migrate(client, database=new_database, ttl_days=90) == [f.name for f in schema_files()]
@@ -152,6 +153,7 @@ def test_many_start_at_once_on_an_empty_database(store_dsn: str, new_database: s
     client.close()
 
 
+@pytest.mark.thorough
 def test_an_edited_file_is_refused(
     client: Client, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

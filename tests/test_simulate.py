@@ -200,6 +200,7 @@ def test_limits_are_met_under_load_and_routed_around() -> None:
     assert shares[5.0] > 0.3
 
 
+@pytest.mark.thorough
 def test_a_session_that_moves_pays_for_its_cache_again() -> None:
     """What the old provider reads from its cache, the new one has to be sent."""
     calls = [
@@ -262,6 +263,7 @@ def test_another_dialect_is_a_candidate_too() -> None:
     assert fixed["queue"]["policies"][PROPOSED]["shares"] == {MINI: 1.0}
 
 
+@pytest.mark.thorough
 @beside
 @pytest.mark.parametrize("scale", [1.0, 5.0])
 def test_azure_arrivals_are_replayed(explored: Traffic, scale: float) -> None:

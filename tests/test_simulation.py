@@ -165,6 +165,7 @@ def test_scaling_adds_whole_copies(calls: list[Call], factor: float) -> None:
         assert min(c.at_s for c in found) >= min(c.at_s for c in calls) - 1e-9
 
 
+@pytest.mark.thorough
 def test_the_same_luck_meets_both_routings() -> None:
     """One place more among two cuts waits for sure, and a routing against itself differs by 0."""
 
@@ -249,6 +250,7 @@ def test_queues_agree_with_the_formula(places: int, busy: float) -> None:
         assert found[name].value == pytest.approx(value, rel=0.02), name
 
 
+@pytest.mark.thorough
 @beside
 @pytest.mark.parametrize(
     ("name", "factor"), [("azure_2023_code.csv", 1), ("azure_2023_code.csv", 5)]

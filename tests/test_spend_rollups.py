@@ -94,6 +94,7 @@ async def test_rows_from_before_count_once(
     await clickhouse.close()
 
 
+@pytest.mark.thorough
 async def test_sums_of_calls_that_are_gone_are_kept(
     client: Client,
     chdb_dsn: str,

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def labelled(values: list[float], sizes: int) -> list[str]:
     return [f"c{max(at - sizes, 0) // sizes}" for at in range(len(values))]
 
 
+@pytest.mark.thorough
 @EXAMPLES
 @given(st.floats(1e-6, 1 - 1e-6), st.floats(0.3, 20_000))
 def test_student_quantiles_agree(probability: float, df: float) -> None:

@@ -70,6 +70,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             yield Served(running, data / "taximeter.toml")
 
 
+@pytest.mark.thorough
 def test_metrics_of_a_running_one(served: Served) -> None:
     """`/metrics` has the call with its exact cost, and our own health, in one readable page."""
     samples = list(parsed(served.text("/metrics")))
@@ -138,6 +139,7 @@ def broken(chdb_dsn: str, database: str, make_records: RecordMaker, tmp_path: Pa
     return ["store", "check", "--config", str(config), "--data", str(tmp_path), "--quiet", "0"]
 
 
+@pytest.mark.thorough
 def test_found_and_repaired(broken: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A difference is a table and exit code 1; after a repair there is none."""
     assert main(broken) == Exit.FAILED

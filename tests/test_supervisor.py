@@ -186,6 +186,7 @@ async def test_a_dead_meter_is_back_and_relays_do_not_notice(tmp_path: Path) -> 
         assert await world.relay() == relay
 
 
+@pytest.mark.thorough
 async def test_one_that_dies_at_once_is_tried_less_often(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

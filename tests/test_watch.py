@@ -249,6 +249,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.thorough
 @given(steps)
 @settings(max_examples=300)
 def test_nothing_flaps(taken: list[tuple[float, int, int, float, bool]]) -> None:
