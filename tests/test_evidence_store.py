@@ -256,7 +256,6 @@ RECORDS = st.builds(
 )
 
 
-@pytest.mark.thorough
 async def test_a_select_gives_the_same_canonical_text(place: Place) -> None:
     """Whatever is in a row: text of any kind, amounts rounded half to even, floats, maps."""
     made: list[Record] = []
@@ -277,7 +276,6 @@ async def test_a_select_gives_the_same_canonical_text(place: Place) -> None:
     assert found.checked == len(made)
 
 
-@pytest.mark.thorough
 async def test_each_change_is_named(place: Place) -> None:
     """One changed value, one deleted and one added row of each table, by its id and no other."""
     await place.fill()

@@ -195,6 +195,15 @@ def test_no_order_of_rows_matters(
     assert flat(second) == pytest.approx(flat(first), rel=1e-9, abs=1e-12)
 
 
+def test_several_calls_of_an_item(tmp_path: Path) -> None:
+    """No order of theirs matters either, although they counted other tokens."""
+    rows = ["x,n,0,0,0", "x,m,0,0,0", "x,m,1,0,2", "z,m,0,0,1", "z,n,0,0,0"]
+    head = ",".join(HEADS["calls"])
+    first, second = (of_lines(tmp_path, [head, *order]) for order in (rows, rows[::-1]))
+    assert keys(first) == keys(second)
+    assert flat(second) == pytest.approx(flat(first), rel=1e-9, abs=1e-12)
+
+
 @settings(max_examples=30)
 @given(st.lists(st.tuples(bit, bit, st.integers(0, 4)), min_size=1, max_size=30))
 def test_random_routing_is_a_half(rows: list[tuple[str, str, int]]) -> None:

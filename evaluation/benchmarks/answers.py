@@ -29,7 +29,7 @@ class Answers:
     labels: Sequence[str | None]
     scores: Floats | None  # the mean, where an item has several calls
     costs: Sequence[Decimal] | None  # of all calls of an item
-    tokens: Floats | None  # of the prompt
+    tokens: Floats | None  # of the prompt; the mean again
 
     def at(self, items: Sequence[str]) -> list[int]:
         """The positions of some of the items."""
@@ -40,20 +40,24 @@ class Answers:
 def answered(table: Table, model: str, rows: Sequence[int]) -> Answers:
     """What a model answered in these rows of a table of calls."""
     by_item = by_value(table.texts("item", rows) or [])
-    first = [rows[ats[0]] for _, ats in by_item]
-    scores = table.numbers("score", rows)
     amounts = table.texts("cost_usd", rows)
     costs = None
     if amounts is not None:
         costs = [sum((Decimal(amounts[at]) for at in ats), Decimal()) for _, ats in by_item]
+
+    def means(title: str) -> Floats | None:
+        values = table.numbers(title, rows)
+        return None if values is None else np.asarray([values[ats].mean() for _, ats in by_item])
+
+    labels = table.labels(rows) or [None] * len(rows)
     return Answers(
         model=model,
         calls=len(rows),
         items=[item for item, _ in by_item],
-        labels=table.labels(first) or [None] * len(first),
-        scores=None if scores is None else np.asarray([scores[ats].mean() for _, ats in by_item]),
+        labels=[min((labels[at] for at in ats), key=str) for _, ats in by_item],
+        scores=means("score"),
         costs=costs,
-        tokens=table.numbers("input_tokens", first),
+        tokens=means("input_tokens"),
     )
 
 
