@@ -25,6 +25,7 @@ from proxy.gateway.translation.neutral import (
     Tool,
     Turn,
     Use,
+    content,
     only,
     spoken,
 )
@@ -149,15 +150,7 @@ def cache_of(one: Taker) -> Cache | None:
 
 
 def _blocks(of: Taker, key: str, names: dict[str, str]) -> Sequence[Part]:
-    value, at = of.take(key), of.name(key)
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [Text(field=at, text=value)]
-    if not isinstance(value, list):
-        raise Malformed(f"{at}: expected text or a list of blocks")
-    found = (_block(Taker(one, f"{at}[]", of.losses), names) for one in value)
-    return [one for one in found if one is not None]
+    return content(of, key, lambda one: _block(one, names), parts="blocks")
 
 
 def _block(one: Taker, names: dict[str, str]) -> Part | None:

@@ -4,11 +4,11 @@ A request is read whole into an `Ask`; each setting and part knows the `field` i
 whoever writes it elsewhere can lose it by name.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from proxy.gateway.translation.losses import Losses
+from proxy.gateway.translation.losses import Losses, Malformed, Taker
 from proxy.gateway.translation.values import as_object
 
 
@@ -90,6 +90,7 @@ class Result:
 
 Part = Text | Media | Thought | Use | Result
 P = TypeVar("P", Text, Media, Thought, Use, Result)
+Said = TypeVar("Said", Text | Media, Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,31 @@ class Target:
     dialect: str
     provider: str = ""
     model: str = ""
+
+
+def content(
+    of: Taker,
+    key: str,
+    part: Callable[[Taker], Said | None],
+    *,
+    parts: str = "parts",
+    cache: Cache | None = None,
+) -> list[Said]:
+    """What is said at `key`: one text, which `cache` is of, or a list that `part` reads one by one.
+
+    `parts` is what the API calls them.
+    """
+    value, at = of.take(key), of.name(key)
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [Text(field=at, text=value, cache=cache)]
+    if not isinstance(value, list):
+        raise Malformed(f"{at}: expected text or a list of {parts}")
+    if cache is not None:
+        of.losses.lose(cache.field)
+    read = (part(Taker(one, f"{at}[]", of.losses)) for one in value)
+    return [one for one in read if one is not None]
 
 
 def only(kind: type[P], parts: Iterable[Part | None], losses: Losses) -> list[P]:

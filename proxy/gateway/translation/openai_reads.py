@@ -25,6 +25,7 @@ from proxy.gateway.translation.neutral import (
     Turn,
     Use,
     add_told,
+    content,
     only,
 )
 from proxy.gateway.translation.openai_parts import (
@@ -242,19 +243,7 @@ def _result(message: Taker, names: Mapping[str, str]) -> Result:
 
 def _content(message: Taker) -> list[Text | Media]:
     """What a message says: one text, or a list of parts."""
-    value = message.take("content")
-    at = message.name("content")
-    cache = cache_of(message)
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [Text(field=at, text=value, cache=cache)]
-    if not isinstance(value, list):
-        raise Malformed(f"{at}: expected text or a list of parts")
-    if cache is not None:
-        message.losses.lose(cache.field)
-    parts = (_part(Taker(one, f"{at}[]", message.losses)) for one in value)
-    return [one for one in parts if one is not None]
+    return content(message, "content", _part, cache=cache_of(message))
 
 
 def _part(one: Taker) -> Text | Media | None:

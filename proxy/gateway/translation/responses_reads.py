@@ -23,6 +23,7 @@ from proxy.gateway.translation.neutral import (
     Turn,
     Use,
     add_told,
+    content,
     only,
 )
 from proxy.gateway.translation.openai_parts import (
@@ -255,15 +256,7 @@ def _texts(item: Taker, key: str) -> str:
 
 
 def _content(of: Taker, key: str) -> list[Text | Media]:
-    value, at = of.take(key), of.name(key)
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [Text(field=at, text=value)]
-    if not isinstance(value, list):
-        raise Malformed(f"{at}: expected text or a list of parts")
-    parts = (_part(Taker(one, f"{at}[]", of.losses)) for one in value)
-    return [one for one in parts if one is not None]
+    return content(of, key, _part)
 
 
 def _part(one: Taker) -> Text | Media | None:
