@@ -40,6 +40,7 @@ from proxy.evidence.verdict import Verdict, verdict
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 from proxy.settings.retention import FOREVER_DAYS
+from support.databases import empty
 
 S = TypeVar("S", bound=Sendable)
 NOW_US = time_ns() // 1000
@@ -183,12 +184,9 @@ class Place:
         self.client.command(sql, settings={"mutations_sync": 2})
 
 
-TABLES = ("calls", "sockets", "refusals", "corrections", "contents", "audit", "leaves", "nonces")
-
-
 @pytest.fixture(scope="module")
 def database() -> str:
-    """One schema for all tests here, which empty its tables."""
+    """One schema for all tests here, which empty it."""
     return "test_evidence"
 
 
@@ -209,8 +207,7 @@ async def place(chdb_dsn: str, database: str, tmp_path: Path) -> AsyncIterator[P
     store = Store(chdb_dsn, database=database)
     client = connection.connect(parse_dsn(chdb_dsn, database))
     client.database = database
-    for name in (*TABLES, "erased"):
-        client.command(f"TRUNCATE TABLE {name}")
+    empty(client, database)
     yield Place(
         config=config,
         dsn=chdb_dsn,

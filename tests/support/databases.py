@@ -43,7 +43,7 @@ class Databases:
         name = self._free.pop()
         yield name
         if self._tables(name) == self._whole:  # else it is left as it is, and lent to nobody
-            self._empty(name)
+            empty(self._client, name)
             self._free.append(name)
 
     def _tables(self, name: str) -> list[tuple[object, ...]]:
@@ -55,15 +55,16 @@ class Databases:
         )
         return [tuple(row) for row in found.result_rows]
 
-    def _empty(self, name: str) -> None:
-        """Remove rows, and with them the tokens of the inserts."""
-        filled = self._client.query(
-            "SELECT DISTINCT table FROM system.parts"
-            " WHERE database = {name:String} AND table != {schema:String}",
-            {"name": name, "schema": OF_THE_SCHEMA},
-        )
-        for (table,) in filled.result_rows:
-            self._client.command(f"TRUNCATE TABLE `{name}`.`{table}`")
+
+def empty(client: Client, name: str) -> None:
+    """Remove all rows of a database, and with them the tokens of the inserts."""
+    filled = client.query(
+        "SELECT DISTINCT table FROM system.parts"
+        " WHERE database = {name:String} AND table != {schema:String}",
+        {"name": name, "schema": OF_THE_SCHEMA},
+    )
+    for (table,) in filled.result_rows:
+        client.command(f"TRUNCATE TABLE `{name}`.`{table}`")
 
 
 def new_name() -> str:
