@@ -7,7 +7,6 @@ there.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from pricing.book import TariffBook
@@ -86,9 +85,12 @@ def factors(tariff: Tariff) -> list[Document]:
 
 def step(before: Tariff, after: Tariff) -> str:
     """The standard prices that change: `input 2 to 4, output 10 to 20`; "" if none does."""
-    old, new = _standard(before), _standard(after)
+    old, new = (
+        {each["meter"]: each["prices"][0] for each in standard(tariff)}
+        for tariff in (before, after)
+    )
     changed = [meter for meter in old if meter in new and old[meter] != new[meter]]
-    return ", ".join(f"{meter} {plain(old[meter])} to {plain(new[meter])}" for meter in changed)
+    return ", ".join(f"{meter} {old[meter]} to {new[meter]}" for meter in changed)
 
 
 def conditions(when: When) -> str:
@@ -125,13 +127,4 @@ def _rate(tariff: Tariff, rule: Rule, meter: Meter) -> Document:
         "round_up": None if rule.round_up is None else plain(rule.round_up),
         "source": rule.source or tariff.source,
         "rule": rule.id,
-    }
-
-
-def _standard(tariff: Tariff) -> dict[str, Decimal]:
-    return {
-        meter.value: prices[0]
-        for rule in tariff.rules
-        if not rule.when
-        for meter, prices in rule.prices.items()
     }
