@@ -121,9 +121,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sticky: str = ""  # "" | new | hit | moved | broken
     translated: bool = False  # into another dialect
     losses: Sequence[str] = ()  # fields that were dropped by that
-    arm: str = (
-        ""  # provider/model that the split assigned, whoever served it; "": there is no split
-    )
+    arm: str = ""  # provider/model that the split assigned, whoever served it; "": no split
     unit: str = ""  # what the split assigned as one: a digest of the session, mostly
     fault: str = ""  # the class of its failure (`proxy.gateway.failures.What`); "": it had none
 

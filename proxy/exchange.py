@@ -56,9 +56,7 @@ class GatewayNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     propensity: float = 0.0  # how likely this candidate was to be the first
     reason: str = ""
     sticky: str = ""  # "" | new | hit | moved | broken
-    arm: str = (
-        ""  # provider/model that the split assigned, whoever serves it; "": there is no split
-    )
+    arm: str = ""  # provider/model that the split assigned, whoever serves it; "": no split
     unit: str = ""  # what the split assigned as one: a digest of the session, mostly
     translated: bool = False  # from the caller's dialect into the provider's
     losses: tuple[str, ...] = ()  # fields of the request that were dropped by that

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evaluation.commands import observed
+from evaluation.commands.attempts import attempted
 from evaluation.decisions import words
 from evaluation.decisions.compare_page import page
 from evaluation.decisions.compared import compare
@@ -54,7 +55,7 @@ def _add_words(parser: argparse.ArgumentParser, option: str, metavar: str, help:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    done = observed.attempted("compare", lambda: _compared(arguments))
+    done = attempted("compare", "the calls", lambda: _compared(arguments))
     if isinstance(done, Exit):
         return done
     found, made = done

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+from evaluation.commands.attempts import attempted
 from evaluation.reports import words
 from evaluation.reports.page import page
 from evaluation.reports.report import ModelReport, Report, document, report
 from evaluation.reports.rows import Run, Stored, decoded
 from exporters.clickhouse.evaluations import RUNS, stored
 from exporters.clickhouse.store import Row, Store
-from exporters.record import TransientError
 from proxy.commands import terminal
 from proxy.commands.arguments import configuration
 from proxy.commands.console_client import ask
@@ -57,16 +57,10 @@ def main(arguments: argparse.Namespace) -> int:
         terminal.say("eval report: --smallest must be above 0 and below 1", sys.stderr)
         return Exit.MISTAKE
     config = configuration(arguments)
-    try:
-        run = fetched(config, arguments.run)
-        against = fetched(config, arguments.against) if arguments.against else None
-        runs = known(config) if against else []
-    except ValueError as error:
-        terminal.say(f"eval report: {error}", sys.stderr)
-        return Exit.MISTAKE
-    except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the run: {error}", sys.stderr)
-        return Exit.FAILED
+    read = attempted("eval report", "the run", lambda: _read(arguments, config))
+    if isinstance(read, Exit):
+        return read
+    run, against, runs = read
     found = report(run, against, hidden=arguments.hidden, smallest=arguments.smallest, runs=runs)
     if arguments.html:
         arguments.html.write_text(page(found), encoding="utf-8")
@@ -107,6 +101,14 @@ async def _list(config: Config) -> list[Row]:
         return await store.ask(RUNS, {})
     finally:
         await store.close()
+
+
+def _read(arguments: argparse.Namespace, config: Config) -> tuple[Stored, Stored | None, list[Run]]:
+    """The run; with another to compare it with, that one and all runs."""
+    run = fetched(config, arguments.run)
+    if not arguments.against:
+        return run, None, []
+    return run, fetched(config, arguments.against), known(config)
 
 
 def _chosen(runs: Sequence[Row], run_id: str) -> str:

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks.tables import TableError
@@ -77,7 +78,9 @@ def main(arguments: argparse.Namespace) -> int:
         terminal.emit(found) if arguments.json else None
         return Exit.OK
     done = _run(arguments, order, steps, (money, cap))
-    return done if isinstance(done, Exit) else _show(arguments, document(order, cost, cap, done))
+    if isinstance(done, Exit):
+        return done
+    return _show(arguments, document(order, cost, cap, done), config.data)
 
 
 def _run(
@@ -129,7 +132,7 @@ def _told(arguments: argparse.Namespace, one: Outcome) -> None:
         sys.stderr.flush()
 
 
-def _show(arguments: argparse.Namespace, found: dict[str, Any]) -> Exit:
+def _show(arguments: argparse.Namespace, found: dict[str, Any], data: Path) -> Exit:
     html, ok = page.page(found), _passed(found)
     if arguments.html:
         arguments.html.write_text(html, encoding="utf-8")
@@ -141,7 +144,7 @@ def _show(arguments: argparse.Namespace, found: dict[str, Any]) -> Exit:
         document=found,
         html=html,
     )
-    results.keep(configuration(arguments).data, "loadtest", result)
+    results.keep(data, "loadtest", result)
     if arguments.json:
         terminal.emit(found)
     else:

@@ -24,18 +24,15 @@ from exporters.clickhouse.observed import BY, Observed, observed
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import NOTHING
 from exporters.clickhouse.store import Row, Store
-from exporters.record import TransientError
 from proxy.commands import questions, stored, terminal
 from proxy.commands.arguments import configuration
 from proxy.commands.console_client import ask
-from proxy.commands.terminal import Exit
 from proxy.query.answer import instant_text
 from proxy.query.language import OBSERVED, Defaults, report_query
 from proxy.settings.config import Config
 from proxy.settings.places import has_store, store_dsn
 
 DEFAULTS = Defaults(since="30d", by=BY)
-T = TypeVar("T")
 Answer = TypeVar("Answer", Comparison, Recommendation)
 
 
@@ -111,18 +108,6 @@ def _found(config: Config, found: Any, run: Stored | None) -> Found:
         notes=found["notes"],
         run=run,
     )
-
-
-def attempted(command: str, make: Callable[[], T | Exit]) -> T | Exit:
-    """What `make` made; or why it could not, which has been said, as an exit code."""
-    try:
-        return make()
-    except ValueError as error:
-        terminal.say(f"{command}: {error}", sys.stderr)
-        return Exit.MISTAKE
-    except (TransientError, OSError) as error:
-        terminal.say(f"Cannot read the calls: {error}", sys.stderr)
-        return Exit.FAILED
 
 
 def written(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evaluation.commands import observed
+from evaluation.commands.attempts import attempted
 from evaluation.decisions.change import Change
 from evaluation.decisions.prices import Prices
 from evaluation.decisions.recommend_page import page, summary
@@ -48,7 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
     if not 0 < arguments.smallest < 1:
         terminal.say("recommend: --smallest must be above 0 and below 1", sys.stderr)
         return Exit.MISTAKE
-    done = observed.attempted("recommend", lambda: _recommended(arguments))
+    done = attempted("recommend", "the calls", lambda: _recommended(arguments))
     if isinstance(done, Exit):
         return done
     found, made = done

@@ -14,7 +14,7 @@ from typing import Any
 from evaluation.benchmarks.tables import Table
 from evaluation.commands import eval_report, history, simulate_tables, simulate_words
 from evaluation.commands.arrivals import arrivals as read_arrivals
-from evaluation.commands.observed import attempted
+from evaluation.commands.attempts import attempted
 from evaluation.history.rows import HistoryRow
 from evaluation.history.turns import facts_of, traffic
 from evaluation.reports.rows import Stored
@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
             terminal.say(text, sys.stderr)
             return Exit.MISTAKE
         return simulate_tables.main(arguments.directory, as_json=arguments.json)
-    found = attempted("simulate", lambda: _studied(arguments))
+    found = attempted("simulate", "the calls", lambda: _studied(arguments))
     if isinstance(found, Exit):
         return found
     html = page.page(found)

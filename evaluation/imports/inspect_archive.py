@@ -16,10 +16,8 @@ import zstandard
 from evaluation.imports.imported import NotReadable
 
 SIGNATURE = b"PK\x03\x04"
-SAMPLES, HEADERS = (
-    "samples/",
-    ("header.json", "_journal/start.json"),
-)  # the second if it was cut off
+SAMPLES = "samples/"
+HEADERS = ("header.json", "_journal/start.json")  # the second if it was cut off
 MEMBERS_MAX = 1_000_000
 MEMBER_BYTES_MAX = 512 * 1024 * 1024
 TOTAL_BYTES_MAX = 8 * 1024 * 1024 * 1024

@@ -172,9 +172,9 @@ def _done(order: Order, load: float, outcomes: Sequence[Outcome], *, stopped: bo
         counted = warmed(outcomes, order.warm_up_s)
         if stopped and counted:
             seconds = min(seconds, max(one.due_s for one in counted) + 1e-3)
-    of = {ladder.RATE: None, ladder.IN_FLIGHT: None}
     figured = {
-        **of,
+        ladder.RATE: None,
+        ladder.IN_FLIGHT: None,
         order.axis: load,
         **figures(counted, order.limits, seconds),
         "warm_up": len(outcomes) - len(counted),

@@ -28,7 +28,7 @@ from proxy.gateway.canary import (
     Arm,
     Standing,
     Standings,
-    identity,
+    begun,
     judge,
 )
 from proxy.gateway.failures import What
@@ -97,11 +97,8 @@ class Canaries:
 
     def _standing(self, route: RouteOptions) -> Standing:
         """What was found until now; of another canary than the last one, nothing."""
-        name, version, candidate, share = identity(route) or ("", "", "", 0.0)
-        new = Standing(
-            route=name, version=version, candidate=candidate, share=share, began_at=time()
-        )
-        return next((one for one in self._known if one.is_of(route)), new)
+        known = next((one for one in self._known if one.is_of(route)), None)
+        return known or begun(route, time())
 
     async def _judged(self, standing: Standing, options: CanaryOptions) -> Standing:
         canary, others = await self._arms(standing, options)

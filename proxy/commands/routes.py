@@ -17,7 +17,7 @@ from proxy.commands.arguments import add_common, common_again, configuration
 from proxy.commands.terminal import Column, Exit
 from proxy.door import keys, prices
 from proxy.door.foreign import Foreign, foreign
-from proxy.door.measured import Canaries, Conditions
+from proxy.door.measured import Conditions, KnownCanaries
 from proxy.door.request import Sender, facts_of, input_tokens
 from proxy.door.shared_pools import SharedPools
 from proxy.gateway import filters, names, shutting
@@ -87,7 +87,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def show(config: Config, *, as_json: bool) -> Exit:
     """Print the routes as they are configured."""
-    canaries = Canaries(Places(config.data))
+    canaries = KnownCanaries(Places(config.data))
     rows = [
         {
             "route": route.name,
@@ -118,7 +118,7 @@ def _watches(route: RouteOptions, candidate: int) -> bool:
     return route.canary is not None and route.canary.candidate == candidate
 
 
-def _canary(canaries: Canaries, route: RouteOptions) -> str:
+def _canary(canaries: KnownCanaries, route: RouteOptions) -> str:
     """How the route's canary fares; "" if it has none."""
     if route.canary is None:
         return ""
@@ -157,7 +157,7 @@ def explain(config: Config, arguments: argparse.Namespace) -> Exit:
     now = at.timestamp()
     live = _live(config, route, facts, at)
     decision = decide(route, facts, live, now, unit_of(facts, random.random()))
-    canary = _canary(Canaries(Places(config.data)), route.options)
+    canary = _canary(KnownCanaries(Places(config.data)), route.options)
     if arguments.json:
         terminal.emit(_document(route, facts, live, decision, found) | {"canary": canary or None})
     else:
@@ -190,7 +190,7 @@ def _live(config: Config, route: Route, facts: Facts, at: datetime) -> Live:
     labels = [one.options.label for one in route.candidates]
     measured_at = measured.at(now)
     found = measured.of(labels, facts.input_tokens if route.counts else None)
-    out = Canaries(places).rolled_back(route.options)
+    out = KnownCanaries(places).rolled_back(route.options)
     priced = prices.conditions(route, facts, tariff_book(config), at)
     conditions = tuple(
         replace(

@@ -41,7 +41,7 @@ NAMES = {
     "compare.html": "Compare",
     "recommend.html": "Recommend",
     "simulate.html": "Simulate",
-    "loadtest.html": "Loadtest",
+    "loadtest.html": "Load test",
     "bill.html": "Bill",
     "routes.html": "Routes",
     "tariffs.html": "Tariffs",

@@ -9,10 +9,10 @@ import msgspec
 from aiohttp import web
 
 from proxy.console.asking import ASKED, reply
-from proxy.door.measured import Canaries, Conditions
+from proxy.door.measured import Conditions, KnownCanaries
 from proxy.door.shared_pools import SharedPools
 from proxy.gateway import pools, shutting
-from proxy.gateway.canary import Standing, identity
+from proxy.gateway.canary import begun
 from proxy.gateway.filters import keys_of
 from proxy.gateway.limits import limit_class, pool
 from proxy.gateway.live import CALLS_MIN, FAILING_SHARE, STALE_S
@@ -34,7 +34,7 @@ class RoutesApi:
         self._gateway = config.gateway
         self._pools = SharedPools(places.gateway_pools)
         self._measured = Conditions(places.gateway_live)
-        self._canaries = Canaries(places)
+        self._canaries = KnownCanaries(places)
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH, self.list)]
@@ -73,11 +73,7 @@ class RoutesApi:
         """None: the route has none."""
         if route.canary is None:
             return None
-        name, version, candidate, share = identity(route) or ("", "", "", 0.0)
-        unjudged = Standing(
-            route=name, version=version, candidate=candidate, share=share, began_at=0.0
-        )
-        found = self._canaries.of(route) or unjudged
+        found = self._canaries.of(route) or begun(route, 0.0)
         return {
             "number": route.canary.candidate,
             "candidate": found.candidate,

@@ -27,9 +27,7 @@ class Breakers:
         """What a decision goes by; and whether the call that goes there must `take` it first."""
         now = self._clock()
         if now < self._open_until.get(candidate, 0.0) and not (fresh and condition.failing):
-            return condition if not condition.failing else replace(
-                condition, error_share=0.0
-            ), False
+            return (replace(condition, error_share=0.0) if condition.failing else condition), False
         found = condition
 
         def to(state: Pool, wall: float) -> Pool:

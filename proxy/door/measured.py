@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, time
 
-from proxy.door.published import Published
+from proxy.door.published import PublishedFile
 from proxy.gateway import measured
 from proxy.gateway.canary import ROLLED_BACK, Standing, Standings
 from proxy.gateway.live import Condition
@@ -22,7 +22,7 @@ class Conditions:
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
     ) -> None:
-        self._file = Published(path, measured.Published, "how candidates do", clock)
+        self._file = PublishedFile(path, measured.Published, "how candidates do", clock)
         self._wall = wall
         self._seen: measured.Published | None = None
         self._figures: dict[tuple[str, int], Figures] = {}
@@ -51,11 +51,11 @@ class Conditions:
         return 0.0 if read is None else read.at
 
 
-class Canaries:
+class KnownCanaries:
     """How the canaries of routes fare."""
 
     def __init__(self, places: Places) -> None:
-        self._file = Published(places.gateway_canaries, Standings, "how canaries do")
+        self._file = PublishedFile(places.gateway_canaries, Standings, "how canaries do")
 
     def of(self, route: RouteOptions) -> Standing | None:
         """The route's canary as it was last judged; None: it has none, or was not judged yet."""

@@ -16,7 +16,7 @@ BYTES_MAX = 1024 * 1024  # the meter writes less
 T = TypeVar("T")
 
 
-class Published(Generic[T]):
+class PublishedFile(Generic[T]):
     """`what` names it in a complaint, which is logged once.  `clock` is in seconds."""
 
     def __init__(

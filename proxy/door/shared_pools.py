@@ -103,11 +103,12 @@ class SharedPools:
         """
         at = datetime.now(UTC)
         left = room(headers, at)
+        reset = reset_s(headers, error, at) if end is What.LIMITED else None
 
         def to(pool: Pool, now: float) -> Pool:
             pool = pools.told(pool, now, left)
             if end is What.LIMITED:
-                return pools.limited(pool, now, reset_s(headers, error, at), random.random())
+                return pools.limited(pool, now, reset, random.random())
             if end in (What.NOT_SENT, What.AMBIGUOUS):
                 return pools.dropped(pool)
             return pools.answered(pool, now)

@@ -12,8 +12,8 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -47,16 +47,20 @@ class Kind(Generic[T]):
     pack: Callable[[T], tuple[float, ...]]
     unpack: Callable[[tuple[float, ...]], T]
 
-    used: int = field(init=False)  # bytes of a place
-    place: int = field(init=False)  # from one place to the next
-    total: int = field(init=False)  # of the file
+    @cached_property
+    def used(self) -> int:
+        """Bytes of a place."""
+        return _HEAD.size + self.fields.size + _SUM.size
 
-    def __post_init__(self) -> None:
-        used = _HEAD.size + self.fields.size + _SUM.size
-        place = -(-used // 8) * 8
-        for name, size in (("used", used), ("place", place)):
-            object.__setattr__(self, name, size)
-        object.__setattr__(self, "total", PLACES_AT + self.places * place)
+    @cached_property
+    def place(self) -> int:
+        """Bytes from one place to the next."""
+        return -(-self.used // 8) * 8
+
+    @cached_property
+    def total(self) -> int:
+        """Bytes of the file."""
+        return PLACES_AT + self.places * self.place
 
 
 @lru_cache(maxsize=4096)

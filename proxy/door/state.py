@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from proxy.door.breakers import Breakers
-from proxy.door.measured import Canaries, Conditions
+from proxy.door.measured import Conditions, KnownCanaries
 from proxy.door.sessions import SharedSessions
 from proxy.door.shared_pools import SharedPools
 from proxy.settings.places import Places
@@ -16,6 +16,6 @@ class State:
         self.pools = SharedPools(places.gateway_pools, clock)
         self.sessions = SharedSessions(places.gateway_sessions, clock)
         self.measured = Conditions(places.gateway_live, clock)
-        self.canaries = Canaries(places)
+        self.canaries = KnownCanaries(places)
         self.breakers = Breakers(self.pools, clock)
         self.leaders: dict[str, int] = {}  # of configured routes: the best candidate so far

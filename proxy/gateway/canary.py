@@ -13,9 +13,8 @@ import msgspec
 from proxy.gateway.options import RouteOptions
 
 PRIOR_UNITS = 10.0  # the weight of the test's prior
-UNITS_MIN = (
-    300  # of each arm, before costs are compared: with fewer, false alarms exceed their share
-)
+# Of each arm, before costs are compared: with fewer, false alarms exceed their share.
+UNITS_MIN = 300
 TIGHT_AT = 2_000  # units of an arm at which the bounds of its cost are tightest
 UNPRICED_MAX = 0.05  # of an arm's units, beyond which costs are not compared
 EVEN = 0.001  # how often, at most, a sound split is called uneven
@@ -183,7 +182,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_of(self, route: RouteOptions) -> bool:
         """Whether it is the canary that this route has now."""
-        return (self.route, self.version, self.candidate, self.share) == identity(route)
+        return (self.route, self.version, self.candidate, self.share) == _identity(route)
 
 
 class Standings(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,7 +191,16 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
     canaries: tuple[Standing, ...] = ()
 
 
-def identity(route: RouteOptions) -> tuple[str, str, str, float] | None:
+def begun(route: RouteOptions, now: float) -> Standing:
+    """The route's canary, of which nothing is known yet.  Raises ValueError if it has none."""
+    found = _identity(route)
+    if found is None:
+        raise ValueError(f"the route {route.name} has no canary")
+    name, version, candidate, share = found
+    return Standing(route=name, version=version, candidate=candidate, share=share, began_at=now)
+
+
+def _identity(route: RouteOptions) -> tuple[str, str, str, float] | None:
     """What tells a canary from every other; None: the route has none."""
     if route.canary is None:
         return None

@@ -50,7 +50,7 @@ def credential(headers: Iterable[tuple[bytes, bytes]], target: str) -> str:
     return ""
 
 
-class Caller(NamedTuple):
+class Identified(NamedTuple):
     """Who calls, by the credential alone."""
 
     secret: str  # the credential itself, never to be written
@@ -67,15 +67,15 @@ class Fingerprints:
         self.name = lru_cache(maxsize=CREDENTIALS_CACHED_MAX)(self._name)
         self._repeated = lru_cache(maxsize=CREDENTIALS_CACHED_MAX)(self._caller)
 
-    def caller(self, headers: Sequence[tuple[bytes, bytes]], target: str) -> Caller:
+    def caller(self, headers: Sequence[tuple[bytes, bytes]], target: str) -> Identified:
         """Who sends these credentials.  `headers` has only those that may hold one."""
         if "?" in target:  # the query may hold it
             return self._caller(headers, target)
         return self._repeated(tuple(headers))
 
-    def _caller(self, headers: Iterable[tuple[bytes, bytes]], target: str = "") -> Caller:
+    def _caller(self, headers: Iterable[tuple[bytes, bytes]], target: str = "") -> Identified:
         secret = credential(headers, target)
-        return Caller(secret, self.name(secret), credential_kind(secret))
+        return Identified(secret, self.name(secret), credential_kind(secret))
 
     def _name(self, credential: str) -> str:
         """The configured name, else the fingerprint `k_…`; "" for no credential."""
