@@ -36,7 +36,7 @@ def test_only_the_model_changes(
     document = {**rest, "model": old, "after": {"model": "inner"}}
     body = json.dumps(document, indent=indent, ensure_ascii=ascii_).encode("utf-8", "surrogatepass")
     start, end = model_span(body)
-    changed = with_model(body, new)
+    changed = with_model(body, (start, end), new)
     assert (changed.startswith(body[:start]), changed.endswith(body[end:])) == (True, True)
     assert json.loads(changed) == {**document, "model": new}
 

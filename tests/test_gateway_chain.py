@@ -1,11 +1,11 @@
 """What follows each way an attempt can end: who is tried, how often, and what the caller gets."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from proxy.gateway import pools
 from proxy.gateway.chain import ATTEMPTS_MAX, Send, Stop, Target, Terms, Tried, next_step

@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+
+from msgspec.structs import replace
 
 from evaluation.history.turns import Turn
 from evaluation.simulation import Call, Next, Served, View

@@ -4,11 +4,11 @@ import argparse
 import os
 import random
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from pricing.charge import Status, plain
 from pricing.money import amount

@@ -1,8 +1,9 @@
 """Which candidates are shut off for this machine's relays, and which call may try one again."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic
+
+from msgspec.structs import replace
 
 from proxy.door.shared_pools import SharedPools, To
 from proxy.gateway import pools, shutting

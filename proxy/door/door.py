@@ -172,8 +172,8 @@ class GatewayDoor:
         else:
             query = arrived.request.path.partition("?")[2]
             path = targets.own_path(provider, plan.asked.path, query, options.model)
-            in_path = model_in_path(plan.asked.path)
-            body = plan.body if in_path else with_model(plan.body, options.model)
+            place = plan.model_at
+            body = plan.body if place is None else with_model(plan.body, place, options.model)
         route = Route(provider, path, {})
         length = (b"Content-Length", b"%d" % len(body))
         is_foreign = translated is not None

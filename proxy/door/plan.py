@@ -50,6 +50,7 @@ class Plan:
 
     asked: Asked
     body: bytes
+    model_at: tuple[int, int] | None  # where the body names the route; None: the path does
     route: Route
     facts: Facts
     decision: Decision

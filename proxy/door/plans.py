@@ -3,10 +3,11 @@
 import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from time import monotonic
+
+from msgspec.structs import replace
 
 from pricing.book import TariffBook
 from proxy.door import prices
@@ -61,7 +62,11 @@ class Planner:
     async def plan(self, asked: Asked, body: bytes) -> Plan | Counted | Refusal:
         """The plan; or an answer at once, or why there is none."""
         document = decoded(body)
-        route = self._asked_for(asked, body, document)
+        named = _named(asked, body, document)
+        if isinstance(named, Refusal):
+            return named
+        name, model_at = named
+        route = self._asked_for(asked, name)
         if isinstance(route, Refusal):
             return route
         facts = await self._facts(asked, document, route)
@@ -83,6 +88,7 @@ class Planner:
         return Plan(
             asked=asked,
             body=body,
+            model_at=model_at,
             route=route,
             facts=facts,
             decision=decision,
@@ -92,17 +98,8 @@ class Planner:
             foreign=found,
         )
 
-    def _asked_for(self, asked: Asked, body: bytes, document: Json) -> Route | Refusal:
-        """The route that a request names, if its caller may use it."""
-        if not document:
-            return Refusal(400, "bad_request", NOT_JSON)
-        name = model_in_path(asked.path)
-        if not name:
-            try:
-                model_span(body)
-            except ValueError as error:
-                return Refusal(400, "bad_request", f"{error}.")
-            name = str(document["model"])
+    def _asked_for(self, asked: Asked, name: str) -> Route | Refusal:
+        """The route of that name, if its caller may use it."""
         if asked.caller is not None and not names.allows(asked.caller, name):
             return Refusal(403, "forbidden_route", NOT_YOURS.format(name))
         return self._route(name) or Refusal(404, "unknown_route", NOT_HERE.format(name))
@@ -200,6 +197,21 @@ class Planner:
             for key in keys_of(options, self._config.gateway)
             if key not in self._missing
         ]
+
+
+def _named(
+    asked: Asked, body: bytes, document: Json
+) -> tuple[str, tuple[int, int] | None] | Refusal:
+    """The route that a request names, and where in its body; None: its path names it."""
+    if not document:
+        return Refusal(400, "bad_request", NOT_JSON)
+    if name := model_in_path(asked.path):
+        return name, None
+    try:
+        place = model_span(body)  # which proves that there is one, and that it is text
+        return str(document["model"]), place
+    except ValueError as error:
+        return Refusal(400, "bad_request", f"{error}.")
 
 
 def _nobody(route: Route, decision: Decision) -> Refusal:

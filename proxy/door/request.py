@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from pricing.usage import Meter
 from proxy.exchange import CountRequest

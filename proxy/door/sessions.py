@@ -6,11 +6,13 @@ A candidate is known by its model and key, not by its place, which another confi
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from time import monotonic, time
+
+from msgspec.structs import replace
 
 from proxy.door.shared_table import Kind, Shared
 from proxy.gateway.live import Kept

@@ -4,7 +4,6 @@ import random
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -20,7 +19,7 @@ from proxy.gateway.pools import Pool
 To = Callable[[Pool, float], Pool]
 
 
-_FIELDS = tuple(field.name for field in fields(Pool))
+_FIELDS = Pool.__struct_fields__
 
 
 def _unpacked(values: tuple[float, ...]) -> Pool:

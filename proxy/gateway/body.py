@@ -3,7 +3,7 @@
 import json
 import re
 
-_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+_MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
 _SPACE = b" \t\r\n"
 
 
@@ -38,9 +38,9 @@ def model_span(body: bytes) -> tuple[int, int]:
     return start, value.end()
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """`body` with this model.  Raises ValueError as `model_span` does."""
-    start, end = model_span(body)
+def with_model(body: bytes, span: tuple[int, int], model: str) -> bytes:
+    """`body` with this model at `span`, as `model_span` found it."""
+    start, end = span
     return body[:start] + json.dumps(model).encode() + body[end:]
 
 

@@ -5,7 +5,8 @@ SDKs of callers are told not to repeat what was repeated here (`should_retry`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from proxy.gateway.failures import Again, What
 
@@ -14,8 +15,7 @@ PAUSE_FIRST_S = 0.5  # before the same candidate is tried again; doubled each ti
 PAUSE_MAX_S = 8.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate with one of its keys; `pool` names the limits that hold for both."""
 
     candidate: int
@@ -23,16 +23,14 @@ class Target:
     pool: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt and how it ended."""
 
     target: Target
     what: What
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a call's route allows; `room` are the candidates known to have it for the prompt."""
 
     until: float  # the deadline of the call
@@ -40,16 +38,14 @@ class Terms:
     room: Collection[int] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, kw_only=True):
     """Send to `target`, after a pause if `wait_s` is above 0."""
 
     target: Target
     wait_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """Answer.  `retry_after_s`: with a 429 of ours that says so; None: with the last answer there
     was, and a word that repeating it is no use."""
 

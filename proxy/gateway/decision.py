@@ -14,7 +14,8 @@ what is assigned as one: a session, else a user, else this call, for which it mu
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from proxy.gateway import ranking
 from proxy.gateway.facts import Facts
@@ -23,8 +24,7 @@ from proxy.gateway.live import Condition, Live
 from proxy.gateway.sessions import should_move
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A candidate by its place in the route.  `probability` is that of being the first choice."""
 
     candidate: int
@@ -32,8 +32,7 @@ class Choice:
     reason: str  # why it is where it is; of an excluded one, why it is out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`order` is tried from its beginning; `sticky` is "", "new", "hit", "moved" or "broken"."""
 
     order: tuple[Choice, ...]

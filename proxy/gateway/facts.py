@@ -6,12 +6,14 @@ came.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+import msgspec
 
 from proxy.gateway.when import TAGS, Value
 
 Json = Mapping[str, object]
+NONE: Mapping[str, str] = MappingProxyType({})
 NODES_MAX = 200_000  # of a body that are looked at for its modalities
 SESSION_CHARACTERS_MAX = 256
 # What a request is for → its dialect, by the end of its path.
@@ -43,8 +45,7 @@ _GEMINI_PARTS = ("inlineData", "inline_data", "fileData", "file_data")
 _PROMPTS = ("system", "systemInstruction", "system_instruction", "instructions")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """One request.  `session` is "" where nothing names one; `unit` is what a split assigns."""
 
     dialect: str = "openai"
@@ -59,10 +60,10 @@ class Facts:
     session: str = ""
     user: str = ""
     caller: str = ""
-    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tags: Mapping[str, str] = NONE
     hour: int = 0
     # By a candidate's label, why it cannot have this request; "": it is translated for it.
-    foreign: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    foreign: Mapping[str, str] = NONE
 
     def value(self, name: str) -> Value:
         """What a name of `when` means here."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from proxy.gateway.facts import Facts
@@ -26,20 +27,20 @@ class Candidate:
     blocked: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Route:
-    """A route, ready to decide."""
+    """A route, ready to decide; one for many calls, so what follows from it is found once."""
 
     options: RouteOptions
     candidates: tuple[Candidate, ...]
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """The names that its conditions use."""
         found = (one.when.names for one in self.candidates if one.when)
         return frozenset().union(*found)
 
-    @property
+    @cached_property
     def counts(self) -> bool:
         """Whether a decision needs the number of input tokens."""
         limited = any(one.model.context_tokens for one in self.candidates)

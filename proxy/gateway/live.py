@@ -3,16 +3,17 @@
 Instants are seconds of one clock, which the decision is given too.
 """
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 STALE_S = 30.0  # older than this the conditions say nothing, and the listed order decides
 CALLS_MIN = 30  # fewer within the window prove nothing: then the others' median is assumed
 FAILING_SHARE = 0.5  # of the calls, callers' own mistakes not counted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
     """USD a token that a session costs.  `write` is the price of input where nothing else is."""
 
     read: Decimal
@@ -20,8 +21,7 @@ class Rates:
     output: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """One candidate, for requests of this size, over the last five minutes."""
 
     calls: int = 0
@@ -41,8 +41,7 @@ class Condition:
         return self.calls >= CALLS_MIN and self.error_share >= FAILING_SHARE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """Where the prompt of a session is cached, and what is to come of the session."""
 
     candidate: int
@@ -53,8 +52,7 @@ class Kept:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class Live(msgspec.Struct, frozen=True, kw_only=True):
     """The conditions of all candidates in the route's order; () if there are none yet."""
 
     at: float = 0.0  # when they were measured

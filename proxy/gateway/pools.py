@@ -5,7 +5,8 @@ states: open → (429) → closed until its reset → half open, where one probe
 open again, or closed again.  Instants are seconds of one clock that never goes back.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from proxy.gateway.limits import RESET_MAX_S, Room
 
@@ -15,8 +16,7 @@ CLOSED_FIRST_S = 1.0  # without any word of the provider; doubled for each closi
 CLOSED_MAX_S = 60.0  # likewise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """A state.  Each function below returns the next one."""
 
     closed_until: float = 0.0  # 0: open

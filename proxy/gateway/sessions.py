@@ -1,7 +1,8 @@
 """Whether a session should leave the provider that has its prompt in its cache."""
 
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from proxy.gateway.live import Kept, Rates
 

@@ -5,7 +5,7 @@ The state is that of a pool (`proxy.gateway.pools`), which all relays of a machi
 for longer.  What failed before it was opened is held against it no more.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from proxy.gateway import pools
 from proxy.gateway.live import Condition
