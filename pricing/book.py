@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 
 from pricing.condition import Calendar
@@ -35,7 +36,6 @@ class TariffBook:
     ) -> None:
         self.version = version  # hash of the contents of all files
         self.shipped = shipped or self  # the list prices: nothing is laid over them
-        self._plans: tuple[Plan, ...] | None = None
         self._layers = list(reversed(layers))  # later layers first
         self._currencies = _currencies(sheet for layer in self._layers for sheet in layer.decoded)
         self._prefers_reported: dict[str, bool] = {}  # by provider; those are configured
@@ -68,13 +68,16 @@ class TariffBook:
             return cls(read, digest(layers)[:12])
         return cls(read, digest(layers)[:12], cls(read[:1], digest(layers[:1])[:12]))
 
-    @property
+    @cached_property
     def plans(self) -> tuple[Plan, ...]:
         """The flat plans; private ones first."""
-        if self._plans is None:
-            sheets = (sheet for layer in self._layers for sheet in layer.with_plans())
-            self._plans = tuple(plan for sheet in sheets for plan in sheet.plans)
-        return self._plans
+        sheets = (sheet for layer in self._layers for sheet in layer.with_plans())
+        return tuple(plan for sheet in sheets for plan in sheet.plans)
+
+    @cached_property
+    def plan_headers(self) -> frozenset[str]:
+        """The response headers that the rules of the plans ask about."""
+        return frozenset(name for plan in self.plans for name in plan.headers)
 
     @property
     def tariffs(self) -> tuple[Tariff, ...]:

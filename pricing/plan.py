@@ -108,9 +108,8 @@ def plan_of(plans: Iterable[Plan], access: Access) -> Plan | None:
     return next((plan for plan in plans if plan.covers(access)), None)
 
 
-def kept_headers(plans: Iterable[Plan], headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Of a response's headers, by lower-case name, those that some plan asks about."""
-    asked = frozenset[str]().union(*(plan.headers for plan in plans))
+def kept_headers(asked: frozenset[str], headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Of a response's headers, by lower-case name, those that are asked about."""
     return MappingProxyType({name: headers[name] for name in sorted(asked & headers.keys())})
 
 

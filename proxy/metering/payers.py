@@ -40,7 +40,7 @@ def access_of(exchange: Exchange, provider: Provider | None, book: TariffBook) -
         credential=begun.credential_kind,
         host=host,
         path=_path(begun)[:PATH_CHARACTERS_MAX],
-        headers=kept_headers(book.plans, heads.lower(head.headers)) if head else {},
+        headers=kept_headers(book.plan_headers, heads.lower(head.headers)) if head else {},
         billing="" if billing == LOCAL and _in_cloud(exchange, host) else billing,
     )
 
