@@ -30,6 +30,8 @@ def text(value: object) -> str:
 
 def integer(value: object) -> int | None:
     """A whole number of 0 or more; None if it is absent or makes no sense."""
+    if value is None or type(value) is int:  # nearly always, so it must be quick
+        return value if value is not None and 0 <= value < QUANTITY_MAX else None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     if not _is_finite(value) or not 0 <= value < QUANTITY_MAX:
@@ -48,6 +50,8 @@ def decimal(value: object) -> Decimal | None:
 
 def figure(value: object) -> int | float | None:
     """A number for display; None for anything else, and for absurdly large ones."""
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     if not _is_finite(value) or not -QUANTITY_MAX < value < QUANTITY_MAX:
