@@ -83,6 +83,7 @@ def targets(
         (What.AMBIGUOUS, [A1, None]),
         (What.MISTAKE, [A1, None]),
         (What.TOO_LONG, [A1, None]),
+        (What.REFUSED, [A1, None]),
         (What.CUT, [A1, None]),
     ],
 )
@@ -155,7 +156,9 @@ def test_a_chain_ends(ends: list[What], ambiguous: bool, plan: list[Target]) -> 
     assert found[-1] is None
     assert len(found) <= ATTEMPTS_MAX + 1
     for place, end in enumerate(ends[: len(found) - 1]):
-        if end in (What.MISTAKE, What.CUT) or (end is What.AMBIGUOUS and not ambiguous):
+        if end in (What.MISTAKE, What.REFUSED, What.CUT) or (
+            end is What.AMBIGUOUS and not ambiguous
+        ):
             assert found[place + 1] is None
 
 

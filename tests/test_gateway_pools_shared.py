@@ -18,6 +18,7 @@ from proxy.door import keys
 from proxy.door.shared_pools import POOLS, SharedPools
 from proxy.door.shared_table import PLACES_AT, Table
 from proxy.gateway import pools
+from proxy.gateway.failures import What
 from proxy.gateway.limits import Room, room
 from proxy.gateway.pools import LOOK_S, Pool
 from support.gateway_bench import Script, answer, asking, error, model_of, options
@@ -67,6 +68,23 @@ def test_one_closes_it_for_all(tmp_path: Path) -> None:
     b.change(NAME, pools.answered)
     assert a.take(NAME)
     assert b.take(NAME)
+
+
+@pytest.mark.parametrize(
+    ("end", "opens"), [(What.ANSWERED, True), (What.MISTAKE, True), (What.REFUSED, False)]
+)
+def test_only_a_word_of_the_provider_opens_a_pool(
+    tmp_path: Path, end: What, *, opens: bool
+) -> None:
+    """A probe that a budget of ours refused brought none: the next call is the probe."""
+    clock = Clock()
+    a, b = two(tmp_path, clock)
+    close(a, 40)
+    clock.now = 140.1
+    assert a.take(NAME)
+    a.ended(NAME, end, {}, {})
+    assert b.take(NAME)
+    assert a.take(NAME) == opens
 
 
 def test_one_budget_of_retries(tmp_path: Path) -> None:

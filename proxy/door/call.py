@@ -164,7 +164,7 @@ class GatewayCall:
             if last is None:
                 self._kept(plan, step.target)
                 return
-            end = What.MISTAKE if last.fault is None else what(last.fault)
+            end = What.REFUSED if last.fault is None else what(last.fault)
             self._note(plan, step.target, end, last)
             tried.append(Tried(target=step.target, what=end))
 

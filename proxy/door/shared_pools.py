@@ -108,7 +108,7 @@ class SharedPools:
             pool = pools.told(pool, now, left)
             if end is What.LIMITED:
                 return pools.limited(pool, now, reset, random.random())
-            if end in (What.NOT_SENT, What.AMBIGUOUS):
+            if end in (What.NOT_SENT, What.AMBIGUOUS, What.REFUSED):
                 return pools.dropped(pool)
             return pools.answered(pool, now)
 

@@ -27,7 +27,7 @@ OUTSIDE = ("upstream_", "outgoing_proxy")  # errors of the way to the provider, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """An answer that was not passed on; `fault` is None if it must not be tried again."""
+    """An answer that was not passed on; `fault` is None if we refused it ourselves."""
 
     fault: Fault | None
     has_answer: bool  # there is one that could be passed on

@@ -48,6 +48,7 @@ class What(StrEnum):
     QUOTA = "quota", Again.KEY, False  # 402, and whatever else says that there is no money left
     MISTAKE = "mistake", Again.NEVER, False  # every other 4xx: it would be the same elsewhere
     TOO_LONG = "too_long", Again.ROOM, False
+    REFUSED = "refused", Again.NEVER, False  # by us, for a budget's sake or the request's: not sent
     CUT = "cut", Again.NEVER, True  # after the caller had the first byte
 
 

@@ -21,7 +21,9 @@ SIZES = (1_000, 8_000, 64_000)  # input tokens at which the next class of sizes 
 ANY_SIZE = -1  # all classes together, for requests whose tokens were not counted
 SAMPLES_MAX = 1_000  # of a candidate and a class, the latest
 PLACES_MAX = 500  # candidates times classes; the longest unheard are forgotten first
-NO_WORD = frozenset((What.LIMITED, What.CREDENTIAL, What.QUOTA, What.MISTAKE, What.TOO_LONG))
+NO_WORD = frozenset(
+    (What.LIMITED, What.CREDENTIAL, What.QUOTA, What.MISTAKE, What.TOO_LONG, What.REFUSED)
+)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
