@@ -140,14 +140,14 @@ class GatewayCall:
         )
         tried: list[Tried] = []
         last: Held | None = None
-        counted = -1  # attempts when the budget of retries was last asked
+        asked = 0  # attempts when the budget of retries was last asked
         while True:
             now = monotonic()
             opens = partial(shared.opens_at, now=now)
             step = next_step(plan.targets, tried, terms, opens, now=now, draw=random.random())
-            if isinstance(step, Send) and counted != len(tried):
-                counted = len(tried)
-                if not self._may_send(step.target, bool(tried)):
+            if isinstance(step, Send) and asked != len(tried):
+                asked = len(tried)
+                if not self._may_retry(step.target):
                     step = Stop()
             if isinstance(step, Stop):
                 self._note_end(plan, tried, step, last)
@@ -157,7 +157,7 @@ class GatewayCall:
                 self._stage.abandon(Outcome.UPSTREAM_CUT, FAILED_OVER)
             if step.wait_s:
                 await asyncio.sleep(step.wait_s)
-            if not shared.take(step.target.pool):
+            if not self._take(step.target, first=not tried):
                 await asyncio.sleep(AGAIN_S)  # another call was the first, perhaps another relay's
                 continue
             last = await self._attempt(plan, step.target, tried, terms.until)
@@ -168,11 +168,16 @@ class GatewayCall:
             self._note(plan, step.target, end, last)
             tried.append(Tried(target=step.target, what=end))
 
-    def _may_send(self, target: Target, retry: bool) -> bool:
+    def _may_retry(self, target: Target) -> bool:
         options = self._door.options
         return self._door.state.pools.may_call(
-            target.pool, share=options.retry_share_max, least=options.retries_min, retry=retry
+            target.pool, share=options.retry_share_max, least=options.retries_min, retry=True
         )
+
+    def _take(self, target: Target, *, first: bool) -> bool:
+        options = self._door.options
+        share = options.retry_share_max if first else None
+        return self._door.state.pools.take(target.pool, share=share, least=options.retries_min)
 
     async def _attempt(
         self, plan: Plan, target: Target, tried: Sequence[Tried], deadline: float

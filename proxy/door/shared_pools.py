@@ -19,22 +19,14 @@ from proxy.gateway.pools import Pool
 To = Callable[[Pool, float], Pool]
 
 
-_FIELDS = Pool.__struct_fields__
-
-
-def _unpacked(values: tuple[float, ...]) -> Pool:
-    found = dict(zip(_FIELDS, values, strict=True))
-    return Pool(closings=int(found.pop("closings")), **found)
-
-
 POOLS = Kind(
-    magic=b"TAXPOOL2",
+    magic=b"TAXPOOL3",
     what="rate limits",
     places=2_048,
-    fields=struct.Struct(f"<{len(_FIELDS)}d"),
+    fields=struct.Struct("<2dq6d"),
     empty=Pool(),
-    pack=attrgetter(*_FIELDS),
-    unpack=_unpacked,
+    pack=attrgetter(*Pool.__struct_fields__),
+    unpack=lambda values: Pool(*values),  # type: ignore[arg-type]  # the third is a whole number
 )
 
 
@@ -71,11 +63,11 @@ class SharedPools:
         opens = pools.opens_at(self.seen(name), wall)
         return now + max(0.0, opens - wall)
 
-    def take(self, name: str) -> bool:
+    def take(self, name: str, *, share: float | None = None, least: int = 0) -> bool:
         """Send a call, if the pool is open: one step, so that a probe is one of all relays.
 
         While the lock is not free nobody knows whether another relay's probe is on its way, so none
-        is sent.
+        is sent.  With a `share`, it is a first try, and counts for the budget of retries.
         """
         taken = False
 
@@ -84,6 +76,8 @@ class SharedPools:
             taken = pools.opens_at(pool, now) <= now
             if pool.closed_until and self._shared.busy:
                 taken = False
+            if taken and share is not None:
+                pool, _ = pools.called(pool, now, share=share, least=least, retry=False)
             return pools.sent(pool, now) if taken else pool
 
         self.change(name, to)

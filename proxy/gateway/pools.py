@@ -16,8 +16,8 @@ CLOSED_FIRST_S = 1.0  # without any word of the provider; doubled for each closi
 CLOSED_MAX_S = 60.0  # likewise
 
 
-class Pool(msgspec.Struct, frozen=True, kw_only=True):
-    """A state.  Each function below returns the next one."""
+class Pool(msgspec.Struct, frozen=True):
+    """A state.  Each function below returns the next one; relays share the fields in this order."""
 
     closed_until: float = 0.0  # 0: open
     probing_until: float = 0.0
