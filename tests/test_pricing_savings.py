@@ -162,7 +162,7 @@ USAGES = st.dictionaries(st.sampled_from((*CACHED, Meter.INPUT, Meter.OUTPUT)), 
 
 
 @given(USAGES, st.sampled_from(MODELS), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_cost_and_savings_are_the_price_without(
     usage: dict[Meter, Quantity], named: tuple[str, str], batch: bool
 ) -> None:
@@ -194,7 +194,7 @@ def test_cost_and_savings_are_the_price_without(
 
 
 @given(st.lists(st.tuples(USAGES, st.booleans()), min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_parts_save_what_they_save_alone(parts: list[tuple[dict[Meter, Quantity], bool]]) -> None:
     """What a call saves is the sum over its parts, or unknown if that of one is."""
     tariffs = book(TARIFF)

@@ -30,7 +30,8 @@ export function canary(route, sums) {
   $("canary-facts").replaceChildren(state(found), ` · ${facts(found).join(" · ")}`);
   $("canary-words").textContent = `${found.candidate} ${found.words}.`;
   arms(route, sums);
-  $("needed").textContent = `shares of sessions; worse from an evidence of ${count(Math.round(found.evidence_needed))} on`;
+  const needed = count(Math.round(found.evidence_needed));
+  $("needed").textContent = `shares of sessions; worse from an evidence of ${needed} on`;
   fill($("tests"), found.findings.map((each) => row([
     [TESTS[each.of], "name"], [element("span", each.worse ? "worse" : "no worse", each.worse ? "bad" : "")],
     ...(each.of === "cost" ? cost(each) : counted(each)),
@@ -61,7 +62,8 @@ function arms(route, sums) {
     return row([
       [named, "name"], [percent(arm.share), "n"],
       [count(own ? found.sessions : others), "n"], [count(sum?.calls ?? 0), "n"],
-      [sum ? duration(sum.duration_p95_us) : "–", "n"], [sum ? amount(sum.cost_usd, sum.cost_status) : "–", "n"],
+      [sum ? duration(sum.duration_p95_us) : "–", "n"],
+      [sum ? amount(sum.cost_usd, sum.cost_status) : "–", "n"],
     ]);
   }), "No arms.");
 }
