@@ -97,7 +97,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
     node: str = ""
     source: str = ""  # position in the relay's journal: writer:call number[:item or response]
-    schema_version: int = 2
+    schema_version: int = 3
     # What the call added to the volume counters: {"gemini/day.grounding": 1}.
     counts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     credential_kind: str = ""  # `pricing.plan.CredentialKind`, never the credential
@@ -124,6 +124,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     arm: str = ""  # provider/model that the split assigned, whoever served it; "": no split
     unit: str = ""  # what the split assigned as one: a digest of the session, mostly
     fault: str = ""  # the class of its failure (`proxy.gateway.failures.What`); "": it had none
+    # Calls in flight on this machine when it was dispatched, with it; None: its relay did not say.
+    in_flight: int | None = None
+    retry_after_s: float | None = None  # what its answer asked to wait; None: it did not ask
+    # What it would have cost more without caches (less, if negative), and outside of a batch.
+    saved_cache_usd: Decimal | None = None
+    saved_batch_usd: Decimal | None = None
 
     @property
     def is_socket(self) -> bool:

@@ -1,8 +1,10 @@
 """Adds up a call: `price` finds the tariff of each subcall and the rate of each meter."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from pricing.book import TariffBook
 from pricing.cause import Reasons, about
@@ -10,12 +12,14 @@ from pricing.charge import NO_COUNTERS, Charge, ChargeLine, Counters, Status, al
 from pricing.charge_line import RatedSubcall, billed, reported_line, too_large
 from pricing.condition import AT
 from pricing.reason import Reason
+from pricing.savings import BATCH, WHOLE, by_batch, by_cache, in_batch, synchronous, uncached
 from pricing.steps import Positions
 from pricing.tariff import EXACT, FREE_UNLESS_NAMED, Rate, Selection, Tariff
 from pricing.terms import Term, service_tier
 from pricing.usage import (
     METER_ORDER,
     TOKEN_METERS,
+    UNCACHED,
     Meter,
     Origin,
     Quantity,
@@ -23,7 +27,6 @@ from pricing.usage import (
     TermValue,
 )
 
-_WHOLE = (Status.EXACT, Status.ESTIMATED)
 _COUNTED = {
     Origin.COUNTED: Reason.USAGE_COUNTED,
     Origin.ESTIMATED: Reason.USAGE_ESTIMATED,
@@ -45,7 +48,7 @@ def price(
     "reported"` it is the charge, else it is kept beside it.  `counters` holds what was used before
     this call, for prices by volume and free allowances.  Odd usage or terms never make it raise.
     """
-    bill = _Bill(book, counters)
+    bill = _Bill(book, counters, nothing_saved=Decimal(0) if subcalls else None)
     states_requests = any(Meter.REQUESTS in subcall.usage.quantities for subcall in subcalls)
     for index, subcall in enumerate(subcalls):
         bill.add(index, subcall, counts_request=index == 0 and not states_requests)
@@ -55,18 +58,24 @@ def price(
         bill.reasons.add(about(Reason.ODD_REPORTED_COST, str(reported_usd)))
         reported_usd = None
     provider = subcalls[0].provider if subcalls else ""
-    return bill.charge(reported_usd, provider)
+    charge = bill.charge(reported_usd, provider)
+    if any(map(in_batch, subcalls)):
+        alone = price([synchronous(subcall) for subcall in subcalls], book, counters=counters)
+        charge = replace(charge, saved_batch_usd=by_batch(charge, alone))
+    return charge
 
 
 class _Bill:
     """Collects the lines of one call."""
 
-    def __init__(self, book: TariffBook, counters: Counters) -> None:
+    def __init__(self, book: TariffBook, counters: Counters, nothing_saved: Decimal | None) -> None:
         self.reasons = Reasons()
         self._book = book
         self._positions = Positions(counters)
         self._lines: list[ChargeLine] = []
         self._tariffs: dict[str, None] = {}
+        self._nothing_saved = nothing_saved
+        self._saved = nothing_saved  # by caches
 
     def add(self, index: int, subcall: Subcall, *, counts_request: bool) -> None:
         """Price one subcall."""
@@ -74,12 +83,14 @@ class _Bill:
         if usage.origin is not Origin.REPORTED:
             self.reasons.add(_COUNTED[usage.origin])
         if usage.origin is Origin.NONE:
+            self._saved = None
             return
         tariff, at = self._tariff(subcall)
         if tariff is None:
             known = self._book.knows(subcall.provider, subcall.model)
             reason = Reason.NO_PRICE_AT_THE_TIME if known else Reason.UNKNOWN_MODEL
             self.reasons.add(about(reason, subcall.model))
+            self._save(uncached(usage))
             return
         self._tariffs[tariff.id] = None
         if not tariff.known_at(at):
@@ -100,18 +111,25 @@ class _Bill:
             quantities = [item for item in quantities if item[0] not in TOKEN_METERS]
         part = RatedSubcall(index, subcall, tariff, at)
         self._price_all(part, rates, quantities)
+        self._save(by_cache(part, rates, self._lines[before:], partial(self._currency, at)))
         if tariff.minimum_usd is not None:
             computed = total([line.usd for line in self._lines[before:]])
             if computed < tariff.minimum_usd:
                 missing = EXACT.subtract(tariff.minimum_usd, computed)
                 self._lines.append(part.minimum_line(missing))
 
+    def _save(self, saved: Decimal | None) -> None:
+        if saved is None or self._saved is None:
+            self._saved = None
+        elif saved:
+            self._saved = EXACT.add(self._saved, saved)
+
     def charge(self, reported_usd: Decimal | None, provider: str) -> Charge:
         """The finished charge."""
-        lines = self._lines
+        lines, saved = self._lines, self._saved
         status = allowed(self.reasons, priced=bool(self._tariffs))
         usd: Decimal | None = total([line.usd for line in lines])
-        if not usd and status not in _WHOLE:
+        if not usd and status not in WHOLE:
             usd = None  # a lower bound of 0 would look free
         reasons = tuple(self.reasons)
         preferred = self._book.prefers_reported(provider)
@@ -120,6 +138,7 @@ class _Bill:
             difference = EXACT.subtract(reported_usd, usd or Decimal(0))
             if difference:
                 lines = [*lines, reported_line(difference, provider)]
+                saved = None if any(line.meter in UNCACHED for line in lines) else saved
             usd = reported_usd
             status = Status.EXACT if preferred else Status.ESTIMATED
             reasons = () if preferred else (*reasons, Reason.REPORTED_COST_ONLY)
@@ -132,6 +151,8 @@ class _Bill:
             tariff=f"{tariff}#{self._book.version}" if tariff else "",
             reported_usd=reported_usd,
             counts=self._positions.moved,
+            saved_cache_usd=saved,
+            saved_batch_usd=self._nothing_saved,
         )
 
     def _machine_time(self, subcall: Subcall) -> list[tuple[Meter, Quantity]]:
@@ -186,14 +207,11 @@ class _Bill:
         self, part: RatedSubcall, meter: Meter, quantity: Quantity, rate: Rate
     ) -> None:
         """A price by volume or in another currency, or of a quantity that is rounded up."""
-        ladder, code = rate.rule.ladder, rate.rule.currency
-        currency: tuple[tuple[str, Decimal], ...] = ()
-        if code != "USD":
-            usd = self._book.usd(code, part.at)
-            if usd is None:
-                self.reasons.add(about(Reason.MISSING_CURRENCY, code))
-                return
-            currency = ((f"fx:{code}", usd),)
+        ladder = rate.rule.ladder
+        currency = self._currency(part.at, rate)
+        if currency is None:
+            self.reasons.add(about(Reason.MISSING_CURRENCY, rate.rule.currency))
+            return
         shares = self._positions.split(part.counter(rate), ladder, quantity)
         if shares is None:
             self.reasons.add(about(Reason.UNKNOWN_COUNTER, part.counter(rate)))
@@ -201,13 +219,21 @@ class _Bill:
         for step, share in shares:
             self._lines.append(part.line(meter, share, rate, step, currency))
 
+    def _currency(self, at: datetime, rate: Rate) -> tuple[tuple[str, Decimal], ...] | None:
+        """The factor into US dollars, () if there is none; None: its value then is unknown."""
+        code = rate.rule.currency
+        if code == "USD":
+            return ()
+        usd = self._book.usd(code, at)
+        return None if usd is None else ((f"fx:{code}", usd),)
+
 
 def _facts(subcall: Subcall) -> dict[str, TermValue]:
     """The terms by the names that tariffs use, with those that follow from the usage."""
     facts = {name: value for name, value in subcall.terms.items() if value != ""}
     tier = service_tier(str(facts.get(Term.SERVICE_TIER, "standard")))
-    if tier == "batch":
-        facts[Term.PROCESSING] = "batch"
+    if tier == BATCH:
+        facts[Term.PROCESSING] = BATCH
         tier = "standard"
     facts[Term.SERVICE_TIER] = tier
     if Term.MAX_REQUEST_PROMPT_TOKENS in facts:

@@ -75,6 +75,9 @@ class Charge:
     tariff: str = ""  # provider/model@start of each tariff used, and the hash of the book
     reported_usd: Decimal | None = None  # what the provider said it costs
     counts: Counters = field(default_factory=dict)  # what this call adds to each counter it moved
+    # What it would have cost more without caches, and outside of a batch; None: unknown.
+    saved_cache_usd: Decimal | None = None
+    saved_batch_usd: Decimal | None = None
 
     @property
     def drift_usd(self) -> Decimal | None:
@@ -123,7 +126,14 @@ def not_billed(*causes: Cause) -> Charge:
     """
     if not any(cause.reason.effect is Effect.FREE for cause in causes):
         raise ValueError(f"no reason says why the call is free: {', '.join(map(str, causes))}")
-    return Charge(usd=Decimal(0), status=Status.NOT_BILLED, reasons=causes)
+    nothing = Decimal(0)
+    return Charge(
+        usd=nothing,
+        status=Status.NOT_BILLED,
+        reasons=causes,
+        saved_cache_usd=nothing,
+        saved_batch_usd=nothing,
+    )
 
 
 def line_document(line: ChargeLine) -> dict[str, object]:

@@ -116,13 +116,13 @@ class Rate:
     @property
     def plain(self) -> bool:
         """One price, in US dollars, for the quantity as it is: nearly every rate."""
+        return self.linear and self.rule.currency == "USD"
+
+    @property
+    def linear(self) -> bool:
+        """One price for the quantity as it is."""
         rule = self.rule
-        return (
-            rule.ladder is None
-            and rule.minimum is None
-            and rule.round_up is None
-            and rule.currency == "USD"
-        )
+        return rule.ladder is None and rule.minimum is None and rule.round_up is None
 
 
 class _Memory:

@@ -130,6 +130,19 @@ METER_ORDER: Mapping[Meter, int] = MappingProxyType({m: i for i, m in enumerate(
 INPUT_METERS = frozenset(
     m for m in Meter if m.value.partition(".")[0] == "input" or m.value.startswith("cache_")
 )
+# What cached tokens would be billed as without a cache.
+UNCACHED: Mapping[Meter, Meter] = MappingProxyType(
+    {
+        meter: {
+            Meter.CACHE_READ_AUDIO: Meter.INPUT_AUDIO,
+            Meter.CACHE_READ_IMAGE: Meter.INPUT_IMAGE,
+            Meter.CACHE_READ_VIDEO: Meter.INPUT_VIDEO,
+            Meter.CACHE_READ_DOCUMENT: Meter.INPUT_DOCUMENT,
+        }.get(meter, Meter.INPUT)
+        for meter in Meter
+        if meter.value.startswith("cache_")
+    }
+)
 OUTPUT_METERS = frozenset(m for m in Meter if m.value.partition(".")[0] == "output")
 
 

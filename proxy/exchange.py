@@ -77,6 +77,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     credential_kind: str = ""  # a `pricing.plan.CredentialKind`; "": not noted
     websocket: bool = False
     gateway: GatewayNote | None = None  # None: it came through the transparent door
+    in_flight: int | None = None  # calls on this machine, this one included; None: not noted
 
 
 class ResponseHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -189,6 +190,7 @@ class Reading:
     tool_calls: int = 0
     error_type: str = ""
     error_message: str = ""
+    retry_after_s: float | None = None  # what an error's body asks to wait; None: it does not ask
     session_id: str = ""  # a conversation named by the protocol itself
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     reasons: tuple[Cause, ...] = ()

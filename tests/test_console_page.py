@@ -48,6 +48,7 @@ candidates = [
   { provider = "openai", model = "gpt-5.4" },
 ]
 split = [{ candidate = 0, share = 0.9 }, { candidate = 1, share = 0.1 }]
+canary = { candidate = 1, rollback = true }
 """
 WIDE, NARROW, PHONE = 1440, 900, 390
 ROW = "#calls tr[data-call]"
@@ -399,6 +400,11 @@ def test_a_route_shows_its_candidates(served: processes.Serving, page: webdriver
         assert "\t90 %\t" in candidates["openai/gpt-5.4-mini"]
         assert candidates["openai/gpt-5.4-mini"].endswith("input_tokens < 20000")
         assert texts(page, "#pools tbody td:nth-child(2)") == ["open", "open"]
+        words = "openai/gpt-5.4 is not known to be worse than the others."
+        assert texts(page, "#canary-words") == [words]
+        [arm, other] = texts(page, "#arms tbody tr")
+        assert arm.startswith("openai/gpt-5.4 canary\t10 %\t")
+        assert other.startswith("openai/gpt-5.4-mini\t90 %\t")
         assert mistakes(page) == []
         assert sideways(page) == 0
 

@@ -223,6 +223,19 @@ def test_a_chart_is_read_without_a_mouse(console: str, page: webdriver.Chrome) -
 
 
 @pytest.mark.thorough
+def test_what_is_below_zero_is_drawn_below_it(console: str, page: webdriver.Chrome) -> None:
+    """Bars of one step do not cover each other: what was saved stands on what was lost."""
+    resize(page, WIDE)
+    open_board(page, console, "taximeter-spend")
+    script = (
+        "return [...arguments[0].querySelectorAll('.bar')].map((e) => e.getBoundingClientRect())"
+    )
+    lost, saved = page.execute_script(script, panel(page, "Savings over time"))
+    assert lost["height"] > 10
+    assert saved["height"] > 10
+    assert saved["bottom"] == pytest.approx(lost["top"], abs=0.5)
+
+
 def test_a_run_has_the_numbers_of_its_dashboard(console: str, page: webdriver.Chrome) -> None:
     """Accuracy and interval of a run are the same on both pages; its failures are listed."""
     resize(page, WIDE)

@@ -13,10 +13,11 @@ from proxy.console.asking import answering, guarded, understood
 from proxy.console.routes_api import RoutesApi
 from proxy.door.shared_pools import SharedPools
 from proxy.gateway import pools
+from proxy.gateway.canary import Arm, Standings, begun, judge
 from proxy.gateway.failures import What
 from proxy.gateway.limits import Room, pool
 from proxy.gateway.measured import Measured, Sample
-from proxy.gateway.options import GatewayOptions, Share
+from proxy.gateway.options import CanaryOptions, GatewayOptions, Share
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 from support.gateway_bench import KEYS, options
@@ -113,3 +114,49 @@ async def test_the_rules_of_a_route(tmp_path: Path) -> None:
     assert [one["share"] for one in found["candidates"]] == [None, 0.25]
     assert (found["explore"], found["drop"], found["retry_ambiguous"]) == (0.02, ["seed"], False)
     assert found["score"] == {"quality": 1.0, "latency": 1.0, "cost": 1.0, "safety": 1.0}
+
+
+async def test_the_canary_of_a_route(tmp_path: Path) -> None:
+    """Not begun, then as the meter left it, in words too; a route without one says so."""
+    made = options(tmp_path, "a", "anthropic/b")
+    route = replace(
+        made.routes["r"],
+        version="1",
+        split=(Share(candidate=0, share=0.9), Share(candidate=1, share=0.1)),
+        canary=CanaryOptions(candidate=1, rollback=True, confidence=0.98),
+    )
+    watched = replace(made, routes={"r": route, "plain": made.routes["r"]})
+    _, [found, plain] = await asked(tmp_path, watched)
+    assert plain["canary"] is None
+    assert (found["canary"]["state"], found["canary"]["began_at"]) == ("running", None)
+    assert (found["canary"]["sessions"], found["canary"]["findings"]) == (0, [])
+    assert (found["canary"]["confidence"], found["canary"]["evidence_needed"]) == (0.98, 200)
+    mine, others = Arm(units=100, errors=40), Arm(units=900, errors=9)
+    standing = msgspec.structs.replace(
+        begun(route, 1_800_000_000.0),
+        state="rolled_back",
+        ended_at=1_800_000_100.0,
+        looked_at=1_800_000_100.0,
+        canary=mine,
+        others=others,
+        verdict=judge(mine, others, 0.1, 0.02),
+    )
+    Places(tmp_path).state.mkdir(exist_ok=True)
+    Places(tmp_path).gateway_canaries.write_bytes(
+        msgspec.json.encode(Standings(canaries=(standing,)))
+    )
+    _, [found, _] = await asked(tmp_path, watched)
+    canary = found["canary"]
+    assert (canary["state"], canary["number"], canary["candidate"]) == (
+        "rolled_back",
+        1,
+        "anthropic/b",
+    )
+    assert canary["words"] == (
+        "is worse than the others: 40.00% of sessions had an error, against 1.00%"
+    )
+    assert (canary["sessions"], canary["sessions_of_others"]) == (100, 900)
+    assert canary["ended_at"] > canary["began_at"] > "2027"
+    errors = canary["findings"][0]
+    assert errors["evidence"] > canary["evidence_needed"]
+    assert [one["worse"] for one in canary["findings"]] == [True, False, False, False]

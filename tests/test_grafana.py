@@ -89,6 +89,12 @@ def odd(records: list[Record]) -> Iterator[Record]:
             change |= {"reported_usd": record.cost_usd + Decimal("0.25"), "node": "a"}
         if number % 11 == 0:
             change |= {"project": "back\\slash", "cache_read_tokens": 3}
+        if number % 6 == 0:
+            change |= {"in_flight": 1 + number % 40, "saved_batch_usd": Decimal(number)}
+            change |= {"saved_cache_usd": number - 400 + Decimal("1e-18")}
+        if number % 13 == 0:
+            change |= {"outcome": "http_error", "http_status": 429, "error_type": "429"}
+            change |= {"retry_after_s": None if number % 2 else number / 8}
         yield msgspec.structs.replace(record, **change)
 
 

@@ -22,9 +22,9 @@ def test_every_tariff_loads(text: str) -> None:
     TariffBook.parse({"acme.toml": text if text.startswith("provider") else HEAD + text})
 
 
-def test_the_example_runs() -> None:
-    """The example gives the output that the page shows, with the model it adds."""
-    (python,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+def test_the_examples_run() -> None:
+    """One after the other they give the output that the page shows, with the model it adds."""
+    python = "".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     example = doctest.DocTestParser().get_doctest(
         python, {"example": TARIFFS[0]}, "docs/pricing.md", None, 0
     )

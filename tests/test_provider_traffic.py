@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.standin import traffic
 from evaluation.standin.server import serving
-from evaluation.standin.workload import USES, plan
+from evaluation.standin.workload import BATCH_REQUESTS, USES, plan
 from trials.bench import load
 
 
@@ -49,6 +49,19 @@ async def test_traffic_stops_when_it_is_told_to() -> None:
     async with serving() as (_, port):
         tally = await traffic.run(f"http://127.0.0.1:{port}", rate=100, calls=50, stop=stop)
     assert tally.calls == 0
+
+
+async def test_batches_are_sent_polled_and_downloaded() -> None:
+    """Beside the planned calls; each item has its result."""
+    async with serving() as (stand_in, port):
+        url = f"http://127.0.0.1:{port}"
+        tally = await traffic.run(url, rate=20, calls=40, seed=3, speed=50, batch_every_s=0.01)
+        targets = [e.received.target for e in stand_in.journal.exchanges()]
+    paths = [target for target in targets if "/batches" in target]
+    assert paths[0] == traffic.BATCHES
+    assert any(path.endswith("/results") for path in paths)
+    assert tally.batch_items >= min(BATCH_REQUESTS)
+    assert tally.calls == 40 + len(paths)
 
 
 async def test_the_command_makes_calls_and_says_how_they_ended() -> None:

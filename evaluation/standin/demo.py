@@ -27,6 +27,7 @@ ROWS_MAX = 10_000  # newest rows in the table that ends the demo
 LOGS = "demo"  # folder in the data directory, which says that it is a demo's
 FINISH_S = 3.0  # for calls in flight when the traffic ends; the rest is left
 SETTLE_TIMEOUT_S = 15.0
+BATCH_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -126,7 +127,7 @@ def _report(
         f"  {tally.calls:,} calls made; {tally.calls - whole:,} of them failed, were cut off or "
         "abandoned by the caller, as this traffic intends",
     )
-    wanted = min(tally.calls, ROWS_MAX)
+    wanted = min(tally.calls + tally.batch_items, ROWS_MAX)
     since = began.isoformat()
     rows = served.calls_when(wanted, SETTLE_TIMEOUT_S, limit=ROWS_MAX, since=since)
     terminal.print(table(by_model(rows)))
@@ -150,6 +151,7 @@ async def _drive(proxy_url: str, options: argparse.Namespace) -> traffic.Traffic
         seed=options.seed,
         stop=stop,
         finish_s=FINISH_S,
+        batch_every_s=BATCH_EVERY_S,
     )
 
 

@@ -144,6 +144,17 @@ USES = (
     Use(weight=4, provider="mistral", model="mistral-large-2512", team="product", feature="drafts"),
 )
 
+BATCH = Use(
+    weight=0,  # it has a pace of its own
+    provider="anthropic",
+    model="claude-sonnet-5-5",
+    team="research",
+    feature="labels",
+    kind="messages",
+    stream=False,
+)
+BATCH_REQUESTS = (4, 12)
+
 # Errors, with their share of all calls.
 TROUBLES: tuple[tuple[float, Mapping[str, str]], ...] = (
     (0.010, {"status": "429", "retry-after-s": "1"}),
@@ -182,6 +193,13 @@ def plan(seed: int, speed: float = 1.0) -> Iterator[Planned]:
             body=_body(random, use),
             leave_after_bytes=random.randint(1, 2_000) if leaves else None,
         )
+
+
+def batch(random: Random) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and body of one batch of Anthropic's, which many requests of one team are."""
+    size = random.randint(*BATCH_REQUESTS)
+    requests = [{"custom_id": f"label-{n}", "params": _body(random, BATCH)} for n in range(size)]
+    return _headers(random, BATCH, {}), {"requests": requests}
 
 
 def _pace(random: Random, use: Use, speed: float) -> dict[str, str]:

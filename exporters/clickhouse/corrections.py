@@ -39,7 +39,8 @@ GROUPS = (  # columns of its call that a correction repeats for the rollups
 # The same for what budgets count, beside GROUPS.
 SCOPES = ("client", "user_id", "tags", "input_tokens_total", "output_tokens_total")
 LIST = ("list_usd", "list_status")  # the list price, which is never added to the cost
-PRICE = (*COSTS, "cost_status", "reasons", "tariff", "receipt", "counts", *LIST)
+SAVED = ("saved_cache_usd", "saved_batch_usd")  # what caches and batches saved
+PRICE = (*COSTS, "cost_status", "reasons", "tariff", "receipt", "counts", *LIST, *SAVED)
 
 Bound = dict[str, str | int]
 
@@ -92,6 +93,10 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     input_tokens_total: int | None = None
     output_tokens_total: int | None = None
+    old_saved_cache_usd: Decimal | None = None
+    old_saved_batch_usd: Decimal | None = None
+    saved_cache_usd: Decimal | None = None
+    saved_batch_usd: Decimal | None = None
 
     @property
     def ts_us(self) -> int:
@@ -111,6 +116,7 @@ class Corrections(msgspec.Struct, frozen=True):
         for row in self.rows:
             price = f"{row.cost_usd}:{row.cost_status}:{row.tariff}"
             price += f":{row.list_usd}" if row.list_status else ""
+            price += f":{row.saved_cache_usd}:{row.saved_batch_usd}"
             digest.update(f"{row.call_id}:{row.source}:{row.revision}:{price}\n".encode())
         return f"corrections:{digest.hexdigest()}"
 

@@ -26,6 +26,7 @@ _CALL = (
     *("translated", "losses"),
 )
 _CALL_2 = (*_CALL, "arm", "unit", "fault")
+_CALL_3 = (*_CALL_2, "in_flight", "retry_after_s", "saved_cache_usd", "saved_batch_usd")
 _SOCKET = (
     *("ts", "call_id", "trace_id", "span_id", "parent_span_id", "session_id", "project"),
     *("environment", "team", "feature", "user_id", "key_id", "provider", "upstream", "region"),
@@ -50,6 +51,10 @@ _CORRECTION = (
     *("reasons", "tariff", "receipt", "counts", "old_list_usd", "old_list_status", "list_usd"),
     *("list_status", "client", "user_id", "tags", "input_tokens_total", "output_tokens_total"),
 )
+_CORRECTION_2 = (
+    *(*_CORRECTION, "old_saved_cache_usd", "old_saved_batch_usd"),
+    *("saved_cache_usd", "saved_batch_usd"),
+)
 _CONTENT = (
     *("ts", "call_id", "source", "project", "environment", "team", "feature", "user_id"),
     *("session_id", "provider", "operation", "request_model", "response_model", "outcome"),
@@ -66,7 +71,7 @@ _MAPS = ("tags", "attributes", "redactions")
 _INTS = (
     *("attempt", "http_status", "input_tokens_total", "output_tokens_total"),
     *("cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "tool_calls"),
-    *("schema_version", "revision", "counted_input_tokens", "counted_output_tokens"),
+    *("schema_version", "revision", "counted_input_tokens", "counted_output_tokens", "in_flight"),
 )
 
 
@@ -80,10 +85,10 @@ class Form:
 
 # Kind → form → columns.
 FORMS: Mapping[str, Mapping[int, Form]] = {
-    "call": {1: Form(_CALL), 2: Form(_CALL_2)},
+    "call": {1: Form(_CALL), 2: Form(_CALL_2), 3: Form(_CALL_3)},
     "socket": {1: Form(_SOCKET)},
     "refusal": {1: Form(_REFUSAL)},
-    "correction": {1: Form(_CORRECTION)},
+    "correction": {1: Form(_CORRECTION), 2: Form(_CORRECTION_2)},
     "content": {1: Form(_CONTENT, _TEXTS)},
     "audit": {1: Form(_AUDIT)},
 }
@@ -111,7 +116,7 @@ def type_of(column: str) -> str:
     """How a column is written; see `exporters.evidence.canonical`."""
     if column in ("ts", "at"):
         return "time"
-    if column == "propensity":
+    if column in ("propensity", "retry_after_s"):
         return "bits"
     if column.endswith("_usd"):
         return "money"

@@ -8,11 +8,12 @@ from time import time
 import msgspec
 from aiohttp import web
 
+from proxy.canaries.notice import words
 from proxy.console.asking import ASKED, reply
 from proxy.door.measured import Conditions, KnownCanaries
 from proxy.door.shared_pools import SharedPools
 from proxy.gateway import pools, shutting
-from proxy.gateway.canary import begun
+from proxy.gateway.canary import begun, needed
 from proxy.gateway.filters import keys_of
 from proxy.gateway.limits import limit_class, pool
 from proxy.gateway.live import CALLS_MIN, FAILING_SHARE, STALE_S
@@ -79,6 +80,9 @@ class RoutesApi:
             "candidate": found.candidate,
             "share": found.share,
             "state": found.state,
+            "words": words(found),  # how it fares, as the end of a sentence about it
+            "confidence": route.canary.confidence,
+            "evidence_needed": round(needed(1 - route.canary.confidence), 6),
             "rollback": route.canary.rollback,
             "began_at": _instant(found.began_at) if found.began_at else None,
             "judged_at": _instant(found.looked_at) if found.looked_at else None,

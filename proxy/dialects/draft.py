@@ -13,6 +13,7 @@ from proxy.dialects.tally import Tally
 from proxy.dialects.token_times import TokenTimes
 from proxy.dialects.values import mapping
 from proxy.exchange import CountRequest, Part, Reading, Timing
+from proxy.gateway.limits import retry_delay_s
 
 PARTS_MAX = 100_000  # a batch output file holds at most 50,000 lines
 CHOICES_MAX = 128  # finish reasons kept
@@ -191,12 +192,15 @@ class Failed:
         self._draft.billable = False
         self._draft.flag(Reason.HTTP_ERROR)
         self._draft.error_type = str(ask.status)
+        self._retry_after_s: float | None = None
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
         self._draft.blame(*find_error_body(document))
+        whole = mapping(document[0] if isinstance(document, list) and document else document)
+        self._retry_after_s = retry_delay_s(mapping(whole.get("error")))
         self._draft.complete = True
 
     def close(self) -> Reading:
         """See `Reader.close`."""
-        return self._draft.reading()
+        return replace(self._draft.reading(), retry_after_s=self._retry_after_s)

@@ -49,10 +49,12 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("cost_usd", "cost_input_usd", "cost_output_usd", "cost_cache_read_usd"),
         *("cost_cache_write_usd", "cost_other_usd", "reported_usd", "cost_status", "reasons"),
         *("tariff", "list_usd", "list_status", "counts", "receipt"),
+        *("saved_cache_usd", "saved_batch_usd"),
     ),
     "timings": (
         *("duration_us", "first_byte_us", "first_token_us", "first_visible_us", "gap_p50_us"),
         *("gap_p95_us", "gap_max_us", "overhead_us", "caller_wait_us", "provider_us"),
+        *("in_flight", "retry_after_s"),
     ),
     "origin": ("trace_id", "span_id", "parent_span_id", "node", "schema_version"),
 }

@@ -18,6 +18,7 @@ UNITS_MIN = 300
 TIGHT_AT = 2_000  # units of an arm at which the bounds of its cost are tightest
 UNPRICED_MAX = 0.05  # of an arm's units, beyond which costs are not compared
 EVEN = 0.001  # how often, at most, a sound split is called uneven
+TESTS = 4  # errors, slow answers, refusals, costs: each may be wrong a quarter as often as all
 RUNNING, WORSE, ROLLED_BACK, UNEVEN = "running", "worse", "rolled_back", "uneven"
 
 
@@ -80,6 +81,11 @@ def evidence(canary: int, both: int, share: float) -> float:
     return _log_beta(a + canary, b + others) - _log_beta(a, b) - chance
 
 
+def needed(alpha: float) -> float:
+    """The E-value from which on a test of events says that a canary is worse."""
+    return TESTS / alpha
+
+
 def spread(count: int, tight_at: int, alpha: float) -> float:
     """Half the width of a mean's bounds after `count` values, in their standard deviations.
 
@@ -116,7 +122,7 @@ def cost_bounds(arm: Arm, alpha: float) -> tuple[float, float] | None:
 def judge(canary: Arm, others: Arm, share: float, alpha: float, *, dearer: float = 0.0) -> Verdict:
     """What the arms say.  A canary that is no worse is called `worse` with probability `alpha` at
     most, over all looks and all tests together.  A success may cost `dearer` more (0.2: 20 %)."""
-    each = alpha / 4
+    each = alpha / TESTS
     findings = (
         *(_counted(of, canary, others, share, each) for of in ("errors", "slow", "refusals")),
         _cost(canary, others, each, dearer),

@@ -86,22 +86,23 @@ def reset_s(headers: Mapping[str, str], error: Mapping[str, object], at: datetim
 
     `headers` are in lower case, `error` is the decoded body's.  None: it does not say.
     """
-    said = _retry_after(headers, at)
+    said = retry_after_s(headers, at)
     if said is None:
-        said = _retry_delay(error)
+        said = retry_delay_s(error)
     if said is not None:
         return said
     return max(_resets(headers, at), default=None)
 
 
-def _retry_after(headers: Mapping[str, str], at: datetime) -> float | None:
+def retry_after_s(headers: Mapping[str, str], at: datetime) -> float | None:
+    """Seconds that an answer's headers, in lower case, ask to wait.  None: they do not ask."""
     exact, usual = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
     for text, unit in ((exact, 0.001), (usual, 1.0)):
         if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII):
             return float(text) * unit
     try:
         when = parsedate_to_datetime(usual)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return _until(when, at)
 
@@ -130,7 +131,8 @@ def _until(when: datetime, at: datetime) -> float:
     return max(0.0, (known - at).total_seconds())
 
 
-def _retry_delay(error: Mapping[str, object]) -> float | None:
+def retry_delay_s(error: Mapping[str, object]) -> float | None:
+    """Seconds that the decoded error of a body asks to wait.  None: it does not ask."""
     details = error.get("details")
     for one in details if isinstance(details, list) else ():
         delay = one.get("retryDelay") if isinstance(one, Mapping) else None

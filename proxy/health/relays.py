@@ -5,12 +5,11 @@ nothing, so that only its counters show it.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
 from proxy.journal.counters import LAG_COUNTS, read_counters
-from proxy.journal.segments import is_alive
+from proxy.journal.in_flight import living
 
 SILENT_S = 1.5  # without a tick, after which a relay counts as hanging
 
@@ -47,9 +46,7 @@ class Relays:
     def _look(self) -> Mapping[str, int]:
         """Ticks of each living relay, by the name of its journal's writer."""
         found = {}
-        with suppress(OSError):
-            for writer in self._calls.iterdir():
-                if is_alive(writer):
-                    counters = read_counters(writer)
-                    found[writer.name] = sum(counters[name] for name in LAG_COUNTS)
+        for writer in living(self._calls):
+            counters = read_counters(writer)
+            found[writer.name] = sum(counters[name] for name in LAG_COUNTS)
         return found

@@ -27,6 +27,7 @@ COUNTER_NAMES = (
     "stale_connections",  # pooled connections that a provider had closed, found before their use
 )
 _PLACES = {name: at for at, name in enumerate(COUNTER_NAMES)}
+_BEGUN, _ENDED = _PLACES["calls_begun"], _PLACES["calls_ended"]
 
 
 class Counters:
@@ -38,17 +39,24 @@ class Counters:
             file.write(bytes(mmap.PAGESIZE))
             file.flush()
             self._map = mmap.mmap(file.fileno(), mmap.PAGESIZE)
-        self._values = memoryview(self._map).cast("Q")
+        self.values = memoryview(self._map).cast("Q")
 
     def add(self, name: str, by: int = 1) -> None:
-        self._values[_PLACES[name]] += by
+        self.values[_PLACES[name]] += by
 
     def read(self) -> dict[str, int]:
         return _counters(self._map)
 
     def close(self) -> None:
-        self._values.release()
+        self.values.release()
         self._map.close()
+
+
+def open_calls(values: memoryview) -> int:
+    """The calls that begun and have not ended, by the values of a page."""
+    begun: int = values[_BEGUN]
+    ended: int = values[_ENDED]
+    return begun - ended
 
 
 def _counters(page: bytes | mmap.mmap) -> dict[str, int]:

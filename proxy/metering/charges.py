@@ -10,6 +10,7 @@ from pricing.cause import Cause, about
 from pricing.charge import lowered
 from pricing.plan import NO_ACCESS, Access
 from pricing.reason import Reason
+from pricing.savings import WHOLE
 from pricing.usage import TermValue
 from proxy.exchange import Exchange, Outcome, Part, Reading
 from proxy.metering.receipts import Basis
@@ -93,8 +94,17 @@ def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Char
     # Counted tokens may stand in for usage that was not reported; if none do, `price` says so.
     doubts = [cause for cause in basis.reasons if cause is not Reason.NO_USAGE]
     charge = lowered(_charge_of(subcalls, basis, book), doubts)
+    if charge.saved_batch_usd and charge.status not in WHOLE:
+        charge = replace(charge, saved_batch_usd=None)  # something was not read, in either price
     if Reason.NO_RESPONSE in basis.reasons:  # the lines are a floor
-        charge = replace(charge, usd=None, status=Status.UNPRICED, counts={})
+        charge = replace(
+            charge,
+            usd=None,
+            status=Status.UNPRICED,
+            counts={},
+            saved_cache_usd=None,
+            saved_batch_usd=None,
+        )
     elif basis.cut_short and charge.status is Status.EXACT:
         charge = because(charge, Reason.CUT_SHORT)
     return replace(charge, reasons=tuple(dict.fromkeys((*basis.reasons, *charge.reasons))))

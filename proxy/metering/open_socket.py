@@ -82,6 +82,7 @@ def response(
             begun,
             call_id=str(uuid5(NAMESPACE_URL, name)),
             wall_ns=begun.wall_ns + answer.began_ns,
+            in_flight=None,  # it says what was in flight when the socket began
         ),
         head=head,
         ended=Ended(outcome=outcome),

@@ -129,6 +129,8 @@ class Metering:
             span_id=uuid5(NAMESPACE_URL, f"{name}:span").hex[:16],
             source=f"{exchange.source}:{part.item}",
             tags={**record.tags, "batch_item": part.item},
+            in_flight=None,  # when its result was fetched, which says nothing
+            retry_after_s=None,
         )
 
 

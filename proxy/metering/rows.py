@@ -1,6 +1,7 @@
 """One exchange and its charge as one flat record.  Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,12 +9,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from exporters.otel.trace import CALL_PARENT, Trace, attempt_of, child_of, trace_of
-from exporters.record import Record, nine_places, rounded
+from exporters.record import EPOCH, Record, nine_places, rounded
 from pricing import Meter, Origin, Subcall, Usage
 from pricing.cause import texts
 from pricing.usage import INPUT_METERS, OUTPUT_METERS, Quantity
 from proxy.clients import client
 from proxy.exchange import Exchange, GatewayNote, Outcome
+from proxy.gateway.limits import retry_after_s
 from proxy.metering.attempts import ends_call, fault_of
 from proxy.metering.receipts import Basis, Priced, receipt
 from proxy.reading.heads import lower
@@ -142,6 +144,7 @@ def _identity(
         "provider": begun.provider,
         "upstream": urlsplit(begun.upstream).netloc.rpartition("@")[2],
         "credential_kind": begun.credential_kind,
+        "in_flight": begun.in_flight,
         "region": provider.region if provider else "",
         "client": client(headers),
         "attempt": min(int(retries) + 1, 255) if retries.isdecimal() else 1,
@@ -186,11 +189,22 @@ def _answer(exchange: Exchange, trace: Trace) -> dict[str, Any]:
         "error_message": reading.error_message[:ERROR_MESSAGE_MAX],
         "finish_reason": ",".join(reading.finish_reasons),
         "tool_calls": reading.tool_calls,
+        "retry_after_s": _asked_to_wait(exchange),
         "attributes": {
             **{name: str(value) for name, value in reading.attributes.items()},
             **trace.attributes,
         },
     }
+
+
+def _asked_to_wait(exchange: Exchange) -> float | None:
+    """The seconds after which its answer asks to try again; None: it does not ask."""
+    if exchange.head is None:
+        return None
+    after_ns = exchange.duration_ns if exchange.first_byte_ns is None else exchange.first_byte_ns
+    at = EPOCH + timedelta(microseconds=(exchange.begun.wall_ns + after_ns) // 1000)
+    said = retry_after_s(lower(exchange.head.headers), at)
+    return exchange.reading.retry_after_s if said is None else said
 
 
 def _usage(subcalls: Sequence[Subcall]) -> dict[str, Any]:
@@ -231,6 +245,8 @@ def price_fields(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> d
         "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
         "list_usd": rounded(listed.usd),
         "list_status": listed.status.value,
+        "saved_cache_usd": rounded(charge.saved_cache_usd),
+        "saved_batch_usd": rounded(charge.saved_batch_usd),
     }
 
 

@@ -82,6 +82,7 @@ class Relay:
             load_key(Places(config.data).fingerprint_key), config.key_names
         )
         self.door: Door | None = None  # the gateway's
+        self.in_flight: Callable[[], int] | None = None  # calls on this machine; None: unknown
         self._ids = CallIds()
         self.ready = True  # whether balancers should send new connections here
 
@@ -204,6 +205,7 @@ class Relay:
             credential_kind=who.kind,
             websocket=headers.websocket,
             gateway=note,
+            in_flight=None if self.in_flight is None else self.in_flight() + 1,
         )
         return begun, CallLog(self._journal, self._config.journal, begun, who.secret)
 

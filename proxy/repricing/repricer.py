@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from exporters.clickhouse.corrections import COSTS, GROUPS, LIST, PRICE, SCOPES, Correction
+from exporters.clickhouse.corrections import COSTS, GROUPS, LIST, PRICE, SAVED, SCOPES, Correction
 from exporters.record import EPOCH
 from pricing import Counters, Meter, Origin, Subcall, TariffBook, Usage
 from pricing.cause import parse
@@ -24,7 +24,8 @@ from proxy.metering.volumes import CounterSums, window
 REASON = "reprice"
 NEVER = "not_billed"  # whatever the tariffs say
 BY_RULE = (Reason.PLAN, Reason.LOCAL)  # except calls that a rule says nobody bills
-COMPARED = (*COSTS, "cost_status", "reasons", "counts", *LIST)  # not the version of the tariffs
+_FIGURES = ("cost_status", "counts", *LIST, *SAVED)
+COMPARED = (*COSTS, "reasons", *_FIGURES)  # not the version of the tariffs
 
 StoredCall = Mapping[str, Any]  # of `exporters.clickhouse.corrections.page`, as JSON has it
 
@@ -107,7 +108,7 @@ class Repricer:
         self.ledger.passed(at, old, fields["counts"] if fields else old)
         if fields is None or all(fields[name] == _stored(row, name) for name in COMPARED):
             return None
-        replaced = (*COSTS, "cost_status", "counts", *LIST)
+        replaced = (*COSTS, *_FIGURES)
         values: dict[str, Any] = {
             **{name: row[name] for name in ("call_id", "source", *GROUPS, *SCOPES)},
             **{f"old_{name}": _stored(row, name) for name in replaced},
@@ -167,7 +168,7 @@ def _with_list(row: StoredCall) -> dict[str, Any]:
 def _stored(row: StoredCall, name: str) -> object:
     """A field of the row in the form of `price_fields`."""
     value = row[name]
-    if name in COSTS or name == "list_usd":
+    if name in COSTS or name in SAVED or name == "list_usd":
         return None if value is None else Decimal(value)
     if name == "counts":
         return {counter: Decimal(text) for counter, text in value.items()}

@@ -17,6 +17,7 @@ import uvloop
 from proxy.door.door import GatewayDoor
 from proxy.gate.gate import REFRESH_S, Gate
 from proxy.gate.keeper import Keeper
+from proxy.journal.in_flight import InFlight
 from proxy.journal.journal import Journal
 from proxy.metering.book import tariff_book
 from proxy.network import server_tls
@@ -34,12 +35,13 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     """Serve until asked to stop, then let calls finish.  Raises OSError if it cannot start."""
     stop, hurry = process.signals()
     journal = Journal(Places(config.data).calls, f"relay{slot}", config.journal)
-    lag = LoopLag(journal)
+    lag, crowd = LoopLag(journal), InFlight(Places(config.data).calls, journal)
     gate = Gate(Places(config.data), lambda: journal.writer, config.budgets)
     keeper = Keeper(gate, config.key_names, partial(tariff_book, config))
     try:
         stale = partial(journal.counters.add, "stale_connections")
         relay = Relay(config, journal, stale, keeper, instance.name(config.data))
+        relay.in_flight = crowd.count
         relay.door = GatewayDoor(config, relay, partial(tariff_book, config))
         refreshing = asyncio.create_task(refresh(keeper))
         process.on_lame_duck(relay.turn_unready)
@@ -54,6 +56,7 @@ async def serve(config: Config, fds: str, slot: int, ready_fd: int) -> None:
     finally:
         gate.close()
         lag.stop()
+        crowd.stop()
         journal.close()
 
 

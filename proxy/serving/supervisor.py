@@ -11,12 +11,10 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 
 from pricing import TariffError
-from proxy.journal.counters import read_counters
-from proxy.journal.segments import is_alive
+from proxy.journal import in_flight
 from proxy.serving.child import Child, StartError, module
 from proxy.serving.listening import Listening
 from proxy.settings import sources
@@ -110,7 +108,7 @@ class Supervisor:
         """Begin to stop because somebody at a terminal wants it: nobody is served for longer."""
         if not self._stop.is_set():
             self._lame_duck_s = 0.0
-            if calls := in_flight(self.config.data):
+            if calls := in_flight.counted(Places(self.config.data).calls):
                 log.warning(
                     "Waiting for %d calls in flight, for up to %g s. Press Ctrl-C again to cut "
                     "them off.", calls, self.config.drain_timeout_s,
@@ -248,17 +246,6 @@ class Supervisor:
             clean.append(await self._meter.stop(FLUSH_S, self._hurry))
         self._console.close()
         return all(clean)
-
-
-def in_flight(data: Path) -> int:
-    """Calls that have begun and not ended, of relays that are alive."""
-    calls = 0
-    with suppress(OSError):
-        for writer in Places(data).calls.iterdir():
-            if is_alive(writer):
-                counters = read_counters(writer)
-                calls += counters["calls_begun"] - counters["calls_ended"]
-    return calls
 
 
 def _named(listening: Listening) -> str:

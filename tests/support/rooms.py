@@ -18,6 +18,7 @@ RANKS: dict[str, tuple[str, ...]] = {
         *(
             "steps",
             "charge_line",
+            "savings",
             "sheet",
             "book",
             "published",

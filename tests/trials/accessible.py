@@ -42,7 +42,12 @@ insecure = true
 provider = "openai"
 value = "file:{key}"
 [gateway.routes.assistant]
-candidates = [{{ provider = "openai", model = "gpt-5.4-mini", when = "input_tokens < 20000" }}]
+candidates = [
+  {{ provider = "openai", model = "gpt-5.4-mini", when = "input_tokens < 20000" }},
+  {{ provider = "openai", model = "gpt-5.4" }},
+]
+split = [{{ candidate = 0, share = 0.9 }}, {{ candidate = 1, share = 0.1 }}]
+canary = {{ candidate = 1 }}
 """
 # Pages of one thing, which the addresses of all pages do not name.
 ONES = (

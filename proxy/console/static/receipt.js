@@ -62,14 +62,26 @@ function pricedBy(tariff) {
   return shown;
 }
 
+const inBatch = ({ subcalls }) => subcalls.some(({ terms }) => terms.processing === "batch");
+
+// Less than nothing if more was written to a cache than it gave back; "" where there was nothing to save.
+function saved({ cost_status: status }, usd, could) {
+  return could ? amount(usd, status === "estimated" ? status : "exact", { whole: true }) : "";
+}
+
 function facts(call) {
   const shown = {
     time: call.ts, provider: `${call.provider} (${call.upstream})`, endpoint: call.endpoint,
     outcome: call.outcome + (call.http_status ? ` · ${call.http_status}` : ""),
     "service tier": call.service_tier, "usage origin": call.usage_origin, "cost status": call.cost_status,
     "first token": duration(call.first_token_us), duration: duration(call.duration_us),
-    "proxy overhead": duration(call.overhead_us), "priced by": pricedBy(call.tariff),
+    "proxy overhead": duration(call.overhead_us),
+    "in flight": call.in_flight && `${count(call.in_flight)} on its machine`,
+    "asked to wait": call.retry_after_s === null ? "" : duration(Math.round(call.retry_after_s * 1e6)),
+    "priced by": pricedBy(call.tariff),
     "list price": call.list_status && amount(call.list_usd, call.list_status, { whole: true }),
+    "saved by caches": saved(call, call.saved_cache_usd, call.cache_read_tokens + call.cache_write_tokens),
+    "saved by the batch": saved(call, call.saved_batch_usd, inBatch(call)),
     credential: call.credential_kind,
     "cost reported": call.reported_usd && amount(call.reported_usd, "exact", { whole: true }),
     error: call.error_message, call: call.call_id,

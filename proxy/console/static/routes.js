@@ -2,6 +2,7 @@
 
 import { address } from "./address.js";
 import { ask } from "./ask.js";
+import { canary, state as fares } from "./canary.js";
 import { $, element, fill, link, row, served } from "./dom.js";
 import { count, duration } from "./format.js";
 import { forever, updated } from "./header.js";
@@ -22,21 +23,30 @@ async function refresh() {
   const [routes, sums] = await Promise.all([
     ask(`/api/routes${name ? `?${new URLSearchParams({ name })}` : ""}`), ask(`/api/report?${by}`),
   ]);
+  const arms = name && routes.length ? await armed(routes[0]) : [];
   updated();
-  const now = JSON.stringify([routes, sums.rows]);
+  const now = JSON.stringify([routes, sums.rows, arms]);
   if (now === drawn) return;
   drawn = now;
   $("none").hidden = Boolean(routes.length);
   $("one").hidden = !name || !routes.length;
   $("all").hidden = Boolean(name) || !routes.length;
-  name && routes.length ? one(routes[0], sums.rows) : list(routes, sums.rows);
+  name && routes.length ? one(routes[0], sums.rows, arms) : list(routes, sums.rows);
+}
+
+// What the arms of a canary served since it began.
+async function armed({ route, version, canary: found }) {
+  if (!found) return [];
+  const by = new URLSearchParams({ since: found.began_at ?? SINCE, by: "arm", route });
+  if (version) by.set("route_version", version);
+  return (await ask(`/api/report?${by}`)).rows;
 }
 
 function list(routes, sums) {
   const used = new Map(sums.map((each) => [each.route, each]));
   fill($("routes"), routes.map((route) => row([
     [link(route.route, served(`/routes?${new URLSearchParams({ name: route.route })}`)), "name"],
-    [state(route)],
+    [state(route)], [route.canary ? fares(route.canary) : "–"],
     ...spent(used.get(route.route)), [route.order],
     [route.candidates.map((each) => each.candidate).join(", "), "why"],
   ])), "No routes.");
@@ -63,7 +73,7 @@ function state(route) {
 
 const pairs = (each) => Object.entries(each).map(([key, value]) => `${key} ${value}`);
 
-function one(route, sums) {
+function one(route, sums, arms) {
   document.title = `${route.route} · Routes · Taximeter`;
   $("title").textContent = route.route;
   const calls = new URLSearchParams({ route: route.route, since: SINCE });
@@ -80,6 +90,7 @@ function one(route, sums) {
   const links = [link("Its calls", served(`/calls?${calls}`)), " · ", link("All routes", served("/routes"))];
   $("facts").replaceChildren(`${said.filter(Boolean).join(" · ")} · `, ...links);
   candidates(route, sums);
+  canary(route, arms);
   measured(route);
   const pools = route.candidates.flatMap((each) => each.pools.map((pool) => limits(each, pool)));
   fill($("pools"), pools, "No keys: nothing can be called.");

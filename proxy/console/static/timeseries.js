@@ -60,12 +60,14 @@ function spoken(panel, kept, times, zone) {
   return `${panel.title}: ${names}, from ${instant(times[0], zone)} to ${instant(times.at(-1), zone)}`;
 }
 
-// Each series on top of the ones before it.
+// Each series on top of the ones before it; what is below 0, below them.
 function stack(kept, times) {
-  const height = new Map(times.map((at) => [at, 0]));
+  const above = new Map(times.map((at) => [at, 0])), below = new Map(above);
   return kept.map((each) => {
-    const base = new Map(height), top = new Map();
+    const base = new Map(), top = new Map();
     for (const [at, value] of each.at) {
+      const height = value < 0 ? below : above;
+      base.set(at, height.get(at));
       height.set(at, height.get(at) + (value ?? 0));
       top.set(at, height.get(at));
     }
