@@ -18,6 +18,7 @@ from pricing import TariffError
 from proxy.journal.counters import read_counters
 from proxy.journal.segments import is_alive
 from proxy.serving.child import Child, StartError, module
+from proxy.serving.late_meter import LateMeter
 from proxy.serving.listening import Listening
 from proxy.settings import sources
 from proxy.settings.config import Config
@@ -39,7 +40,8 @@ class Supervisor:
 
     SIGHUP replaces them one by one, with the configuration that `reload` returns; if it raises
     SettingsError, TariffError or OSError, nothing is replaced.  Children inherit `lock`, so the
-    data directory is free again only when the last of them is gone.
+    data directory is free again only when the last of them is gone.  With `late_meter`, there is no
+    meter before the first call, and none at all without one.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Supervisor:
         *,
         lock: int | None = None,
         reload: Callable[[], Config] | None = None,
+        late_meter: bool = False,
         relay: Sequence[str] = RELAY,
         meter: Sequence[str] = METER,
     ) -> None:
@@ -63,6 +66,8 @@ class Supervisor:
         self._relays: dict[int, Child] = {}  # by slot
         self._retired: dict[int, asyncio.Task[bool]] = {}  # replaced, still draining
         self._meter: Child | None = None
+        self._late_meter = late_meter
+        self._late: LateMeter | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._lame_duck_s = config.lame_duck_s
@@ -91,6 +96,11 @@ class Supervisor:
                 await self._end()
                 raise
             return await self._end()
+
+    @property
+    def metered(self) -> bool:
+        """Whether a meter was ever started."""
+        return self._meter is not None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -131,10 +141,13 @@ class Supervisor:
 
     async def _start(self) -> None:
         """Start all at once: relays need not wait for the engine to load.  Raises StartError."""
-        self._meter = self._start_meter()
+        if self._late_meter:
+            self._late = LateMeter(self.config.data, self._start_meter)
+        else:
+            self._meter = self._start_meter()
         for slot in range(self.config.relays):
             self._relays[slot] = self._start_relay(slot)
-        children = [self._meter, *self._relays.values()]
+        children = [*self._relays.values(), *filter(None, [self._meter])]
         serving = asyncio.gather(*(child.serving() for child in children))
         stop = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait(
@@ -244,6 +257,9 @@ class Supervisor:
                 await self._replacing
         draining = [relay.stop(self._drain_s, self._hurry) for relay in self._relays.values()]
         clean = await asyncio.gather(*draining, *self._retired.values())
+        if self._late is not None:
+            clean.append(await self._late.serves(START_S, self._hurry))
+            self._meter = self._late.child
         if self._meter is not None:
             clean.append(await self._meter.stop(FLUSH_S, self._hurry))
         self._console.close()
