@@ -54,7 +54,7 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: Sequence[str] = ()  # provider/model
 
 
-NO_CALLS = Fare(total=NOTHING.total, models=[], reasons={})
+NO_CALLS = Fare(total=NOTHING.total, models=[], reasons={}, unpriced=[])
 
 
 async def of(config: Config) -> Fare:
