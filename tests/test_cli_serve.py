@@ -109,3 +109,25 @@ def test_serve_json_may_be_anything(tmp_path: Path) -> None:
     (tmp_path / "serve.json").write_text('{"pid": "x"}')
     assert find(tmp_path) is None
     assert "pid" in Instance.__struct_fields__
+
+
+# Root may write anywhere, unless it gives that right up.
+OBEYING = () if os.geteuid() else ("setpriv", "--bounding-set=-dac_override")
+
+
+@pytest.mark.parametrize(
+    "command", [("serve", "--port", "0", "--console-port", "0"), ("run", "--", "true")]
+)
+def test_a_directory_that_cannot_be_written(command: tuple[str, ...], tmp_path: Path) -> None:
+    """One line says which, and that is all."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    name, *more = command
+    done = subprocess.run(
+        [*OBEYING, *COMMAND, name, "--data", str(closed / "data"), *more],
+        cwd=ROOT, capture_output=True, text=True, env=PLAIN, check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("taximeter: ERROR: Taximeter failed to start: ")
+    assert line.endswith(f"Permission denied: '{closed}/data'")
+    assert (done.returncode, done.stdout) == (1, "")

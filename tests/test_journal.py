@@ -336,6 +336,19 @@ def test_small_calls_survive_a_full_disk_whole(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_small_journal_holds_few_bodies(tmp_path: Path) -> None:
+    """What is held is written when there is room for any: it must not be many times the limit."""
+    limits = JournalOptions(fsync="never", total_bytes_max=100_000)
+    journal = Journal(tmp_path, "relay", limits)
+    journal._blocked_until = float("inf")
+    many = [journal.begin(BEGUN) for _ in range(50)]
+    kept = [journal.append(call, Kind.REQUEST, bytes(10_000)) for call in many]
+    assert 0 < sum(kept) < 4
+    ended = [journal.append(call, Kind.ENDED, b"{}") for call in many]
+    assert all(ended)
+    journal.close()
+
+
 def test_what_is_held_is_bounded_and_its_loss_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

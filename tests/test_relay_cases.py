@@ -12,12 +12,13 @@ import zstandard
 
 from proxy.exchange import Kind, Outcome
 from proxy.serving.listening import bind
-from proxy.settings.config import Listen, Provider, UpstreamOptions
+from proxy.settings.config import Config, Listen, Provider, UpstreamOptions
 from support.relay_bench import (
     Message,
     answering,
     bench,
     listening,
+    metered,
     read_chunked,
     read_head,
     read_message,
@@ -206,3 +207,57 @@ async def test_more_streams_than_a_shell_allows(tmp_path: Path) -> None:
         finally:
             await started.__aexit__(None, None, None)
     assert {head.line for head in heads} == {b"HTTP/1.1 200 OK"}
+
+
+TARIFF = """
+provider = "anthropic"
+source = "https://provider.example/prices"
+checked = 2026-11-20
+
+[[tariff]]
+names = ["claude-sonnet-4-5"]
+usd_per_mtok = { input = 3, output = 15, cache_read = 0.3, cache_write_5m = 3.75 }
+"""
+USAGE = b'{"input_tokens":2500,"cache_read_input_tokens":18000,"output_tokens":1}'
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_a_message_cut_in_mid_stream(tmp_path: Path, how: str) -> None:
+    """The input was reported and is charged so; the output is what was seen, a lower bound."""
+    start = b'{"type":"message_start","message":{"id":"m","type":"message","role":"assistant",'
+    start += b'"model":"claude-sonnet-4-5","content":[],"usage":%b}}' % USAGE
+    begin = b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}'
+    delta = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"one "}}'
+    events = [start, begin, *[delta] * 145]
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_message(reader)
+        head = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head)
+        for event in events:
+            kind = event.split(b'"')[3]
+            data = b"event: %b\ndata: %b\n\n" % (kind, event)
+            writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+        await writer.drain()
+        await asyncio.sleep(0.1)  # a reset takes what the relay has not read yet
+        if how == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+
+    body = b'{"model":"claude-sonnet-4-5","max_tokens":999,"stream":true,"messages":[]}'
+    head = b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    async with listening(cut) as port:
+        base_url = f"http://127.0.0.1:{port}"
+        one = {"anthropic": Provider(name="anthropic", base_url=base_url, dialect="anthropic")}
+        async with bench(tmp_path, cut, providers=one) as b:
+            _, writer = await b.open()
+            writer.write(head % len(body) + body)
+            ended = await b.ended()
+    config = Config(data=tmp_path, providers=one)
+    row = metered(b.journal, config, {"anthropic.toml": TARIFF})
+    assert ended.outcome is Outcome.UPSTREAM_CUT
+    assert (row.input_tokens_total, row.cache_read_tokens) == (20_500, 18_000)
+    assert row.output_tokens_total is not None
+    assert abs(row.output_tokens_total - 145) < 145 * 0.2  # counted without their tokenizer
+    assert row.cost_status == "estimated"

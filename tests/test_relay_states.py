@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,20 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from exporters.record import Record
-from pricing import Status, TariffBook
-from proxy.journal.frames import Frame
-from proxy.metering.open_call import OpenCall
-from proxy.metering.records import Metering
+from pricing import Status
 from proxy.relay import call
 from proxy.settings.config import Config, Provider, UpstreamOptions
 from support.relay_bench import (
     Bench,
     Handler,
-    ListJournal,
     bench,
     listening,
     make_certificate,
+    metered,
     read_head,
     read_message,
 )
@@ -262,23 +258,6 @@ def gets(caller: Caller) -> str:
     return "a broken end"
 
 
-def metered(journal: ListJournal, config: Config) -> Record:
-    """The row that the meter makes of a journal with one call in it."""
-    frames = [
-        Frame(event[1], event[0], number, event[2], 0, 0)
-        for number, event in enumerate(e for e in journal.events if not isinstance(e, str))
-    ]
-    opened = OpenCall.begin("w", 1, frames[0], config, None)
-    (ended,) = filter(None, [opened.take(1, frame) for frame in frames[1:]])
-
-    def claim(provider: str, items: Sequence[str], source: str) -> set[str]:
-        return set(items)
-
-    book = TariffBook.parse({"openai.toml": TARIFF})
-    (row,) = Metering(config, book, claim).records(opened.finish(ended))
-    return row
-
-
 # -- the situations -----------------------------------------------------------------------------
 
 Around = Callable[[Path], AbstractAsyncContextManager[dict[str, object]]]
@@ -476,7 +455,9 @@ async def test_a_line_says_what_happens(
         journal, begun = b.journal, b.journal.begun
     assert len(begun) == 1
     openai = Provider(name="openai", base_url=begun[0].upstream)
-    row = metered(journal, Config(data=tmp_path, providers={"openai": openai}))
+    row = metered(
+        journal, Config(data=tmp_path, providers={"openai": openai}), {"openai.toml": TARIFF}
+    )
     assert ended.sent == ("onnecting" not in name)
     if ended.request_bytes == len(ASK):
         assert row.request_model == "m"

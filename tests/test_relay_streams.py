@@ -1,14 +1,18 @@
 """Streams keep their pace, and no buffer grows between two slow peers."""
 
 import asyncio
+import gc
+from collections import Counter
 from pathlib import Path
 from time import monotonic, monotonic_ns
 
 import pytest
+from aiohttp.http import HttpRequestParser, RawRequestMessage
 
 from proxy.exchange import Kind, Outcome
 from proxy.settings.config import JournalOptions
 from support.relay_bench import ListJournal, answering, bench, read_chunked, read_head, read_message
+from support.wire import SLOW_S
 
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -187,3 +191,64 @@ async def test_both_directions_at_once(tmp_path: Path) -> None:
         await read_head(reader)
         assert await asyncio.wait_for(read_chunked(reader), 10) == body
         assert (await b.ended()).outcome is Outcome.OK
+
+
+async def test_a_waiting_stream_holds_no_request(tmp_path: Path) -> None:
+    """Thousands of them wait for minutes: each gives up its head, and what read it."""
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_message(reader)
+        writer.write(STREAM)
+        await reader.read()
+
+    def held() -> int:
+        gc.collect()  # what other tests have left
+        kinds = (RawRequestMessage, HttpRequestParser)
+        return sum(isinstance(one, kinds) for one in gc.get_objects())
+
+    before = held()
+    async with bench(tmp_path, upstream) as b:
+        for body in (b"", b"{}") * 10:  # in one piece and in two
+            reader, writer = await b.open()
+            writer.write(
+                b"POST /openai/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n" + body
+            )
+            await asyncio.sleep(0.01)
+            writer.write(b"{}"[len(body) :])
+            await read_head(reader)
+        assert held() <= before
+
+
+async def test_what_follows_a_stream_is_read_however_it_is_cut(tmp_path: Path) -> None:
+    """A part of the next request may have come with the one that is answered."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await read_message(reader)
+            seen.append((request.line, request.body))
+            writer.write(STREAM)
+            await asyncio.sleep(0.01)
+            writer.write(b"1\r\na\r\n0\r\n\r\n")
+
+    head = b"POST /openai/v1/%d HTTP/1.1\r\nHost: x\r\n"
+    sized = [head % n + b"Content-Length: 6\r\n\r\n\r\n\r\n{}" for n in (1, 2)]
+    chunked = head % 3 + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    requests = b"".join([sized[0], chunked, b"\r\n", sized[1], GET])
+
+    async def cut(at: int) -> None:
+        reader, writer = await b.open()
+        writer.write(requests[:at])
+        await asyncio.sleep(0.02)
+        writer.write(requests[at:])
+        for _ in range(4):
+            await read_head(reader)
+            assert await read_chunked(reader) == b"a"
+
+    async with bench(tmp_path, upstream) as b:
+        await asyncio.gather(
+            *(asyncio.wait_for(cut(at), SLOW_S) for at in range(1, len(requests), 2))
+        )
+    lines = [b"POST /v1/%d HTTP/1.1" % n for n in (1, 2, 3)] + [b"GET /v1/x HTTP/1.1"]
+    bodies = (b"\r\n\r\n{}", b"\r\n\r\n{}", b"{}", b"")
+    assert Counter(seen) == dict.fromkeys(zip(lines, bodies, strict=True), len(requests) // 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.standin import processes
+from exporters.clickhouse.store import Store
 from proxy.commands import fare, upstreams
 from proxy.commands.run import what_next
 from proxy.settings import sources
@@ -93,6 +94,44 @@ def test_run(stand_in: str, tmp_path: Path) -> None:
     assert [row.split()[1] for row in rows] == ["gpt-4o-mini", "nobody-1"]
     assert reason == "not fully priced: 1 x openai/nobody-1: unknown_model:nobody-1"
     assert "taximeter tariffs add openai/nobody-1 --input USD" in advice
+
+
+CHILDREN = """
+import os
+from pathlib import Path
+parent = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read_text().split()
+lines = [Path(f"/proc/{child}/cmdline").read_text() for child in parent]
+print(*(name for name in ("relay", "meter") if any(f"{name}_process" in one for one in lines)))
+"""
+BUDGET = """
+[budgets.all]
+limit_usd = 5
+period = "rolling 24h"
+action = "block"
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("settings", "running"), [("", "relay"), (BUDGET, "relay meter")])
+def test_a_command_that_makes_no_call_has_no_meter(
+    settings: str, running: str, tmp_path: Path
+) -> None:
+    """It starts with the first call; or at once, if relays have budgets to ask it about."""
+    file = tmp_path / "taximeter.toml"
+    file.write_text(settings)
+    with started(
+        *("--config", str(file), "--", sys.executable, "-c", CHILDREN), home=tmp_path
+    ) as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (out.strip(), err, process.returncode) == (running, "Taximeter: no calls.\n", 0)
+
+
+@pytest.mark.thorough
+async def test_the_fare_of_no_calls(store_dsn: str, database: str) -> None:
+    """It is what an empty store would say."""
+    store = Store(store_dsn, database=database)
+    assert await fare.read(store) == fare.NO_CALLS
+    await store.close()
 
 
 def test_run_says_where_the_rows_are() -> None:

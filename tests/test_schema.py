@@ -18,6 +18,7 @@ from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import SchemaFile, migrate, schema_files, statements
 from exporters.clickhouse.reconcile import ROLLUPS
 from exporters.record import Batch, TransientError
+from support.databases import new_name
 
 if TYPE_CHECKING:
     from conftest import RecordMaker
@@ -50,6 +51,23 @@ def test_applied_once(client: Client, new_database: str) -> None:
     assert migrate(client, database=new_database, ttl_days=90) == []
     recorded = client.query("SELECT name, checksum FROM schema_files ORDER BY name").result_rows
     assert recorded == [(file.name, file.checksum) for file in schema_files()]
+
+
+@pytest.mark.thorough
+def test_made_at_once(client: Client, new_database: str) -> None:
+    """An empty database that nobody shares is the same as one that got file after file."""
+
+    def tables(name: str) -> list[tuple[str, ...]]:
+        sql = "SELECT name, create_table_query FROM system.tables WHERE database = {name:String}"
+        rows = client.query(f"{sql} ORDER BY name", {"name": name}).result_rows
+        return [tuple(str(value).replace(name, "") for value in row) for row in rows]
+
+    applied = migrate(client, database=new_database, ttl_days=90)
+    other = new_name()
+    assert migrate(client, database=other, ttl_days=90, alone=True) == applied
+    assert tables(other) == tables(new_database)
+    assert migrate(client, database=other, ttl_days=90, alone=True) == []
+    client.command(f"DROP DATABASE {other}")
 
 
 def test_numbered() -> None:

@@ -151,6 +151,7 @@ class ClickHouse:
             ttl_days=self._ttl_days,
             content_ttl_days=self._content_ttl_days,
             cluster=self.dsn.cluster,
+            alone=self.dsn.directory is not None,
         )
         # Queries the columns' types, so it is made once per client.
         self._context = client.create_insert_context("calls", COLUMNS, column_oriented=True)

@@ -31,9 +31,9 @@ _VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS")
 _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS")
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
-_DROP_VIEW = re.compile(r"DROP VIEW IF EXISTS \w+")
+_DROP_VIEW = re.compile(r"DROP VIEW IF EXISTS (\w+)")
 _ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
-_ADD = re.compile(r"ALTER TABLE \w+ ADD COLUMN(?= )")
+_ADD = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN)(?= )")
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
@@ -153,6 +153,30 @@ def _distributed(name: str, on: str, database: str, cluster: str, *, replaced: b
     )
 
 
+def folded(statements: Iterable[str]) -> list[str]:
+    """What all these come to on an empty database, in half as many statements.
+
+    That is: columns that are added to a table are added at once, and views that are dropped or
+    replaced later are not made.  Raises ValueError for a statement of another kind.
+    """
+    tables, added, views = dict[str, str](), dict[str, list[str]](), dict[str, str]()
+    for sql in statements:
+        if found := _TABLE.match(sql):
+            tables[found[1]] = sql
+        elif found := _VIEW.match(sql):
+            views[found[1]] = sql
+        elif found := _PLAIN_VIEW.match(sql):
+            views[found[2]] = sql
+        elif found := _DROP_VIEW.match(sql):
+            views.pop(found[1], None)
+        elif found := _ADD.match(sql):
+            added.setdefault(found[1], []).append(sql[found.start(2) :])
+        else:
+            raise ValueError(f"cannot fold this statement: {sql.splitlines()[0]}")
+    alters = [f"ALTER TABLE {name} {', '.join(parts)}" for name, parts in added.items()]
+    return [*tables.values(), *alters, *views.values()]
+
+
 def quoted(text: str) -> str:
     """`text` as a string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -170,10 +194,12 @@ def migrate(
     ttl_days: int,
     content_ttl_days: int | None = None,
     cluster: str = "",
+    alone: bool = False,
 ) -> list[str]:
     """Create `database` if needed, apply new files and set TTLs; returns the new files' names.
 
-    `content_ttl_days` is for `contents`; None leaves its TTL unchanged.
+    `content_ttl_days` is for `contents`; None leaves its TTL unchanged.  `alone`: no other process
+    makes the same schema meanwhile, so one for an empty database may be made at once.
 
     Leaves `client` in `database`.  A database that is up to date is only read, so the user needs
     no right to create.  Raises TransientError if a file was edited after it was applied.
@@ -190,6 +216,9 @@ def migrate(
     applied = _applied(client, database)
     record = "schema_files_local" if cluster else "schema_files"
     new = []
+    if alone and not _count(client, "tables WHERE database = {name:String}", name=database):
+        new = _all_at_once(client, database)
+        applied = {file.name: file.checksum for file in schema_files()}
     for file in schema_files():
         if file.name not in applied:
             if backfill.ALWAYS in file.text:
@@ -207,6 +236,16 @@ def migrate(
     if content_ttl_days is not None:
         _limit_age(client, database, CONTENT_TTL, content_ttl_days, cluster)
     return new
+
+
+def _all_at_once(client: Client, database: str) -> list[str]:
+    """Make the schema in an empty database."""
+    files = schema_files()
+    for sql in folded(sql for file in files for sql in statements(file.text, database=database)):
+        client.command(sql)
+    rows = [[file.name, file.checksum] for file in files]
+    client.insert("schema_files", rows, ["name", "checksum"])
+    return [file.name for file in files]
 
 
 def _applied(client: Client, database: str) -> dict[str, str]:

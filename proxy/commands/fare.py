@@ -9,7 +9,7 @@ import msgspec
 from exporters.clickhouse.calls_sql import CallsQuestion
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.report_sql import PER_SUCCESS
-from exporters.clickhouse.reports import report
+from exporters.clickhouse.reports import NOTHING, report
 from exporters.clickhouse.store import Row, Store
 from pricing.cause import parse
 from pricing.money import amount, calls, doubts, money
@@ -52,6 +52,9 @@ class Fare(msgspec.Struct, frozen=True, kw_only=True):
     reasons: Mapping[str, int]
     unmetered: Sequence[str] = ()
     unpriced: Sequence[str] = ()  # provider/model
+
+
+NO_CALLS = Fare(total=NOTHING.total, models=[], reasons={}, unpriced=[])
 
 
 async def of(config: Config) -> Fare:

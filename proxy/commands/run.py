@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import msgspec
 
+from exporters.clickhouse.dsn import parse_dsn, require
 from exporters.record import TransientError
 from proxy.commands import agents, terminal, upstreams
 from proxy.commands.arguments import add_common, configuration
@@ -35,6 +36,7 @@ from proxy.serving.instance import TakenError
 from proxy.serving.listening import BindError
 from proxy.serving.supervisor import Supervisor
 from proxy.settings.config import Config, ConsoleListen, Listen
+from proxy.settings.places import store_dsn
 
 DRAIN_S = 5.0  # for calls still in flight when the command ends
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -90,7 +92,9 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
         config = _for_one_command(config, found.base_urls, data)
         peers = Peers({p.name: p.base_url for p in config.providers.values()})
         try:
-            supervisor, instance = stack.enter_context(prepared(config))
+            require(parse_dsn(store_dsn(config)))
+            late = not (keep or config.budgets)  # relays ask the meter what budgets hold
+            supervisor, instance = stack.enter_context(prepared(config, late_meter=late))
             environ = os.environ | upstreams.variables(found, instance.proxy_url, os.environ)
             adapted = _adapted(config, command, instance.proxy_url)
             if adapted.note and not as_json:
@@ -102,12 +106,12 @@ def run(config: Config, command: Sequence[str], *, keep: bool, as_json: bool) ->
         except TakenError as error:
             log.error("%s", error)
             return Exit.TAKEN
-        except (BindError, StartError, OSError) as error:
+        except (BindError, StartError, ModuleNotFoundError, OSError) as error:
             log.error("Taximeter failed to start: %s", error)
             return Exit.FAILED
         if not clean:
             log.warning("Some processes were killed; the fare may lack calls.")
-        _print_fare(config, peers.seen, keep=keep, as_json=as_json)
+        _print_fare(config, supervisor.metered, peers.seen, keep=keep, as_json=as_json)
         return code
 
 
@@ -197,20 +201,23 @@ async def _command(command: Sequence[str], environ: Mapping[str, str], peers: Pe
     return code if code >= 0 else KILLED - code
 
 
-def _print_fare(config: Config, peers: AbstractSet[str], *, keep: bool, as_json: bool) -> None:
+def _print_fare(
+    config: Config, metered: bool, peers: AbstractSet[str], *, keep: bool, as_json: bool
+) -> None:
     """Print the fare on standard error, apart from the command's own output.
 
-    `peers` are the providers to which the command was connected itself.
+    Without `metered` there is no store to ask: nothing was called.  `peers` are the providers to
+    which the command was connected itself.
     """
     from proxy.commands import fare  # noqa: PLC0415 — the store's client is not needed before
 
     try:
-        found = asyncio.run(fare.of(config))
+        found = asyncio.run(fare.of(config)) if metered else fare.NO_CALLS
     except TransientError as error:
         log.error("Cannot read the fare: %s", error)
         return
-    metered = {str(row["provider"]) for row in found.models}
-    found = msgspec.structs.replace(found, unmetered=sorted(peers - metered))
+    called = {str(row["provider"]) for row in found.models}
+    found = msgspec.structs.replace(found, unmetered=sorted(peers - called))
     if as_json:
         terminal.emit(found, sys.stderr)
     else:

@@ -81,7 +81,7 @@ def usable_configuration(arguments: argparse.Namespace) -> Config:
 
 @contextmanager
 def prepared(
-    config: Config, reload: Callable[[], Config] | None = None
+    config: Config, reload: Callable[[], Config] | None = None, *, late_meter: bool = False
 ) -> Iterator[tuple[Supervisor, Instance]]:
     """A supervisor that holds the data directory and both ports; `serve.json` describes it.
 
@@ -99,7 +99,10 @@ def prepared(
         )
         with announced(bound) as instance:
             again = None if reload is None else lambda: with_keys(reload())
-            yield Supervisor(bound, proxy, console, lock=lock, reload=again), instance
+            supervisor = Supervisor(
+                bound, proxy, console, lock=lock, reload=again, late_meter=late_meter
+            )
+            yield supervisor, instance
 
 
 def with_keys(config: Config) -> Config:

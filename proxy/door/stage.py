@@ -160,6 +160,9 @@ class Stage:
     def resume_reading(self) -> None:
         """Likewise."""
 
+    def lasts(self) -> None:
+        """The caller's own request is not this one."""
+
     def answered(self, *, keep_alive: bool) -> None:
         """The answer is whole, and the call is over."""
         self.call = None

@@ -46,9 +46,14 @@ class Buffer:
 
 
 class Held:
-    """What waits for the disk, in order: frames that rows need, and the bodies of small calls."""
+    """What waits for the disk, in order: frames that rows need, and the bodies of small calls.
 
-    def __init__(self) -> None:
+    It is written at once when there is room, beyond the `limit` of the journal's bytes if need be.
+    So that a small journal does not grow to a multiple of it, it bounds the bodies as well.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self.entries: list[Entry] = []  # in order
         self._bytes = 0
         self._bodies: dict[int, int] = {}  # call → bytes of its bodies that are held
@@ -73,6 +78,7 @@ class Held:
         size = HEADER_BYTES + len(entry.payload)
         room = self._bytes + size <= HELD_BYTES_MAX * _SHARES[entry.kind]
         if entry.kind in BODIES:
+            room = room and self._bytes + size <= self._limit * _SHARES[entry.kind]
             of_call = self._bodies.get(entry.call, 0) + size
             room = room and of_call <= HELD_CALL_BYTES_MAX
             room = room and not (full and entry.call not in self._unbegun)

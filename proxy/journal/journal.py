@@ -48,7 +48,7 @@ class Journal:
         self._files = SegmentWriter(directory, name, self._disk, sync=sync, after=after)
         self._call = 0
         self._buffer = Buffer()
-        self._held = Held()  # frames that wait until writing works again
+        self._held = Held(limits.total_bytes_max)  # frames that wait until writing works again
         self._lost: dict[int, int] = {}  # call → bytes dropped, until it ends
         self._blocked_until = 0.0
         self._sizes = Sizes(directory)

@@ -6,6 +6,7 @@ feeds a `StreamReader` that the parser makes itself.  A reader wakes a task for 
 takes its place once the head is there and just collects bytes.
 """
 
+from collections import deque
 from typing import cast
 
 from aiohttp.base_protocol import BaseProtocol
@@ -17,6 +18,7 @@ class Body(StreamReader):
     """What a parser decodes of a body: bytes without framing, until somebody takes them."""
 
     __slots__ = ()
+    _buffer: deque[bytes] | list[bytes]  # type: ignore[assignment]
     whole: bool = StreamReader._eof  # type: ignore[misc] # the slot: whether it has come to its end
 
     def feed_data(self, data: bytes, size: int = 0) -> bool:
@@ -35,7 +37,9 @@ class Body(StreamReader):
         buffer = self._buffer
         if not buffer:
             return b""
-        data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        if len(buffer) == 1:
+            return buffer.pop()
+        data = b"".join(buffer)
         buffer.clear()
         return data
 
@@ -45,7 +49,10 @@ def adopt(payload: StreamReader) -> Body | None:
     if payload is EMPTY_PAYLOAD:
         return None
     payload.__class__ = Body
-    return cast(Body, payload)
+    body = cast(Body, payload)
+    if not body.whole:  # but lasts for a while: an empty deque takes 0.8 kB
+        body._buffer = list(body._buffer)
+    return body
 
 
 class _NoPauses:

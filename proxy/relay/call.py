@@ -103,6 +103,7 @@ class Caller(tunnel.Caller, Protocol):
     def write(self, *parts: bytes) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
+    def lasts(self) -> None: ...  # the answer has begun and takes a while
     def answered(self, *, keep_alive: bool) -> None: ...  # the answer was written to its end
     def broken_off(self) -> None: ...  # the answer has no end
     def crashed(self, error: Exception) -> None: ...
@@ -205,6 +206,7 @@ class Call:
         self._unsent = answer.data
         if answer.idle_s is not None and self._attempt.connection is not None:
             self._attempt.connection.idle_s = answer.idle_s
+        del self._request  # whose head nobody needs for as long as the answer takes
         return answer.delimited
 
     def _decide(self, message: RawResponseMessage) -> AnswerHead:
@@ -213,13 +215,9 @@ class Call:
         refuses = message.code >= 400 and not caller.request_whole
         keep_alive = not (request.should_close or upload.withheld or caller.stopping or refuses)
         answer = answer_head(
-            message.code,
-            message.reason,
-            message.raw_headers,
-            to_head=request.method == "HEAD",
-            caller_11=request.version >= HttpVersion11,
-            keep_alive=keep_alive,
-        )
+            message.code, message.reason, message.raw_headers, to_head=request.method == "HEAD",
+            caller_11=request.version >= HttpVersion11, keep_alive=keep_alive,
+        )  # fmt: skip
         self._answer = answer
         self._keep_alive = answer.keep_alive
         return answer
@@ -232,6 +230,8 @@ class Call:
             data = framed(data, chunked=True, last=last)
         if self._unsent:
             data, self._unsent = self._unsent + data, b""
+            if not last:
+                self.caller.lasts()
         if last:
             self._final = data
             self._services.settling.then(self._finish)

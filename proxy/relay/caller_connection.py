@@ -111,7 +111,7 @@ class CallerConnection(asyncio.Protocol):
             if message is None:
                 self._head_continues(data)
         except HttpProcessingError as error:
-            self._turn_away(error)
+            self.turn_away(unreadable_answer(error))
             return
         if message is not None and self._begin(message):
             self._proceed()
@@ -178,8 +178,10 @@ class CallerConnection(asyncio.Protocol):
                 if message is None or not self._begin(message):
                     break
                 message = self._parser.next()
+            if self._ahead and not self.request_whole and self._call is not None:
+                self._read_body(self._take_ahead())  # whose head came with an earlier request
         except HttpProcessingError as error:
-            self._turn_away(error)
+            self.turn_away(unreadable_answer(error))
             return
         except Exception as error:  # noqa: BLE001 — a bug: the caller must get an answer
             self.crashed(error)
@@ -220,6 +222,11 @@ class CallerConnection(asyncio.Protocol):
             self._reading = True
             self.transport.resume_reading()
 
+    def lasts(self) -> None:
+        """The answer takes a while."""
+        if self.request_whole:
+            self._parser.release()
+
     def answered(self, *, keep_alive: bool) -> None:
         """The answer was written to its end."""
         self._ended()
@@ -259,8 +266,7 @@ class CallerConnection(asyncio.Protocol):
         self.resume_reading()
         return early
 
-    def left_tunnel(self) -> None:
-        """The tunnel has closed the connection."""
+    def left_tunnel(self) -> None:  # which has closed the connection
         self._ended()
 
     # -- closing --------------------------------------------------------------------------------
@@ -285,10 +291,6 @@ class CallerConnection(asyncio.Protocol):
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
         self._callers.linger(self, LINGER_S)
-
-    def _turn_away(self, error: HttpProcessingError) -> None:
-        """Answer what never became a request, and close the connection."""
-        self.turn_away(unreadable_answer(error))
 
     def turn_away(self, answer: bytes) -> None:
         """Answer, and close the connection; the rest of the request is not wanted."""

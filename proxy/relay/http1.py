@@ -101,3 +101,25 @@ def answer_head(
         idle_s=headers.idle_s,
         framed=is_framed,
     )
+
+
+def lengths_once(message: bytes) -> bytes:
+    """`message` with a Content-Length that is repeated with the same value given once.
+
+    RFC 9110, 8.6: a recipient may replace identical values by a single one.
+    """
+    head, end, rest = message.partition(b"\r\n\r\n")
+    lines, values, kept = head.split(b"\r\n"), set[bytes](), list[bytes]()
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if colon and name.lower() == b"content-length":
+            repeated = bool(values)
+            values.update(part.strip(b" \t") for part in value.split(b","))
+            if repeated:
+                continue
+            kept.append(name + b": " + value.split(b",")[0].strip(b" \t"))
+            continue
+        kept.append(line)
+    if not end or len(values) != 1 or not next(iter(values)).isdigit():
+        return message
+    return b"\r\n".join(kept) + end + rest

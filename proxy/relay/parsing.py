@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from proxy.relay.aiohttp_private import NO_PAUSES, NO_TIMER, Body, adopt
+from proxy.relay.http1 import lengths_once
 
 _UNLIMITED = 1 << 30  # of a StreamReader, which never holds more than one read of a connection
 _BODY_BYTES_MIN = 2048  # a shorter one is not worth a second call
@@ -51,34 +52,43 @@ class SpeaksHttp2(HttpProcessingError):
 
 
 class RequestParser:
-    """Requests from one connection, one at a time."""
+    """Requests from one connection, one at a time.
+
+    llhttp's state and the last head take 4 kB.  `release` lets go of them while an answer lasts, if
+    it is sure that nothing of the next request was read.
+    """
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
-        self._parser = HttpRequestParser(
-            NO_PAUSES,
-            asyncio.get_running_loop(),
-            _UNLIMITED,
-            timer=NO_TIMER,
-            max_line_size=limits.line_bytes_max,
-            max_field_size=limits.line_bytes_max,
-            max_headers=limits.lines_max,
-            auto_decompress=False,
-            max_msg_queue_size=1,
-        )
+        self._parser: HttpRequestParser | None = None
         self._body: Body | None = None
+        self._fresh = True  # the parser has nothing of the next request
+        self._sized = False  # the head came in one read, and says how long the body is
+        self._over = 0  # bytes of the last read that are not of this request, if it is `_sized`
         self.head_bytes = 0  # of a head that is not yet complete
+
+    def _new(self) -> HttpRequestParser:
+        line_bytes_max = self._limits.line_bytes_max
+        return HttpRequestParser(
+            NO_PAUSES, asyncio.get_running_loop(), _UNLIMITED, timer=NO_TIMER,
+            max_line_size=line_bytes_max, max_field_size=line_bytes_max,
+            max_headers=self._limits.lines_max, auto_decompress=False, max_msg_queue_size=1,
+        )  # fmt: skip
 
     def feed(self, data: bytes) -> RawRequestMessage | None:
         """Returns a request once its head is complete.  Raises HttpProcessingError.
 
         Feed no more than the request that was returned, until `next` was called.
         """
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = self._new()
+        fresh, self._fresh, self._over = self._fresh, False, len(data)
         try:
-            messages, upgraded, rest = self._parser.feed_data(data)
+            messages, upgraded, rest = parser.feed_data(data)
             if upgraded:  # an earlier request asked for it, and it was declined
-                self._parser.set_upgraded(False)
-                messages, _, _ = self._parser.feed_data(rest)
+                parser.set_upgraded(False)
+                messages, _, _ = parser.feed_data(rest)
         except HttpProcessingError as error:
             if data.startswith(_H2_PREFACE):
                 raise SpeaksHttp2(code=400) from None
@@ -88,6 +98,9 @@ class RequestParser:
         message, payload = messages[0]
         self._body = adopt(payload)
         self.head_bytes = 0
+        self._sized = fresh and not (message.chunked or message.upgrade)
+        if self._sized:
+            self._over -= data.find(b"\r\n\r\n") + 4
         return message
 
     def head_continues(self, size: int) -> None:
@@ -99,17 +112,33 @@ class RequestParser:
     def take(self) -> tuple[bytes, bool]:
         """What arrived of the body since the last time, and whether that is its end."""
         body = self._body
-        return (b"", True) if body is None else (body.take(), body.whole)
+        if body is None:
+            return b"", True
+        data, whole = body.take(), body.whole
+        self._over -= len(data)
+        if whole:
+            self._body = None
+        return data, whole
+
+    def release(self) -> None:
+        """The request was taken to its end, and the next one may be an hour away."""
+        if self._sized and not self._over:
+            self._parser, self._fresh = None, True
 
     def next(self) -> RawRequestMessage | None:
         """The next request, if its head has already arrived.  Raises HttpProcessingError."""
         self._body = None
+        if self._parser is None:
+            return None
         self._parser.message_consumed()
+        if self._sized and not self._over:
+            self._fresh = True
+            return None
         return self.feed(b"")
 
     def switch(self) -> bytes:
         """The connection speaks another protocol now; returns what came of it already."""
-        return self._parser.feed_data(b"")[2]
+        return b"" if self._parser is None else self._parser.feed_data(b"")[2]
 
 
 def may_follow(request: RawRequestMessage) -> bool:
@@ -254,28 +283,6 @@ class ResponseParser:
                 self.extra = True
                 return found
         return None
-
-
-def lengths_once(message: bytes) -> bytes:
-    """`message` with a Content-Length that is repeated with the same value given once.
-
-    RFC 9110, 8.6: a recipient may replace identical values by a single one.
-    """
-    head, end, rest = message.partition(b"\r\n\r\n")
-    lines, values, kept = head.split(b"\r\n"), set[bytes](), list[bytes]()
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if colon and name.lower() == b"content-length":
-            repeated = bool(values)
-            values.update(part.strip(b" \t") for part in value.split(b","))
-            if repeated:
-                continue
-            kept.append(name + b": " + value.split(b",")[0].strip(b" \t"))
-            continue
-        kept.append(line)
-    if not end or len(values) != 1 or not next(iter(values)).isdigit():
-        return message
-    return b"\r\n".join(kept) + end + rest
 
 
 def _head_too_large(limits: HeadLimits) -> HeadTooLarge:

@@ -34,7 +34,7 @@ class Upload:
 
     __slots__ = (
         *("websocket", "done", "paused", "withheld", "_request", "_headers", "_target", "_caller"),
-        *("_connection", "_log", "_parts", "_last", "_stopped", "_timer", "_answered"),
+        *("_connection", "_log", "_parts", "_last", "_stopped", "_timer", "_answered", "_chunked"),
     )
 
     def __init__(
@@ -52,6 +52,7 @@ class Upload:
         self.withheld = headers.expects and request.version >= HttpVersion11
         self._request = request
         self._headers = headers
+        self._chunked = headers.chunked
         self._target = target
         self._caller = caller
         self._connection: UpstreamConnection | None = None
@@ -74,11 +75,12 @@ class Upload:
             self._send()
 
     def start(self, connection: UpstreamConnection, to: Address) -> None:
-        """Write the head with as much of the body as has arrived.  Raises BadHead."""
+        """Write the head with as much of the body as has arrived, once.  Raises BadHead."""
         self._connection = connection
         bodyless = self._request.method == "HEAD"
         connection.parser.expect(bodyless=bodyless)
         first = self._head(to)
+        del self._request, self._headers  # else an answer that takes an hour would hold them
         if self.withheld:
             connection.write(first)
             self._timer = asyncio.get_running_loop().call_later(CONTINUE_WAIT_S, self.proceed)
@@ -148,7 +150,7 @@ class Upload:
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         self.done = self._last
-        body = framed(data, chunked=self._headers.chunked, last=self._last)
+        body = framed(data, chunked=self._chunked, last=self._last)
         if first and len(body) > JOINED_BYTES_MAX:
             self._connection.write(first, body)
         else:

@@ -16,6 +16,7 @@ from time import monotonic
 from pricing import TariffError
 from proxy.journal import in_flight
 from proxy.serving.child import Child, StartError, module
+from proxy.serving.late_meter import LateMeter
 from proxy.serving.listening import Listening
 from proxy.settings import sources
 from proxy.settings.config import Config
@@ -37,7 +38,8 @@ class Supervisor:
 
     SIGHUP replaces them one by one, with the configuration that `reload` returns; if it raises
     SettingsError, TariffError or OSError, nothing is replaced.  Children inherit `lock`, so the
-    data directory is free again only when the last of them is gone.
+    data directory is free again only when the last of them is gone.  With `late_meter`, there is no
+    meter before the first call, and none at all without one.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Supervisor:
         *,
         lock: int | None = None,
         reload: Callable[[], Config] | None = None,
+        late_meter: bool = False,
         relay: Sequence[str] = RELAY,
         meter: Sequence[str] = METER,
     ) -> None:
@@ -61,6 +64,8 @@ class Supervisor:
         self._relays: dict[int, Child] = {}  # by slot
         self._retired: dict[int, asyncio.Task[bool]] = {}  # replaced, still draining
         self._meter: Child | None = None
+        self._late_meter = late_meter
+        self._late: LateMeter | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._lame_duck_s = config.lame_duck_s
@@ -89,6 +94,11 @@ class Supervisor:
                 await self._end()
                 raise
             return await self._end()
+
+    @property
+    def metered(self) -> bool:
+        """Whether a meter was ever started."""
+        return self._meter is not None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -129,10 +139,13 @@ class Supervisor:
 
     async def _start(self) -> None:
         """Start all at once: relays need not wait for the engine to load.  Raises StartError."""
-        self._meter = self._start_meter()
+        if self._late_meter:
+            self._late = LateMeter(self.config.data, self._start_meter)
+        else:
+            self._meter = self._start_meter()
         for slot in range(self.config.relays):
             self._relays[slot] = self._start_relay(slot)
-        children = [self._meter, *self._relays.values()]
+        children = [*self._relays.values(), *filter(None, [self._meter])]
         serving = asyncio.gather(*(child.serving() for child in children))
         stop = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait(
@@ -242,6 +255,9 @@ class Supervisor:
                 await self._replacing
         draining = [relay.stop(self._drain_s, self._hurry) for relay in self._relays.values()]
         clean = await asyncio.gather(*draining, *self._retired.values())
+        if self._late is not None:
+            clean.append(await self._late.serves(START_S, self._hurry))
+            self._meter = self._late.child
         if self._meter is not None:
             clean.append(await self._meter.stop(FLUSH_S, self._hurry))
         self._console.close()

@@ -5,7 +5,7 @@ Both ends are plain sockets, so that what is compared is what was on the wire.
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,8 +13,13 @@ from pathlib import Path
 
 import msgspec
 
+from exporters.record import Record
+from pricing import TariffBook
 from proxy.exchange import Begun, Ended, Kind, ResponseHead
 from proxy.gate.keeper import Keeper
+from proxy.journal.frames import Frame
+from proxy.metering.open_call import OpenCall
+from proxy.metering.records import Metering
 from proxy.relay.callers import Callers
 from proxy.relay.relay import Relay
 from proxy.settings.config import DIALECTS, Config, Provider
@@ -215,6 +220,23 @@ async def bench(
             for writer in made.writers:
                 with suppress(OSError):
                     await writer.wait_closed()
+
+
+def metered(journal: ListJournal, config: Config, tariffs: Mapping[str, str]) -> Record:
+    """The row that the meter makes of a journal with one call in it."""
+    frames = [
+        Frame(event[1], event[0], number, event[2], 0, 0)
+        for number, event in enumerate(e for e in journal.events if not isinstance(e, str))
+    ]
+    opened = OpenCall.begin("w", 1, frames[0], config, None)
+    (ended,) = filter(None, [opened.take(1, frame) for frame in frames[1:]])
+
+    def claim(provider: str, items: Sequence[str], source: str) -> set[str]:
+        return set(items)
+
+    book = TariffBook.parse(tariffs)
+    (row,) = Metering(config, book, claim).records(opened.finish(ended))
+    return row
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

@@ -32,8 +32,16 @@ class Provider:
     def __init__(self) -> None:
         self.exchange: Exchange | None = None
         self.seen = b""
+        self.open = 0  # connections
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        try:
+            await self._answer(reader, writer)
+        finally:
+            self.open -= 1
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         now = self.exchange
         assert now is not None
         with suppress(TimeoutError, ConnectionError):
@@ -44,6 +52,12 @@ class Provider:
                 self.seen += data
         if self.seen:
             await _send(writer, now.response)
+
+    async def closed(self) -> None:
+        """Wait until it has closed what it answered: a proxy that looks before use will see it."""
+        while self.open:
+            await asyncio.sleep(PIECE_S)
+        await asyncio.sleep(PIECE_S)
 
     def sent(self) -> Read | None:
         return read(self.seen, bodyless=False, ended=False)
@@ -69,6 +83,7 @@ async def through(port: int, provider: Provider, one: Exchange) -> Passed:
             ended = True
     sending.cancel()
     writer.close()
+    await provider.closed()
     return Passed(provider.sent(), read(data, bodyless=one.head_only, ended=ended))
 
 
