@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from proxy.gateway.translation import requests
 from proxy.gateway.translation.fields import FIELDS, Field, covers
 from proxy.gateway.translation.losses import Refused
-from proxy.gateway.translation.neutral import Target
-from support.translation import BASES, example
+from support.translation import BASES, example, target
 
 ROWS = [(api, row) for api, rows in FIELDS.items() for row in rows]
 # What says nothing beside what the other API says by itself.
@@ -32,9 +31,8 @@ BESIDE = (
 
 
 def translated(api: str, body: Any, to: str, *drop: str) -> requests.Translated:
-    """For the provider that the dialect is named after."""
-    target = Target(dialect=to, provider=to, model="m")
-    return requests.translate(api, body, target, drop, stream=bool(body.get("stream")))
+    """For the provider that the API is named after, or whose it is."""
+    return requests.translate(api, body, target(to), drop, stream=bool(body.get("stream")))
 
 
 @pytest.mark.parametrize(("api", "row"), ROWS, ids=lambda one: getattr(one, "name", one))

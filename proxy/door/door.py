@@ -160,13 +160,15 @@ class GatewayDoor:
 
     def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None:
         """Begin one attempt; `stage` gets its answer."""
-        options = plan.route.candidates[sent.target.candidate].options
+        candidate = plan.route.candidates[sent.target.candidate]
+        options = candidate.options
         provider = self._config.providers[options.provider]
         translated = plan.translated(sent.target)
         if translated is not None:
             facts = plan.facts
+            api = candidate.api(facts.operation)
             path = targets.foreign_path(
-                provider, options.model, facts.operation, stream=facts.stream
+                provider, api, options.model, facts.operation, stream=facts.stream
             )
             body = translated.body
         else:

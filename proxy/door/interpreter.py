@@ -125,7 +125,7 @@ def interpreter(
         return None
     between = Between(
         caller=APIS[plan.facts.dialect, plan.facts.operation],
-        provider=plan.route.candidates[target.candidate].dialect,
+        provider=plan.route.candidates[target.candidate].api(plan.facts.operation),
         shows_usage=translated.shows_usage,
         stream=plan.facts.stream,
         as_list="alt=sse" not in request.path.partition("?")[2].split("&"),

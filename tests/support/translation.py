@@ -42,9 +42,9 @@ def example(api: str, name: str) -> Json:
     return BASES[api] | examples[api](name)
 
 
-def target(dialect: str, model: str = "m") -> Target:
-    """The provider that the dialect is named after."""
-    return Target(dialect=dialect, provider=dialect, model=model)
+def target(api: str, model: str = "m") -> Target:
+    """The provider that the API is named after, or whose it is."""
+    return Target(api=api, provider={"responses": "openai"}.get(api, api), model=model)
 
 
 def translated(dialect: str, body: Any, to: str, *drop: str, model: str = "m") -> Any:

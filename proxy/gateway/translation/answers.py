@@ -4,7 +4,7 @@ A stream's translation depends on its bytes alone, not on how they are cut.  A s
 provider broke off gets no end here either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from proxy.gateway.translation.neutral import (
 )
 from proxy.gateway.translation.openai_answers import OpenAiAnswer
 from proxy.gateway.translation.openai_says import OpenAiSays
+from proxy.gateway.translation.responses_answers import ResponsesAnswer
 from proxy.gateway.translation.responses_says import ResponsesSays
 from proxy.gateway.translation.values import as_object
 
@@ -62,7 +63,7 @@ class Between:
     """Whose answer is translated for whom."""
 
     caller: str  # its API: see `requests.APIS`
-    provider: str  # its dialect
+    provider: str  # the API of `requests.WRITES` in which it was asked
     shows_usage: bool = True
     stream: bool = False  # the caller asked for one
     as_list: bool = False  # Gemini's streams without `alt=sse`
@@ -70,10 +71,16 @@ class Between:
     asked: Json = field(default_factory=dict)  # the request, as far as an answer repeats it
 
 
-def _reads(dialect: str) -> _Reads:
-    if dialect == "openai":
-        return OpenAiAnswer()
-    return AnthropicAnswer() if dialect == "anthropic" else GeminiAnswer()
+_READS: Mapping[str, Callable[[], _Reads]] = {
+    "openai": OpenAiAnswer,
+    "responses": ResponsesAnswer,
+    "anthropic": AnthropicAnswer,
+    "gemini": GeminiAnswer,
+}
+
+
+def _reads(api: str) -> _Reads:
+    return _READS[api]()
 
 
 def _says(between: Between) -> _Says:

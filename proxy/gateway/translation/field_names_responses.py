@@ -82,7 +82,7 @@ text.format.name                                   o a g
 text.format.description                            o a g
 text.format.schema                                 o a g
 text.format.strict                                 o a g
-text.verbosity
+text.verbosity                                     o
 max_output_tokens                                  o a g
 temperature                                        o a g
 top_p                                              o a g

@@ -18,12 +18,12 @@ from proxy.gateway.translation.field_names_responses import (
     RESPONSES_OWN_TOOLS,
 )
 
-_NAMES = {"o": "openai", "a": "anthropic", "g": "gemini"}
+_NAMES = {"o": "openai", "r": "responses", "a": "anthropic", "g": "gemini"}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`carried` and `listed` are dialects of providers; any other refuses it."""
+    """`carried` and `listed` are APIs of providers; any other refuses it."""
 
     name: str
     carried: frozenset[str]

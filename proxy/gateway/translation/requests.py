@@ -1,4 +1,4 @@
-"""Translates requests: reads the caller's API, writes the candidate's dialect."""
+"""Translates requests: reads the caller's API, writes the candidate's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from proxy.gateway.translation import (
     openai_reads,
     openai_writes,
     responses_reads,
+    responses_writes,
 )
 from proxy.gateway.translation.losses import Json, Losses
 from proxy.gateway.translation.neutral import Ask, Target
@@ -27,6 +28,7 @@ READS: Mapping[str, Callable[[Json, Losses], Ask]] = {
 }
 WRITES: Mapping[str, Callable[[Ask, Target, Losses], dict[str, object]]] = {
     "openai": openai_writes.write,
+    "responses": responses_writes.write,
     "anthropic": anthropic_writes.write,
     "gemini": gemini_writes.write,
 }
@@ -59,10 +61,10 @@ class Translated:
 
 
 def reached(api: str) -> tuple[str, ...]:
-    """The dialects that requests of an API are translated to."""
+    """The APIs that requests of another are translated to."""
     if api == "embeddings":
         return embeddings.REACHED
-    return tuple(dialect for dialect in WRITES if api in READS and dialect != api)
+    return tuple(one for one in WRITES if api in READS and one != api)
 
 
 def translate(
@@ -82,7 +84,7 @@ def translate(
     if ask.turns and ask.turns[-1].role == "assistant":
         losses.lose(f"{TURNS[api]}[].role", BEGUN)
         ask.turns = ask.turns[:-1]
-    written = WRITES[target.dialect](ask, target, losses)
+    written = WRITES[target.api](ask, target, losses)
     repeats = api == "responses"
     asked = {key: body[key] for key in ECHOED if key in body} if repeats else {}
     return _translated(written, losses, shows_usage=ask.shows_usage, asked=asked)
