@@ -25,7 +25,7 @@ MODELS = {
     "gemini": "gemini-3-flash-preview",
 }
 # Mistral has chat completions alone, and a model of OpenAI's has Responses alone.
-SERVED = MODELS | {"mistral": "mistral-small-latest", "pro": "gpt-5.4-pro"}
+SERVED = MODELS | {"mistral": "mistral-small-latest", "pro": "gpt-5.4-pro", "cohere": "command-a"}
 OWNERS = {"pro": "openai"}  # whose a name is, where it is no provider's
 ROUTES = "".join(
     f"""
@@ -71,7 +71,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A product of its own, whose gateway has keys for all three."""
     folder = tmp_path_factory.mktemp("translation")
     with processes.stand_in(folder / "stand-in.log") as (upstream, _):
-        upstreams = dict.fromkeys((*MODELS, "mistral"), upstream)
+        upstreams = dict.fromkeys((*MODELS, "mistral", "cohere"), upstream)
         settings = processes.FAST_ROWS + SETTINGS
         environ = {"GATEWAY_KEY": "sk-T0SECRET-translation"}
         with processes.serve(folder / "p", upstreams, settings=settings, environ=environ) as found:
@@ -281,6 +281,50 @@ def test_openai_embeddings(served: Serving, chat: "openai.OpenAI") -> None:
     assert raw.headers["x-taximeter-losses"] == "usage"
     with pytest.raises(openai.BadRequestError, match="token ids"):
         chat.embeddings.create(model="gemini/gemini-embedding-001", input=[1, 2])
+
+
+def test_openai_embeddings_at_cohere(served: Serving, chat: "openai.OpenAI") -> None:
+    """With what they are for, which OpenAI's SDK says beside its own fields."""
+    model = "cohere/embed-v4.0"
+    raw = chat.embeddings.with_raw_response.create(
+        model=model, input=["time", "people"], extra_body={"input_type": "search_document"}
+    )
+    found = raw.parse()
+    assert len(found.data) == 2
+    stored = row(served, raw.headers["x-taximeter-request-id"])
+    assert (stored["provider"], stored["translated"]) == ("cohere", True)
+    assert (stored["cost_status"], stored["input_tokens_total"]) == (
+        "exact",
+        found.usage.prompt_tokens,
+    )
+    with pytest.raises(openai.BadRequestError, match="input_type"):
+        chat.embeddings.create(model=model, input="time")
+
+
+@pytest.mark.parametrize(
+    ("model", "purpose"),
+    [
+        ("openai/text-embedding-3-small", None),
+        ("cohere/embed-v4.0", "RETRIEVAL_QUERY"),
+        ("gemini/gemini-embedding-001", "RETRIEVAL_QUERY"),
+    ],
+)
+def test_google_genais_embeddings(gemini: "genai.Client", model: str, purpose: str | None) -> None:
+    """At others and at its own provider; what another has no word for is refused."""
+    texts: Any = ["time", "people"]
+    types = genai.types
+    asked = types.EmbedContentConfig(task_type=purpose)
+    made = gemini.models.embed_content(model=model, contents=texts, config=asked)
+    assert made.embeddings is not None
+    assert len(made.embeddings) == 2
+    assert all(one.values for one in made.embeddings)
+    if purpose is None:
+        with pytest.raises(genai.errors.ClientError, match="taskType"):
+            gemini.models.embed_content(
+                model=model,
+                contents=texts,
+                config=types.EmbedContentConfig(task_type="RETRIEVAL_QUERY"),
+            )
 
 
 def test_errors_are_of_the_callers_own_class(

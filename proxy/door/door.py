@@ -20,12 +20,12 @@ from proxy.door.counting import Counted
 from proxy.door.plan import Arrived, Asked, Plan, Sent
 from proxy.door.plans import Planner
 from proxy.door.refusals import refused
-from proxy.door.request import Sender, model_in_path
+from proxy.door.request import METHODS, Sender, model_in_path
 from proxy.door.stage import Stage
 from proxy.door.state import State
 from proxy.exchange import Begun, GatewayNote, Outcome
 from proxy.gateway import names
-from proxy.gateway.body import with_model
+from proxy.gateway.body import with_model, with_resource
 from proxy.gateway.chain import Target
 from proxy.gateway.options import GatewayCaller
 from proxy.reading.heads import lower
@@ -45,8 +45,7 @@ PATHS = (
     *("/v1/messages", "/v1/messages/count_tokens"),
 )
 MODELS = ("/v1/models", "/v1beta/models")
-METHODS = ("generateContent", "streamGenerateContent")
-GEMINI_PATH = "/v1beta/models/NAME:generateContent or :streamGenerateContent"
+GEMINI_PATH = f"/v1beta/models/NAME:{{{','.join(METHODS)}}}"
 TOKEN_WANTED = (
     "the gateway requires a caller's token (gateway.callers). Make one with `taximeter keys add "
     "NAME`, and send it as the API key."
@@ -174,8 +173,7 @@ class GatewayDoor:
         else:
             query = arrived.request.path.partition("?")[2]
             path = targets.own_path(provider, plan.asked.path, query, options.model)
-            in_path = model_in_path(plan.asked.path)
-            body = plan.body if in_path else with_model(plan.body, options.model)
+            body = _addressed(plan, options.model)
         route = Route(provider, path, {})
         length = (b"Content-Length", b"%d" % len(body))
         is_foreign = translated is not None
@@ -218,6 +216,13 @@ class GatewayDoor:
         _, log = self._relay.noted(arrived.request, headers, route, plan.end_note(attempts))
         log.end(Outcome.REFUSED, error)
         log.flush()
+
+
+def _addressed(plan: Plan, model: str) -> bytes:
+    """The caller's body for this model, which Gemini's path names, and its embeddings once more."""
+    if not model_in_path(plan.asked.path):
+        return with_model(plan.body, model)
+    return with_resource(plan.body, model) if plan.facts.operation == "embeddings" else plan.body
 
 
 def _token(headers: RequestHeaders) -> str:

@@ -91,7 +91,7 @@ class Interpreter:
         """All of an answer, or of an error.  Raises ValueError for what is no answer."""
         body, kind = bytes(self._body), JSON
         lost: tuple[str, ...] = ()
-        if self._ours and self._between.caller != "gemini":
+        if self._ours and not self._between.caller.startswith("gemini"):
             made = body  # in a form that both SDKs read
         elif status >= 400:
             made = error(self._between.caller, status, body)

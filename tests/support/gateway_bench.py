@@ -24,7 +24,11 @@ from support.relay_bench import Bench, Handler, Message, bench, listening, read_
 
 TOKEN = "tmt_" + "x" * 43
 KEYS = {"one": "sk-T0SECRET-one", "two": "sk-T0SECRET-two"}
-FOREIGN = {"anthropic": "/v1", "gemini": "/v1beta"}  # other dialects, each its own provider
+FOREIGN = {
+    "anthropic": "/v1",
+    "gemini": "/v1beta",
+    "cohere": "/v2",
+}  # other dialects, each its own provider
 CUT = b"cut"  # close without an answer
 SILENCE = b"silence"  # never answer
 

@@ -224,10 +224,10 @@ def arguments(use: Use, losses: Losses) -> Mapping[str, object]:
 
 
 class Settings:
-    """An Ask's settings while they are written; what nobody takes is lost by its own name."""
+    """Settings while they are written; what nobody takes is lost by its own name."""
 
-    def __init__(self, ask: Ask, losses: Losses) -> None:
-        self._left = dict(ask.settings)
+    def __init__(self, settings: Mapping[str, Setting], losses: Losses) -> None:
+        self._left = dict(settings)
         self._losses = losses
 
     def take(self, name: str) -> object:

@@ -33,7 +33,7 @@ def write(ask: Ask, target: Target, losses: Losses) -> Json:
     body: Json = {"model": target.model, "messages": [*_messages(ask, target, losses)]}
     if ask.tools:
         body["tools"] = [_tool(one, losses) for one in ask.tools]
-    _settings(Settings(ask, losses), target, body)
+    _settings(Settings(ask.settings, losses), target, body)
     if ask.stream:
         body["stream"] = True
         if target.provider not in UNASKED:  # whoever reads it may need the numbers

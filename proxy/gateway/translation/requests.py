@@ -8,7 +8,7 @@ import msgspec
 from proxy.gateway.translation import (
     anthropic_reads,
     anthropic_writes,
-    embeddings,
+    embeddings_asks,
     gemini_reads,
     gemini_writes,
     openai_reads,
@@ -39,6 +39,7 @@ APIS: Mapping[tuple[str, str], str] = {
     ("openai", "embeddings"): "embeddings",
     ("anthropic", "messages"): "anthropic",
     ("gemini", "generate_content"): "gemini",
+    ("gemini", "embeddings"): "gemini_embeddings",
 }
 TURNS = {
     "openai": "messages",
@@ -62,8 +63,8 @@ class Translated:
 
 def reached(api: str) -> tuple[str, ...]:
     """The APIs that requests of another are translated to."""
-    if api == "embeddings":
-        return embeddings.REACHED
+    if api in embeddings_asks.REACHED:
+        return embeddings_asks.REACHED[api]
     return tuple(one for one in WRITES if api in READS and one != api)
 
 
@@ -76,9 +77,9 @@ def translate(
     for what its own API refuses.
     """
     losses = Losses(drop)
-    if api == "embeddings":
-        vectors = embeddings.written(body, target.model, losses)
-        return _translated(vectors, losses, asked=embeddings.asked(body, target.model))
+    if api in embeddings_asks.REACHED:
+        vectors = embeddings_asks.translated(api, body, target, losses)
+        return _translated(vectors, losses, asked=embeddings_asks.asked(api, body, target.model))
     ask = READS[api](body, losses)
     ask.stream = stream  # of Gemini's, only the path says so
     if ask.turns and ask.turns[-1].role == "assistant":

@@ -45,7 +45,7 @@ def write(ask: Ask, target: Target, losses: Losses) -> Json:
     body: Json = {"model": target.model, "input": items, "store": False}
     if ask.tools:
         body["tools"] = [_tool(one, losses) for one in ask.tools]
-    _settings(Settings(ask, losses), target, body)
+    _settings(Settings(ask.settings, losses), target, body)
     thinks = THINKING & ask.settings.keys() and body.get("reasoning") != {"effort": "none"}
     if thinks or any(one.get("type") == "reasoning" for one in items):
         body["include"] = [ENCRYPTED]  # which models that do not reason refuse
