@@ -11,7 +11,7 @@ from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.errors import find_error, find_error_body, redacted
 from proxy.dialects.tally import Tally
 from proxy.dialects.token_times import TokenTimes
-from proxy.dialects.values import mapping
+from proxy.dialects.values import integer, mapping
 from proxy.exchange import CountRequest, Part, Reading, Timing
 
 PARTS_MAX = 100_000  # a batch output file holds at most 50,000 lines
@@ -184,19 +184,25 @@ class Draft:
 
 
 class Failed:
-    """Reads the body of a 4xx or 5xx: no provider charges for those."""
+    """Reads the body of a 4xx or 5xx: nobody charges for those, unless it says what it used."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.billable = False
-        self._draft.flag(Reason.HTTP_ERROR)
+        self._used = False
         self._draft.error_type = str(ask.status)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
         self._draft.blame(*find_error_body(document))
         self._draft.complete = True
+        usage = mapping(document, "usage")
+        self._used = self._used or any(integer(one) for one in usage.values())
 
     def close(self) -> Reading:
         """See `Reader.close`."""
-        return self._draft.reading()
+        if not self._used:
+            self._draft.flag(Reason.HTTP_ERROR)
+            return self._draft.reading()
+        self._draft.flag(Reason.ERROR_WITH_USAGE)
+        return replace(self._draft.reading(), billable=True)
