@@ -20,6 +20,7 @@ from proxy.gateway.options import (
     RouteOptions,
 )
 from proxy.settings.config import Config, Provider
+from proxy.settings.sources import load
 from support.relay_bench import Bench, Handler, Message, bench, listening, read_message
 
 TOKEN = "tmt_" + "x" * 43
@@ -29,6 +30,7 @@ FOREIGN = {
     "gemini": "/v1beta",
     "cohere": "/v2",
 }  # other dialects, each its own provider
+GATEWAYS = ("openrouter", "litellm", "portkey", "tokenmix")  # as the settings have them
 CUT = b"cut"  # close without an answer
 SILENCE = b"silence"  # never answer
 
@@ -81,7 +83,7 @@ def options(folder: Path, *candidates: str, count: int = 1, **route: object) -> 
         file = folder / f"key-{name}"
         file.write_text(secret, encoding="utf-8")
         found[name] = KeyOptions(name=name, provider="openai", value=f"file:{file}")
-    for provider in (*FOREIGN, "chatty", "lone", "dead"):
+    for provider in (*FOREIGN, *GATEWAYS, "chatty", "lone", "dead"):
         found[provider] = replace(found["one"], name=provider, provider=provider)
     listed = [one.rpartition("/") for one in candidates]
     made = RouteOptions(
@@ -114,6 +116,11 @@ async def door(folder: Path, script: Script, made: GatewayOptions) -> AsyncItera
             for name, quirk in (("chatty", "chat_only"), ("lone", "responses_only"))
         }
         providers |= {
+            **{
+                name: replace(found, base_url=f"http://127.0.0.1:{port}")
+                for name, found in load(None, {}).providers.items()
+                if name in GATEWAYS
+            },
             "dead": Provider(name="dead", base_url="http://127.0.0.1:1"),
         }
         async with bench(folder, script.handler(), providers=providers, gateway=made) as b:
