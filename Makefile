@@ -32,7 +32,7 @@ PYTHONS := 3.11 3.12 3.13
 VERSIONED := $(addprefix tests/test_,cli.py cli_serve.py supervisor.py journal.py delivery.py relay*.py \
   websocket.py aiohttp_private.py reading*.py pricing_charge.py pricing_properties.py store.py)
 
-.PHONY: setup run lint test thorough check pythons coverage check-long slow bench cost faults soak receivers clients gateway-clients inspect refusals fuzz mutation focus price-diff routing-tables docs screenshots clean
+.PHONY: setup run lint test thorough check pythons coverage check-long slow bench cost faults soak receivers clients gateway-clients inspect refusals fuzz mutation focus oracles price-diff routing-tables docs screenshots clean
 
 setup: $(STAMP)
 
@@ -125,6 +125,12 @@ focus: setup # the bill by FOCUS through focus-validator, whose numpy is older t
 	.venv-focus/bin/python -m pip install --quiet --disable-pip-version-check \
 	  'focus-validator==1.0.0' 'multimethod<2'
 	$(PYTEST) -q -n 0 tests/test_export_focus.py
+
+oracles: setup # what we ask providers, and litellm and any-llm; any-llm's anthropic is older than ours
+	$(PYTHON) -m venv .venv-oracles
+	.venv-oracles/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'any-llm-sdk[anthropic,gemini]==1.40.2' 'litellm==1.110.2'
+	$(PYTEST) -q -n 0 tests/test_gateway_oracles.py
 
 price-diff: setup # make price-diff GENAI=data.json LITELLM=prices.json
 	$(BIN)/taximeter tariffs compare $(if $(GENAI),--genai '$(GENAI)') $(if $(LITELLM),--litellm '$(LITELLM)')

@@ -276,15 +276,13 @@ class Reason(Enum):
         UNKNOWN,
         "The request went out and no response came: what is billed is unknown, and may be nothing.",
     )
+    ERROR_WITH_USAGE = UNKNOWN, "The provider's error states usage, so it may have billed the call."
     UNKNOWN_ENDPOINT = UNKNOWN, "The endpoint is unknown, and its response states no usage."
     BACKGROUND_USAGE_COMES_LATER = (
         UNKNOWN,
         "The call starts a job; the call that fetches its result is charged for it.",
     )
-    METERING_FAILED = (
-        UNKNOWN,
-        "A bug in Taximeter stopped it from pricing the call; please report it.",
-    )
+    METERING_FAILED = UNKNOWN, "A bug in Taximeter kept it from pricing the call; please report it."
 
     def __str__(self) -> str:
         return self.text

@@ -55,6 +55,7 @@ FOREIGN = frozenset(
         *("DataZoneStandard", "TimeoutStopSec"),  # Azure, systemd
         *("error.metadata", "error.details"),  # of OpenAI's and Anthropic's errors
         *("Throttling.AllocationQuota", "Throttling.RateQuota"),  # DashScope
+        *("content.parts", "content.role"),  # of Gemini's requests for embeddings
         "image_thirdparty",  # a kind in a file of test cases
         *("NAME.toml", "tag.NAME", "tags.NAME"),  # for any provider, for any tag
     )
@@ -62,6 +63,7 @@ FOREIGN = frozenset(
 # Events and files of providers, and facts of other gateways, which only the code names.
 PROVIDERS_OWN = (
     "content.delta",
+    *("content.parts", "content.role"),
     "content.start",
     "content.proto",
     "gateway.retries",

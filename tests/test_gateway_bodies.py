@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.door.wire import Answer, with_headers
 from proxy.gateway.answers import Beginning, decoded, fault_of
-from proxy.gateway.body import model_span, with_model
+from proxy.gateway.body import model_span, with_model, with_resource
 from support.gateway_bench import error, events, said
 
 JSON = st.recursive(
@@ -124,3 +124,25 @@ def test_headers_are_replaced() -> None:
     assert with_headers(data, {"x-should-retry": "false"}) == (
         b"HTTP/1.1 429 X\r\nA: 1\r\nx-should-retry: false\r\n\r\nbody\r\n\r\n"
     )
+
+
+@given(JSON, st.lists(st.booleans(), max_size=3), st.sampled_from([None, 1]))
+def test_geminis_embeddings_name_their_model_again(
+    rest: object, named: list[bool], indent: int | None
+) -> None:
+    """At the top and in each request of a batch; whatever else is called `model` stays."""
+
+    def asked(model: str) -> bytes:
+        inner = [{"content": {"model": rest}, **({"model": model} if n else {})} for n in named]
+        document = {"model": model, "requests": inner, "x": [{"model": "y"}], "z": {"model": "y"}}
+        return json.dumps(document, indent=indent).encode()
+
+    assert with_resource(asked("models/r"), "m") == asked("models/m")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"]", b'{"model": 7}', b'["model", "x"]', b'{"requests": 1}']
+)
+def test_a_body_that_names_no_model_stays(body: bytes) -> None:
+    """Gemini has it in the path."""
+    assert with_resource(body, "m") == body

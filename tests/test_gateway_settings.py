@@ -256,10 +256,10 @@ def test_a_field_that_no_api_has_is_told(tmp_path: Path) -> None:
 def test_a_candidate_that_nobody_can_reach_is_told(tmp_path: Path) -> None:
     """Its provider speaks a dialect that no caller does and nothing is translated into."""
     file = tmp_path / "taximeter.toml"
-    one = '[gateway.routes.r]\ncandidates = [{ provider = "cohere", model = "command" }]\n'
+    one = '[gateway.routes.r]\ncandidates = [{ provider = "bedrock", model = "titan" }]\n'
     file.write_text(one, encoding="utf-8")
     told = list(gateway_warnings(sources.load(file, {})))
-    expected = "its provider speaks cohere, which no caller of the gateway does"
+    expected = "its provider speaks bedrock, which no caller of the gateway does"
     assert f"gateway.routes.r.candidates[0]: {expected}" in told
 
 

@@ -46,19 +46,20 @@ def test_each_provider_gets_its_key_and_nothing_of_the_callers(
 
 
 @pytest.mark.parametrize(
-    ("name", "path"),
+    ("name", "api", "path"),
     [
-        ("openai", "/v1/chat/completions"),
-        ("azure", "/openai/v1/chat/completions"),
-        ("openrouter", "/api/v1/chat/completions"),
-        ("portkey", "/v1/chat/completions"),
-        ("anthropic", "/v1/messages"),
-        ("gemini", "/v1beta/models/m%2Fx:streamGenerateContent?alt=sse"),
+        ("openai", "openai", "/v1/chat/completions"),
+        ("openai", "responses", "/v1/responses"),
+        ("azure", "openai", "/openai/v1/chat/completions"),
+        ("openrouter", "openai", "/api/v1/chat/completions"),
+        ("portkey", "openai", "/v1/chat/completions"),
+        ("anthropic", "anthropic", "/v1/messages"),
+        ("gemini", "gemini", "/v1beta/models/m%2Fx:streamGenerateContent?alt=sse"),
     ],
 )
-def test_where_a_translated_call_goes(name: str, path: str) -> None:
-    """To the operation that all three have, streamed in the way that can be read."""
-    assert targets.foreign_path(provider(name), "m/x", "chat", stream=True) == path
+def test_where_a_translated_call_goes(name: str, api: str, path: str) -> None:
+    """To the operation that all of them have, streamed in the way that can be read."""
+    assert targets.foreign_path(provider(name), api, "m/x", "chat", stream=True) == path
 
 
 def test_gemini_is_asked_with_its_model_in_the_path() -> None:

@@ -331,22 +331,6 @@ async def test_responses_at_providers_without_them(tmp_path: Path, provider: str
     assert b"event: response.completed" in said.body
 
 
-async def test_embeddings_at_gemini(tmp_path: Path) -> None:
-    """One batch for all texts; a vector too few is no answer, and may have been billed."""
-    vectors = {"embeddings": [{"values": [0.5, 1]}, {"values": [2, 0.25]}]}
-    few = {"embeddings": [{"values": [0.5, 1]}]}
-    script = Script({"e": [answer(200, vectors), answer(200, few)]})
-    body = {"model": "r", "input": ["time", "people"]}
-    async with door(tmp_path, script, options(tmp_path, "gemini/e")) as b:
-        found = await b.send(asking(body, path="/gateway/v1/embeddings"))
-        none = await b.send(asking(body, path="/gateway/v1/embeddings"))
-    assert script.seen[0].line == b"POST /v1beta/models/e:batchEmbedContents HTTP/1.1"
-    data = json.loads(found.body)["data"]
-    assert [one["embedding"] for one in data] == [[0.5, 1], [2, 0.25]]
-    assert found.header(b"x-taximeter-losses") == [b"usage"]
-    assert none.line == b"HTTP/1.1 504 Gateway Timeout"
-
-
 async def test_responses_stay_as_they_are_where_they_are_spoken(tmp_path: Path) -> None:
     """Every byte but the model; unless another provider signed what is in them."""
     script = Script({"gpt": [answer(200, {"object": "response"})]})

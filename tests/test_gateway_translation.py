@@ -237,7 +237,7 @@ def test_ids_of_calls_fit_and_still_meet(dialect: str, provider: str, form: str)
         made = requests.translate(
             "gemini",
             {"contents": [{"parts": [{"text": "hi"}]}, *turns]},
-            Target(dialect=dialect, provider=provider, model="m"),
+            Target(api=dialect, provider=provider, model="m"),
             stream=False,
         )
         messages = json.loads(made.body)["messages"]

@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from proxy.gateway.translation import requests
 from proxy.gateway.translation.fields import FIELDS, Field, covers
 from proxy.gateway.translation.losses import Refused
-from proxy.gateway.translation.neutral import Target
-from support.translation import BASES, example
+from support.translation import base, example, target
 
 ROWS = [(api, row) for api, rows in FIELDS.items() for row in rows]
 # What says nothing beside what the other API says by itself.
@@ -21,6 +20,7 @@ IMPLIED = frozenset(
         *("model", "stream", "stream_options.include_usage", "service_tier"),
         *("messages[].content[].caller.type", "tools[].type"),
         *("input[].id", "input[].status", "input[].caller.type", "encoding_format"),
+        *("content.role", "requests[].content.role", "requests[].model"),
     )
 )
 # What a request of Google's SDK says to the SDK, or in other places.
@@ -32,22 +32,21 @@ BESIDE = (
 
 
 def translated(api: str, body: Any, to: str, *drop: str) -> requests.Translated:
-    """For the provider that the dialect is named after."""
-    target = Target(dialect=to, provider=to, model="m")
-    return requests.translate(api, body, target, drop, stream=bool(body.get("stream")))
+    """For the provider that the API is named after, or whose it is."""
+    return requests.translate(api, body, target(to), drop, stream=bool(body.get("stream")))
 
 
 @pytest.mark.parametrize(("api", "row"), ROWS, ids=lambda one: getattr(one, "name", one))
 def test_each_row_is_what_is_done(api: str, row: Field) -> None:
     """Carried fields arrive; others are refused by name, and listed if the route drops them."""
-    body = example(api, row.name)
     for to in requests.reached(api):
+        body = example(api, row.name, to)
         if to in row.carried or to in row.listed:
             found = translated(api, body, to)
             named = [one for one in found.losses if covers(row, one)]
             assert bool(named) == (to in row.listed), (to, found.losses)
             if row.name not in IMPLIED and to in row.carried:
-                assert found.body != translated(api, BASES[api], to).body, to
+                assert found.body != translated(api, base(api, row.name, to), to).body, to
             continue
         with pytest.raises(Refused) as caught:
             translated(api, body, to)
@@ -130,6 +129,13 @@ def _gemini() -> Iterator[str]:
             yield f"generationConfig.{name}"
 
 
+def _gemini_embeddings() -> Iterator[str]:
+    types = import_module("google.genai.types")
+    own = [*_modelled(types.Content, "content.", frozenset())]
+    own += [n for n in _modelled(types.EmbedContentConfig, "", frozenset()) if "http" not in n]
+    yield from (f"{at}{name}" for at in ("", "requests[].") for name in own)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("api", "names"),
@@ -139,6 +145,7 @@ def _gemini() -> Iterator[str]:
         ("embeddings", _embeddings),
         ("anthropic", _anthropic),
         ("gemini", _gemini),
+        ("gemini_embeddings", _gemini_embeddings),
     ],
 )
 def test_every_field_of_the_sdks_is_in_the_table(api: str, names: Any) -> None:

@@ -24,32 +24,39 @@ MODELS = {
     "anthropic": "claude-haiku-4-5",
     "gemini": "gemini-3-flash-preview",
 }
-SERVED = MODELS | {"mistral": "mistral-small-latest"}  # which has chat completions alone
+# Mistral has chat completions alone, and a model of OpenAI's has Responses alone.
+SERVED = MODELS | {"mistral": "mistral-small-latest", "pro": "gpt-5.4-pro", "cohere": "command-a"}
+OWNERS = {"pro": "openai"}  # whose a name is, where it is no provider's
 ROUTES = "".join(
     f"""
-[gateway.keys.{provider}]
-provider = "{provider}"
+[gateway.keys.{name}]
+provider = "{(provider := OWNERS.get(name, name))}"
 value = "env:GATEWAY_KEY"
-[gateway.routes.to-{provider}]
+[gateway.routes.to-{name}]
 candidates = [{{ provider = "{provider}", model = "{model}" }}]
-[gateway.routes.limited-{provider}]
+[gateway.routes.limited-{name}]
 deadline_s = 0.5
 candidates = [{{ provider = "{provider}", model = "{model}@status=429,retry-after-s=1" }}]
-[gateway.routes.broken-{provider}]
+[gateway.routes.broken-{name}]
 candidates = [{{ provider = "{provider}", model = "{model}@error-after=2" }}]
-[gateway.routes.wrong-{provider}]
+[gateway.routes.wrong-{name}]
 candidates = [{{ provider = "{provider}", model = "{model}@status=400" }}]
-[gateway.routes.lossy-{provider}]
+[gateway.routes.lossy-{name}]
 candidates = [{{ provider = "{provider}", model = "{model}" }}]
 drop = ["seed", "top_k", "topK", "cache_control", "metadata"]
 """
-    for provider, model in SERVED.items()
+    for name, model in SERVED.items()
 )
 SETTINGS = f"""
 [gateway.callers.search]
 token_hash = "{hashed(TOKEN)}"
 {ROUTES}
+""" + "".join(
+    f"""[gateway.models."openai/gpt-5.4-pro{steering}"]
+responses_only = true
 """
+    for steering in ("", "@status=429,retry-after-s=1", "@error-after=2", "@status=400")
+)
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 WEATHER: dict[str, Any] = {
     "type": "object",
@@ -64,7 +71,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A product of its own, whose gateway has keys for all three."""
     folder = tmp_path_factory.mktemp("translation")
     with processes.stand_in(folder / "stand-in.log") as (upstream, _):
-        upstreams = dict.fromkeys(SERVED, upstream)
+        upstreams = dict.fromkeys((*MODELS, "mistral", "cohere"), upstream)
         settings = processes.FAST_ROWS + SETTINGS
         environ = {"GATEWAY_KEY": "sk-T0SECRET-translation"}
         with processes.serve(folder / "p", upstreams, settings=settings, environ=environ) as found:
@@ -101,7 +108,7 @@ def row(served: Serving, request_id: str) -> Row:
     return found
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "pro"])
 def test_openai_chat(served: Serving, chat: "openai.OpenAI", provider: str) -> None:
     """Whole and streamed; usage is the provider's, and the row is the provider's call."""
     messages: Any = [
@@ -120,7 +127,7 @@ def test_openai_chat(served: Serving, chat: "openai.OpenAI", provider: str) -> N
     whole = raw.parse()
     assert whole.choices[0].message.content
     assert whole.choices[0].finish_reason == "stop"
-    assert whole.model == MODELS[provider]
+    assert whole.model == SERVED[provider]
     assert "x-taximeter-losses" not in raw.headers
     chunks = list(
         chat.chat.completions.create(
@@ -133,14 +140,14 @@ def test_openai_chat(served: Serving, chat: "openai.OpenAI", provider: str) -> N
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert chunks[-1].usage is not None
     found = row(served, raw.headers["x-taximeter-request-id"])
-    assert (found["provider"], found["translated"]) == (provider, True)
+    assert (found["provider"], found["translated"]) == (OWNERS.get(provider, provider), True)
     assert (found["cost_status"], found["losses"]) == ("exact", [])
     assert whole.usage is not None
     assert Decimal(str(found["cost_usd"])) > 0
     assert whole.usage.completion_tokens == found["output_tokens_total"]
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "pro"])
 def test_openai_tools_and_schema(chat: "openai.OpenAI", provider: str) -> None:
     """A forced tool, its result, a strict answer; whole, and as a stream of calls."""
     tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": WEATHER}}]
@@ -174,7 +181,7 @@ def test_openai_tools_and_schema(chat: "openai.OpenAI", provider: str) -> None:
     assert strict.choices[0].message.content
 
 
-@pytest.mark.parametrize("provider", ["openai", "gemini"])
+@pytest.mark.parametrize("provider", ["openai", "gemini", "pro"])
 def test_anthropic_messages(served: Serving, claude: "anthropic.Anthropic", provider: str) -> None:
     """Whole and streamed, with tools and a picture."""
     picture: Any = {"type": "base64", "media_type": "image/png", "data": PNG}
@@ -208,11 +215,11 @@ def test_anthropic_messages(served: Serving, claude: "anthropic.Anthropic", prov
     )
     assert after.stop_reason == "end_turn"
     found = row(served, raw.headers["x-taximeter-request-id"])
-    assert (found["provider"], found["translated"]) == (provider, True)
+    assert (found["provider"], found["translated"]) == (OWNERS.get(provider, provider), True)
     assert said.usage.output_tokens == found["output_tokens_total"]
 
 
-@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "pro"])
 def test_google_genai(gemini: "genai.Client", provider: str) -> None:
     """Whole, streamed, and with tools, in its own dialect and others."""
     types = genai.types
@@ -276,13 +283,57 @@ def test_openai_embeddings(served: Serving, chat: "openai.OpenAI") -> None:
         chat.embeddings.create(model="gemini/gemini-embedding-001", input=[1, 2])
 
 
+def test_openai_embeddings_at_cohere(served: Serving, chat: "openai.OpenAI") -> None:
+    """With what they are for, which OpenAI's SDK says beside its own fields."""
+    model = "cohere/embed-v4.0"
+    raw = chat.embeddings.with_raw_response.create(
+        model=model, input=["time", "people"], extra_body={"input_type": "search_document"}
+    )
+    found = raw.parse()
+    assert len(found.data) == 2
+    stored = row(served, raw.headers["x-taximeter-request-id"])
+    assert (stored["provider"], stored["translated"]) == ("cohere", True)
+    assert (stored["cost_status"], stored["input_tokens_total"]) == (
+        "exact",
+        found.usage.prompt_tokens,
+    )
+    with pytest.raises(openai.BadRequestError, match="input_type"):
+        chat.embeddings.create(model=model, input="time")
+
+
+@pytest.mark.parametrize(
+    ("model", "purpose"),
+    [
+        ("openai/text-embedding-3-small", None),
+        ("cohere/embed-v4.0", "RETRIEVAL_QUERY"),
+        ("gemini/gemini-embedding-001", "RETRIEVAL_QUERY"),
+    ],
+)
+def test_google_genais_embeddings(gemini: "genai.Client", model: str, purpose: str | None) -> None:
+    """At others and at its own provider; what another has no word for is refused."""
+    texts: Any = ["time", "people"]
+    types = genai.types
+    asked = types.EmbedContentConfig(task_type=purpose)
+    made = gemini.models.embed_content(model=model, contents=texts, config=asked)
+    assert made.embeddings is not None
+    assert len(made.embeddings) == 2
+    assert all(one.values for one in made.embeddings)
+    if purpose is None:
+        with pytest.raises(genai.errors.ClientError, match="taskType"):
+            gemini.models.embed_content(
+                model=model,
+                contents=texts,
+                config=types.EmbedContentConfig(task_type="RETRIEVAL_QUERY"),
+            )
+
+
 def test_errors_are_of_the_callers_own_class(
     chat: "openai.OpenAI", claude: "anthropic.Anthropic", gemini: "genai.Client"
 ) -> None:
     """A limit, a mistake and a stream that fails, of each provider, for each SDK."""
     errors = genai.errors
     asked: Any = [{"role": "user", "content": "time people year"}]
-    for provider in MODELS:
+    for provider in (*MODELS, "pro"):
         with pytest.raises(openai.RateLimitError):
             chat.chat.completions.create(model=f"limited-{provider}", messages=asked)
         with pytest.raises(anthropic.RateLimitError):

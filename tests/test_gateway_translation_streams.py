@@ -33,7 +33,7 @@ from proxy.gateway.translation.neutral import (
 from support.answered import answered, cut, heard, said_by
 
 DIALECTS = ("openai", "anthropic", "gemini")
-PAIRS = [(a, b) for a in DIALECTS for b in DIALECTS if a != b]
+PAIRS = [(a, b) for a in (*DIALECTS, "responses") for b in DIALECTS if a != b]
 
 
 def meaning(answer: Answer) -> tuple[Any, ...]:
@@ -97,6 +97,8 @@ def test_an_error_in_a_stream_is_the_callers(provider: str, caller: str) -> None
         "anthropic": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",'
         b'"message":"Full"}}\n\n',
         "gemini": b'data: {"error":{"code":503,"message":"Full","status":"UNAVAILABLE"}}\n\n',
+        "responses": b'data: {"type":"response.failed","response":{"status":"failed","error":'
+        b'{"code":"server_error","message":"Full"}}}\n\n',
     }
     more = said_by(provider, [Begin(id="a", model="m"), Said("no")])
     stream = Stream(Between(caller=caller, provider=provider))
@@ -205,7 +207,7 @@ def _sent_on(caller: str, turn: dict[str, Any]) -> Any:
     else:
         said = {"role": "user", "content": "hi"}
         body = {"model": "m", "messages": [said, turn, said]}
-    target = Target(dialect="anthropic", provider="anthropic", model="m")
+    target = Target(api="anthropic", provider="anthropic", model="m")
     made = requests.translate(caller, body, target, stream=False)
     return json.loads(made.body)["messages"][1]["content"]
 
@@ -238,7 +240,7 @@ def test_geminis_signatures_come_back_to_their_calls(caller: str, stream: bool) 
         turn = {key: one for key, one in says["choices"][0]["message"].items() if one is not None}
     else:
         turn = {"role": "assistant", "content": says["content"]}
-    target = Target(dialect="gemini", provider="gemini", model="gemini-3-pro")
+    target = Target(api="gemini", provider="gemini", model="gemini-3-pro")
     made = requests.translate(caller, asked | {"messages": [hi, turn, hi]}, target, stream=False)
     parts = json.loads(made.body)["contents"][1]["parts"]
     calls = [part for part in parts if "functionCall" in part]

@@ -56,6 +56,18 @@ def call(
 
 
 @pytest.mark.parametrize(
+    ("usage", "reason"),
+    [(USAGE, "error_with_usage"), (None, "http_error"), ({"total_tokens": 0}, "http_error")],
+)
+def test_an_error_that_says_what_it_used(usage: object, reason: str) -> None:
+    """Errors are free, but whoever states usage may bill it: that is unknown, and not 0."""
+    failed = {"error": {"message": "died", "type": "server_error"}, "usage": usage}
+    found = call(json.dumps(failed).encode(), status=500)
+    assert (found.billable, texts(found.reasons)) == (reason == "error_with_usage", (reason,))
+    assert (found.parts, found.error_type) == ((), "server_error")
+
+
+@pytest.mark.parametrize(
     ("body", "kind", "message"),
     [
         (

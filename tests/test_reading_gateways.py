@@ -103,6 +103,21 @@ def test_litellm() -> None:
     assert found.attributes["provider_request_id"] == "3a1c"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-litellm-cache-key": "9c0f", "x-litellm-response-cost": "4.2e-05"},
+        {"x-litellm-cache-key": "9c0f"},
+        {"x-litellm-response-cost": "0.0"},  # a model whose price it does not know
+    ],
+)
+def test_what_does_not_say_that_litellms_cache_had_it(headers: dict[str, str]) -> None:
+    """Both the key and a cost of nothing do; either alone does not."""
+    found = reading("litellm", PLAIN, {"Content-Type": "application/json", **headers})
+    assert found.billable
+    assert "gateway.cache_status" not in found.attributes
+
+
 def test_portkey() -> None:
     """Whom it asked, which target of its config, and how often."""
     headers = {
@@ -135,6 +150,7 @@ def test_tokenmix() -> None:
         ("portkey", {"x-portkey-cache-status": "HIT"}),
         ("portkey", {"x-portkey-cache-status": "SEMANTIC HIT"}),
         ("openrouter", {"X-OpenRouter-Cache-Status": "HIT", "X-OpenRouter-Cache-Age": "12"}),
+        ("litellm", {"x-litellm-cache-key": "9c0f", "x-litellm-response-cost": "0.0"}),
     ],
 )
 def test_an_answer_from_a_gateways_cache_is_not_billed(
@@ -144,6 +160,7 @@ def test_an_answer_from_a_gateways_cache_is_not_billed(
     found = reading(provider, PLAIN, {"Content-Type": "application/json", **headers})
     assert not found.billable
     assert "gateway_cache" in texts(found.reasons)
+    assert str(found.attributes["gateway.cache_status"]).endswith("HIT")
     document: dict[str, Any] = {
         "at": "2026-11-20T00:00:00Z",
         "provider": provider,

@@ -40,7 +40,7 @@ def facing(facts: Facts, route: Route) -> Facts:
     others = {
         one.options.label: ""
         for one in route.candidates
-        if one.dialect in reached and not speaks(one, facts)
+        if one.api(facts.operation) in reached and not speaks(one, facts)
     }
     return replace(facts, foreign=others) if others else facts
 

@@ -21,7 +21,10 @@ from proxy.journal.disk import write_atomically
 
 log = logging.getLogger(__name__)
 
-CUT = (Reason.CUT_SHORT.text, Reason.NO_RESPONSE.text, Reason.USAGE_NOT_FINAL.text)
+CUT = (
+    *(Reason.CUT_SHORT.text, Reason.NO_RESPONSE.text, Reason.USAGE_NOT_FINAL.text),
+    Reason.ERROR_WITH_USAGE.text,
+)
 ACCOUNTS_MAX = 10_000
 
 

@@ -11,7 +11,7 @@ from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.errors import find_error, find_error_body, redacted
 from proxy.dialects.tally import Tally
 from proxy.dialects.token_times import TokenTimes
-from proxy.dialects.values import mapping
+from proxy.dialects.values import integer, mapping
 from proxy.exchange import CountRequest, Part, Reading, Timing
 from proxy.gateway.limits import retry_delay_s
 
@@ -185,12 +185,12 @@ class Draft:
 
 
 class Failed:
-    """Reads the body of a 4xx or 5xx: no provider charges for those."""
+    """Reads the body of a 4xx or 5xx: nobody charges for those, unless it says what it used."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._draft.billable = False
-        self._draft.flag(Reason.HTTP_ERROR)
+        self._used = False
         self._draft.error_type = str(ask.status)
         self._retry_after_s: float | None = None
 
@@ -200,7 +200,14 @@ class Failed:
         whole = mapping(document[0] if isinstance(document, list) and document else document)
         self._retry_after_s = retry_delay_s(mapping(whole.get("error")))
         self._draft.complete = True
+        usage = mapping(document, "usage")
+        self._used = self._used or any(integer(one) for one in usage.values())
 
     def close(self) -> Reading:
         """See `Reader.close`."""
-        return replace(self._draft.reading(), retry_after_s=self._retry_after_s)
+        if not self._used:
+            self._draft.flag(Reason.HTTP_ERROR)
+            return replace(self._draft.reading(), retry_after_s=self._retry_after_s)
+        self._draft.flag(Reason.ERROR_WITH_USAGE)
+        reading = self._draft.reading()
+        return replace(reading, billable=True, retry_after_s=self._retry_after_s)

@@ -20,12 +20,12 @@ from proxy.door.counting import Counted
 from proxy.door.plan import Arrived, Asked, Plan, Sent
 from proxy.door.plans import Planner
 from proxy.door.refusals import refused
-from proxy.door.request import Sender, model_in_path
+from proxy.door.request import METHODS, Sender, model_in_path
 from proxy.door.stage import Stage
 from proxy.door.state import State
 from proxy.exchange import Begun, GatewayNote, Outcome
 from proxy.gateway import names
-from proxy.gateway.body import with_model
+from proxy.gateway.body import with_model, with_resource
 from proxy.gateway.chain import Target
 from proxy.gateway.options import GatewayCaller
 from proxy.reading.heads import lower
@@ -45,8 +45,7 @@ PATHS = (
     *("/v1/messages", "/v1/messages/count_tokens"),
 )
 MODELS = ("/v1/models", "/v1beta/models")
-METHODS = ("generateContent", "streamGenerateContent")
-GEMINI_PATH = "/v1beta/models/NAME:generateContent or :streamGenerateContent"
+GEMINI_PATH = f"/v1beta/models/NAME:{{{','.join(METHODS)}}}"
 TOKEN_WANTED = (
     "the gateway requires a caller's token (gateway.callers). Make one with `taximeter keys add "
     "NAME`, and send it as the API key."
@@ -160,20 +159,21 @@ class GatewayDoor:
 
     def send(self, stage: Stage, arrived: Arrived, plan: Plan, sent: Sent) -> None:
         """Begin one attempt; `stage` gets its answer."""
-        options = plan.route.candidates[sent.target.candidate].options
+        candidate = plan.route.candidates[sent.target.candidate]
+        options = candidate.options
         provider = self._config.providers[options.provider]
         translated = plan.translated(sent.target)
         if translated is not None:
             facts = plan.facts
+            api = candidate.api(facts.operation)
             path = targets.foreign_path(
-                provider, options.model, facts.operation, stream=facts.stream
+                provider, api, options.model, facts.operation, stream=facts.stream
             )
             body = translated.body
         else:
             query = arrived.request.path.partition("?")[2]
             path = targets.own_path(provider, plan.asked.path, query, options.model)
-            place = plan.model_at
-            body = plan.body if place is None else with_model(plan.body, place, options.model)
+            body = _addressed(plan, options.model)
         route = Route(provider, path, {})
         length = (b"Content-Length", b"%d" % len(body))
         is_foreign = translated is not None
@@ -216,6 +216,13 @@ class GatewayDoor:
         _, log = self._relay.noted(arrived.request, headers, route, plan.end_note(attempts))
         log.end(Outcome.REFUSED, error)
         log.flush()
+
+
+def _addressed(plan: Plan, model: str) -> bytes:
+    """The caller's body for this model, which Gemini's path names, and its embeddings once more."""
+    if plan.model_at is not None:
+        return with_model(plan.body, plan.model_at, model)
+    return with_resource(plan.body, model) if plan.facts.operation == "embeddings" else plan.body
 
 
 def _token(headers: RequestHeaders) -> str:

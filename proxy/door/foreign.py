@@ -47,12 +47,12 @@ def foreign(body: bytes, document: Json, route: Route, facts: Facts) -> Foreign:
     own = _FOREIGN.get(api)
     signed = own is not None and own.search(body) is not None
     for one in route.candidates:
-        label, dialect = one.options.label, one.dialect
+        label, to = one.options.label, one.api(facts.operation)
         if speaks(one, facts):
             if signed:
                 why[label] = SIGNED
-        elif dialect in requests.reached(api):
-            target = Target(dialect=dialect, provider=one.options.provider, model=one.options.model)
+        elif to in requests.reached(api):
+            target = Target(api=to, provider=one.options.provider, model=one.options.model)
             try:
                 made[label] = requests.translate(
                     api, document, target, route.options.drop, stream=facts.stream

@@ -91,7 +91,7 @@ class Interpreter:
         """All of an answer, or of an error.  Raises ValueError for what is no answer."""
         body, kind = bytes(self._body), JSON
         lost: tuple[str, ...] = ()
-        if self._ours and self._between.caller != "gemini":
+        if self._ours and not self._between.caller.startswith("gemini"):
             made = body  # in a form that both SDKs read
         elif status >= 400:
             made = error(self._between.caller, status, body)
@@ -125,7 +125,7 @@ def interpreter(
         return None
     between = Between(
         caller=APIS[plan.facts.dialect, plan.facts.operation],
-        provider=plan.route.candidates[target.candidate].dialect,
+        provider=plan.route.candidates[target.candidate].api(plan.facts.operation),
         shows_usage=translated.shows_usage,
         stream=plan.facts.stream,
         as_list="alt=sse" not in request.path.partition("?")[2].split("&"),

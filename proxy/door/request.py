@@ -17,7 +17,9 @@ from proxy.reading.sessions import session
 from proxy.tokens import tokens
 
 SESSION_TAG = "session"
-GEMINI = re.compile(r"/v1(?:beta|alpha)?/models/(.+):(?:generateContent|streamGenerateContent)")
+# What Gemini's models are asked for, by the end of a path.
+METHODS = ("generateContent", "streamGenerateContent", "embedContent", "batchEmbedContents")
+GEMINI = re.compile(rf"/v1(?:beta|alpha)?/models/(.+):(?:{'|'.join(METHODS)})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

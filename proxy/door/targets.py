@@ -6,7 +6,8 @@ from urllib.parse import quote, urlsplit
 from proxy.relay.fields import Pairs
 from proxy.settings.config import Provider
 
-PATHS = {"openai": "/chat/completions", "anthropic": "/messages"}
+PATHS = {"openai": "/chat/completions", "responses": "/responses", "anthropic": "/messages"}
+EMBEDDINGS = {"openai": "/embeddings", "cohere": "/embed"}
 ANTHROPIC_VERSION = (b"anthropic-version", b"2023-06-01")
 # How a dialect, or a provider that differs, is sent its key; all others take a bearer token.
 # https://learn.microsoft.com/azure/ai-foundry/openai/reference, https://portkey.ai/docs/
@@ -37,10 +38,11 @@ def own_path(provider: Provider, path: str, query: str, model: str) -> str:
     return base(provider) + path + (f"?{kept}" if kept else "")
 
 
-def foreign_path(provider: Provider, model: str, operation: str, *, stream: bool) -> str:
-    """Of another dialect, for what the caller asks."""
-    if provider.dialect != "gemini":
-        return base(provider) + PATHS[provider.dialect]
+def foreign_path(provider: Provider, api: str, model: str, operation: str, *, stream: bool) -> str:
+    """Of another API, for what the caller asks."""
+    if api != "gemini":
+        paths = EMBEDDINGS if operation == "embeddings" else PATHS
+        return base(provider) + paths[api]
     method = "streamGenerateContent?alt=sse" if stream else "generateContent"
     if operation == "embeddings":
         method = "batchEmbedContents"

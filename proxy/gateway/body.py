@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 _MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
 _SPACE = b" \t\r\n"
@@ -23,7 +24,7 @@ def model_span(body: bytes) -> tuple[int, int]:
         elif depth == 1 and sign == b",":
             key = b""
         elif depth == 1 and sign == b":":
-            if _is_model(key):
+            if _is(key, "model"):
                 found.append(mark.end())
         elif depth == 1:
             key = sign
@@ -44,11 +45,48 @@ def with_model(body: bytes, span: tuple[int, int], model: str) -> bytes:
     return body[:start] + json.dumps(model).encode() + body[end:]
 
 
-def _is_model(key: bytes) -> bool:
-    """Whether a key is `model`, however it is escaped."""
+def with_resource(body: bytes, model: str) -> bytes:
+    """`body` of Gemini's embeddings with this model wherever it names one: at its top, and in each
+    of its `requests`.  What is no text there stays, for the provider to refuse."""
+    named = json.dumps(f"models/{model}").encode()
+    made, at = [], 0
+    for start, end in _resource_spans(body):
+        made += [body[at:start], named]
+        at = end
+    return b"".join([*made, body[at:]])
+
+
+def _resource_spans(body: bytes) -> Iterator[tuple[int, int]]:
+    """Where the values of these `model`s are, quotes included."""
+    above: list[bytes] = []  # the keys of what is open; b"" for the whole, and for a list's items
+    key, value = b"", False
+    for mark in _MARK.finditer(body):
+        sign = mark[0]
+        if sign in (b"{", b"["):
+            above.append(key)
+            key, value = b"", False
+        elif sign in (b"}", b"]"):
+            del above[-1:]
+            key, value = b"", False
+        elif sign == b":":
+            value = True
+        elif sign == b",":
+            key, value = b"", False
+        elif not value:
+            key = sign
+        elif _is(key, "model") and (len(above) == 1 or _in_requests(above)):
+            yield mark.span()
+
+
+def _in_requests(above: list[bytes]) -> bool:
+    return len(above) == 3 and _is(above[1], "requests")
+
+
+def _is(key: bytes, name: str) -> bool:
+    """Whether a key is this name, however it is escaped."""
     if b"\\" not in key:
-        return key == b'"model"'
+        return key == b'"%b"' % name.encode()
     try:
-        return bool(json.loads(key) == "model")
+        return bool(json.loads(key) == name)
     except ValueError:
         return False

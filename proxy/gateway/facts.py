@@ -26,6 +26,8 @@ OPERATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "/messages/count_tokens": ("anthropic", "count_tokens"),
         ":generateContent": ("gemini", "generate_content"),
         ":streamGenerateContent": ("gemini", "generate_content"),
+        ":embedContent": ("gemini", "embeddings"),
+        ":batchEmbedContents": ("gemini", "embeddings"),
     }
 )
 # `type` of a part → what it is.  OpenAI chat and Responses, Anthropic.

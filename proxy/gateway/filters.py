@@ -11,7 +11,9 @@ from proxy.gateway.when import When, parse
 
 UNKNOWN = ModelFacts(name="")
 UNSPOKEN = "dialect: it speaks {}"
-CHAT_ONLY = "chat_only"  # the quirk of a provider that speaks OpenAI's dialect without Responses
+# Quirks of providers that speak OpenAI's dialect: without Responses, and with nothing else.
+CHAT_ONLY = "chat_only"
+RESPONSES_ONLY = "responses_only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,13 @@ class Candidate:
     model: ModelFacts = UNKNOWN
     region: str = ""
     blocked: str = ""
+
+    def api(self, operation: str) -> str:
+        """In which API it is asked for this, where it is not asked as its caller asked: its
+        dialect, or "responses" where it has no other of OpenAI's for a conversation."""
+        alone = self.model.responses_only or RESPONSES_ONLY in self.quirks
+        talks = self.dialect == "openai" and operation != "embeddings"
+        return "responses" if alone and talks else self.dialect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +129,10 @@ def excluded(candidate: Candidate, route: RouteOptions, facts: Facts) -> str:
 
 def speaks(candidate: Candidate, facts: Facts) -> bool:
     """Whether it takes a request as it came."""
-    lacks = facts.operation == "responses" and CHAT_ONLY in candidate.quirks
-    return candidate.dialect == facts.dialect and not lacks
+    if facts.operation == "responses" and CHAT_ONLY in candidate.quirks:
+        return False
+    lacks_chat = facts.operation == "chat" and candidate.api("chat") == "responses"
+    return candidate.dialect == facts.dialect and not lacks_chat
 
 
 def _dialect(candidate: Candidate, facts: Facts) -> str:

@@ -113,6 +113,7 @@ class ModelFacts:
     modalities: tuple[str, ...] = ()  # (): not known
     region: str = ""  # "": its provider's
     data_policy: tuple[str, ...] = ()  # your own words, such as "no-training"
+    responses_only: bool = False  # of OpenAI's APIs it has Responses alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

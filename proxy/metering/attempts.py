@@ -5,6 +5,7 @@ follows.  Where its end alone does not rule that out, the relay notes that it ga
 """
 
 from exporters.record import Record
+from pricing.reason import Reason
 from proxy.exchange import Outcome
 from proxy.gateway.chain import closes
 from proxy.gateway.failures import DEADLINE, FAILED_OVER, Fault, What, what
@@ -22,7 +23,7 @@ def what_of(record: Record) -> What:
             status=record.http_status,
             code=record.error_type,
             message=record.error_message,
-            has_usage=bool(record.usage) and record.outcome == Outcome.HTTP_ERROR,
+            has_usage=Reason.ERROR_WITH_USAGE.text in record.reasons,
         )
         return what(fault)
     return what(Fault(sent=record.outcome != Outcome.UNREACHABLE))

@@ -91,6 +91,8 @@ def basis_of(reading: Reading, access: Access = NO_ACCESS) -> Basis:
 
 def charged(subcalls: Sequence[Subcall], basis: Basis, book: TariffBook) -> Charge:
     """The charge of a billable call, live or stored."""
+    if Reason.ERROR_WITH_USAGE in basis.reasons:
+        return Charge(usd=None, status=Status.UNPRICED, reasons=basis.reasons)
     # Counted tokens may stand in for usage that was not reported; if none do, `price` says so.
     doubts = [cause for cause in basis.reasons if cause is not Reason.NO_USAGE]
     charge = lowered(_charge_of(subcalls, basis, book), doubts)

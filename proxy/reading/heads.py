@@ -69,7 +69,15 @@ def cost(reading: Reading, headers: Mapping[str, str]) -> Decimal | None:
 def is_cached(headers: Mapping[str, str]) -> bool:
     """Whether a gateway answered from its own cache."""
     names = (name for name, there in _GATEWAY.items() if there == "gateway.cache_status")
-    return any(headers.get(name, "").upper() in _HITS for name in names)
+    said = any(headers.get(name, "").upper() in _HITS for name in names)
+    return said or _is_cached_by_litellm(headers)
+
+
+def _is_cached_by_litellm(headers: Mapping[str, str]) -> bool:
+    """It names the key of what its cache had, and costs nothing then (1.110.2)."""
+    costs = headers.get(_COST, "")
+    free = COST_TEXT.fullmatch(costs) is not None and not Decimal(costs)
+    return free and bool(headers.get("x-litellm-cache-key"))
 
 
 def facts(headers: Mapping[str, str]) -> dict[str, Attribute]:
@@ -82,6 +90,8 @@ def facts(headers: Mapping[str, str]) -> dict[str, Attribute]:
     for name, attribute in _GATEWAY.items():
         if said := headers.get(name, ""):
             found[attribute] = said[:VALUE_CHARS_MAX]
+    if _is_cached_by_litellm(headers):
+        found["gateway.cache_status"] = _HITS[0]
     if request_id := first(headers, _REQUEST_IDS):
         found["provider_request_id"] = request_id
     return found

@@ -42,6 +42,10 @@ QUIRKS: Mapping[str, str] = {
         "it has OpenAI's chat completions and no Responses: the gateway translates requests of "
         "Responses for it. https://docs.mistral.ai/api"
     ),
+    "responses_only": (
+        "it has OpenAI's Responses and no chat completions: the gateway translates conversations "
+        "of every other API for it. https://platform.openai.com/docs/models/gpt-5-pro"
+    ),
 }
 
 BILLING = ("", LOCAL, TOKENS)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 
 from proxy.gateway import when
-from proxy.gateway.facts import OPERATIONS
 from proxy.gateway.options import (
     HASH_PREFIX,
     MODALITIES,
@@ -22,7 +21,8 @@ from proxy.settings.config import Config
 from proxy.settings.notify_checks import unknown_targets
 from proxy.settings.typed import nearest
 
-SPOKEN = frozenset(dialect for dialect, _ in OPERATIONS.values())
+# Dialects in which the gateway asks: as its callers do, or translated.
+SPOKEN = frozenset(("openai", "anthropic", "gemini", "cohere"))
 RESERVED = "gateway"  # the first path segment of this door
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 TAG = re.compile(r"[a-z0-9_.-]{1,64}")

@@ -1,4 +1,4 @@
-"""An example of each request field of OpenAI's Responses and embeddings."""
+"""An example of each request field of OpenAI's Responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -185,11 +185,4 @@ RESPONSES: Mapping[str, Json] = {
     "image.*": {"image": {"context_compression": "auto"}},
     **{f"input[].{n}.*": _items({"type": "own_item", n: SOMETHING}) for n in RESPONSES_OWN_ITEMS},
     **{f"tools[].{n}.*": {"tools": [{"type": "own", n: SOMETHING}]} for n in RESPONSES_OWN_TOOLS},
-}
-EMBEDDINGS: Mapping[str, Json] = {
-    "model": {},
-    "input": {"input": ["time", "people"]},
-    "dimensions": {"dimensions": 64},
-    "encoding_format": {"encoding_format": "base64"},
-    "user": {"user": "ann"},
 }

@@ -20,11 +20,17 @@ from proxy.gateway.options import (
     RouteOptions,
 )
 from proxy.settings.config import Config, Provider
+from proxy.settings.sources import load
 from support.relay_bench import Bench, Handler, Message, bench, listening, read_message
 
 TOKEN = "tmt_" + "x" * 43
 KEYS = {"one": "sk-T0SECRET-one", "two": "sk-T0SECRET-two"}
-FOREIGN = {"anthropic": "/v1", "gemini": "/v1beta"}  # other dialects, each its own provider
+FOREIGN = {
+    "anthropic": "/v1",
+    "gemini": "/v1beta",
+    "cohere": "/v2",
+}  # other dialects, each its own provider
+GATEWAYS = ("openrouter", "litellm", "portkey", "tokenmix")  # as the settings have them
 CUT = b"cut"  # close without an answer
 SILENCE = b"silence"  # never answer
 
@@ -77,7 +83,7 @@ def options(folder: Path, *candidates: str, count: int = 1, **route: object) -> 
         file = folder / f"key-{name}"
         file.write_text(secret, encoding="utf-8")
         found[name] = KeyOptions(name=name, provider="openai", value=f"file:{file}")
-    for provider in (*FOREIGN, "chatty", "dead"):
+    for provider in (*FOREIGN, *GATEWAYS, "chatty", "lone", "dead"):
         found[provider] = replace(found["one"], name=provider, provider=provider)
     listed = [one.rpartition("/") for one in candidates]
     made = RouteOptions(
@@ -96,7 +102,8 @@ def options(folder: Path, *candidates: str, count: int = 1, **route: object) -> 
 
 @asynccontextmanager
 async def door(folder: Path, script: Script, made: GatewayOptions) -> AsyncIterator[Bench]:
-    """A relay with its door open.  `chatty` has no Responses, `dead` cannot be reached."""
+    """A relay with its door open.  `chatty` has no Responses, `lone` nothing else, `dead` cannot be
+    reached."""
     async with listening(script.handler()) as port:
         providers = {
             name: Provider(
@@ -105,7 +112,15 @@ async def door(folder: Path, script: Script, made: GatewayOptions) -> AsyncItera
             for name, path in {"openai": "/v1", **FOREIGN}.items()
         }
         providers |= {
-            "chatty": replace(providers["openai"], name="chatty", quirks=frozenset({"chat_only"})),
+            name: replace(providers["openai"], name=name, quirks=frozenset({quirk}))
+            for name, quirk in (("chatty", "chat_only"), ("lone", "responses_only"))
+        }
+        providers |= {
+            **{
+                name: replace(found, base_url=f"http://127.0.0.1:{port}")
+                for name, found in load(None, {}).providers.items()
+                if name in GATEWAYS
+            },
             "dead": Provider(name="dead", base_url="http://127.0.0.1:1"),
         }
         async with bench(folder, script.handler(), providers=providers, gateway=made) as b:

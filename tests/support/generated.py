@@ -22,6 +22,8 @@ TITLES = {
     "embeddings": "OpenAI embeddings",
     "anthropic": "Anthropic",
     "gemini": "Gemini",
+    "gemini_embeddings": "Gemini embeddings",
+    "cohere": "Cohere",
 }
 
 
@@ -55,7 +57,7 @@ def address_table() -> str:
 
 
 def field_table() -> str:
-    """Every field of the five APIs' requests, with who else carries it, as Markdown tables."""
+    """Every field of the six APIs' requests, with who else carries it, as Markdown tables."""
     lines = []
     for api, rows in FIELDS.items():
         others = reached(api)

@@ -6,14 +6,16 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from proxy.gateway.translation import requests
+from proxy.gateway.translation.field_names_embeddings import BATCH
 from proxy.gateway.translation.fields import FIELDS
 from proxy.gateway.translation.losses import Losses
 from proxy.gateway.translation.neutral import Target
 from proxy.gateway.translation.values import as_object
 from support.fields_anthropic import anthropic
+from support.fields_embeddings import EMBEDDINGS, HI, gemini_embeddings, with_purpose
 from support.fields_gemini import gemini
 from support.fields_openai import OPENAI
-from support.fields_responses import ASKED, EMBEDDINGS, RESPONSES
+from support.fields_responses import ASKED, RESPONSES
 from support.media import Json
 
 FIELD_NAMES = frozenset(row.name for rows in FIELDS.values() for row in rows)
@@ -27,24 +29,34 @@ BASES: Mapping[str, Json] = {
         "messages": [{"role": "user", "content": "hi"}],
     },
     "gemini": {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
+    "gemini_embeddings": HI,
 }
 
 
-def example(api: str, name: str) -> Json:
-    """A whole request that has this field."""
+def example(api: str, name: str, to: str = "") -> Json:
+    """A whole request that has this field, and what it must have for an API."""
     examples = {
         "openai": OPENAI.__getitem__,
         "responses": RESPONSES.__getitem__,
         "embeddings": EMBEDDINGS.__getitem__,
         "anthropic": anthropic,
         "gemini": gemini,
+        "gemini_embeddings": gemini_embeddings,
     }
-    return BASES[api] | examples[api](name)
+    body = examples[api](name)
+    body = body if name.startswith(BATCH) else BASES[api] | body
+    return with_purpose(body) if to == "cohere" else body
 
 
-def target(dialect: str, model: str = "m") -> Target:
-    """The provider that the dialect is named after."""
-    return Target(dialect=dialect, provider=dialect, model=model)
+def base(api: str, name: str, to: str) -> Json:
+    """The same without it."""
+    body = {"requests": [BASES[api]]} if name.startswith(BATCH) else BASES[api]
+    return with_purpose(body) if to == "cohere" else body
+
+
+def target(api: str, model: str = "m") -> Target:
+    """The provider that the API is named after, or whose it is."""
+    return Target(api=api, provider={"responses": "openai"}.get(api, api), model=model)
 
 
 def translated(dialect: str, body: Any, to: str, *drop: str, model: str = "m") -> Any:

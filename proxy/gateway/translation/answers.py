@@ -4,7 +4,7 @@ A stream's translation depends on its bytes alone, not on how they are cut.  A s
 provider broke off gets no end here either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +12,12 @@ import msgspec
 
 from proxy.gateway.answers import decoded, fault_of
 from proxy.gateway.failures import What, what
-from proxy.gateway.translation import anthropic_says, embeddings, gemini_says, openai_says
+from proxy.gateway.translation import (
+    anthropic_says,
+    embeddings_answers,
+    gemini_says,
+    openai_says,
+)
 from proxy.gateway.translation.anthropic_answers import AnthropicAnswer
 from proxy.gateway.translation.anthropic_says import AnthropicSays
 from proxy.gateway.translation.events import (
@@ -29,11 +34,13 @@ from proxy.gateway.translation.neutral import (
 )
 from proxy.gateway.translation.openai_answers import OpenAiAnswer
 from proxy.gateway.translation.openai_says import OpenAiSays
+from proxy.gateway.translation.responses_answers import ResponsesAnswer
 from proxy.gateway.translation.responses_says import ResponsesSays
 from proxy.gateway.translation.values import as_object
 
 TOO_LONG = "prompt is too long: "  # by which Anthropic's clients know it
 ARGUMENTS = "choices[].message.tool_calls[].function.arguments"  # that are no JSON
+EMBEDDINGS = ("embeddings", "gemini_embeddings")  # APIs of callers
 UNTOLD = "the provider gave no reason."
 
 
@@ -62,7 +69,7 @@ class Between:
     """Whose answer is translated for whom."""
 
     caller: str  # its API: see `requests.APIS`
-    provider: str  # its dialect
+    provider: str  # the API of `requests.WRITES` in which it was asked
     shows_usage: bool = True
     stream: bool = False  # the caller asked for one
     as_list: bool = False  # Gemini's streams without `alt=sse`
@@ -70,10 +77,16 @@ class Between:
     asked: Json = field(default_factory=dict)  # the request, as far as an answer repeats it
 
 
-def _reads(dialect: str) -> _Reads:
-    if dialect == "openai":
-        return OpenAiAnswer()
-    return AnthropicAnswer() if dialect == "anthropic" else GeminiAnswer()
+_READS: Mapping[str, Callable[[], _Reads]] = {
+    "openai": OpenAiAnswer,
+    "responses": ResponsesAnswer,
+    "anthropic": AnthropicAnswer,
+    "gemini": GeminiAnswer,
+}
+
+
+def _reads(api: str) -> _Reads:
+    return _READS[api]()
 
 
 def _says(between: Between) -> _Says:
@@ -90,8 +103,10 @@ def whole(body: bytes, between: Between) -> tuple[bytes, tuple[str, ...]]:
     """The answer, and what of it could not be told.  `body` may also be a whole stream, from a
     provider that sends one unasked.  Raises Failed, and ValueError for what is no answer."""
     document = decoded(body)
-    if between.caller == "embeddings":
-        vectors, untold = embeddings.said(document, between.asked)
+    if between.caller in EMBEDDINGS:
+        vectors, untold = embeddings_answers.said(
+            document, between.provider, between.caller, between.asked
+        )
         return msgspec.json.encode(vectors), untold
     frames = Events()
     documents = [document] if document else map(decoded, (*frames.feed(body), *frames.close()))
@@ -169,7 +184,7 @@ def error_of(api: str, status: int, message: str, *, too_long: bool = False) -> 
     if api in ("openai", "responses", "embeddings"):
         kind = "context_length_exceeded" if too_long else ""
         made = openai_says.error(status, message, kind)
-    elif api == "gemini":
+    elif api in ("gemini", "gemini_embeddings"):
         made = gemini_says.error(status, message)
     else:
         told = not too_long or message.startswith(TOO_LONG)

@@ -46,7 +46,7 @@ def write(ask: Ask, target: Target, losses: Losses) -> Json:
     body["messages"] = [_message(turn, losses) for turn in ask.turns]
     if ask.tools:
         body["tools"] = [_tool(one, losses) for one in ask.tools]
-    _settings(Settings(ask, losses), body)
+    _settings(Settings(ask.settings, losses), body)
     if ask.stream:
         body["stream"] = True
     return body

@@ -1,4 +1,4 @@
-"""The names of all request fields of OpenAI's Responses and embeddings: see `fields`."""
+"""The names of all request fields of OpenAI's Responses: see `fields`."""
 
 # name, who carries it (o: OpenAI's chat, a, g); `~` before one that leaves it out and lists it.
 RESPONSES = """
@@ -82,7 +82,7 @@ text.format.name                                   o a g
 text.format.description                            o a g
 text.format.schema                                 o a g
 text.format.strict                                 o a g
-text.verbosity
+text.verbosity                                     o
 max_output_tokens                                  o a g
 temperature                                        o a g
 top_p                                              o a g
@@ -113,14 +113,6 @@ moderation.*
 access_programs.*
 image.*
 client_metadata.*                                  ~o ~a ~g
-"""
-
-EMBEDDINGS = """
-model                                              g
-input                                              g
-dimensions                                         g
-encoding_format                                    g
-user
 """
 
 # Of items and of tools that are OpenAI's own, or have no schema.

@@ -1,4 +1,4 @@
-"""Every field of the five APIs' requests: who else carries it.  What is not is refused.
+"""Every field of the six APIs' requests: who else carries it.  What is not is refused.
 
 A test holds this table against the SDKs' types and against what is done.  `*` at the end of a name
 stands for all that is below it.  What the answer cannot depend on (a file's name) is left out where
@@ -6,24 +6,29 @@ it is not carried, and always listed.  Sources: the documents that `*_reads.py` 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 
 from proxy.gateway.translation.field_names import ANTHROPIC, ANTHROPIC_OWN, GEMINI, OPENAI
-from proxy.gateway.translation.field_names_responses import (
+from proxy.gateway.translation.field_names_embeddings import (
+    BATCH,
     EMBEDDINGS,
+    GEMINI_EMBEDDINGS,
+    GEMINI_EMBEDDINGS_PARTS,
+)
+from proxy.gateway.translation.field_names_responses import (
     RESPONSES,
     RESPONSES_OWN_ITEMS,
     RESPONSES_OWN_TOOLS,
 )
 
-_NAMES = {"o": "openai", "a": "anthropic", "g": "gemini"}
+_NAMES = {"o": "openai", "r": "responses", "a": "anthropic", "g": "gemini", "c": "cohere"}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`carried` and `listed` are dialects of providers; any other refuses it."""
+    """`carried` and `listed` are APIs of providers; any other refuses it."""
 
     name: str
     carried: frozenset[str]
@@ -44,6 +49,7 @@ def _own(above: str, names: Iterable[str]) -> Iterator[Field]:
     return (Field(f"{above}[].{name}.*", frozenset(), frozenset()) for name in names)
 
 
+_VECTORS = (*_table(GEMINI_EMBEDDINGS), *_own("content.parts", GEMINI_EMBEDDINGS_PARTS))
 FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(
     {
         "openai": tuple(_table(OPENAI)),
@@ -55,6 +61,10 @@ FIELDS: Mapping[str, tuple[Field, ...]] = MappingProxyType(
         "embeddings": tuple(_table(EMBEDDINGS)),
         "anthropic": (*_table(ANTHROPIC), *_own("tools", ANTHROPIC_OWN)),
         "gemini": tuple(_table(GEMINI)),
+        "gemini_embeddings": (
+            *_VECTORS,
+            *(replace(one, name=f"{BATCH}{one.name}") for one in _VECTORS),
+        ),
     }
 )
 

@@ -48,7 +48,7 @@ def write(ask: Ask, target: Target, losses: Losses) -> Json:
         declared = [_tool(one, losses) for one in ask.tools]
         body["tools"] = [{"functionDeclarations": declared}]
     strict = any(one.strict for one in ask.tools)
-    _settings(Settings(ask, losses), body, strict=strict)
+    _settings(Settings(ask.settings, losses), body, strict=strict)
     return body
 
 

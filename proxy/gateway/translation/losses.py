@@ -49,6 +49,10 @@ class Losses:
         else:
             self.refused.setdefault(field, why)
 
+    def need(self, field: str, why: str) -> None:
+        """Without this the target has no request, so nothing may be left out instead."""
+        self.refused.setdefault(_told(field), why)
+
     def mention(self, field: str) -> None:
         """This is left out, which the answer cannot depend on: a label."""
         self._dropped[field] = None

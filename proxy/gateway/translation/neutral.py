@@ -14,7 +14,7 @@ from proxy.gateway.translation.values import as_object
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What only its signer can check: `signer` is a dialect."""
+    """What only its signer can check: `signer` is an API, as in `requests.WRITES`."""
 
     signer: str
     value: str
@@ -156,9 +156,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Whom a request is written for."""
+    """Whom a request is written for: in an API of `requests.WRITES`."""
 
-    dialect: str
+    api: str
     provider: str = ""
     model: str = ""
 
@@ -224,10 +224,10 @@ def arguments(use: Use, losses: Losses) -> Mapping[str, object]:
 
 
 class Settings:
-    """An Ask's settings while they are written; what nobody takes is lost by its own name."""
+    """Settings while they are written; what nobody takes is lost by its own name."""
 
-    def __init__(self, ask: Ask, losses: Losses) -> None:
-        self._left = dict(ask.settings)
+    def __init__(self, settings: Mapping[str, Setting], losses: Losses) -> None:
+        self._left = dict(settings)
         self._losses = losses
 
     def take(self, name: str) -> object:

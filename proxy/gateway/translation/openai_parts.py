@@ -104,3 +104,9 @@ def shared_settings(top: Taker, into: dict[str, Setting]) -> None:
         into["cache_key"] = Setting(key, "prompt_cache_key")
     for key, nothing in NOTHING.items():
         top.skip(key, *nothing)
+
+
+def verbosity_of(of: Taker, into: dict[str, Setting]) -> None:
+    """How much to say; the usual is no setting."""
+    if (said := of.text("verbosity")) not in ("", "medium"):
+        into["verbosity"] = Setting(said, of.name("verbosity"))

@@ -36,6 +36,7 @@ from proxy.gateway.translation.openai_parts import (
     schema_of,
     shared_settings,
     tool_of,
+    verbosity_of,
 )
 from proxy.gateway.translation.signatures import FORMATS, unmarked
 
@@ -70,7 +71,6 @@ _NOTHING: Mapping[str, tuple[object, ...]] = {
     "logprobs": (False,),
     "logit_bias": ({},),
     "modalities": (["text"],),
-    "verbosity": ("medium",),
 }
 
 
@@ -87,6 +87,7 @@ def _settings(top: Taker, ask: Ask) -> None:
         into["stop"] = Setting(settings.texts(stop, "stop"), "stop")
     if effort := top.text("reasoning_effort"):
         into["effort"] = Setting(effort, "reasoning_effort")
+    verbosity_of(top, into)
     if (choice := top.take("tool_choice")) is not None:
         _choice(choice, top.losses, into)
     if (form := top.inner("response_format")) is not None:

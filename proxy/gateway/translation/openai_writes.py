@@ -2,38 +2,30 @@
 
 from collections.abc import Iterator, Sequence
 
-from proxy.gateway.translation import schemas, settings
+from proxy.gateway.translation import openai_made, settings
 from proxy.gateway.translation.ids import fitting
 from proxy.gateway.translation.losses import Losses
 from proxy.gateway.translation.media import as_url, audio_format, is_public
 from proxy.gateway.translation.neutral import (
     Ask,
-    Cache,
-    Choice,
     Media,
     Part,
     Result,
-    Schema,
     Settings,
     Signature,
     Target,
     Text,
-    Thinking,
     Thought,
     Tool,
     Turn,
     Use,
     spoken,
 )
+from proxy.gateway.translation.openai_made import NO_URL, OWN, SIGNED, cached, file_name
 from proxy.gateway.translation.signatures import NAMES
 
 Json = dict[str, object]
-OWN = ("openai", "azure")  # what only they take, and what they alone refuse
-SIGNED = ("openrouter",)  # takes signatures of others, by the names of their formats
 UNASKED = ("mistral",)  # says what was used unasked, and takes no such option
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-LOOSE = "a strict schema requires every property and allows no other"
-NO_URL = "no URLs of documents"
 
 
 def write(ask: Ask, target: Target, losses: Losses) -> Json:
@@ -41,7 +33,7 @@ def write(ask: Ask, target: Target, losses: Losses) -> Json:
     body: Json = {"model": target.model, "messages": [*_messages(ask, target, losses)]}
     if ask.tools:
         body["tools"] = [_tool(one, losses) for one in ask.tools]
-    _settings(Settings(ask, losses), target, body)
+    _settings(Settings(ask.settings, losses), target, body)
     if ask.stream:
         body["stream"] = True
         if target.provider not in UNASKED:  # whoever reads it may need the numbers
@@ -54,43 +46,22 @@ def _settings(left: Settings, target: Target, body: Json) -> None:
     own = target.provider in OWN
     left.copy({"max_tokens": "max_completion_tokens" if own else "max_tokens"}, body)
     left.copy({"stop": "stop", "user": "user", "tier": "service_tier"}, body)
-    left.copy({"cache_key": "prompt_cache_key"} if own else {}, body)
-    left.mention("cache_key")
-    _effort(left, body, own=own)
-    choice = left.take("choice")
-    if isinstance(choice, Choice):
-        words: dict[str, object] = {"any": "required", "auto": "auto", "none": "none"}
-        function = {"type": "function", "function": {"name": choice.name}}
-        body["tool_choice"] = words.get(choice.kind, function)
+    left.copy({"verbosity": "verbosity"} if own else {}, body)
+    openai_made.cache_key(left, target, body)
+    if effort := openai_made.effort(left):
+        body["reasoning_effort"] = effort
+    if left.peek("show_thoughts") is False or not own:
+        left.take("show_thoughts")  # others than OpenAI show what they think unasked
+    word, name = openai_made.choice(left)
+    if word or name:
+        body["tool_choice"] = word or {"type": "function", "function": {"name": name}}
     if left.take("parallel") is False:
         body["parallel_tool_calls"] = False
     if left.take("json_mode"):
         body["response_format"] = {"type": "json_object"}
-    schema = left.peek("schema")
-    if isinstance(schema, Schema):
-        found = schemas.closed(schema.schema) if schema.strict else schema.schema
-        strict = schema.strict and schemas.is_strict(found)
-        if schema.strict and not strict:
-            left.lose("schema", LOOSE)
-        left.take("schema")
-        form = {"name": schemas.title(schema.schema), "schema": found, "strict": strict}
+    if form := openai_made.schema(left):
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     left.rest()
-
-
-def _effort(left: Settings, body: Json, *, own: bool) -> None:
-    """How much to reason, in words; a budget in tokens is lost."""
-    thinking = left.peek("thinking")
-    if isinstance(thinking, Thinking) and thinking.kind != "budget":
-        left.take("thinking")
-        if thinking.kind == "off":
-            left.take("effort")  # of an answer without any
-            body["reasoning_effort"] = "none"
-    effort = left.peek("effort")
-    if effort in EFFORTS:
-        body["reasoning_effort"] = left.take("effort")
-    if left.peek("show_thoughts") is False or not own:
-        left.take("show_thoughts")  # others than OpenAI show what they think unasked
 
 
 def _tool(tool: Tool, losses: Losses) -> Json:
@@ -224,7 +195,7 @@ def _part(part: Text | Media, target: Target, losses: Losses) -> Json | None:
     else:
         made = _media(part, losses)
     if made is not None and part.cache is not None:
-        made |= _cached(part.cache, target, losses)
+        made |= cached(part.cache, target, losses)
     return made
 
 
@@ -239,18 +210,4 @@ def _media(media: Media, losses: Losses) -> Json | None:
     if media.kind != "document" or not media.data:
         losses.lose(media.field, NO_URL if media.url else media.mime)
         return None
-    name = media.name or f"document.{media.mime.rpartition('/')[2]}"  # it wants some name
-    return {"type": "file", "file": {"filename": name, "file_data": as_url(media)}}
-
-
-def _cached(cache: Cache, target: Target, losses: Losses) -> Json:
-    """The usual time to live is what each provider has; any other is its own."""
-    if target.provider not in (*OWN, *SIGNED):
-        losses.lose(cache.field)
-        return {}
-    if target.provider in SIGNED:
-        ttl = {"ttl": cache.ttl} if cache.ttl else {}
-        return {"cache_control": {"type": "ephemeral", **ttl}}
-    if cache.ttl not in ("", "5m"):
-        losses.lose(f"{cache.field}.ttl")
-    return {"prompt_cache_breakpoint": {"mode": "explicit"}}
+    return {"type": "file", "file": {"filename": file_name(media), "file_data": as_url(media)}}

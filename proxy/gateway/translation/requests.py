@@ -1,4 +1,4 @@
-"""Translates requests: reads the caller's API, writes the candidate's dialect."""
+"""Translates requests: reads the caller's API, writes the candidate's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,13 @@ import msgspec
 from proxy.gateway.translation import (
     anthropic_reads,
     anthropic_writes,
-    embeddings,
+    embeddings_asks,
     gemini_reads,
     gemini_writes,
     openai_reads,
     openai_writes,
     responses_reads,
+    responses_writes,
 )
 from proxy.gateway.translation.losses import Json, Losses
 from proxy.gateway.translation.neutral import Ask, Target
@@ -27,6 +28,7 @@ READS: Mapping[str, Callable[[Json, Losses], Ask]] = {
 }
 WRITES: Mapping[str, Callable[[Ask, Target, Losses], dict[str, object]]] = {
     "openai": openai_writes.write,
+    "responses": responses_writes.write,
     "anthropic": anthropic_writes.write,
     "gemini": gemini_writes.write,
 }
@@ -37,6 +39,7 @@ APIS: Mapping[tuple[str, str], str] = {
     ("openai", "embeddings"): "embeddings",
     ("anthropic", "messages"): "anthropic",
     ("gemini", "generate_content"): "gemini",
+    ("gemini", "embeddings"): "gemini_embeddings",
 }
 TURNS = {
     "openai": "messages",
@@ -59,10 +62,10 @@ class Translated:
 
 
 def reached(api: str) -> tuple[str, ...]:
-    """The dialects that requests of an API are translated to."""
-    if api == "embeddings":
-        return embeddings.REACHED
-    return tuple(dialect for dialect in WRITES if api in READS and dialect != api)
+    """The APIs that requests of another are translated to."""
+    if api in embeddings_asks.REACHED:
+        return embeddings_asks.REACHED[api]
+    return tuple(one for one in WRITES if api in READS and one != api)
 
 
 def translate(
@@ -74,15 +77,15 @@ def translate(
     for what its own API refuses.
     """
     losses = Losses(drop)
-    if api == "embeddings":
-        vectors = embeddings.written(body, target.model, losses)
-        return _translated(vectors, losses, asked=embeddings.asked(body, target.model))
+    if api in embeddings_asks.REACHED:
+        vectors = embeddings_asks.translated(api, body, target, losses)
+        return _translated(vectors, losses, asked=embeddings_asks.asked(api, body, target.model))
     ask = READS[api](body, losses)
     ask.stream = stream  # of Gemini's, only the path says so
     if ask.turns and ask.turns[-1].role == "assistant":
         losses.lose(f"{TURNS[api]}[].role", BEGUN)
         ask.turns = ask.turns[:-1]
-    written = WRITES[target.dialect](ask, target, losses)
+    written = WRITES[target.api](ask, target, losses)
     repeats = api == "responses"
     asked = {key: body[key] for key in ECHOED if key in body} if repeats else {}
     return _translated(written, losses, shows_usage=ask.shows_usage, asked=asked)

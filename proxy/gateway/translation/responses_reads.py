@@ -34,6 +34,7 @@ from proxy.gateway.translation.openai_parts import (
     schema_of,
     shared_settings,
     tool_of,
+    verbosity_of,
 )
 from proxy.gateway.translation.signatures import unmarked
 
@@ -77,7 +78,7 @@ def _settings(top: Taker, into: dict[str, Setting]) -> None:
     if (reasoning := top.inner("reasoning")) is not None:
         _reasoning(reasoning, into)
     if (text := top.inner("text")) is not None:
-        text.skip("verbosity", "medium")
+        verbosity_of(text, into)
         if (form := text.inner("format")) is not None:
             _format(form, into)
         text.rest()
@@ -237,7 +238,7 @@ def _thought(item: Taker) -> list[Part]:
     """A summary stands for the whole; with neither, it is stored at OpenAI."""
     said = {key: _texts(item, key) for key in ("summary", "content")}
     at = item.name("encrypted_content")
-    signature = unmarked(item.text("encrypted_content"), "openai", at)
+    signature = unmarked(item.text("encrypted_content"), "responses", at)
     text = said["content"] or said["summary"]
     if not text and signature is None:
         item.losses.lose(at, STORED)

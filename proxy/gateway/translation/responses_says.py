@@ -158,7 +158,7 @@ class ResponsesSays:
             yield from self._shut_whole()
             item, added = self._add("reasoning", summary=[])
             yield added
-        item.document["encrypted_content"] = marked(event.signature, "openai")
+        item.document["encrypted_content"] = marked(event.signature, "responses")
         yield from self._shut(item)
 
     def _call(self, event: Calls) -> Iterator[bytes]:

@@ -14,7 +14,11 @@ HIDDEN = (
     "+hidden"  # follows the signer's name where a signature stands for a thought, in Gemini's API
 )
 # What OpenRouter calls them: https://openrouter.ai/docs/use-cases/reasoning-tokens
-FORMATS = {"anthropic-claude-v1": "anthropic", "google-gemini-v1": "gemini"}
+FORMATS = {
+    "anthropic-claude-v1": "anthropic",
+    "google-gemini-v1": "gemini",
+    "openai-responses-v1": "responses",
+}
 NAMES = {signer: name for name, signer in FORMATS.items()}
 # The beginning of `MARK` in base64, whatever follows.
 MARK_64 = b64encode(MARK.encode())[:12].decode()

@@ -1,0 +1,1 @@
+"""Other translators as oracles, in an environment of their own: `make oracles`."""
