@@ -143,7 +143,9 @@ def _candidates(
                 within_limits=all(one.met for one in limits),
                 dominated_by=list(beaten[name]) if placeable else [],
                 on_frontier=float(placed[at]) if known and placeable else None,
-                score=None if scores is None else scoring.score_bounds(scores, at, known=known),
+                score=None
+                if scores is None
+                else scoring.score_bounds(scores, at, found.groups[at] if known else None),
                 best=float(best[at]) if best is not None and known and scored else None,
             )
         )

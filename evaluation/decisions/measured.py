@@ -66,6 +66,13 @@ class Candidates:
         return [len(set(codes[each > 0].tolist())) for each in self.member.T]
 
     @cached_property
+    def groups(self) -> list[Clusters | None]:
+        """The calls of each by session, which may be of very different sizes; None without any."""
+        codes = self.calls.clusters
+        mine = [codes[each > 0].tolist() for each in self.member.T]
+        return [clustered(len(each), each) if each else None for each in mine]
+
+    @cached_property
     def drawn(self) -> dict[str, Floats]:
         """(replicates, candidates) of sums over the same draws of sessions."""
         columns = {
@@ -202,9 +209,9 @@ def _per_success(found: Candidates, per_call: Measure, quality: Measure) -> Meas
                 found.calls.clusters[mine].tolist(),
             ).interval
         else:
-            groups = clustered(int(mine.sum()), found.calls.clusters[mine].tolist())
+            groups = found.groups[at]
             value = None if np.isnan(point) else float(point)
-            seen = bootstrap_interval(value, drawn[:, at], groups)
+            seen = NOTHING if groups is None else bootstrap_interval(value, drawn[:, at], groups)
         intervals.append(_cost_interval(found, at, float(point), seen))
     return Measure(points, tuple(intervals), drawn)
 

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.decisions.calls import Calls
 from evaluation.decisions.change import CALLS_MIN, Rewards
-from evaluation.statistics.clusters import Clusters, Floats, clustered
-from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused, ordered
-from evaluation.statistics.off_policy import OffPolicy, log_of, off_policy
+from evaluation.history.rows import STAYED
+from evaluation.statistics import OffPolicy, log_of, off_policy, weighted_ratio
+from evaluation.statistics.clusters import Floats, clustered
+from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused
 from evaluation.statistics.quantiles import normal_quantile
 
 
@@ -34,6 +36,7 @@ class Routed:
     now: OffPolicy | Refused
     then: OffPolicy | Refused
     costs: Interval
+    confidence: float = CONFIDENCE
 
     @property
     def rewards(self) -> Rewards:
@@ -50,7 +53,7 @@ class Routed:
         if isinstance(self.now, Refused) or isinstance(self.then, Refused):
             return None
         now, then = _sides(self.now.dr), _sides(self.then.dr)
-        value, z = then[1] - now[1], normal_quantile((1 + CONFIDENCE) / 2)
+        value, z = then[1] - now[1], normal_quantile((1 + self.confidence) / 2)
         count = self.judged if self.rewards == "feedback" else self.calls
         below = math.hypot(then[1] - then[0], now[2] - now[1])
         above = math.hypot(then[2] - then[1], now[1] - now[0])
@@ -63,17 +66,64 @@ class Routed:
         return next((one for one in (self.then, self.now) if isinstance(one, Refused)), None)
 
 
-def by_routes(calls: Calls, name: str, other: str) -> Routed | None:
-    """The calls of routes that chose both; None if there are too few."""
-    rows = _rows(calls, name, other)
-    if len(rows) < CALLS_MIN:
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """First attempts of routes, with the candidate that each was assigned and how likely that was.
+
+    `propensities` of None were not recorded for all.
+    """
+
+    rows: Sequence[int]
+    arms: NDArray[np.object_]
+    propensities: Floats | None
+
+
+def assigned(calls: Calls, name: str, other: str) -> Assigned | None:
+    """Those of routes that chose both; None if there are too few.
+
+    A session is assigned once, by its first call, and its later calls stay: theirs is the
+    propensity of the first.  Sessions whose beginning is missing are left out.
+    """
+    columns, first = calls.columns, dict[object, int]()
+    of: dict[object, list[tuple[int, int]]] = {}
+    for at, route in enumerate(columns["route"]):
+        if not route or columns["attempt"][at] != 1:
+            continue
+        version = (route, columns["route_version"][at])
+        session = (version, columns["cluster"][at])
+        begun = at
+        if columns["sticky"][at] in STAYED:
+            if session not in first:
+                continue
+            begun = first[session]
+        else:
+            first[session] = at
+        of.setdefault(version, []).append((at, begun))
+    both = [
+        pairs
+        for pairs in of.values()
+        if {name, other} <= set(calls.candidates[[begun for _, begun in pairs]].tolist())
+    ]
+    found = sorted(pair for pairs in both for pair in pairs)
+    if len(found) < CALLS_MIN:
         return None
-    served = calls.candidates[rows]
-    arms = sorted(set(served.tolist()))
-    actions = np.asarray([arms.index(each) for each in served])
-    propensities: Floats | None = calls.numbers("propensity")[rows]
-    if propensities is not None and not bool(np.all(propensities > 0)):
-        propensities = None  # one that was not recorded leaves nothing to weigh by
+    firsts = [begun for _, begun in found]
+    propensities = calls.numbers("propensity")[firsts]
+    recorded = bool(np.all(propensities > 0))  # one that was not leaves nothing to weigh by
+    return Assigned(
+        [at for at, _ in found], calls.candidates[firsts], propensities if recorded else None
+    )
+
+
+def by_routes(
+    calls: Calls, name: str, other: str, *, confidence: float = CONFIDENCE
+) -> Routed | None:
+    """The calls of routes that chose both; None if there are too few."""
+    found = assigned(calls, name, other)
+    if found is None:
+        return None
+    rows, arms = found.rows, sorted(set(found.arms.tolist()))
+    actions = np.asarray([arms.index(each) for each in found.arms])
     said = calls.judged[rows] > 0
     judged = int(said.sum())
     used = np.flatnonzero(said) if judged >= CALLS_MIN else np.arange(len(rows))
@@ -86,21 +136,29 @@ def by_routes(calls: Calls, name: str, other: str) -> Routed | None:
         log = log_of(
             actions[used],
             rewards[used],
-            None if propensities is None else propensities[used],
+            None if found.propensities is None else found.propensities[used],
             target,
             sessions=sessions[used].tolist(),
         )
-        return off_policy(log)
+        return off_policy(log, confidence=confidence)
 
     costs = np.nan_to_num(calls.numbers("cost_usd"))
     whole = costs[calls.candidates == name].sum()
-    part = float(costs[rows][served == name].sum() / whole) if whole else 0.0
-    ratio = Interval(None, None, None)
-    if propensities is not None:
-        paid = _paid(calls, rows)
-        arms_of = [(served == arm) / propensities for arm in (name, other)]
-        ratio = _ratio(paid, arms_of[0], arms_of[1], clustered(len(rows), sessions.tolist()))
-    return Routed(len(rows), judged, part, always(name), always(other), ratio)
+    part = float(costs[rows][calls.candidates[rows] == name].sum() / whole) if whole else 0.0
+    billed = _billed(calls, found, (other, name), confidence)
+    return Routed(len(rows), judged, part, always(name), always(other), billed, confidence)
+
+
+def _billed(calls: Calls, found: Assigned, arms: tuple[str, str], confidence: float) -> Interval:
+    """The cost of a client call under "always the first" of two arms over that of the second."""
+    if found.propensities is None:
+        return Interval(None, None, None)
+    paid = _paid(calls, found.rows)
+    above, below = ((found.arms == arm) / found.propensities for arm in arms)
+    if bool(np.any(np.isnan(paid[(above > 0) | (below > 0)]))):
+        return Interval(None, None, None)
+    groups = clustered(len(paid), calls.clusters[found.rows].tolist())
+    return weighted_ratio(np.nan_to_num(paid), above, below, groups, confidence=confidence)
 
 
 def _paid(calls: Calls, rows: Sequence[int]) -> Floats:
@@ -116,37 +174,6 @@ def _paid(calls: Calls, rows: Sequence[int]) -> Floats:
         [whole.get(request, costs[row]) for row, request in zip(rows, requests, strict=True)],
         np.float64,
     )
-
-
-def _ratio(paid: Floats, now: Floats, then: Floats, groups: Clusters) -> Interval:
-    """Of two self-normalised means (Hájek), by the delta method on the logarithm, clustered."""
-    if bool(np.any(np.isnan(paid[(now > 0) | (then > 0)]))):
-        return Interval(None, None, None)
-    paid = np.nan_to_num(paid)
-    means = [float(weights @ paid / weights.sum()) for weights in (now, then)]
-    if min(means) <= 0:
-        return Interval(None, None, None)
-    influence = [
-        weights * (paid - mean) / (weights.mean() * mean)
-        for weights, mean in zip((now, then), means, strict=True)
-    ]
-    value = means[1] / means[0]
-    se, critical = groups.se(influence[1] - influence[0]), groups.critical(CONFIDENCE)
-    if se is None or math.isinf(critical):
-        return Interval(value, None, None)
-    factor = math.exp(min(critical * se, 700.0))  # e^710 is too much for a float
-    return ordered(value, value / factor, value * factor)
-
-
-def _rows(calls: Calls, name: str, other: str) -> list[int]:
-    """First attempts in versions of routes that chose both."""
-    columns = calls.columns
-    of: dict[object, list[int]] = {}
-    for at, route in enumerate(columns["route"]):
-        if route and columns["attempt"][at] == 1:
-            of.setdefault((route, columns["route_version"][at]), []).append(at)
-    both = [rows for rows in of.values() if {name, other} <= set(calls.candidates[rows].tolist())]
-    return sorted(row for rows in both for row in rows)
 
 
 def _sides(found: Interval) -> tuple[float, float, float]:

@@ -10,10 +10,11 @@ from evaluation.decisions.measured import Measure
 from evaluation.decisions.verdicts import Scores
 from evaluation.decisions.wanted import Limit, Wanted, Weighted
 from evaluation.frontier import Region, regions, score, swings
-from evaluation.reports.bounds import Bounds
-from evaluation.statistics.clusters import Floats
+from evaluation.reports.bounds import NOTHING, Bounds, bounds
+from evaluation.statistics.clusters import Clusters, Floats
 from evaluation.statistics.interval import CONFIDENCE
 from evaluation.statistics.quantiles import normal_quantile
+from evaluation.statistics.resampling import bootstrap_interval
 
 Measures = Mapping[str, Measure]
 
@@ -85,17 +86,15 @@ def limit_result(limit: Limit, measured: Measures, at: int, *, known: bool) -> L
     )
 
 
-def score_bounds(found: Scores, at: int, *, known: bool) -> Bounds:
-    """Percentiles of the draws that are within all limits."""
+def score_bounds(found: Scores, at: int, groups: Clusters | None) -> Bounds:
+    """By the draws within all limits; without bounds for too few sessions (`groups` of None)."""
     value, drawn = float(found[0][at]), found[1][:, at]
     if np.isnan(value):
-        return Bounds(None, None, None)
+        return NOTHING
     inside: Floats = drawn[np.isfinite(drawn)]
-    if not known or len(inside) < 2:
+    if groups is None or len(inside) < 2:
         return Bounds(value, None, None)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(inside, (tail, 1 - tail))
-    return Bounds(value, min(float(low), value), max(float(high), value))
+    return bounds(bootstrap_interval(value, inside, groups))
 
 
 def criteria(

@@ -25,11 +25,11 @@ from evaluation.decisions.change import (
     saving,
 )
 from evaluation.decisions.prices import Prices, at_of, quantities, uncached
-from evaluation.decisions.routed import Routed, by_routes
+from evaluation.decisions.routed import Routed, assigned, by_routes
 from evaluation.reports.bounds import Bounds, bounds
 from evaluation.reports.rows import ModelRows
 from evaluation.reports.words import points, spread
-from evaluation.statistics import cases_needed, ratio, share_difference
+from evaluation.statistics import cases_needed, ratio, share_difference, together
 from evaluation.statistics.clusters import Floats
 from evaluation.statistics.interval import Estimate, Interval, Refused
 from evaluation.statistics.off_policy import OffPolicy
@@ -64,21 +64,35 @@ class Work:
 
 
 def switches(work: Work) -> Iterator[Change]:
-    """For each candidate the cheapest others, with what is known about their quality."""
-    for name in work.spend:
-        if work.count[name] < CALLS_MIN or work.spend[name] <= 0:
-            continue
-        priced = [(other, _repriced(work, name, other)) for other in work.spend if other != name]
-        cheaper = [
-            (other, share)
-            for other, share in priced
-            if share.value is not None and share.value >= CHEAPER_MIN
-        ]
-        cheaper.sort(key=lambda each: -(each[1].value or 0.0))
-        tested = [pair for pair in cheaper if name in work.run and pair[0] in work.run]
-        others = [pair for pair in cheaper if pair not in tested]
-        for other, share in (*tested[:TARGETS_MAX], *others[: 0 if tested else 1]):
-            yield _change(work, name, other, share)
+    """For each candidate the cheapest others, with what is known about their quality.
+
+    Who reads them takes the best one, so what is said about quality and costs of all of them holds
+    together: an interval of each would miss the truth more often where it is the one that is taken.
+    """
+    pairs = [pair for name in work.spend for pair in _cheaper(work, name)]
+    known = sum(_by_run_of(work, *pair[:2]) or _routed(work, *pair[:2]) for pair in pairs)
+    confidence = together(len(("quality", "cost")) * known)
+    for name, other, share in pairs:
+        yield _change(work, name, other, share, confidence)
+
+
+def _cheaper(work: Work, name: str) -> list[tuple[str, str, Bounds]]:
+    """The candidates that are proposed instead of one, with what they cost less by the tariffs."""
+    if work.count[name] < CALLS_MIN or work.spend[name] <= 0:
+        return []
+    priced = [(name, other, _repriced(work, name, other)) for other in work.spend if other != name]
+    cheaper = [each for each in priced if (each[2].value or 0.0) >= CHEAPER_MIN]
+    cheaper.sort(key=lambda each: -(each[2].value or 0.0))
+    tested = [each for each in cheaper if _by_run_of(work, name, each[1])]
+    return tested[:TARGETS_MAX] or cheaper[:1]
+
+
+def _by_run_of(work: Work, name: str, other: str) -> bool:
+    return name in work.run and other in work.run
+
+
+def _routed(work: Work, name: str, other: str) -> bool:
+    return assigned(work.calls, name, other) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +104,20 @@ class Evidence:
     rate: float  # of success today
     quality: Estimate  # the other's, less today's
     rewards: Rewards
+    confidence: float
     part: float = 1.0  # of the spend, that it is about
 
 
-def _change(work: Work, name: str, other: str, repriced: Bounds) -> Change:
-    if name in work.run and other in work.run:
-        found = _by_run(work, name, other)
+def _change(work: Work, name: str, other: str, repriced: Bounds, confidence: float) -> Change:
+    if _by_run_of(work, name, other):
+        found = _by_run(work, name, other, confidence)
         if found is not None:
             return found
-    found = _by_route(work, name, other, repriced)
+    found = _by_route(work, name, other, repriced, confidence)
     return found or _by_prices(work, name, other, repriced)
 
 
-def _by_run(work: Work, name: str, other: str) -> Change | None:
+def _by_run(work: Work, name: str, other: str, confidence: float) -> Change | None:
     """On the same cases: quality paired, and what the same cases cost."""
     mine = {case.case_id: case for case in work.run[name].scored()}
     pairs = [
@@ -113,9 +128,16 @@ def _by_run(work: Work, name: str, other: str) -> Change | None:
     if not pairs:
         return None
     groups = [now.group for now, _ in pairs]
-    quality = share_difference([b.scores for _, b in pairs], [a.scores for a, _ in pairs], groups)
+    quality = share_difference(
+        [b.scores for _, b in pairs], [a.scores for a, _ in pairs], groups, confidence=confidence
+    )
     unknown = any(a.unknown or b.unknown for a, b in pairs)
-    costs = ratio([b.cost_usd for _, b in pairs], [a.cost_usd for a, _ in pairs], groups)
+    costs = ratio(
+        [b.cost_usd for _, b in pairs],
+        [a.cost_usd for a, _ in pairs],
+        groups,
+        confidence=confidence,
+    )
     share = Bounds(None, None, None) if unknown else less(costs)
     if share.value is not None and share.value <= 0:
         return None
@@ -124,7 +146,9 @@ def _by_run(work: Work, name: str, other: str) -> Change | None:
         f"{len(pairs):,} cases answered by both: quality {_said(quality.interval)} points, cost"
         f" {spread(share, percent)} less on the same cases"
     )
-    return _made(work, name, other, share, Evidence("replay", said, rate, quality, "evaluation"))
+    return _made(
+        work, name, other, share, Evidence("replay", said, rate, quality, "evaluation", confidence)
+    )
 
 
 def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) -> Change:
@@ -140,7 +164,9 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
     elif conclusion == "not enough evidence":
         variance = (quality.se or np.sqrt(DISAGREE / quality.cases)) ** 2 * quality.cases
         room = work.smallest + min(quality.value, 0.0)
-        more = cases_needed(variance, room) - quality.cases if room > 0 else None
+        more = None
+        if room > 0:
+            more = cases_needed(variance, room, confidence=evidence.confidence) - quality.cases
         collect = Collect(
             what="more cases" if evidence.kind == "replay" else "more calls of the route",
             number=None if more is None else max(more, 1),
@@ -174,9 +200,11 @@ def _conclusion(quality: Estimate, share: Bounds, smallest: float) -> Conclusion
     return "recommended" if holds and (share.low or 0.0) > 0 else "not enough evidence"
 
 
-def _by_route(work: Work, name: str, other: str, repriced: Bounds) -> Change | None:
+def _by_route(
+    work: Work, name: str, other: str, repriced: Bounds, confidence: float
+) -> Change | None:
     """By routes that chose both at random."""
-    found = by_routes(work.calls, name, other)
+    found = by_routes(work.calls, name, other, confidence=confidence)
     if found is None:
         return None
     if found.refused is not None:
@@ -192,7 +220,8 @@ def _by_route(work: Work, name: str, other: str, repriced: Bounds) -> Change | N
         f" {name} are not part of this"
     )
     rewards = found.rewards
-    evidence = Evidence("off-policy", said, work.success(name), quality, rewards, found.part)
+    rate = work.success(name)
+    evidence = Evidence("off-policy", said, rate, quality, rewards, confidence, found.part)
     return _made(work, name, other, share, evidence)
 
 

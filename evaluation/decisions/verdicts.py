@@ -8,7 +8,7 @@ import numpy as np
 from evaluation.decisions.measured import CLUSTERS_MIN, Candidates
 from evaluation.frontier.frontier import best_share
 from evaluation.reports.bounds import NOTHING, Bounds, bounds
-from evaluation.statistics.clusters import Floats, clustered
+from evaluation.statistics.clusters import Floats
 from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval
 from evaluation.statistics.power import verdict
 from evaluation.statistics.resampling import bootstrap_interval
@@ -126,7 +126,8 @@ def _difference(found: Candidates, scores: Scores, first: int, second: int) -> E
     fewest = min(found.clusters[at] for at in (first, second))
     if fewest < CLUSTERS_MIN or len(drawn) < DRAWS_MIN:
         return Estimate(Interval(value, None, None), None, np.inf, calls, fewest)
-    groups = clustered(fewest)
+    both = [groups for groups in (found.groups[first], found.groups[second]) if groups is not None]
+    groups = max(both, key=lambda each: each.critical(CONFIDENCE))
     return Estimate(
         bootstrap_interval(value, drawn, groups),
         float(np.std(drawn)),

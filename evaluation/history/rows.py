@@ -13,6 +13,7 @@ ROWS_MAX = 50_000  # of a history: the newest; each has its receipt, so that is 
 # The first part of `endpoint` → the dialect that routes go by; others have no operation of the
 # gateway's.
 DIALECTS = {"openai": "openai", "anthropic": "anthropic", "gemini": "gemini"}
+STAYED = ("hit", "moved", "broken")  # words of `sticky` after the first call of a session
 # endpoint → operation as `proxy.gateway.facts` calls it.
 OPERATIONS = {
     "openai.chat": "chat",

@@ -8,7 +8,7 @@ never a number that looks exact.
 from evaluation.statistics.clusters import Clusters, case_means, clustered
 from evaluation.statistics.comparing import MISMATCH_P, McNemar, holm, mcnemar, sample_ratio_p
 from evaluation.statistics.covariates import Adjusted, cuped_change, cuped_difference, cuped_mean
-from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused
+from evaluation.statistics.interval import CONFIDENCE, Estimate, Interval, Refused, together
 from evaluation.statistics.judging import YOUDEN_MIN, Gold, corrected_share, kappa, with_predictions
 from evaluation.statistics.means import (
     difference,
@@ -29,7 +29,7 @@ from evaluation.statistics.power import (
     variance_of_difference,
     verdict,
 )
-from evaluation.statistics.ratios import CostPerSuccess, cost_per_success, ratio
+from evaluation.statistics.ratios import CostPerSuccess, cost_per_success, ratio, weighted_ratio
 from evaluation.statistics.resampling import bootstrap_interval, replicate_weights
 from evaluation.statistics.samples import Drift, energy_distance, pass_at_k
 from evaluation.statistics.sequential import (
@@ -85,8 +85,10 @@ __all__ = [
     "sample_ratio_p",
     "share",
     "share_difference",
+    "together",
     "variance_of_difference",
     "verdict",
+    "weighted_ratio",
     "wilson",
     "with_predictions",
     "zero_events_bound",

@@ -9,6 +9,14 @@ from dataclasses import dataclass
 CONFIDENCE = 0.95  # of every interval, unless the caller asks for another
 
 
+def together(count: int, *, confidence: float = CONFIDENCE) -> float:
+    """The confidence of each of `count` intervals that hold together with `confidence`.
+
+    Bonferroni's: right whatever they have in common, and for the one that is chosen by its value.
+    """
+    return 1 - (1 - confidence) / max(count, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """An estimate and the interval that covers the truth in `CONFIDENCE` of all runs."""

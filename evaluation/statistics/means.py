@@ -58,7 +58,7 @@ def share(
     else:
         agreed = p in (0.0, 1.0) or se < NOTHING
         cases = groups.effective if agreed else p * (1 - p) / se**2
-        interval = ordered(p, *_wilson(p, cases, critical))
+        interval = ordered(p, *wilson_at(p, cases, critical))
     return Estimate(interval, se, critical, len(values), groups.count)
 
 
@@ -119,7 +119,18 @@ def wilson(successes: float, trials: float, *, confidence: float = CONFIDENCE) -
     if not 0 <= successes <= trials or trials <= 0:
         raise ValueError(f"{successes} successes of {trials} trials")
     p = successes / trials
-    return ordered(p, *_wilson(p, trials, normal_quantile((1 + confidence) / 2)))
+    return ordered(p, *wilson_at(p, trials, normal_quantile((1 + confidence) / 2)))
+
+
+def wilson_at(p: float, cases: float, critical: float) -> tuple[float, float]:
+    """The shares that `p` is within `critical` of their own standard errors of (Wilson 1927).
+
+    `cases` are independent ones, or as many as the standard error is worth: p(1-p)/se².
+    """
+    squared = critical**2 / cases
+    centre = (p + squared / 2) / (1 + squared)
+    half = critical * math.sqrt(p * (1 - p) / cases + squared / (4 * cases)) / (1 + squared)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def zero_events_bound(trials: float, *, confidence: float = CONFIDENCE) -> float:
@@ -153,11 +164,3 @@ def _paired(first: Floats, second: Floats) -> Floats:
     if first.shape != second.shape:
         raise ValueError(f"pairs need the same cases: {len(first)} and {len(second)}")
     return first - second
-
-
-def _wilson(p: float, cases: float, critical: float) -> tuple[float, float]:
-    """Wilson 1927: the shares that p is within `critical` of their own standard errors of."""
-    squared = critical**2 / cases
-    centre = (p + squared / 2) / (1 + squared)
-    half = critical * math.sqrt(p * (1 - p) / cases + squared / (4 * cases)) / (1 + squared)
-    return max(centre - half, 0.0), min(centre + half, 1.0)

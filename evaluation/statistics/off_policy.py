@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluation.statistics.clusters import Clusters, Floats, clustered
 from evaluation.statistics.interval import CONFIDENCE, Interval, Refused, ordered
-from evaluation.statistics.means import zero_events_bound
+from evaluation.statistics.means import wilson_at, zero_events_bound
+from evaluation.statistics.skewed import log_interval
 
 ESS_MIN = 100.0
 WEIGHT_SHARE_MAX = 0.05  # of one row in the sum of weights
@@ -102,8 +103,8 @@ def off_policy(log: Log, *, confidence: float = CONFIDENCE) -> OffPolicy | Refus
     robust = (log.target * fitted).sum(axis=1) + weights * (log.rewards - taken)
     found = (
         _interval(weights * log.rewards, groups, confidence),
-        _interval(snips + weights * (log.rewards - snips) / mean, groups, confidence),
-        _interval(robust, groups, confidence),
+        _bounded(log, snips + weights * (log.rewards - snips) / mean, groups, confidence),
+        _bounded(log, robust, groups, confidence),
     )
     if (alike := _unanimous(log, weights, groups, ess)) is not None:
         found = (alike, alike, alike)
@@ -150,6 +151,18 @@ def _interval(values: Floats, groups: Clusters, confidence: float) -> Interval:
     if se is None or math.isinf(critical):
         return Interval(value, None, None)
     return ordered(value, value - critical * se, value + critical * se)
+
+
+def _bounded(log: Log, values: Floats, groups: Clusters, confidence: float) -> Interval:
+    """Shares as `means.share` has them, and amounts, which are skewed, as `ratios` has them."""
+    value, se, critical = groups.mean(values), groups.se(values), groups.critical(confidence)
+    if (log.worst, log.best) == (0.0, 1.0):
+        p = min(max(value, 0.0), 1.0)
+        if se and 0 < p < 1:
+            return ordered(p, *wilson_at(p, p * (1 - p) / se**2, critical))
+    elif log.worst >= 0 and value > 0:
+        return log_interval(value, values / value - 1, np.zeros_like(values), groups, critical)
+    return _interval(values, groups, confidence)
 
 
 def _fitted(log: Log, groups: Clusters) -> Floats:

@@ -2,10 +2,9 @@
 
 r = Σc/Σs over all attempts, never the mean of ratios, which is cost-of-pass
 (https://arxiv.org/html/2504.13359v2) and infinite where a case never succeeds.  By the delta method
-Var(r) ≈ Var(c - r·s)/(n·s̄²), clustered, taken on the logarithm: a cost is above 0 and skewed.
+Var(r) ≈ Var(c - r·s)/(n·s̄²), clustered, on the logarithm and corrected for skewness (`skewed`).
 """
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evaluation.statistics.clusters import Clusters, Floats, case_means, clustered
-from evaluation.statistics.interval import CONFIDENCE, Interval, ordered
+from evaluation.statistics.interval import CONFIDENCE, Interval
 from evaluation.statistics.means import zero_events_bound
+from evaluation.statistics.skewed import log_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,9 @@ def cost_per_success(
         mean_cost = groups.mean(paid)
         bound = mean_cost / zero_events_bound(groups.effective, confidence=confidence)
         return CostPerSuccess(Interval(None, bound, None), None, 0.0, len(paid))
-    least = _ratio(paid, won, groups, confidence)
-    most = _ratio(paid + more, won, groups, confidence) if bool(np.any(more > 0)) else least
+    critical = groups.critical(confidence)
+    least = _ratio(paid, won, groups, critical)
+    most = _ratio(paid + more, won, groups, critical) if bool(np.any(more > 0)) else least
     interval = Interval(least.value, least.low, most.high)
     return CostPerSuccess(interval, most.value, float(won.sum()), len(paid))
 
@@ -84,16 +85,45 @@ def ratio(
         raise ValueError("numerators and denominators are not negative")
     if not bool(np.any(below > 0)):
         return Interval(None, None, None)
-    return _ratio(above, below, clustered(len(above), clusters), confidence)
+    groups = clustered(len(above), clusters)
+    return _ratio(above, below, groups, _critical(below, groups, confidence))
 
 
-def _ratio(above: Floats, below: Floats, groups: Clusters, confidence: float) -> Interval:
-    value = groups.mean(above) / groups.mean(below)
-    se = groups.se((above - value * below) / groups.mean(below))
-    critical = groups.critical(confidence)
+def weighted_ratio(
+    values: Floats,
+    above: Floats,
+    below: Floats,
+    groups: Clusters,
+    *,
+    confidence: float = CONFIDENCE,
+) -> Interval:
+    """The ratio of two weighted means of the same values, neither negative: Σax/Σa over Σbx/Σb.
+
+    Such as costs of two arms by the inverse of their propensities (Hájek).  Without a value where
+    one of the means is not above 0.
+    """
+    means = [float(each @ values / each.sum()) if each.sum() else 0.0 for each in (above, below)]
+    if min(means) <= 0:
+        return Interval(None, None, None)
+    up, down = (
+        weights * (values - mean) / (weights.mean() * mean)
+        for weights, mean in zip((above, below), means, strict=True)
+    )
+    return log_interval(means[0] / means[1], up, down, groups, groups.critical(confidence))
+
+
+def _ratio(above: Floats, below: Floats, groups: Clusters, critical: float) -> Interval:
+    means = groups.mean(above), groups.mean(below)
+    value = means[0] / means[1]
     if value == 0:
-        return Interval(0.0, 0.0, None if se is None else 0.0)
-    if se is None or math.isinf(critical):
-        return Interval(value, None, None)
-    factor = math.exp(min(critical * se / value, 700.0))  # e^710 is too much for a float
-    return ordered(value, value / factor, value * factor)
+        return Interval(0.0, 0.0, None if groups.count < 2 else 0.0)
+    return log_interval(value, above / means[0] - 1, below / means[1] - 1, groups, critical)
+
+
+def _critical(below: Floats, groups: Clusters, confidence: float) -> float:
+    """Of amounts, which weigh each cluster by its denominators: few large ones are few.
+
+    Half as much as these, as errors do not grow with amounts in full either.
+    """
+    held = groups.weights * (below / groups.mean(below) + 1)
+    return Clusters(groups.codes, held, groups.count).critical(confidence)

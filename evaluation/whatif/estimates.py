@@ -12,6 +12,7 @@ make of it.  Without feedback there is no claim about quality, only about cost, 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evaluation.history.rows import STAYED
 from evaluation.history.turns import Turn
 from evaluation.statistics import (
     Interval,
@@ -29,7 +30,6 @@ KIND = "off-policy estimate"
 FEEDBACK, NOTHING = "feedback", "none"  # what a claim about quality rests on
 UNSAID = "nobody said of these calls whether they succeeded"
 NOT_IDENTIFIED = "what the best choice of each call was is not in the rows"
-STAYED = ("hit", "moved", "broken")  # words of `sticky` after the first call of a session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ _PLAIN = (
     *("first_token_us", "input_tokens_total", "output_tokens_total", "cache_read_tokens"),
     *("cache_write_tokens", "reasoning_tokens", "service_tier", "stream", "attempt"),
     *("http_status", "request_bytes", "feature", "request_model", "usage", "route"),
-    *("route_version", "candidate", "propensity", "request_id"),
+    *("route_version", "candidate", "propensity", "sticky", "request_id"),
 )
 _SQL: Mapping[str, str] = {
     "provider": known("provider").expression({}),
