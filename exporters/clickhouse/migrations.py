@@ -32,7 +32,7 @@ _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS"
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _DROP_VIEW = re.compile(r"DROP VIEW IF EXISTS \w+")
-_ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
+_ALTER = re.compile(r"ALTER TABLE (\w+)\s+(ADD COLUMN|MODIFY COLUMN|MODIFY TTL)")
 _ADD = re.compile(r"ALTER TABLE \w+ ADD COLUMN(?= )")
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
