@@ -197,6 +197,11 @@ def test_cluster_forms(chdb_dsn: str) -> None:
         "ALTER TABLE calls_local ON CLUSTER 'main' ADD COLUMN x String",
         "ALTER TABLE calls ON CLUSTER 'main' ADD COLUMN x String",
     ]
+    codecs = "ALTER TABLE calls\n  MODIFY COLUMN x CODEC(LZ4),\n  MODIFY COLUMN y CODEC(LZ4);\n"
+    assert list(statements(codecs, database="d", cluster="main")) == [
+        "ALTER TABLE calls_local ON CLUSTER 'main' MODIFY COLUMN x CODEC(LZ4),\n"
+        "  MODIFY COLUMN y CODEC(LZ4)",
+    ]
     with pytest.raises(ValueError, match="on a cluster: DROP TABLE calls"):
         list(statements("DROP TABLE calls;\n", database="d", cluster="main"))
 

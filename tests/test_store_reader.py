@@ -14,7 +14,7 @@ from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import schema_files
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import report
-from exporters.clickhouse.store import READ_SETTINGS, Store
+from exporters.clickhouse.store import READ_SETTINGS, Store, read_settings
 from exporters.record import Batch, TransientError
 from support.clickhouse import StartServer
 
@@ -34,6 +34,17 @@ def test_profile() -> None:
     wanted["max_execution_time"] = "60"  # changeable
     assert wanted.items() <= profile().items()
     assert "max_execution_time = 60 CHANGEABLE_IN_READONLY" in SQL
+
+
+def test_the_embedded_engine_reads_with_all_cores(chdb_dsn: str) -> None:
+    """Its limit of memory, a few GiB, is no reason to read on one thread."""
+    client = connection.connect(parse_dsn(chdb_dsn), {"max_threads": 2})
+    for name, value in read_settings(parse_dsn(chdb_dsn)).items():
+        client.set_client_setting(name, value)
+    sql = "EXPLAIN PIPELINE SELECT sum(number) FROM numbers_mt(100000000) GROUP BY number % 3"
+    lines = [str(row[0]) for row in client.query(sql).result_rows]
+    client.close()
+    assert any(re.search("AggregatingTransform × 2", line) for line in lines)
 
 
 def test_what_was_said_is_not_granted(chdb_dsn: str) -> None:

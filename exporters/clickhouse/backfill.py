@@ -22,8 +22,9 @@ FILLED = {
     "sums_1h": "sums_1h_mv",
     "usage_1h": "usage_1h_mv",
     "latency_1h": "latency_1h_mv",
+    "quantities_1h": "quantities_1h_mv",
 }
-UNPRICED = frozenset({"latency_1h"})  # corrections change nothing in them
+UNPRICED = frozenset({"latency_1h", "quantities_1h"})  # corrections change nothing in them
 # Rollup → the one whose place it took, which has the days whose rows are gone.
 EARLIER = {"sums_1h": "calls_1h"}
 ALWAYS = "1970-01-01 00:00:00.000"  # in the schema file: for a database without rows

@@ -7,6 +7,7 @@ chDB, a server and a cluster.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -32,8 +33,9 @@ _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS"
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _DROP_VIEW = re.compile(r"DROP VIEW IF EXISTS (\w+)")
-_ALTER = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|MODIFY TTL)")
+_ALTER = re.compile(r"ALTER TABLE (\w+)\s+(ADD COLUMN|MODIFY COLUMN|MODIFY TTL)")
 _ADD = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN)(?= )")
+_MODIFY = re.compile(r"ALTER TABLE (\w+)\s+(MODIFY COLUMN)(?= )")
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800"
@@ -156,10 +158,12 @@ def _distributed(name: str, on: str, database: str, cluster: str, *, replaced: b
 def folded(statements: Iterable[str]) -> list[str]:
     """What all these come to on an empty database, in half as many statements.
 
-    That is: columns that are added to a table are added at once, and views that are dropped or
-    replaced later are not made.  Raises ValueError for a statement of another kind.
+    That is: columns that are added to a table are added at once, then those that are changed are
+    changed at once, and views that are dropped or replaced later are not made.  Raises ValueError
+    for a statement of another kind.
     """
-    tables, added, views = dict[str, str](), dict[str, list[str]](), dict[str, str]()
+    tables, views = dict[str, str](), dict[str, str]()
+    added, changed = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for sql in statements:
         if found := _TABLE.match(sql):
             tables[found[1]] = sql
@@ -170,10 +174,15 @@ def folded(statements: Iterable[str]) -> list[str]:
         elif found := _DROP_VIEW.match(sql):
             views.pop(found[1], None)
         elif found := _ADD.match(sql):
-            added.setdefault(found[1], []).append(sql[found.start(2) :])
+            added[found[1]].append(sql[found.start(2) :])
+        elif found := _MODIFY.match(sql):
+            changed[found[1]].append(sql[found.start(2) :])
         else:
             raise ValueError(f"cannot fold this statement: {sql.splitlines()[0]}")
-    alters = [f"ALTER TABLE {name} {', '.join(parts)}" for name, parts in added.items()]
+    alters = [
+        f"ALTER TABLE {name} {', '.join(parts)}"
+        for name, parts in (*added.items(), *changed.items())
+    ]
     return [*tables.values(), *alters, *views.values()]
 
 

@@ -14,11 +14,13 @@ from clickhouse_connect.driver.client import Client
 from exporters.clickhouse import backfill
 from exporters.clickhouse.dsn import Dsn
 
-# Rollup → its time column and its TTL in days (schema/010_spend.sql, 017_narrow_rollups.sql).
+# Rollup → its time column and its TTL in days (schema/010_spend.sql, 017_narrow_rollups.sql,
+# 020_smaller_rows.sql).
 ROLLUPS = {
     "sums_1h": ("hour", 730),
     "usage_1h": ("hour", 730),
     "latency_1h": ("hour", 730),
+    "quantities_1h": ("hour", 730),
     "spend_15m": ("bucket", 1095),
     "spend_tags_15m": ("bucket", 1095),
 }
@@ -57,10 +59,16 @@ LATENCY_SUMS = {
     "durations": ("count()", "sum(arraySum(mapValues(t.durations)))"),
     "duration_us_max": ("max(t.duration_us)", "max(t.duration_us_max)"),
 }
+# The same for what was used, kind by kind.
+QUANTITY_SUMS = {
+    "calls": ("sum(length(t.usage))", "sum(t.calls)"),
+    "quantity": ("sum(arraySum(mapValues(t.usage)))", "sum(t.quantity)"),
+}
 COMPARED = {
     "sums_1h": SUMS,
     "usage_1h": USAGE_SUMS,
     "latency_1h": LATENCY_SUMS,
+    "quantities_1h": QUANTITY_SUMS,
     "spend_15m": SPEND_SUMS,
     "spend_tags_15m": SPEND_SUMS,
 }
@@ -120,8 +128,10 @@ def _by_day(
         f" WHERE toDate(t.{time}) > toDate(now('UTC')) - {{reach:UInt32}} GROUP BY day",
         {"reach": reach},
     )
-    return {
-        str(day): dict(zip(compared, values, strict=True)) for day, *values in result.result_rows
+    return {  # a day without a usage has no quantities
+        str(day): dict(zip(compared, values, strict=True))
+        for day, *values in result.result_rows
+        if any(values)
     }
 
 

@@ -38,6 +38,11 @@ READ_SETTINGS: dict[str, str | int] = {
     "max_execution_time": QUERY_TIMEOUT_S,
     "readonly": 1,  # last: nothing can be set after it
 }
+# The embedded engine may take 2 GiB: by default it uses a thread for each GiB that is free, so that
+# every query would run on one.
+EMBEDDED_SETTINGS: dict[str, str | int] = {
+    "max_threads_min_free_memory_per_thread": 128 * 1024**2,
+}
 # Settings of how values are written: without them, results mean something else.
 FORMATS = frozenset(name for name in READ_SETTINGS if "output" in name)
 _VERSION = ("revision", "at", "reason")  # columns that a price has and a call does not
@@ -182,12 +187,17 @@ class Store:
         return client
 
 
+def read_settings(dsn: Dsn) -> dict[str, str | int]:
+    """What a query of ours is asked with, in the order in which it is set."""
+    return READ_SETTINGS if dsn.directory is None else EMBEDDED_SETTINGS | READ_SETTINGS
+
+
 def _settable(client: Client, dsn: Dsn) -> Iterator[tuple[str, str | int]]:
     """Our settings, without those that this user may not change.
 
     Raises TransientError if one of FORMATS cannot be set: a cost would become a float.
     """
-    for name, value in READ_SETTINGS.items():
+    for name, value in read_settings(dsn).items():
         known = client.server_settings.get(name)
         if known is not None and known.readonly:
             if name in FORMATS and known.value != str(value):

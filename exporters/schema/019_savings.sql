@@ -6,17 +6,17 @@ ALTER TABLE calls ADD COLUMN IF NOT EXISTS
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
   retry_after_s Nullable(Float64) CODEC(ZSTD(1)) AFTER in_flight;
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
-  saved_cache_usd Nullable(Decimal(38, 18)) CODEC(ZSTD(1)) AFTER retry_after_s;
+  saved_cache_usd Nullable(Decimal(38, 18)) CODEC(GCD, ZSTD(1)) AFTER retry_after_s;
 ALTER TABLE calls ADD COLUMN IF NOT EXISTS
-  saved_batch_usd Nullable(Decimal(38, 18)) CODEC(ZSTD(1)) AFTER saved_cache_usd;
+  saved_batch_usd Nullable(Decimal(38, 18)) CODEC(GCD, ZSTD(1)) AFTER saved_cache_usd;
 ALTER TABLE corrections ADD COLUMN IF NOT EXISTS
-  old_saved_cache_usd Nullable(Decimal(38, 18)) CODEC(ZSTD(1)) AFTER output_tokens_total;
+  old_saved_cache_usd Nullable(Decimal(38, 18)) CODEC(GCD, ZSTD(1)) AFTER output_tokens_total;
 ALTER TABLE corrections ADD COLUMN IF NOT EXISTS
-  old_saved_batch_usd Nullable(Decimal(38, 18)) CODEC(ZSTD(1)) AFTER old_saved_cache_usd;
+  old_saved_batch_usd Nullable(Decimal(38, 18)) CODEC(GCD, ZSTD(1)) AFTER old_saved_cache_usd;
 ALTER TABLE corrections ADD COLUMN IF NOT EXISTS
-  saved_cache_usd Nullable(Decimal(38, 18)) CODEC(ZSTD(1)) AFTER old_saved_batch_usd;
+  saved_cache_usd Nullable(Decimal(38, 18)) CODEC(GCD, ZSTD(1)) AFTER old_saved_batch_usd;
 ALTER TABLE corrections ADD COLUMN IF NOT EXISTS
-  saved_batch_usd Nullable(Decimal(38, 18)) CODEC(ZSTD(1)) AFTER saved_cache_usd;
+  saved_batch_usd Nullable(Decimal(38, 18)) CODEC(GCD, ZSTD(1)) AFTER saved_cache_usd;
 -- Both made anew for the columns above, as in 008.
 CREATE OR REPLACE VIEW priced_calls AS
 SELECT t.* REPLACE (
