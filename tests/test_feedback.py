@@ -22,7 +22,7 @@ from exporters.clickhouse.notes import success_notes
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import report
 from exporters.clickhouse.store import Store
-from exporters.clickhouse.success import CUT, REFUSED
+from exporters.finishes import BROKEN, CUT, REFUSED
 from exporters.record import Batch, Record, TransientError
 from proxy.access.roles import Caller, Role, Way
 from proxy.access.rules import RULES
@@ -208,7 +208,7 @@ async def test_feedback_decides_what_a_success_is(
         await table.close()
 
 
-@pytest.mark.parametrize("why", [*CUT, *REFUSED])
+@pytest.mark.parametrize("why", [*CUT, *REFUSED, *BROKEN])
 def test_reasons_are_written_as_they_are_compared(why: str) -> None:
     """In lower case and without what would end the text of the statement."""
     assert why == why.lower()

@@ -16,6 +16,7 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.store import Store
 from exporters.clickhouse.success import ENDED_WELL
+from exporters.finishes import CUT, REFUSED
 from exporters.record import Batch, Record
 from pricing.usage import TOKEN_METERS, Meter
 from support import evaluated, sampled
@@ -292,10 +293,15 @@ async def test_cost_is_exact(store: Store, records: list[Record]) -> None:
 
 
 def test_a_success_is_the_same_everywhere() -> None:
-    """The dashboard of models counts as succeeded what reports do until somebody says more."""
-    for panel in DASHBOARDS["models"]["panels"]:
-        sql = panel["targets"][0]["rawSql"]
-        assert sql.count("finish_reason") == sql.count(ENDED_WELL)
+    """What dashboards count as succeeded is what reports do until somebody says more."""
+    judging = 0
+    for board in DASHBOARDS.values():
+        for panel in board["panels"]:
+            for target in panel.get("targets", ()):
+                rest = target["rawSql"].replace(ENDED_WELL, "")
+                judging += rest != target["rawSql"]
+                assert not any(f"'{why}'" in rest for why in (*CUT, *REFUSED)), panel["title"]
+    assert judging == 5
 
 
 async def test_what_changed_adds_up(store: Store, records: list[Record]) -> None:

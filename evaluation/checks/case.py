@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-REFUSALS = frozenset({"refusal", "content_filter", "safety", "prohibited_content", "recitation"})
+from exporters.finishes import REFUSED
 
 
 class Status(StrEnum):
@@ -100,7 +100,7 @@ class Answer:
         if self.refused:
             return "the refusal field"
         reason = self.stop_reason.lower()
-        return f"stop reason {reason}" if reason in REFUSALS else ""
+        return f"stop reason {reason}" if reason in REFUSED else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

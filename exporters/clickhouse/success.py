@@ -7,19 +7,11 @@ that ended well succeeded with it.  Without a word, a call that ended well count
 
 from exporters.clickhouse.feedback import OF_CALLS
 from exporters.feedback import CALL
+from exporters.finishes import BROKEN, CUT, REFUSED
 
-# Why a model stopped, as providers write it, in lower case: at a limit, or unwilling to answer.
-CUT = (
-    *("length", "max_tokens", "max_output_tokens", "model_length"),
-    *("model_context_window_exceeded", "max_prompt_tokens"),
-)
-REFUSED = (
-    *("refusal", "content_filter", "content_filtered", "guardrail_intervened", "safety"),
-    *("recitation", "blocklist", "prohibited_content", "spii", "image_safety", "sensitive"),
-)
 DEFINITION = (
-    "outcome ok, and the model neither refused nor stopped at a token limit; feedback about a call"
-    " and its tag success count instead"
+    "outcome ok, and the model neither refused nor stopped at a token limit or by a fault; feedback"
+    " about a call and its tag success count instead"
 )
 TAG = "success"
 FOUND = "SELECT 1 FROM feedback_verdicts LIMIT 1"
@@ -31,7 +23,7 @@ def _stopped_by(reasons: tuple[str, ...]) -> str:
     return f"match(lower(t.finish_reason), '(^|,)({'|'.join(reasons)})(,|$)')"
 
 
-ENDED_WELL = f"(t.outcome = 'ok' AND NOT {_stopped_by((*CUT, *REFUSED))})"
+ENDED_WELL = f"(t.outcome = 'ok' AND NOT {_stopped_by((*CUT, *REFUSED, *BROKEN))})"
 # A refusal that is in a field of its own, beside a usual reason for stopping.
 _NOT_REFUSED = " AND ".join(
     f"t.attributes['response.{name}'] = ''"

@@ -30,8 +30,8 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "evaluation", "feedback", "samples", "evidence"),
-        *("series", "prometheus"),
+        *("record", "content", "audit", "evaluation", "finishes", "feedback", "samples"),
+        *("evidence", "series", "prometheus"),
         *("clickhouse", "otel", "notify"),
     ),
     "proxy": (
