@@ -102,6 +102,10 @@ FIELDS = """
   1000 + cityHash64(number, 20) % 30000 AS request_bytes,
   800 + cityHash64(number, 21) % 9000 AS response_bytes,
   map('ticket', 'T-' || toString(cityHash64(number, 22) % 200)) AS tags,
+  (1 + cityHash64(number, 23) % 60)::UInt32 AS in_flight,
+  if(luck = 97, toFloat64(cityHash64(number, 24) % 60), NULL) AS retry_after_s,
+  if(luck < 97, toDecimal128(cache_read_tokens, 18) / 2000000, NULL) AS saved_cache_usd,
+  if(luck < 97, if(number % 50 = 0, cost_usd, toDecimal128(0, 18)), NULL) AS saved_batch_usd,
   ['a', 'b'][1 + number % 2] AS node
 """
 MADE_OF = ("m", "luck")  # helpers among the fields
