@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from exporters.clickhouse import backfill, connection, migrations
 from exporters.clickhouse.clickhouse import ClickHouse
-from exporters.clickhouse.corrections import FIELDS, SCOPES, Correction, Corrections
+from exporters.clickhouse.corrections import FIELDS, Correction, Corrections
 from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.migrations import migrate, schema_files
 from exporters.clickhouse.reconcile import ROLLUPS
@@ -146,5 +146,6 @@ def insert(client: Client, records: list[Record]) -> None:
 
 def correct(client: Client, one: Correction) -> None:
     """The same, of a correction."""
-    names = [name for name in FIELDS if name not in SCOPES]
+    known = {str(row[0]) for row in client.query("DESCRIBE TABLE corrections").result_rows}
+    names = [name for name in FIELDS if name in known]
     client.insert("corrections", [[getattr(one, name) for name in names]], names)

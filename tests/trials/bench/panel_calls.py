@@ -109,9 +109,13 @@ FIELDS = """
   1000 + cityHash64(number, 20) % 30000 AS request_bytes,
   800 + cityHash64(number, 21) % 9000 AS response_bytes,
   map('ticket', 'T-' || toString(cityHash64(number, 22) % 200)) AS tags,
+  (1 + cityHash64(number, 24) % 60)::UInt32 AS in_flight,
+  if(luck = 97, toFloat64(cityHash64(number, 25) % 60), NULL) AS retry_after_s,
+  if(luck < 96, rate * 9 / 10 * cache_read_tokens / 1000000, NULL) AS saved_cache_usd,
+  if(luck < 96, toDecimal128(0, 18), NULL) AS saved_batch_usd,
   ['a', 'b'][1 + number % 2] AS node,
   node || '-0:' || toString(CALLS - intDiv(number, 2)) AS source,
-  2 AS schema_version
+  3 AS schema_version
 """
 _LINES = {
     "INPUT_LINE": _line("input", "fresh", "rate", "cost_input_usd"),
