@@ -327,7 +327,7 @@ async def test_configured_endpoint_wins() -> None:
     async with HttpServer(Receiver()) as server:
         environ = {
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/elsewhere",
-            "OTEL_EXPORTER_OTLP_HEADERS": "x-a=from%20env,x-b=1",
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-a=from%20env,x-b=1,x-c=YTpi==",
         }
         otel = from_config(endpoint=server.endpoint, headers={"X-B": "2"}, environ=environ)
         assert otel is not None
@@ -335,6 +335,7 @@ async def test_configured_endpoint_wins() -> None:
         await otel.close()
         (headers,) = server.receiver.headers
         assert (headers["x-a"], headers["x-b"]) == ("from env", "2")
+        assert headers["x-c"] == "YTpi=="  # as base64 ends
         assert headers["content-type"] == "application/x-protobuf"
 
 

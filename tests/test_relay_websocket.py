@@ -37,7 +37,7 @@ async def unused(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 @pytest.mark.parametrize("compress", [0, 15])
 async def test_a_conversation(tmp_path: Path, compress: int) -> None:
     """Text, binary, ping, pong, subprotocol, large messages and the close code pass both ways."""
-    large = "large " * 50_000
+    large = "large " * 3_500_000  # 21 MB
 
     async def serve(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=["realtime"], autoping=False, max_msg_size=0)

@@ -230,6 +230,13 @@ def test_mistake(text: str, expected: str, tmp_path: Path) -> None:
     assert any(expected in mistake for mistake in mistakes(text, tmp_path))
 
 
+def test_audits_of_tokens_can_be_switched_off(tmp_path: Path) -> None:
+    """As the defaults say: a share of 0."""
+    file = tmp_path / "taximeter.toml"
+    file.write_text("[metering]\naudit_sample = 0\n")
+    assert sources.load(file, HOME).metering.audit_sample == 0
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

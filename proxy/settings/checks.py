@@ -38,10 +38,10 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "otlp.profile": ("compat", "latest"),
     "otlp.incoming": ("parent", "link", "ignore"),
 }
-# For these, zero means "any", "at once" or "no limit"; every other number must be positive.
+# For these, zero means "any", "at once", "none" or "no limit"; every other number must be positive.
 ZERO_ALLOWED = (
     *("proxy.port", "console.port", "upstream.connections_max", "drain_timeout_s"),
-    "lame_duck_s",
+    *("lame_duck_s", "metering.audit_sample"),
 )
 # RFC 6750, 2.1: characters that need no escaping in a header, a URL or a shell.  The minimum length
 # makes a token hard to guess.
