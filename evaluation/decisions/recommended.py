@@ -19,7 +19,8 @@ from evaluation.statistics.interval import CONFIDENCE
 
 CLAIM = (
     "savings are over the period that was asked for, at its prices; changes of the same calls"
-    " overlap, so they do not add up"
+    " overlap, so they do not add up; the intervals of all changes of models whose quality was"
+    " measured hold together, so for the one that is taken too"
 )
 
 
