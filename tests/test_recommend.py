@@ -167,6 +167,14 @@ def test_the_more_changes_there_are_the_wider_are_their_intervals() -> None:
     assert "hold together" in more.claim
 
 
+def test_without_calls_nothing_is_said_but_that() -> None:
+    """No run and no feedback could have changed it."""
+    assert found([]).changes == []
+    assert found([]).notes == [
+        "there are no calls in this period that anything could be said about"
+    ]
+
+
 @pytest.mark.thorough
 def test_without_feedback_a_route_proves_its_cost_and_no_quality() -> None:
     """How calls ended says nothing for a candidate, but against it; feedback about some will do."""

@@ -82,6 +82,8 @@ def _text(sums: Mapping[str, Any]) -> str | None:
 
 
 def _notes(known: Mapping[str, Sums], changes: Sequence[Change], share: float) -> list[str]:
+    if not known:
+        return ["there are no calls in this period that anything could be said about"]
     found = [
         f"{name}: {int(each['calls']):,} calls are too few for advice; collect {CALLS_MIN} or more"
         for name, each in known.items()
