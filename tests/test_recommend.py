@@ -127,6 +127,54 @@ def test_recorded_propensities_are_evidence() -> None:
     assert "coverage" in unknown.evidence
 
 
+def sticky(first: float | None) -> list[Record]:
+    """Sessions of three calls that stay where a route sent the first one, with a chance of 0.5."""
+    chance = np.random.default_rng(7)
+    records = []
+    for number in range(900):
+        if number % 3 == 0:
+            model = SMALL if chance.random() < 0.5 else BIG
+        begins = number % 3 == 0 and first is not None
+        records.append(
+            call(number, model, USE, route="assistant", route_version="1", candidate=model,
+                 propensity=first if begins else 1.0, sticky="new" if begins else "hit",
+                 session_id=f"s{number // 3}", tags={"success": str(number % 20 > 0).lower()})
+        )  # fmt: skip
+    return records
+
+
+def test_a_session_is_one_choice() -> None:
+    """Its later calls have the propensity of its first; without that, they are no evidence."""
+    (one,) = of(found(sticky(0.5)), "model", BIG)
+    assert (one.evidence_kind, one.conclusion) == ("off-policy", "recommended")
+    assert "900 calls of routes" in one.evidence
+    (none,) = of(found(sticky(None)), "model", BIG)
+    assert none.evidence_kind == "repriced"
+
+
+def test_the_more_changes_there_are_the_wider_are_their_intervals() -> None:
+    """They hold together: a third model in the run leaves less to be sure of."""
+    records = calls_of(BIG, 60) + calls_of(SMALL, 60) + calls_of(CLAUDE, 60)
+    right, usd = {BIG: 0.9, SMALL: 0.85}, {BIG: 0.01, SMALL: 0.002}
+    alone = found(records, run_of(right, usd, 300, noise=0.3))
+    more = found(records, run_of(right | {CLAUDE: 0.9}, usd | {CLAUDE: 0.02}, 300, noise=0.3))
+    widths = []
+    for made in (alone, more):
+        lost = of(made, "model", BIG)[0].quality_difference
+        assert lost is not None
+        widths.append((lost.high or 0) - (lost.low or 0))
+    assert widths[0] < widths[1]
+    assert "hold together" in more.claim
+
+
+def test_without_calls_nothing_is_said_but_that() -> None:
+    """No run and no feedback could have changed it."""
+    assert found([]).changes == []
+    assert found([]).notes == [
+        "there are no calls in this period that anything could be said about"
+    ]
+
+
 @pytest.mark.thorough
 def test_without_feedback_a_route_proves_its_cost_and_no_quality() -> None:
     """How calls ended says nothing for a candidate, but against it; feedback about some will do."""

@@ -20,7 +20,7 @@ from evaluation.decisions.comparison import Comparison
 from evaluation.decisions.recommended import Recommendation
 from evaluation.reports.rows import Stored, decoded
 from exporters.clickhouse.notes import notes
-from exporters.clickhouse.observed import BY, Observed, observed
+from exporters.clickhouse.observed import BY, COLUMNS, Observed, observed
 from exporters.clickhouse.query import Query
 from exporters.clickhouse.reports import NOTHING
 from exporters.clickhouse.store import Row, Store
@@ -89,10 +89,15 @@ def _read(arguments: argparse.Namespace) -> Found:
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
         found = msgspec.json.decode(data)
+        missing = [name for name in COLUMNS if name not in found["columns"]]
         run = decoded(found["run"]) if found.get("run") else None
-        return _found(configuration(arguments), found, run)
+        read = _found(configuration(arguments), found, run)
     except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"--observed: {file} is no answer of GET /api/observed") from error
+    if missing:
+        said = f"--observed: {file} has no {', '.join(missing)}; another version wrote it"
+        raise ValueError(f"{said}. Ask GET /api/observed again")
+    return read
 
 
 def _found(config: Config, found: Any, run: Stored | None) -> Found:

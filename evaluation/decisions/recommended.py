@@ -19,7 +19,8 @@ from evaluation.statistics.interval import CONFIDENCE
 
 CLAIM = (
     "savings are over the period that was asked for, at its prices; changes of the same calls"
-    " overlap, so they do not add up"
+    " overlap, so they do not add up; the intervals of all changes of models whose quality was"
+    " measured hold together, so for the one that is taken too"
 )
 
 
@@ -81,6 +82,8 @@ def _text(sums: Mapping[str, Any]) -> str | None:
 
 
 def _notes(known: Mapping[str, Sums], changes: Sequence[Change], share: float) -> list[str]:
+    if not known:
+        return ["there are no calls in this period that anything could be said about"]
     found = [
         f"{name}: {int(each['calls']):,} calls are too few for advice; collect {CALLS_MIN} or more"
         for name, each in known.items()

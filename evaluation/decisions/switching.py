@@ -14,6 +14,7 @@ from evaluation.decisions.calls import Calls
 from evaluation.decisions.change import (
     CALLS_MIN,
     CANARY_SHARE,
+    DISAGREE,
     Change,
     Collect,
     Conclusion,
@@ -23,6 +24,7 @@ from evaluation.decisions.change import (
     less,
     percent,
     saving,
+    still_needed,
 )
 from evaluation.decisions.prices import Prices, at_of, quantities, uncached
 from evaluation.decisions.routed import Routed, assigned, by_routes
@@ -37,7 +39,6 @@ from evaluation.statistics.off_policy import OffPolicy
 ROWS_MAX = 1_000  # of a candidate, priced again with another's tariffs
 CHEAPER_MIN = 0.05  # share that a change saves at least
 TARGETS_MAX = 2  # candidates of the run that are proposed instead of one
-DISAGREE = 0.3  # share of cases on which two models disagree, seen in real sets: 0.23 to 0.36
 SEED = 20_261_129
 RISK = (
     "answers change: formats, tools and refusals may differ in cases that were not tested; prompts"
@@ -162,14 +163,9 @@ def _made(work: Work, name: str, other: str, share: Bounds, evidence: Evidence) 
         number = calls_needed(evidence.rate, work.smallest, CANARY_SHARE)
         collect = Collect(what="calls of these routes with feedback", number=number)
     elif conclusion == "not enough evidence":
-        variance = (quality.se or np.sqrt(DISAGREE / quality.cases)) ** 2 * quality.cases
-        room = work.smallest + min(quality.value, 0.0)
-        more = None
-        if room > 0:
-            more = cases_needed(variance, room, confidence=evidence.confidence) - quality.cases
         collect = Collect(
             what="more cases" if evidence.kind == "replay" else "more calls of the route",
-            number=None if more is None else max(more, 1),
+            number=still_needed(quality, share, work.smallest, evidence.confidence),
             command=f"taximeter eval run SUITE --models {name},{other}",
         )
     return Change(

@@ -10,6 +10,7 @@ import numpy as np
 from evaluation.decisions.caching import caches
 from evaluation.decisions.change import (
     CALLS_MIN,
+    DISAGREE,
     Change,
     Collect,
     canary_of,
@@ -18,7 +19,7 @@ from evaluation.decisions.change import (
 )
 from evaluation.decisions.prices import BATCH, STANDARD, tier_of
 from evaluation.decisions.repriced import repriced
-from evaluation.decisions.switching import DISAGREE, Work
+from evaluation.decisions.switching import Work
 from evaluation.reports.bounds import Bounds
 from evaluation.statistics import cases_needed
 from pricing.usage import Meter

@@ -82,7 +82,8 @@ def frontier(found: Comparison) -> Iterator[str]:
 def heading(found: Comparison) -> str:
     """What is compared, and by what."""
     titles = ", ".join(METRICS[name].title for name in found.axes)
-    return f"{len(found.candidates)} candidates by {titles}. Quality: {found.quality}."
+    count = len(found.candidates)
+    return f"{count} candidate{'s' * (count != 1)} by {titles}. Quality: {found.quality}."
 
 
 def volume(found: Comparison) -> str:

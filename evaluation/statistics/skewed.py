@@ -68,8 +68,9 @@ def _reach(critical: float, skewness: float, bend: float) -> float | None:
     """
     left = skewness - bend
     inner = 1 - left * (critical + skewness / 6)
-    if inner <= 0:
+    if inner <= 0 and skewness > 0:
         return None
+    inner = max(inner, 0.0)  # skewed to the other side: the logarithm went too far
     if abs(left) < NOTHING:
         return max(critical, critical + skewness / 6)
     return max(critical, 3 / left * (1 - math.cbrt(inner)))
