@@ -43,14 +43,6 @@ class RatedSubcall:
         currency: tuple[tuple[str, Decimal], ...] = (),
     ) -> ChargeLine:
         """The line of one meter, or of the share that falls on one step of a ladder."""
-        each = rate.each[step]
-        if each is not None and not currency:
-            usd = EXACT.multiply(each, quantity)
-        else:
-            amount = EXACT.multiply(rate.prices[step], quantity)
-            for _, factor in (*rate.factors, *currency):
-                amount = EXACT.multiply(amount, factor)
-            usd = ROUNDED.divide(amount, rate.per)
         return ChargeLine(
             subcall=self.index,
             model=self.subcall.model,
@@ -59,7 +51,7 @@ class RatedSubcall:
             rate=rate.prices[step],
             per=rate.per,
             factors=rate.factors + currency,
-            usd=usd,
+            usd=cost(quantity, rate, step, currency),
             rule=rate.rule.id,
             source=rate.rule.source or self.tariff.source,
         )
@@ -77,6 +69,22 @@ class RatedSubcall:
             rule=f"{self.tariff.file}:{self.tariff.line} minimum_usd",
             source=self.tariff.source,
         )
+
+
+def cost(
+    quantity: Quantity,
+    rate: Rate,
+    step: int = 0,
+    currency: tuple[tuple[str, Decimal], ...] = (),
+) -> Decimal:
+    """What a quantity costs in US dollars, on one step of a ladder."""
+    each = rate.each[step]
+    if each is not None and not currency:
+        return EXACT.multiply(each, quantity)
+    amount = EXACT.multiply(rate.prices[step], quantity)
+    for _, factor in (*rate.factors, *currency):
+        amount = EXACT.multiply(amount, factor)
+    return ROUNDED.divide(amount, rate.per)
 
 
 def too_large(quantity: Quantity) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from pricing.charge import Charge, ChargeLine, Status, total
-from pricing.charge_line import RatedSubcall
+from pricing.charge_line import RatedSubcall, cost
 from pricing.tariff import EXACT, Rate, Selection
 from pricing.terms import Term, service_tier
 from pricing.usage import UNCACHED, Meter, Origin, Subcall, Usage
@@ -23,7 +23,7 @@ Currency = Callable[[Rate], tuple[tuple[str, Decimal], ...] | None]
 
 def is_cached(usage: Usage) -> bool:
     """Whether any token was read from a cache, or written to one."""
-    return any(meter in UNCACHED for meter in usage.quantities)
+    return not UNCACHED.keys().isdisjoint(usage.quantities)
 
 
 def uncached(usage: Usage) -> Decimal | None:
@@ -51,20 +51,22 @@ def by_cache(
     for meter, quantity in usage.quantities.items():
         if meter not in UNCACHED:
             continue
-        cost = [line.usd for line in lines if line.meter is meter]
+        paid = [line.usd for line in lines if line.meter is meter]
         rate = rates.rate(UNCACHED[meter])
-        if not cost or rate is None or not rate.linear or (in_usd := currency(rate)) is None:
+        if not paid or rate is None or not rate.linear or (in_usd := currency(rate)) is None:
             return None
-        plain = part.line(UNCACHED[meter], quantity, rate, currency=in_usd)
-        saved = EXACT.add(saved, EXACT.subtract(plain.usd, total(cost)))
+        plain = cost(quantity, rate, currency=in_usd)
+        saved = EXACT.add(saved, EXACT.subtract(plain, total(paid)))
     return saved
 
 
 def in_batch(subcall: Subcall) -> bool:
     """Whether a subcall was served as part of a batch."""
     terms = subcall.terms
-    tier = service_tier(str(terms.get(Term.SERVICE_TIER, "")))
-    return BATCH in (terms.get(Term.PROCESSING), tier)
+    if terms.get(Term.PROCESSING) == BATCH:
+        return True
+    tier = terms.get(Term.SERVICE_TIER)
+    return tier is not None and service_tier(str(tier)) == BATCH
 
 
 def synchronous(subcall: Subcall) -> Subcall:

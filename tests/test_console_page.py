@@ -164,6 +164,11 @@ def test_the_console_shows_the_calls_and_their_receipts(
     assert total.endswith(f"${dearest['cost_usd']}")
     lines = texts(page, "#receipt tbody tr td:last-child")
     assert sum(map(Decimal, lines)) == Decimal(total.rpartition("$")[2])
+    facts = dict(zip(texts(page, "#receipt dt"), texts(page, "#receipt dd"), strict=True))
+    assert facts["in flight"] == f"{dearest['in_flight']} on its machine"
+    assert ("saved by caches" in facts) == bool(
+        dearest["cache_read_tokens"] + dearest["cache_write_tokens"]
+    )
     picture(page, "receipt.png")
 
     complaints = page.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's

@@ -2,14 +2,17 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 from test_metering import BEGUN, READING, TARIFF, exchange, metering
 
+from evaluation.standin import processes
 from pricing import TariffBook
 from proxy.dialects.session import Answer
 from proxy.exchange import Begun, Kind, Outcome
@@ -121,3 +124,33 @@ def test_a_response_on_a_socket_does_not_have_that_of_the_socket() -> None:
     begun = msgspec.structs.replace(BEGUN, in_flight=3, websocket=True)
     answer = Answer(number=1, reading=READING, began_ns=5, first_ns=6, ended_ns=7)
     assert response(begun, None, answer, Outcome.OK, "w:1").begun.in_flight is None
+
+
+@pytest.mark.thorough
+def test_rows_say_how_many_were_in_flight_over_two_relays(tmp_path: Path) -> None:
+    """Twelve calls at once, each of them slower than it takes to begin all: from 1 up to 12."""
+    body = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": "hello"}]}
+    headers = {"x-standin-first-token-s": "1.5", "authorization": "Bearer sk-x"}
+
+    async def all_at_once(url: str) -> None:
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+
+            async def one() -> None:
+                async with session.post(f"{url}/openai/v1/chat/completions", json=body) as answer:
+                    await answer.read()
+
+            await asyncio.gather(*(one() for _ in range(12)))
+
+    with processes.stand_in(tmp_path / "stand-in.log") as (upstream, _):
+        settings = processes.FAST_ROWS
+        upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
+        with processes.serve(tmp_path, upstreams, settings=settings, relays=2) as served:
+            time.sleep(2 * in_flight.LOOK_S)  # for each to have found the other
+            asyncio.run(all_at_once(served.proxy_url))
+            rows = served.calls_when(12)
+    counts = sorted(row["in_flight"] for row in rows)
+    assert len(counts) == 12
+    assert counts[0] == 1
+    assert 10 <= counts[-1] <= 12  # those that begin in the same instant may not see each other
+    assert all(row["saved_cache_usd"] == "0" for row in rows)
