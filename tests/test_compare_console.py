@@ -197,4 +197,8 @@ def test_calls_from_a_file(
         if code == Exit.OK:
             assert len(json.loads(capsys.readouterr().out)["candidates"]) == 3
     assert "no answer of GET /api/observed" in capsys.readouterr().err
+    older = data.replace(b'"sticky"', b'"formerly"')
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(older)))
+    assert main(["recommend", "--observed", "-"]) == Exit.MISTAKE
+    assert "has no sticky" in capsys.readouterr().err
     assert main(["compare", "--observed", "-", "--team", "x"]) == Exit.MISTAKE

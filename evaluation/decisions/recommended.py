@@ -16,6 +16,7 @@ from evaluation.decisions.wasting import wastes
 from evaluation.reports.differences import SMALLEST
 from evaluation.reports.rows import Stored, by_model
 from evaluation.statistics.interval import CONFIDENCE
+from pricing.money import calls as calls_of
 
 CLAIM = (
     "savings are over the period that was asked for, at its prices; changes of the same calls"
@@ -85,13 +86,13 @@ def _notes(known: Mapping[str, Sums], changes: Sequence[Change], share: float) -
     if not known:
         return ["there are no calls in this period that anything could be said about"]
     found = [
-        f"{name}: {int(each['calls']):,} calls are too few for advice; collect {CALLS_MIN} or more"
+        f"{name}: too few calls for advice ({int(each['calls']):,}); collect {CALLS_MIN} or more"
         for name, each in known.items()
         if int(each["calls"]) < CALLS_MIN
     ]
     for name, each in known.items():
         if unknown := int(each["unpriced_calls"]):
-            found.append(f"{name}: the cost of {unknown:,} calls is unknown and in no saving")
+            found.append(f"{name}: the cost of {calls_of(unknown)} is unknown and in no saving")
     if all(each.rewards == "none" for each in changes):
         found.append(
             "no run of a suite (--run) and no feedback about calls of a route says anything about"

@@ -20,8 +20,8 @@ from evaluation.statistics import (
     OffPolicy,
     Refused,
     log_of,
-    mean,
     off_policy,
+    ratio,
     share,
 )
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX, Policies
@@ -121,9 +121,10 @@ def _observed(turns: Sequence[Turn], found: Units, reward: str) -> dict[str, obj
     values = [(value, group) for value, group in known if value is not None]
     if not values:
         return None
-    average = share if reward in SHARES else mean
-    interval = average([value for value, _ in values], [group for _, group in values]).interval
-    return dict(interval.document())
+    seen, groups = [value for value, _ in values], [group for _, group in values]
+    if reward in SHARES:
+        return dict(share(seen, groups).interval.document())
+    return dict(ratio(seen, [1.0] * len(seen), groups).document())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluation.history.turns import Turn
 from evaluation.reports.rows import SCORES, Stored
-from evaluation.statistics import mean, ratio, share
+from evaluation.statistics import ratio, share
 from evaluation.whatif.policies import BEST_SINGLE, ORACLE, PROPOSED, RANDOM_MIX
 from evaluation.whatif.routers import facing
 from proxy.gateway.decision import decide
@@ -192,8 +192,8 @@ def _figures(
     ]
     if all(usd is not None for each in costs for _, usd in each):
         usd = [sum(p * (one or 0.0) for p, one in each) for each in costs]
-        found["usd_per_call"] = mean(usd, clusters, weights=weights).interval.document()
         paid = [w * one for w, one in zip(weights, usd, strict=True)]
+        found["usd_per_call"] = ratio(paid, weights, clusters).document()
         won = [w * one for w, one in zip(weights, scores, strict=True)]
         found["cost_per_success_usd"] = ratio(paid, won, clusters).document()
     return found

@@ -12,7 +12,7 @@ from evaluation.benchmarks.tables import Table
 from evaluation.history.turns import UNSEEN, Split, Traffic, Turn, split
 from evaluation.reports.rows import Stored
 from evaluation.simulation import Limit, recorded
-from evaluation.statistics import CONFIDENCE, Interval, mean
+from evaluation.statistics import CONFIDENCE, Interval, mean, ratio
 from evaluation.statistics.means import difference
 from evaluation.whatif import estimates, gate, queues, replay
 from evaluation.whatif.policies import IN_FORCE, PROPOSED, Policies, by_turn
@@ -229,7 +229,7 @@ class _Queue:
         known = [base.costs.get(row) for row in rows]
         others = [each[0] / each[1] if each else 0.0 for each in known]
         return (
-            mean(costs, groups).interval,
+            ratio(costs, [1.0] * len(costs), groups),
             difference(costs, others, groups).interval,
         )
 
