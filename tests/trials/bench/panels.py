@@ -80,10 +80,8 @@ FIELDS = """
     toDecimal128(output_tokens_total, 9)), 'Map(LowCardinality(String), Decimal(38, 9))'),
     CAST(map(), 'Map(LowCardinality(String), Decimal(38, 9))')) AS usage,
   'reported' AS usage_origin,
-  if(luck < 97, toDecimal128(assumeNotNull(input_tokens_total), 18) / 1000000, NULL)
-    AS cost_input_usd,
-  if(luck < 97, toDecimal128(assumeNotNull(output_tokens_total), 18) / 200000, NULL)
-    AS cost_output_usd,
+  toDecimal128(input_tokens_total, 18) / 1000000 AS cost_input_usd,
+  toDecimal128(output_tokens_total, 18) / 200000 AS cost_output_usd,
   if(luck < 97, assumeNotNull(cost_input_usd) + assumeNotNull(cost_output_usd), NULL) AS cost_usd,
   cost_usd AS list_usd,
   multiIf(luck < 94, 'exact', luck < 97, 'estimated', 'not_billed') AS cost_status,
@@ -166,8 +164,7 @@ def fill(client: Client, calls: int, days: int) -> None:
     client.command(
         f"INSERT INTO corrections ({same}, revision, old_cost_usd, old_cost_status, cost_usd,"
         f" cost_status) SELECT {same}, 1, cost_usd, cost_status, cost_usd * 2, cost_status"
-        " FROM calls"
-        " WHERE cityHash64(call_id) % 100 = 0 AND cost_usd IS NOT NULL"
+        " FROM calls WHERE cityHash64(call_id) % 100 = 0 AND cost_usd IS NOT NULL"
         " SETTINGS max_partitions_per_insert_block = 0"
     )
 
