@@ -21,7 +21,7 @@ from trials.clients.__main__ import CACHE
 from trials.clients.installing import InstallError
 from trials.clients.running import prepare
 from trials.translated import running
-from trials.translated.listed import CLIENTS, MODELS, Client
+from trials.translated.listed import CLIENTS, MODELS, OWNERS, Client
 from trials.translated.running import Result
 
 CALLS = Path(__file__).with_name("calls")
@@ -46,7 +46,7 @@ def results(clients: Sequence[Client], cache: Path) -> Iterator[Result]:
             processes.stand_in(data / "stand-in.log") as (upstream, _),
             processes.serve(
                 data,
-                dict.fromkeys(MODELS, upstream),
+                dict.fromkeys(MODELS.keys() - OWNERS.keys(), upstream),
                 settings=processes.FAST_ROWS + running.settings(),
                 environ={"GATEWAY_KEY": running.KEY},
             ) as served,

@@ -3,19 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# The providers that serve, and a model of each.  Mistral has chat completions alone.
+# The providers that serve, and a model of each.  Mistral has chat completions alone, and `pro` is a
+# model of OpenAI's that has Responses alone.
 MODELS = {
     "openai": "gpt-5.4-mini",
     "anthropic": "claude-haiku-4-5",
     "gemini": "gemini-3-flash-preview",
     "mistral": "mistral-small-latest",
+    "pro": "gpt-5.4-pro",
 }
+OWNERS = {"pro": "openai"}  # whose a name is, where it is no provider's
 # API → its word for a script, and who serves it: providers that speak another one.
 APIS = {
-    "chat": ("chat", ("anthropic", "gemini")),
-    "messages": ("anthropic", ("openai", "gemini")),
+    "chat": ("chat", ("anthropic", "gemini", "pro")),
+    "messages": ("anthropic", ("openai", "gemini", "pro")),
     "Responses": ("responses", ("anthropic", "gemini", "mistral")),
-    "Gemini": ("gemini", ("openai", "anthropic")),
+    "Gemini": ("gemini", ("openai", "anthropic", "pro")),
 }
 SHOWN = ("text", "stream", "tool", "result", "image", "shape")  # keys of what a script prints
 

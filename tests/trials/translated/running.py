@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from evaluation.standin.processes import Row, Serving
 from proxy.door.callers import hashed
 from trials.clients.running import ClientReady, RunError, environment, output
-from trials.translated.listed import CLAUDE_CODE, CLIENTS, MODELS, Client
+from trials.translated.listed import CLAUDE_CODE, CLIENTS, MODELS, OWNERS, Client
 
 KEY = "sk-standin-translated"
 TOOL = {"city": "Paris", "unit": "celsius"}  # what the stand-in calls a tool with
@@ -42,11 +42,14 @@ def token(named: str) -> str:
 def settings() -> str:
     """A caller with a token for each run, so that its rows are known; the routes and their keys."""
     made = [
-        f'[gateway.keys.{name}]\nprovider = "{name}"\nvalue = "env:GATEWAY_KEY"' for name in MODELS
+        f'[gateway.keys.{name}]\nprovider = "{OWNERS.get(name, name)}"\nvalue = "env:GATEWAY_KEY"'
+        for name in MODELS
     ]
     for provider, model in MODELS.items():
         for kind, suffix in KINDS.items():
             made.append(_route(f"{kind}-{provider}", provider, model + suffix))
+            if provider == "pro":
+                made.append(f'[gateway.models."openai/{model + suffix}"]\nresponses_only = true')
         made.append(_route(f"lossy-{provider}", provider, model, CLAUDE_CODE))
     for client in CLIENTS:
         for provider in client.providers:
@@ -61,7 +64,8 @@ def settings() -> str:
 def _route(name: str, provider: str, model: str, drop: Sequence[str] = ()) -> str:
     """A rate limit is waited for half a second."""
     deadline_s = 0.5 if name.startswith("limited") else 30
-    candidate = f'{{ provider = "{provider}", model = "{model}" }}'
+    owner = OWNERS.get(provider, provider)
+    candidate = f'{{ provider = "{owner}", model = "{model}" }}'
     lines = [f"[gateway.routes.{name}]", f"deadline_s = {deadline_s}"]
     return "\n".join([*lines, f"candidates = [{candidate}]", f"drop = {json.dumps(list(drop))}"])
 
@@ -104,7 +108,7 @@ def _mismeasured(provider: str, rows: list[Row]) -> Iterator[tuple[str, str]]:
     if not rows:
         yield "rows", "none"
     for row in rows:
-        if (row["provider"], row["translated"]) != (provider, True):
+        if (row["provider"], row["translated"]) != (OWNERS.get(provider, provider), True):
             yield "rows", f"{row['provider']}, translated: {row['translated']}"
         if row["outcome"] == "ok" and row["cost_status"] != "exact":
             yield "rows", f"{row['cost_status']}: {row['reasons']}"
