@@ -220,8 +220,8 @@ def document(found: Sequence[Timed], held: Held, load: float) -> str:
         fill(
             f"{held.calls:,} calls, {today.day} {today:%B %Y}, {cores} cores, load average"
             f" {load:.1f} before{disturbed}."
-            f" **{len(missed)} of {len(found)} panels are slower than their goal by the clock;"
-            f" {heavy} take more CPU time than it**, on one core or two. The median panel takes"
+            f" **{len(missed)} of {len(found)} panels are slower than their goal by the clock**;"
+            f" CPU time alone exceeds the goal of {heavy}, on one core. The median panel takes"
             f" {week:.0f} ms over 7 days and {month:.0f} ms over 30. The dearest, with times that"
             " miss their goal in bold:",
             WIDTH,
