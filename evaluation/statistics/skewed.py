@@ -1,9 +1,10 @@
 """Intervals of ratios of skewed sums, such as costs, where few sessions hold much of the spend.
 
 On the logarithm, with Hall's transformation (1992, J. R. Stat. Soc. B 54:221): T + aT²/3 + a²T³/27
-+ a/6 is nearly normal if a is the skewness of the estimate T.  The skewness of few clusters is
-seen too small, as the largest are rarely among them; so it is at least that of a lognormal sum
-with the same spread, which is three times its coefficient of variation.
++ a/6 is nearly normal if a is the skewness of the estimate T, and it rises everywhere, so that
+there is always a bound, however wide.  The skewness of few clusters is seen too small, as the
+largest are rarely among them; so it is at least that of a lognormal sum with the same spread, which
+is three times its coefficient of variation.
 """
 
 import math
@@ -24,8 +25,7 @@ def log_interval(
     """The interval of a ratio `value` above 0, `critical` clustered standard errors to each side.
 
     `above` and `below` are by case: what it adds to the relative error of the numerator and of the
-    denominator, such as x/x̄ - 1.  A bound is None where the sums are too skewed for so few clusters
-    to say anything about it, or where there is a single one.
+    denominator, such as x/x̄ - 1.  The bounds are None where there is a single cluster.
     """
     if groups.count < 2 or math.isinf(critical):
         return Interval(value, None, None)
@@ -39,11 +39,7 @@ def log_interval(
     seen, usual = _skewness(errors), _lognormal(held, spread)
     high = _reach(critical, max(seen, usual), bend)
     low = _reach(critical, max(-seen, -usual), -bend)
-    return Interval(
-        value,
-        None if low is None else value / _factor(low * spread),
-        None if high is None else value * _factor(high * spread),
-    )
+    return Interval(value, value / _factor(low * spread), value * _factor(high * spread))
 
 
 def _skewness(errors: Floats) -> float:
@@ -61,16 +57,15 @@ def _lognormal(held: tuple[float, float], spread: float) -> float:
     return LOGNORMAL * min(max(found, -spread), spread)
 
 
-def _reach(critical: float, skewness: float, bend: float) -> float | None:
-    """Standard errors to one side, at least `critical`; None beyond what the expansion can bear.
+def _reach(critical: float, skewness: float, bend: float) -> float:
+    """Standard errors to one side, at least `critical`.
 
     `bend` is what the logarithm has taken out of the skewness already.
     """
     left = skewness - bend
     inner = 1 - left * (critical + skewness / 6)
-    if inner <= 0 and skewness > 0:
-        return None
-    inner = max(inner, 0.0)  # skewed to the other side: the logarithm went too far
+    if skewness <= 0:
+        inner = max(inner, 0.0)  # skewed to the other side: the logarithm went too far
     if abs(left) < NOTHING:
         return max(critical, critical + skewness / 6)
     return max(critical, 3 / left * (1 - math.cbrt(inner)))

@@ -59,7 +59,7 @@ Outcome                     What the meter charges
 --------------------------  -----------------------------------------------------------------------
 any, nothing was sent       nothing: that includes unreachable, and a wait for the connection
 ok                          what the answer reports
-http_error                  nothing
+http_error                  nothing; unknown if its body states usage
 any other, without a head   unknown; the receipt has what the request costs by its counted tokens
 any other                   what was seen, as a lower bound; unknown if nothing was
 

@@ -5,6 +5,7 @@ JSON, and prints as many results.  Nothing leaves this machine: a server on loop
 provider, and repeats the answer of the case.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -75,7 +76,10 @@ def _result(case: Mapping[str, Any], url: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """All cases, one after another."""
+    """All cases, one after another, from standard input to standard output."""
+    argparse.ArgumentParser(
+        prog="python -m trials.oracles.asking", description=__doc__
+    ).parse_args()
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would fetch prices when imported
     cases = json.load(sys.stdin)
     with ThreadingHTTPServer(("127.0.0.1", 0), _Provider) as server:
