@@ -49,7 +49,7 @@ SIZED = b"Content-Length: %d\r\n\r\n"
 HALF = b'{"id":"r","object":"chat.completion","model":"m","choices":[],'
 REST = b'"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}}'
 WHOLE = HALF + REST
-FAILED = b'{"error":{"message":"no","type":"t"}}'
+FAILED = b'{"error":{"message":"no"}}'
 OK = b"HTTP/1.1 200 OK\r\n"
 UNFRAMED = b"HTTP/1.0 200 OK\r\n\r\n"
 IN_CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(HALF), HALF)
@@ -253,7 +253,7 @@ def gets(caller: Caller) -> str:
         assert answer.whole
         return f"{answer.status} {answer.error.decode()}"
     if answer.whole:
-        assert answer.body == WHOLE
+        assert answer.body == (WHOLE if answer.status == 200 else FAILED)
         return "the answer"
     assert answer.body == HALF
     return "a broken end"
