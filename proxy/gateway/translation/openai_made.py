@@ -1,4 +1,6 @@
-"""Writes what requests of both of OpenAI's APIs have: schemas, effort, breakpoints, file names."""
+"""Writes what requests of both of OpenAI's APIs have: content, schemas, effort, breakpoints."""
+
+from collections.abc import Callable, Sequence
 
 from proxy.gateway.translation import schemas
 from proxy.gateway.translation.losses import Losses
@@ -9,10 +11,12 @@ from proxy.gateway.translation.neutral import (
     Schema,
     Settings,
     Target,
+    Text,
     Thinking,
 )
 
 Json = dict[str, object]
+Written = Callable[[Media, Losses], Json | None]  # how an API has an image or a file; None: it lost
 OWN = ("openai", "azure")  # what only they take, and what they alone refuse
 SIGNED = ("openrouter",)  # takes signatures of others, by the names of their formats
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -62,6 +66,30 @@ def schema(left: Settings) -> Json | None:
 def file_name(media: Media) -> str:
     """It wants some name."""
     return media.name or f"document.{media.mime.rpartition('/')[2]}"
+
+
+def content(
+    parts: Sequence[Text | Media], kind: str, media: Written, target: Target, losses: Losses
+) -> str | list[Json]:
+    """One text as it is; anything else as a list, its texts of this `kind`."""
+    made = [one for part in parts if (one := _part(part, kind, media, target, losses)) is not None]
+    if len(made) == 1 and made[0].keys() == {"type", "text"}:
+        return str(made[0]["text"])
+    return made
+
+
+def _part(
+    part: Text | Media, kind: str, media: Written, target: Target, losses: Losses
+) -> Json | None:
+    if isinstance(part, Text):
+        made: Json | None = {"type": kind, "text": part.text}
+        if part.signature is not None:
+            losses.lose(part.signature.field)
+    else:
+        made = media(part, losses)
+    if made is not None and part.cache is not None:
+        made |= cached(part.cache, target, losses)
+    return made
 
 
 def cached(cache: Cache, target: Target, losses: Losses) -> Json:

@@ -21,7 +21,7 @@ from proxy.gateway.translation.neutral import (
     Use,
     spoken,
 )
-from proxy.gateway.translation.openai_made import NO_URL, OWN, SIGNED, cached, file_name
+from proxy.gateway.translation.openai_made import NO_URL, OWN, SIGNED, file_name
 from proxy.gateway.translation.signatures import NAMES
 
 Json = dict[str, object]
@@ -179,24 +179,8 @@ def _detail(thought: Thought, signature: Signature, index: int) -> Json:
     return {"type": kind, "format": name, "index": index, **said}
 
 
-def _content(parts: Sequence[Text | Media], target: Target, losses: Losses) -> object:
-    """One text as it is; anything else as a list."""
-    made = [one for part in parts if (one := _part(part, target, losses)) is not None]
-    if len(made) == 1 and made[0].keys() == {"type", "text"}:
-        return made[0]["text"]
-    return made
-
-
-def _part(part: Text | Media, target: Target, losses: Losses) -> Json | None:
-    if isinstance(part, Text):
-        made: Json | None = {"type": "text", "text": part.text}
-        if part.signature is not None:
-            losses.lose(part.signature.field)
-    else:
-        made = _media(part, losses)
-    if made is not None and part.cache is not None:
-        made |= cached(part.cache, target, losses)
-    return made
+def _content(parts: Sequence[Text | Media], target: Target, losses: Losses) -> str | list[Json]:
+    return openai_made.content(parts, "text", _media, target, losses)
 
 
 def _media(media: Media, losses: Losses) -> Json | None:

@@ -198,23 +198,7 @@ def _thought(thought: Thought, losses: Losses) -> Json | None:
 
 
 def _content(parts: Sequence[Text | Media], target: Target, losses: Losses) -> str | list[Json]:
-    """One text as it is; anything else as a list."""
-    made = [one for part in parts if (one := _part(part, target, losses)) is not None]
-    if len(made) == 1 and made[0].keys() == {"type", "text"}:
-        return str(made[0]["text"])
-    return made
-
-
-def _part(part: Text | Media, target: Target, losses: Losses) -> Json | None:
-    if isinstance(part, Text):
-        made: Json | None = {"type": "input_text", "text": part.text}
-        if part.signature is not None:
-            losses.lose(part.signature.field)
-    else:
-        made = _media(part, losses)
-    if made is not None and part.cache is not None:
-        made |= cached(part.cache, target, losses)
-    return made
+    return openai_made.content(parts, "input_text", _media, target, losses)
 
 
 def _media(media: Media, losses: Losses) -> Json | None:
