@@ -13,6 +13,7 @@ from test_gateway_pools_shared import Clock
 from proxy.door import keys
 from proxy.door.sessions import OWN_MAX, SESSIONS, Place, Sessions, SharedSessions
 from proxy.door.shared_table import Table
+from proxy.door.stage import Stage
 from proxy.gateway.live import Kept
 from proxy.gateway.options import RouteOptions
 from proxy.gateway.sessions import CACHE_S
@@ -169,3 +170,31 @@ async def test_200_turns_at_two_relays(tmp_path: Path) -> None:
     assert caches.cached / caches.prompt >= 0.95 * alone
     before, after = set(caches.models[:MOVES_AT]), set(caches.models[MOVES_AT:])
     assert (len(before), len(after), before & after) == (1, 1, set())
+
+
+@pytest.mark.parametrize(
+    ("status", "passes", "steps"),
+    [
+        (b"200 OK", False, ["keep", "write", "answered"]),
+        (b"503 Busy", True, ["write", "answered"]),
+    ],
+)
+async def test_a_session_is_noted_before_its_answer_is_passed_on(
+    status: bytes, passes: bool, steps: list[str]
+) -> None:
+    """The next turn may be at another relay already; an error that is passed on keeps nobody."""
+    said: list[str] = []
+
+    class Caller:
+        def write(self, *_: bytes) -> None:
+            said.append("write")
+
+        def answered(self, *, keep_alive: bool) -> None:
+            said.append("answered")
+
+    stage = Stage(Caller(), {}, None, lambda: said.append("keep"))  # type: ignore[arg-type]
+    stage.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n{}")
+    stage.answered(keep_alive=True)
+    if passes:
+        stage.pass_on({})
+    assert said == steps

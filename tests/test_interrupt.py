@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,15 @@ def test_an_early_ctrl_c_leaves_no_traceback(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         text=True,
+        # Whoever runs the tests in the background of a shell ignores it, and so would this.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
-        until_ours(process.pid)
-        time.sleep(after_s)
-        process.send_signal(signal.SIGINT)
-        shown = process.communicate(timeout=PATIENCE_S)[0]
+        try:
+            until_ours(process.pid)
+            time.sleep(after_s)
+            process.send_signal(signal.SIGINT)
+            shown = process.communicate(timeout=PATIENCE_S)[0]
+        finally:
+            process.kill()
     assert process.returncode in (-signal.SIGINT, 130, 0), shown
     assert not re.search("Traceback|Exception|Error|ERROR", shown), shown

@@ -188,7 +188,8 @@ class GatewayCall:
         if note.losses:
             told[LOSSES] = ", ".join(note.losses)
         reads = interpreter(plan, target, note.losses, self._arrived.request)
-        stage = self._stage = Stage(self._caller, told, reads)
+        keep = partial(self._keep, plan, target)
+        stage = self._stage = Stage(self._caller, told, reads, keep)
         self._door.send(stage, self._arrived, plan, Sent(target=target, note=note))
         try:
             async with asyncio.timeout(max(0.0, deadline - monotonic())):
@@ -215,6 +216,9 @@ class GatewayCall:
         headers = self._stage.headers if self._stage is not None else {}
         self._door.state.pools.ended(target.pool, What.ANSWERED, headers, {})
         self._tried(plan, target, What.ANSWERED)
+
+    def _keep(self, plan: Plan, target: Target) -> None:
+        """Note where the session's prompt is cached now."""
         facts = plan.facts
         self._door.state.sessions.keep(
             plan.route.options, facts.session, target.candidate, facts.input_tokens

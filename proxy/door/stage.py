@@ -5,7 +5,7 @@ for another candidate's; from then on, every byte passes at once (`committed`).
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from proxy.door.interpreter import EVENTS, Interpreter
@@ -44,10 +44,15 @@ class Nowhere(asyncio.Transport):
 
 
 class Stage:
-    """The caller of one attempt.  `ended` becomes None once the answer is passed on."""
+    """The caller of one attempt.  `ended` becomes None once the answer is passed on; `keep` is
+    called before: who has the answer must find its session noted, at another relay too."""
 
     def __init__(
-        self, caller: Caller, headers: Mapping[str, str], interpreter: Interpreter | None = None
+        self,
+        caller: Caller,
+        headers: Mapping[str, str],
+        interpreter: Interpreter | None = None,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
         self.committed = False
         self.ended: asyncio.Future[Held | None] = asyncio.get_running_loop().create_future()
@@ -58,6 +63,7 @@ class Stage:
         self._caller = caller
         self._added = headers  # to an answer that is passed on
         self._interpreter = interpreter  # None: the answer passes as it is
+        self._keep = keep
         self._answer = Answer()
         self._held: list[bytes] = []
         self._size = 0
@@ -211,6 +217,7 @@ class Stage:
     def pass_on(self, headers: Mapping[str, str]) -> None:
         """Pass on what was held, and what is still to come: nobody else is left."""
         self._added = {**self._added, **headers}
+        self._keep = lambda: None  # it is nobody's answer to the session
         self._commit_whole()
         if self._keep_alive is not None:
             self._caller.answered(keep_alive=self._keep_alive)
@@ -223,6 +230,7 @@ class Stage:
     # -- how it ends ----------------------------------------------------------------------------
 
     def _commit(self) -> None:
+        self._keep()
         self.committed = True
         if self._interpreter is None:
             self._caller.write(with_headers(b"".join(self._held), self._added))
@@ -247,6 +255,7 @@ class Stage:
             self._held.clear()
             self._end(Fault())
             return False
+        self._keep()
         self.committed = True
         self._caller.write(said)
         self._settle()
