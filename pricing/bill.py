@@ -1,10 +1,11 @@
 """Adds up a call: `price` finds the tariff of each subcall and the rate of each meter."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
+
+from msgspec.structs import replace
 
 from pricing.book import TariffBook
 from pricing.cause import Reasons, about

@@ -6,10 +6,12 @@ of the sum; it never counts as zero.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
+
+import msgspec
+from msgspec.structs import replace
 
 from pricing.cause import Cause
 from pricing.reason import Effect
@@ -45,8 +47,7 @@ AT_BEST: Mapping[Effect, Status] = MappingProxyType(
 _ORDER = (Status.EXACT, Status.ESTIMATED, Status.PARTIAL, Status.UNPRICED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeLine:
+class ChargeLine(msgspec.Struct, frozen=True, kw_only=True):
     """One meter's share of a charge: `usd == quantity * rate * product of factors / per`."""
 
     subcall: int  # index into the subcalls that were priced
@@ -61,8 +62,7 @@ class ChargeLine:
     source: str  # where the price was read
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
     """What a call costs.  `usd` is the sum of `lines`; None if it is unknown.
 
     The lines of an unknown cost are a floor: what the provider bills if it bills the call at all.
@@ -74,7 +74,9 @@ class Charge:
     lines: tuple[ChargeLine, ...] = ()
     tariff: str = ""  # provider/model@start of each tariff used, and the hash of the book
     reported_usd: Decimal | None = None  # what the provider said it costs
-    counts: Counters = field(default_factory=dict)  # what this call adds to each counter it moved
+    counts: Counters = msgspec.field(
+        default_factory=dict
+    )  # what this call adds to each counter it moved
     # What it would have cost more without caches, and outside of a batch; None: unknown.
     saved_cache_usd: Decimal | None = None
     saved_batch_usd: Decimal | None = None

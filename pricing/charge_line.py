@@ -1,8 +1,9 @@
 """From a quantity and its rate to a charge line."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
+
+import msgspec
 
 from pricing.charge import ChargeLine
 from pricing.steps import WITHIN_CALL
@@ -16,8 +17,7 @@ QUANTITY_DIGITS_MAX = 30
 ONE = Decimal(1)
 
 
-@dataclass(frozen=True, slots=True)
-class RatedSubcall:
+class RatedSubcall(msgspec.Struct, frozen=True):
     """A subcall with its tariff: what all its lines share."""
 
     index: int

@@ -5,10 +5,12 @@ own response headers say whether the plan paid or the call is billed beyond it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
+
+import msgspec
 
 
 class CredentialKind(StrEnum):
@@ -29,17 +31,15 @@ class CredentialKind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Access(msgspec.Struct, frozen=True, kw_only=True):
     """How a call reached its provider.  "" means that it is not known."""
 
     provider: str = ""  # the configured name
     credential: str = ""  # a CredentialKind
     host: str = ""
     path: str = ""
-    headers: Mapping[str, str] = field(
-        default_factory=dict
-    )  # of the response, that plans ask about
+    # Of the response: those that plans ask about.
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     billing: str = ""  # LOCAL or TOKENS, where the configuration decides
 
 

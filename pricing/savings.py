@@ -5,8 +5,9 @@ is unknown is None; it is 0 only where nothing was cached, or where the call was
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from pricing.charge import Charge, ChargeLine, Status, total
 from pricing.charge_line import RatedSubcall, cost

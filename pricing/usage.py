@@ -7,11 +7,12 @@ it where OpenTelemetry and the API expect inclusive totals.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
+
+import msgspec
 
 Quantity = int | Decimal  # whole tokens and calls are int; seconds and hours may be Decimal
 TermValue = str | int | Decimal | bool | datetime
@@ -155,15 +156,14 @@ class Origin(StrEnum):
     NONE = "none"  # nothing was reported, and nothing could be counted
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Quantities by meter, in the meter's own unit; zero quantities are dropped.
 
     Raises ValueError for a quantity that is negative or not finite: a dialect then subtracted an
     overlap that did not exist, and a wrong bill must not look like a small one.
     """
 
-    quantities: Mapping[Meter, Quantity] = field(default_factory=dict)
+    quantities: Mapping[Meter, Quantity] = msgspec.field(default_factory=dict)
     origin: Origin = Origin.REPORTED
 
     def __post_init__(self) -> None:
@@ -171,7 +171,7 @@ class Usage:
             if (isinstance(quantity, Decimal) and not quantity.is_finite()) or quantity < 0:
                 raise ValueError(f"{meter.value}: quantity is {quantity}, expected 0 or more")
         kept = {meter: quantity for meter, quantity in self.quantities.items() if quantity}
-        object.__setattr__(self, "quantities", MappingProxyType(kept))
+        msgspec.structs.force_setattr(self, "quantities", MappingProxyType(kept))
 
     @property
     def input_tokens(self) -> int:
@@ -184,8 +184,7 @@ class Usage:
         return sum(int(n) for meter, n in self.quantities.items() if meter in OUTPUT_METERS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subcall:
+class Subcall(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a call that is billed by its own model and terms; most calls have exactly one.
 
     Anthropic's `iterations`, an image tool inside a response and realtime turns make several.
@@ -198,4 +197,4 @@ class Subcall:
     model: str
     at: datetime
     usage: Usage
-    terms: Terms = field(default_factory=lambda: NO_TERMS)
+    terms: Terms = msgspec.field(default_factory=lambda: NO_TERMS)

@@ -6,7 +6,6 @@ relay that saw them (comparable within one call only), `wall_ns` since the epoch
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 
@@ -128,8 +127,7 @@ class Operation(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Usage of one model under one set of terms, as a body states it; most calls have one.
 
     `model` is the one that served; "" means the call's own.  `item` names what several calls may
@@ -139,13 +137,12 @@ class Part:
 
     usage: Usage
     model: str = ""
-    terms: Terms = field(default_factory=lambda: NO_TERMS)
+    terms: Terms = msgspec.field(default_factory=lambda: NO_TERMS)
     item: str = ""
     reasons: tuple[Cause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountRequest:
+class CountRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to count where the provider reported no usage: the request document, the text made."""
 
     request: Mapping[str, object]  # decoded request body; {} if it was too large or not JSON
@@ -153,8 +150,7 @@ class CountRequest:
     output_known: bool = True  # False: the output did not pass through us whole
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """When tokens came, in ns since the call began on the relay's clock; None: none came."""
 
     first_token_ns: int | None = None  # any generated token; a role-only delta is not one
@@ -165,8 +161,7 @@ class Timing:
     gap_max_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What the bodies of one exchange say.  Empty text and None mean: not said.
 
     `billable` is False for calls that providers do not charge (token counting, polls, errors);
@@ -192,13 +187,12 @@ class Reading:
     error_message: str = ""
     retry_after_s: float | None = None  # what an error's body asks to wait; None: it does not ask
     session_id: str = ""  # a conversation named by the protocol itself
-    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    attributes: Mapping[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     reasons: tuple[Cause, ...] = ()
     timing: Timing = Timing()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One call, whole: what passed, when, and what the bodies say.
 
     Durations count from `begun` on the relay's monotonic clock.  `source` is the call's place in

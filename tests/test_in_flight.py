@@ -4,12 +4,12 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
+from msgspec.structs import replace
 from test_metering import BEGUN, READING, TARIFF, exchange, metering
 
 from evaluation.standin import processes

@@ -1,12 +1,12 @@
 """From an exchange to its rows: what is known, what is a lower bound, and what is nobody's bill."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from pricing import Meter, Origin, TariffBook, Usage
 from pricing.cause import about

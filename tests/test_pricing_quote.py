@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,7 +162,7 @@ def test_an_estimate_is_whole() -> None:
         (Status.PARTIAL, False),
         (Status.UNPRICED, False),
     ]:
-        assert replace(found, first=replace(found.first, status=status)).whole is whole
+        assert replace(found, first=msgspec.structs.replace(found.first, status=status)).whole is whole
 
 
 def test_a_tier_is_a_term() -> None:

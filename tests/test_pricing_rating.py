@@ -1,10 +1,10 @@
 """From quantities to a charge: what is billed, what is minimal, and what is too much."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from pricing import Charge, Meter, Origin, Quantity, Status, Subcall, TariffBook, Usage, price
 from pricing.charge import line_document, plain, total

@@ -9,13 +9,13 @@ import json
 import random
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import brotli  # type: ignore[import-untyped]
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from pricing.cause import texts
 from pricing.usage import Meter

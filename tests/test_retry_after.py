@@ -1,7 +1,6 @@
 """What an answer asks its caller to wait is in the row, as the gateway reads it."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_metering import BEGUN, READING, REFUSED, TARIFF, exchange, metering
 
 from exporters.record import Record

@@ -1,6 +1,5 @@
 """Prices by volume stand where the account stands: over restarts, and over several meters."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_metering import BEGUN, READING, exchange
 
 from exporters.clickhouse.clickhouse import ClickHouse

@@ -7,12 +7,13 @@ read from it is written instead.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from statistics import median
 
 import msgspec
+from msgspec.structs import replace
 
 from evaluation.history.turns import Turn
 from evaluation.whatif.service import EVERY_SIZE, Ratios, size_of

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote
+
+import msgspec
 
 from pricing.reason import Reason
 from proxy.exchange import Operation, Reading
@@ -14,20 +16,19 @@ Json = object  # what msgspec.json decodes: dict, list, str, int, Decimal, bool,
 CaptureText = Callable[[str, Hashable], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about a call when its response begins."""
 
     method: str
     path: str  # percent-encoded as sent, without the query
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
     family: str = "openai"  # the provider's dialect
     provider: str = ""
     quirks: frozenset[str] = frozenset()
     request: Json = None  # decoded request body; None: absent, not JSON or too large
-    request_headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
+    request_headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # lower-case names
     status: int = 200
-    response_headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
+    response_headers: Mapping[str, str] = msgspec.field(default_factory=dict)  # lower-case names
     stream: bool = False  # the response is framed as events, not as one document
     array: bool = False  # it is one JSON array, whose elements come as documents
     text_chars_max: int = 4 * 1024 * 1024  # text kept for counting, see `Draft.say`

@@ -1,8 +1,9 @@
 """A `Reading` under construction: what every reader collects, in any dialect."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from pricing.cause import Cause, Reasons
 from pricing.reason import Reason

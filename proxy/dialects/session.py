@@ -10,8 +10,11 @@ and which lanes were open.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypedDict
+
+import msgspec
+from msgspec.structs import replace
 
 from pricing.reason import Reason
 from proxy.dialects.contract import Ask, Endpoint, Json, Reader
@@ -36,8 +39,7 @@ class Lane:
     last_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One response that has ended; `cut` if that is because the socket did."""
 
     number: int

@@ -1,8 +1,9 @@
 """From a reading to the charge of its call.  Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from exporters.record import EPOCH
 from pricing import Charge, Meter, Origin, Status, Subcall, TariffBook, Usage, price

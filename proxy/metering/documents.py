@@ -77,7 +77,9 @@ def priced_document(document: Mapping[str, object], book: TariffBook, config: Co
     reading = counted(exchange.reading, provider.name, config)
     if document.get("batch"):
         parts = tuple(_in_batch(part) for part in reading.parts)
-        reading = replace(reading, parts=parts, billable=reading.billable or bool(parts))
+        reading = msgspec.structs.replace(
+            reading, parts=parts, billable=reading.billable or bool(parts)
+        )
     if not reading.billable:
         return free(*reading.reasons)
     subcalls = subcalls_of(exchange, reading.parts, provider)
@@ -85,7 +87,7 @@ def priced_document(document: Mapping[str, object], book: TariffBook, config: Co
 
 
 def _in_batch(part: Part) -> Part:
-    return replace(part, terms={**part.terms, "processing": "batch"})
+    return msgspec.structs.replace(part, terms={**part.terms, "processing": "batch"})
 
 
 def _provider(document: Mapping[str, object], book: TariffBook, config: Config) -> Provider:

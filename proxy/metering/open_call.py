@@ -1,9 +1,10 @@
 """A call that has begun and has no record yet: from its frames to the exchange."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from pricing.reason import Reason
 from proxy.content.capture import Capturing

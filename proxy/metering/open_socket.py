@@ -4,10 +4,11 @@ A response that began is needed from its first frame until its record is written
 read again from the beginning of the oldest such response, with the session's state at that place.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
+from msgspec.structs import replace
 
 from pricing.cause import Cause
 from pricing.reason import Effect, Reason

@@ -1,7 +1,6 @@
 """What a row keeps so that its price can be followed, and made again: the receipt.  Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 import msgspec
@@ -12,8 +11,7 @@ from pricing.charge import line_document, plain, total
 from pricing.plan import NO_ACCESS, Access
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
+class Basis(msgspec.Struct, frozen=True, kw_only=True):
     """What a charge depends on besides the subcalls and the tariffs."""
 
     asked: str = ""  # the model asked for, and the one that answered
@@ -23,11 +21,10 @@ class Basis:
     cut_short: bool = False  # more may have been made than was seen
     access: Access = NO_ACCESS  # how the call reached its provider
     # What was used before, for prices by volume.
-    counters: Counters = field(default_factory=lambda: NO_COUNTERS)
+    counters: Counters = msgspec.field(default_factory=lambda: NO_COUNTERS)
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(msgspec.Struct, frozen=True):
     """What is billed for a call, and what it would cost at list price: see `payers`."""
 
     charge: Charge

@@ -6,10 +6,11 @@ what was used before.  Nothing here raises: if anything fails, the row of the ca
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
+from msgspec.structs import replace
 
 from exporters.record import Record
 from pricing import Charge, Status, Subcall, TariffBook

@@ -1,6 +1,6 @@
 """Hides credentials that were sent where a reading expects names.  No I/O."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from proxy.exchange import Reading
 from proxy.secrecy.names import masked_keys, masked_name

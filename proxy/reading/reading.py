@@ -5,9 +5,10 @@ arrived).  No input makes it raise or block: what cannot be read becomes a reaso
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import replace
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
+
+from msgspec.structs import replace
 
 from exporters.content import Captured
 from pricing.cause import Reasons, about

@@ -1,12 +1,13 @@
 """Prices stored calls again, as live metering would.  Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from exporters.clickhouse.corrections import COSTS, GROUPS, LIST, PRICE, SAVED, SCOPES, Correction
 from exporters.record import EPOCH

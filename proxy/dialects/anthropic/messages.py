@@ -7,8 +7,9 @@ cache writes by time to live, which it lacks.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from pricing.cause import about
 from pricing.reason import Reason

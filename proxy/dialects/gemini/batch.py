@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+import msgspec
+
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import Meter
@@ -33,7 +35,7 @@ class GeminiBatchReader:
         self._draft.countable = self._draft.stream = False
         found = re.search(r"/((?:batches|files)/[^/:]+)", unquote(ask.path))
         self._batch = found[1] if found else unquote(ask.path)
-        self._ask = replace(ask, request=None, response_headers={}, stream=False)
+        self._ask = msgspec.structs.replace(ask, request=None, response_headers={}, stream=False)
         self._lines = 0
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:

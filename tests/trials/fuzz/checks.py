@@ -9,9 +9,10 @@ import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from random import Random
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from exporters.content import Captured
 from pricing.reason import Reason
@@ -210,7 +211,7 @@ def pieces(data: bytes, random: Random) -> list[bytes]:
 
 def difference(one: Reading, other: Reading) -> str:
     """The fields in which two readings differ."""
-    names = [name for name in one.__slots__ if getattr(one, name) != getattr(other, name)]
+    names = [name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)]
     shown = [
         f"{name}: {getattr(one, name)!r:.200} / {getattr(other, name)!r:.200}" for name in names
     ]
