@@ -10,18 +10,9 @@ from hypothesis import strategies as st
 
 from pricing.cause import texts
 from proxy.reading import document
-from proxy.reading.document import Limits, decode
-from proxy.reading.framers import (
-    AmazonEvents,
-    Framer,
-    Item,
-    JsonArray,
-    JsonLines,
-    Opaque,
-    ServerSentEvents,
-    Whole,
-    choose,
-)
+from proxy.reading.document import Item, Limits, decode
+from proxy.reading.framers import AmazonEvents, Framer, JsonArray, Opaque, Whole, choose
+from proxy.reading.line_framers import JsonLines, ServerSentEvents
 
 SSE = (
     ': hello\r\nevent: x\r\ndata: {"a": 1.10}\r\n\r\n'

@@ -162,7 +162,8 @@ def test_an_estimate_is_whole() -> None:
         (Status.PARTIAL, False),
         (Status.UNPRICED, False),
     ]:
-        assert replace(found, first=msgspec.structs.replace(found.first, status=status)).whole is whole
+        first = msgspec.structs.replace(found.first, status=status)
+        assert replace(found, first=first).whole is whole
 
 
 def test_a_tier_is_a_term() -> None:

@@ -51,7 +51,7 @@ class Draft:
         self._reasons = Reasons()
         self._capture = ask.capture
         self._text: list[str] = []
-        self._text_chars = 0
+        self._text_room = ask.text_chars_max  # characters
         if endpoint.free is not None:
             self.flag(endpoint.free)
 
@@ -72,12 +72,13 @@ class Draft:
         """Keep text that the model made, in case it must be counted; `of` as in `capture`."""
         if self._capture is not None:
             self.capture(text, of)
-        room = self.ask.text_chars_max - self._text_chars
+        room = self._text_room
         if len(text) > room:
             self.output_known = False
-        if text and room > 0:
-            self._text.append(text[:room])
-            self._text_chars += min(len(text), room)
+            text = text[:room]
+        if text:
+            self._text.append(text)
+            self._text_room = room - len(text)
 
     def asked(self, request: Mapping[str, object]) -> None:
         """Take the request of one response, where a call has many (WebSocket)."""
@@ -87,7 +88,7 @@ class Draft:
     def settle(self) -> None:
         """Drop the text so far: its usage was stated."""
         self._text.clear()
-        self._text_chars = 0
+        self._text_room = self.ask.text_chars_max
 
     def delta(self, text: str, at_ns: int, *, visible: bool = True, of: Hashable = 0) -> None:
         """Keep the text of a stream event; empty text is not a token.  `of` as in `capture`."""

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from pricing.reason import Reason
 from proxy.dialects.contract import Json
-from proxy.reading.document import Document, Limits
-from proxy.reading.framers import SNIFF_BYTES, Framer, Item, JsonArray, choose
+from proxy.reading.document import Document, Item, Limits
+from proxy.reading.framers import SNIFF_BYTES, Framer, JsonArray, choose
 from proxy.reading.inflate import Inflate
 from proxy.reading.multipart import Multipart, boundary_of
 from proxy.settings.config import MeteringOptions

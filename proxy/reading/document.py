@@ -13,6 +13,10 @@ from proxy.reading.pruner import Pruner, PruningError
 TEXT_CHARS_MAX = 4 * 1024 * 1024  # kept of a body or an event that is not JSON
 STEPS_MAX = 3_000_000  # lines and brackets examined in one body: a few seconds of work
 
+_LAST = b"[DONE]"
+
+Item = tuple[Json, str]  # a document and the name of its event
+
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _SURROGATE = re.compile(rb"\\u[dD][89A-Fa-f][0-9A-Fa-f]{2}")
 _UNREADABLE = (ValueError, RecursionError, ArithmeticError)  # msgspec.DecodeError is a ValueError
@@ -34,6 +38,18 @@ def decode(data: bytes) -> Json:
     return value
 
 
+def value_of(data: bytes) -> Json:
+    """The value of a document; text if it is not JSON, None if it is empty."""
+    if data == _LAST:
+        return "[DONE]"  # not JSON, and at the end of nearly every stream
+    if not data.strip():
+        return None
+    try:
+        return decode(data)
+    except ValueError:
+        return data[:TEXT_CHARS_MAX].decode("utf-8", "replace")
+
+
 class Limits:
     """What framers may keep of one body, and what they had to leave out."""
 
@@ -53,6 +69,13 @@ class Limits:
         if self._steps < 0:
             self.flag(Reason.BODY_TOO_INTRICATE)
         return self._steps >= 0
+
+    def spend_all(self, steps: int) -> bool:
+        """Spend this many steps if as many are left; returns whether they were."""
+        if steps > self._steps:
+            return False
+        self._steps -= steps
+        return True
 
 
 class Document:
@@ -88,9 +111,4 @@ class Document:
         data = bytes(self._kept) if self._pruner is None else bytes(self._pruner.out)
         if self._pruner is not None:
             self._limits.pruned = True
-        if not data.strip():
-            return None
-        try:
-            return decode(data)
-        except ValueError:
-            return data[:TEXT_CHARS_MAX].decode("utf-8", "replace")
+        return value_of(data)

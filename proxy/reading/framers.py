@@ -10,14 +10,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from pricing.reason import Reason
-from proxy.dialects.contract import Json
-from proxy.reading.document import Document, Limits, decode
+from proxy.reading.document import Document, Item, Limits, decode
 from proxy.reading.eventstream import EventStream
-
-LINE_BYTES_MAX = 64 * 1024  # held back of one line; a longer one is passed on in pieces
-EVENT_NAME_BYTES_MAX = 256
-
-Item = tuple[Json, str]
+from proxy.reading.line_framers import JsonLines, ServerSentEvents
 
 
 class Framer(Protocol):
@@ -58,125 +53,6 @@ class Whole:
             if isinstance(document, str) and document.startswith("{"):
                 self._limits.flag(Reason.BODY_NOT_JSON)  # cut short, or damaged
             yield document, ""
-
-
-class _Lines:
-    """Lines that end in LF, CR or CRLF.  Yields (bytes, whether the line ends here)."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._held = bytearray()
-        self._after_cr = False
-
-    def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        if not data:
-            return
-        if self._after_cr:
-            data = data.removeprefix(b"\n")
-        self._after_cr = data.endswith(b"\r")
-        for line in data.splitlines(keepends=True):
-            content = line.rstrip(b"\r\n")
-            if len(content) < len(line):
-                if not self._limits.spend(1):
-                    return
-                yield bytes(self._held) + content, True
-                self._held.clear()
-                continue
-            self._held += content
-            if len(self._held) > LINE_BYTES_MAX:
-                yield bytes(self._held), False
-                self._held.clear()
-
-    def close(self) -> Iterator[tuple[bytes, bool]]:
-        if self._held:
-            yield bytes(self._held), True
-
-
-class JsonLines:
-    """One JSON value per line (Ollama, batch output files)."""
-
-    stream = True
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._lines = _Lines(limits)
-        self._document = Document(limits)
-
-    def feed(self, data: bytes) -> Iterator[Item]:
-        """See `Framer`."""
-        for piece, ended in self._lines.feed(data):
-            yield from self._line(piece, ended)
-
-    def _line(self, piece: bytes, ended: bool) -> Iterator[Item]:
-        self._document.feed(piece)
-        if ended:
-            document, self._document = self._document.close(), Document(self._limits)
-            if document is not None:
-                yield document, ""
-
-    def close(self) -> Iterator[Item]:
-        """See `Framer`."""
-        for piece, _ in self._lines.close():
-            yield from self._line(piece, False)
-        document = self._document.close()
-        if document is not None and not isinstance(document, str):  # text: a line cut short
-            yield document, ""
-
-
-class ServerSentEvents:
-    """https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6, without a BOM.
-
-    Unlike the standard, it also yields an event that the body ends in, since some providers omit
-    the last blank line.  If that event was cut, it is not JSON, and is dropped.
-    """
-
-    stream = True
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._lines = _Lines(limits)
-        self._document: Document | None = None
-        self._name = ""
-        self._field: bytes | None = None  # of the current line; None at its start
-
-    def feed(self, data: bytes) -> Iterator[Item]:
-        """See `Framer`."""
-        for piece, ended in self._lines.feed(data):
-            if ended and not piece and self._field is None:
-                yield from self._dispatch()
-            else:
-                self._take(piece)
-            if ended:
-                self._field = None
-
-    def _take(self, piece: bytes) -> None:
-        """Process a line or a piece of one.  A comment has no field name."""
-        if self._field is None:
-            self._field, _, piece = piece.partition(b":")
-            piece = piece.removeprefix(b" ")
-            if self._field == b"data":
-                if self._document is None:
-                    self._document = Document(self._limits)
-                else:
-                    self._document.feed(b"\n")
-            elif self._field == b"event":
-                self._name = piece[:EVENT_NAME_BYTES_MAX].decode("utf-8", "replace")
-        if self._field == b"data" and self._document is not None:
-            self._document.feed(piece)
-
-    def _dispatch(self) -> Iterator[Item]:
-        name, document = self._name, self._document
-        self._name, self._document = "", None
-        if document is not None and (value := document.close()) is not None:
-            yield value.strip() if isinstance(value, str) else value, name
-
-    def close(self) -> Iterator[Item]:
-        """See `Framer`."""
-        for piece, _ in self._lines.close():
-            self._take(piece)
-        for value, name in self._dispatch():
-            if not isinstance(value, str) or value == "[DONE]":
-                yield value, name
 
 
 class JsonArray:

@@ -20,9 +20,8 @@ from proxy.dialects.session import Answer, Session, State
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
 from proxy.reading.bodies import RequestBody, ResponseBody
-from proxy.reading.document import Document, Limits
+from proxy.reading.document import Document, Item, Limits
 from proxy.reading.echoes import WITHHELD, Messages, without_echo
-from proxy.reading.framers import Item
 from proxy.reading.hiding import hidden
 from proxy.reading.sessions import session
 from proxy.sampling import sampled

@@ -12,6 +12,7 @@ from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.openai.repeated import Repeated
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.usage import (
     asks_for_tier,
@@ -55,6 +56,8 @@ class ChatReader:
         self._searches: set[tuple[int, int]] = set()  # tool calls that the provider answers
         self._tool_indexes: set[tuple[int, int]] = set()
         self._reasoned = False
+        self._repeated = Repeated()
+        self._said_by = 0  # the choice that was read last
         self.item = ""  # what the answer is charged as, where several calls may show it
         note_request(self._draft)
 
@@ -64,7 +67,14 @@ class ChatReader:
         if document == "[DONE]":
             draft.complete = True
             return
-        body = mapping(document)
+        if (more := self._repeated.text(document)) is not None:
+            draft.delta(more, at_ns, of=self._said_by)
+            return
+        self._read(document, at_ns)
+        self._repeated.remember(document)
+
+    def _read(self, document: Json, at_ns: int) -> None:
+        draft, body = self._draft, mapping(document)
         draft.response_model = text(body.get("model")) or draft.response_model
         draft.response_id = text(body.get("id")) or draft.response_id
         if draft.fail(document):  # OpenRouter bills nothing then, and says so
@@ -91,7 +101,7 @@ class ChatReader:
 
     def _choice(self, choice: Mapping[str, object], at_ns: int) -> None:
         draft = self._draft
-        index = integer(choice.get("index")) or 0
+        index = self._said_by = integer(choice.get("index")) or 0
         draft.finish(choice.get("finish_reason"), index)
         if choice.get("finish_reason") == "content_filter":
             draft.attributes["response.content_filter"] = True
