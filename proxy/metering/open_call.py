@@ -19,13 +19,16 @@ from proxy.settings.config import Config
 _begun = msgspec.json.Decoder(Begun)
 _head = msgspec.json.Decoder(ResponseHead)
 _ended = msgspec.json.Decoder(Ended)
+# Looked up once: a member of an enumeration takes as long to find as most frames to read.
+_REQUEST, _RESPONSE_HEAD, _RESPONSE = Kind.REQUEST, Kind.RESPONSE_HEAD, Kind.RESPONSE
+_MESSAGE_UP, _MESSAGE_DOWN, _ENDED = Kind.MESSAGE_UP, Kind.MESSAGE_DOWN, Kind.ENDED
 
 
 @dataclass(slots=True)
 class OpenCall:
     """`first` is the position of its BEGUN, `segments` are those with frames of it.
 
-    `at` is the position behind the last frame that was taken; `marks` are those of a socket.
+    `marks` are those of a socket, and `at` is the position behind its last frame that was taken.
     """
 
     writer: str
@@ -109,14 +112,15 @@ class OpenCall:
 
     def take(self, segment: int, frame: Frame) -> Ended | None:
         """Take one more frame; returns how the call ended if it is the last."""
+        if self.marks is None:
+            return self._take(segment, frame)
         if (segment, frame.start) < self.at:
             return None  # an earlier meter took it
-        before = self._mark(segment, frame.start) if self.marks is not None else None
+        before = self._mark(segment, frame.start)
         ended = self._take(segment, frame)
         self.at = Position(segment, frame.end)
-        if before is not None and self.marks is not None:
-            for number, state in self.reader.take_began():
-                self.marks.began(number, msgspec.structs.replace(before, state=state))
+        for number, state in self.reader.take_began():
+            self.marks.began(number, msgspec.structs.replace(before, state=state))
         return ended
 
     def _take(self, segment: int, frame: Frame) -> Ended | None:
@@ -124,26 +128,26 @@ class OpenCall:
         at_ns = max(0, frame.at_ns - self.begun_ns)
         self.last_ns = max(self.last_ns, at_ns)
         payload = frame.payload
-        match frame.kind:
-            case Kind.REQUEST:
-                self.request_bytes += len(payload)
-                self.reader.request(payload, at_ns)
-            case Kind.RESPONSE_HEAD:
-                self.head = _head.decode(payload)
-                self.reader.head(self.head, at_ns)
-            case Kind.RESPONSE:
-                self._first_byte(at_ns)
-                self.response_bytes += len(payload)
-                self.reader.response(payload, at_ns)
-            case Kind.MESSAGE_UP:
-                self.request_bytes += len(payload) - 1
-                self.reader.message(True, payload, at_ns)
-            case Kind.MESSAGE_DOWN:
-                self._first_byte(at_ns)
-                self.response_bytes += len(payload) - 1
-                self.reader.message(False, payload, at_ns)
-            case Kind.ENDED:
-                return _ended.decode(payload)
+        kind = frame.kind
+        if kind == _RESPONSE:
+            self._first_byte(at_ns)
+            self.response_bytes += len(payload)
+            self.reader.response(payload, at_ns)
+        elif kind == _REQUEST:
+            self.request_bytes += len(payload)
+            self.reader.request(payload, at_ns)
+        elif kind == _RESPONSE_HEAD:
+            self.head = _head.decode(payload)
+            self.reader.head(self.head, at_ns)
+        elif kind == _MESSAGE_UP:
+            self.request_bytes += len(payload) - 1
+            self.reader.message(True, payload, at_ns)
+        elif kind == _MESSAGE_DOWN:
+            self._first_byte(at_ns)
+            self.response_bytes += len(payload) - 1
+            self.reader.message(False, payload, at_ns)
+        elif kind == _ENDED:
+            return _ended.decode(payload)
         return None
 
     def interrupted(self) -> Ended:

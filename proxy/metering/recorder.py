@@ -22,13 +22,15 @@ from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
 from proxy.metering.open_call import OpenCall, without_audit
 from proxy.metering.outbox import OnRecord, Outbox
-from proxy.metering.progress import Progress
+from proxy.metering.progress import Progress, WriterProgress
 from proxy.metering.recovery import recover
 from proxy.metering.totals import Totals
 from proxy.settings.config import Config
 from proxy.settings.places import Places
 
 log = logging.getLogger(__name__)
+
+_BEGUN = Kind.BEGUN  # looked up once, not for each frame
 
 SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
@@ -112,12 +114,12 @@ class Recorder:
         until = monotonic() + SLICE_S
         busy = False
         for writer in self._follower.scan():
-            before = None
+            before, progress = None, self.progress.writer(writer.writer)
             while before != writer.position and monotonic() < until:
                 before = writer.position
                 for frame in self._follower.poll(writer):
                     busy = True
-                    self._take(writer, frame)
+                    self._take(writer, progress, frame)
                     if monotonic() > until:
                         break
             if writer.finished:
@@ -139,16 +141,15 @@ class Recorder:
                 return
             await asyncio.sleep(IDLE_S_MIN)
 
-    def _take(self, writer: Followed, frame: Frame) -> None:
+    def _take(self, writer: Followed, progress: WriterProgress, frame: Frame) -> None:
         """Take one frame.  Never raises: a frame that cannot be read is counted."""
-        progress = self.progress.writer(writer.writer)
         progress.seen = max(progress.seen, frame.call)
         if progress.is_done(frame.call):
             return
         key = (writer.writer, frame.call)
         call = self._open.get(key)
         try:
-            if frame.kind == Kind.BEGUN:
+            if frame.kind == _BEGUN:
                 if call is None:
                     at = writer.writer, writer.segment, frame
                     self._open[key] = call = OpenCall.begin(*at, self._config, self._capturing)
