@@ -118,7 +118,8 @@ def lowered(charge: Charge, causes: Iterable[Cause]) -> Charge:
     if charge.status is Status.NOT_BILLED:
         return charge
     best = allowed(causes, priced=charge.status is not Status.UNPRICED)
-    return replace(charge, status=max(charge.status, best, key=_ORDER.index))
+    worse = _ORDER.index(best) > _ORDER.index(charge.status)
+    return replace(charge, status=best) if worse else charge
 
 
 def not_billed(*causes: Cause) -> Charge:

@@ -6,8 +6,12 @@ Seen on the wire or read in the source in November 2026: docs/clients.md.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 CLIENT_CHARS_MAX = 64
+VALUE_CHARS_MAX = 512  # of a header that is looked at
+CLIENTS_KEPT_MAX = 512  # whose name is remembered
+_HEADERS = ("user-agent", "x-title", "x-fern-sdk-name", "x-fern-language", "x-fern-sdk-version")
 _VERSION = r"v?(\d[\w.+-]{0,31})"
 # Patterns of a User-Agent → name; the first group is the version.
 _AGENTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -43,7 +47,13 @@ _VERSIONED = re.compile(r"/[0-9][^/]*$")
 
 def client(headers: Mapping[str, str]) -> str:
     """`name/version` of the program that made a call, or its name alone; "" if it does not say."""
-    return next(_clients(headers), "")[:CLIENT_CHARS_MAX]
+    return _client(*(headers.get(name, "")[:VALUE_CHARS_MAX] for name in _HEADERS))
+
+
+@lru_cache(CLIENTS_KEPT_MAX)
+def _client(*values: str) -> str:
+    """The program by the values of `_HEADERS`: a program sends the same with each call."""
+    return next(_clients(dict(zip(_HEADERS, values, strict=True))), "")[:CLIENT_CHARS_MAX]
 
 
 def name_of(client: str) -> str:

@@ -5,9 +5,10 @@ what a dialect makes of the bodies.  Instants are nanoseconds: `at_ns` on the mo
 relay that saw them (comparable within one call only), `wall_ns` since the epoch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from functools import cached_property
 
 import msgspec
 
@@ -61,7 +62,16 @@ class GatewayNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     losses: tuple[str, ...] = ()  # fields of the request that were dropped by that
 
 
-class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+def lower(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Headers by lower-case name; repeated ones are joined as in RFC 9110, 5.2."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """A call that is about to be dispatched.  Secrets are already out of `target` and `headers`."""
 
     call_id: str  # UUIDv7
@@ -78,13 +88,23 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gateway: GatewayNote | None = None  # None: it came through the transparent door
     in_flight: int | None = None  # calls on this machine, this one included; None: not noted
 
+    @cached_property
+    def by_name(self) -> Mapping[str, str]:
+        """The headers by lower-case name."""
+        return lower(self.headers)
 
-class ResponseHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+
+class ResponseHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """Status line and headers as the provider sent them, cookies and credentials removed."""
 
     status: int
     reason: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def by_name(self) -> Mapping[str, str]:
+        """The headers by lower-case name."""
+        return lower(self.headers)
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

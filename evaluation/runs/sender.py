@@ -27,10 +27,10 @@ from evaluation.runs.purse import Purse
 from pricing import TariffBook
 from pricing.charge import Status
 from pricing.plan import LOCAL
+from proxy.exchange import lower
 from proxy.gateway.answers import Json, decoded, fault_of
 from proxy.gateway.failures import What, what
 from proxy.metering.documents import price_document
-from proxy.reading.heads import lower
 from proxy.relay.answers import ERROR_HEADER
 from proxy.settings.config import Config
 

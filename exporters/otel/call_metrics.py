@@ -6,6 +6,7 @@ values per label is limited: further ones become `other`, which is counted.  No 
 call, a user or a key.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -41,7 +42,8 @@ class Metrics:
         names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._names = names
-        self._values: dict[str, set[str]] = {}
+        self._values: defaultdict[str, set[str]] = defaultdict(set)  # by label
+        self._priced: defaultdict[str, set[str]] = defaultdict(set)
         self._gen_ai = _Compat() if profile == "compat" else _Latest()
         self.calls = Counter(name="taximeter.calls", unit="{call}", help="Calls, one per attempt.")
         self.errors = Counter(name="taximeter.errors", unit="{call}", help="Calls that failed.")
@@ -113,14 +115,11 @@ class Metrics:
         Models that a tariff priced have a limit of their own, so that made-up names cannot crowd
         out real ones.
         """
-        known = self._values.setdefault(label, set())
-        if text in known:
-            return text
-        real = self._values.setdefault(f"{label} (priced)", set())
-        if text in real:
+        if text in self._values[label] or text in self._priced[label]:
             return text
         priced = priced and label in MODELS
-        held, limit = (real, PRICED_MODELS_MAX) if priced else (known, NAMES_MAX)
+        values, limit = (self._priced, PRICED_MODELS_MAX) if priced else (self._values, NAMES_MAX)
+        held = values[label]
         if len(held) >= limit or len(text) > NAME_CHARS_MAX:
             self.others.add((("taximeter.label", label),))
             return OTHER

@@ -20,6 +20,7 @@ _UNKNOWN = frozenset(
         Reason.BILLED_UNIT_UNKNOWN,
     )
 )
+_BOTH = INPUT_METERS | OUTPUT_METERS
 
 
 class Tally:
@@ -83,13 +84,15 @@ class Tally:
 
     def expect(self, what: str, total: int | None, meters: frozenset[Meter]) -> None:
         """Flag it if `meters` do not sum to the provider's `total`; None: it states none."""
-        got = self._unmetered + sum(self._quantities.get(meter, 0) for meter in meters)
-        if total is not None and got != total:
+        if total is None:
+            return
+        got = self._unmetered + sum(n for meter, n in self._quantities.items() if meter in meters)
+        if got != total:
             self.flag(about(Reason.USAGE_SUM_MISMATCH, f"{what}:{got}!={total}"))
 
     def expect_total(self, total: int | None) -> None:
         """Flag a sum of input and output that differs from the provider's `total`."""
-        self.expect("total", total, INPUT_METERS | OUTPUT_METERS)
+        self.expect("total", total, _BOTH)
 
     def usage(self, origin: Origin = Origin.REPORTED) -> Usage:
         """The partition.  Read `reasons` afterwards: negative leaves are flagged here."""

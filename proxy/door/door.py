@@ -23,12 +23,11 @@ from proxy.door.refusals import refused
 from proxy.door.request import METHODS, Sender, model_in_path
 from proxy.door.stage import Stage
 from proxy.door.state import State
-from proxy.exchange import Begun, GatewayNote, Outcome
+from proxy.exchange import Begun, GatewayNote, Outcome, lower
 from proxy.gateway import names
 from proxy.gateway.body import with_model, with_resource
 from proxy.gateway.chain import Target
 from proxy.gateway.options import GatewayCaller
-from proxy.reading.heads import lower
 from proxy.relay.answers import relay_answer
 from proxy.relay.call import Call, Caller
 from proxy.relay.call_log import CallLog

@@ -97,6 +97,8 @@ def reset_s(headers: Mapping[str, str], error: Mapping[str, object], at: datetim
 def retry_after_s(headers: Mapping[str, str], at: datetime) -> float | None:
     """Seconds that an answer's headers, in lower case, ask to wait.  None: they do not ask."""
     exact, usual = headers.get("retry-after-ms", ""), headers.get("retry-after", "")
+    if not exact and not usual:
+        return None
     for text, unit in ((exact, 0.001), (usual, 1.0)):
         if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII):
             return float(text) * unit

@@ -15,7 +15,6 @@ from pricing.reason import Reason
 from proxy.exchange import Begun, Exchange
 from proxy.metering.charges import because, charged
 from proxy.metering.receipts import Basis, Priced
-from proxy.reading import heads
 from proxy.settings.config import Provider
 
 PATH_CHARACTERS_MAX = 200  # kept in receipts; rules look at the beginning
@@ -40,7 +39,7 @@ def access_of(exchange: Exchange, provider: Provider | None, book: TariffBook) -
         credential=begun.credential_kind,
         host=host,
         path=_path(begun)[:PATH_CHARACTERS_MAX],
-        headers=kept_headers(book.plan_headers, heads.lower(head.headers)) if head else {},
+        headers=kept_headers(book.plan_headers, head.by_name) if head else {},
         billing="" if billing == LOCAL and _in_cloud(exchange, host) else billing,
     )
 

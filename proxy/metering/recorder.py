@@ -20,6 +20,7 @@ from proxy.journal.counters import LAG, read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
+from proxy.metering.audit_room import AuditRoom
 from proxy.metering.open_call import OpenCall, without_audit
 from proxy.metering.outbox import OnRecord, Outbox
 from proxy.metering.progress import Progress, WriterProgress
@@ -36,7 +37,6 @@ SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
 COUNTING_MAX = 1_000  # calls waiting for their tokens to be counted
-AUDITING_MAX = 50  # the same for sampled calls, whose rows do not wait beyond it
 SETTLE_S = 0.1  # how often sockets are asked whether something ended without a message
 
 MakeRecords = Callable[[Exchange], Sequence[Record]]
@@ -79,6 +79,7 @@ class Recorder:
         self._sockets: dict[tuple[str, int], OpenCall] = {}  # those of them that have responses
         self._restore()
         self._counting: set[asyncio.Task[None]] = set()
+        self._audit_room = AuditRoom()
         self._outbox = Outbox(self.journal, contents, on_record, written, self._taken)
         self._upkept = self._settled = monotonic()
         self.turn = asyncio.Lock()  # held while records are written or segments deleted
@@ -193,7 +194,7 @@ class Recorder:
 
     def _finish(self, call: OpenCall, ended: Ended) -> None:
         exchange = call.finish(ended)
-        if exchange.reading.audit and len(self._counting) >= AUDITING_MAX:
+        if exchange.reading.audit and not self._audit_room.take(len(self._counting)):
             exchange = without_audit(exchange)
             self.totals.audits_dropped += 1
         cut = call.answered(ended.outcome)

@@ -1,6 +1,6 @@
 """One exchange and its charge as one flat record.  Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,6 @@ from proxy.exchange import Exchange, GatewayNote, Outcome
 from proxy.gateway.limits import retry_after_s
 from proxy.metering.attempts import ends_call, fault_of
 from proxy.metering.receipts import Basis, Priced, receipt
-from proxy.reading.heads import lower
 from proxy.settings.config import Config
 
 ERROR_MESSAGE_MAX = 500  # characters of a provider's own error text
@@ -37,6 +36,20 @@ TAG_COLUMNS: Mapping[str, str] = {
 }
 PROBES = frozenset({"HEAD", "OPTIONS"})  # methods that ask for no content
 SERVER_ERRORS = 500  # and above
+_ORIGINS = tuple(Origin)
+_CACHE_READS = frozenset(meter for meter in Meter if meter.value.startswith("cache_read"))
+_CACHE_WRITES = frozenset(meter for meter in Meter if meter.value.startswith("cache_write"))
+# The columns into which a cost is divided, with the meters of each; every other meter is "other".
+_PARTS: Mapping[str, frozenset[Meter]] = {
+    "cost_input_usd": INPUT_METERS - _CACHE_READS - _CACHE_WRITES,
+    "cost_output_usd": OUTPUT_METERS,
+    "cost_cache_read_usd": _CACHE_READS,
+    "cost_cache_write_usd": _CACHE_WRITES,
+    "cost_other_usd": frozenset(),
+}
+_PART_OF = dict.fromkeys(Meter, "cost_other_usd") | {
+    meter: column for column, meters in _PARTS.items() for meter in meters
+}
 RETRY_HEADER = "x-stainless-retry-count"  # the OpenAI and Anthropic SDKs count their own retries
 
 
@@ -62,6 +75,8 @@ def outcome_of(exchange: Exchange) -> Outcome:
 
 def total_usage(subcalls: Sequence[Subcall]) -> dict[Meter, Quantity]:
     """Quantities by meter over all parts of a call."""
+    if len(subcalls) == 1:
+        return dict(subcalls[0].usage.quantities)
     total: dict[Meter, Quantity] = {}
     for subcall in subcalls:
         for meter, quantity in subcall.usage.quantities.items():
@@ -71,8 +86,7 @@ def total_usage(subcalls: Sequence[Subcall]) -> dict[Meter, Quantity]:
 
 def usage_origin(subcalls: Sequence[Subcall]) -> Origin:
     """The worst origin of any part: one guess makes the total a guess."""
-    order = list(Origin)
-    return max((s.usage.origin for s in subcalls), key=order.index, default=Origin.NONE)
+    return max((s.usage.origin for s in subcalls), key=_ORIGINS.index, default=Origin.NONE)
 
 
 def row(
@@ -83,7 +97,7 @@ def row(
     config: Config,
 ) -> Record:
     """The record of a call.  Raises ValueError for a cost that no call can have."""
-    headers = lower(exchange.begun.headers)
+    headers = exchange.begun.by_name
     above = _above(exchange, headers, config)
     trace = _trace(exchange, above)
     made = Record(
@@ -203,7 +217,7 @@ def _asked_to_wait(exchange: Exchange) -> float | None:
         return None
     after_ns = exchange.duration_ns if exchange.first_byte_ns is None else exchange.first_byte_ns
     at = EPOCH + timedelta(microseconds=(exchange.begun.wall_ns + after_ns) // 1000)
-    said = retry_after_s(lower(exchange.head.headers), at)
+    said = retry_after_s(exchange.head.by_name, at)
     return exchange.reading.retry_after_s if said is None else said
 
 
@@ -214,30 +228,30 @@ def _usage(subcalls: Sequence[Subcall]) -> dict[str, Any]:
     known = origin is not Origin.NONE
     totals = Usage(usage, origin)
     return {
-        "usage": {meter.value: Decimal(quantity) for meter, quantity in usage.items()},
+        "usage": {str(meter): Decimal(quantity) for meter, quantity in usage.items()},
         "usage_origin": origin.value,
         "input_tokens_total": totals.input_tokens if known else None,
         "output_tokens_total": totals.output_tokens if known else None,
-        "cache_read_tokens": _starting(usage, "cache_read"),
-        "cache_write_tokens": _starting(usage, "cache_write"),
+        "cache_read_tokens": _sum(usage, _CACHE_READS),
+        "cache_write_tokens": _sum(usage, _CACHE_WRITES),
         "reasoning_tokens": int(usage.get(Meter.OUTPUT_REASONING, 0)),
     }
 
 
-def _starting(usage: Mapping[Meter, Quantity], prefix: str) -> int:
-    return sum(int(n) for meter, n in usage.items() if meter.value.startswith(prefix))
+def _sum(usage: Mapping[Meter, Quantity], meters: Container[Meter]) -> int:
+    return sum([int(n) for meter, n in usage.items() if meter in meters])
 
 
 def price_fields(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
     """The price fields of a record; dollars rounded once, parts None if the sum is."""
     charge, listed = priced.charge, priced.listed
-    parts = dict.fromkeys(("input", "output", "cache_read", "cache_write", "other"), Decimal(0))
+    parts = dict.fromkeys(_PARTS, Decimal(0))
     for line in charge.lines:
-        parts[_part(line.meter)] += line.usd
+        parts[_PART_OF[line.meter]] += line.usd
     known = charge.usd is not None
     return {
         "cost_usd": rounded(charge.usd),
-        **{f"cost_{name}_usd": rounded(usd) if known else None for name, usd in parts.items()},
+        **{name: rounded(usd) if known else None for name, usd in parts.items()},
         "cost_status": charge.status.value,
         "tariff": charge.tariff,
         "reasons": texts(charge.reasons),
@@ -248,13 +262,6 @@ def price_fields(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> d
         "saved_cache_usd": rounded(charge.saved_cache_usd),
         "saved_batch_usd": rounded(charge.saved_batch_usd),
     }
-
-
-def _part(meter: Meter) -> str:
-    if meter in INPUT_METERS or meter in OUTPUT_METERS:
-        name = meter.value.partition(".")[0]
-        return "cache_write" if name.startswith("cache_write") else name
-    return "other"
 
 
 def _times(exchange: Exchange) -> dict[str, Any]:

@@ -36,6 +36,7 @@ _GATEWAY = {
 }
 # A gateway's own cache had the answer: no provider was called, and nobody bills it.
 _HITS = ("HIT", "SEMANTIC HIT")
+_CACHES = tuple(name for name, said in _GATEWAY.items() if said == "gateway.cache_status")
 _COST = "x-litellm-response-cost"
 _REQUEST_IDS = (
     *("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"),
@@ -45,17 +46,11 @@ _REQUEST_IDS = (
 SESSIONS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")
 
 
-def lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Headers by lower-case name; repeated ones are joined as in RFC 9110, 5.2."""
-    joined: dict[str, str] = {}
-    for name, value in headers:
-        key = name.lower()
-        joined[key] = f"{joined[key]}, {value}" if key in joined else value
-    return joined
-
-
 def first(headers: Mapping[str, str], names: Iterable[str]) -> str:
-    return next((headers[name][:VALUE_CHARS_MAX] for name in names if headers.get(name)), "")
+    for name in names:
+        if said := headers.get(name):
+            return said[:VALUE_CHARS_MAX]
+    return ""
 
 
 def cost(reading: Reading, headers: Mapping[str, str]) -> Decimal | None:
@@ -68,14 +63,15 @@ def cost(reading: Reading, headers: Mapping[str, str]) -> Decimal | None:
 
 def is_cached(headers: Mapping[str, str]) -> bool:
     """Whether a gateway answered from its own cache."""
-    names = (name for name, there in _GATEWAY.items() if there == "gateway.cache_status")
-    said = any(headers.get(name, "").upper() in _HITS for name in names)
+    said = any(headers.get(name, "").upper() in _HITS for name in _CACHES)
     return said or _is_cached_by_litellm(headers)
 
 
 def _is_cached_by_litellm(headers: Mapping[str, str]) -> bool:
     """It names the key of what its cache had, and costs nothing then (1.110.2)."""
     costs = headers.get(_COST, "")
+    if not costs:
+        return False
     free = COST_TEXT.fullmatch(costs) is not None and not Decimal(costs)
     return free and bool(headers.get("x-litellm-cache-key"))
 
@@ -84,8 +80,8 @@ def facts(headers: Mapping[str, str]) -> dict[str, Attribute]:
     """Attributes from the response head."""
     found: dict[str, Attribute] = {}
     for name, attribute in _NUMBERS.items():
-        value = headers.get(name, "")
-        if value.isascii() and value.isdigit() and len(value) < 16:
+        value = headers.get(name)
+        if value and value.isascii() and value.isdigit() and len(value) < 16:
             found[attribute] = int(value)
     for name, attribute in _GATEWAY.items():
         if said := headers.get(name, ""):

@@ -70,7 +70,7 @@ class CallReader:
         self._limits = limits
         self._began_ns = self._last_ns = began_ns
         self._reasons = Reasons()
-        self._headers = heads.lower(begun.headers)
+        self._headers = begun.by_name
         self._path, _, query = begun.target.partition("?")
         self._query = dict(parse_qsl(query, keep_blank_values=True))
         self._endpoint = table.find(
@@ -88,7 +88,7 @@ class CallReader:
 
     def head(self, head: ResponseHead, at_ns: int) -> None:
         """Take the response head; of several (1xx come first), the last one counts."""
-        self._head, headers = head, heads.lower(head.headers)
+        self._head, headers = head, head.by_name
         kind = "application/jsonl" if self._endpoint.lines else headers.get("content-type", "")
         self._response = ResponseBody(kind, headers.get("content-encoding", ""), self._limits)
 
@@ -216,7 +216,7 @@ class CallReader:
             request=self._request.document(),
             request_headers=self._headers,
             status=self._head.status,
-            response_headers=heads.lower(self._head.headers),
+            response_headers=self._head.by_name,
             stream=self._begun.websocket or bool(self._response and self._response.stream),
             array=bool(self._response and self._response.array),
             text_chars_max=self._limits.count_bytes_max,
@@ -247,7 +247,7 @@ class CallReader:
             known = count.output_known and not self._cut_short(reading)
             request = {} if self._request.limits.pruned else count.request
             count = CountRequest(request=request, output=count.output, output_known=known)
-        headers = heads.lower(self._head.headers)
+        headers = self._head.by_name
         lost = self._cut_short(reading) or any(self._request.reasons())
         cached = reading.billable and heads.is_cached(headers)
         if cached:

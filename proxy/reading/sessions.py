@@ -31,5 +31,6 @@ def session(headers: Mapping[str, str], request: Json) -> str:
     for *path, name in _SESSIONS:
         if said := text(mapping(body, *path).get(name)):
             return said[: heads.VALUE_CHARS_MAX]
-    found = _CLAUDE_SESSION.search(text(mapping(body, "metadata").get("user_id")))
+    user = text(mapping(body, "metadata").get("user_id"))
+    found = _CLAUDE_SESSION.search(user) if user else None
     return found[1] if found else ""

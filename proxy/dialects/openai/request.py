@@ -26,7 +26,8 @@ def note_request(draft: Draft) -> None:
     """Copy the known parameters of an OpenAI-like request into the reading's attributes."""
     request = mapping(draft.ask.request)
     for name, attribute in _NAMES.items():
-        value = request.get(name)
+        if (value := request.get(name)) is None:
+            continue
         shown = value[:VALUE_CHARS_MAX] if isinstance(value, str) else figure(value)
         if shown not in (None, ""):
             draft.attributes[attribute] = shown

@@ -43,6 +43,7 @@ _WRITE_SPLIT = {
 # Perplexity's own fields: its `total_tokens` excludes reasoning and citations.
 # https://docs.perplexity.ai/getting-started/pricing
 _PERPLEXITY = ("citation_tokens", "num_search_queries", "search_context_size")
+_COUNTS = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens")
 _READ = {
     "text": Meter.CACHE_READ,
     "image": Meter.CACHE_READ_IMAGE,
@@ -68,8 +69,7 @@ class _Sums:
 
 def counts_tokens(usage: object) -> bool:
     """Whether a usage block states token counts."""
-    names = ("prompt_tokens", "input_tokens", "completion_tokens", "total_tokens")
-    return isinstance(usage, dict) and any(usage.get(name) is not None for name in names)
+    return isinstance(usage, dict) and any(usage.get(name) is not None for name in _COUNTS)
 
 
 def has_usage(usage: object) -> bool:
@@ -79,8 +79,11 @@ def has_usage(usage: object) -> bool:
 
 def details(usage: Block, *sides: str) -> Block:
     """The details object of a side: `prompt_tokens_details` or `input_token_details`."""
-    names = (f"{side}_{noun}_details" for side in sides for noun in ("tokens", "token"))
-    return next((found for name in names if (found := mapping(usage, name))), EMPTY)
+    for side in sides:
+        for noun in ("tokens", "token"):
+            if found := mapping(usage.get(f"{side}_{noun}_details")):
+                return found
+    return EMPTY
 
 
 def served_tier(body: Block) -> str:
@@ -141,7 +144,10 @@ def tally_usage(
 
 def _first(usage: Block, *names: str) -> int | None:
     """The count under the first of `names` that has one."""
-    return next((n for name in names if (n := integer(usage.get(name))) is not None), None)
+    for name in names:
+        if (number := integer(usage.get(name))) is not None:
+            return number
+    return None
 
 
 def _tally_input(tally: Tally, usage: Block, read: int, ask: Ask, default: Meter) -> int:
@@ -273,14 +279,18 @@ def _reasoning(usage: Block, extra: Block, sums: _Sums, ask: Ask) -> tuple[int, 
 
 def _is_perplexity(usage: Block, ask: Ask) -> bool:
     """Whether this is a Sonar block; Perplexity's Agent API counts as OpenAI does."""
+    if "prompt_tokens" not in usage:
+        return False
     seen = any(usage.get(name) is not None for name in _PERPLEXITY)
-    return "prompt_tokens" in usage and (seen or "perplexity_search" in ask.quirks)
+    return seen or "perplexity_search" in ask.quirks
 
 
 def stated_usd(body: Block, before: Decimal | None = None) -> Decimal | None:
     """What a body says the call cost, in its usage block or beside it; else `before`."""
-    costs = reported_usd(mapping(body, "usage")), reported_usd(body), before
-    return next((cost for cost in costs if cost is not None), None)
+    for block in (mapping(body.get("usage")), body):
+        if (cost := reported_usd(block)) is not None:
+            return cost
+    return before
 
 
 def reported_usd(usage: Block) -> Decimal | None:
