@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pricing.cause import texts
 from pricing.usage import Meter
 from proxy.dialects.contract import Ask
-from proxy.dialects.openai.usage import has_usage, reported_usd, tally_usage
+from proxy.dialects.openai.costs import reported_usd
+from proxy.dialects.openai.usage import has_usage, tally_usage
 
 ASK = Ask(method="POST", path="/v1/chat/completions")
 OUTSIDE = Ask(method="POST", path="/", quirks=frozenset({"reasoning_outside_output"}))

@@ -15,8 +15,9 @@ from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, Json
 from proxy.dialects.draft import PARTS_MAX, Draft
 from proxy.dialects.fields import is_quantity, unknown
+from proxy.dialects.openai.costs import stated_usd
 from proxy.dialects.openai.fields import COSTS, DURATION
-from proxy.dialects.openai.usage import counts_tokens, served_terms, stated_usd, tally_usage
+from proxy.dialects.openai.usage import counts_tokens, served_terms, tally_usage
 from proxy.dialects.tally import Tally, seconds
 from proxy.dialects.values import EMPTY, decimal, integer, mapping, text
 from proxy.exchange import Operation, Reading

@@ -9,7 +9,7 @@ from proxy.dialects.cohere import tally_billed
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.fields import READ, named
-from proxy.dialects.openai.usage import stated_usd
+from proxy.dialects.openai.costs import stated_usd
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import integer, mapping, text
 from proxy.exchange import Operation, Reading

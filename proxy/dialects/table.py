@@ -7,6 +7,7 @@ narrow paths come before those with wide ones.
 from functools import lru_cache
 
 from proxy.dialects import cohere, dashscope, jobs, local_servers, mistral, ollama, other, rerank
+from proxy.dialects.anthropic import batch as anthropic_batch
 from proxy.dialects.anthropic import messages as anthropic
 from proxy.dialects.bedrock import converse as bedrock
 from proxy.dialects.bedrock import invoke as bedrock_invoke
@@ -26,6 +27,7 @@ from proxy.dialects.openai import vectors as openai_vectors
 
 MODULES = (
     anthropic,
+    anthropic_batch,
     gemini,
     gemini_batch,
     gemini_embed,

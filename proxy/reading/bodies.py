@@ -7,7 +7,9 @@ from proxy.dialects.contract import Json
 from proxy.reading.document import Document, Item, Limits
 from proxy.reading.framers import SNIFF_BYTES, Framer, JsonArray, choose
 from proxy.reading.inflate import Inflate
+from proxy.reading.line_framers import ServerSentEvents
 from proxy.reading.multipart import Multipart, boundary_of
+from proxy.reading.repeats import Repeats
 from proxy.settings.config import MeteringOptions
 
 DECODED_PER_DOCUMENT = 16  # most decoded bytes of one body, as a multiple of document_bytes_max
@@ -79,6 +81,11 @@ class ResponseBody:
     def stream(self) -> bool:
         """Whether documents arrive over time; known once there is one."""
         return self._framer is not None and self._framer.stream
+
+    @property
+    def repeats(self) -> Repeats | None:
+        """What its events repeat; None: it has no events, or none yet."""
+        return self._framer.repeats if isinstance(self._framer, ServerSentEvents) else None
 
     @property
     def array(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from proxy.dialects.contract import Json
 from proxy.reading.document import Document, Item, Limits, value_of
+from proxy.reading.repeats import REPEATED, Repeats
 
 LINE_BYTES_MAX = 64 * 1024  # held back of one line; a longer one is passed on in pieces
 EVENT_NAME_BYTES_MAX = 256
@@ -102,6 +103,7 @@ class ServerSentEvents:
         self._document: Document | None = None
         self._name = ""
         self._field: bytes | None = None  # of the current line; None at its start
+        self.repeats = Repeats()
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """See `proxy.reading.framers.Framer`."""
@@ -110,8 +112,12 @@ class ServerSentEvents:
             at = 0
             while (event := self._whole(data, at)) is not None:
                 at = event.end()
-                if (value := value_of(event[2])) is not None:
-                    yield _told(value), _named(event[1] or b"")
+                name, said = event.groups()
+                if (text := self.repeats.text(name, said)) is not None:
+                    yield REPEATED, text
+                elif (value := value_of(said)) is not None:
+                    self.repeats.reads(name, said)
+                    yield _told(value), _named(name or b"")
             data = data[at:]
         for piece, ended in self._lines.feed(data):
             if ended and not piece and self._field is None:
@@ -150,6 +156,7 @@ class ServerSentEvents:
         name, document = self._name, self._document
         self._name, self._document = "", None
         if document is not None and (value := document.close()) is not None:
+            self.repeats.reads(None, b"")
             yield _told(value), name
 
     def close(self) -> Iterator[Item]:

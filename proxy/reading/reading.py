@@ -16,6 +16,7 @@ from pricing.reason import Reason
 from proxy.dialects import table
 from proxy.dialects.contract import Ask, Json, Reader
 from proxy.dialects.draft import Failed
+from proxy.dialects.repeating import Repeating
 from proxy.dialects.session import Answer, Session, State
 from proxy.exchange import Begun, CountRequest, Reading, ResponseHead
 from proxy.reading import heads
@@ -23,6 +24,7 @@ from proxy.reading.bodies import RequestBody, ResponseBody
 from proxy.reading.document import Document, Item, Limits
 from proxy.reading.echoes import WITHHELD, Messages, without_echo
 from proxy.reading.hiding import hidden
+from proxy.reading.repeats import REPEATED
 from proxy.reading.sessions import session
 from proxy.sampling import sampled
 from proxy.settings.config import MeteringOptions, Provider
@@ -133,10 +135,22 @@ class CallReader:
             self._reasons.add(about(Reason.READING_FAILED, type(error).__name__))
 
     def _hand_over(self, found: Iterable[Item]) -> None:
+        at_ns = self._last_ns - self._began_ns
         for document, event in found:
-            self._open().read(document, self._last_ns - self._began_ns, event)
+            reader = self._open()
+            if document is REPEATED and isinstance(reader, Repeating):
+                reader.again(event, at_ns)
+                continue
+            reader.read(document, at_ns, event)
+            self._learn(reader)
             if self._capture is not None and self._response and not self._response.stream:
                 self._capture.add_response(document)
+
+    def _learn(self, reader: Reader) -> None:
+        """Have events recognised that repeat the one just read."""
+        repeats = self._response.repeats if self._response else None
+        if repeats is not None and isinstance(reader, Repeating) and reader.repeated.texts:
+            repeats.learn(reader.repeated.texts, reader.repeated.text)
 
     def _message(self, up: bool, payload: bytes) -> None:
         limits = Limits(self._limits.document_bytes_max)

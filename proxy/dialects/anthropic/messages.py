@@ -9,21 +9,20 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
-from msgspec.structs import replace
-
 from pricing.cause import about
 from pricing.reason import Reason
 from pricing.terms import Term
 from pricing.usage import TermValue
+from proxy.dialects.anthropic.delta import apart
 from proxy.dialects.anthropic.request import cache_ttls, code_runs_free, note_request
 from proxy.dialects.anthropic.usage import Share, has_counts, shares
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.other import free_endpoint
+from proxy.dialects.repeating import Repeated, Repeating
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
-ITEM_CHARS_MAX = 256
 BETA_CHARS_MAX = 512
 TOOL_RESULTS = "_tool_result"  # ends the type of every block that answers a server tool
 CODE_TOOLS = frozenset({"code_execution", "bash_code_execution", "text_editor_code_execution"})
@@ -33,13 +32,12 @@ SERVER_TOOLS = frozenset(
     ("web_search", "web_fetch", "advisor", "tool_search_tool_regex", "tool_search_tool_bm25")
 )
 NO_FEE = frozenset(("", "text", "thinking", "redacted_thinking", "compaction", "container_upload"))
-BATCH_RESULTS = frozenset({"succeeded", "errored", "canceled", "expired"})
 _LOCATION = re.compile(r"/locations/([^/]+)/")
 
 Block = Mapping[str, object]
 
 
-class MessagesReader:
+class MessagesReader(Repeating):
     """Reads one message."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
@@ -49,12 +47,23 @@ class MessagesReader:
         self._code_runs = 0
         self._passes = 1
         self._after_result = False
+        self.repeated = Repeated(apart)
+        self._said_by: int | None = None  # the block that was extended last
+        self._thinks = False  # by a thought
         self._ended = False  # the block of usage is the final one
         self._draft.session_id = ask.request_headers.get("x-claude-code-session-id", "")
         note_request(self._draft)
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
         """See `Reader.read`."""
+        self._read(document, at_ns, event)
+        self.repeated.remember(document)
+
+    def again(self, text: str, at_ns: int) -> None:
+        """See `Repeating.again`."""
+        self._draft.delta(text, at_ns, visible=not self._thinks, of=self._said_by)
+
+    def _read(self, document: Json, at_ns: int, event: str) -> None:
         body = mapping(document)
         kind = text(body.get("type")) or event
         if not body or self._draft.fail(document):  # not an object: [DONE], which relays add
@@ -129,7 +138,8 @@ class MessagesReader:
 
     def _delta(self, delta: Block, at_ns: int, number: Json) -> None:
         """Take the text of a content block, or of an event that extends one."""
-        of = integer(number)
+        of = self._said_by = integer(number)
+        self._thinks = "thinking" in delta
         self._draft.delta(text(delta.get("thinking")), at_ns, visible=False, of=of)
         self._draft.delta(text(delta.get("text")), at_ns, of=of)
         self._draft.delta(text(delta.get("partial_json")), at_ns, of=of)
@@ -193,66 +203,6 @@ class CompletionReader(MessagesReader):
             self._draft.complete = True
 
 
-class AnthropicBatchReader:
-    """Reads the results of a message batch: one item per line, each billed exactly once.
-
-    Only items that succeeded are billed.
-    https://platform.claude.com/docs/en/build-with-claude/batch-processing#pricing
-    """
-
-    def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
-        self._draft = Draft(ask, endpoint)
-        self._draft.countable = self._draft.stream = False
-        found = re.search(r"/batches/([^/]+)", ask.path)
-        self._batch = unquote(found[1]) if found else ""
-        self._unstated = False  # an item succeeded without usage
-        # The headers belong to the download, not to the requests of the items.
-        self._ask = replace(ask, request=None, request_headers={}, stream=False)
-
-    def read(self, document: Json, at_ns: int, event: str = "") -> None:
-        """See `Reader.read`."""
-        draft = self._draft
-        result = mapping(document, "result")
-        kind = text(result.get("type"))
-        if kind in BATCH_RESULTS:
-            seen = draft.attributes.get(f"batch.{kind}", 0)
-            draft.attributes[f"batch.{kind}"] = int(seen) + 1
-        else:
-            draft.fail(document)
-        if message := mapping(result, "message"):
-            self._item(text(mapping(document).get("custom_id")), message)
-        draft.complete = True
-
-    def _item(self, custom_id: str, message: Block) -> None:
-        reader = MessagesReader(self._ask, MESSAGES)
-        reader.read(message, 0)
-        reading = reader.close()
-        if not reading.billable:
-            return
-        if not reading.parts:
-            self._unstated = True
-            self._draft.flag(Reason.ITEM_WITHOUT_USAGE)
-        for number, part in enumerate(reading.parts):
-            suffix = f"#{number}" if number else ""  # an advisor's share is charged separately
-            self._draft.add(
-                replace(
-                    part,
-                    model=part.model or reading.response_model,
-                    terms={**part.terms, Term.PROCESSING: "batch"},
-                    item=f"{self._batch}/{custom_id}"[:ITEM_CHARS_MAX] + suffix,
-                    reasons=reading.reasons,
-                )
-            )
-
-    def close(self) -> Reading:
-        """See `Reader.close`."""
-        draft = self._draft
-        if draft.complete and not (draft.parts or draft.error_type or self._unstated):
-            draft.billable = False
-            draft.flag(Reason.NO_ITEM_SUCCEEDED)
-        return draft.reading()
-
-
 def vertex_model(ask: Ask) -> str:
     """The model in a Vertex path: `…/models/claude-opus-5-5:rawPredict`."""
     found = re.search(r"/models/([^/]+):[a-zA-Z]+/?$", unquote(ask.path))
@@ -269,21 +219,10 @@ VERTEX = Endpoint(
 COMPLETE = Endpoint(
     name="anthropic.complete", operation=Operation.TEXT_COMPLETION, reader=CompletionReader
 )
-RESULTS = Endpoint(
-    name="anthropic.batch_results",
-    operation=Operation.BATCH,
-    reader=AnthropicBatchReader,
-    lines=True,
-)
 COUNT = free_endpoint("anthropic.count_tokens", Operation.COUNT_TOKENS, Reason.TOKEN_COUNTING)
-BATCHES = free_endpoint("anthropic.batches", Operation.BATCH, Reason.BILLED_BY_ITEM)
 
-GET = frozenset({"GET"})
-ANY = frozenset({"GET", "POST", "DELETE"})
 ROUTES = (
     EndpointPath("/(v1|anthropic)/messages/count_tokens", COUNT),
-    EndpointPath("/(v1|anthropic)/messages/batches/[^/]+/results", RESULTS, GET),
-    EndpointPath("/(v1|anthropic)/messages/batches(/[^/]+(/cancel)?)?", BATCHES, ANY),
     EndpointPath("/(v1|anthropic)/messages", MESSAGES),
     EndpointPath("/v1/complete", COMPLETE),
     EndpointPath("/models/count-tokens(:|%3A)rawPredict", COUNT),

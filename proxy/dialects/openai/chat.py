@@ -12,16 +12,17 @@ from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
-from proxy.dialects.openai.repeated import Repeated
+from proxy.dialects.openai.chunk import apart
+from proxy.dialects.openai.costs import stated_usd
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.usage import (
     asks_for_tier,
     has_usage,
     served_terms,
     served_tier,
-    stated_usd,
     tally_usage,
 )
+from proxy.dialects.repeating import Repeated, Repeating
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import decimal, integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -45,7 +46,7 @@ _SEARCHING = {
 }
 
 
-class ChatReader:
+class ChatReader(Repeating):
     """Reads one chat completion, whole or streamed."""
 
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
@@ -56,7 +57,7 @@ class ChatReader:
         self._searches: set[tuple[int, int]] = set()  # tool calls that the provider answers
         self._tool_indexes: set[tuple[int, int]] = set()
         self._reasoned = False
-        self._repeated = Repeated()
+        self.repeated = Repeated(apart)
         self._said_by = 0  # the choice that was read last
         self.item = ""  # what the answer is charged as, where several calls may show it
         note_request(self._draft)
@@ -67,11 +68,15 @@ class ChatReader:
         if document == "[DONE]":
             draft.complete = True
             return
-        if (more := self._repeated.text(document)) is not None:
-            draft.delta(more, at_ns, of=self._said_by)
+        if (more := self.repeated.text(document)) is not None:
+            self.again(more, at_ns)
             return
         self._read(document, at_ns)
-        self._repeated.remember(document)
+        self.repeated.remember(document)
+
+    def again(self, text: str, at_ns: int) -> None:
+        """See `Repeating.again`."""
+        self._draft.delta(text, at_ns, of=self._said_by)
 
     def _read(self, document: Json, at_ns: int) -> None:
         draft, body = self._draft, mapping(document)

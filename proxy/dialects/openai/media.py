@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pricing.usage import Meter, Quantity, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.openai.costs import stated_usd
 from proxy.dialects.openai.fields import COSTS, DURATION
-from proxy.dialects.openai.usage import has_usage, stated_usd, tally_usage
+from proxy.dialects.openai.usage import has_usage, tally_usage
 from proxy.dialects.tally import Tally, seconds
 from proxy.dialects.values import decimal, mapping, mappings, text
 from proxy.exchange import Operation, Reading

@@ -11,12 +11,12 @@ from pricing.reason import Reason
 from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
+from proxy.dialects.openai.costs import reported_usd
 from proxy.dialects.openai.request import note_request
 from proxy.dialects.openai.tools import Tools, container_terms, image_model, image_usage
 from proxy.dialects.openai.usage import (
     asks_for_tier,
     has_usage,
-    reported_usd,
     served_terms,
     served_tier,
     tally_usage,

@@ -7,7 +7,6 @@ https://developers.openai.com/api/docs/guides/prompt-caching, /guides/reasoning
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from pricing.cause import about
 from pricing.reason import Reason
@@ -15,11 +14,9 @@ from pricing.usage import Meter, TermValue
 from proxy.dialects.contract import Ask, body_model
 from proxy.dialects.openai.fields import KNOWN, count_calls, count_media
 from proxy.dialects.tally import Tally
-from proxy.dialects.values import EMPTY, decimal, integer, mapping, text
+from proxy.dialects.values import EMPTY, integer, mapping, text
 
 Block = Mapping[str, object]
-
-USD_PER_TICK = Decimal(1).scaleb(-10)  # https://docs.x.ai/docs/guides/cost-tracking
 
 # Where cached tokens are stated, besides `cached_tokens` in the details.
 _CACHED = (
@@ -79,10 +76,9 @@ def has_usage(usage: object) -> bool:
 
 def details(usage: Block, *sides: str) -> Block:
     """The details object of a side: `prompt_tokens_details` or `input_token_details`."""
-    for side in sides:
-        for noun in ("tokens", "token"):
-            if found := mapping(usage.get(f"{side}_{noun}_details")):
-                return found
+    for name in [f"{side}_{noun}_details" for side in sides for noun in ("tokens", "token")]:
+        if found := mapping(usage.get(name)):
+            return found
     return EMPTY
 
 
@@ -279,30 +275,6 @@ def _reasoning(usage: Block, extra: Block, sums: _Sums, ask: Ask) -> tuple[int, 
 
 def _is_perplexity(usage: Block, ask: Ask) -> bool:
     """Whether this is a Sonar block; Perplexity's Agent API counts as OpenAI does."""
-    if "prompt_tokens" not in usage:
-        return False
-    seen = any(usage.get(name) is not None for name in _PERPLEXITY)
-    return seen or "perplexity_search" in ask.quirks
-
-
-def stated_usd(body: Block, before: Decimal | None = None) -> Decimal | None:
-    """What a body says the call cost, in its usage block or beside it; else `before`."""
-    for block in (mapping(body.get("usage")), body):
-        if (cost := reported_usd(block)) is not None:
-            return cost
-    return before
-
-
-def reported_usd(usage: Block) -> Decimal | None:
-    """The cost that the provider reports, in USD.
-
-    xAI `cost_in_usd_ticks`, OpenRouter `cost` (credits are USD), Perplexity `cost.total_cost`,
-    DeepInfra `estimated_cost`.
-    """
-    ticks = integer(usage.get("cost_in_usd_ticks"))
-    if ticks is not None:
-        return ticks * USD_PER_TICK
-    cost = usage.get("cost")
-    if isinstance(cost, dict):
-        cost = cost.get("total_cost")
-    return decimal(usage.get("estimated_cost") if cost is None else cost)
+    known = "perplexity_search" in ask.quirks
+    said = "prompt_tokens" in usage
+    return said and (known or any(usage.get(name) is not None for name in _PERPLEXITY))

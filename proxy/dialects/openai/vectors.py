@@ -8,7 +8,8 @@ from pricing.reason import Reason
 from proxy.dialects.asked import note_embeddings
 from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
-from proxy.dialects.openai.usage import has_usage, stated_usd, tally_usage
+from proxy.dialects.openai.costs import stated_usd
+from proxy.dialects.openai.usage import has_usage, tally_usage
 from proxy.dialects.other import free_endpoint
 from proxy.dialects.values import mapping, text
 from proxy.exchange import Operation, Reading
