@@ -1,5 +1,6 @@
 """A call is read the same however its bytes come, and nothing it is fed raises."""
 
+import gc
 import gzip
 import json
 import zlib
@@ -295,3 +296,16 @@ def test_mutated_bodies(data: st.DataObject) -> None:
         body[at:end] = data.draw(st.binary(max_size=10) | st.just(bytes(body[at:end]) * 2))
     reading = call(bytes(body), kind=data.draw(st.sampled_from([JSON, SSE, "text/plain"])))
     assert not [reason for reason in texts(reading.reasons) if reason.startswith("reading_failed")]
+
+
+@pytest.mark.parametrize("body", [BODY, STREAM], ids=["whole", "stream"])
+def test_a_call_leaves_no_cycle(body: bytes) -> None:
+    """What a call was read with is freed at once: the garbage collector has nothing to find."""
+    call(body)
+    gc.collect()
+    gc.disable()
+    try:
+        call(body)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

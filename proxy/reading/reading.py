@@ -118,6 +118,8 @@ class CallReader:
         if not readings:
             name, operation = self._endpoint.name, self._endpoint.operation
             readings.append(Reading(endpoint=name, operation=operation))
+        if not self._begun.websocket:  # which tells of its responses afterwards
+            self._reader = None  # it knows us: together they would wait for the garbage collector
         self._guard(self._close_capture)
         return self._finished(readings[0])
 
