@@ -168,7 +168,7 @@ def cut(data: bytes, draw: st.DataObject) -> list[bytes]:
     return [data[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(CHUNKS, max_size=12), st.booleans(), st.sampled_from(["\n", "\r\n"]), st.data())
 def test_chat_chunks(chunks: list[object], ascii_only: bool, end: str, draw: st.DataObject) -> None:
     """A streamed chat completion has one reading, whatever its chunks have in common."""
@@ -176,7 +176,7 @@ def test_chat_chunks(chunks: list[object], ascii_only: bool, end: str, draw: st.
     check(cut(data + b"data: [DONE]\n\n", draw), CHAT, OPENAI)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(EXTENDED, max_size=12), st.booleans(), st.data())
 def test_anthropic_events(
     events: list[dict[str, object]], named: bool, draw: st.DataObject

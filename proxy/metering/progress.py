@@ -6,7 +6,7 @@ the journal of what is charged can be deleted.  The file is written after the re
 are found in the record journal itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -94,6 +94,11 @@ class Progress(msgspec.Struct, kw_only=True):
     def _is_done(self, source: str) -> bool:
         name, number, _ = source.split(":", 2)
         return name not in self.writers or self.writers[name].is_done(int(number))
+
+    def lose(self, counters: Mapping[str, int]) -> None:
+        """Keep the counters of a writer that is gone."""
+        for name, value in counters.items():
+            self.lost[name] = self.lost.get(name, 0) + value
 
     def writer(self, name: str) -> WriterProgress:
         return self.writers.setdefault(name, WriterProgress())
