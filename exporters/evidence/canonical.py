@@ -113,6 +113,8 @@ def _as_it_is(value: Decimal, places: int) -> str:
 
 
 def _money(value: Decimal) -> str:
+    if not value:
+        return "0"  # half of all amounts: nothing was cached, or saved
     if text := _as_it_is(value, _MONEY_PLACES):
         return text
     exact = rounded(value)

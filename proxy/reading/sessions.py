@@ -11,12 +11,7 @@ from proxy.dialects.values import mapping, text
 from proxy.reading import heads
 
 # Where requests name a session: Qwen Code and others; Gemini's Code Assist; OpenRouter.
-_SESSIONS = (
-    ("metadata", "sessionId"),
-    ("metadata", "session_id"),
-    ("request", "session_id"),
-    ("session_id",),
-)
+_SESSIONS = (("metadata", "sessionId"), ("metadata", "session_id"), ("request", "session_id"))
 # Claude Code's `metadata.user_id` names a user, an account and a session.
 _CLAUDE_SESSION = re.compile(
     r"[\"_]session(?:_id)?[\"_: ]+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -28,9 +23,11 @@ def session(headers: Mapping[str, str], request: Json) -> str:
     if named := heads.first(headers, heads.SESSIONS):
         return named
     body = mapping(request)
-    for *path, name in _SESSIONS:
-        if said := text(mapping(body, *path).get(name)):
+    for holder, name in _SESSIONS:
+        if said := text(mapping(body.get(holder)).get(name)):
             return said[: heads.VALUE_CHARS_MAX]
+    if said := text(body.get("session_id")):
+        return said[: heads.VALUE_CHARS_MAX]
     user = text(mapping(body, "metadata").get("user_id"))
     found = _CLAUDE_SESSION.search(user) if user else None
     return found[1] if found else ""
