@@ -86,6 +86,7 @@ slow: setup # what takes more than ten seconds of CPU time
 bench: setup # what proxies cost, into docs/performance.md; make bench BENCH=--quick only prints it
 	$(TRIALS).bench $(or $(BENCH),--write)
 	$(TRIALS).bench.price_speed
+	$(TRIALS).bench.meter
 	$(TRIALS).bench.start
 	$(TRIALS).bench.doors
 
