@@ -12,6 +12,7 @@ from proxy.dialects.contract import Json
 from proxy.reading.document import decode
 
 MISSED_MAX = 8  # templates that no event repeats, before none is made any more
+EVENT_BYTES_MAX = 16 * 1024  # of one that is kept until the next: a text is shorter
 REPEATED = object()  # stands for a document that repeats the last one, beside its text
 
 _PROBES = ("taximeter probe 1", "taximeter probe 2")
@@ -72,7 +73,7 @@ class Repeats:
     def __init__(self) -> None:
         self._template: Template | None = None
         self._name: bytes | None = None
-        self._data = b""  # empty: it was not seen whole
+        self._data = b""  # empty: it is not to be learned from
         self._missed = 0  # templates in a row that no event repeated
 
     def text(self, name: bytes | None, data: bytes) -> str | None:
@@ -85,7 +86,8 @@ class Repeats:
 
     def reads(self, name: bytes | None, data: bytes) -> None:
         """An event that must be read; of one that came in pieces, `data` is empty."""
-        self._template, self._name, self._data = None, name, data
+        self._template, self._name = None, name
+        self._data = data if len(data) <= EVENT_BYTES_MAX else b""
 
     def learn(self, texts: Sequence[str], text_of: Callable[[Json], str | None]) -> None:
         """Take from the reader what the next events may repeat: see `template`."""
