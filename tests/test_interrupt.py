@@ -1,5 +1,6 @@
 """Ctrl-C while a command is still starting ends it, without a traceback."""
 
+import os
 import re
 import signal
 import subprocess
@@ -58,7 +59,7 @@ def test_an_early_ctrl_c_leaves_no_traceback(
         try:
             until_ours(process.pid)
             time.sleep(after_s)
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its group
             shown = process.communicate(timeout=PATIENCE_S)[0]
         finally:
             process.kill()
