@@ -105,6 +105,11 @@ def said(text: object, **more: object) -> dict[str, object]:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
 
 
+def called(arguments: object, **more: object) -> dict[str, object]:
+    function = {"arguments": arguments, **more}
+    return {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": function}]}}
+
+
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 CHUNKS = st.one_of(
     st.builds(lambda text: chunk(said(text)), TEXT),
@@ -113,6 +118,13 @@ CHUNKS = st.one_of(
     st.builds(lambda text: chunk(said(text, role="assistant")), TEXT),
     st.builds(lambda text, thought: chunk(said(text, reasoning_content=thought)), TEXT, TEXT),
     st.builds(lambda text: chunk(said(text, tool_calls=[{"function": {"name": text}}])), TEXT),
+    st.builds(lambda text: chunk(said(None, reasoning_content=text)), TEXT),
+    st.builds(lambda text: chunk(said("", reasoning_content=text)), TEXT),
+    st.builds(lambda text: chunk(said(text, reasoning_content=None)), TEXT),
+    st.builds(lambda text: chunk(called(text)), TEXT),
+    st.builds(lambda text: chunk(called(text)), TEXT),
+    st.builds(lambda name, text: chunk(called(text, name=name)), TEXT, TEXT),
+    st.builds(lambda text: chunk({**called(text), "index": 1}), TEXT),
     st.builds(lambda text: chunk(said(text), usage=USAGE), TEXT),
     st.builds(lambda one, other: chunk(said(one), said(other)), TEXT, TEXT),
     st.builds(lambda text: chunk(said(text), error={"message": text}), TEXT),

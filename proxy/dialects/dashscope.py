@@ -16,6 +16,7 @@ from proxy.dialects.draft import Draft
 from proxy.dialects.errors import find_error_body
 from proxy.dialects.fields import HARMLESS, READ, Fields, named
 from proxy.dialects.other import free_endpoint
+from proxy.dialects.superseded import Superseded
 from proxy.dialects.tally import Tally, split
 from proxy.dialects.values import integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -70,6 +71,7 @@ class DashScopeReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
+        self._superseded = Superseded()
         self._task = ""
         self._searched = False  # https://www.alibabacloud.com/help/en/model-studio/web-search
         parameters = mapping(ask.request, "parameters")
@@ -93,7 +95,7 @@ class DashScopeReader:
         draft.response_model = text(body.get("model")) or draft.response_model
         usage = mapping(body, "usage")
         if any(integer(count) is not None for count in usage.values()) and usage != self._usage:
-            draft.flag(*tally_usage(self._usage).unknown())
+            draft.flag(*self._superseded.unknown(self._usage, tally_usage))
             self._usage = usage
         output = mapping(body, "output")
         self._task = text(output.get("task_id"))[:128] or self._task

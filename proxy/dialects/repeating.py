@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from proxy.dialects.contract import Json
 from proxy.dialects.errors import find_error
 
+TEXT = object()  # stands in a document where its text was
 # A document without its text and its padding, then these, of which the padding may be missing;
 # no texts: it says more than one, or none.
 Apart = Callable[[Json], tuple[Json, Sequence[str]]]
@@ -28,8 +29,10 @@ class Repeated:
 
     def text(self, document: Json) -> str | None:
         """The text of a document that says nothing else; None: it must be read."""
+        if not self.texts:
+            return None
         rest, texts = self._apart(document)
-        return texts[0] if texts and self.texts and rest == self._rest else None
+        return texts[0] if texts and rest == self._rest else None
 
 
 class Repeating:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from proxy.dialects.contract import Json
+from proxy.dialects.repeating import TEXT
 from proxy.dialects.values import mapping, text
 
 # The text of a delta, by its type.
@@ -17,5 +18,5 @@ def apart(document: Json) -> tuple[Json, Sequence[str]]:
     if name is None or len(delta) != 2 or body.get("type") != "content_block_delta":
         return None, ()
     said = delta.get(name)
-    rest = {**body, "delta": {**delta, name: None}}
+    rest = {**body, "delta": {**delta, name: TEXT}}
     return (rest, (said,)) if isinstance(said, str) else (None, ())

@@ -16,6 +16,7 @@ from proxy.dialects.contract import Ask, Endpoint, EndpointPath, Json
 from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
 from proxy.dialects.other import free_endpoint
+from proxy.dialects.superseded import Superseded
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import figure, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -43,6 +44,7 @@ class GenerateReader:
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._usage: Block = {}
+        self._superseded = Superseded()
         self._tier = ask.response_headers.get("x-gemini-service-tier", "")
         self._grounding = Grounding()
         note_config(self._draft)
@@ -61,7 +63,7 @@ class GenerateReader:
         usage = mapping(body, "usageMetadata")
         self._tier = served_tier(usage) or self._tier
         if has_counts(usage) and usage != self._usage:
-            draft.flag(*tally_usage(self._usage).unknown())
+            draft.flag(*self._superseded.unknown(self._usage, tally_usage))
             self._usage = usage
         if blocked := text(mapping(body, "promptFeedback").get("blockReason")):
             draft.finish(blocked)

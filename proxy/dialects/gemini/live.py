@@ -12,6 +12,7 @@ from proxy.dialects.draft import Draft
 from proxy.dialects.gemini.generate import call_terms, note_parts
 from proxy.dialects.gemini.usage import Grounding, has_counts, served_tier, tally_usage
 from proxy.dialects.session import Lane, Session
+from proxy.dialects.superseded import Superseded
 from proxy.dialects.values import mapping, mappings, text
 from proxy.exchange import Operation, Reading
 
@@ -27,6 +28,7 @@ class TurnReader:
         self.tier = ""
         self.ended_ns: int | None = None  # when it was complete, since the call began
         self._usage: Mapping[str, object] = {}
+        self._superseded = Superseded()
         self._grounding = Grounding()
 
     def read(self, document: Json, at_ns: int, event: str = "") -> None:
@@ -42,7 +44,7 @@ class TurnReader:
             draft.delta(text(call.get("name")), at_ns, of=("tool", draft.tool_calls))
         usage = mapping(body, "usageMetadata")
         if has_counts(usage):
-            draft.flag(*tally_usage(self._usage).unknown())
+            draft.flag(*self._superseded.unknown(self._usage, tally_usage))
             self._usage = usage
 
     def close(self) -> Reading:

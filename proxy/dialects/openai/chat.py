@@ -5,7 +5,7 @@ event: OpenAI sends a last event without choices if asked; others put it on the 
 choices, on every event (cumulative), or under `x_groq`.  The last one that is not null counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from pricing.cause import about
 from pricing.reason import Reason
@@ -23,6 +23,7 @@ from proxy.dialects.openai.usage import (
     tally_usage,
 )
 from proxy.dialects.repeating import Repeated, Repeating
+from proxy.dialects.superseded import Superseded
 from proxy.dialects.tally import Tally
 from proxy.dialects.values import decimal, integer, mapping, mappings, text
 from proxy.exchange import Operation, Reading
@@ -52,13 +53,15 @@ class ChatReader(Repeating):
     def __init__(self, ask: Ask, endpoint: Endpoint) -> None:
         self._draft = Draft(ask, endpoint)
         self._usage: Mapping[str, object] = {}
+        self._superseded = Superseded()
         self._executed: dict[Meter, int] = {}
         self._searched = False  # results of a search that the provider ran
         self._searches: set[tuple[int, int]] = set()  # tool calls that the provider answers
         self._tool_indexes: set[tuple[int, int]] = set()
         self._reasoned = False
         self.repeated = Repeated(apart)
-        self._said_by = 0  # the choice that was read last
+        self._said_by: Hashable = 0  # the choice, or its tool call, that was read last
+        self._thinks = False  # in that
         self.item = ""  # what the answer is charged as, where several calls may show it
         note_request(self._draft)
 
@@ -76,7 +79,7 @@ class ChatReader(Repeating):
 
     def again(self, text: str, at_ns: int) -> None:
         """See `Repeating.again`."""
-        self._draft.delta(text, at_ns, of=self._said_by)
+        self._draft.delta(text, at_ns, visible=not self._thinks, of=self._said_by)
 
     def _read(self, document: Json, at_ns: int) -> None:
         draft, body = self._draft, mapping(document)
@@ -97,7 +100,7 @@ class ChatReader(Repeating):
         for usage in (*blocks, body.get("usage"), mapping(body, "x_groq").get("usage")):
             if has_usage(usage) and usage != self._usage:
                 if self._usage:
-                    draft.flag(*tally_usage(self._usage, draft.ask).unknown())
+                    draft.flag(*self._superseded.unknown(self._usage, self._tallied))
                 self._usage = mapping(usage)
         for choice in choices:
             self._choice(choice, at_ns)
@@ -106,14 +109,15 @@ class ChatReader(Repeating):
 
     def _choice(self, choice: Mapping[str, object], at_ns: int) -> None:
         draft = self._draft
-        index = self._said_by = integer(choice.get("index")) or 0
+        self._said_by = index = integer(choice.get("index")) or 0
         draft.finish(choice.get("finish_reason"), index)
         if choice.get("finish_reason") == "content_filter":
             draft.attributes["response.content_filter"] = True
         said = mapping(choice, "delta") or mapping(choice, "message")
         hidden = text(said.get("reasoning_content")) or text(said.get("reasoning"))
         self._content(said.get("content"), at_ns, index)
-        self._reasoned = self._reasoned or bool(hidden)
+        self._thinks = bool(hidden)
+        self._reasoned = self._reasoned or self._thinks
         draft.delta(hidden, at_ns, visible=False, of=index)
         draft.delta(text(choice.get("text")), at_ns, of=index)
         draft.delta(text(said.get("refusal")), at_ns, of=index)
@@ -144,6 +148,7 @@ class ChatReader(Repeating):
         if key not in self._tool_indexes and len(self._tool_indexes) < TOOL_CALLS_MAX:
             self._tool_indexes.add(key)
             self._draft.tool_calls += 1
+        self._said_by = key
         function = mapping(call, "function")
         if function.get("name") == _BUILTIN_SEARCH and key not in self._searches:
             if len(self._searches) < TOOL_CALLS_MAX:
@@ -179,8 +184,11 @@ class ChatReader(Repeating):
             draft.usage_final = draft.complete
         return draft.reading()
 
+    def _tallied(self, usage: Mapping[str, object]) -> Tally:
+        return tally_usage(usage, self._draft.ask)
+
     def _tally(self) -> Tally:
-        tally = tally_usage(self._usage, self._draft.ask)
+        tally = self._tallied(self._usage)
         for meter, quantity in self._executed.items():
             tally.add(meter, quantity)
         # Results do not say how many searches they are of: one at least.
