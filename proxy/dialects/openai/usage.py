@@ -155,6 +155,9 @@ def _tally_input(tally: Tally, usage: Block, read: int, ask: Ask, default: Meter
     if default is not Meter.INPUT and not extra:
         tally.add(default, read)
         return 0
+    if not any(extra.values()) and not any(map(usage.get, _CACHED)):  # as mostly: plain text
+        tally.add(Meter.INPUT, read)
+        return 0
     pools = {kind: integer(extra.get(f"{kind}_tokens")) or 0 for kind in _INPUT if kind != "text"}
     pools = {"text": read - sum(pools.values()), **pools}
     _tally_cached(tally, usage, extra, pools)
