@@ -264,7 +264,8 @@ async def test_a_call_with_two_records_is_not_written_twice_when_one_was_refused
 ) -> None:
     """Only the record that the journal refused is written again."""
     journal, one = relay(tmp_path), meter(tmp_path)
-    monkeypatch.setattr(one, "_make", lambda exchange: [*items(exchange), *make(exchange)])
+    made = lambda exchange: [*items(exchange), *make(exchange)]  # noqa: E731
+    monkeypatch.setattr(one._making, "_make", made)
     end(journal, begin(journal, "c"))
     append = one.journal.append
     refused: list[int] = []
@@ -330,7 +331,7 @@ async def test_bytes_that_the_disk_refused_are_said_in_the_record(tmp_path: Path
         seen.append(exchange)
         return make(exchange)
 
-    one._make = noted
+    one._making._make = noted
     call = begin(journal, "c")
     ended = Ended(outcome=Outcome.OK, request_bytes=7, response_bytes=len(BODY))
     journal.append(call, Kind.ENDED, msgspec.json.encode(ended))

@@ -112,7 +112,7 @@ def kill(one: Recorder) -> None:
     die(one.journal)
     for timer in one.journal._timers.values():
         timer.cancel()
-    for task in one._counting:
+    for task in one._making._counting:
         task.cancel()
     one._follower.close()
 

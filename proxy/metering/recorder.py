@@ -9,19 +9,17 @@ outcome `interrupted`.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from time import monotonic, monotonic_ns
 
-from exporters.record import Record
 from proxy.content.content_journal import ContentJournal
-from proxy.exchange import Ended, Exchange, Kind
+from proxy.exchange import Ended, Kind
 from proxy.journal.counters import LAG, read_counters
 from proxy.journal.follower import Followed, Follower, Position
 from proxy.journal.frames import Frame
 from proxy.journal.journal import Journal
-from proxy.metering.audit_room import AuditRoom
+from proxy.metering.making import MakeRecords, Making
 from proxy.metering.open_call import OpenCall, without_audit
 from proxy.metering.outbox import OnRecord, Outbox
 from proxy.metering.progress import Progress, WriterProgress
@@ -37,10 +35,7 @@ _BEGUN = Kind.BEGUN  # looked up once, not for each frame
 SLICE_S = 0.02  # how long frames are processed before others get their turn
 IDLE_S_MIN, IDLE_S_MAX = 0.005, 0.1
 UPKEEP_S = 2.0
-COUNTING_MAX = 1_000  # calls waiting for their tokens to be counted
 SETTLE_S = 0.1  # how often sockets are asked whether something ended without a message
-
-MakeRecords = Callable[[Exchange], Sequence[Record]]
 
 
 class Recorder:
@@ -60,7 +55,6 @@ class Recorder:
         contents: ContentJournal | None = None,
     ) -> None:
         self._config = config
-        self._make = make
         self._capturing = contents.capturing if contents else None
         places = Places(config.data)
         self._records = places.records
@@ -79,10 +73,8 @@ class Recorder:
         self._open: dict[tuple[str, int], OpenCall] = {}
         self._sockets: dict[tuple[str, int], OpenCall] = {}  # those of them that have responses
         self._restore()
-        self._counting: set[asyncio.Task[None]] = set()
-        self._audit_room = AuditRoom()
-        self._ready: list[tuple[OpenCall, Sequence[Exchange], int]] = []  # as `_submit` takes them
         self._outbox = Outbox(self.journal, contents, on_record, written, self._taken)
+        self._making = Making(make, self._outbox.keep)
         self._upkept = self._settled = monotonic()
         self.turn = asyncio.Lock()  # held while records are written or segments deleted
 
@@ -127,17 +119,16 @@ class Recorder:
             self._interrupt(name, lost=True)  # its journal was removed while no meter ran
         if not busy:
             self._settle()
-        self._keep_ready()
+        self.totals.failed += self._making.finish()
         self._outbox.write()
-        while len(self._counting) >= COUNTING_MAX:
-            await asyncio.wait(self._counting, return_when=asyncio.FIRST_COMPLETED)
+        await self._making.room()
         return busy
 
     async def drain(self) -> None:
         """Before stopping, read until every call of a dead writer has its record; no live one."""
         while True:
             await self.step()
-            if not (self._follower.behind() or self._counting or self._outbox):
+            if not (self._follower.behind() or self._making or self._outbox):
                 return
             await asyncio.sleep(IDLE_S_MIN)
 
@@ -189,52 +180,15 @@ class Recorder:
     def _answer(self, call: OpenCall) -> None:
         """Make the records of responses that have ended on a socket."""
         for number, exchange in call.answered():
-            self._submit(call, [exchange], number)
+            self._making.take(call, [exchange], number)
 
     def _finish(self, call: OpenCall, ended: Ended) -> None:
         exchange = call.finish(ended)
-        if exchange.reading.audit and not self._audit_room.take(len(self._counting)):
+        if exchange.reading.audit and not self._making.may_audit():
             exchange = without_audit(exchange)
             self.totals.audits_dropped += 1
         cut = call.answered(ended.outcome)
-        self._submit(call, [*(response for _, response in cut), exchange])
-
-    def _submit(self, call: OpenCall, exchanges: Sequence[Exchange], number: int = 0) -> None:
-        """Make the records; in a thread if tokens are counted, since that takes long."""
-        readings = [exchange.reading for exchange in exchanges]
-        counts = any(reading.count or reading.audit for reading in readings)
-        if not counts and (number or not call.counting):
-            self._ready.append((call, exchanges, number))
-            return
-        earlier = [] if number else [*call.counting]  # a call's own record is its last
-        work = self._count(call, exchanges, number, earlier)
-        task = asyncio.get_running_loop().create_task(work)
-        for tasks in (self._counting, call.counting):
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-    def _keep_ready(self) -> None:
-        """Make the records of what ended in this slice.
-
-        All at once, so that code and data stay in the processor's caches: an eighth less time.
-        """
-        made = [(call, self._made(exchanges), number) for call, exchanges, number in self._ready]
-        self._ready.clear()
-        for one in made:
-            self._outbox.keep(*one)
-
-    async def _count(
-        self,
-        call: OpenCall,
-        exchanges: Sequence[Exchange],
-        number: int,
-        earlier: Sequence[asyncio.Task[None]],
-    ) -> None:
-        await asyncio.gather(*earlier, return_exceptions=True)
-        self._outbox.keep(call, await asyncio.to_thread(self._made, exchanges), number)
-
-    def _made(self, exchanges: Sequence[Exchange]) -> list[Record]:
-        return [record for exchange in exchanges for record in self._make(exchange)]
+        self._making.take(call, [*(response for _, response in cut), exchange])
 
     def _taken(self, call: OpenCall, number: int) -> None:
         """All records of a call, or of its response `number`, are in the journal."""

@@ -60,8 +60,6 @@ class JsonLines:
 
     stream = True
 
-    stream = True
-
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._lines = _Lines(limits)
