@@ -21,10 +21,14 @@ Keep = Callable[[OpenCall, Sequence[Record], int], None]
 
 
 class Making:
-    """`make` turns an exchange into its records and never raises; `keep` takes those of a call."""
+    """`make` turns an exchange into its records and never raises; `keep` takes those of a call.
+
+    `failed` counts the calls whose records could not be kept: a bug.
+    """
 
     def __init__(self, make: MakeRecords, keep: Keep) -> None:
         self._make, self._keep = make, keep
+        self.failed = 0
         self._ready: list[tuple[OpenCall, Sequence[Exchange], int]] = []
         self._counting: set[asyncio.Task[None]] = set()
         self._second = self._audits = 0  # the second it is, and the audits that began in it
@@ -47,21 +51,15 @@ class Making:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-    def finish(self) -> int:
-        """Make the records of what was taken; returns how many calls have none, by a bug.
+    def finish(self) -> None:
+        """Make the records of what was taken, but for those that are being counted.
 
         All at once, so that code and data stay in the processor's caches: an eighth less time.
         """
         made = [(call, self._made(exchanges), number) for call, exchanges, number in self._ready]
         self._ready.clear()
-        failed = 0
-        for call, records, number in made:
-            try:
-                self._keep(call, records, number)
-            except Exception:  # one odd call must not stop metering
-                log.exception("Call %s could not be recorded.", call.source)
-                failed += 1
-        return failed
+        for one in made:
+            self._pass_on(*one)
 
     async def room(self) -> None:
         """Wait while too many calls are being counted."""
@@ -85,7 +83,14 @@ class Making:
         earlier: Sequence[asyncio.Task[None]],
     ) -> None:
         await asyncio.gather(*earlier, return_exceptions=True)
-        self._keep(call, await asyncio.to_thread(self._made, exchanges), number)
+        self._pass_on(call, await asyncio.to_thread(self._made, exchanges), number)
+
+    def _pass_on(self, call: OpenCall, records: Sequence[Record], number: int) -> None:
+        try:
+            self._keep(call, records, number)
+        except Exception:  # one odd call must not stop metering
+            log.exception("Call %s could not be recorded.", call.source)
+            self.failed += 1
 
     def _made(self, exchanges: Sequence[Exchange]) -> list[Record]:
         return [record for exchange in exchanges for record in self._make(exchange)]

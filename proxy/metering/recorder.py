@@ -119,7 +119,7 @@ class Recorder:
             self._interrupt(name, lost=True)  # its journal was removed while no meter ran
         if not busy:
             self._settle()
-        self.totals.failed += self._making.finish()
+        self._making.finish()
         self._outbox.write()
         await self._making.room()
         return busy
@@ -243,9 +243,11 @@ class Recorder:
         lost = Counter(self.progress.lost)
         for writer in self._follower.writers.values():
             lost.update(read_counters(writer.path))
+        failed = self.totals.failed + self._making.failed
         return {
-            "ok": self.totals.failed == 0,
             **asdict(self.totals),
+            "ok": failed == 0,
+            "failed": failed,
             "open": len(self._open),
             "write_errors": read_counters(self._records / self.journal.writer)["write_errors"],
             "damaged_bytes": sum(w.damaged_bytes for w in self._follower.writers.values()),
