@@ -31,6 +31,7 @@ class Pool:
         while waiting:
             connection = waiting.pop()
             if connection.closed:
+                self._stale()
                 continue
             if connection.idle_until > self._loop.time():
                 if connection.is_usable():
@@ -64,8 +65,8 @@ class Pool:
             kept = []
             for connection in waiting:
                 if connection.closed:
-                    continue
-                if connection.idle_until > now:
+                    self._stale()
+                elif connection.idle_until > now:
                     kept.append(connection)
                 else:
                     connection.abort()
