@@ -130,6 +130,34 @@ async def test_a_limit_says_its_name(tmp_path: Path, head: bytes, option: str) -
     assert (ended.outcome, ended.sent) == (Outcome.UPSTREAM_CUT, True)
 
 
+@pytest.mark.parametrize(
+    ("lines", "option"),
+    [
+        ([b"X-Long: " + b"y" * 3_000], b"header_bytes_max"),
+        ([b"X-%d: y" % n for n in range(20)], b"header_lines_max"),
+        ([b"X-%d: " % n + b"y" * 1_500 for n in range(7)], b"head_bytes_max"),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 4])
+async def test_a_limit_of_requests_says_its_name(
+    tmp_path: Path, lines: list[bytes], option: bytes, pieces: int
+) -> None:
+    """It holds for a head that comes in one piece as well; a long body is no long head."""
+    limits = UpstreamOptions(header_lines_max=10, header_bytes_max=2_000, head_bytes_max=8_000)
+    head = GET[:-2] + b"\r\n".join(lines) + b"\r\n\r\n"
+    long = POST.replace(b"Length: 2", b"Length: 20000")[:-2] + b"x" * 20_000
+    async with bench(tmp_path, answering(OK), upstream=limits) as b:
+        reader, writer = await b.open()
+        for at in range(0, len(head), step := -(-len(head) // pieces)):
+            writer.write(head[at : at + step])
+            await asyncio.sleep(0.01)
+        refused = await asyncio.wait_for(read_message(reader), 10)
+        assert (await b.send(long)).body == b"hi"
+    assert refused.line == b"HTTP/1.1 431 Request Header Fields Too Large"
+    assert b"upstream." + option in refused.body
+    assert len(b.journal.begun) == 1
+
+
 async def test_a_provider_of_http2_alone_is_named(tmp_path: Path) -> None:
     """It says what the provider speaks, rather than "retry"."""
 

@@ -113,8 +113,8 @@ def failure(error: Exception, place: Place, *, sent: bool) -> Failure:
         )
         return Failure(Outcome.CLIENT_GONE, 400, "bad_request_body", name, text)
     if isinstance(error, TimeoutError):  # aiohttp's timeouts are all TimeoutErrors
-        text = f"{origin} did not answer in time. Retry, or raise "
-        text += "first_byte_timeout_s or idle_timeout_s." if sent else "upstream.connect_timeout_s."
+        options = "first_byte_timeout_s or idle_timeout_s" if sent else "connect_timeout_s"
+        text = f"{origin} did not answer in time. Retry, or raise upstream.{options}."
         return Failure(Outcome.TIMED_OUT, 504, "upstream_timeout", name, text)
     broken = partial(Failure, Outcome.UPSTREAM_CUT if sent else Outcome.UNREACHABLE, 502)
     if isinstance(error, HttpProcessingError | BadHead):

@@ -87,6 +87,8 @@ class RequestParser:
         if not messages:
             return None
         message, payload = messages[0]
+        if self.head_bytes + len(data) > self._limits.head_bytes_max:  # perhaps by its body
+            _check_size(message, self._limits)
         self._body = adopt(payload)
         self.head_bytes = 0
         self._sized = fresh and not (message.chunked or message.upgrade)
@@ -235,7 +237,9 @@ class ResponseParser:
                 self._body = adopt(payload)
                 self.closes = message.should_close
             heads.append(message)
-        self._check_size(heads)
+        if self._head_bytes > self._limits.head_bytes_max:  # perhaps by several heads, or its body
+            for head in heads:
+                _check_size(head, self._limits)
         self._head = b"" if self._final else self._head.rpartition(HEAD_END)[2]
         return heads
 
@@ -243,13 +247,6 @@ class ResponseParser:
         """What arrived of the body since the last time, and whether its framing ends there."""
         body = self._body
         return (b"", self._final) if body is None else (body.take(), body.whole)
-
-    def _check_size(self, heads: Sequence[RawResponseMessage]) -> None:
-        if self._head_bytes <= self._limits.head_bytes_max:
-            return
-        for message in heads:
-            if sum(len(n) + len(v) for n, v in message.raw_headers) > self._limits.head_bytes_max:
-                raise _head_too_large(self._limits)
 
     def _repaired(self, data: bytes) -> Parsed:
         """What llhttp refused, head by head: see `repaired`.  Raises what was wrong otherwise."""
@@ -261,6 +258,11 @@ class ResponseParser:
         self._parser, self._refused = found.parser, found.unfinished
         self.extra = self.extra or found.extra
         return found.parsed
+
+
+def _check_size(head: RawRequestMessage | RawResponseMessage, limits: HeadLimits) -> None:
+    if sum(len(name) + len(value) for name, value in head.raw_headers) > limits.head_bytes_max:
+        raise _head_too_large(limits)
 
 
 def _head_too_large(limits: HeadLimits) -> HeadTooLarge:
