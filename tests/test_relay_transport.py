@@ -326,6 +326,26 @@ def test_both_loopbacks_share_a_free_port() -> None:
     assert socket.AF_INET in families
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", {"127.0.0.1", "::1"}),
+        ("LocalHost", {"127.0.0.1", "::1"}),
+        (" [::1] , 10.0.0.5", {"127.0.0.1", "::1", "10.0.0.5"}),
+        ("10.0.0.5", {"10.0.0.5"}),
+        ("0.0.0.0, ::", {"::"}),
+        ("127.0.0.1, ::", {"::"}),
+        ("0.0.0.0, 127.0.0.1, ::1", {"0.0.0.0", "::1"}),
+    ],
+)
+def test_addresses_do_not_stand_in_each_others_way(host: str, expected: set[str]) -> None:
+    """One that means any address leaves out those that it covers."""
+    listen = Listen(host=host, port=0)
+    assert set(listen.hosts) == expected
+    if "10.0.0.5" not in expected:
+        bind(listen, "proxy").close()
+
+
 async def test_probes(tmp_path: Path) -> None:
     """`/readyz` fails first when a relay stops; `/livez` does not, and both need no token."""
     probe = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -230,6 +230,8 @@ def test_beyond_loopback_is_meant(tmp_path: Path) -> None:
         ),
         ('[proxy]\nhost = "127.0.0.1,"', "proxy.host: an address is missing in '127.0.0.1,'"),
         ('[console]\nhost = ""', "console.host: an address is missing in ''"),
+        ('[proxy]\nhost = "127.0.0.1:80"', "proxy.host: expected an address or a name alone, got"),
+        ('[proxy]\nhost = "http://a"', "proxy.host: expected an address or a name alone, got"),
         (
             '[providers.x]\nbase_url = "http://a b"',
             "providers.x.base_url: only visible ASCII characters may be in a URL",

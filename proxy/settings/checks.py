@@ -43,6 +43,7 @@ ZERO_ALLOWED = (
     *("proxy.port", "console.port", "upstream.connections_max", "drain_timeout_s"),
     *("lame_duck_s", "metering.audit_sample"),
 )
+HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 RELAYS_MAX = 256
 NUMBER_MAX = 2**53  # beyond it, parsers and clocks overflow
 # RFC 6750, 2.1: characters that need no escaping in a header, a URL or a shell.  The minimum length
@@ -166,6 +167,8 @@ def _console_mistakes(config: Config) -> Iterator[str]:
 def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:
     if "" in listen.named_hosts:
         yield f'{key}.host: an address is missing in {listen.host!r}; "0.0.0.0" and "::" mean any'
+    elif wrong := [host for host in listen.named_hosts if not _is_host(host)]:
+        yield f"{key}.host: expected an address or a name alone, got {wrong[0]!r}; see {key}.port"
     else:
         yield from _exposure_mistakes(key, listen)
     if listen.token and not TOKEN.fullmatch(listen.token):  # not quoted: it is a secret
@@ -178,6 +181,15 @@ def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:
     for name, file in (("tls_cert", listen.tls_cert), ("tls_key", listen.tls_key)):
         if file is not None and not file.is_file():
             yield f"{key}.{name}: file not found: {file}"
+
+
+def _is_host(host: str) -> bool:
+    """Whether it can be an address, with a zone or not, or a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return HOST_NAME.fullmatch(host) is not None
+    return True
 
 
 def _exposure_mistakes(key: str, listen: Listen) -> Iterator[str]:
