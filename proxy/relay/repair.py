@@ -12,9 +12,11 @@ from aiohttp.http import HttpResponseParser, RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from proxy.relay.foreign import reason
 from proxy.relay.http1 import lengths_once
 
 HEAD_END = b"\r\n\r\n"
+_OF_LENGTHS = ("Duplicate Content-Length", "Invalid character in Content-Length")
 Parsed = tuple[list[tuple[RawResponseMessage, StreamReader]], bool, bytes]  # as `feed_data` has it
 
 
@@ -42,8 +44,9 @@ def repaired(data: bytes, new: Callable[[], HttpResponseParser]) -> Repaired:
         messages += found
         if upgraded:
             return Repaired(parser, (messages, upgraded, after + rest))
-        if found[0][0].code >= 200:
-            extra = _is_beyond(parser, rest, found[0][1])
+        message, body = found[-1]
+        if message.code >= 200:
+            extra = _is_beyond(parser, rest, body)
             return Repaired(parser, (messages, False, b""), extra=extra)
         data = rest
 
@@ -52,8 +55,8 @@ def _is_refused(parser: HttpResponseParser, head: bytes) -> bool:
     """Whether a head is refused that the rest of it may show to be sound.  Raises otherwise."""
     try:
         parser.feed_data(head)
-    except HttpProcessingError:
-        if b"content-length" not in head.lower() or b"\n\n" in head:
+    except HttpProcessingError as error:
+        if reason(error) not in _OF_LENGTHS or b"\n\n" in head:
             raise
         return True
     return False
