@@ -45,6 +45,9 @@ class Pool:
         idle_s = IDLE_S
         if connection.idle_s is not None:
             idle_s = min(connection.idle_s * IDLE_SHARE, IDLE_MAX_S)
+        if not idle_s:
+            connection.abort()
+            return
         connection.idle_until = self._loop.time() + idle_s
         self._idle.setdefault(address, []).append(connection)
         if self._timer is None:
