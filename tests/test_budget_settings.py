@@ -13,7 +13,7 @@ from pricing.budget import Budget
 from proxy.commands.cli import main
 from proxy.commands.terminal import Exit
 from proxy.settings import sources
-from proxy.settings.budget_checks import unseen
+from proxy.settings.budget_checks import idle, unseen
 from proxy.settings.config import Config, NotifyOptions
 from proxy.settings.sources import SettingsError
 from support.webhook_receiver import Receiver
@@ -190,6 +190,15 @@ def test_values_not_seen_yet_are_warnings() -> None:
     (warning,) = unseen(budget, {"team": ["search"], "user": []})
     assert warning == "budgets.b.scope.team: 'serach' is not known yet; did you mean search?"
     assert list(unseen(budget, {})) == []
+
+
+@pytest.mark.parametrize("unit", ["calls", "tokens"])
+def test_an_amount_for_unknown_calls_needs_a_limit_in_money(unit: str) -> None:
+    """Beside another limit it changes nothing, which is a warning."""
+    budget = Budget(name="b", unknown_usd=Decimal(1))
+    assert not list(idle(dataclasses.replace(budget, limit_usd=Decimal(5))))
+    (warning,) = idle(dataclasses.replace(budget, **{f"limit_{unit}": 5}))  # type: ignore[arg-type]
+    assert warning == f"budgets.b.unknown_usd: has no effect with limit_{unit}"
 
 
 def test_every_key_is_explained() -> None:

@@ -27,6 +27,24 @@ def test_connection_cannot_name_the_framing() -> None:
     assert sort_request([named, *pairs]).forward == pairs
 
 
+@pytest.mark.parametrize(
+    ("values", "expected_s"),
+    [
+        ([b"timeout=5"], 5.0),
+        ([b"max=100, Timeout = 7"], 7.0),
+        ([b'timeout="3"'], 3.0),
+        ([b"timeout=1.5"], 1.5),
+        ([b"timeout=60", b"timeout=2"], 2.0),
+        ([b"timeout=2", b"max=9"], 2.0),
+        ([b"x-timeout=1"], None),
+        ([b"timeout=soon"], None),
+    ],
+)
+def test_keep_alive(values: list[bytes], expected_s: float | None) -> None:
+    """The shortest time that a provider states, however it writes it."""
+    assert sort_response([(b"Keep-Alive", value) for value in values]).idle_s == expected_s
+
+
 def test_own_headers_are_tags() -> None:
     """`x-taximeter-*` headers are tags; those with an invalid name are ignored."""
     found = sort_request(

@@ -1,17 +1,27 @@
 """Ways out that a network demands: SOCKS proxies, proxies behind TLS, and client certificates."""
 
 import asyncio
+import socket
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
+from proxy.commands.serve import network_mistakes
+from proxy.exchange import Outcome
 from proxy.network import outgoing_proxy
-from proxy.settings.config import Provider, UpstreamOptions
+from proxy.settings.config import Config, Provider, UpstreamOptions
 from support.relay_bench import Message, answering, bench, listening, make_certificate, read_head
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -193,3 +203,172 @@ async def test_client_certificate(tmp_path: Path, certificate: tuple[Path, Path]
             bare = await b.send(GET.replace(b"/openai/", b"/bare/"))
     assert len(told) == 1
     assert bare.line == b"HTTP/1.1 502 Bad Gateway"
+    assert b"client_cert" in bare.body
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_provider_says_what_it_misses(
+    tmp_path: Path, certificate: tuple[Path, Path], newest: ssl.TLSVersion
+) -> None:
+    """Its alert comes during the handshake, or after it with TLS 1.3: the advice is the same."""
+    context = server_context(certificate, asks=True)
+    context.maximum_version = newest
+
+    def shake(listener: socket.socket) -> None:  # asyncio's servers send no alert
+        with listener, listener.accept()[0] as sock, suppress(OSError):
+            context.wrap_socket(sock, server_side=True)
+
+    async def answer() -> Message:
+        listener = socket.create_server(("127.0.0.1", 0))
+        url = f"https://localhost:{listener.getsockname()[1]}"
+        bare = {"openai": Provider(name="openai", base_url=url)}
+        trusting = UpstreamOptions(ca_file=certificate[0])
+        async with bench(tmp_path, answering(OK), providers=bare, upstream=trusting) as b:
+            response, _ = await asyncio.gather(b.send(GET), asyncio.to_thread(shake, listener))
+        return response
+
+    response = uvloop.run(answer())
+    assert response.header(b"x-taximeter-error") == [b"upstream_tls"]
+    assert b"set client_cert and client_key" in response.body
+
+
+async def saying(words: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A proxy that answers CONNECT, or a greeting of SOCKS, with `words`, and closes."""
+    await reader.read(1024)
+    writer.write(words)
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"It answered 407."),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", b"It answered 502."),
+        (b"SSH-2.0-OpenSSH\r\n", b""),
+        (b"", b""),
+    ],
+)
+async def test_a_proxy_that_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, words: bytes, told: bytes
+) -> None:
+    """What an outgoing proxy answers instead of a connection is not held against the provider."""
+    async with listening(partial(saying, words)) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://127.0.0.1:{port}")
+        away = {"openai": Provider(name="openai", base_url="https://provider.test")}
+        async with bench(tmp_path, answering(OK), providers=away) as b:
+            response = await b.send(GET)
+            ended = await b.ended()
+    assert response.header(b"x-taximeter-error") == [b"outgoing_proxy"]
+    assert scheme != "http" or told in response.body
+    assert (ended.outcome, ended.sent) == (Outcome.UNREACHABLE, False)
+
+
+async def test_a_name_of_a_proxy_is_not_the_providers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy whose name is unknown fails as the proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://nowhere.invalid:3128")
+    away = {"openai": Provider(name="openai", base_url="https://provider.test")}
+    async with bench(tmp_path, answering(OK), providers=away) as b:
+        response = await b.send(GET)
+    assert response.header(b"x-taximeter-error") == [b"outgoing_proxy"]
+
+
+async def test_behind_socks_the_provider_is_still_told_apart(
+    tmp_path: Path, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that we look up, and a certificate that we refuse, are the provider's."""
+    context = server_context(certificate)
+    async with listening(answering(OK), ssl=context) as port, socks(port) as (proxy_port, _):
+        trusting = UpstreamOptions(ca_file=certificate[0])
+        for scheme, host, kind in (
+            ("socks5", "nowhere.invalid", b"upstream_dns"),
+            ("socks5h", "other.test", b"upstream_tls"),
+        ):
+            monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{proxy_port}")
+            away = {"openai": Provider(name="openai", base_url=f"https://{host}")}
+            async with bench(tmp_path, answering(OK), providers=away, upstream=trusting) as b:
+                response = await b.send(GET)
+            assert response.header(b"x-taximeter-error") == [kind]
+
+
+def test_socks_has_a_usual_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a port it is 1080, as curl has it."""
+    monkeypatch.setenv("ALL_PROXY", "socks5h://proxy.test")
+    assert outgoing_proxy(URL("https://provider.test")) == URL("socks5h://proxy.test:1080")
+
+
+@pytest.mark.parametrize("named", ["http://", "http://h:port", "//h:1", "http://u:secret@[::1"])
+def test_what_is_no_proxy_is_refused(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    """The message names the variable, and quotes nothing that may be a password."""
+    monkeypatch.setenv("HTTPS_PROXY", named)
+    with pytest.raises(ValueError, match=r"^HTTPS_PROXY: expected http://HOST:PORT") as refused:
+        outgoing_proxy(URL("https://provider.test"))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def other_files(
+    tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]
+) -> dict[str, Path]:
+    """Files that are no certificate and key that fit together."""
+    folder = tmp_path_factory.mktemp("files")
+    other = make_certificate(folder)[1].rename(folder / "other.pem")
+    locked, empty = folder / "locked.pem", folder / "empty.pem"
+    locking = ["openssl", "pkey", "-aes256", "-passout", "pass:x"]
+    subprocess.run([*locking, "-in", certificate[1], "-out", locked], check=True)
+    empty.touch()
+    return {"cert": certificate[0], "key": certificate[1], "other": other} | {
+        "locked": locked,
+        "empty": empty,
+    }
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "mistake"),
+    [
+        ("cert", "locked", "the key is encrypted; decrypt it with: openssl pkey"),
+        ("cert", "other", "not the key of"),
+        ("cert", "empty", "no private key in PEM form"),
+        ("cert", "cert", "no private key in PEM form"),
+        ("empty", "key", "no certificate in PEM form"),
+        ("key", "cert", "no certificate in PEM form"),
+    ],
+)
+def test_files_that_do_not_fit_are_told_at_the_start(
+    other_files: dict[str, Path], tmp_path: Path, cert: str, key: str, mistake: str
+) -> None:
+    """The message names option and file, what is wrong and what to do; nothing asks a terminal."""
+    pair = {"client_cert": other_files[cert], "client_key": other_files[key]}
+    shown = Provider(name="own", base_url="https://provider.test", **pair)  # type: ignore[arg-type]
+    (told,) = network_mistakes(Config(data=tmp_path, providers={"own": shown}))
+    assert told.startswith("providers.own.client_cert: cannot load it")
+    assert mistake in told
+    assert str(other_files["key" if cert == "key" else cert if cert == "empty" else key]) in told
+
+
+def test_an_authority_that_is_none_is_told_at_the_start(
+    other_files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Before any process is started, so a reload keeps what works."""
+    config = Config(data=tmp_path, upstream=UpstreamOptions(ca_file=other_files["empty"]))
+    (told,) = network_mistakes(config)
+    assert told == f"upstream.ca_file: {other_files['empty']}: no certificate in PEM form"
+
+
+def test_an_expired_certificate_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, certificate: tuple[Path, Path]
+) -> None:
+    """It may still serve, so it stops nothing; the log says when it ended."""
+    key, old = certificate[1], tmp_path / "old.pem"
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    name, day = x509.Name([]), datetime(2025, 3, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, private.public_key(), 1, day, day)
+    signed = made.sign(private, hashes.SHA256())
+    old.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    shown = Provider(name="own", base_url="https://a.test", client_cert=old, client_key=key)
+    assert not list(network_mistakes(Config(data=tmp_path, providers={"own": shown})))
+    assert f"providers.own.client_cert: {old} expired on 2025-03-01; replace it." in caplog.text

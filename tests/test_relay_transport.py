@@ -8,9 +8,17 @@ import pytest
 
 from proxy.exchange import Outcome
 from proxy.network import KEEPALIVE_S, bypasses, keep_alive
+from proxy.relay import pool
 from proxy.serving.listening import bind
 from proxy.settings.config import Config, Listen, Provider, UpstreamOptions
-from support.relay_bench import Message, answering, bench, listening, read_message
+from support.relay_bench import (
+    Message,
+    answering,
+    bench,
+    listening,
+    read_head,
+    read_message,
+)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GET = b"GET /openai/v1/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -78,6 +86,13 @@ async def test_nobody_gets_a_connection_that_was_closed(tmp_path: Path) -> None:
         ("[::1]:443", "::1", 443, True),
         ("*", "anything", 1, True),
         ("other, *.corp", "a.corp", 443, True),
+        ("other  .corp:443\tlast.test", "a.corp", 443, True),
+        ("Example.COM.", "api.example.com", 443, True),
+        ("example.com", "API.example.com.", 443, True),
+        ("[fd00::1]", "fd00::1", 8443, True),
+        ("fd00::/8:443", "fd00::1", 443, False),
+        ("*:8443", "anything", 443, False),
+        (" , ", "example.com", 443, False),
         ("", "example.com", 443, False),
     ],
 )
@@ -115,6 +130,34 @@ async def test_a_limit_says_its_name(tmp_path: Path, head: bytes, option: str) -
     assert (ended.outcome, ended.sent) == (Outcome.UPSTREAM_CUT, True)
 
 
+@pytest.mark.parametrize(
+    ("lines", "option"),
+    [
+        ([b"X-Long: " + b"y" * 3_000], b"header_bytes_max"),
+        ([b"X-%d: y" % n for n in range(20)], b"header_lines_max"),
+        ([b"X-%d: " % n + b"y" * 1_500 for n in range(7)], b"head_bytes_max"),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 4])
+async def test_a_limit_of_requests_says_its_name(
+    tmp_path: Path, lines: list[bytes], option: bytes, pieces: int
+) -> None:
+    """It holds for a head that comes in one piece as well; a long body is no long head."""
+    limits = UpstreamOptions(header_lines_max=10, header_bytes_max=2_000, head_bytes_max=8_000)
+    head = GET[:-2] + b"\r\n".join(lines) + b"\r\n\r\n"
+    long = POST.replace(b"Length: 2", b"Length: 20000")[:-2] + b"x" * 20_000
+    async with bench(tmp_path, answering(OK), upstream=limits) as b:
+        reader, writer = await b.open()
+        for at in range(0, len(head), step := -(-len(head) // pieces)):
+            writer.write(head[at : at + step])
+            await asyncio.sleep(0.01)
+        refused = await asyncio.wait_for(read_message(reader), 10)
+        assert (await b.send(long)).body == b"hi"
+    assert refused.line == b"HTTP/1.1 431 Request Header Fields Too Large"
+    assert b"upstream." + option in refused.body
+    assert len(b.journal.begun) == 1
+
+
 async def test_a_provider_of_http2_alone_is_named(tmp_path: Path) -> None:
     """It says what the provider speaks, rather than "retry"."""
 
@@ -128,12 +171,150 @@ async def test_a_provider_of_http2_alone_is_named(tmp_path: Path) -> None:
     assert b"HTTP/2" in answer.body
 
 
-async def test_a_caller_of_http2_is_told(tmp_path: Path) -> None:
-    """A client with prior knowledge reads why it was turned away."""
+@pytest.mark.parametrize("cut", [0, 1, 8, 16, 23])
+async def test_a_caller_of_http2_is_told(tmp_path: Path, cut: int) -> None:
+    """A client with prior knowledge reads why it was turned away, however its preface arrives."""
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     async with bench(tmp_path, answering(OK)) as b:
         reader, writer = await b.open()
-        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        assert b"HTTP/2" in await asyncio.wait_for(reader.read(), 10)
+        for part in (preface[:cut], preface[cut:]):
+            writer.write(part)
+            await asyncio.sleep(0.02)
+        assert b"not HTTP/2" in await asyncio.wait_for(reader.read(), 10)
+
+
+async def test_tls_where_none_is_expected(tmp_path: Path) -> None:
+    """Whoever speaks TLS to a port without it is told to change the URL, on either side."""
+
+    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"\x15\x03\x01\x00\x02\x02\x50")
+
+    async with bench(tmp_path, alert) as b:
+        answer = await b.send(GET)
+        hello = await b.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500))
+    assert b"base_url must begin with https://" in answer.body
+    assert b"Begin the base URL with http://" in hello.body
+
+
+TWICE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\ncontent-length:2\r\n\r\nhi"
+LISTED = b"HTTP/1.1 200 OK\r\nContent-Length: 2 , 2,2\r\n\r\nhi"
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+
+CASES = {
+    "twice": TWICE,
+    "listed": LISTED,
+    "hinted": HINT + TWICE,
+    "hinted twice": HINT * 2 + LISTED,
+}
+
+
+@pytest.mark.parametrize("response", CASES.values(), ids=CASES.keys())
+async def test_a_repeated_length_is_one_wherever_it_is_cut(tmp_path: Path, response: bytes) -> None:
+    """RFC 9110, 8.6: identical values count once, in pieces and after interim heads too."""
+    cuts = range(0, len(response), 5)
+    seen = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        while True:
+            await read_message(reader)
+            for part in (response[: cuts[seen]], response[cuts[seen] :]):
+                writer.write(part)
+                await asyncio.sleep(0.002)
+            seen += 1
+
+    async with bench(tmp_path, handle) as b:
+        for _ in cuts:
+            reader, writer = await b.open()
+            writer.write(GET)
+            for _ in range(response.count(HINT)):
+                assert (await read_head(reader)).line == b"HTTP/1.1 103 Early Hints"
+            answer = await asyncio.wait_for(read_message(reader), 10)
+            assert (answer.line, answer.body) == (b"HTTP/1.1 200 OK", b"hi")
+            assert len(answer.header(b"content-length")) == 1
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b"Content-Length: 2\r\nContent-Length: 3\r\n", b"Duplicate Content-Length"),
+        (b"Content-Length: 2, 3\r\n", b"Invalid character in Content-Length"),
+        (b"Content-Length: 2\r\nX : y\r\n", b"Invalid header token"),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", b"can't be present with"),
+    ],
+)
+async def test_what_is_wrong_with_a_response_is_named(
+    tmp_path: Path, head: bytes, found: bytes
+) -> None:
+    """A response that cannot be passed on is not repaired, and the caller reads why, at once."""
+    for start in (b"", HINT):
+        response = start + b"HTTP/1.1 200 OK\r\n" + head + b"\r\nhi"
+        async with bench(tmp_path, answering(response)) as b:
+            reader, writer = await b.open()
+            writer.write(GET + b"\r\n")
+            answer = await asyncio.wait_for(reader.readuntil(b"}}"), 10)
+            ended = await b.ended()
+        assert b"502 Bad Gateway" in answer
+        assert found in answer
+        assert (ended.outcome, ended.sent) == (Outcome.UPSTREAM_CUT, True)
+
+
+async def test_a_status_without_a_class_is_no_interim_head(tmp_path: Path) -> None:
+    """RFC 9110, 15: 099 is invalid, and nobody waits for the response behind it."""
+    response = b"HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nhi"
+    async with bench(tmp_path, answering(response)) as b:
+        answer = await b.send(GET)
+    assert answer.line == b"HTTP/1.1 502 Bad Gateway"
+    assert b"Invalid status code" in answer.body
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_what_follows_a_whole_response_spoils_nothing(tmp_path: Path, apart: bool) -> None:
+    """Bytes after the end are no part of the response; its connection is not used again."""
+    connections = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_message(reader)
+            head, end, body = OK.partition(b"\r\n\r\n")
+            writer.write(head + end if apart else b"")
+            await asyncio.sleep(0.02 if apart else 0)
+            writer.write((body if apart else OK) + b"garbage")
+
+    async with bench(tmp_path, handle) as b:
+        for call in (1, 2):
+            assert (await b.send(POST)).body == b"hi"
+            assert (await b.ended(call)).outcome is Outcome.OK
+    assert connections == 2
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.2])
+async def test_a_connection_that_died_idle_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_s: float
+) -> None:
+    """Whoever notices first, the event loop or the next call: one connection, and no row."""
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_message(reader)
+        writer.write(OK)
+
+    monkeypatch.setattr(pool, "SWEEP_S", 0.1)
+    stale: list[None] = []
+    async with bench(tmp_path, once) as b:
+        b.relay._upstreams._pool._stale = lambda: stale.append(None)
+        assert (await b.send(POST)).body == b"hi"
+        await asyncio.sleep(0.05)
+        if wait_s:
+            await asyncio.sleep(wait_s)  # until the pool is swept
+        else:
+            assert (await b.send(POST)).body == b"hi"
+        assert len(b.journal.begun) == (1 if wait_s else 2)
+    assert len(stale) == 1
 
 
 def test_both_loopbacks_share_a_free_port() -> None:
@@ -145,11 +326,34 @@ def test_both_loopbacks_share_a_free_port() -> None:
     assert socket.AF_INET in families
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", {"127.0.0.1", "::1"}),
+        ("LocalHost", {"127.0.0.1", "::1"}),
+        (" [::1] , 10.0.0.5", {"127.0.0.1", "::1", "10.0.0.5"}),
+        ("10.0.0.5", {"10.0.0.5"}),
+        ("0.0.0.0, ::", {"::"}),
+        ("127.0.0.1, ::", {"::"}),
+        ("0.0.0.0, 127.0.0.1, ::1", {"0.0.0.0", "::1"}),
+    ],
+)
+def test_addresses_do_not_stand_in_each_others_way(host: str, expected: set[str]) -> None:
+    """One that means any address leaves out those that it covers."""
+    listen = Listen(host=host, port=0)
+    assert set(listen.hosts) == expected
+    if "10.0.0.5" not in expected:
+        bind(listen, "proxy").close()
+
+
 async def test_probes(tmp_path: Path) -> None:
     """`/readyz` fails first when a relay stops; `/livez` does not, and both need no token."""
     probe = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
     async with bench(tmp_path, answering(OK)) as b:
-        assert (await b.send(probe % b"readyz")).line == b"HTTP/1.1 200 OK"
+        for form in (b"readyz", b"readyz?verbose"):
+            assert (await b.send(probe % form)).line == b"HTTP/1.1 200 OK"
+        posted = await b.send((probe % b"readyz").replace(b"GET", b"POST"))
+        assert posted.line == b"HTTP/1.1 405 Method Not Allowed"
         b.relay.turn_unready()
         assert (await b.send(probe % b"readyz")).line.startswith(b"HTTP/1.1 503")
         assert (await b.send(probe % b"livez")).line == b"HTTP/1.1 200 OK"

@@ -223,6 +223,27 @@ def test_beyond_loopback_is_meant(tmp_path: Path) -> None:
             "alerts.journal_share_max: expected at most 1, got 80.0",
         ),
         ("[alerts]\nquiet_s = 0", "alerts.quiet_s: expected a number above 0, got 0.0"),
+        ("relays = 100_000", "relays: expected at most 256; one per core is enough"),
+        (
+            "[upstream]\nheader_bytes_max = 99_999_999_999_999_999_999",
+            "upstream.header_bytes_max: expected a number of at most 9007199254740992, got 99999",
+        ),
+        ('[proxy]\nhost = "127.0.0.1,"', "proxy.host: an address is missing in '127.0.0.1,'"),
+        ('[console]\nhost = ""', "console.host: an address is missing in ''"),
+        ('[proxy]\nhost = "127.0.0.1:80"', "proxy.host: expected an address or a name alone, got"),
+        ('[proxy]\nhost = "http://a"', "proxy.host: expected an address or a name alone, got"),
+        (
+            '[providers.x]\nbase_url = "http://a b"',
+            "providers.x.base_url: only visible ASCII characters may be in a URL",
+        ),
+        (
+            '[providers.x]\nbase_url = "http://a\\nb"',
+            "providers.x.base_url: only visible ASCII characters may be in a URL",
+        ),
+        (
+            '[providers.x]\nbase_url = "http://ünï.example"',
+            "providers.x.base_url: only visible ASCII characters may be in a URL",
+        ),
     ],
 )
 def test_mistake(text: str, expected: str, tmp_path: Path) -> None:

@@ -426,6 +426,14 @@ def test_a_taken_port_is_explained() -> None:
             bind(Listen(port=port), "console")
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "2001:db8::1"])
+def test_an_address_of_another_machine_is_explained(host: str) -> None:
+    """Another port would not help."""
+    with pytest.raises(BindError, match=r"Is proxy\.host an address of this machine\?") as told:
+        bind(Listen(host=host, port=4000), "proxy")
+    assert "another port" not in str(told.value)
+
+
 def test_a_port_is_free_again_at_once() -> None:
     """A restart does not wait for the last connections' TIME_WAIT."""
     with bind(Listen(port=0), "proxy") as first:

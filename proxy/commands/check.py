@@ -14,7 +14,7 @@ from proxy.commands.terminal import Column, Exit
 from proxy.door import keys
 from proxy.metering.book import tariff_book
 from proxy.serving.instance import describe
-from proxy.settings.budget_checks import unseen
+from proxy.settings.budget_checks import idle, unseen
 from proxy.settings.config import QUIRKS, AlertOptions, Config, Provider
 from proxy.settings.gateway_checks import gateway_warnings
 
@@ -127,6 +127,7 @@ def _warnings(config: Config, book: TariffBook) -> Iterator[str]:
     yield from keys.problems(config.gateway.keys, os.environ)
     priced = {name for tariff in book.tariffs for name in tariff.names}
     for budget in config.budgets.values():
+        yield from idle(budget)
         model = budget.scope.get("model", "")
         if not any(book.knows(provider, model) for provider in config.providers):
             yield from unseen(budget, {"model": priced})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from proxy.commands.numbers import port, positive_count
 from proxy.commands.terminal import Exit
 from proxy.door import keys
 from proxy.metering.book import tariff_book
-from proxy.network import client_tls, outgoing_proxy, server_tls
+from proxy.network import client_tls, expired, outgoing_proxy, server_tls
 from proxy.serving.child import StartError
 from proxy.serving.companion import Companion
 from proxy.serving.instance import Instance, TakenError, announced, claimed
@@ -62,21 +63,45 @@ def usable_configuration(arguments: argparse.Namespace) -> Config:
     Raises SettingsError, TariffError and OSError.
     """
     config = configuration(arguments)
+    mistakes = list(network_mistakes(config))
+    if mistakes:
+        raise SettingsError(tuple(mistakes))
+    tariff_book(config)
+    return config
+
+
+def network_mistakes(config: Config) -> Iterator[str]:
+    """Certificates and outgoing proxies that no connection could use; logs what has expired."""
     for key, listen in (("proxy", config.proxy), ("console", config.console)):
         try:
             server_tls(listen)
+            _warn_of_age(f"{key}.tls_cert", listen.tls_cert)
         except OSError as error:
-            mistake = f"{key}.tls_cert: cannot load it with {key}.tls_key: {error}"
-            raise SettingsError((mistake,)) from error
+            yield f"{key}.tls_cert: cannot load it with {key}.tls_key: {error}"
+    try:
+        if config.upstream.ca_file is not None:
+            client_tls(config.upstream.ca_file)
+    except OSError as error:
+        yield f"upstream.ca_file: {error}"
+    wrong = dict[str, None]()  # a variable is named once, however many providers it is for
     for provider in config.providers.values():
         try:
             outgoing_proxy(URL(provider.base_url))
+        except ValueError as error:
+            wrong[str(error)] = None
+        try:
             if provider.client_cert is not None:
                 client_tls(None, provider.client_cert, provider.client_key)
-        except (OSError, ValueError) as error:
-            raise SettingsError((f"providers.{provider.name}: {error}",)) from error
-    tariff_book(config)
-    return config
+                _warn_of_age(f"providers.{provider.name}.client_cert", provider.client_cert)
+        except OSError as error:
+            key = f"providers.{provider.name}"
+            yield f"{key}.client_cert: cannot load it with {key}.client_key: {error}"
+    yield from wrong
+
+
+def _warn_of_age(key: str, cert: Path | None) -> None:
+    if cert is not None and (ended := expired(cert)):
+        log.warning("%s: %s expired on %s; replace it.", key, cert, f"{ended:%Y-%m-%d}")
 
 
 @contextmanager

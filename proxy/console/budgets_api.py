@@ -23,7 +23,7 @@ from proxy.budgets.trial import trial
 from proxy.console.admission import CALLER
 from proxy.console.asking import ASKED, reply
 from proxy.query.asked import Mistake, near
-from proxy.settings.budget_checks import unseen
+from proxy.settings.budget_checks import idle, unseen
 
 PATH = "/api/budgets"
 ONE = "/api/budgets/{name}"
@@ -169,7 +169,7 @@ class BudgetsApi:
                 except TransientError:
                     continue
                 seen[name] = {str(row["value"]) for row in rows}
-        return [*unseen(budget, seen)]
+        return [*idle(budget), *unseen(budget, seen)]
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

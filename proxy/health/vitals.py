@@ -60,6 +60,11 @@ RELAY = {
     "bytes_dropped": ("dropped", "By", "Bytes dropped instead of written to the journal."),
     "write_errors": ("write_errors", "{error}", "Failed writes of the journal."),
     "segments": ("segments", "{file}", "Journal files created."),
+    "stale_connections": (
+        "stale_connections",
+        "{connection}",
+        "Idle connections that a provider closed: no call was sent on them.",
+    ),
 }
 
 

@@ -24,7 +24,7 @@ COUNTER_NAMES = (
     "write_errors",
     "segments",
     *LAG,
-    "stale_connections",  # pooled connections that a provider had closed, found before their use
+    "stale_connections",  # idle connections that a provider closed: no call was sent on them
 )
 _PLACES = {name: at for at, name in enumerate(COUNTER_NAMES)}
 _BEGUN, _ENDED = _PLACES["calls_begun"], _PLACES["calls_ended"]

@@ -10,11 +10,12 @@ import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy.relay.fields import Pairs
+from proxy.relay.foreign import SpeaksHttp2, SpeaksTls, reason
 from proxy.relay.http1 import CLOSE, head
-from proxy.relay.parsing import HeadTooLarge, SpeaksHttp2
+from proxy.relay.parsing import HeadTooLarge
 
 ERROR_HEADER = "x-taximeter-error"
-NOT_HTTP = "the request is not valid HTTP/1.1."
+TLS = "this port speaks HTTP without TLS. Begin the base URL with http://, or set proxy.tls_cert."
 HTTP2 = (
     "this port speaks HTTP/1.1, not HTTP/2 without TLS (h2c). Set the client to HTTP/1.1, as with "
     "curl --http1.1."
@@ -62,5 +63,10 @@ def unreadable_answer(error: HttpProcessingError) -> bytes:
     if isinstance(error, HeadTooLarge):
         text = f"the request has {error.what}; the limit is upstream.{error.option}."
         return error_answer(431, "head_too_large", text, keep_alive=False)
-    text = HTTP2 if isinstance(error, SpeaksHttp2) else NOT_HTTP
+    if isinstance(error, SpeaksHttp2):
+        text = HTTP2
+    elif isinstance(error, SpeaksTls):
+        text = TLS
+    else:
+        text = f"the request is not valid HTTP/1.1: {reason(error)}."
     return error_answer(400, "bad_request", text, keep_alive=False)

@@ -12,6 +12,7 @@ the caller has sent.  ANSWERED: the final head was accepted.
 """
 
 import asyncio
+from ssl import SSLError
 from time import monotonic_ns
 
 from aiohttp import ClientOSError, ClientPayloadError, ServerDisconnectedError, SocketTimeoutError
@@ -204,7 +205,7 @@ class Attempt:
             if answered and not self._delimited and error is None:
                 self._body(b"", True)  # RFC 9112, 6.3: here a close marks the end, a reset does not
             elif isinstance(error, OSError):
-                self._broke(ClientOSError(*error.args))
+                self._broke(error if isinstance(error, SSLError) else ClientOSError(*error.args))
             else:
                 self._broke(ClientPayloadError() if answered else ServerDisconnectedError())
         except Exception as bug:  # noqa: BLE001 — the caller must get an answer
@@ -257,7 +258,7 @@ class Attempt:
         if self.state is ENDED:
             return
         if not answered:
-            failed = failure(error, self._address.origin, sent=self.log.sent)
+            failed = failure(error, self._address, sent=self.log.sent)
             self.log.end(failed.outcome, failed.name)
             self._leave()
             self._receiver.refused(failed)

@@ -4,6 +4,8 @@ Headers are handled as the bytes that were sent, so names keep their case and va
 All of them pass, except the fields of one connection (RFC 9110, 7.6.1), Host, and `x-taximeter-*`.
 """
 
+import re
+
 import msgspec
 
 from proxy.relay.fields import (
@@ -22,6 +24,7 @@ from proxy.relay.routes import TAG_NAME, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX
 
 # A peer that names one of these in Connection attacks the framing or routing of the next hop.
 _NEVER_NAMED = frozenset((b"content-length", b"host", b"content-type"))
+_TIMEOUT = re.compile(rb"(?:^|,)\s*timeout\s*=\s*\"?(\d{1,9}(?:\.\d+)?)", re.IGNORECASE)
 _USUAL = frozenset((b"close", b"keep-alive", b"upgrade"))  # options that are no field names here
 
 
@@ -107,7 +110,7 @@ def sort_response(raw: Pairs) -> ResponseHeaders:
                 coding = value.strip().lower()
                 found.codings = found.codings + b"," + coding if found.codings else coding
             elif name == b"keep-alive":
-                found.idle_s = _timeout_of(value)
+                found.idle_s = _timeout_of(value, found.idle_s)
         elif role != OWN:
             if role == LENGTH:
                 found.sized = True
@@ -123,13 +126,10 @@ def _without(named: frozenset[bytes], found: list[Field]) -> list[Field]:
     return [field for field in found if field.name not in named]
 
 
-def _timeout_of(value: bytes) -> float | None:
-    """`timeout` of a Keep-Alive field, in seconds (RFC 2068, 19.7.1.1)."""
-    for part in value.split(b","):
-        name, _, seconds = part.strip().partition(b"=")
-        if name.lower() == b"timeout" and seconds.isdigit() and len(seconds) < 10:
-            return float(seconds)
-    return None
+def _timeout_of(value: bytes, other_s: float | None) -> float | None:
+    """`timeout` of a Keep-Alive field, in seconds (RFC 2068, 19.7.1.1), or `other_s` if less."""
+    told = [float(seconds) for seconds in _TIMEOUT.findall(value)]
+    return min(told if other_s is None else (*told, other_s), default=None)
 
 
 def _named(connection: list[bytes]) -> frozenset[bytes]:

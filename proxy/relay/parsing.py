@@ -7,7 +7,6 @@ the one repair that RFC 9110, 8.6 asks for.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp.http import (
@@ -18,15 +17,13 @@ from aiohttp.http import (
     RawResponseMessage,
 )
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from proxy.relay import foreign
 from proxy.relay.aiohttp_private import NO_PAUSES, NO_TIMER, Body, adopt
-from proxy.relay.http1 import lengths_once
+from proxy.relay.repair import HEAD_END, Parsed, repaired
 
 _UNLIMITED = 1 << 30  # of a StreamReader, which never holds more than one read of a connection
 _BODY_BYTES_MIN = 2048  # a shorter one is not worth a second call
-_H2_PREFACE = b"PRI * HTTP/2.0"  # RFC 9113, 3.4
-_H2_SETTINGS = b"\x04\x00"  # type and flags of the frame that a server begins with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +42,6 @@ class HeadTooLarge(HttpProcessingError):
         super().__init__(code=431, message=f"{what} (upstream.{option})")
         self.option = option
         self.what = what
-
-
-class SpeaksHttp2(HttpProcessingError):
-    """The peer speaks HTTP/2 without asking."""
 
 
 class RequestParser:
@@ -90,12 +83,12 @@ class RequestParser:
                 parser.set_upgraded(False)
                 messages, _, _ = parser.feed_data(rest)
         except HttpProcessingError as error:
-            if data.startswith(_H2_PREFACE):
-                raise SpeaksHttp2(code=400) from None
-            raise _named(error, self._limits) from None
+            raise foreign.of_caller(_named(error, self._limits)) from None
         if not messages:
             return None
         message, payload = messages[0]
+        if self.head_bytes + len(data) > self._limits.head_bytes_max:  # perhaps by its body
+            _check_size(message, self._limits)
         self._body = adopt(payload)
         self.head_bytes = 0
         self._sized = fresh and not (message.chunked or message.upgrade)
@@ -163,9 +156,9 @@ class ResponseParser:
 
     def _begin(self) -> None:
         self._body: Body | None = None
-        self._head = b""  # what arrived of the first head
+        self._head = b""  # what arrived of the next head
         self._head_bytes = 0
-        self._interim = False
+        self._refused = False  # llhttp refused it, but the rest may show that it is sound
         self._final = False
         self.closes = False  # the connection ends with this response
         self.extra = False  # more arrived than was requested
@@ -198,28 +191,36 @@ class ResponseParser:
         Raises HttpProcessingError.
         """
         if self._final:
-            self.extra = bool(self._parser.feed_data(data)[0]) or self.extra
+            self._feed_body(data)
             return ()
         self._head_bytes += len(data)
         end = data.find(b"\r\n\r\n") + 4
         if 3 < end < len(data) - _BODY_BYTES_MIN:  # so that its chunks go to a `Body` at once
             heads = self._feed(data[:end])
-            rest = data[end:]
             if self._final:
-                self.extra = bool(self._parser.feed_data(rest)[0]) or self.extra
+                self._feed_body(data[end:])
                 return heads
-            return (*heads, *self._feed(rest))
+            return (*heads, *self._feed(data[end:]))
         return self._feed(data)
+
+    def _feed_body(self, data: bytes) -> None:
+        """What comes after the end of the body is no part of this response, whatever it is."""
+        try:
+            self.extra = bool(self._parser.feed_data(data)[0]) or self.extra
+        except HttpProcessingError:
+            if self._body is not None and not self._body.whole:
+                raise
+            self.extra = True
 
     def _feed(self, data: bytes) -> Sequence[RawResponseMessage]:
         try:
-            found = self._parser.feed_data(data)
-        except BadHttpMessage as error:
-            found = self._repaired(data, error)
+            found = self._repaired(data) if self._refused else self._parser.feed_data(data)
+        except BadHttpMessage:
+            found = self._repaired(data)
         messages, upgraded, rest = found
+        self._head += data
         if not messages:
-            self._head = b"" if self._interim else self._head + data
-            if self._head_bytes > self._limits.head_bytes_max:
+            if len(self._head) > self._limits.head_bytes_max:
                 raise _head_too_large(self._limits)
             return ()
         if upgraded:
@@ -229,14 +230,17 @@ class ResponseParser:
             if self._final:
                 self.extra = True
                 break
+            if message.code < 100:  # RFC 9110, 15: no such class
+                raise BadHttpMessage("Invalid status code")
             self._final = message.code >= 200 or message.code == 101
             if self._final:
                 self._body = adopt(payload)
                 self.closes = message.should_close
-            self._interim = True
             heads.append(message)
-        self._check_size(heads)
-        self._head = b""
+        if self._head_bytes > self._limits.head_bytes_max:  # perhaps by several heads, or its body
+            for head in heads:
+                _check_size(head, self._limits)
+        self._head = b"" if self._final else self._head.rpartition(HEAD_END)[2]
         return heads
 
     def take(self) -> tuple[bytes, bool]:
@@ -244,45 +248,21 @@ class ResponseParser:
         body = self._body
         return (b"", self._final) if body is None else (body.take(), body.whole)
 
-    def _check_size(self, heads: Sequence[RawResponseMessage]) -> None:
-        if self._head_bytes <= self._limits.head_bytes_max:
-            return
-        for message in heads:
-            if sum(len(n) + len(v) for n, v in message.raw_headers) > self._limits.head_bytes_max:
-                raise _head_too_large(self._limits)
-
-    def _repaired(
-        self, data: bytes, error: BadHttpMessage
-    ) -> tuple[list[tuple[RawResponseMessage, StreamReader]], bool, bytes]:
-        """Parse once more without repeated Content-Length; raises what was wrong otherwise."""
+    def _repaired(self, data: bytes) -> Parsed:
+        """What llhttp refused, head by head: see `repaired`.  Raises what was wrong otherwise."""
         head = self._head + data
-        once = lengths_once(head)
-        if once != head and not self._interim:
-            self._parser = self._new()
-            return self._parser.feed_data(once)
-        if found := self._alone(head):
-            return found
-        if head[3:5] == _H2_SETTINGS:
-            raise SpeaksHttp2(code=502) from None
-        raise _named(error, self._limits) from None
+        try:
+            found = repaired(head, self._new)
+        except HttpProcessingError as error:
+            raise foreign.of_provider(_named(error, self._limits), head) from None
+        self._parser, self._refused = found.parser, found.unfinished
+        self.extra = self.extra or found.extra
+        return found.parsed
 
-    def _alone(
-        self, data: bytes
-    ) -> tuple[list[tuple[RawResponseMessage, StreamReader]], bool, bytes] | None:
-        """A response that has no body whatever its head says, without what follows it.
 
-        Some servers end an answer to HEAD, or a 304, with an empty chunk (RFC 9112, 6.3).
-        """
-        head, end, rest = data.partition(b"\r\n\r\n")
-        if self._interim or not rest:
-            return None
-        self._parser = self._new()
-        with suppress(HttpProcessingError):
-            found = self._parser.feed_data(head + end)
-            if found[0] and (found[0][0][1] is EMPTY_PAYLOAD or found[0][0][1].is_eof()):
-                self.extra = True
-                return found
-        return None
+def _check_size(head: RawRequestMessage | RawResponseMessage, limits: HeadLimits) -> None:
+    if sum(len(name) + len(value) for name, value in head.raw_headers) > limits.head_bytes_max:
+        raise _head_too_large(limits)
 
 
 def _head_too_large(limits: HeadLimits) -> HeadTooLarge:

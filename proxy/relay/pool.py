@@ -31,6 +31,7 @@ class Pool:
         while waiting:
             connection = waiting.pop()
             if connection.closed:
+                self._stale()
                 continue
             if connection.idle_until > self._loop.time():
                 if connection.is_usable():
@@ -44,6 +45,9 @@ class Pool:
         idle_s = IDLE_S
         if connection.idle_s is not None:
             idle_s = min(connection.idle_s * IDLE_SHARE, IDLE_MAX_S)
+        if not idle_s:
+            connection.abort()
+            return
         connection.idle_until = self._loop.time() + idle_s
         self._idle.setdefault(address, []).append(connection)
         if self._timer is None:
@@ -64,8 +68,8 @@ class Pool:
             kept = []
             for connection in waiting:
                 if connection.closed:
-                    continue
-                if connection.idle_until > now:
+                    self._stale()
+                elif connection.idle_until > now:
                     kept.append(connection)
                 else:
                     connection.abort()

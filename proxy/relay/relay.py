@@ -25,7 +25,7 @@ from proxy.relay.callers import Callers
 from proxy.relay.guard import Envelope, Guard
 from proxy.relay.headers import RequestHeaders, sort_request
 from proxy.relay.ids import CallIds
-from proxy.relay.routes import Refusal, Route, Routes
+from proxy.relay.routes import Refusal, Route, Routes, own_path
 from proxy.relay.running import Door, Opened
 from proxy.relay.services import Services
 from proxy.relay.settling import Settling
@@ -247,14 +247,12 @@ class Relay:
         lives: bool,
     ) -> bytes:
         """What the relay answers itself; the connection `lives` on, or ends with this."""
-        bodyless = request.method == "HEAD"
+        bodyless, path = request.method == "HEAD", own_path(request.path)
         asks = request.method in ("GET", "HEAD")
         if request.method == "CONNECT":
             refusal = Refusal(405, "connect_refused", NO_FORWARD_PROXY)
-        elif request.path in PROBES and asks:
-            status, document = probes.answer(
-                request.path, stopping=not self.ready, instance=self._instance
-            )
+        elif path in PROBES and asks:
+            status, document = probes.answer(path, stopping=not self.ready, instance=self._instance)
             return relay_answer(status, document, bodyless=bodyless, keep_alive=lives)
         elif not self._config.proxy.admits(headers.token or route.token):
             refusal = Refusal(401, "unauthorized", TOKEN_WANTED)
@@ -264,8 +262,10 @@ class Relay:
         elif headers.chunked and headers.codings != b"chunked":
             text = "the only supported Transfer-Encoding is chunked."
             refusal = Refusal(501, "transfer_coding", text)
+        elif path in OWN_PATHS or not isinstance(route, Refusal):
+            refusal = Refusal(405, "method", NO_METHOD)
         else:
-            refusal = route if isinstance(route, Refusal) else Refusal(405, "method", NO_METHOD)
+            refusal = route
         more = {"providers": self._providers()} if refusal is route else {}
         return error_answer(
             refusal.status, refusal.kind, refusal.message,

@@ -147,6 +147,11 @@ def _origin_form(target: str) -> str:
     return rest[start:] if rest[start : start + 1] == "/" else "/" + rest[start:]
 
 
+def own_path(target: str) -> str:
+    """The path of a target in any form, without its query."""
+    return _origin_form(target).partition("?")[0]
+
+
 def _tags(segment: str) -> dict[str, str]:
     """`team=search,feature=chat` as a mapping.  Raises ValueError that says what to write."""
     tags: dict[str, str] = {}

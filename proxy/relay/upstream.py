@@ -46,6 +46,11 @@ class Address:
     socks: URL | None = None
     tls: ssl.SSLContext | None = None
 
+    @property
+    def proxied(self) -> bool:
+        """Whether an outgoing proxy stands between."""
+        return self.socks is not None or self.request.proxy is not None
+
 
 class Upstreams:
     """All providers' addresses over one connection pool.  Make it inside the running loop.
@@ -124,7 +129,7 @@ class Upstreams:
         protocol, transport = held.protocol, held.transport
         if protocol is None or protocol.should_close or transport is None:
             held.close()
-            raise BadHead("it said something before it was asked")
+            raise BadHead("it spoke before it was asked, as servers of nothing but HTTP/2 do")
         connection = UpstreamConnection(transport, self.head_limits)
         protocol.connection_lost(None)  # for aiohttp the connection is over
         held.close()

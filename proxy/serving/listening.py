@@ -1,8 +1,10 @@
 """The listening sockets of one port: on each configured address, and on both loopbacks."""
 
 import errno
+import os
 import socket
 
+from proxy.network import bracketed
 from proxy.settings.config import Listen
 
 BACKLOG = 1024  # connections that may wait while every relay is busy or being replaced
@@ -60,7 +62,7 @@ def bind(listen: Listen, key: str) -> Listening:
             listening.close()
             taken = error.errno == errno.EADDRINUSE and listen.port == 0
             if not taken or attempt == FREE_PORT_TRIES - 1:
-                raise _explained(error, f"{host}:{listen.port or port}", key) from error
+                raise _explained(error, f"{bracketed(host)}:{listen.port or port}", key) from error
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -77,9 +79,15 @@ def _explained(error: OSError, where: str, key: str) -> BindError:
         return BindError(
             f"Cannot listen on {where}: ports below 1024 need privileges; set {key}.port."
         )
+    why = os.strerror(error.errno or 0) if error.errno in errno.errorcode else error.strerror
+    if error.errno != errno.EADDRINUSE:
+        return BindError(
+            f"Cannot listen on {where}: {why}.\n"
+            f"Is {key}.host an address of this machine?  127.0.0.1 is one; 0.0.0.0 means all."
+        )
     flag = "--port" if key == "proxy" else f"--{key}-port"
     return BindError(
-        f"Cannot listen on {where}: {error.strerror}.\n"
+        f"Cannot listen on {where}: {why}.\n"
         f"Is Taximeter already running?  Choose another port with {flag} N (0: any free one) "
         f"or {key}.port."
     )

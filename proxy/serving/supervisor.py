@@ -120,8 +120,9 @@ class Supervisor:
             self._lame_duck_s = 0.0
             if calls := in_flight.counted(Places(self.config.data).calls):
                 log.warning(
-                    "Waiting for %d calls in flight, for up to %g s. Press Ctrl-C again to cut "
-                    "them off.", calls, self.config.drain_timeout_s,
+                    "Waiting for %d %s in flight, for up to %g s. Press Ctrl-C again to cut off "
+                    "what is left.", calls, "call" if calls == 1 else "calls",
+                    self.config.drain_timeout_s,
                 )  # fmt: skip
         self.stop()
 

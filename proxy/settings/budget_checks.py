@@ -38,6 +38,12 @@ def unseen(budget: Budget, seen: Mapping[str, Collection[str]]) -> Iterator[str]
             yield f"budgets.{budget.name}.scope.{name}: {value!r} is not known yet{hint}"
 
 
+def idle(budget: Budget) -> Iterator[str]:
+    """Warnings: options that change nothing.  No mistakes: the budget does what it is for."""
+    if budget.unknown_usd is not None and budget.unit != "usd":
+        yield f"budgets.{budget.name}.unknown_usd: has no effect with limit_{budget.unit}"
+
+
 def _key_mistakes(at: str, key: str, names: Mapping[str, str]) -> Iterator[str]:
     """Rows name a key by its configured name, else by its fingerprint."""
     if not key or ANY in key or key in names.values():

@@ -43,6 +43,9 @@ ZERO_ALLOWED = (
     *("proxy.port", "console.port", "upstream.connections_max", "drain_timeout_s"),
     *("lame_duck_s", "metering.audit_sample"),
 )
+HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
+RELAYS_MAX = 256
+NUMBER_MAX = 2**53  # beyond it, parsers and clocks overflow
 # RFC 6750, 2.1: characters that need no escaping in a header, a URL or a shell.  The minimum length
 # makes a token hard to guess.
 TOKEN_CHARACTERS_MIN = 16
@@ -143,8 +146,12 @@ def _number_mistakes(config: Config) -> Iterator[str]:
         if not 0 <= value < float("inf") or (value == 0 and key not in ZERO_ALLOWED):
             least = "of at least 0" if key in ZERO_ALLOWED else "above 0"
             yield f"{key}: expected a number {least}, got {value}"
+        elif value > NUMBER_MAX:
+            yield f"{key}: expected a number of at most {NUMBER_MAX}, got {value}"
         if key.endswith(".port") and value > 65_535:
             yield f"{key}: expected a port of at most 65535, got {value}"
+    if config.relays > RELAYS_MAX:
+        yield f"relays: expected at most {RELAYS_MAX}; one per core is enough"
 
 
 def _console_mistakes(config: Config) -> Iterator[str]:
@@ -158,7 +165,12 @@ def _console_mistakes(config: Config) -> Iterator[str]:
 
 
 def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:
-    yield from _exposure_mistakes(key, listen)
+    if "" in listen.named_hosts:
+        yield f'{key}.host: an address is missing in {listen.host!r}; "0.0.0.0" and "::" mean any'
+    elif wrong := [host for host in listen.named_hosts if not _is_host(host)]:
+        yield f"{key}.host: expected an address or a name alone, got {wrong[0]!r}; see {key}.port"
+    else:
+        yield from _exposure_mistakes(key, listen)
     if listen.token and not TOKEN.fullmatch(listen.token):  # not quoted: it is a secret
         yield (
             f"{key}.token: expected at least {TOKEN_CHARACTERS_MIN} letters, digits or . _ ~ + / = "
@@ -169,6 +181,15 @@ def _listen_mistakes(key: str, listen: Listen) -> Iterator[str]:
     for name, file in (("tls_cert", listen.tls_cert), ("tls_key", listen.tls_key)):
         if file is not None and not file.is_file():
             yield f"{key}.{name}: file not found: {file}"
+
+
+def _is_host(host: str) -> bool:
+    """Whether it can be an address, with a zone or not, or a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return HOST_NAME.fullmatch(host) is not None
+    return True
 
 
 def _exposure_mistakes(key: str, listen: Listen) -> Iterator[str]:
@@ -247,5 +268,10 @@ def _url_mistakes(key: str, url: str) -> Iterator[str]:
         yield f"{key}: expected http:// or https:// and a host"
     if parts.username or parts.password:
         yield f"{key}: must not contain credentials; callers send their own with each call"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        yield (
+            f"{key}: only visible ASCII characters may be in a URL; write a name in its xn-- form, "
+            "and percent-encode the path"
+        )
     if parts.query or parts.fragment:
         yield f"{key}: must not contain a query or fragment; set scheme, host, port and path"

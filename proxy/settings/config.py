@@ -91,8 +91,8 @@ class Listen:
 
     @property
     def named_hosts(self) -> tuple[str, ...]:
-        """The configured addresses."""
-        return tuple(host.strip() for host in self.host.split(","))
+        """The configured addresses, in lower case and without brackets."""
+        return tuple(host.strip().strip("[]").lower() for host in self.host.split(","))
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -100,7 +100,11 @@ class Listen:
         hosts: dict[str, None] = {}
         for host in self.named_hosts:
             hosts |= dict.fromkeys(LOOPBACKS if host == "localhost" else (host,))
-        if hosts.keys() & set(LOOPBACKS) and "::" not in hosts and "0.0.0.0" not in hosts:
+        if "::" in hosts:  # which is all of them, IPv4 too: another one would be in use
+            return ("::",)
+        if "0.0.0.0" in hosts:
+            return ("0.0.0.0", *(host for host in hosts if ":" in host))
+        if hosts.keys() & set(LOOPBACKS):
             hosts |= dict.fromkeys(LOOPBACKS)
         return tuple(hosts)
 
