@@ -1,7 +1,6 @@
 """Writes one call to the journal, within the configured limits."""
 
 from collections.abc import Awaitable
-from time import monotonic_ns
 from typing import Protocol
 
 import msgspec
@@ -48,7 +47,7 @@ class CallLog:
         self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
         self.response_bytes = 0
-        self.overhead_ns = 0
+        self.overhead_ns = 0  # our own share of the time
         self.caller_wait_ns = 0
         self.blocked_by: tuple[str, ...] = ()  # budgets that refuse it, or would
         self.sent = False  # a byte of the request may have left
@@ -70,25 +69,21 @@ class CallLog:
         if data:
             self._journal.append(self._call, _REQUEST, data)
 
-    def response(self, data: bytes) -> None:
-        """Record bytes of the response body that pass now."""
+    def response(self, data: bytes, at_ns: int | None = None) -> None:
+        """Record bytes of the response body that came at `at_ns`, or now."""
         self.response_bytes += len(data)
         if self._mask is not None:
             data = self._mask.feed(data)
-        self._keep_response(data)
+        self._keep_response(data, at_ns)
 
-    def _keep_response(self, data: bytes) -> None:
+    def _keep_response(self, data: bytes, at_ns: int | None) -> None:
         room = self._response_room
         if len(data) > room:
             self._beyond += len(data) - room
             data = data[:room]
         self._response_room = room - len(data)
         if data:
-            self._journal.append(self._call, _RESPONSE, data)
-
-    def count_overhead(self, since_ns: int) -> None:
-        """Count the time from `since_ns` to now as our own share."""
-        self.overhead_ns += monotonic_ns() - since_ns
+            self._journal.append(self._call, _RESPONSE, data, at_ns)
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
         """Record a WebSocket message, whole or not at all.
@@ -117,7 +112,8 @@ class CallLog:
         """Count time spent waiting for the caller to take bytes."""
         self.caller_wait_ns += ns
 
-    def response_head(self, message: RawResponseMessage) -> None:
+    def response_head(self, message: RawResponseMessage, at_ns: int) -> None:
+        """Record the head that came at `at_ns`."""
         if message.code >= 400:
             self._mask = Mask(self._secret)
         pairs, reason = message.raw_headers, message.reason
@@ -129,15 +125,15 @@ class CallLog:
             data = masked(reason.encode("utf-8", "surrogateescape"), secret)
             reason = data.decode("utf-8", "replace")
         found = ResponseHead(status=message.code, reason=reason, headers=noted(pairs))
-        self._journal.append(self._call, _HEAD, _encode(found))
+        self._journal.append(self._call, _HEAD, _encode(found), at_ns)
 
-    def end(self, outcome: Outcome, error: str = "") -> None:
-        """Record the end, once; later ends are consequences of the first."""
+    def end(self, outcome: Outcome, error: str = "", at_ns: int | None = None) -> None:
+        """Record the end at `at_ns`, or now, once; later ends are consequences of the first."""
         if self.ended:
             return
         self.ended = True
         if self._mask is not None:
-            self._keep_response(self._mask.close())
+            self._keep_response(self._mask.close(), at_ns)
         ended = Ended(
             outcome=outcome,
             sent=self.sent,
@@ -149,7 +145,7 @@ class CallLog:
             caller_wait_us=self.caller_wait_ns // 1000,
             blocked_by=self.blocked_by,
         )
-        self._journal.append(self._call, _ENDED, _encode(ended))
+        self._journal.append(self._call, _ENDED, _encode(ended), at_ns)
 
     def flush(self) -> None:
         self._journal.flush()

@@ -39,7 +39,7 @@ _ROLES = {
 
 
 class Field:
-    """One line of a head.  `line` has no end, but may have one inside, and cannot be sent then."""
+    """One line of a head.  `line` is without its end; None: it has one inside, or NUL."""
 
     __slots__ = ("line", "name", "noted", "pair", "role")
 
@@ -47,14 +47,22 @@ class Field:
         self.pair = pair
         self.name = pair[0].lower()
         self.role = OWN if self.name.startswith(OWN_PREFIX) else _ROLES.get(self.name, END_TO_END)
-        self.line = pair[0] + b": " + pair[1]
+        line = pair[0] + b": " + pair[1]
+        self.line = None if is_broken(line) else line
         self.noted = scrubbed_pair(pair)  # name as sent, and value without credentials
+
+
+def is_broken(line: bytes) -> bool:
+    """Whether there is a line break or NUL inside: sent on, it would become two lines."""
+    return line.find(b"\n") >= 0 or line.find(b"\r") >= 0 or line.find(b"\0") >= 0
 
 
 def fields(raw: Pairs) -> list[Field]:
     """The fields of a head, in order."""
-    known = _kept.get
-    return [known(pair) or _new(pair) for pair in raw]
+    found = list(map(_kept.get, raw))
+    if not all(found):
+        found = [field or _new(pair) for field, pair in zip(found, raw, strict=True)]
+    return found  # type: ignore[return-value] # none is None now
 
 
 def noted(raw: Pairs) -> tuple[tuple[str, str], ...]:
