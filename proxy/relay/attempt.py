@@ -29,7 +29,7 @@ from proxy.relay.failures import (
 )
 from proxy.relay.http1 import BadHead
 from proxy.relay.receiver import Receiver, State
-from proxy.relay.services import Services
+from proxy.relay.services import Services, Watched
 from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
 from proxy.relay.upstream_connection import UpstreamConnection
@@ -68,7 +68,7 @@ class Attempt:
         self._interims = 0
         self._status = 0
         self._delimited = True
-        self._watch: float = 0.0  # the deadline that runs, in seconds; 0: none
+        self._watch: Watched = None
 
     # -- the way there --------------------------------------------------------------------------
 
@@ -77,12 +77,12 @@ class Attempt:
         if self.state is not NEW:  # the caller has left meanwhile
             return
         connection = self._services.upstreams.pooled(self._address)
-        if connection is not None:
+        if connection is None:
+            self.log.overhead_ns += monotonic_ns() - self._stamp_ns
+            self.state = CONNECTING
+            self._connecting = asyncio.create_task(self._connect())
+        else:
             self._send_on(connection)
-            return
-        self.log.overhead_ns += monotonic_ns() - self._stamp_ns
-        self.state = CONNECTING
-        self._connecting = asyncio.create_task(self._connect())
 
     async def _connect(self) -> None:
         try:
@@ -125,7 +125,7 @@ class Attempt:
 
     def overdue(self) -> None:
         """Nothing happened for too long."""
-        self._watch = 0.0
+        self._watch = None
         if self.connection is not None and self.connection.reading_paused:
             return  # the caller does not read, which is no silence of the provider's
         if self.state is SENT and not self.upload.done and not self.upload.paused:
@@ -149,8 +149,7 @@ class Attempt:
             else:
                 parser.feed(data)
             if self.state is ANSWERED:
-                body, last = parser.take()
-                self._body(body, last)
+                self._body(*parser.take())
             elif self.state is SENT:
                 self.watch()
         except FAILURES as error:
@@ -278,8 +277,7 @@ class Attempt:
         self._receiver.failed(error)
 
     def _end_whole(self) -> None:
-        outcome = Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK
-        self.log.end(outcome, "", self._stamp_ns)
+        self.log.end(Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK, "", self._stamp_ns)
         connection = self.connection
         if connection is not None:
             parser = connection.parser

@@ -1,6 +1,7 @@
 """Writes one call to the journal, within the configured limits."""
 
 from collections.abc import Awaitable
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -16,6 +17,7 @@ _REQUEST, _HEAD, _RESPONSE, _ENDED = (
     int(kind) for kind in (Kind.REQUEST, Kind.RESPONSE_HEAD, Kind.RESPONSE, Kind.ENDED)
 )
 _encode = msgspec.json.Encoder().encode
+_value = itemgetter(1)  # of a pair
 
 
 class CallJournal(Protocol):
@@ -118,7 +120,7 @@ class CallLog:
             self._mask = Mask(self._secret)
         pairs, reason = message.raw_headers, message.reason
         secret = self._secret
-        values = b"\n".join([value for _, value in pairs])
+        values = b"\n".join(map(_value, pairs))
         if len(secret) >= MASKED_BYTES_MIN and values.find(secret) >= 0:
             pairs = tuple([(name, masked(value, secret)) for name, value in pairs])
         if not reason.isascii() or len(reason) >= MASKED_BYTES_MIN:

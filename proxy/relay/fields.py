@@ -4,13 +4,13 @@ What a field means to a proxy, how it is sent on and how it is noted depend on i
 are found out once.  What is remembered is bounded, and no more than a relay's memory holds anyway.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 
 from proxy.relay.routes import TOKEN_TAG
 from proxy.secrecy.fingerprint import CREDENTIAL_HEADERS
 from proxy.secrecy.scrubbing import scrubbed_pair
 
-Pairs = Iterable[tuple[bytes, bytes]]
+Pairs = Collection[tuple[bytes, bytes]]
 
 OWN_PREFIX = b"x-taximeter-"
 TOKEN_HEADER = OWN_PREFIX + TOKEN_TAG.encode()
@@ -57,12 +57,19 @@ def is_broken(line: bytes) -> bool:
     return line.find(b"\n") >= 0 or line.find(b"\r") >= 0 or line.find(b"\0") >= 0
 
 
-def fields(raw: Pairs) -> list[Field]:
+def fields(raw: Pairs) -> Sequence[Field]:
     """The fields of a head, in order."""
-    found = list(map(_kept.get, raw))
-    if not all(found):
-        found = [field or _new(pair) for field, pair in zip(found, raw, strict=True)]
-    return found  # type: ignore[return-value] # none is None now
+    global _latest  # noqa: PLW0603
+    if raw is _latest[0]:
+        return _latest[1]
+    known = list(map(_kept.get, raw))
+    if all(known):
+        found: Sequence[Field] = known  # type: ignore[assignment]
+    else:
+        found = [field or _new(pair) for field, pair in zip(known, raw, strict=True)]
+    if isinstance(raw, tuple):
+        _latest = raw, found
+    return found
 
 
 def noted(raw: Pairs) -> tuple[tuple[str, str], ...]:
@@ -71,6 +78,7 @@ def noted(raw: Pairs) -> tuple[tuple[str, str], ...]:
 
 
 _kept: dict[tuple[bytes, bytes], Field] = {}
+_latest: tuple[Pairs, Sequence[Field]] = (), ()  # a head is passed on, and then noted
 
 
 def _new(pair: tuple[bytes, bytes]) -> Field:

@@ -235,7 +235,8 @@ class ResponseParser:
                 self.closes = message.should_close
             self._interim = True
             heads.append(message)
-        self._check_size(heads)
+        if self._head_bytes > self._limits.head_bytes_max:
+            self._check_size(heads)
         self._head = b""
         return heads
 
@@ -245,8 +246,6 @@ class ResponseParser:
         return (b"", self._final) if body is None else (body.take(), body.whole)
 
     def _check_size(self, heads: Sequence[RawResponseMessage]) -> None:
-        if self._head_bytes <= self._limits.head_bytes_max:
-            return
         for message in heads:
             if sum(len(n) + len(v) for n, v in message.raw_headers) > self._limits.head_bytes_max:
                 raise _head_too_large(self._limits)
