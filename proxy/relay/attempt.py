@@ -29,7 +29,7 @@ from proxy.relay.failures import (
 )
 from proxy.relay.http1 import BadHead
 from proxy.relay.receiver import Receiver, State
-from proxy.relay.services import Services, Watched
+from proxy.relay.services import Services
 from proxy.relay.upload import Upload
 from proxy.relay.upstream import Address
 from proxy.relay.upstream_connection import UpstreamConnection
@@ -68,7 +68,7 @@ class Attempt:
         self._interims = 0
         self._status = 0
         self._delimited = True
-        self._watch: Watched = None
+        self._watch: float = 0.0  # the deadline that runs, in seconds; 0: none
 
     # -- the way there --------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Attempt:
 
     def overdue(self) -> None:
         """Nothing happened for too long."""
-        self._watch = None
+        self._watch = 0.0
         if self.connection is not None and self.connection.reading_paused:
             return  # the caller does not read, which is no silence of the provider's
         if self.state is SENT and not self.upload.done and not self.upload.paused:

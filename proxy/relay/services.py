@@ -4,8 +4,6 @@ from proxy.relay.deadlines import Deadlines, Waits
 from proxy.relay.settling import Settling
 from proxy.relay.upstream import Upstreams
 
-Watched = Deadlines[Waits] | None  # the clock that runs for somebody, if any
-
 
 class Services:
     """Connections to providers, the journal's pace, and the clocks of silence."""
@@ -15,19 +13,17 @@ class Services:
         self.settling = settling
         self._deadlines: dict[float, Deadlines[Waits]] = {}
 
-    def watch(self, waits: Waits, before: Watched, after_s: float) -> Watched:
-        """Have `waits` be told by what is returned after `after_s` of silence, no longer `before`.
-
-        None, for 0: it may be silent forever.
-        """
-        after = self._deadlines.get(after_s)
-        if after is None and after_s:
-            after = self._deadlines[after_s] = Deadlines(after_s, lambda late: late.overdue())
-        if before is not None and before is not after:
-            before.drop(waits)
-        if after is not None:
-            after.touch(waits)
-        return after
+    def watch(self, waits: Waits, before_s: float, after_s: float) -> float:
+        """Have `waits` be told after `after_s` of silence, no longer after `before_s`; 0: never."""
+        if before_s not in (0.0, after_s):
+            self._deadlines[before_s].drop(waits)
+        if after_s:
+            deadlines = self._deadlines.get(after_s)
+            if deadlines is None:
+                deadlines = Deadlines[Waits](after_s, lambda late: late.overdue())
+                self._deadlines[after_s] = deadlines
+            deadlines.touch(waits)
+        return after_s
 
     def stop(self) -> None:
         for deadlines in self._deadlines.values():
