@@ -68,6 +68,16 @@ def test_no_header_within_a_header(bad: bytes) -> None:
             head(line, fields(pairs))
 
 
+def test_fields_of_the_same_head() -> None:
+    """A head that is asked for again has the same fields; a list that changed has others."""
+    head_of_two = (LENGTH, CHUNKED)
+    assert fields(head_of_two) is fields(head_of_two)
+    pairs = [LENGTH]
+    assert [field.pair for field in fields(pairs)] == pairs
+    pairs.append(CHUNKED)
+    assert [field.pair for field in fields(pairs)] == pairs
+
+
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity", b"chunked, chunked"])
 def test_other_transfer_codings(coding: bytes) -> None:
     """Any transfer coding other than chunked is refused."""

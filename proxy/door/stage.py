@@ -87,9 +87,8 @@ class Stage:
     def stopping(self) -> bool:
         return self._caller.stopping
 
-    def write(self, *parts: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Pass on, or hold."""
-        data = b"".join(parts)
         if self.committed:
             self._pass(data)
             return

@@ -27,7 +27,7 @@ COUNTER_NAMES = (
     "stale_connections",  # idle connections that a provider closed: no call was sent on them
 )
 _PLACES = {name: at for at, name in enumerate(COUNTER_NAMES)}
-_BEGUN, _ENDED = _PLACES["calls_begun"], _PLACES["calls_ended"]
+CALLS_BEGUN, CALLS_ENDED = _PLACES["calls_begun"], _PLACES["calls_ended"]
 
 
 class Counters:
@@ -54,8 +54,8 @@ class Counters:
 
 def open_calls(values: memoryview) -> int:
     """The calls that begun and have not ended, by the values of a page."""
-    begun: int = values[_BEGUN]
-    ended: int = values[_ENDED]
+    begun: int = values[CALLS_BEGUN]
+    ended: int = values[CALLS_ENDED]
     return begun - ended
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from proxy.journal.counters import COUNTERS, Counters, open_calls, read_counters
+from proxy.journal.counters import COUNTERS, open_calls, read_counters
 from proxy.journal.segments import is_alive
 
 LOOK_S = 1.0  # a relay that died, or began, is seen this late
@@ -23,8 +23,8 @@ class Counting(Protocol):
 
     @property
     def writer(self) -> str: ...
-    @property
-    def counters(self) -> Counters: ...
+
+    open_calls: int  # that have begun and not ended
 
 
 class InFlight:
@@ -42,7 +42,7 @@ class InFlight:
 
     def count(self) -> int:
         """Those that have begun and not ended now; an open socket is one."""
-        calls = open_calls(self._journal.counters.values)
+        calls = self._journal.open_calls
         for page in self._others.values():
             calls += open_calls(page)
         return calls

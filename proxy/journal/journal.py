@@ -17,7 +17,7 @@ import msgspec
 
 from proxy.exchange import Begun, Kind
 from proxy.journal.complaint import Complaint
-from proxy.journal.counters import Counters
+from proxy.journal.counters import CALLS_BEGUN, CALLS_ENDED, Counters
 from proxy.journal.disk import Disk, running_loop
 from proxy.journal.frames import FRAME_BYTES_MAX, HEADER_BYTES, packed
 from proxy.journal.held import Buffer, Entry, Held
@@ -47,6 +47,7 @@ class Journal:
         sync = limits.fsync != "never"
         self._files = SegmentWriter(directory, name, self._disk, sync=sync, after=after)
         self._call = 0
+        self.open_calls = 0  # that have begun and not ended
         self._buffer = Buffer()
         self._held = Held(limits.total_bytes_max)  # frames that wait until writing works again
         self._lost: dict[int, int] = {}  # call → bytes dropped, until it ends
@@ -79,7 +80,8 @@ class Journal:
     def begin(self, begun: Begun) -> int:
         """Record that a call is about to be dispatched; returns its number for later frames."""
         self._call += 1
-        self._files.counters.add("calls_begun")
+        self.open_calls += 1
+        self._files.counters.values[CALLS_BEGUN] = self._call
         self.append(self._call, _BEGUN, _encode(begun))
         return self._call
 
@@ -93,7 +95,8 @@ class Journal:
         if at_ns is None:
             at_ns = monotonic_ns()
         if kind == _ENDED:
-            self._files.counters.add("calls_ended")
+            self.open_calls -= 1
+            self._files.counters.values[CALLS_ENDED] = self._call - self.open_calls
             if self._lost:
                 self._lost.pop(call, None)
         size = len(payload)

@@ -49,8 +49,8 @@ def adopt(payload: StreamReader) -> Body | None:
     if payload is EMPTY_PAYLOAD:
         return None
     payload.__class__ = Body
-    body = cast(Body, payload)
-    if not body.whole:  # but lasts for a while: an empty deque takes 0.8 kB
+    body: Body = payload  # type: ignore[assignment]
+    if not body._eof:  # it lasts for a while, and an empty deque takes 0.8 kB
         body._buffer = list(body._buffer)
     return body
 

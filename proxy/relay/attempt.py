@@ -64,7 +64,7 @@ class Attempt:
         self._receiver = receiver
         self._services = services
         self._address = address
-        self._stamp_ns = started_ns  # when our own share of the time last began
+        self._stamp_ns = started_ns  # when something last happened that we must act upon
         self._connecting: asyncio.Task[None] | None = None
         self._interims = 0
         self._status = 0
@@ -77,10 +77,10 @@ class Attempt:
         """Connect and send.  To be called once the journal has the call's beginning."""
         if self.state is not NEW:  # the caller has left meanwhile
             return
-        self.log.count_overhead(self._stamp_ns)
-        self.state = CONNECTING
         connection = self._services.upstreams.pooled(self._address)
         if connection is None:
+            self.log.overhead_ns += monotonic_ns() - self._stamp_ns
+            self.state = CONNECTING
             self._connecting = asyncio.create_task(self._connect())
         else:
             self._send_on(connection)
@@ -96,10 +96,10 @@ class Attempt:
             self._crashed(error)
         else:
             self._connecting = None
+            self._stamp_ns = monotonic_ns()
             self._send_on(connection)
 
     def _send_on(self, connection: UpstreamConnection) -> None:
-        self._stamp_ns = monotonic_ns()  # no waiting from here until the request is written
         self.connection = connection
         connection.user = self
         self.state = SENT
@@ -109,7 +109,7 @@ class Attempt:
         except BadHead as error:
             self._broke(error)
             return
-        self.log.count_overhead(self._stamp_ns)
+        self.log.overhead_ns += monotonic_ns() - self._stamp_ns
         self.watch()
 
     def send(self, data: bytes, last: bool) -> None:
@@ -141,9 +141,9 @@ class Attempt:
         connection = self.connection
         assert connection is not None  # it is what calls this
         parser = connection.parser
+        self._stamp_ns = monotonic_ns()
         try:
             if self.state is SENT:
-                self._stamp_ns = monotonic_ns()
                 for message in parser.feed(data):
                     if self.state is SENT:
                         self._head(message)
@@ -165,9 +165,9 @@ class Attempt:
             self._status = code
             self._delimited = self._receiver.head(message)
             self.state = ANSWERED
-            self.log.response_head(message)
+            self.log.response_head(message, self._stamp_ns)
             self.upload.answered(stop=code >= 400)
-            self.log.count_overhead(self._stamp_ns)
+            self.log.overhead_ns += monotonic_ns() - self._stamp_ns
         elif code == 101:
             if not self.upload.websocket:
                 raise BadHead("it is an upgrade that was not requested")
@@ -183,15 +183,15 @@ class Attempt:
 
     def _switch(self, message: RawResponseMessage) -> None:
         assert self.connection is not None
-        self.log.response_head(message)
-        self.log.count_overhead(self._stamp_ns)
+        self.log.response_head(message, self._stamp_ns)
+        self.log.overhead_ns += monotonic_ns() - self._stamp_ns
         self.state = SWITCHED
         self._unwatch()
         self._receiver.switched(message, self.connection.parser.rest)
 
     def _body(self, data: bytes, last: bool) -> None:
         if data:
-            self.log.response(data)
+            self.log.response(data, self._stamp_ns)
         if last:  # upstream delivered everything, whatever the caller does from here on
             self._end_whole()
         else:
@@ -201,6 +201,7 @@ class Attempt:
     def lost(self, error: Exception | None) -> None:
         """Upstream closed the connection, or it broke."""
         answered = self.state is ANSWERED
+        self._stamp_ns = monotonic_ns()
         try:
             if answered and not self._delimited and error is None:
                 self._body(b"", True)  # RFC 9112, 6.3: here a close marks the end, a reset does not
@@ -277,7 +278,7 @@ class Attempt:
         self._receiver.failed(error)
 
     def _end_whole(self) -> None:
-        self.log.end(Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK)
+        self.log.end(Outcome.HTTP_ERROR if self._status >= 400 else Outcome.OK, "", self._stamp_ns)
         connection = self.connection
         if connection is not None:
             parser = connection.parser

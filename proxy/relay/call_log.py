@@ -1,7 +1,7 @@
 """Writes one call to the journal, within the configured limits."""
 
 from collections.abc import Awaitable
-from time import monotonic_ns
+from operator import itemgetter
 from typing import Protocol
 
 import msgspec
@@ -17,6 +17,7 @@ _REQUEST, _HEAD, _RESPONSE, _ENDED = (
     int(kind) for kind in (Kind.REQUEST, Kind.RESPONSE_HEAD, Kind.RESPONSE, Kind.ENDED)
 )
 _encode = msgspec.json.Encoder().encode
+_value = itemgetter(1)  # of a pair
 
 
 class CallJournal(Protocol):
@@ -48,7 +49,7 @@ class CallLog:
         self._beyond = 0  # bytes beyond a limit
         self.request_bytes = 0
         self.response_bytes = 0
-        self.overhead_ns = 0
+        self.overhead_ns = 0  # our own share of the time
         self.caller_wait_ns = 0
         self.blocked_by: tuple[str, ...] = ()  # budgets that refuse it, or would
         self.sent = False  # a byte of the request may have left
@@ -70,25 +71,21 @@ class CallLog:
         if data:
             self._journal.append(self._call, _REQUEST, data)
 
-    def response(self, data: bytes) -> None:
-        """Record bytes of the response body that pass now."""
+    def response(self, data: bytes, at_ns: int | None = None) -> None:
+        """Record bytes of the response body that came at `at_ns`, or now."""
         self.response_bytes += len(data)
         if self._mask is not None:
             data = self._mask.feed(data)
-        self._keep_response(data)
+        self._keep_response(data, at_ns)
 
-    def _keep_response(self, data: bytes) -> None:
+    def _keep_response(self, data: bytes, at_ns: int | None) -> None:
         room = self._response_room
         if len(data) > room:
             self._beyond += len(data) - room
             data = data[:room]
         self._response_room = room - len(data)
         if data:
-            self._journal.append(self._call, _RESPONSE, data)
-
-    def count_overhead(self, since_ns: int) -> None:
-        """Count the time from `since_ns` to now as our own share."""
-        self.overhead_ns += monotonic_ns() - since_ns
+            self._journal.append(self._call, _RESPONSE, data, at_ns)
 
     def message(self, kind: Kind, opcode: int, payload: bytes) -> None:
         """Record a WebSocket message, whole or not at all.
@@ -117,27 +114,28 @@ class CallLog:
         """Count time spent waiting for the caller to take bytes."""
         self.caller_wait_ns += ns
 
-    def response_head(self, message: RawResponseMessage) -> None:
+    def response_head(self, message: RawResponseMessage, at_ns: int) -> None:
+        """Record the head that came at `at_ns`."""
         if message.code >= 400:
             self._mask = Mask(self._secret)
         pairs, reason = message.raw_headers, message.reason
         secret = self._secret
-        values = b"\n".join([value for _, value in pairs])
+        values = b"\n".join(map(_value, pairs))
         if len(secret) >= MASKED_BYTES_MIN and values.find(secret) >= 0:
             pairs = tuple([(name, masked(value, secret)) for name, value in pairs])
         if not reason.isascii() or len(reason) >= MASKED_BYTES_MIN:
             data = masked(reason.encode("utf-8", "surrogateescape"), secret)
             reason = data.decode("utf-8", "replace")
         found = ResponseHead(status=message.code, reason=reason, headers=noted(pairs))
-        self._journal.append(self._call, _HEAD, _encode(found))
+        self._journal.append(self._call, _HEAD, _encode(found), at_ns)
 
-    def end(self, outcome: Outcome, error: str = "") -> None:
-        """Record the end, once; later ends are consequences of the first."""
+    def end(self, outcome: Outcome, error: str = "", at_ns: int | None = None) -> None:
+        """Record the end at `at_ns`, or now, once; later ends are consequences of the first."""
         if self.ended:
             return
         self.ended = True
         if self._mask is not None:
-            self._keep_response(self._mask.close())
+            self._keep_response(self._mask.close(), at_ns)
         ended = Ended(
             outcome=outcome,
             sent=self.sent,
@@ -149,7 +147,7 @@ class CallLog:
             caller_wait_us=self.caller_wait_ns // 1000,
             blocked_by=self.blocked_by,
         )
-        self._journal.append(self._call, _ENDED, _encode(ended))
+        self._journal.append(self._call, _ENDED, _encode(ended), at_ns)
 
     def flush(self) -> None:
         self._journal.flush()

@@ -203,14 +203,11 @@ class CallerConnection(asyncio.Protocol):
         """No request may follow on this connection."""
         return self._callers.stopping or not self._one_more
 
-    def write(self, *parts: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Send, unless the connection is closing."""
         self._written = True
         if not self.transport.is_closing():
-            if len(parts) == 1:
-                self.transport.write(parts[0])
-            else:
-                self.transport.writelines(parts)
+            self.transport.write(data)
 
     def pause_reading(self) -> None:
         if self._reading and not self.transport.is_closing():

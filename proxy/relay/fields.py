@@ -4,13 +4,13 @@ What a field means to a proxy, how it is sent on and how it is noted depend on i
 are found out once.  What is remembered is bounded, and no more than a relay's memory holds anyway.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 
 from proxy.relay.routes import TOKEN_TAG
 from proxy.secrecy.fingerprint import CREDENTIAL_HEADERS
 from proxy.secrecy.scrubbing import scrubbed_pair
 
-Pairs = Iterable[tuple[bytes, bytes]]
+Pairs = Collection[tuple[bytes, bytes]]
 
 OWN_PREFIX = b"x-taximeter-"
 TOKEN_HEADER = OWN_PREFIX + TOKEN_TAG.encode()
@@ -39,7 +39,7 @@ _ROLES = {
 
 
 class Field:
-    """One line of a head.  `line` has no end, but may have one inside, and cannot be sent then."""
+    """One line of a head.  `line` is without its end; None: it has one inside, or NUL."""
 
     __slots__ = ("line", "name", "noted", "pair", "role")
 
@@ -47,14 +47,29 @@ class Field:
         self.pair = pair
         self.name = pair[0].lower()
         self.role = OWN if self.name.startswith(OWN_PREFIX) else _ROLES.get(self.name, END_TO_END)
-        self.line = pair[0] + b": " + pair[1]
+        line = pair[0] + b": " + pair[1]
+        self.line = None if is_broken(line) else line
         self.noted = scrubbed_pair(pair)  # name as sent, and value without credentials
 
 
-def fields(raw: Pairs) -> list[Field]:
+def is_broken(line: bytes) -> bool:
+    """Whether there is a line break or NUL inside: sent on, it would become two lines."""
+    return line.find(b"\n") >= 0 or line.find(b"\r") >= 0 or line.find(b"\0") >= 0
+
+
+def fields(raw: Pairs) -> Sequence[Field]:
     """The fields of a head, in order."""
-    known = _kept.get
-    return [known(pair) or _new(pair) for pair in raw]
+    global _latest  # noqa: PLW0603
+    if raw is _latest[0]:
+        return _latest[1]
+    known = list(map(_kept.get, raw))
+    if all(known):
+        found: Sequence[Field] = known  # type: ignore[assignment]
+    else:
+        found = [field or _new(pair) for field, pair in zip(known, raw, strict=True)]
+    if isinstance(raw, tuple):
+        _latest = raw, found
+    return found
 
 
 def noted(raw: Pairs) -> tuple[tuple[str, str], ...]:
@@ -63,6 +78,7 @@ def noted(raw: Pairs) -> tuple[tuple[str, str], ...]:
 
 
 _kept: dict[tuple[bytes, bytes], Field] = {}
+_latest: tuple[Pairs, Sequence[Field]] = (), ()  # a head is passed on, and then noted
 
 
 def _new(pair: tuple[bytes, bytes]) -> Field:

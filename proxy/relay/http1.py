@@ -10,12 +10,13 @@ from functools import lru_cache
 
 import msgspec
 
-from proxy.relay.fields import Field, Pairs
+from proxy.relay.fields import Field, Pairs, is_broken
 from proxy.relay.headers import sort_response
 
 SWITCH = (b"Connection: Upgrade", b"Upgrade: websocket")
 CHUNKED = b"Transfer-Encoding: chunked"
 CLOSE = b"Connection: close"
+BROKEN = "a header contains a line break or NUL"
 BODYLESS = frozenset((204, 304))  # RFC 9110, 6.4.1: never a body, whatever the headers say
 
 
@@ -41,11 +42,12 @@ def head(first_line: bytes, passed: Iterable[Field], own: Iterable[bytes] = ()) 
     value with a line break would become two headers here.
     """
     lines = [first_line, *[field.line for field in passed], *own, b"", b""]
-    data = b"\r\n".join(lines)
-    breaks = len(lines) - 1
-    if data.count(b"\n") != breaks or data.count(b"\r") != breaks or data.count(b"\0"):
-        raise BadHead("a header contains a line break or NUL")
-    return data
+    if is_broken(first_line):
+        raise BadHead(BROKEN)
+    try:
+        return b"\r\n".join(lines)  # type: ignore[arg-type] # for None it raises
+    except TypeError:
+        raise BadHead(BROKEN) from None
 
 
 @lru_cache(maxsize=64)

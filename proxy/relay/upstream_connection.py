@@ -57,13 +57,13 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether a request may be sent on it: it is open, and the provider has said nothing."""
         return not (self.closed or self.transport.is_closing() or self._poll.poll(0))
 
-    def write(self, *parts: bytes) -> None:
+    def write(self, data: bytes, more: bytes = b"") -> None:
         """Send, unless the connection is closing, which its user will learn."""
         if not self.transport.is_closing():
-            if len(parts) == 1:
-                self.transport.write(parts[0])
+            if more:
+                self.transport.writelines((data, more))
             else:
-                self.transport.writelines(parts)
+                self.transport.write(data)
 
     def spare(self) -> None:
         """Keep a second descriptor: should an upload break, the answer can still be read."""
