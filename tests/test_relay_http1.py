@@ -58,7 +58,7 @@ def test_chunks() -> None:
 
 @pytest.mark.parametrize("bad", [b"a\rb", b"a\nb", b"a\r\nb", b"a\0b"])
 def test_no_header_within_a_header(bad: bytes) -> None:
-    """A value, name or target with a line break is refused."""
+    """A value, name or target with a line break is refused, and so is a line of our own."""
     for line, pairs in (
         (b"GET / HTTP/1.1", [(b"x", bad)]),
         (b"GET / HTTP/1.1", [(bad, b"x")]),
@@ -66,6 +66,8 @@ def test_no_header_within_a_header(bad: bytes) -> None:
     ):
         with pytest.raises(BadHead):
             head(line, fields(pairs))
+    with pytest.raises(BadHead):
+        head(b"GET / HTTP/1.1", (), [b"X-Taximeter: " + bad])
 
 
 def test_fields_of_the_same_head() -> None:

@@ -5,7 +5,7 @@ re-encode values.  A chunk of ours is what one read of a connection brought: how
 body has no meaning (RFC 9112, 7.1), and its extensions stay with it (7.1.1).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 import msgspec
@@ -35,14 +35,14 @@ class AnswerHead(msgspec.Struct, kw_only=True):
     idle_s: float | None = None  # how long the provider keeps an idle connection, if it says so
 
 
-def head(first_line: bytes, passed: Iterable[Field], own: Iterable[bytes] = ()) -> bytes:
+def head(first_line: bytes, passed: Iterable[Field], own: Collection[bytes] = ()) -> bytes:
     """A message head: fields that are passed on, then lines of our own.
 
     Raises BadHead for a line break or NUL in a value: aiohttp reads responses leniently, and a
     value with a line break would become two headers here.
     """
     lines = [first_line, *[field.line for field in passed], *own, b"", b""]
-    if is_broken(first_line):
+    if is_broken(first_line) or any(map(is_broken, own)):
         raise BadHead(BROKEN)
     try:
         return b"\r\n".join(lines)  # type: ignore[arg-type] # for None it raises
