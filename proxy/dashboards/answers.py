@@ -62,7 +62,7 @@ def ask(board: Board, panel: Panel | None, asked: Asked, now: datetime) -> Ask:
     until = asked.one("to", board.document["time"]["to"])
     over = time_range(since, until, now, time_zone(asked.one("tz", "UTC")))
     step = panel.step_s(over.seconds) if panel else step_s(over.seconds, OPTIONS_POINTS)
-    return Ask(board, steady(over, step, since, until), step, asked)
+    return Ask(board, steady(over, since, until), step, asked)
 
 
 class Answers:
