@@ -127,8 +127,9 @@ $("filters").addEventListener("submit", (event) => {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec($("filter").value.trim()) ?? [];
   if (!name) return failed(new Error("A filter is NAME=VALUE, such as team=search or outcome!=ok."));
   $("filter").value = "";
-  const [plain, text] = [name.trim(), value.trim()];
-  go(PERIOD.includes(plain) ? changed({ ...(plain === "month" && { since: "", until: "" }), [plain]: text }) : narrowed(plain, text));
+  const plain = name.trim(), text = value.trim();
+  const against = { month: { since: "", until: "" }, since: { month: "" }, until: { month: "" } }[plain];
+  go(PERIOD.includes(plain) ? changed({ ...against, [plain]: text }) : narrowed(plain, text));
 });
 $("pause").addEventListener("click", () => {
   paused = !paused;

@@ -1,4 +1,5 @@
-// The rows of the list of calls, and what is asked for them.  A row that stays keeps its element, and so its focus and selection.
+// The rows of the list of calls, and what is asked for them.  A row that stays keeps its element, and so
+// its focus and selection.
 
 import { changed, narrowed } from "./address.js";
 import { $, arrange, carded, element, row } from "./dom.js";
@@ -7,9 +8,9 @@ import { amount, certain } from "./money.js";
 import { sentences } from "./reasons.js";
 
 export const COLUMNS = [
-  "ts", "call_id", "attempt", "provider", "request_model", "response_model", "team", "feature", "user_id", "client",
-  "outcome", "error_type", "cost_usd", "cost_status", "reasons", "input_tokens_total", "output_tokens_total",
-  "first_token_us", "duration_us",
+  "ts", "call_id", "attempt", "provider", "request_model", "response_model", "team", "feature", "user_id",
+  "client", "outcome", "error_type", "cost_usd", "cost_status", "reasons", "input_tokens_total",
+  "output_tokens_total", "first_token_us", "duration_us",
 ];
 
 export function list(calls, open) {

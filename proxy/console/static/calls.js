@@ -8,9 +8,9 @@ import { receipt } from "./receipt.js";
 import { failure } from "./state.js";
 
 export const COLUMNS = [
-  "ts", "call_id", "attempt", "provider", "request_model", "response_model", "project", "team", "feature", "user_id",
-  "tags", "operation", "stream", "outcome", "error_type", "cost_usd", "cost_status", "reasons", "input_tokens_total",
-  "output_tokens_total", "first_token_us", "duration_us",
+  "ts", "call_id", "attempt", "provider", "request_model", "response_model", "project", "team", "feature",
+  "user_id", "tags", "operation", "stream", "outcome", "error_type", "cost_usd", "cost_status", "reasons",
+  "input_tokens_total", "output_tokens_total", "first_token_us", "duration_us",
 ];
 
 export function calls(rows) {

@@ -26,7 +26,8 @@ async function refresh() {
   budgets(await ask("/api/budgets")); // they are known without the store
   const [found, before, overTime, newest, hints] = await Promise.all([
     ask(`/api/report?${period}`), ask(`/api/report?${past}`),
-    ask(`/api/timeline?${period}&step=${over.step}`), ask(`/api/calls?limit=${CALLS_SHOWN}&columns=${COLUMNS}`),
+    ask(`/api/timeline?${period}&step=${over.step}`),
+    ask(`/api/calls?limit=${CALLS_SHOWN}&columns=${COLUMNS}`),
     ask(`/api/unpriced?${period}`),
   ]);
   if (mine !== latest) return;

@@ -16,7 +16,7 @@ export function parameters(value) {
   const at = new Date(), first = new Date(at.getFullYear(), at.getMonth() - (value === "before" ? 1 : 0), 1);
   const nothing = { since: "", until: "", month: "", tz: "" };
   if (value === "today") return { ...nothing, since: local(at), tz: ZONE };
-  if (value === "month" || value === "before") return { ...nothing, month: local(first).slice(0, 7), tz: ZONE };
+  if (["month", "before"].includes(value)) return { ...nothing, month: local(first).slice(0, 7), tz: ZONE };
   return { ...nothing, since: value };
 }
 

@@ -9,7 +9,7 @@ export function tiles(total, before) {
   const { cost_usd: usd, cost_status: status } = total;
   const number = (name, value, warns) => [name, compact(value), warns && value ? "warn" : "", count(value)];
   const shown = [
-    ["Spend", amount(usd, status), certain(status) ? "" : "warn", [usd, doubts(total)].filter(Boolean).join("\n")],
+    ["Spend", amount(usd, status), certain(status) ? "" : "warn", [usd ?? "", doubts(total)].join("\n").trim()],
     ["At list price", listed(total), "", total.list_usd ?? ""],
     number("Calls", total.calls),
     number("Input tokens", total.input_tokens_total),
