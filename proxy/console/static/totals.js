@@ -8,8 +8,9 @@ import { amount, certain, doubts, money } from "./money.js";
 export function tiles(total, before) {
   const { cost_usd: usd, cost_status: status } = total;
   const number = (name, value, warns) => [name, compact(value), warns && value ? "warn" : "", count(value)];
+  const exact = [usd ?? "", doubts(total)].join("\n").trim();
   const shown = [
-    ["Spend", amount(usd, status), certain(status) ? "" : "warn", [usd ?? "", doubts(total)].join("\n").trim()],
+    ["Spend", amount(usd, status), certain(status) ? "" : "warn", exact],
     ["At list price", listed(total), "", total.list_usd ?? ""],
     number("Calls", total.calls),
     number("Input tokens", total.input_tokens_total),
