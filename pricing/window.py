@@ -123,8 +123,8 @@ def bucket(at: datetime) -> datetime:
 
 @lru_cache(maxsize=1)
 def zones() -> frozenset[str]:
-    """The names of all time zones that this machine knows."""
-    return frozenset(available_timezones())
+    """The names of all time zones that this machine knows, without those that name no place."""
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 @lru_cache(maxsize=4096)

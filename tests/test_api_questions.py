@@ -156,6 +156,33 @@ async def test_csv(console: Console, records: list[Record]) -> None:
     assert list(calls[0]) == [*COLUMNS, "ingested_at"]
 
 
+async def test_some_columns_of_calls(console: Console, records: list[Record]) -> None:
+    """Those that are asked for, in their order; a page needs few, and receipts are long."""
+    rows = await console.ask("/api/calls", columns="call_id,cost_usd", limit="2")
+    assert [list(row) for row in rows] == [["call_id", "cost_usd"]] * 2
+    assert rows[0]["call_id"] == records[0].call_id
+    async with console.session.get("/api/calls?columns=team&columns=ts&format=csv") as answer:
+        assert (await answer.text()).startswith("team,ts\r\n")
+    wrong = await console.ask("/api/calls", 400, columns="call_id,reciept")
+    assert (wrong["parameter"], wrong["hint"]) == ("columns", "did you mean receipt?")
+
+
+async def test_what_a_page_has_is_not_sent_again(console: Console) -> None:
+    """An answer has a tag of its content, and is compressed for those who can read it."""
+    path = "/api/calls?limit=50"
+    async with console.session.get(path) as answer:
+        tag, document = answer.headers["ETag"], await answer.json()
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert int(answer.headers["Content-Length"]) < len(await answer.text()) / 4
+    async with console.session.get(path, headers={"If-None-Match": tag}) as answer:
+        assert (answer.status, await answer.read()) == (304, b"")
+        assert answer.headers["Cache-Control"] == "no-store"
+    plain = {"If-None-Match": '"another"', "Accept-Encoding": "identity"}
+    async with console.session.get(path, headers=plain) as answer:
+        assert "Content-Encoding" not in answer.headers
+        assert await answer.json() == document
+
+
 async def test_errors_are_for_people(console: Console) -> None:
     """404, 405, 401, 413: JSON that says what to do, never the text of a library."""
     assert "did you mean /api/spend?" in (await console.ask("/api/spned", 404))["error"]

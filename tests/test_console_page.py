@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from test_money import SHOWN
 
 from evaluation.standin import processes, traffic
@@ -54,6 +54,10 @@ WIDE, NARROW, PHONE = 1440, 900, 390
 ROW = "#calls tr[data-call]"
 EDGES = """
 return [...document.querySelectorAll(arguments[0])].map((e) => e.getBoundingClientRect().right)
+"""
+SENT = """
+return performance.getEntriesByType("resource").filter((e) => e.name.includes("/api/"))
+  .reduce((sum, e) => sum + e.transferSize, 0)
 """
 SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
 
@@ -118,6 +122,17 @@ def rows_when(served: processes.Serving, count: int, query: str) -> list[dict[st
             break
         time.sleep(0.1)
     return rows
+
+
+def say_hello(served: processes.Serving, feature: str, text: str = "hi", route: str = "") -> None:
+    """Make a call, of a route through the gateway."""
+    door, model = ("gateway", route) if route else ("openai", "gpt-5.4-mini")
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    headers = {"content-type": "application/json", "x-taximeter-feature": feature}
+    asked = urllib.request.Request(
+        f"{served.proxy_url}/{door}/v1/chat/completions", json.dumps(body).encode(), headers
+    )
+    urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
 
 
 def open_receipt(page: webdriver.Chrome, call_id: str) -> None:
@@ -267,17 +282,7 @@ def test_content_is_text_and_nothing_else(
     served: processes.Serving, page: webdriver.Chrome
 ) -> None:
     """A prompt that is a script is shown as it was written, once somebody opens it, and not run."""
-    body = {"model": "gpt-5.4-mini", "messages": [{"role": "user", "content": SCRIPT}]}
-    asked = urllib.request.Request(
-        f"{served.proxy_url}/openai/v1/chat/completions",
-        data=json.dumps(body).encode(),
-        headers={
-            "content-type": "application/json",
-            "authorization": "Bearer x",
-            "x-taximeter-feature": "script",
-        },
-    )
-    urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
+    say_hello(served, "script", SCRIPT)
     [row] = rows_when(served, 1, "feature=script")
     open_receipt(page, row["call_id"])
     assert texts(page, "#receipt .content pre") == []
@@ -350,6 +355,39 @@ def test_the_list_of_calls_is_what_its_address_asks_for(
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("path", ["/", "/calls"])
+def test_an_open_page_is_light_and_keeps_its_focus(
+    served: processes.Serving, page: webdriver.Chrome, path: str
+) -> None:
+    """A new row comes without moving whoever stands on one; a minute costs less than 100 kB."""
+    page.get(served.console_url + path)
+    wait(page, lambda: texts(page, ROW))
+    stand = "const e = document.querySelector(arguments[0]); e.focus(); e.stood = true"
+    page.execute_script(stand, f"{ROW}[tabindex], {ROW} a")
+    page.execute_script("performance.clearResourceTimings()")
+    began = time.monotonic()
+    say_hello(served, path)
+    [row] = rows_when(served, 1, f"feature={path}")
+    wait(page, lambda: texts(page, f'#calls tr[data-call="{row["call_id"]}"]'))
+    assert page.execute_script("return document.activeElement.stood")
+    time.sleep(max(0.0, 12 - (time.monotonic() - began)))
+    assert 0 < page.execute_script(SENT) / (time.monotonic() - began) * 60 < 100_000
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("path", ["/", "/calls"])
+@pytest.mark.parametrize(("period", "calls"), [("last month", "0"), ("this month", "[1-9].*")])
+def test_periods_of_the_calendar(
+    served: processes.Serving, page: webdriver.Chrome, path: str, period: str, calls: str
+) -> None:
+    """The calls of just now are of this month, and none is of the last one."""
+    page.get(served.console_url + path)
+    wait(page, lambda: texts(page, ROW))
+    Select(page.find_element(By.ID, "period")).select_by_visible_text(period)
+    wait(page, lambda: any(re.match(f"{calls}\nCalls", text) for text in texts(page, ".tile")))
+
+
+@pytest.mark.thorough
 def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) -> None:
     """Its curve ends at what it has spent; it is made, changed and removed on the page."""
     for width in (WIDE, PHONE):
@@ -385,13 +423,7 @@ def test_a_budget_burns_down(served: processes.Serving, page: webdriver.Chrome) 
 @pytest.mark.thorough
 def test_a_route_shows_its_candidates(served: processes.Serving, page: webdriver.Chrome) -> None:
     """Its rules, what each candidate served and at what cost, and the state of its keys."""
-    body = {"model": "assistant", "messages": [{"role": "user", "content": "hello"}]}
-    asked = urllib.request.Request(
-        f"{served.proxy_url}/gateway/v1/chat/completions",
-        data=json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
-    )
-    urllib.request.urlopen(asked, timeout=PATIENCE_S).close()
+    say_hello(served, "route", route="assistant")
     [row] = rows_when(served, 1, "route=assistant")
     page.get(f"{served.console_url}/routes")
     wait(page, lambda: texts(page, "#routes tbody td:nth-child(2)") == ["open"])

@@ -29,7 +29,11 @@ SETTINGS = (
     f'[console]\ntoken = "{TOKEN}"\nbase_path = "{BASE}"\n[budgets.all]\nlimit_usd = 1\n'
     f"{processes.FAST_ROWS}"
 )
-LINKS = "return [...document.querySelectorAll('a[href]')].map((e) => new URL(e.href).pathname)"
+# To our own pages; those to a provider's prices lead elsewhere.
+LINKS = """
+const links = [...document.querySelectorAll("a[href]")].map((e) => new URL(e.href));
+return links.filter(({ origin }) => origin === location.origin).map(({ pathname }) => pathname);
+"""
 KEPT = ("Host", "Origin", "Cookie", "Accept", "Content-Type", "X-Taximeter-Page")
 WIDE, PHONE = 1440, 390
 

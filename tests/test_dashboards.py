@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.dashboards.answers import ask
 from proxy.dashboards.boards import Missing, board, boards
 from proxy.dashboards.macros import Expansion, arguments
-from proxy.dashboards.times import Range, moment, steady, step_s, time_range
+from proxy.dashboards.times import Range, moment, shared_s, steady, step_s, time_range
 from proxy.dashboards.variables import ALL, Choice, Variable, choices, variables
-from proxy.query.asked import Mistake
+from proxy.query.asked import Asked, Mistake
 from support.dashboards import DASHBOARDS
 
 NOW = datetime(2026, 11, 29, 9, 30, 15, tzinfo=UTC)  # a Sunday
@@ -161,9 +162,19 @@ TIMES = {
     "now-1M/M": "2026-09-30T18:30:00Z",
     "now/y": "2025-12-31T18:30:00Z",
     "now/M+9d": "2026-11-09T18:30:00Z",
+    "now/Q": "2026-09-30T18:30:00Z",
+    "now-1Q/fQ": "2026-06-30T18:30:00Z",
+    "now-y/fy": "2024-12-31T18:30:00Z",
+    "now-d": "2026-11-28T09:30:15Z",
+    "now - 7d": "2026-11-22T09:30:15Z",
+    "now 1h": "2026-11-29T10:30:15Z",  # a plus that was not percent-encoded
     "1447328726000": "2015-11-12T11:45:26Z",
     "2026-11-01T00:00:00.000Z": "2026-11-01T00:00:00Z",
     "2026-11-01": "2026-10-31T18:30:00Z",
+    "20261101": "2026-10-31T18:30:00Z",
+    "20261101T120000": "2026-11-01T06:30:00Z",
+    "2026-11-01 12:00:00": "2026-11-01T06:30:00Z",
+    "2026-11-01T12:00:00 02:00": "2026-11-01T10:00:00Z",
 }
 
 
@@ -181,8 +192,27 @@ def test_the_end_of_a_day_is_its_last_millisecond() -> None:
     assert moment("now-1M", last, "UTC") == datetime(2026, 2, 28, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("unit", "dwMQy")
 @pytest.mark.parametrize(
-    "text", ["yesterday", "now-", "now-7x", "now/q", "now+99999y", "9" * 15, ""]
+    ("zone", "at"),
+    [
+        ("Asia/Beirut", "2026-10-24T12:00Z"),  # clocks go back at midnight, to 23:00
+        ("America/Santiago", "2026-04-04T12:00Z"),
+        ("Africa/Cairo", "2026-04-24T12:00Z"),  # there is no midnight
+        ("America/Havana", "2026-11-01T12:00Z"),  # midnight comes twice
+        ("Australia/Lord_Howe", "2026-04-04T12:00Z"),  # half an hour more
+        ("Asia/Kathmandu", "2026-11-30T20:00Z"),
+    ],
+)
+def test_days_follow_on_each_other(zone: str, at: str, unit: str) -> None:
+    """Each ends a millisecond before the next begins, also where clocks change at midnight."""
+    now = datetime.fromisoformat(at)
+    end = moment(f"now/{unit}", now, zone, end=True)
+    assert end + timedelta(milliseconds=1) == moment(f"now+1{unit}/{unit}", now, zone)
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday", "now-", "now-7x", "now/q", "now/fd", "now+99999y", "9" * 15, ""]
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     """It says which forms there are."""
@@ -212,16 +242,26 @@ def test_step(seconds: float, points: int, least: str, step: int) -> None:
     assert step_s(seconds, points, least) == step
 
 
-@given(st.integers(0, 10**6), st.sampled_from([1, 15, 60, 3600]))
-def test_who_looks_within_a_step_asks_the_same(late: int, step: int) -> None:
+@given(st.integers(0, 10**6), st.sampled_from(["now-5m", "now-1h", "now-24h", "now-7d", "now-1y"]))
+def test_who_looks_within_a_step_asks_the_same(late: int, since: str) -> None:
     """A range that moves is widened to whole steps; one that is fixed stays as it is."""
     at = NOW + timedelta(milliseconds=late)
-    over = time_range("now-1h", "now", at, "UTC")
-    wide = steady(over, step, "now-1h", "now")
+    over = time_range(since, "now", at, "UTC")
+    wide, step = steady(over, since, "now"), shared_s(over.seconds)
     assert wide.start <= over.start < over.end <= wide.end
     assert wide.start.timestamp() % step == wide.end.timestamp() % step == 0
+    assert wide.seconds - over.seconds <= max(2, over.seconds / 200), "no more than can be seen"
     today = time_range("now/d", "now/d", at, "UTC")
-    assert steady(today, step, "now/d", "now/d") == today
+    assert steady(today, "now/d", "now/d") == today
+
+
+@pytest.mark.parametrize("since", ["now-5m", "now-1h", "now-24h", "now-30d"])
+def test_all_panels_of_a_page_cover_the_same_range(since: str) -> None:
+    """Whatever their steps are, so that parts add up to totals."""
+    given = Asked({"from": (since,), "to": ("now",)})
+    for each in boards().values():
+        covered = {ask(each, panel, given, NOW).over for panel in each.panels.values()}
+        assert len(covered) == 1
 
 
 def test_every_dashboard_is_read() -> None:

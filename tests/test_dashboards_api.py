@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from zoneinfo import available_timezones
 
 import pytest
 from aiohttp import ClientSession
@@ -16,7 +17,7 @@ from exporters.clickhouse.clickhouse import ClickHouse
 from exporters.clickhouse.store import Store, Table
 from exporters.record import Batch, Record, TransientError
 from proxy.console.api import application
-from proxy.dashboards.answers import CACHED_MAX, Answers, Statement
+from proxy.dashboards.answers import CACHED_MAX, ZONES_MAX, Answers, Statement
 from proxy.dashboards.boards import boards
 from proxy.settings.config import Listen
 
@@ -71,6 +72,27 @@ async def get(
     async with console.get(path, params=query) as answer:
         assert answer.status == status, await answer.text()
         return await answer.json()
+
+
+@pytest.mark.parametrize("zone", ["localtime", "Factory"])
+async def test_a_zone_is_a_place(console: ClientSession, zone: str) -> None:
+    """What each machine takes for another one is no zone: the store may be elsewhere."""
+    wrong = await get(console, f"{SPEND}/panels/16", {"tz": zone}, 400)
+    assert f"unknown time zone '{zone}'" in wrong["error"]
+
+
+async def test_zones_do_not_fill_the_memory_of_the_engine(console: ClientSession) -> None:
+    """It keeps megabytes for each, so that every zone on earth would end the embedded store."""
+    zones = sorted(name for name in available_timezones() if "/" in name)[:ZONES_MAX]
+    asked = [{"tz": zone, "from": "now-1h"} for zone in zones]
+    for query in asked[: ZONES_MAX - 2]:
+        await get(console, f"{SPEND}/panels/16", query)
+    wrong = await get(console, f"{SPEND}/panels/16", asked[-1], 400)
+    assert wrong["parameter"] == "tz"
+    assert "choose UTC" in wrong["hint"]
+    await get(console, f"{SPEND}/panels/16", asked[0])
+    await get(console, f"{SPEND}/panels/16", {"from": "now-1h"})
+    await get(console, f"{SPEND}/panels/10", asked[-1])  # its query does not need the zone
 
 
 @pytest.mark.thorough

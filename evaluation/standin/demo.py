@@ -28,6 +28,17 @@ LOGS = "demo"  # folder in the data directory, which says that it is a demo's
 FINISH_S = 3.0  # for calls in flight when the traffic ends; the rest is left
 SETTLE_TIMEOUT_S = 15.0
 BATCH_EVERY_S = 5.0
+# One that lasts, and one that a team passes within a minute; neither refuses a call.
+BUDGETS = """
+[budgets.everything]
+limit_usd = 20
+period = "day"
+
+[budgets.each-team]
+scope = { team = "*" }
+limit_usd = 0.5
+period = "day"
+"""
 
 
 @dataclass(slots=True)
@@ -98,7 +109,12 @@ def demonstrate(options: argparse.Namespace, data: Path, terminal: Console) -> N
         _say(terminal, "Starting taximeter serve in front of it …")
         upstreams = dict.fromkeys(processes.PROVIDERS, upstream)
         with processes.serve(
-            logs, upstreams, port=options.port, console_port=options.console_port, rows=data
+            logs,
+            upstreams,
+            port=options.port,
+            console_port=options.console_port,
+            settings=BUDGETS,
+            rows=data,
         ) as served:
             _say(terminal, f"  proxy    {served.proxy_url}")
             _say(terminal, f"  console  {served.console_url}  <- open this in a browser")

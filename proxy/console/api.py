@@ -31,8 +31,10 @@ from proxy.console.dashboards_api import DashboardsApi
 from proxy.console.decisions_api import DecisionsApi
 from proxy.console.observed_api import ObservedApi
 from proxy.console.report_api import Period, ReportApi, download
+from proxy.console.sparing import spared
 from proxy.dashboards.answers import Reads
 from proxy.health.verdict import Looking
+from proxy.query.asked import Asked, Mistake, near
 from proxy.query.csv_rows import csv_text, file_name
 from proxy.query.language import calls_question
 from proxy.settings.config import Listen
@@ -109,11 +111,14 @@ class Api:
         name: str,
         columns: tuple[str, ...],
     ) -> web.StreamResponse:
-        question = calls_question(request[ASKED], datetime.now(UTC))
+        asked = request[ASKED]
+        question, shown = calls_question(asked, datetime.now(UTC)), _columns(asked, columns)
         rows = await find(question)
-        if request[ASKED].one("format") != "csv":
+        if shown:
+            rows = [{name: row.get(name) for name in shown} for row in rows]
+        if asked.one("format") != "csv":
             return reply(rows)
-        text = csv_text(rows, (*columns, "ingested_at"))
+        text = csv_text(rows, shown or (*columns, "ingested_at"))
         return download(text, file_name(name, question.since, question.until))
 
     async def call(self, request: web.Request) -> web.StreamResponse:
@@ -163,6 +168,15 @@ class Api:
         return reply(found)
 
 
+def _columns(asked: Asked, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are asked for; none means all.  Raises Mistake."""
+    names = asked.listed("columns") or ()
+    for name in names:
+        if name not in (*known, "ingested_at", "success", "judged"):
+            raise Mistake(f"unknown column {name[:100]!r}", near(name, known), "columns")
+    return tuple(dict.fromkeys(names))
+
+
 def application(
     store: Calls,
     status: Callable[[], Mapping[str, Row]],
@@ -185,7 +199,12 @@ def application(
     own; the links of pages begin with `base_path`; `more` are further routes.
     """
     app = web.Application(
-        middlewares=[guarded, admits or admission(listen, base_path=base_path), understood]
+        middlewares=[
+            guarded,
+            spared,
+            admits or admission(listen, base_path=base_path),
+            understood,
+        ]
     )
     api = Api(
         store,

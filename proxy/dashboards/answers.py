@@ -21,6 +21,10 @@ ROWS_MAX = 20_000  # of one target
 CACHED_MAX = 200  # answers
 FRESH_S = 5.0  # of a range that goes on
 PAST_S = 60.0  # of one that ended; late rows and corrections still reach it
+ZONES_MAX = (
+    64  # zones in queries, ever: the engine keeps 4.6 MB for each, and never lets go of them
+)
+ZONE = "__timezone"
 OPTIONS_POINTS = 100  # steps of the range in which the values of a variable are looked for
 
 
@@ -37,6 +41,7 @@ class Statement:
     sql: str
     bound: Mapping[str, object]
     until: datetime
+    zone: str = ""  # that the engine must know for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class Ask:
         chosen = choices(self.board.variables, self.asked.given)
         expansion = Expansion(self.over, self.step_s, chosen)
         text = expansion.sql(sql)
-        return Statement(text, dict(expansion.bound.values), self.over.end)
+        zone = self.over.zone if ZONE in sql else ""
+        return Statement(text, dict(expansion.bound.values), self.over.end, zone)
 
 
 def ask(board: Board, panel: Panel | None, asked: Asked, now: datetime) -> Ask:
@@ -62,7 +68,7 @@ def ask(board: Board, panel: Panel | None, asked: Asked, now: datetime) -> Ask:
     until = asked.one("to", board.document["time"]["to"])
     over = time_range(since, until, now, time_zone(asked.one("tz", "UTC")))
     step = panel.step_s(over.seconds) if panel else step_s(over.seconds, OPTIONS_POINTS)
-    return Ask(board, steady(over, step, since, until), step, asked)
+    return Ask(board, steady(over, since, until), step, asked)
 
 
 class Answers:
@@ -71,12 +77,14 @@ class Answers:
     def __init__(self, store: Reads) -> None:
         self._store = store
         self._flights: dict[object, tuple[float, asyncio.Task[Table]]] = {}
+        self._zones = {"", "UTC"}
 
     async def answer(self, statement: Statement, now: datetime) -> Table:
-        """The rows.  Raises TransientError, and Mistake if there are too many.
+        """The rows.  Raises TransientError, and Mistake if there are too many, or too many zones.
 
         Whoever leaves does not take the answer away from others.
         """
+        self._admit(statement.zone)
         key = (statement.sql, tuple(sorted(map(str, statement.bound.items()))))
         until, flight = self._flights.get(key, (0.0, None))
         if flight is None or (flight.done() and until < monotonic()) or _failed(flight):
@@ -85,6 +93,13 @@ class Answers:
             self._forget()
             self._flights[key] = (monotonic() + kept_s, flight)
         return await asyncio.shield(flight)
+
+    def _admit(self, zone: str) -> None:
+        """Raises Mistake for a zone that is one too many."""
+        if zone not in self._zones and len(self._zones) >= ZONES_MAX:
+            hint = f"this panel takes {ZONES_MAX} in all until Taximeter is restarted; choose UTC"
+            raise Mistake(f"one time zone too many: {zone}", hint, "tz")
+        self._zones.add(zone)
 
     async def _fetch(self, statement: Statement) -> Table:
         table = await self._store.table(statement.sql, statement.bound)

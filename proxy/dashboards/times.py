@@ -1,8 +1,9 @@
 """Times and steps as Grafana writes them: `now-7d`, `now/d`, milliseconds since 1970, ISO 8601.
 
 https://grafana.com/docs/grafana/latest/visualizations/dashboards/use-dashboards/ (time units and
-relative ranges).  Days, weeks, months and years are those of the viewer's zone; weeks begin on
-Monday.
+relative ranges), and `parseDateMath` of @grafana/data: a number that is left out is 1, blanks are
+nothing.  Days, weeks, months, quarters and years are those of the viewer's zone; weeks begin on
+Monday, and fiscal years in January, as `fiscalYearStartMonth` of our dashboards says.
 """
 
 import re
@@ -11,14 +12,19 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from zoneinfo import ZoneInfo
 
+from proxy.instants import BARE_PLUS, iso_instant
 from proxy.query.asked import Mistake
 
 FORMS = "expected now-7d, now/d, milliseconds since 1970, or a time such as 2026-11-01T12:00:00Z"
-_RELATIVE = re.compile(r"now((?:[+-]\d{1,5}[smhdwMy]|/[smhdwMy])*)")
-_PART = re.compile(r"([+-]\d+|/)([smhdwMy])")
+_UNIT = "(?:[smhdwM]|f?[Qy])"
+_RELATIVE = re.compile(rf"now((?:(?:[+-]\d{{0,5}}|/){_UNIT})*)", re.ASCII)
+_PART = re.compile(rf"([+-]\d*|/)({_UNIT})", re.ASCII)
+_LOST_PLUS = re.compile(r"(?<=\w) +(?=\d)")  # "now+1h" in a query that was not percent-encoded
+_MS = re.compile(r"-?\d{1,14}", re.ASCII)
+_DAY = re.compile(r"\d{8}", re.ASCII)  # 20261101, which Grafana takes for a date as well
 _EXACT = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _DAYS = {"d": 1, "w": 7}
-_MONTHS = {"M": 1, "y": 12}
+_MONTHS = {"M": 1, "Q": 3, "y": 12}
 _INTERVAL = re.compile(r"(\d{1,5})([smhdw])")
 # Grafana rounds steps to these: seconds up to which → step (`roundInterval` of @grafana/data).
 _STEPS = (
@@ -28,6 +34,7 @@ _STEPS = (
     *((604_800, 86_400), (1_814_400, 604_800)),
 )
 _LONGEST_S = 2_592_000
+_SHARED_POINTS = 1_000  # steps of a range to which it is rounded: too few to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +64,16 @@ def moment(text: str, now: datetime, zone: str, *, end: bool = False) -> datetim
     """An instant in UTC; `end` rounds `/d` to the last millisecond of the day.  Raises Mistake."""
     name = "to" if end else "from"
     try:
-        if found := _RELATIVE.fullmatch(text):
+        if found := _RELATIVE.fullmatch(_LOST_PLUS.sub("+", text.strip()).replace(" ", "")):
             at = now.astimezone(ZoneInfo(zone))
             for sign, unit in _PART.findall(found[1]):
-                at = _rounded(at, unit, end=end) if sign == "/" else _moved(at, int(sign), unit)
+                at = _changed(at, sign, unit.removeprefix("f"), end=end)
             return at.astimezone(UTC)
-        if re.fullmatch(r"-?\d{1,14}", text):
+        if _MS.fullmatch(text) and not _DAY.fullmatch(text):
             return datetime.fromtimestamp(int(text) / 1000, UTC)
-        at = datetime.fromisoformat(text)
+        return iso_instant(BARE_PLUS.sub(r"+\1", text), ZoneInfo(zone)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise Mistake(f"invalid {name} {text[:100]!r}", FORMS, name) from error
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
 
 
 def moves(text: str) -> bool:
@@ -75,14 +81,22 @@ def moves(text: str) -> bool:
     return text.startswith("now") and "/" not in text
 
 
-def steady(asked: Range, step_s: int, since: str, until: str) -> Range:
-    """The range on whole steps where it moves, so that all who look within a step ask the same."""
-    start, end = asked.start, asked.end
+def steady(asked: Range, since: str, until: str) -> Range:
+    """The range on whole steps where it moves, so that all who look within a step ask the same.
+
+    The step follows from the range alone: all panels of a page cover the same calls.
+    """
+    start, end, step_s = asked.start, asked.end, shared_s(asked.seconds)
     if moves(since):
         start = datetime.fromtimestamp(start.timestamp() // step_s * step_s, UTC)
     if moves(until):
         end = datetime.fromtimestamp(ceil(end.timestamp() / step_s) * step_s, UTC)
     return Range(start, end, asked.zone)
+
+
+def shared_s(seconds: float) -> int:
+    """The seconds to which a range that moves is rounded, outwards."""
+    return step_s(seconds, _SHARED_POINTS)
 
 
 def step_s(seconds: float, points: int, least: str = "") -> int:
@@ -97,6 +111,13 @@ def interval_s(text: str) -> int:
         raise ValueError(f"invalid interval {text!r}; expected such as 30s, 5m or 1h")
     number, unit = int(found[1]), found[2]
     return number * int(_EXACT.get(unit, timedelta(days=_DAYS.get(unit, 0))).total_seconds())
+
+
+def _changed(at: datetime, sign: str, unit: str, *, end: bool) -> datetime:
+    """After one part: `sign` is "/", or a number with its sign, of which 1 may be left out."""
+    if sign == "/":
+        return _rounded(at, unit, end=end)
+    return _moved(at, int(sign if len(sign) > 1 else f"{sign}1"), unit)
 
 
 def _moved(at: datetime, number: int, unit: str) -> datetime:
@@ -116,14 +137,20 @@ def _rounded(at: datetime, unit: str, *, end: bool) -> datetime:
     start = at.replace(microsecond=0)
     if unit != "s":
         start = start.replace(second=0)
-    if unit in "hdwMy":
+    if unit in "hdwMQy":
         start = start.replace(minute=0)
-    if unit in "dwMy":
+    if unit in "dwMQy":
         start = start.replace(hour=0, fold=0)
     if unit == "w":
         start -= timedelta(days=start.weekday())
-    if unit in "My":
+    if unit in "MQy":
         start = start.replace(day=1)
+    if unit == "Q":
+        start = start.replace(month=start.month - (start.month - 1) % 3)
     if unit == "y":
         start = start.replace(month=1)
-    return _moved(start, 1, unit) - timedelta(milliseconds=1) if end else start
+    if not end:
+        return start
+    # On the line of time: where clocks go back at midnight, the last hour of a day comes twice.
+    after = _moved(start, 1, unit).astimezone(UTC)
+    return (after - timedelta(milliseconds=1)).astimezone(at.tzinfo)

@@ -67,6 +67,7 @@ MEANINGS: Mapping[str, str] = {
     "by": "what to group by: dimensions, tag.NAME, and one of hour, day, week, month",
     "measure": "what to measure besides: successes, cost_per_success",
     "limit": "how many to show; of a report the dearest groups, with the rest as one more",
+    "columns": "which columns, such as ts,call_id,cost_usd; all by default",
     "order": "what groups are ranked by",
     "format": "json or csv",
     "step": "seconds of a step of time",

@@ -28,8 +28,8 @@ TIMELINE = Accepted((*PERIOD, "step", "limit", "order", "format"), ("by", "measu
 OBSERVED = Accepted(PERIOD, filters=True)
 RECOMMEND = Accepted((*PERIOD, "run", "smallest"), filters=True)
 COMPARE = Accepted((*PERIOD, "run"), ("slo", "weights", "anchors"), filters=True)
-REFUSALS = Accepted((*PERIOD, "limit", "before", "before_id", "format"), filters=True)
-CALLS = replace(REFUSALS, often=("measure",))
+REFUSALS = Accepted((*PERIOD, "limit", "before", "before_id", "format"), ("columns",), filters=True)
+CALLS = replace(REFUSALS, often=("measure", "columns"))
 TARIFFS = Accepted(("search", "provider", "own", "limit", "offset"))
 AUDIT_LOG = Accepted((*PERIOD, "before", "before_id", "limit", "format", *EXACT))
 

@@ -32,6 +32,9 @@ for (const e of all("summary, button")) {
   const { width, height } = e.getBoundingClientRect();
   if (e.matches(".more summary") && (width < 24 || height < 24)) wrong("small target", e);
 }
+if (innerWidth <= 600) for (const e of all("#calls td a")) {
+  if (e.getBoundingClientRect().height < 24) wrong("small target", e);
+}
 for (const e of all("th")) if (!e.textContent.trim()) wrong("heading without words", e);
 for (const e of all("svg[role=img], [tabindex='0']")) {
   const says = name(e) || (!e.matches("svg") && e.textContent.trim());

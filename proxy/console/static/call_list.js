@@ -3,23 +3,20 @@
 
 import { PERIOD, SINCE, address, changed, filters, narrowed, question, written } from "./address.js";
 import { ask } from "./ask.js";
-import { list, listedIds } from "./call_rows.js";
+import { COLUMNS, list, listedIds } from "./call_rows.js";
 import { $, element, served } from "./dom.js";
 import { say } from "./header.js";
+import { PERIODS, parameters } from "./periods.js";
 import { receipt } from "./receipt.js";
 import { tiles } from "./totals.js";
 
 const REFRESH_MS = 5e3;
 const ROWS = 50; // of a page
 const FILE_ROWS = 10_000;
-const PERIODS = [
-  ["15m", "last 15 minutes"], ["1h", "last hour"], ["24h", "last 24 hours"], ["7d", "last 7 days"],
-  ["30d", "last 30 days"],
-];
 const NAMES = [
   "provider", "model", "project", "environment", "team", "feature", "user", "session", "key", "client",
   "operation", "outcome", "error_type", "finish_reason", "cost_status", "reason", "service_tier", "stream",
-  "route", "node", "tag.NAME",
+  "route", "node", "tag.NAME", ...PERIOD,
 ];
 
 let paused = false, wrong = false, updated, asking, opened;
@@ -28,6 +25,7 @@ async function refresh() {
   const pages = address(), asked = question(), totals = question();
   totals.set("by", "");
   for (const name of ["before", "before_id"]) if (pages.get(name)) asked.set(name, pages.get(name));
+  asked.set("columns", COLUMNS);
   asked.set("limit", ROWS + 1); // one more says whether there is another page
   const mine = (asking = asked.toString());
   const [found, { total, notes }] = await Promise.all([
@@ -92,7 +90,8 @@ function periods() {
   const given = address(), custom = PERIOD.slice(0, 3).filter((name) => given.has(name));
   const said = custom.map((name) => `${name} ${given.get(name)}`).join(", ");
   const now = said || `since ${SINCE}`;
-  const known = PERIODS.find(([age]) => now === `since ${age}`)?.[0];
+  const means = (asked) => PERIOD.every((name) => (given.get(name) ?? "") === asked[name]);
+  const known = said ? PERIODS.find(([value]) => means(parameters(value)))?.[0] : SINCE;
   const options = known ? PERIODS : [["", now], ...PERIODS];
   if ($("period").value === (known ?? "") && $("period").options.length === options.length) return;
   const option = ([age, text]) => new Option(text, age, false, age === (known ?? ""));
@@ -120,13 +119,17 @@ async function forever() {
 
 $("names").replaceChildren(...NAMES.map((name) => new Option(`${name}=`)));
 periods();
-$("period").addEventListener("change", () => go(changed({ since: $("period").value, until: "", month: "" })));
+$("period").addEventListener("change", () => {
+  if ($("period").value) go(changed(parameters($("period").value)));
+});
 $("filters").addEventListener("submit", (event) => {
   event.preventDefault();
   const [, name, value] = /^([^=]+)=(.*)$/s.exec($("filter").value.trim()) ?? [];
   if (!name) return failed(new Error("A filter is NAME=VALUE, such as team=search or outcome!=ok."));
   $("filter").value = "";
-  go(narrowed(name.trim(), value.trim()));
+  const plain = name.trim(), text = value.trim();
+  const against = { month: { since: "", until: "" }, since: { month: "" }, until: { month: "" } }[plain];
+  go(PERIOD.includes(plain) ? changed({ ...against, [plain]: text }) : narrowed(plain, text));
 });
 $("pause").addEventListener("click", () => {
   paused = !paused;

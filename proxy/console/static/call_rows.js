@@ -1,20 +1,24 @@
-// The rows of the list of calls.  A row that stays keeps its element, and so its focus and selection.
+// The rows of the list of calls, and what is asked for them.  A row that stays keeps its element, and so
+// its focus and selection.
 
 import { changed, narrowed } from "./address.js";
-import { $, element, row } from "./dom.js";
+import { $, arrange, carded, element, row } from "./dom.js";
 import { clock, count, duration } from "./format.js";
 import { amount, certain } from "./money.js";
 import { sentences } from "./reasons.js";
+
+export const COLUMNS = [
+  "ts", "call_id", "attempt", "provider", "request_model", "response_model", "team", "feature", "user_id",
+  "client", "outcome", "error_type", "cost_usd", "cost_status", "reasons", "input_tokens_total",
+  "output_tokens_total", "first_token_us", "duration_us",
+];
 
 export function list(calls, open) {
   const body = $("calls").tBodies[0];
   const there = new Map([...body.rows].map((each) => [each.dataset.key, each]));
   const rows = calls.map((call) => there.get(key(call)) ?? listed(call, open));
   if (!rows.length) rows.push(nothing());
-  for (const each of [...body.rows]) if (!rows.includes(each)) each.remove();
-  rows.forEach((each, at) => {
-    if (body.rows[at] !== each) body.insertBefore(each, body.rows[at] ?? null);
-  });
+  arrange(body, rows);
 }
 
 export const listedIds = () =>
@@ -48,7 +52,7 @@ function listed(call, open) {
     [duration(call.first_token_us), "n"], [duration(call.duration_us), "n"], [by("client", call.client)],
   ]);
   Object.assign(tr.dataset, { key: key(call), call: call.call_id });
-  return tr;
+  return carded(tr, $("calls"));
 }
 
 // A value is a link that filters by it.

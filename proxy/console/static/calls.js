@@ -1,16 +1,27 @@
 // The latest calls; selecting one opens its receipt.
 
-import { $, element, fill, row } from "./dom.js";
+import { $, arrange, carded, element, fill, row } from "./dom.js";
 import { count, duration } from "./format.js";
 import { amount, certain } from "./money.js";
 import { sentences } from "./reasons.js";
 import { receipt } from "./receipt.js";
 import { failure } from "./state.js";
 
+export const COLUMNS = [
+  "ts", "call_id", "attempt", "provider", "request_model", "response_model", "project", "team", "feature",
+  "user_id", "tags", "operation", "stream", "outcome", "error_type", "cost_usd", "cost_status", "reasons",
+  "input_tokens_total", "output_tokens_total", "first_token_us", "duration_us",
+];
+
 export function calls(rows) {
+  const table = $("calls"), body = table.tBodies[0];
   $("shown").textContent = rows.length ? `${rows.length}, select one to see its receipt` : "";
-  fill($("calls"), rows.map(listed), "No calls yet. Point an SDK at the proxy, or run: taximeter demo");
+  if (!rows.length) return fill(table, [], "No calls yet. Point an SDK at the proxy, or run: taximeter demo");
+  const there = new Map([...body.rows].map((each) => [each.dataset.key, each]));
+  arrange(body, rows.map((call) => there.get(key(call)) ?? carded(listed(call), table)));
 }
+
+const key = (call) => [call.call_id, call.attempt, call.cost_usd].join(" ");
 
 function listed(call) {
   const tr = row([
@@ -22,7 +33,7 @@ function listed(call) {
   ]);
   const open = () => receipt(call.call_id).catch(failure);
   tr.tabIndex = 0;
-  tr.dataset.call = call.call_id;
+  Object.assign(tr.dataset, { key: key(call), call: call.call_id });
   tr.addEventListener("click", open);
   tr.addEventListener("keydown", (event) => { if (event.key === "Enter") open(); });
   return tr;

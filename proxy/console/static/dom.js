@@ -33,6 +33,23 @@ export function row(cells, cell = "td") {
   return tr;
 }
 
+// Rows of a body in this order.  One that is there already stays, and so do its focus and selection.
+export function arrange(body, rows) {
+  for (const each of [...body.rows]) if (!rows.includes(each)) each.remove();
+  rows.forEach((each, at) => {
+    if (body.rows[at] !== each) body.insertBefore(each, body.rows[at] ?? null);
+  });
+}
+
+// The headings on the cells: on a phone a row is a card, which says them beside its values.
+export function carded(tr, table) {
+  [...tr.cells].forEach((cell, at) => {
+    cell.dataset.name = table.tHead.rows[0].cells[at].textContent;
+    cell.classList.toggle("none", ["", "–"].includes(cell.textContent));
+  });
+  return tr;
+}
+
 export function fill(table, rows, empty) {
   if (!rows.length) {
     const td = element("td", undefined, "empty");

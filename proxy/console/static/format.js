@@ -4,6 +4,12 @@ export function count(number) {
   return number === null || number === undefined ? "–" : Number(number).toLocaleString("en");
 }
 
+// Of millions three digits are enough; `count` has them all.
+export function compact(number) {
+  const [size, unit] = [[1e12, "T"], [1e9, "B"], [1e6, "M"]].find(([size]) => Number(number) >= size) ?? [];
+  return size ? `${(number / size).toPrecision(3)} ${unit}` : count(number);
+}
+
 export function duration(us) {
   if (us === null || us === undefined) return "–";
   if (us < 1000) return us + " µs";

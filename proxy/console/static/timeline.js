@@ -7,8 +7,7 @@ import { amount } from "./money.js";
 const SERIES_MAX = 6; // colours; the rest is "other"
 const HEIGHT = 220, LEFT = 64, BOTTOM = 22, TOP = 12;
 
-export function timeline(rows, sinceMs, stepMs) {
-  const now = Date.now();
+export function timeline(rows, sinceMs, stepMs, now) {
   const ranked = byCost(rows);
   const bars = Map.groupBy(rows, (r) => r.time);
   const svg = $("timeline");
