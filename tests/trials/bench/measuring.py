@@ -23,6 +23,7 @@ from trials.bench.launching import Missing, Started, Upstream, printing_its_port
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 32
 STREAMED_CONNECTIONS = 100  # for streams that last: so many at once
+FORGET_S = 0.05
 PACED_PER_S = 200.0
 PACED_CONNECTIONS = 64
 CHUNKS, PACE_MS = 80, 5
@@ -152,13 +153,16 @@ def requested(
 async def _round(started: Started, scenario: Scenario, plan: Plan, into: Measured) -> None:
     request = requested(started.url, scenario, started.headers)
     callers = await load.Callers.connect(request, scenario.connections)
-    before, done, began = _used(started), callers.calls, asyncio.get_running_loop().time()
+    now = asyncio.get_running_loop().time
+    before, done, began = _used(started), callers.calls, now()
     callers.start()
-    await asyncio.sleep(plan.seconds)
+    while now() < began + plan.seconds:
+        await asyncio.sleep(FORGET_S)
+        _forget(started)
     await callers.stop()
     calls = callers.calls - done
     used = {pid: seconds - before[pid] for pid, seconds in _used(started).items()}
-    into.per_s.append(calls / (asyncio.get_running_loop().time() - began))
+    into.per_s.append(calls / (now() - began))
     into.cpu_us.append(sum(used.values()) / calls * 1e6)
     into.shares.append(max(used.values(), default=0.0) / (sum(used.values()) or 1.0))
     into.memory_bytes = sum(map(memory_bytes, started.pids))
@@ -214,7 +218,10 @@ def memory_bytes(pid: int) -> int:
 
 
 def _forget(started: Started) -> None:
-    """Delete journal segments that are complete, since nobody reads them here."""
+    """Delete journal segments that are complete, as a meter does once it has read them.
+
+    Else a second of large prompts would fill a gigabyte of memory with pages.
+    """
     if started.data is None:
         return
     for writer in started.data.iterdir():
