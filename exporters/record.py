@@ -30,8 +30,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     ts_us: int  # start of the call, microseconds since the epoch (UTC)
     call_id: str
-    trace_id: str = ""
-    span_id: str = ""
+    trace_id: str = ""  # "" follows from the call id: `exporters.otel.trace.ids_of`
+    span_id: str = ""  # likewise
     parent_span_id: str = ""
     session_id: str = ""
     project: str = ""
@@ -77,7 +77,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     cost_status: str
     reasons: Sequence[str] = ()
     tariff: str = ""  # version of the tariff that priced the call
-    receipt: JsonText = "{}"  # {"subcalls": [...], "lines": [...]}: enough to reprice the call
+    receipt: JsonText = "{}"  # enough to reprice the call; `exporters.receipt` makes it whole
     # Time, microseconds.  None: it did not happen, or only streamed calls have it.
     duration_us: int = 0
     first_byte_us: int | None = None

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from exporters.receipt import whole_of_record
 from pricing import Meter, Origin, TariffBook, Usage
 from pricing.cause import about
 from pricing.charge import Charge, plain
@@ -114,7 +115,7 @@ def test_a_whole_call_becomes_an_exact_row(book: TariffBook) -> None:
     assert (row.cost_input_usd, row.cost_cache_read_usd) == (Decimal("0.002"), Decimal("0.0005"))
     assert (row.first_byte_us, row.first_token_us, row.duration_us) == (4000, 5000, 9000)
     assert (row.provider_us, row.overhead_us) == (12_000, 7)
-    receipt = msgspec.json.decode(row.receipt)
+    receipt = whole_of_record(row)
     assert sum(Decimal(line["usd"]) for line in receipt["lines"]) == row.cost_usd
     assert receipt["subcalls"][0]["usage"] == {
         "input": "1000",
@@ -171,7 +172,7 @@ def test_a_request_that_went_out_is_not_free(book: TariffBook, outcome: Outcome)
     assert (row.cost_usd, row.cost_input_usd, row.cost_status) == (None, None, "unpriced")
     assert (row.request_model, row.request_bytes) == ("m", 10)
     assert row.input_tokens_total
-    receipt = msgspec.json.decode(row.receipt)
+    receipt = whole_of_record(row)
     assert receipt["usd"] is None
     assert Decimal(receipt["floor_usd"]) == row.input_tokens_total * Decimal(2) / 10**6
 

@@ -16,7 +16,7 @@ from exporters.otel.otlp import retry_after_s
 from exporters.otel.semconv import attributes
 from exporters.otel.spans import Otel, from_config
 from exporters.otel.target import GRPC, HTTP, Target, from_environment
-from exporters.otel.trace import Sampler
+from exporters.otel.trace import Sampler, trace_of
 from exporters.record import Batch, Exporter, PermanentError, Record, TransientError
 from support.otlp_receiver import GrpcServer, HttpServer, Receiver, Tls, plain
 from support.patience import PATIENCE_S
@@ -261,7 +261,15 @@ async def test_one_span_over_the_limit(line: Line) -> None:
     await otel.close()
 
 
-@pytest.mark.parametrize("ids", [{"span_id": ""}, {"trace_id": "x" * 32}])
+async def test_ids_that_follow_from_the_call_id(line: Line) -> None:
+    """A record that leaves them out has the span that it had when it said them."""
+    await line.otel.export(batch(replace(RECORD, trace_id="", span_id="")))
+    (span,) = line.receiver.spans
+    said = trace_of({}, RECORD.call_id, "parent")
+    assert (span.trace_id.hex(), span.span_id.hex()) == (said.trace_id, said.span_id)
+
+
+@pytest.mark.parametrize("ids", [{"span_id": "x" * 16}, {"trace_id": "x" * 32}])
 async def test_record_without_ids(line: Line, ids: dict[str, str]) -> None:
     """A record that cannot be a span is refused for good, so that the others can go on."""
     with pytest.raises(PermanentError):

@@ -90,7 +90,7 @@ class Live:
     """A meter that knows what was used before, and the rows that it made."""
 
     def __init__(self, text: str) -> None:
-        self.volumes = Volumes(book(text).counters)
+        self.volumes, self.begun = Volumes(book(text).counters), BEGUN
         self.records: list[Record] = []
         config = Config(data=Path())
         self._metering = Metering(config, book(text), lambda p, items, s: set(items), self.volumes)
@@ -105,7 +105,7 @@ class Live:
     def call(self, model: str, outcome: Outcome = Outcome.OK, **reading: Any) -> Record:
         number = len(self.records)
         begun = msgspec.structs.replace(
-            BEGUN,
+            self.begun,
             call_id=f"00000000-0000-0000-0000-{number:012}",
             wall_ns=(int(HOUR.timestamp()) * 10**6 + number) * 1000,
         )

@@ -38,10 +38,10 @@ def engine(client: Client, table: str) -> str:
 
 
 def test_columns_are_the_fields(client: Client, database: str) -> None:
-    """`calls` has the fields of a record in their order, and the time of insertion."""
+    """`calls` has the fields of a record in their order, the time of insertion and the real ids."""
     migrate(client, database=database, ttl_days=90)
     names = [row[0] for row in client.query("DESCRIBE TABLE calls").result_rows]
-    assert names == [*COLUMNS, "ingested_at"]
+    assert names == [*COLUMNS, "ingested_at", "trace", "span"]
 
 
 @pytest.mark.thorough
@@ -167,7 +167,7 @@ def test_many_start_at_once_on_an_empty_database(store_dsn: str, new_database: s
     client = connection.connect(parse_dsn(store_dsn))
     assert migrate(client, database=new_database, ttl_days=90) == []
     names = [row[0] for row in client.query("DESCRIBE TABLE calls").result_rows]
-    assert names == [*COLUMNS, "ingested_at"]
+    assert names == [*COLUMNS, "ingested_at", "trace", "span"]
     client.close()
 
 
@@ -196,6 +196,10 @@ def test_cluster_forms(chdb_dsn: str) -> None:
     assert list(statements(alter, database="d", cluster="main")) == [
         "ALTER TABLE calls_local ON CLUSTER 'main' ADD COLUMN x String",
         "ALTER TABLE calls ON CLUSTER 'main' ADD COLUMN x String",
+    ]
+    index = "ALTER TABLE calls ADD INDEX IF NOT EXISTS\n  i x TYPE minmax;\n"
+    assert list(statements(index, database="d", cluster="main")) == [
+        "ALTER TABLE calls_local ON CLUSTER 'main' ADD INDEX IF NOT EXISTS\n  i x TYPE minmax",
     ]
     codecs = "ALTER TABLE calls\n  MODIFY COLUMN x CODEC(LZ4),\n  MODIFY COLUMN y CODEC(LZ4);\n"
     assert list(statements(codecs, database="d", cluster="main")) == [

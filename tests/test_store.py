@@ -243,9 +243,9 @@ async def test_read_only(store: Store) -> None:
 
 
 async def test_columns(store: Store) -> None:
-    """The table's columns are told with their types."""
+    """The table's columns are told with their types, and those that show the real ids."""
     columns = {row["name"]: row["type"] for row in await store.columns()}
-    assert columns.keys() == {*COLUMNS, "ingested_at"}
+    assert columns.keys() == {*COLUMNS, "ingested_at", "trace", "span"}
     assert columns["cost_usd"] == "Nullable(Decimal(38, 18))"
 
 

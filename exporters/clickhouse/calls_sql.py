@@ -7,6 +7,7 @@ from uuid import UUID
 
 from exporters.clickhouse import success
 from exporters.clickhouse.dimensions import REASON, TAG, Bound, known
+from exporters.clickhouse.ids_sql import real
 from exporters.clickhouse.query import ROWS_MAX, Filter, bounds, microseconds
 from exporters.record import COLUMNS
 
@@ -45,10 +46,10 @@ class CallsQuestion:
             bound["before_id"] = str(UUID(self.before_id)) if self.before_id else str(UUID(int=0))
         conditions += [within(one, rows, columns).sql(bound) for one in self.filters]
         more = success.of_a_call(feedback=feedback) if self.successes else {}
-        chosen = [*columns, *(f"{sql} AS {name}" for name, sql in more.items())]
+        chosen = [real(columns), *(f"{sql} AS {name}" for name, sql in more.items())]
         return (
-            f"SELECT {', '.join(chosen)}, ingested_at FROM {rows} AS t"
-            f" WHERE {' AND '.join(conditions)} ORDER BY ts DESC, call_id DESC"
+            f"SELECT {', '.join(chosen)}, t.ingested_at AS ingested_at FROM {rows} AS t"
+            f" WHERE {' AND '.join(conditions)} ORDER BY t.ts DESC, t.call_id DESC"
             " LIMIT {limit:UInt32}",
             bound,
         )

@@ -16,9 +16,11 @@ from exporters import content, record
 from exporters.clickhouse.calls_sql import within
 from exporters.clickhouse.clickhouse import REFUSAL_FIELDS, SOCKET_FIELDS
 from exporters.clickhouse.dimensions import Bound
+from exporters.clickhouse.ids_sql import real
 from exporters.clickhouse.query import Filter, bounds
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
+from exporters.receipt import whole_text
 
 PAGE_ROWS = 1_000
 CONTENT_ROWS = 50  # calls whose content is read at once; one may have three texts of 64 KiB
@@ -138,6 +140,8 @@ class _Stream:
         """The same, and go on."""
         row = self._rows[self._at]
         self._at += 1
+        if self.kind == CALL:
+            row["receipt"] = whole_text(row)
         self._last = (int(str(row["ts_us"])), str(row["call_id"]), str(row["source"]))
         return row
 
@@ -151,11 +155,10 @@ class _Stream:
             f"(t.ts, t.call_id, t.source) > ({first}, {{id:UUID}}, {{source:String}})",
             *self._wanted.conditions(self.kind, bound),
         ]
-        names = ", ".join(f"t.{name} AS {name}" for name in FIELDS[self.kind][1:])
         return (
-            f"SELECT toUnixTimestamp64Micro(t.ts) AS ts_us, {names} FROM {self._table} AS t"
-            f" WHERE {' AND '.join(conditions)} ORDER BY t.ts, t.call_id, t.source"
-            " LIMIT {limit:UInt32}",
+            f"SELECT toUnixTimestamp64Micro(t.ts) AS ts_us, {real(FIELDS[self.kind][1:])}"
+            f" FROM {self._table} AS t WHERE {' AND '.join(conditions)}"
+            " ORDER BY t.ts, t.call_id, t.source LIMIT {limit:UInt32}",
             bound,
         )
 

@@ -147,7 +147,8 @@ def page(after: RowPosition, until_us: int, limit: int) -> tuple[str, Bound]:
 
     `until_us` is exclusive and limits how much is read: pass the end of an hour.
     """
-    names = ("call_id", "source", "revision", *GROUPS, *SCOPES, "reported_usd", *PRICE)
+    own = ("call_id", "source", "revision", "usage", "duration_us", "reported_usd")
+    names = (*own, *GROUPS, *SCOPES, *PRICE)
     first = "fromUnixTimestamp64Micro({ts:Int64}, 'UTC')"
     return (
         f"SELECT toUnixTimestamp64Micro(t.ts) AS ts_us, {', '.join(f't.{n}' for n in names)}"

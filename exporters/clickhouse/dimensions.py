@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from exporters.clickhouse import ids_sql
+
 TAG = "tag."  # "tag.ticket" is the caller's own tag `ticket`
 TAG_LENGTH_MAX = 200  # characters of its name
 
@@ -52,10 +54,15 @@ class Dimension:
         if self.name == BLOCKED_BY:
             none = f"(empty(t.blocked_by) AND has({{{name}:Array(String)}}, ''))"
             return f"(hasAny(t.blocked_by, {{{name}:Array(String)}}) OR {none})"
-        return f"{expression} IN {{{name}:Array({_TYPES[self.kind]})}}"
+        wanted = f"{expression} IN {{{name}:Array({_TYPES[self.kind]})}}"
+        if self.name == TRACE:  # for the index of rows that keep it, beside that of the others
+            bind[f"{name}_stored"] = [*values, ""]
+            return f"({wanted} AND t.trace_id IN {{{name}_stored:Array(String)}})"
+        return wanted
 
 
 REASON = "reason"
+TRACE = "trace"
 BLOCKED_BY = "blocked_by"
 _NAME = "splitByChar(':', r)[1]"  # of a reason `name:detail`
 _TYPES: Mapping[type[Value], str] = {str: "String", bool: "Bool", int: "Int64"}
@@ -63,6 +70,7 @@ _EXPRESSIONS = {
     "model": "if(t.response_model = '', t.request_model, t.response_model)",
     # All of them: a call that counted once for each reason would be in a sum several times.
     REASON: f"arrayStringConcat(arraySort(arrayDistinct(arrayMap(r -> {_NAME}, t.reasons))), ', ')",
+    TRACE: ids_sql.TRACE,
     BLOCKED_BY: "arrayStringConcat(arraySort(t.blocked_by), ', ')",
 }
 _STATUS = ("exact", "estimated", "partial", "unpriced", "not_billed")
@@ -115,7 +123,7 @@ _TABLE = (
     Dimension("stream", "whether it was streamed", bool, values=("true", "false")),
     Dimension("attempt", "1 for a first try, more for retries by an SDK or the gateway", int),
     Dimension("socket", "call id of the socket that carried it", column="socket_id"),
-    Dimension("trace", "id of its trace", column="trace_id"),
+    Dimension(TRACE, "id of its trace", column="trace_id"),
     Dimension("response_id", "the provider's id of its response"),
     Dimension(BLOCKED_BY, "the budgets that refused it, or would have in `shadow`; all of them"),
     Dimension("request", "the gateway's id of the client call", column="request_id"),

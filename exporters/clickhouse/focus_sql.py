@@ -1,15 +1,22 @@
 """The charge lines of a day, summed by price: what a bill has as its lines.
 
-They are in the receipts.  A call whose cost is unknown has no charge, so its lines, which are a
-floor, are left out; it is counted.
+They are in the receipts, which leave out what follows from the row (`exporters.receipt`).  So
+quantities come from its usage, and what lines without an amount cost is computed here, once for all
+lines of a price.  A call whose cost is unknown has no charge, so its lines, which are a floor, are
+left out; it is counted.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from exporters.clickhouse.dimensions import Bound
 from exporters.clickhouse.query import Filter, bounds
+from exporters.receipt import amount
+from pricing.charge import plain
+from pricing.tariff import EXACT
 
 GROUPS_MAX = 200_000  # of one day
 GROUPS = (
@@ -21,6 +28,11 @@ _LINE = (
     " factors Map(String, String), usd String)'"
 )
 _LINES = f"JSONExtract(t.receipt, 'lines', 'Array(' || {_LINE} || ')')"
+_OF_SUBCALL = "JSONExtractString(t.receipt, 'subcalls', line.1 + 1, 'usage', line.3)"
+_QUANTITY = (
+    f"toDecimal256(multiIf(line.4 != '', line.4, {_OF_SUBCALL} != '', {_OF_SUBCALL},"
+    " toString(t.usage[line.3])), 18)"
+)
 _LISTED = f"JSONExtract(t.receipt, 'list', 'lines', 'Array(' || {_LINE} || ')')"
 # The list price of a line, as rate, per and factors: its own, unless the receipt has another.
 _LIST_LINE = f"arrayFirst(o -> o.1 = line.1 AND o.3 = line.3, {_LISTED})"
@@ -31,7 +43,8 @@ def charged(
 ) -> tuple[str, Mapping[str, Any]]:
     """SQL over `rows`, and the values to bind: the lines of a period, by GROUPS.
 
-    `list_rate` is [rate, per, factors as JSON], or [] if no list price is known.
+    `list_rate` is [rate, per, factors as JSON], or [] if no list price is known.  `usd` is the sum
+    of stated amounts, and `unstated` the quantity of the lines without one: see `with_amounts`.
     """
     bound: Bound = {"most": GROUPS_MAX + 1}
     conditions = [*bounds(since, until, bound), "t.cost_usd IS NOT NULL"]
@@ -48,11 +61,21 @@ def charged(
         " if(line.2 = '', if(t.response_model = '', t.request_model, t.response_model), line.2)"
         " AS model, line.3 AS meter, line.5 AS rate, line.6 AS per,"
         f" toJSONString(line.7) AS factors, {listed} AS list_rate, count() AS lines,"
-        " sum(toDecimal256(line.4, 18)) AS quantity, sum(toDecimal256(line.8, 30)) AS usd"
+        f" sum({_QUANTITY}) AS quantity, sum(if(line.8 = '', {_QUANTITY}, 0)) AS unstated,"
+        " sum(toDecimal256(if(line.8 = '', '0', line.8), 30)) AS usd"
         f" FROM {rows} AS t ARRAY JOIN {_LINES} AS line WHERE {' AND '.join(conditions)}"
         f" GROUP BY {', '.join(GROUPS)} ORDER BY {', '.join(GROUPS)} LIMIT {{most:UInt32}}"
     )
     return sql, bound
+
+
+def with_amounts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `charged` with the amounts of all its lines in `usd`."""
+    found, unstated = dict(row), str(row["unstated"])
+    if Decimal(unstated):
+        line = found | {"factors": json.loads(row["factors"])}
+        found["usd"] = plain(EXACT.add(Decimal(row["usd"]), amount(unstated, line)))
+    return found
 
 
 def absent(

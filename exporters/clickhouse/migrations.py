@@ -33,8 +33,8 @@ _PLAIN_VIEW = re.compile(r"CREATE (VIEW IF NOT EXISTS|OR REPLACE VIEW) (\w+) AS"
 _FROM = re.compile(r"\bFROM (\w+) AS")
 _SUBQUERY = re.compile(r"\) AS (\w+) ON\b")
 _DROP_VIEW = re.compile(r"DROP VIEW IF EXISTS (\w+)")
-_ALTER = re.compile(r"ALTER TABLE (\w+)\s+(ADD COLUMN|MODIFY COLUMN|MODIFY TTL)")
-_ADD = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN)(?= )")
+_ALTER = re.compile(r"ALTER TABLE (\w+)\s+(ADD COLUMN|ADD INDEX|MODIFY COLUMN|MODIFY TTL)")
+_ADD = re.compile(r"ALTER TABLE (\w+) (ADD COLUMN|ADD INDEX)(?= )")
 _MODIFY = re.compile(r"ALTER TABLE (\w+)\s+(MODIFY COLUMN)(?= )")
 # By default a server forgets a token after an hour; an outage may last longer.
 _WINDOW = (
@@ -98,7 +98,7 @@ def _joined(statements: Iterable[str]) -> Iterator[str]:
     for sql in statements:
         adds = _ADD.match(sql)
         if adds and kept.startswith(adds[0]):
-            kept += f",\n  ADD COLUMN{sql[adds.end() :]}"
+            kept += f",\n  {sql[adds.start(2) :]}"
             continue
         if kept:
             yield kept

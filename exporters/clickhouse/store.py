@@ -21,6 +21,8 @@ from exporters.clickhouse.calls_sql import NEWEST, CallsQuestion
 from exporters.clickhouse.clickhouse import REFUSAL_COLUMNS
 from exporters.clickhouse.corrections import PRICE, versions
 from exporters.clickhouse.dsn import Dsn, parse_dsn, require
+from exporters.clickhouse.ids_sql import real
+from exporters.receipt import whole_of, whole_text
 from exporters.record import COLUMNS, TransientError
 
 Row = dict[str, object]
@@ -89,8 +91,9 @@ class Store:
         except ValueError:
             return None
         rows = await self._rows(
-            f"SELECT {', '.join(COLUMNS)}, ingested_at, toUnixTimestamp64Micro(ts) AS ts_us"
-            " FROM calls WHERE call_id = {call_id:UUID} ORDER BY attempt DESC, source LIMIT 1",
+            f"SELECT {real(COLUMNS)}, t.ingested_at AS ingested_at,"
+            " toUnixTimestamp64Micro(t.ts) AS ts_us FROM calls AS t"
+            " WHERE t.call_id = {call_id:UUID} ORDER BY t.attempt DESC, t.source LIMIT 1",
             parameters,
         )
         if not rows:
@@ -99,7 +102,7 @@ class Store:
         sql, bound = versions(call_id, str(row["source"]), int(str(row.pop("ts_us"))))
         first = {"revision": 0, "at": row["ingested_at"], "reason": "metered"}
         first |= {name: row[name] for name in PRICE}
-        prices = [_with_receipt(price) for price in (first, *await self._rows(sql, bound))]
+        prices = [_with_receipt(row, price) for price in (first, *await self._rows(sql, bound))]
         newest = {name: value for name, value in prices[-1].items() if name not in _VERSION}
         row.pop("receipt")
         said = [feedback.readable(one) for one in await self._rows(*feedback.about_call(row))]
@@ -209,15 +212,17 @@ def _settable(client: Client, dsn: Dsn) -> Iterator[tuple[str, str | int]]:
         yield name, value
 
 
-def _with_receipt(price: Row) -> Row:
-    """One version of a price, its receipt decoded."""
-    receipt = msgspec.json.decode(str(price.pop("receipt")) or "{}")
+def _with_receipt(row: Row, price: Row) -> Row:
+    """One version of a row's price, its receipt decoded."""
+    receipt = whole_of(row | {"receipt": price.pop("receipt")})
     parts: Row = {"subcalls": [], "lines": [], "floor_usd": None}
     return price | {name: receipt.get(name, empty) for name, empty in parts.items()}
 
 
 def _readable(row: Row) -> Row:
-    """`row` with quantities as numbers: int if whole, else exact decimal text."""
+    """`row` with its whole receipt, and quantities as numbers: int, else exact decimal text."""
+    if "receipt" in row:
+        row["receipt"] = whole_text(row)
     for name in ("usage", "counts"):
         quantities = row[name]
         if isinstance(quantities, dict):

@@ -6,7 +6,8 @@ that ended well succeeded with it.  Without a word, a call that ended well count
 """
 
 from exporters.clickhouse.feedback import OF_CALLS
-from exporters.feedback import CALL
+from exporters.clickhouse.ids_sql import OWN_TRACE
+from exporters.feedback import CALL, TRACE
 from exporters.finishes import BROKEN, CUT, REFUSED
 
 DEFINITION = (
@@ -68,7 +69,13 @@ def _verdict(*, feedback: bool) -> str:
 def _said(about: str, column: str, success: int) -> str:
     """Whether the newest word about what a call is part of is this one; GLOBAL is for clusters."""
     target = "toUUIDOrZero(v.target)" if about == CALL else "v.target"
-    return (
-        f"t.{column} GLOBAL IN (SELECT {target} FROM feedback_verdicts AS v"
+    named = (
+        f"GLOBAL IN (SELECT {target} FROM feedback_verdicts AS v"
         f" WHERE v.about = '{about}' AND v.success = {success})"
     )
+    if about != TRACE:
+        return f"t.{column} {named}"
+    # Most rows leave their trace out, and it takes as long to make as three columns to read.
+    any_trace = f"(SELECT count() FROM feedback_verdicts AS v WHERE v.about = '{about}') > 0"
+    own = f"{any_trace} AND empty(t.trace_id) AND {OWN_TRACE} {named}"
+    return f"(t.{column} {named} OR ({own}))"

@@ -42,7 +42,14 @@ from exporters.otel.semconv import (
     span_name,
 )
 from exporters.otel.target import GRPC, Target, from_environment
-from exporters.otel.trace import CALL_PARENT, LINK_SPAN_ID, LINK_TRACE_ID, STATE, Sampler
+from exporters.otel.trace import (
+    CALL_PARENT,
+    LINK_SPAN_ID,
+    LINK_TRACE_ID,
+    STATE,
+    Sampler,
+    ids_of,
+)
 from exporters.record import Batch, PermanentError, Record, SlowError, TransientError
 
 log = logging.getLogger(__name__)
@@ -157,7 +164,7 @@ class Otel:
     def _span(self, record: Record) -> ReadableSpan:
         return self._made(
             record,
-            (record.span_id, record.parent_span_id),
+            (ids_of(record).span_id, record.parent_span_id),
             name=span_name(record),
             attributes=attributes(record, self._profile, self._names),
             kind=SpanKind.CLIENT,
@@ -179,14 +186,12 @@ class Otel:
         """A span with these ids, its own and its parent's, which ends when the record does."""
         span_id, parent_id = ids
         state = _state(record.attributes.get(STATE, ""))
-        context = _context(record.trace_id, span_id, remote=False, state=state)
-        if context is None:
-            raise ValueError("the record has no trace id or span id")
+        trace_id = ids_of(record).trace_id
         linked = record.attributes.get(LINK_TRACE_ID, ""), record.attributes.get(LINK_SPAN_ID, "")
         link = _context(*linked, remote=True)
         return ReadableSpan(
-            context=context,
-            parent=_context(record.trace_id, parent_id, remote=True, state=state),
+            context=_context(trace_id, span_id, remote=False, state=state),
+            parent=_context(trace_id, parent_id, remote=True, state=state),
             resource=self._resource,
             links=() if link is None else (Link(link),),
             status=Status(StatusCode.ERROR if failed(record) else StatusCode.UNSET),

@@ -1,12 +1,14 @@
 """The position of a call in its caller's trace: W3C Trace Context, level 2, section 3.2.
 
-Ids depend only on the call id, so that a call that is metered again is the same span.
+Ids depend only on the call id, so that a call that is metered again is the same span, and so that a
+row need not repeat what follows from its call id.
 """
 
 import hashlib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 from urllib.parse import unquote
 
@@ -54,6 +56,39 @@ class Trace(NamedTuple):
     attributes: Mapping[str, str]
 
 
+class Ids(NamedTuple):
+    """Of a trace and of a span in it."""
+
+    trace_id: str
+    span_id: str
+
+
+@lru_cache(64)  # a call's are asked for several times, one call after the other
+def own_ids(call_id: str) -> Ids:
+    """What follows from a call id: its span, and the trace of a call that begins one."""
+    digest = hashlib.sha256(call_id.encode()).hexdigest()
+    return Ids(digest[:32], digest[32:48])
+
+
+def stored_at(trace: Trace, call_id: str) -> Trace:
+    """`trace` as a row of `calls` keeps it: "" for an id that follows from the call id."""
+    own = own_ids(call_id)
+    return Trace(
+        "" if trace.trace_id == own.trace_id else trace.trace_id,
+        "" if trace.span_id == own.span_id else trace.span_id,
+        trace.parent_span_id,
+        trace.attributes,
+    )
+
+
+def ids_of(record: Record) -> Ids:
+    """The real ones of a record."""
+    if record.trace_id and record.span_id:
+        return Ids(record.trace_id, record.span_id)
+    own = own_ids(record.call_id)
+    return Ids(record.trace_id or own.trace_id, record.span_id or own.span_id)
+
+
 def trace_of(
     headers: Mapping[str, str], call_id: str, incoming: str, baggage: Collection[str] = (ALL,)
 ) -> Trace:
@@ -63,26 +98,25 @@ def trace_of(
     child, `link` and `ignore` start a new trace.  An invalid one always starts a new trace.  Of
     the caller's baggage, the entries that `baggage` names are kept; `ignore` keeps none.
     """
-    digest = hashlib.sha256(call_id.encode()).hexdigest()
+    own = own_ids(call_id)
     caller = None if incoming == "ignore" else _caller(headers)
     kept = {} if incoming == "ignore" else _baggage(headers.get("baggage", ""), baggage)
     if caller is not None and incoming == "parent":
         if state := _state(headers.get("tracestate", "")):
             kept[STATE] = state
         kept[SAMPLED] = str(int(caller["flags"], 16) & 1)
-        return Trace(caller["trace"], digest[32:48], caller["span"], kept)
+        return Trace(caller["trace"], own.span_id, caller["span"], kept)
     if caller is not None:
         kept |= {LINK_TRACE_ID: caller["trace"], LINK_SPAN_ID: caller["span"]}
     # Not the call id itself: the fixed bits of a UUID would skew a sampler that reads the lower
     # half of the trace id as a random number.
-    return Trace(digest[:32], digest[32:48], "", kept)
+    return Trace(own.trace_id, own.span_id, "", kept)
 
 
 def child_of(trace: Trace, call_id: str) -> Trace:
     """The place of `call_id` below the span at `trace`.  The link of that span is not repeated."""
-    digest = hashlib.sha256(call_id.encode()).hexdigest()
     sampled = {name: flag for name, flag in trace.attributes.items() if name == SAMPLED}
-    return Trace(trace.trace_id, digest[32:48], trace.span_id, sampled)
+    return Trace(trace.trace_id, own_ids(call_id).span_id, trace.span_id, sampled)
 
 
 def attempt_of(trace: Trace, call_id: str) -> Trace:
@@ -156,4 +190,4 @@ class Sampler:
         if self.follow and flag is not None:
             return flag != "0"
         # https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased: the lower half.
-        return int(record.trace_id[16:] or "0", 16) < round(self.share * 2**64)
+        return int(ids_of(record).trace_id[16:], 16) < round(self.share * 2**64)

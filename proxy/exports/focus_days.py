@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from exporters.clickhouse.focus_sql import GROUPS_MAX, absent, charged
+from exporters.clickhouse.focus_sql import GROUPS_MAX, absent, charged, with_amounts
 from exporters.clickhouse.query import Filter
 from exporters.clickhouse.reports import Asks
 from exporters.clickhouse.store import Row
@@ -51,7 +51,8 @@ async def read_day(store: Asks, day: date, filters: tuple[Filter, ...]) -> Day:
     """One day.  Raises TransientError, and ValueError for too many lines."""
     since = datetime(day.year, day.month, day.day, tzinfo=UTC)
     table = await store.rows_table()
-    lines = await store.ask(*charged(table, since, since + DAY, filters))
+    found = await store.ask(*charged(table, since, since + DAY, filters))
+    lines = [with_amounts(line) for line in found]
     if len(lines) > GROUPS_MAX:
         raise ValueError(f"more than {GROUPS_MAX:,} lines on {day}; ask for less, by a filter")
     (missing,) = await store.ask(*absent(table, since, since + DAY, filters))

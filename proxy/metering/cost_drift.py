@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from exporters.receipt import whole_of_record
 from exporters.record import Record
 from pricing.usage import Meter
 
@@ -27,9 +28,6 @@ class _Line(msgspec.Struct):
 
 class _Receipt(msgspec.Struct):
     lines: tuple[_Line, ...] = ()
-
-
-_receipt = msgspec.json.Decoder(_Receipt)
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,8 +97,8 @@ def computed_usd(record: Record) -> Decimal | None:
     None if nothing has a price.  As `pricing.charge.Charge.drift_usd` does, from a receipt.
     """
     try:
-        lines = _receipt.decode(record.receipt).lines
-    except msgspec.DecodeError:
+        lines = msgspec.convert(whole_of_record(record), _Receipt).lines
+    except (ValueError, msgspec.ValidationError):
         return None
     computed = [line.usd for line in lines if line.meter != Meter.REPORTED_USD]
     return sum(computed, Decimal(0)) if computed else None

@@ -5,10 +5,14 @@ from decimal import Decimal
 
 import msgspec
 
+from exporters.receipt import FORM, Document, Facts, short_lines, short_subcalls
+from exporters.record import JsonText
 from pricing import NO_COUNTERS, Charge, Counters, Subcall
 from pricing.cause import Cause, texts
-from pricing.charge import line_document, plain, total
+from pricing.charge import plain, total
 from pricing.plan import NO_ACCESS, Access
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Basis(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,32 +35,21 @@ class Priced(msgspec.Struct, frozen=True):
     listed: Charge
 
 
-def receipt(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> str:
+def receipt(priced: Priced, subcalls: Sequence[Subcall], basis: Basis, given: Facts) -> JsonText:
     """JSON with everything to follow the charge line by line, or to compute it again.
 
+    It leaves out what follows from `given`, which is in the same row: see `exporters.receipt`.
     It holds only the counters that the charges moved, and the list price only if it differs.
-    `floor_usd` is what an unknown cost would amount to at least, had the provider billed what is
-    known.
+    `floor_usd` of a whole receipt is what an unknown cost would amount to at least, had the
+    provider billed what is known.
     """
     charge, listed = priced.charge, priced.listed
     reported = basis.reported_usd
     moved = dict.fromkeys((*charge.counts, *listed.counts))
-    document: dict[str, object] = {
-        "usd": None if charge.usd is None else plain(charge.usd),
-        "subcalls": [
-            {
-                "provider": subcall.provider,
-                "model": subcall.model,
-                "at": subcall.at,
-                "origin": subcall.usage.origin,
-                "usage": {m.value: plain(q) for m, q in subcall.usage.quantities.items()},
-                "terms": {
-                    name: plain(value) if isinstance(value, Decimal) else value
-                    for name, value in subcall.terms.items()
-                },
-            }
-            for subcall in subcalls
-        ],
+    document: Document = {
+        "form": FORM,
+        **_usd(charge),
+        "subcalls": short_subcalls(subcalls, given),
         "basis": {
             "reasons": texts(basis.reasons),
             "reported_usd": None if reported is None else str(reported),
@@ -64,19 +57,23 @@ def receipt(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> str:
             "counters": {name: plain(basis.counters[name]) for name in moved},
             "access": _access_document(basis.access),
         },
-        "lines": [line_document(line) for line in charge.lines],
+        "lines": short_lines(charge.lines, subcalls),
     }
-    floor = total([line.usd for line in charge.lines]) if charge.usd is None else Decimal(0)
-    if floor:
-        document["floor_usd"] = plain(floor)
     if listed is not charge:
         document["list"] = {
-            "usd": None if listed.usd is None else plain(listed.usd),
+            **_usd(listed),
             "status": listed.status.value,
             "reasons": texts(listed.reasons),
-            "lines": [line_document(line) for line in listed.lines],
+            "lines": short_lines(listed.lines, subcalls),
         }
-    return msgspec.json.encode(document).decode()
+    return _encode(document).decode()
+
+
+def _usd(charge: Charge) -> Document:
+    """The sum, unless it is that of the lines."""
+    if charge.usd is not None and charge.usd == total([line.usd for line in charge.lines]):
+        return {}
+    return {"usd": None if charge.usd is None else plain(charge.usd)}
 
 
 def _access_document(access: Access) -> dict[str, object]:

@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 from msgspec.structs import replace
 
+from exporters.otel.trace import ids_of
 from exporters.record import Record
 from pricing import Charge, Status, Subcall, TariffBook
 from pricing.reason import Effect, Reason
@@ -127,6 +128,7 @@ class Metering:
         return msgspec.structs.replace(
             record,
             call_id=str(uuid5(NAMESPACE_URL, name)),
+            trace_id=ids_of(record).trace_id,  # of the call that fetched it
             span_id=uuid5(NAMESPACE_URL, f"{name}:span").hex[:16],
             source=f"{exchange.source}:{part.item}",
             tags={**record.tags, "batch_item": part.item},

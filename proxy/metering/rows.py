@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from exporters.otel.trace import CALL_PARENT, Trace, attempt_of, child_of, trace_of
+from exporters.otel.trace import CALL_PARENT, Trace, attempt_of, child_of, stored_at, trace_of
+from exporters.receipt import Facts, facts
 from exporters.record import EPOCH, Record, nine_places, rounded
 from pricing import Meter, Origin, Subcall, Usage
 from pricing.cause import texts
@@ -100,12 +101,14 @@ def row(
     headers = exchange.begun.by_name
     above = _above(exchange, headers, config)
     trace = _trace(exchange, above)
+    times, used = _times(exchange), _usage(subcalls)
+    given = facts(exchange.begun.wall_ns // 1000, times["duration_us"], used["usage"])
     made = Record(
         **_identity(exchange, config, headers, trace),
         **_answer(exchange, trace),
-        **_usage(subcalls),
-        **price_fields(priced, subcalls, basis),
-        **_times(exchange),
+        **used,
+        **price_fields(priced, subcalls, basis, given),
+        **times,
         reported_usd=rounded(priced.charge.reported_usd),
     )
     return _with_call(made, above, config) if exchange.begun.gateway else made
@@ -119,11 +122,18 @@ def _above(exchange: Exchange, headers: Mapping[str, str], config: Config) -> Tr
 
 
 def _trace(exchange: Exchange, above: Trace) -> Trace:
-    """The span of a call; that of a response or of an attempt is below the span of the whole."""
+    """The span of a call, as its row keeps it.
+
+    That of a response or of an attempt is below the span of the whole.
+    """
     own, socket = exchange.begun.call_id, exchange.socket_id
     if exchange.begun.gateway:
-        return attempt_of(above, own)
-    return child_of(above, own) if socket and socket != own else above
+        found = attempt_of(above, own)
+    else:
+        found = child_of(above, own) if socket and socket != own else above
+    if socket == own or exchange.ended.outcome is Outcome.REFUSED:
+        return found  # other tables keep ids in full
+    return stored_at(found, own)
 
 
 def _with_call(record: Record, above: Trace, config: Config) -> Record:
@@ -242,8 +252,13 @@ def _sum(usage: Mapping[Meter, Quantity], meters: Container[Meter]) -> int:
     return sum([int(n) for meter, n in usage.items() if meter in meters])
 
 
-def price_fields(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> dict[str, Any]:
-    """The price fields of a record; dollars rounded once, parts None if the sum is."""
+def price_fields(
+    priced: Priced, subcalls: Sequence[Subcall], basis: Basis, given: Facts
+) -> dict[str, Any]:
+    """The price fields of a record; dollars rounded once, parts None if the sum is.
+
+    `given` is what the record says itself, which its receipt need not repeat.
+    """
     charge, listed = priced.charge, priced.listed
     parts = dict.fromkeys(_PARTS, Decimal(0))
     for line in charge.lines:
@@ -255,7 +270,7 @@ def price_fields(priced: Priced, subcalls: Sequence[Subcall], basis: Basis) -> d
         "cost_status": charge.status.value,
         "tariff": charge.tariff,
         "reasons": texts(charge.reasons),
-        "receipt": receipt(priced, subcalls, basis),
+        "receipt": receipt(priced, subcalls, basis, given),
         "counts": {name: nine_places(Decimal(n)) for name, n in charge.counts.items() if n},
         "list_usd": rounded(listed.usd),
         "list_status": listed.status.value,

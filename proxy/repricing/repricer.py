@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from exporters.clickhouse.corrections import COSTS, GROUPS, LIST, PRICE, SAVED, SCOPES, Correction
+from exporters.receipt import facts_of, whole_of
 from exporters.record import EPOCH
 from pricing import Counters, Meter, Origin, Subcall, TariffBook, Usage
 from pricing.cause import parse
@@ -51,9 +52,6 @@ class _Basis(msgspec.Struct):
 class _Receipt(msgspec.Struct):
     subcalls: tuple[_Subcall, ...] = ()
     basis: _Basis | None = None
-
-
-_receipt = msgspec.json.Decoder(_Receipt)
 
 
 class Ledger:
@@ -132,7 +130,8 @@ class Repricer:
         subcalls, basis = found
         counters = self.ledger.before({s.provider for s in subcalls}, at, basis.counters)
         basis = replace(basis, counters=counters)
-        return price_fields(priced(subcalls, basis, self.book), subcalls, basis)
+        found_price = priced(subcalls, basis, self.book)
+        return price_fields(found_price, subcalls, basis, facts_of(row))
 
 
 def stored_basis(row: StoredCall) -> tuple[tuple[Subcall, ...], Basis] | None:
@@ -140,7 +139,7 @@ def stored_basis(row: StoredCall) -> tuple[tuple[Subcall, ...], Basis] | None:
 
     Raises ValueError, ArithmeticError and msgspec.MsgspecError for a receipt that is unreadable.
     """
-    receipt = _receipt.decode(row["receipt"] or "{}")
+    receipt = msgspec.convert(whole_of(row), _Receipt)
     if not receipt.subcalls or receipt.basis is None:
         return None
     stored = receipt.basis

@@ -30,7 +30,7 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("window", "budget", "budget_state", "forecast", "anomaly", "upkeep"),
     ),
     "exporters": (
-        *("record", "content", "audit", "evaluation", "finishes", "feedback", "samples"),
+        *("record", "receipt", "content", "audit", "evaluation", "finishes", "feedback", "samples"),
         *("evidence", "series", "prometheus"),
         *("clickhouse", "otel", "notify"),
     ),

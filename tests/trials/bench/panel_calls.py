@@ -1,9 +1,9 @@
 """Makes calls in the database, as wide as a busy organisation's, for `trials.bench.panels`.
 
 12 models, 20 projects, 40 keys, 15 features, 50,000 users, and what our own relays and meters write
-of each call: ids that sort by time, a trace made of the id, the provider's id of its response, the
-position in the journal, and a receipt with its lines.  A hundredth has a correction.  The same
-number makes the same call but for its time.
+of each call: ids that sort by time, no trace since it follows from the id, the provider's id of its
+response, the position in the journal, and a receipt without what follows from the row.  A hundredth
+has a correction.  The same number makes the same call but for its time.
 """
 
 import re
@@ -17,11 +17,10 @@ DISK_BYTES_MAX = 5 * 10**9
 _QUANTITIES = "Map(LowCardinality(String), Decimal(38, 9))"
 
 
-def _line(meter: str, quantity: str, rate: str, usd: str) -> str:
-    """SQL for a line of a receipt, as `pricing.charge.line_document` writes it."""
+def _line(meter: str, rate: str) -> str:
+    """SQL for a line of a receipt, as `exporters.receipt` writes it."""
     return f"""concat('{{"subcall":0,"model":"', response_model, '","meter":"{meter}",',
-      '"quantity":"', toString({quantity}), '","rate":"', toString({rate}),
-      '","per":"1000000","factors":{{}},"usd":"', toString({usd}), '","rule":"', provider, '.toml:',
+      '"rate":"', toString({rate}), '","per":"1000000","factors":{{}},"rule":"', provider, '.toml:',
       toString(100 + 20 * m), '","source":"https://developers.', provider,
       '.com/api/docs/pricing"}}')"""
 
@@ -34,9 +33,6 @@ FIELDS = """
     28672 + cityHash64(number, 1) % 4096)))
     || lower(hex(bitOr(bitShiftRight(cityHash64(number, 2), 2), bitShiftLeft(toUInt64(1), 63)))))
     AS call_id,
-  SHA256(toString(call_id)) AS digest,
-  lower(hex(substring(digest, 1, 16))) AS trace_id,
-  lower(hex(substring(digest, 17, 8))) AS span_id,
   'session ' || toString(intDiv(number, 8)) AS session_id,
   'project ' || toString(cityHash64(number, 4) % 20) AS project,
   ['production', 'staging'][1 + (number % 10 = 0)] AS environment,
@@ -89,11 +85,9 @@ FIELDS = """
   multiIf(luck < 93, [], luck < 96, ['usage_counted'], luck = 96, ['unknown_model'], ['http_error'])
     AS reasons,
   provider || '/' || response_model || '#0123456789ab' AS tariff,
-  if(luck >= 96, '{}', concat('{"usd":"', toString(cost_usd), '","subcalls":[{"provider":"',
-    provider, '","model":"', response_model, '","at":"', replaceOne(toString(ts), ' ', 'T'),
-    'Z","origin":"', usage_origin, '","usage":{"input":"', toString(fresh),
-    if(luck < 40, concat('","cache_read":"', toString(cache_read_tokens)), ''), '","output":"',
-    toString(made), '"},"terms":{}}],"basis":{"reasons":[', arrayStringConcat(
+  if(luck >= 96, '{}', concat('{"form":2,"subcalls":[{"provider":"', provider, '","model":"',
+    response_model, '","origin":"', usage_origin, '","terms":{"endpoint":"', endpoint,
+    '"}}],"basis":{"reasons":[', arrayStringConcat(
       arrayMap(one -> concat('"', one, '"'), reasons), ','),
     '],"reported_usd":null,"cut_short":false,"counters":{},"access":{"provider":"', provider,
     '","credential":"api_key","host":"', upstream, '","path":"', endpoint, '"}},"lines":[',
@@ -118,11 +112,11 @@ FIELDS = """
   3 AS schema_version
 """
 _LINES = {
-    "INPUT_LINE": _line("input", "fresh", "rate", "cost_input_usd"),
-    "CACHE_LINE": _line("cache_read", "cache_read_tokens", "rate / 10", "cost_cache_read_usd"),
-    "OUTPUT_LINE": _line("output", "made", "rate * 6", "cost_output_usd"),
+    "INPUT_LINE": _line("input", "rate"),
+    "CACHE_LINE": _line("cache_read", "rate / 10"),
+    "OUTPUT_LINE": _line("output", "rate * 6"),
 }
-MADE_OF = ("m", "luck", "digest", "fresh", "made", "rate", "secret")  # helpers among the fields
+MADE_OF = ("m", "luck", "fresh", "made", "rate", "secret")  # helpers among the fields
 
 
 def columns() -> list[str]:

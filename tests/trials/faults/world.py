@@ -37,7 +37,7 @@ async def sums(store: Store, group: str) -> Row:
     """Calls, distinct `sources`, `call_ids` and `span_ids`, tokens and cost of a team."""
     (row,) = await store.ask(
         "SELECT count() AS calls, uniqExact(source) AS sources, uniqExact(call_id) AS call_ids,"
-        " uniqExact(span_id) AS span_ids, countIf(outcome = 'ok') AS ok,"
+        " uniqExact(span) AS span_ids, countIf(outcome = 'ok') AS ok,"
         " countIf(cost_status = 'exact') AS exact,"
         " sum(input_tokens_total) AS input_tokens_total,"
         " sum(output_tokens_total) AS output_tokens_total, sum(cost_usd) AS cost_usd"
