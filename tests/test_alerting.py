@@ -57,10 +57,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running(
-    file: Path, health: Health, url: str = "", quiet_s: float = QUIET_S
+    file: Path,
+    health: Health,
+    url: str = "",
+    quiet_s: float = QUIET_S,
+    *,
+    timeout_s: float = PATIENCE_S,
 ) -> AsyncIterator[Alerting]:
     """As the meter runs it."""
-    targets = [HttpTarget(WEBHOOK, Alertmanager(url), timeout_s=0.3)] if url else []
+    targets = [HttpTarget(WEBHOOK, Alertmanager(url), timeout_s=timeout_s)] if url else []
     notices = Notices(Outbox(file.with_name("outbox.log")), targets, retry_s=0.02)
     limits = AlertOptions(quiet_s=quiet_s)
     alerting = Alerting(limits, file, health.now, notices, targets=(WEBHOOK,))
@@ -168,7 +173,8 @@ async def test_what_the_webhook_did_not_take_goes_out_after_the_restart(
     """A stop does not wait for a webhook that hangs, and what it did not take is not forgotten."""
     monkeypatch.setattr(notices_module, "STOP_WAIT_S", 0.2)
     async with Receiver(*[0] * 50) as hanging:
-        async with running(tmp_path / "alerts.json", health, hanging.url, LONG_S) as alerting:
+        file = tmp_path / "alerts.json"
+        async with running(file, health, hanging.url, LONG_S, timeout_s=0.3) as alerting:
             health.parts = status(**DROPPED)
             await until(alerting, firing=1)
             began = monotonic()

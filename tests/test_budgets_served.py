@@ -38,10 +38,10 @@ url = "{url}"
 
 
 class Hook(HTTPServer):
-    """Keeps the messages that it receives."""
+    """Keeps the messages that it receives, by their ids: one may be sent twice after a crash."""
 
     def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
+        self.bodies: dict[str, dict[str, Any]] = {}
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.bodies.append(json.loads(data))
+        self.server.bodies[self.headers["webhook-id"]] = json.loads(data)
         self.send_response(200)
         self.end_headers()
 
@@ -165,7 +165,7 @@ def test_killed_in_the_middle_of_a_window(served: processes.Serving, hook: Hook)
     assert one["state"] == "spent"
     ids = until(lambda: _all_told(hook))
     assert sorted(ids) == ["10", "100", "50"]
-    assert {body["budget"] for body in hook.bodies} == {"search"}
+    assert {body["budget"] for body in hook.bodies.values()} == {"search"}
     until(lambda: _users(served) == {"ann": "3", "": "12"})
 
 
@@ -176,7 +176,7 @@ def _users(served: processes.Serving) -> dict[str, str]:
 
 def _all_told(hook: Hook) -> list[str]:
     """The thresholds of all messages, once 100 is among them."""
-    told = [str(each) for body in hook.bodies for each in body["thresholds"]]
+    told = [str(each) for body in hook.bodies.values() for each in body["thresholds"]]
     return told if "100" in told else []
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -165,7 +164,7 @@ def test_what_does_not_follow_is_kept() -> None:
     """Shares of a ladder, and the usage of each of several subcalls."""
     live = Live(OLD)
     part = Part(usage=Usage({Meter.CALLS_WEB_SEARCH: 5}))
-    record = live.call("m", parts=(part, replace(part, model="gone")))
+    record = live.call("m", parts=(part, msgspec.structs.replace(part, model="gone")))
     kept = json.loads(record.receipt)
     assert [subcall["usage"] for subcall in kept["subcalls"]] == [{"calls.web_search": "5"}] * 2
     assert (

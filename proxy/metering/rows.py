@@ -122,10 +122,7 @@ def _above(exchange: Exchange, headers: Mapping[str, str], config: Config) -> Tr
 
 
 def _trace(exchange: Exchange, above: Trace) -> Trace:
-    """The span of a call, as its row keeps it.
-
-    That of a response or of an attempt is below the span of the whole.
-    """
+    """As its row keeps it; that of a response or of an attempt is below the span of the whole."""
     own, socket = exchange.begun.call_id, exchange.socket_id
     if exchange.begun.gateway:
         found = attempt_of(above, own)

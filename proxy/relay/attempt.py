@@ -255,10 +255,9 @@ class Attempt:
 
     def _broke(self, error: Exception, rest: bytes = b"") -> None:
         """Upstream or the request failed; `rest` arrived before and was not passed on."""
-        answered = self.state is ANSWERED
         if self.state is ENDED:
             return
-        if not answered:
+        if self.state is not ANSWERED:
             failed = failure(error, self._address, sent=self.log.sent)
             self.log.end(failed.outcome, failed.name)
             self._leave()
