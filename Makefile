@@ -102,7 +102,7 @@ receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry
 	$(TRIALS).receivers
 
 clients: setup # real SDKs and agents through the proxy; docs/clients.md
-	$(TRIALS).clients
+	$(TRIALS).clients --write
 
 inspect: setup # a task of Inspect's through the proxy, and its log imported; docs/evaluation.md
 	$(TRIALS).inspected
