@@ -153,9 +153,10 @@ def _silent(connections: Iterable[Connection]) -> list[Connection]:
     """Those from which nothing has arrived, not even what the event loop has yet to read."""
     poll, at = select.poll(), dict[int, Connection]()
     for connection in connections:
-        fd: int = connection.transport.get_extra_info("socket").fileno()
-        at[fd] = connection
-        poll.register(fd, select.POLLIN)
+        if not connection.transport.is_closing():  # else its descriptor may be another's by now
+            fd: int = connection.transport.get_extra_info("socket").fileno()
+            at[fd] = connection
+            poll.register(fd, select.POLLIN)
     for fd, _ in poll.poll(0):
         del at[fd]
     return list(at.values())
