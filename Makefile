@@ -62,7 +62,7 @@ thorough: setup # what takes more than a second or two: browsers, the whole prod
 
 check: lint test
 
-pythons: # tests each version whose interpreter is at hand; the others are named
+pythons: # each version at hand, others are named; pyenv: PYENV_VERSION=3.11.7:3.12.1:3.13.0 make pythons
 	@for version in $(PYTHONS); do \
 	  python$$version -c '' 2>/dev/null || { echo "Python $$version: not here, not tested"; continue; }; \
 	  echo "Python $$version:"; \
@@ -103,7 +103,7 @@ receivers: setup # Phoenix, MLflow, Rotel and Prometheus read us; docs/telemetry
 	$(TRIALS).receivers
 
 clients: setup # real SDKs and agents through the proxy; docs/clients.md
-	$(TRIALS).clients
+	$(TRIALS).clients --write
 
 inspect: setup # a task of Inspect's through the proxy, and its log imported; docs/evaluation.md
 	$(TRIALS).inspected

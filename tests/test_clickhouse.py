@@ -1,6 +1,7 @@
 """Rows arrive once, whole and exact, in chDB and on a server, whatever goes wrong on the way."""
 
 import asyncio
+import http.client
 import logging
 import os
 import subprocess
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from functools import partial
 from pathlib import Path
-from time import time
+from time import sleep, time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from exporters.clickhouse.dsn import parse_dsn
 from exporters.clickhouse.writer import INSERT_SETTINGS, token
 from exporters.record import EXACT, Batch, PermanentError, Record, TransientError, rounded
 from support.clickhouse import ClickHouseServer, StartServer
+from support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from conftest import RecordMaker
@@ -356,6 +358,29 @@ async def test_a_server_that_comes_late(
     await asyncio.sleep(0.6)
     await late.export(Batch("s:0-0", (FULL,)))
     await late.close()
+
+
+def test_who_refuses_connections_serves_no_old_one(clickhouse_server: ClickHouseServer) -> None:
+    """The test server is away for those too that were connected before: else it is no outage."""
+    kept = http.client.HTTPConnection("127.0.0.1", clickhouse_server.port)
+
+    def answered() -> bool:
+        """Whether a query is, on the same connection if it is still open."""
+        try:
+            kept.request("GET", "/")
+            return bool(kept.getresponse().read())
+        except (http.client.HTTPException, OSError):
+            return False
+
+    assert answered()
+    clickhouse_server.fault("refuse", seconds=0.5, count=0)
+    assert not answered()
+    deadline = time() + PATIENCE_S
+    while not answered():
+        assert time() < deadline
+        kept.close()
+        sleep(0.05)
+    kept.close()
 
 
 @pytest.mark.slow

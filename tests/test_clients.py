@@ -18,7 +18,7 @@ from support.product import Product
 from support.relay_bench import make_certificate
 from support.sdks import anthropic, openai
 from trials.clients import installing, listed, running
-from trials.clients.__main__ import table
+from trials.clients.__main__ import renewed, table
 from trials.clients.listed import CLIENTS, Client
 from trials.clients.running import ClientReady, ClientResult
 
@@ -177,6 +177,17 @@ def test_the_document_names_every_client_and_its_setting() -> None:
         shown += [one.code.format(base=base)] if one.code else []
         for setting in shown:
             assert f"`{setting}`" in text, (one.name, setting)
+
+
+def test_the_page_is_renewed_where_it_has_the_client() -> None:
+    """Version, calls and verdicts change; the setting, other lines and other tables do not."""
+    head, line = (
+        "# Clients\n\n| client | setting |\n|---|---|\n",
+        "| {} | `A=b` | {} | yes | yes |\n",
+    )
+    page = head + line.format("openai 3", "3.1 | 2") + line.format("openai 2", "2.1 | 2")
+    found = [ClientResult(name="openai 3", version="3.2", calls=4), ClientResult(name="new")]
+    assert renewed(page, found) == page.replace("3.1 | 2", "3.2 | 4")
 
 
 def test_a_client_that_fails_is_a_finding(product: Product, tmp_path: Path) -> None:

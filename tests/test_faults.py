@@ -16,7 +16,7 @@ from support import clickhouse
 from trials.faults import __main__ as command
 from trials.faults import clocks, contents, disks, kills, webhooks
 from trials.faults.audit import AuditResult, compare, dispatched
-from trials.faults.callers import SeenCall
+from trials.faults.callers import Connection, SeenCall
 from trials.faults.world import World
 
 USAGE = {"usage": {"input_total": 3, "output_total": 4}}
@@ -107,6 +107,28 @@ def test_a_broken_call_is_excused_only_by_the_death_of_what_carried_it(
     seen = [SeenCall(ticket="g-1", finished=False, error="ClientPayloadError")]
     compare(result, seen, {"g-1": USAGE}, [row("g-1", outcome="interrupted")], cuts=cuts)
     assert getattr(result, field) == 1
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\n\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (WHOLE, ""),
+        (WHOLE[:-5], "no final event"),
+        (WHOLE.replace(b"[DONE]", b"[MORE]"), "no final event"),
+        (WHOLE.replace(b"200", b"502"), "HTTP/1.1 502"),
+        (b"", "no answer"),
+    ],
+)
+async def test_a_caller_notices_an_answer_without_its_end(answer: bytes, error: str) -> None:
+    """However it is cut: status, final event and last chunk must be there."""
+    connection = Connection(b"")
+    for at in range(len(answer)):
+        connection.data_received(answer[at : at + 1])
+    connection.connection_lost(None)
+    assert connection.error == error
 
 
 def test_a_call_that_reached_the_provider_twice_is_noticed() -> None:

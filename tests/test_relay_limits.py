@@ -111,6 +111,38 @@ async def test_those_of_a_burst_that_say_nothing_go(
             assert (await read_message(reader)).body == b"hi"
 
 
+async def test_who_has_just_sent_a_request_makes_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has arrived and was not read yet may be a request: those that are silent go."""
+    monkeypatch.setattr(callers, "FRESH_S", 0.0)
+    limits = CallerOptions(idle_max=0, idle_timeout_s=0.2)
+    async with bench(tmp_path, answering(OK), callers=limits) as b:
+        with patch.object(b.callers, "_make_room"):
+            opened = [await b.open() for _ in range(4)]
+            while len(b.callers.idle) < 4:
+                await asyncio.sleep(0.005)
+        for _, writer in opened[:2]:
+            writer.write(GET)  # at once, and the event loop has no turn to read it
+        b.callers.rest(next(iter(b.callers.idle)))
+        for reader, _ in opened[:2]:
+            assert (await read_message(reader)).body == b"hi"
+        for reader, _ in opened[2:]:
+            assert await to_the_end(reader) == b""
+
+
+async def test_a_request_at_the_end_of_the_idle_time_is_answered(tmp_path: Path) -> None:
+    """A late event loop finds its time over and the request there, in one turn."""
+    async with bench(tmp_path, answering(OK), callers=CallerOptions(idle_timeout_s=0.2)) as b:
+        reader, writer = await b.open()
+        while not b.callers.idle:
+            await asyncio.sleep(0.005)
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, time.sleep, 0.3)
+        loop.call_later(0.1, writer.write, GET)
+        assert (await read_message(reader)).body == b"hi"
+
+
 async def test_a_crowd_leaves_descriptors_for_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

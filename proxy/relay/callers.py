@@ -3,13 +3,16 @@
 A stranger may open many connections and send slowly, or nothing.  So a request head is limited in
 time and size, and when there are too many idle connections, the one that has been idle longest is
 closed; a call never is.  A new connection is fresh for a while and not closed: thousands of callers
-may connect at once before the first of them has sent its request.
+may connect at once, and a busy one sends its requests much later.  Nor is one closed on which
+something has arrived that the event loop has not read yet: that may be a request.
 """
 
 import asyncio
 import logging
 import resource
+import select
 import traceback
+from collections.abc import Iterable
 from typing import Protocol
 
 from proxy.relay.answers import error_answer
@@ -18,7 +21,9 @@ from proxy.relay.parsing import HeadLimits
 from proxy.relay.running import Running
 from proxy.settings.config import CallerOptions
 
-FRESH_S = 10.0  # how long a connection may stay idle before it may be closed to make room
+# How long a connection may stay idle before it may be closed to make room.  As nginx waits for the
+# head of a request (client_header_timeout, https://nginx.org/en/docs/http/ngx_http_core_module.html).
+FRESH_S = 60.0
 IDLE_SHARE = 0.5  # of all descriptors; more idle connections are closed, however fresh
 HEAD_TIMEOUT = "the request head did not arrive in time (callers.head_timeout_s)."
 
@@ -49,7 +54,7 @@ class Callers:
         self.heads = Deadlines[Connection](limits.head_timeout_s, _too_slow)
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._waiting = Deadlines[Connection](limits.idle_timeout_s, _close)
+        self._waiting = Deadlines[Connection](limits.idle_timeout_s, self._idle_for_long)
         self._crowd = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * IDLE_SHARE
         self._again: asyncio.TimerHandle | None = None
 
@@ -108,18 +113,24 @@ class Callers:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        fresh, left, closing = self._loop.time() - FRESH_S, len(self.idle), []
+        fresh, left, oldest = self._loop.time() - FRESH_S, len(self.idle), []
         for connection, since in self.idle.items():
             if left <= self._limits.idle_max or (since > fresh and left <= self._crowd):
                 break
-            closing.append(connection)
+            oldest.append(connection)
             left -= 1
-        for connection in closing:
+        for connection in _silent(oldest):
             del self.idle[connection]
             self._waiting.drop(connection)
             connection.close()
-        if left > self._limits.idle_max:
+        if len(self.idle) > self._limits.idle_max:
             self._again = self._loop.call_later(FRESH_S, self._make_room)
+
+    def _idle_for_long(self, connection: Connection) -> None:
+        if _silent([connection]):
+            connection.close()
+        else:
+            self._waiting.touch(connection)
 
     @property
     def unsent(self) -> bool:
@@ -138,5 +149,14 @@ def _too_slow(connection: Connection) -> None:
     connection.turn_away(error_answer(408, "head_timeout", HEAD_TIMEOUT, keep_alive=False))
 
 
-def _close(connection: Connection) -> None:
-    connection.close()
+def _silent(connections: Iterable[Connection]) -> list[Connection]:
+    """Those from which nothing has arrived, not even what the event loop has yet to read."""
+    poll, at = select.poll(), dict[int, Connection]()
+    for connection in connections:
+        if not connection.transport.is_closing():  # else its descriptor may be another's by now
+            fd: int = connection.transport.get_extra_info("socket").fileno()
+            at[fd] = connection
+            poll.register(fd, select.POLLIN)
+    for fd, _ in poll.poll(0):
+        del at[fd]
+    return list(at.values())

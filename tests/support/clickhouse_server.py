@@ -68,7 +68,7 @@ class Fault:
 
     `drop_before` and `commit_then_drop` cut the connection; `status` answers with the HTTP status
     `code`, `exception` with ClickHouse's error `code`; `slow` waits `seconds` before the query,
-    `hang` instead of it; `refuse` stops listening for `seconds`.
+    `hang` instead of it; `refuse` stops listening for `seconds`, and cuts what is connected.
     """
 
     kind: str = ""
@@ -88,6 +88,7 @@ class Server:
     reader: Mapping[str, str] = field(default_factory=dict)  # profile of user `reader`
     fault: Fault = field(default_factory=Fault)
     sent: list[str] = field(default_factory=list)  # beginnings of the queries received
+    refusing: bool = False  # connections that are kept alive outlive the listening socket
 
     def __post_init__(self) -> None:
         self.engine = self._connect()  # keeps the engine open
@@ -100,6 +101,8 @@ class Server:
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         """`GET /` and `POST /`: run one query."""
+        if self.refusing:
+            return _cut(request)
         body = DECODERS[request.headers.get("Content-Encoding", "")](await request.read())
         sql = request.query.get("query", "").encode()
         sql = sql + b"\n" + body if sql and body else sql or body
@@ -217,6 +220,7 @@ async def serve(port: int, server: Server) -> None:
     async def set_fault(request: web.Request) -> web.Response:
         server.fault = Fault(**await request.json())
         if server.fault.kind == "refuse":
+            server.refusing = True
             refusing.set()
         return web.Response()
 
@@ -237,6 +241,7 @@ async def serve(port: int, server: Server) -> None:
         await asyncio.sleep(0.05)  # until the response to /fault is sent
         await site.stop()
         await asyncio.sleep(server.fault.seconds)
+        server.refusing = False
         site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
         await site.start()
 

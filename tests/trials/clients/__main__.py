@@ -3,6 +3,7 @@
 Each runs once directly and once through Taximeter.  The stand-in must receive the same bytes, the
 client must get the same result, and the rows must match the responses.  The first run installs the
 clients into a cache directory; those that cannot be installed are skipped, with the reason.
+`--write` puts what was measured into the table of docs/clients.md.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from trials.clients.listed import CLIENTS, Client
 from trials.clients.running import ClientResult
 
 CACHE = Path.home() / ".cache" / "taximeter-clients"
+PAGE = Path(__file__).parents[3] / "docs" / "clients.md"
 
 
 def results(clients: Sequence[Client], cache: Path) -> Iterator[ClientResult]:
@@ -53,21 +55,40 @@ def table(found: Sequence[ClientResult]) -> Table:
     shown.add_column("same bytes")
     shown.add_column("row right")
     for result in found:
-        cells = ("skipped", result.skipped)
-        if not result.skipped:
-            cells = ("no" if result.changed else "yes", "no" if result.wrong else "yes")
-        shown.add_row(result.name, result.version, str(result.calls), *cells)
+        shown.add_row(result.name, *cells(result))
     return shown
+
+
+def cells(result: ClientResult) -> tuple[str, str, str, str]:
+    """One row of the table, without its first column."""
+    last = ("skipped", result.skipped)
+    if not result.skipped:
+        last = ("no" if result.changed else "yes", "no" if result.wrong else "yes")
+    return (result.version, str(result.calls), *last)
+
+
+def renewed(text: str, found: Sequence[ClientResult]) -> str:
+    """The page, with what was measured of these clients behind name and setting of each."""
+    measured = {result.name: cells(result) for result in found}
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        name, *others = line.strip("|").split(" | ")
+        if (name := name.strip()) in measured:
+            lines[at] = f"| {' | '.join((name, others[0], *measured[name]))} |"
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     """Returns the exit code: 1 if a client noticed a difference or a row is wrong."""
     parser = argparse.ArgumentParser(prog="python -m trials.clients", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", help="run only clients whose name contains NAME")
+    help = "run only clients whose name contains NAME; can be repeated"
+    parser.add_argument("--only", action="append", metavar="NAME", help=help)
     parser.add_argument("--cache", type=Path, default=CACHE, help="directory for installed clients")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
+    parser.add_argument("--write", action="store_true", help=f"renew the table of {PAGE.name}")
     arguments = parser.parse_args()
-    chosen = [one for one in CLIENTS if (arguments.only or "").lower() in one.name.lower()]
+    names = [name.lower() for name in arguments.only or [""]]
+    chosen = [one for one in CLIENTS if any(name in one.name.lower() for name in names)]
     if not chosen:
         parser.error(f"unknown client; choose from: {', '.join(one.name for one in CLIENTS)}")
     found = _with_progress(chosen, arguments.cache)
@@ -75,6 +96,8 @@ def main() -> int:
         sys.stdout.write(msgspec.json.encode([asdict(result) for result in found]).decode() + "\n")
     else:
         _print(found)
+    if arguments.write:
+        PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
     return 0 if all(result.right or result.skipped for result in found) else 1
 
 

@@ -75,14 +75,15 @@ class Bulk:
             connection.close()
 
 
-async def one_row(served: Served, team: str, *, streamed: bool = False) -> processes.Row:
-    """The row of one such call, made under a team of its own."""
+async def one_row(
+    served: Served, team: str, *, streamed: bool = False, calls: int = 1
+) -> processes.Row:
+    """The row of one such call, of `calls` made under a team of their own."""
     first = Bulk(
         proxy_url=served.served.proxy_url, team=f"{team}-first", connections=1, streamed=streamed
     )
-    await first.make(1, asyncio.Event())
-    [row] = served.served.calls_when(1, team=first.team)
-    return row
+    await first.make(calls, asyncio.Event())
+    return served.served.calls_when(calls, team=first.team)[0]
 
 
 def check_sums(result: AuditResult, bulk: Bulk, sums: processes.Row, one: processes.Row) -> None:

@@ -2,19 +2,22 @@
 
 import asyncio
 import resource
+import time
 from random import Random
 
 from trials.faults.audit import AuditResult
 from trials.faults.callers import Callers, Stream
 from trials.faults.lag import lag_since
 from trials.faults.stores import audit
-from trials.faults.world import World
+from trials.faults.world import Served, World
 
 STREAMS_AT_ONCE = 10_000
 RELAYS = 3  # a stream takes two descriptors of its relay; many systems allow 20,000
 SPARE = 500  # descriptors for everything else, in callers and provider
 SLOW = Stream(tokens=10, seconds=60.0)
-BEGUN_S = 30.0  # by then all have started, and none has ended
+BEGUN_S = 45.0  # by then all have started
+POLL_S = 0.5
+AMID_S = 10.0  # after all have started, and before the first one ends
 IDLE_S = 35.0  # idle connections to the provider are closed every 15 s
 LEFT_MAX = 64  # descriptors of an idle relay
 
@@ -29,9 +32,10 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
         memory, before = served.memory("relay"), served.loop_lag()
         callers = Callers(served.served.proxy_url, "many")
         making = asyncio.create_task(callers.make(count, [SLOW], Random(5)))
-        await asyncio.sleep(BEGUN_S)
+        at_once = await _open_at_once(served, count)
+        begun = served.loop_lag()
+        await asyncio.sleep(AMID_S)
         each = (served.memory("relay") - memory) / count
-        at_once, begun = served.open_calls(), served.loop_lag()
         await making
         result.check(at_once >= count, f"{at_once:,} calls were open at the same time")
         result.notes.append(f"{each / 1024:.1f} KiB of relay memory for each stream")
@@ -44,3 +48,12 @@ async def run(world: World, rounds: int) -> list[AuditResult]:
             left < RELAYS * LEFT_MAX, f"{left} descriptors {IDLE_S:.0f} s after the last one"
         )
     return [result]
+
+
+async def _open_at_once(served: Served, count: int) -> int:
+    """The most calls that were open at the same time, until there are `count`."""
+    deadline, most = time.monotonic() + BEGUN_S, 0
+    while most < count and time.monotonic() < deadline:
+        await asyncio.sleep(POLL_S)
+        most = max(most, await asyncio.to_thread(served.open_calls))
+    return most
